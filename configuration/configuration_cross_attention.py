@@ -1,0 +1,54 @@
+"""Configuration of cross-modal attention fusion (Krishna 2021)."""
+
+from huggingface_hub.dataclasses import strict
+
+from .configuration_emofusion import EmoFusionConfig
+
+
+@strict
+class CrossAttentionFusionConfig(EmoFusionConfig):
+    r"""Cross-modal attention between a speech and a text encoder, statistics pooling, early fusion.
+
+    After Krishna D N, "Using Large Pre-Trained Models with Cross-Modal Attention for Multi-Modal Emotion
+    Recognition" (arXiv 2108.09669). The sizes below are ours: the paper's were not available to us.
+
+    Args:
+        hidden_size (`int`, *optional*, defaults to 256):
+            Width of both branches between encoder and pooling. The utterance embedding is four times as wide.
+        num_attention_heads (`int`, *optional*, defaults to 8):
+            Heads of the two cross-modal attentions.
+        conv_kernel_size (`int`, *optional*, defaults to 3):
+            Kernel of the convolution that opens each branch; odd, so that frames keep their places.
+        attention_dropout (`float`, *optional*, defaults to 0.1):
+            Dropout on the cross-modal attention weights.
+        hidden_dropout (`float`, *optional*, defaults to 0.1):
+            Dropout on each attention's output before it is added.
+        layer_norm_eps (`float`, *optional*, defaults to 1e-5):
+            Epsilon of the layer normalisations.
+
+    The other arguments are those of [`EmoFusionConfig`].
+    """
+
+    model_type = "emofusion_cross_attention"
+
+    hidden_size: int = 256
+    num_attention_heads: int = 8
+    conv_kernel_size: int = 3
+    attention_dropout: float = 0.1
+    hidden_dropout: float = 0.1
+    layer_norm_eps: float = 1e-5
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**kwargs)
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError(
+                f"hidden_size is {self.hidden_size}; it must divide by num_attention_heads ({self.num_attention_heads}) "
+                "and by 2, for the two directions of the LSTM."
+            )
+        if self.conv_kernel_size % 2 == 0:
+            raise ValueError(f"conv_kernel_size is {self.conv_kernel_size}; it must be odd.")
+
+    @property
+    def embedding_size(self) -> int:
+        """Mean and standard deviation of both branches."""
+        return 4 * self.hidden_size

@@ -1,0 +1,95 @@
+"""What every fusion variant's configuration has in common."""
+
+from typing import ClassVar
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+
+# What a bare `XxxConfig()` is built from: the encoders of the papers.
+DEFAULT_ENCODERS = {"audio": "wav2vec2", "text": "bert"}
+
+
+@strict
+class EmoFusionConfig(PreTrainedConfig):
+    r"""Base configuration: the encoders, what of them is frozen, and the classification head.
+
+    Args:
+        audio_config (`dict` or `PreTrainedConfig`, *optional*):
+            Configuration of the speech encoder, from the wav2vec 2.0 family. Defaults to `Wav2Vec2Config()`.
+        text_config (`dict` or `PreTrainedConfig`, *optional*):
+            Configuration of the text encoder. Defaults to `BertConfig()`.
+        freeze_feature_encoder (`bool`, *optional*, defaults to `True`):
+            Whether the convolutional front end of the speech encoder stays as it was pre-trained.
+        freeze_audio_layers (`int`, *optional*, defaults to 0):
+            How many of the speech encoder's first transformer layers are frozen, together with everything below
+            them. -1 freezes the whole encoder.
+        freeze_text_layers (`int`, *optional*, defaults to 0):
+            The same for the text encoder, whose embeddings are frozen with the first layer. -1 freezes all.
+        modality_dropout (`float`, *optional*, defaults to 0.0):
+            Probability that a training utterance loses one of its modalities, so that the model learns to do
+            without. Never takes the last one.
+        classifier_dropout (`float`, *optional*, defaults to 0.1):
+            Dropout on the utterance embedding before the classification head.
+        class_weights (`list[float]`, *optional*):
+            Weight of each class in the cross-entropy. `None` weighs every utterance the same.
+    """
+
+    sub_configs: ClassVar[dict] = {"audio_config": AutoConfig, "text_config": AutoConfig}
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        "embedding",
+        "losses",
+        "cross_attentions",
+        "hidden_states",
+        "attentions",
+    ]
+
+    audio_config: dict | PreTrainedConfig | None = None
+    text_config: dict | PreTrainedConfig | None = None
+    freeze_feature_encoder: bool = True
+    freeze_audio_layers: int = 0
+    freeze_text_layers: int = 0
+    modality_dropout: float = 0.0
+    classifier_dropout: float = 0.1
+    class_weights: list[float] | None = None
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs):
+        for modality in self.modalities:
+            name = f"{modality}_config"
+            setattr(self, name, _as_config(name, getattr(self, name), DEFAULT_ENCODERS[modality]))
+            self._check_frozen_layers(modality)
+        if not 0.0 <= self.modality_dropout < 1.0:
+            raise ValueError(f"modality_dropout is {self.modality_dropout}; it must be at least 0 and below 1.")
+        super().__post_init__(**kwargs)
+        if self.class_weights is not None and len(self.class_weights) != self.num_labels:
+            raise ValueError(
+                f"class_weights has {len(self.class_weights)} numbers for {self.num_labels} labels; give one per label."
+            )
+
+    def _check_frozen_layers(self, modality: str) -> None:
+        name = f"freeze_{modality}_layers"
+        count, layers = getattr(self, name), getattr(self, f"{modality}_config").num_hidden_layers
+        if not -1 <= count <= layers:
+            raise ValueError(f"{name} is {count}; the {modality} encoder has {layers} layers, and -1 means all.")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the variant looks at, in the order of the forward contract."""
+        return ("audio", "text")
+
+    @property
+    def embedding_size(self) -> int:
+        """Size of the fused utterance embedding."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how large its utterance embedding is.")
+
+
+def _as_config(name: str, value: dict | PreTrainedConfig | None, default_type: str) -> PreTrainedConfig:
+    """`value` as a configuration object; a dict without `model_type` is one of `default_type`."""
+    if isinstance(value, PreTrainedConfig):
+        return value
+    fields = dict(value or {})
+    model_type = fields.pop("model_type", default_type)
+    try:
+        return AutoConfig.for_model(model_type, **fields)
+    except ValueError as error:
+        raise ValueError(f"{name} names the model_type {model_type!r}, which transformers does not know.") from error

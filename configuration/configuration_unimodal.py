@@ -1,0 +1,49 @@
+"""Configuration of the one-modality baselines."""
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+
+from .configuration_emofusion import EmoFusionConfig
+
+
+@strict
+class UnimodalConfig(EmoFusionConfig):
+    r"""One encoder, one branch, statistics pooling: the baseline that a fusion has to beat.
+
+    After the unimodal experiments of Krishna D N (arXiv 2108.09669): the branch is the one that the cross-modal
+    attention model has for that modality.
+
+    Args:
+        modality (`str`, *optional*, defaults to `"audio"`):
+            `"audio"` or `"text"`: the one the model looks at. The other one's inputs are accepted and ignored.
+        hidden_size (`int`, *optional*, defaults to 256):
+            Width of the branch. The utterance embedding is twice as wide.
+        conv_kernel_size (`int`, *optional*, defaults to 3):
+            Kernel of the convolution that opens the branch; odd, so that frames keep their places.
+
+    The other arguments are those of [`EmoFusionConfig`].
+    """
+
+    model_type = "emofusion_unimodal"
+
+    modality: Literal["audio", "text"] = "audio"
+    hidden_size: int = 256
+    conv_kernel_size: int = 3
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**kwargs)
+        if self.hidden_size % 2:
+            raise ValueError(f"hidden_size is {self.hidden_size}; it must be even, for the LSTM's two directions.")
+        if self.conv_kernel_size % 2 == 0:
+            raise ValueError(f"conv_kernel_size is {self.conv_kernel_size}; it must be odd.")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The one modality."""
+        return (self.modality,)
+
+    @property
+    def embedding_size(self) -> int:
+        """Mean and standard deviation of the branch."""
+        return 2 * self.hidden_size

@@ -1,0 +1,75 @@
+"""Attention from one sequence to another."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class CrossModalAttention(nn.Module):
+    """`LN(X + Dropout(MHA(Q=X, K=V=Y)))`: each position of one modality gathers what it needs of the other.
+
+    Krishna 2021 (arXiv 2108.09669); the residual connection and the normalisation behind it are ours.
+
+    Args:
+        hidden_size: width of both sequences.
+        num_attention_heads: heads; divides `hidden_size`.
+        attention_dropout: dropout on the attention weights.
+        hidden_dropout: dropout on the output before it is added.
+        layer_norm_eps: epsilon of the layer normalisation.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        attention_dropout: float,
+        hidden_dropout: float,
+        layer_norm_eps: float,
+    ):
+        super().__init__()
+        self.num_attention_heads = num_attention_heads
+        self.head_dim = hidden_size // num_attention_heads
+        self.attention_dropout = attention_dropout
+        self.q_proj = nn.Linear(hidden_size, hidden_size)
+        self.k_proj = nn.Linear(hidden_size, hidden_size)
+        self.v_proj = nn.Linear(hidden_size, hidden_size)
+        self.out_proj = nn.Linear(hidden_size, hidden_size)
+        self.dropout = nn.Dropout(hidden_dropout)
+        self.layer_norm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        key_value_states: torch.Tensor,
+        key_value_mask: torch.Tensor,
+        output_attentions: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attend.
+
+        Args:
+            hidden_states: `(batch, queries, hidden)`.
+            key_value_states: `(batch, keys, hidden)`.
+            key_value_mask: `(batch, keys)`, bool; every row has at least one valid key.
+            output_attentions: whether to return the map. It is then computed in the open; otherwise torch picks
+                the fastest kernel.
+
+        Returns:
+            `(batch, queries, hidden)`, and the weights `(batch, heads, queries, keys)` or `None`.
+        """
+        query = self._split_heads(self.q_proj(hidden_states))
+        key = self._split_heads(self.k_proj(key_value_states))
+        value = self._split_heads(self.v_proj(key_value_states))
+        mask = key_value_mask[:, None, None, :]
+        dropout = self.attention_dropout if self.training else 0.0
+        if output_attentions:
+            scores = (query @ key.transpose(-1, -2)) * self.head_dim**-0.5
+            weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
+            context = F.dropout(weights, dropout) @ value
+        else:
+            weights = None
+            context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        context = context.transpose(1, 2).flatten(2)
+        return self.layer_norm(hidden_states + self.dropout(self.out_proj(context))), weights
+
+    def _split_heads(self, states: torch.Tensor) -> torch.Tensor:
+        return states.unflatten(-1, (self.num_attention_heads, self.head_dim)).transpose(1, 2)

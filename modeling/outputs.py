@@ -1,0 +1,60 @@
+"""What the models return, and what passes between their two stages."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class Encoded(ModelOutput):
+    """What the frozen parameters of a model compute from a batch: all that its second stage needs.
+
+    How far a modality has been taken follows from what the configuration freezes: the raw input where nothing is
+    frozen, otherwise the hidden states behind the last frozen layer. A row without the modality has an all-zero mask.
+
+    Args:
+        audio (`torch.Tensor`, *optional*):
+            `(batch, samples)` waveform or `(batch, frames, hidden)`.
+        audio_mask (`torch.Tensor`, *optional*):
+            `(batch, samples)` or `(batch, frames)`, bool.
+        text (`torch.Tensor`, *optional*):
+            `(batch, tokens)` ids or `(batch, tokens, hidden)`.
+        text_mask (`torch.Tensor`, *optional*):
+            `(batch, tokens)`, bool.
+    """
+
+    audio: torch.Tensor | None = None
+    audio_mask: torch.Tensor | None = None
+    text: torch.Tensor | None = None
+    text_mask: torch.Tensor | None = None
+
+
+@dataclass
+class EmotionOutput(ModelOutput):
+    """Output of every model of the package.
+
+    Args:
+        loss (`torch.Tensor` of shape `()`, *optional*):
+            The training loss, when `labels` are given.
+        logits (`torch.Tensor` of shape `(batch, classes)`, *optional*):
+            Scores before the softmax; absent from models without a head.
+        embedding (`torch.Tensor` of shape `(batch, embedding_size)`):
+            The fused utterance embedding.
+        losses (`dict[str, torch.Tensor]`, *optional*):
+            The named parts that `loss` is the sum of.
+        cross_attentions (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
+            Fusion attention maps `(batch, heads, queries, keys)`, by name: `"audio_text"` is speech asking text.
+        hidden_states (`dict[str, tuple[torch.Tensor]]`, *optional*, with `output_hidden_states=True`):
+            Per modality, the encoder's states `(batch, frames or tokens, hidden)`: its embeddings, then each layer.
+        attentions (`dict[str, tuple[torch.Tensor]]`, *optional*, with `output_attentions=True`):
+            Per modality, the encoder's own maps. They exist only with `attn_implementation="eager"`.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    embedding: torch.Tensor | None = None
+    losses: dict[str, torch.Tensor] | None = None
+    cross_attentions: dict[str, torch.Tensor] | None = None
+    hidden_states: dict[str, tuple[torch.Tensor, ...]] | None = None
+    attentions: dict[str, tuple[torch.Tensor, ...]] | None = None

@@ -1,0 +1,36 @@
+"""Pooling of a sequence over its valid frames."""
+
+import torch
+
+
+def masked_mean(hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over valid frames.
+
+    Args:
+        hidden_states: `(batch, frames, hidden)`.
+        mask: `(batch, frames)`, bool; every row has at least one valid frame.
+
+    Returns:
+        `(batch, hidden)`.
+    """
+    weights = mask.unsqueeze(-1).to(hidden_states.dtype)
+    return (hidden_states * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def statistics_pooling(hidden_states: torch.Tensor, mask: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:
+    """Mean and standard deviation over valid frames (statistics pooling, as in Krishna 2021).
+
+    `eps` under the root keeps the gradient finite where an utterance has one frame only.
+
+    Args:
+        hidden_states: `(batch, frames, hidden)`.
+        mask: `(batch, frames)`, bool; every row has at least one valid frame.
+        eps: added to the variance.
+
+    Returns:
+        `(batch, 2 * hidden)`: means, then standard deviations (of the population), computed in float32.
+    """
+    states = hidden_states.float()
+    mean = masked_mean(states, mask)
+    variance = masked_mean((states - mean.unsqueeze(1)).square(), mask)
+    return torch.cat([mean, torch.sqrt(variance + eps)], dim=-1).to(hidden_states.dtype)
