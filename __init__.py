@@ -1,6 +1,97 @@
 """emofusion: fusion models of speech, text and face for emotion recognition, native to Hugging Face transformers.
 
-Every public name is imported on first use, so `import emofusion` costs nothing and does not load torch.
+Importing it costs nothing: every public name is loaded on first use, and the Auto classes learn of the package's
+models and processor in the moment transformers itself loads them.
 """
 
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+
+from .configuration import VARIANTS
+
 __version__ = "0.1.0.dev0"
+
+# Public name -> the module that holds it.
+_EXPORTS = {
+    "EmotionMetrics": "metrics",
+    "EmoFusionProcessor": "processing.processing_emofusion",
+    "EmotionCollator": "training.collator",
+    "EmotionTrainer": "training.trainer",
+    "EmotionTrainingArguments": "training.arguments",
+    "load_corpus": "corpora",
+    "train": "training.run",
+    "write_bundle": "hub",
+    "write_card": "hub",
+}
+for _variant, _prefix in VARIANTS.items():
+    _EXPORTS[f"{_prefix}Config"] = f"configuration.configuration_{_variant}"
+    _EXPORTS[f"{_prefix}Model"] = f"modeling.modeling_{_variant}"
+    _EXPORTS[f"{_prefix}ForSequenceClassification"] = f"modeling.modeling_{_variant}"
+
+__all__ = ["VARIANTS", "__version__", *sorted(_EXPORTS)]
+
+
+def __getattr__(name: str):
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _register_models() -> None:
+    """Let `AutoConfig` and the `AutoModel` classes load every variant without remote code."""
+    from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification, AutoModelForSequenceClassification
+
+    for prefix in VARIANTS.values():
+        config, model, classifier = (__getattr__(prefix + end) for end in ("Config", "Model", "ForSequenceClassification"))
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+        AutoModel.register(config, model, exist_ok=True)
+        AutoModelForAudioClassification.register(config, classifier, exist_ok=True)
+        AutoModelForSequenceClassification.register(config, classifier, exist_ok=True)
+
+
+def _register_processor() -> None:
+    """The same for `AutoProcessor`."""
+    from transformers import AutoProcessor
+
+    processor = __getattr__("EmoFusionProcessor")
+    for prefix in VARIANTS.values():
+        AutoProcessor.register(__getattr__(f"{prefix}Config"), processor, exist_ok=True)
+
+
+class _RegisterOnImport(importlib.abc.MetaPathFinder):
+    """Calls a function once, right after a module that is not loaded yet has been."""
+
+    def __init__(self, module: str, register):
+        self.module, self.register = module, register
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.module:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+
+        def execute_and_register(module):
+            execute(module)
+            self.register()
+
+        spec.loader.exec_module = execute_and_register
+        return spec
+
+
+for _module, _register in (
+    ("transformers.models.auto.modeling_auto", _register_models),
+    ("transformers.models.auto.processing_auto", _register_processor),
+):
+    if _module in sys.modules:
+        _register()
+    else:
+        sys.meta_path.insert(0, _RegisterOnImport(_module, _register))
