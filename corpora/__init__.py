@@ -1,1 +1,51 @@
+"""Corpora of emotional speech, each a module with a `load` function, all in the one schema of `schema.py`."""
 
+import importlib
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+
+# Adding a corpus is adding its name here: the module `<name>.py` holds `load(root, **options) -> DatasetDict`, and
+# `ABOUT`: what a page on a model trained with it says of it (title, protocol, whether it is a demonstration, license).
+CORPORA = ("spoken",)
+
+
+def load_corpus(name: str, root: str | Path | None = None, **options) -> "DatasetDict":
+    """Load a corpus by name.
+
+    Args:
+        name: One of `CORPORA`.
+        root: Folder of the corpus; what None means is the corpus's own choice.
+        options: Keyword arguments of the corpus's `load`.
+
+    Returns:
+        Splits "train", "validation" and "test" with rows as `schema.features` describes them, audio not yet decoded.
+
+    Raises:
+        ValueError: If there is no such corpus or it has no such option.
+    """
+    load = _module(name).load
+    known = [option for option in inspect.signature(load).parameters if option != "root"]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(f"The corpus {name!r} has no option {unknown[0]!r}; it has {', '.join(known)}.")
+    return load(root, **options)
+
+
+def describe_corpus(name: str) -> dict:
+    """What is to be said of a corpus where results on it are shown: `name`, `title`, `protocol` and so on.
+
+    Raises:
+        ValueError: If there is no such corpus.
+    """
+    return {"name": name, **_module(name).ABOUT}
+
+
+def _module(name: str):
+    if name not in CORPORA:
+        raise ValueError(f"There is no corpus {name!r}; choose one of {', '.join(CORPORA)}.")
+    return importlib.import_module(f".{name}", __name__)

@@ -1,0 +1,181 @@
+"""Speech from espeak-ng, with the time of every word and phone.
+
+The `espeakng-loader` wheel carries the library and its data, and `ctypes` calls it. espeak-ng keeps state from one
+sentence to the next, so a sentence differs by a few samples when it is spoken again; the same *sequence* in a fresh
+process is identical to the bit. `speak` therefore runs this very file in a child process, which says every prompt in
+order and ends.
+"""
+
+import ctypes
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+SAMPLING_RATE = 22050  # Hz, what espeak-ng's formant voices give
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One sentence and how to say it.
+
+    Args:
+        text: The sentence, ASCII.
+        voice: Name of an espeak-ng voice, such as `"en-us+f2"` (language plus variant).
+        rate: Words per minute, 80 to 450.
+        pitch: 0 to 99 around the voice's own pitch, which is 50.
+        pitch_range: 0 (monotone) to 99 (lively).
+        volume: 0 to 200, linear in amplitude; 100 is normal and 200 may clip.
+    """
+
+    text: str
+    voice: str
+    rate: int = 175
+    pitch: int = 50
+    pitch_range: int = 50
+    volume: int = 100
+
+
+class Segment(NamedTuple):
+    """A stretch of speech: `start` and `end` in seconds, and what is said there."""
+
+    start: float
+    end: float
+    symbol: str
+
+
+class Speech(NamedTuple):
+    """What `speak` gives for one prompt.
+
+    Args:
+        samples: 16-bit little-endian mono PCM at `SAMPLING_RATE`.
+        words: Words as written. Words that espeak-ng runs together ("of the") share one segment.
+        phones: IPA phones with stress marks; pauses are the gaps between them.
+    """
+
+    samples: bytes
+    words: list[Segment]
+    phones: list[Segment]
+
+
+def speak(prompts: Sequence[Prompt]) -> Iterator[Speech]:
+    """Say the prompts in order; the same sequence gives the same bits every time.
+
+    Raises:
+        ImportError: If `espeakng_loader` is not installed.
+        RuntimeError: If espeak-ng stops before the last prompt.
+    """
+    if importlib.util.find_spec("espeakng_loader") is None:
+        raise ImportError("Speaking needs the espeak-ng library: `pip install espeakng-loader`.")
+    command = [sys.executable, "-P", __file__]  # -P: this folder's modules must not shadow installed ones
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        try:
+            child.stdin.write(json.dumps([asdict(prompt) for prompt in prompts]).encode())
+            child.stdin.close()
+            for number in range(len(prompts)):
+                header = child.stdout.readline()
+                if not header:
+                    raise RuntimeError(
+                        f"espeak-ng stopped at prompt {number}, {prompts[number]}; its own message is printed above."
+                    )
+                size, phones = json.loads(header)
+                samples = child.stdout.read(size)
+                yield Speech(samples, *_segments(prompts[number].text, phones))
+        finally:
+            child.kill()
+
+
+def _segments(text: str, phones: list[tuple[int, float, float, str]]) -> tuple[list[Segment], list[Segment]]:
+    """Words and phones from phones that know at which character of the text their word begins."""
+    begins = sorted({begin for begin, *_ in phones})
+    words = []
+    for begin, stop in zip(begins, [*begins[1:], len(text)], strict=True):
+        inside = [(start, end) for own, start, end, _ in phones if own == begin]
+        symbol = " ".join(word.strip(".,?!") for word in text[begin:stop].split())
+        words.append(Segment(inside[0][0], inside[-1][1], symbol))
+    return words, [Segment(start, end, symbol) for _, start, end, symbol in phones]
+
+
+# From here on: the child process, which needs nothing but the standard library.
+
+# Values of espeak-ng's speak_lib.h, version 1.52.
+_SYNCHRONOUS_OUTPUT, _PHONEME_EVENTS_IN_IPA, _DO_NOT_EXIT = 2, 1 | 2, 0x8000
+_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
+_PHONEME_EVENT, _CHARACTER_POSITION, _ASCII_IS_UTF8 = 7, 1, 1
+
+
+class _Identity(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Identity),
+    ]
+
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+
+
+class _Synthesiser:
+    def __init__(self):
+        import espeakng_loader
+
+        self.library = ctypes.CDLL(espeakng_loader.get_library_path())
+        options = _PHONEME_EVENTS_IN_IPA | _DO_NOT_EXIT
+        rate = self.library.espeak_Initialize(
+            _SYNCHRONOUS_OUTPUT, 0, espeakng_loader.get_data_path().encode(), options
+        )
+        if rate != SAMPLING_RATE:
+            raise RuntimeError(f"espeak-ng speaks at {rate} Hz; {SAMPLING_RATE} Hz was expected.")
+        self.library.espeak_ng_SetRandSeed(0)  # breathy voices draw noise, seeded by the clock otherwise
+        self.callback = _CALLBACK(self._collect)  # kept alive: the library holds a bare pointer to it
+        self.library.espeak_SetSynthCallback(self.callback)
+
+    def _collect(self, samples, count, events) -> int:
+        if samples and count > 0:
+            self.samples += ctypes.string_at(samples, 2 * count)
+        while events.contents.type:
+            event = events.contents
+            if event.type == _PHONEME_EVENT:
+                self.phones.append((event.text_position - 1, event.sample, event.id.string.decode()))
+            events = ctypes.pointer(_Event.from_address(ctypes.addressof(event) + ctypes.sizeof(_Event)))
+        return 0
+
+    def say(self, text: str, voice: str, rate: int, pitch: int, pitch_range: int, volume: int):
+        self.samples, self.phones = bytearray(), []
+        if self.library.espeak_SetVoiceByName(voice.encode()):
+            raise ValueError(f"espeak-ng has no voice {voice!r}.")
+        for parameter, value in ((_RATE, rate), (_VOLUME, volume), (_PITCH, pitch), (_RANGE, pitch_range)):
+            self.library.espeak_SetParameter(parameter, value, 0)
+        encoded = text.encode("ascii")
+        self.library.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTER_POSITION, 0, _ASCII_IS_UTF8, None, None)
+        ends = [sample for _, sample, _ in self.phones[1:]] + [len(self.samples) // 2]
+        phones = [
+            (begin, round(start / SAMPLING_RATE, 4), round(end / SAMPLING_RATE, 4), symbol)
+            for (begin, start, symbol), end in zip(self.phones, ends, strict=True)
+            if symbol  # a pause has none
+        ]
+        return bytes(self.samples), phones
+
+
+def _main() -> None:
+    prompts = json.load(sys.stdin.buffer)
+    synthesiser = _Synthesiser()
+    for prompt in prompts:
+        samples, phones = synthesiser.say(**prompt)
+        sys.stdout.buffer.write(json.dumps([len(samples), phones]).encode() + b"\n" + samples)
+
+
+if __name__ == "__main__":
+    _main()
