@@ -1,1 +1,14 @@
+"""Metrics of emotion recognition, as `evaluate` modules."""
 
+from typing import Any
+
+__all__ = ["EmotionMetrics"]
+
+
+def __getattr__(name: str) -> Any:
+    # `evaluate` is slow to import, and most who import this package do not score anything.
+    if name == "EmotionMetrics":
+        from .emotion_metrics.emotion_metrics import EmotionMetrics
+
+        return EmotionMetrics
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,246 @@
+"""The one decoder of audio files: path, bytes or `datasets` dict in, mono float32 waveform at the wanted rate out.
+
+soundfile reads wav, flac, ogg and mp3; PyAV reads whatever soundfile does not (mp4, m4a, avi, mkv, webm, ...). Both
+seek, so a span of a long recording costs what the span costs. This file travels to the Hub: the decoders are
+imported where they are used, and nothing but numpy is needed to import it.
+"""
+
+import io
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Time stamps of corpora are rounded, so a span may end this many seconds after the file does.
+SPAN_TOLERANCE = 0.05
+
+# Transform codecs (AAC, MP3, Opus) need the frames before a seek point to decode the frames after it; in seconds.
+PRE_ROLL = 0.25
+
+# FFmpeg also reads playlists, which name further files and addresses: a recording must never open those.
+CONTAINERS = "mov,matroska,avi,mp3,aac,wav,w64,flac,ogg,aiff,au,caf,asf,amr,flv,mpegts,mpeg"
+
+AudioSource = str | os.PathLike | bytes | Mapping[str, Any]
+
+
+def load_audio(
+    source: AudioSource, sampling_rate: int, start: float | None = None, end: float | None = None
+) -> np.ndarray:
+    """Decodes a recording, or a span of it, to one channel at `sampling_rate`.
+
+    Channels are averaged; another rate is resampled by soxr (HQ).
+
+    Args:
+        source: A path; the bytes of a file; or a dict as `datasets` gives it: `{"path": ..., "bytes": ...}`, of which
+            the bytes win and which may carry a span as `"start"` and `"end"`, or `{"array": ..., "sampling_rate": ...}`.
+        sampling_rate: Rate of the result in Hz.
+        start: Where the span begins, in seconds; None is the beginning (or the dict's `"start"`).
+        end: Where the span ends, in seconds; None is the end (or the dict's `"end"`). A span that ends less than
+            `SPAN_TOLERANCE` after the file is cut at the file's end.
+
+    Returns:
+        Waveform `(samples,)`, float32.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        TypeError: `source` is none of the forms above.
+        ValueError: The file is empty, damaged, truncated or has no audio; the span is empty or outside the file;
+            samples are not finite numbers.
+        ImportError: The library that this file needs is not installed.
+    """
+    name = "the audio"
+    if isinstance(source, Mapping):
+        start = source.get("start") if start is None else start
+        end = source.get("end") if end is None else end
+        if source.get("array") is not None:
+            waveform, rate = as_waveform(source["array"], name), source.get("sampling_rate")
+            if not rate:
+                raise ValueError("A dict with an audio 'array' must also give its 'sampling_rate' in Hz.")
+            first, last = _span_in_samples(name, start, end, rate, len(waveform))
+            return _resample(waveform[first:last], rate, sampling_rate)
+        name = os.fspath(source.get("path") or name)
+        source = source.get("path") if source.get("bytes") is None else source["bytes"]
+
+    with _open(source, name) as file:
+        name = getattr(file, "name", name)
+        if not file.read(1):
+            raise ValueError(f"{name} is empty (0 bytes).")
+        file.seek(0)
+        decoded = _read_with_soundfile(file, name, start, end)
+        if decoded is None:
+            file.seek(0)
+            decoded = _read_with_av(file, name, start, end)
+    samples, rate = decoded
+    return _resample(as_waveform(samples, name), rate, sampling_rate)
+
+
+def as_waveform(samples: Any, name: str) -> np.ndarray:
+    """Checks that `samples` is a waveform: one channel of finite floating-point numbers.
+
+    Args:
+        samples: Array, tensor on the CPU or list of floats, `(samples,)`.
+        name: What an error calls it.
+
+    Returns:
+        Waveform `(samples,)`, float32.
+
+    Raises:
+        TypeError: The values are not floating-point numbers.
+        ValueError: Not one-dimensional, empty, or not finite.
+    """
+    try:
+        array = np.asarray(samples)
+    except ValueError as error:  # numpy's word for rows of different length
+        raise ValueError(f"{name} must be one list of numbers, not lists of different lengths.") from error
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} must be one channel of shape (samples,), not {array.shape}: average the channels of stereo, and "
+            "give a batch as a list of 1-D arrays."
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} has no samples.")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise TypeError(
+            f"{name} must be floating-point samples in [-1, 1], not {array.dtype}: divide 16-bit integers by 32768."
+        )
+    waveform = array.astype(np.float32, copy=False)
+    if not np.isfinite(waveform).all():
+        raise ValueError(f"{name} has samples that are not finite (NaN or infinity).")
+    return waveform
+
+
+def _open(source: Any, name: str) -> io.BufferedIOBase:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(
+            "Audio must be a path, the bytes of a file, or a dict with 'path', 'bytes' or 'array' and "
+            f"'sampling_rate', not {type(source).__name__}."
+        )
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist.")
+    if not path.is_file():
+        raise ValueError(f"{path} is a folder, not an audio file.")
+    return path.open("rb")
+
+
+def _span_in_samples(
+    name: str, start: float | None, end: float | None, rate: int, total: int | None = None
+) -> tuple[int, int | None]:
+    """Turns seconds into `[first, last)` in samples; a known `total` also bounds the span."""
+    start = 0.0 if start is None else start
+    if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
+        raise ValueError(f"{name} cannot be cut from {start} s to {end} s: a span needs 0 <= start < end.")
+    first, last = round(start * rate), None if end is None else round(end * rate)
+    if last is not None and last <= first:
+        raise ValueError(f"{name} cannot be cut from {start} s to {end} s: this is shorter than one sample.")
+    if total is not None:
+        if first >= max(total, 1) or (last is not None and last > total + SPAN_TOLERANCE * rate):
+            until = "its end" if end is None else f"{end} s"
+            raise ValueError(f"{name} cannot be cut from {start} s to {until}: it is {total / rate:.3f} s long.")
+        last = total if last is None else min(last, total)
+    return first, last
+
+
+def _read_with_soundfile(
+    file: io.BufferedIOBase, name: str, start: float | None, end: float | None
+) -> tuple[np.ndarray, int] | None:
+    """Returns mono samples and rate, or None where the format is not soundfile's."""
+    try:
+        import soundfile
+    except ImportError as error:
+        raise ImportError("Reading audio files needs soundfile: `pip install soundfile`.") from error
+    try:
+        sound = soundfile.SoundFile(file)
+    except soundfile.LibsndfileError:
+        return None
+    with sound:
+        if sound.format == "MP3" and not _mp3_counts_its_frames(file):
+            return None
+        # libsndfile takes a wav that was cut off for a shorter one, and notes it in its log. Writers into a pipe, who
+        # cannot know the length, promise (nearly) all that 31 or 32 bits can count.
+        cut_off = re.search(r"^data : (\d+) \(should be", sound.extra_info, flags=re.MULTILINE)
+        if cut_off and int(cut_off[1]) < 2**31 - 2**16:
+            raise ValueError(f"{name} is truncated: its header promises more samples than the file holds.")
+        first, last = _span_in_samples(name, start, end, sound.samplerate, sound.frames)
+        try:
+            sound.seek(first)
+            samples = sound.read(last - first, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise ValueError(f"{name} is truncated or damaged: it cannot be decoded to the end.") from error
+        if len(samples) < last - first:
+            raise ValueError(f"{name} is truncated: its header promises more samples than the file holds.")
+        return samples.mean(axis=1), sound.samplerate
+
+
+def _mp3_counts_its_frames(file: io.BufferedIOBase) -> bool:
+    # Without this header libsndfile guesses the length from the first bit rate, and reads no further than its guess.
+    position = file.tell()
+    file.seek(0)
+    head = file.read(2**16)
+    file.seek(position)
+    return b"Xing" in head or b"Info" in head
+
+
+def _read_with_av(
+    file: io.BufferedIOBase, name: str, start: float | None, end: float | None
+) -> tuple[np.ndarray, int]:
+    """Returns mono samples and rate of the first audio stream; time 0 is where that stream begins."""
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError(f"Reading {name} needs PyAV: `pip install av`.") from error
+    try:
+        container = av.open(file, options={"format_whitelist": CONTAINERS})
+    except av.FFmpegError as error:
+        raise ValueError(f"{name} is not an audio or video file, or is truncated: no decoder can read it.") from error
+    with container:
+        if not container.streams.audio:
+            raise ValueError(f"{name} has no audio stream.")
+        stream = container.streams.audio[0]
+        rate, origin = stream.sample_rate, stream.start_time or 0
+        first, last = _span_in_samples(name, start, end, rate)
+        blocks, begin, position = [], 0, 0
+        try:
+            if first > PRE_ROLL * rate:
+                container.seek(origin + int((first / rate - PRE_ROLL) / stream.time_base), stream=stream)
+            to_float = av.AudioResampler(format="fltp")
+            for frame in container.decode(stream):
+                for block in to_float.resample(frame):
+                    if not blocks and block.pts is not None:
+                        begin = position = round(float(block.pts * block.time_base - origin * stream.time_base) * rate)
+                    blocks.append(block.to_ndarray().mean(axis=0))
+                    position += block.samples
+                if last is not None and position >= last:
+                    break
+        except av.FFmpegError as error:
+            raise ValueError(
+                f"{name} is truncated or damaged: it cannot be decoded after {position / rate:.2f} s."
+            ) from error
+        # Only these containers state how long the audio is; for the others FFmpeg guesses from the bit rate.
+        stated = stream.duration if container.format.name.startswith(("mov", "avi")) else None
+        at_end = last is None or position < last
+        if at_end and stated and position / rate < float(stated * stream.time_base) - PRE_ROLL:
+            raise ValueError(f"{name} is truncated: its audio breaks off after {position / rate:.2f} s.")
+        if at_end:
+            first, last = _span_in_samples(name, start, end, rate, position)
+        if first < begin:
+            raise ValueError(f"{name} cannot be cut at {start} s, because its index is damaged: convert it to wav.")
+    return np.concatenate(blocks)[first - begin : last - begin] if blocks else np.zeros(0, np.float32), rate
+
+
+def _resample(waveform: np.ndarray, rate: int, sampling_rate: int) -> np.ndarray:
+    if rate == sampling_rate:
+        return waveform
+    try:
+        import soxr
+    except ImportError as error:
+        raise ImportError(
+            f"Resampling audio from {rate} Hz to {sampling_rate} Hz needs soxr: `pip install soxr`."
+        ) from error
+    return soxr.resample(waveform, rate, sampling_rate, quality="HQ")
