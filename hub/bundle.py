@@ -1,0 +1,165 @@
+"""The code that a checkpoint needs, written flat into its folder, and the `auto_map` that leads transformers to it.
+
+transformers' own saving copies sibling files only, and ours live in three rooms. So the relative imports are followed
+from the model's and the processor's source files, and `from ..configuration.x import` becomes `from .x import`.
+"""
+
+import ast
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers.dynamic_module_utils import get_imports, get_relative_imports
+
+from .staging import staged
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+ROOMS = ("configuration", "modeling", "processing")
+# The Hub's loader demands every library imported outside `try`: these come with transformers on torch.
+ALWAYS_THERE = {*sys.stdlib_module_names, "torch", "transformers", "numpy", "huggingface_hub"}
+
+
+def write_bundle(
+    model: "PreTrainedModel", folder: str | Path, processor: "ProcessorMixin | None" = None
+) -> list[Path]:
+    """Make a saved checkpoint loadable with `trust_remote_code=True` where emofusion is not installed.
+
+    Args:
+        model: A model of ours, already saved with `model.save_pretrained(folder)`; its class may come from this
+            package or from the remote code of another checkpoint.
+        folder: The checkpoint folder. Its `config.json` and `processor_config.json` get their `auto_map`.
+        processor: The processor, already saved with `processor.save_pretrained(folder)`.
+
+    Returns:
+        The files written or patched, sorted by name.
+
+    Raises:
+        FileNotFoundError: If the model or the processor is not saved in `folder`, or an imported file does not exist.
+        TypeError: If `model` is not of one of our classes.
+        ValueError: If a source file cannot travel: an import that leaves the three rooms or names `emofusion`,
+            a library that the reader may not have, or two files of one name.
+    """
+    maps = {"config.json": _model_map(model)}
+    sources = [Path(inspect.getfile(type(model)))]
+    if processor is not None:
+        maps["processor_config.json"] = {"AutoProcessor": _reference(type(processor))}
+        sources.append(Path(inspect.getfile(type(processor))))
+
+    folder = Path(folder)
+    with staged(folder) as staging:
+        for name, text in _collect(sources).items():
+            (staging / name).write_bytes(text)
+            _check_as_the_loader_does(staging / name)
+        for name, auto_map in maps.items():
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"{folder / name} does not exist: call save_pretrained on the folder first.")
+            config = json.loads((folder / name).read_text(encoding="utf-8")) | {"auto_map": auto_map}
+            (staging / name).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        written = sorted(file.name for file in staging.iterdir())
+    return [folder / name for name in written]
+
+
+def _model_map(model: "PreTrainedModel") -> dict[str, str]:
+    """Name the three classes of the model's variant, which share a prefix: `XConfig`, `XModel`, `XForSequence...`."""
+    module, config_class = sys.modules[type(model).__module__], type(model.config)
+    prefix = config_class.__name__.removesuffix("Config")
+    base = getattr(module, f"{prefix}Model", None)
+    classifier = getattr(module, f"{prefix}ForSequenceClassification", None)
+    if not model.config.model_type.startswith("emofusion_") or base is None or classifier is None:
+        raise TypeError(f"A bundle can be written for models of emofusion only, not for {type(model).__name__}.")
+    return {
+        "AutoConfig": _reference(config_class),
+        "AutoModel": _reference(base),
+        "AutoModelForAudioClassification": _reference(classifier),
+        "AutoModelForSequenceClassification": _reference(classifier),
+    }
+
+
+def _reference(cls: type) -> str:
+    return f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"
+
+
+def _collect(sources: Iterable[Path]) -> dict[str, bytes]:
+    """Follow the relative imports from `sources`: file name -> flat text."""
+    waiting, seen, flat = list(sources), {}, {}
+    while waiting:
+        source = waiting.pop()
+        if source in seen:
+            continue
+        text, seen[source] = _flatten(source)
+        # The remote code of model and processor may each bring the same file; different files cannot share a name.
+        if flat.setdefault(source.name, text) != text:
+            twin = next(other for other in seen if other.name == source.name)
+            raise ValueError(f"{source} and {twin} would be one file on the Hub: rename one of them.")
+        waiting += seen[source]
+    return flat
+
+
+def _flatten(source: Path) -> tuple[bytes, list[Path]]:
+    """Return the text of `source` with its relative imports made flat, and the files that these import.
+
+    Nothing but `from ..room.module import` is touched: the rest stays byte for byte.
+    """
+    text = source.read_bytes()
+    line_starts = [0, *accumulate(len(line) for line in text.splitlines(keepends=True))]
+    imported = []
+    # From the end backwards, so that a replacement moves no position still to come.
+    for node in sorted(_import_statements(text), key=lambda node: (node.lineno, node.col_offset), reverse=True):
+        where = f"{source}, line {node.lineno}"
+        if isinstance(node, ast.Import) or node.level == 0:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+            if any(name.partition(".")[0] == "emofusion" for name in names):
+                raise ValueError(f"{where}: import emofusion relatively, the package is not there on the Hub.")
+            continue
+        target = _target(source, node, where)
+        imported.append(target)
+        if node.level > 1:
+            start = line_starts[node.lineno - 1] + node.col_offset
+            header = re.compile(rb"from\b.*?\bimport\b", re.DOTALL).match(text, start)
+            text = text[:start] + f"from .{target.stem} import".encode() + text[header.end() :]
+    return text, imported
+
+
+def _import_statements(text: bytes) -> Iterator[ast.Import | ast.ImportFrom]:
+    return (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+def _target(source: Path, node: ast.ImportFrom, where: str) -> Path:
+    """Return the file that a relative import reads: a sibling, or a file of another of the three rooms."""
+    parts = (node.module or "").split(".")
+    if node.level == 1 and len(parts) == 1 and parts[0]:
+        target = source.parent / f"{parts[0]}.py"
+    elif node.level == 2 and len(parts) == 2 and source.parent.name in ROOMS and parts[0] in ROOMS:
+        target = source.parent.parent / parts[0] / f"{parts[1]}.py"
+    else:
+        raise ValueError(
+            f"{where}: code that travels imports `from .module` or, out of {', '.join(ROOMS)}, `from ..room.module`, "
+            f"not `from {'.' * node.level}{node.module or ''}`."
+        )
+    if not target.is_file():
+        raise FileNotFoundError(f"{where}: the imported file {target} does not exist.")
+    return target
+
+
+def _check_as_the_loader_does(flat_file: Path) -> None:
+    """Read a flat file with the loader's own eyes: it demands libraries, and it finds relative imports by text."""
+    missing = sorted(set(get_imports(flat_file)) - ALWAYS_THERE)
+    if missing:
+        raise ValueError(
+            f"{flat_file.name}: import {', '.join(missing)} inside `try`, or the Hub's reader must have it."
+        )
+    statements = _import_statements(flat_file.read_bytes())
+    real = {node.module for node in statements if isinstance(node, ast.ImportFrom) and node.level}
+    seen = set(get_relative_imports(flat_file))
+    if seen != real:
+        raise ValueError(
+            f"{flat_file.name}: the Hub's loader finds imports by text and errs on {', '.join(sorted(seen ^ real))}: "
+            "begin a line with `from .module import` for each relative import, and never in a text."
+        )

@@ -1,0 +1,239 @@
+"""The page of a checkpoint, rendered from its results: what was not measured is not on it."""
+
+import json
+import math
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from .staging import staged
+
+FORMAT = 1
+
+# modality -> its name in a sentence, and the argument of the processor in the page's example
+MODALITIES = {
+    "audio": ("speech", 'audio="recording.wav"'),
+    "text": ("text", 'text="I will be there in a minute."'),
+}
+# name in the results -> heading, in the order of the tables
+SCORES = {"wa": "WA", "ua": "UA", "wf1": "Weighted F1", "macro_f1": "Macro F1", "ece": "ECE", "nll": "NLL (nats)"}
+CLASS_SCORES = {"recall": "Recall", "precision": "Precision", "f1": "F1", "support": "Utterances"}
+# name in the results -> metric of the Hub, its arguments, its name on the Hub's page
+HUB_METRICS = {
+    "wa": ("accuracy", None, "WA (overall accuracy)"),
+    "ua": ("recall", {"average": "macro"}, "UA (mean class recall)"),
+    "wf1": ("f1", {"average": "weighted"}, "Weighted F1"),
+}
+
+
+def write_card(folder: str | Path, results: Mapping[str, Any] | None = None) -> Path:
+    """Render `README.md` into a checkpoint folder.
+
+    Args:
+        folder: The checkpoint folder. Of the pictures in the results, the page shows those that lie in it.
+        results: The results of the run (`results.json`, format 1), read from the folder if None. An entry that is
+            missing, None or not finite is left out of the page, and so is a path of this machine.
+
+    Returns:
+        The path of the card.
+
+    Raises:
+        FileNotFoundError: If `folder` does not exist, or holds no `results.json` and no results are given.
+        ValueError: If the results are of another format, or lack the labels or a known modality.
+    """
+    folder = Path(folder)
+    with staged(folder) as staging:
+        results = _checked(folder, results)
+        # Reads the metadata back first: a page that huggingface_hub rejects is not written.
+        ModelCard(_render(folder, results)).save(staging / "README.md")
+    return folder / "README.md"
+
+
+def _checked(folder: Path, results: Mapping[str, Any] | None) -> dict[str, Any]:
+    source = folder / "results.json" if results is None else "The results"
+    if results is None:
+        if not source.is_file():
+            raise FileNotFoundError(f"{source} does not exist: give the results, or write that file first.")
+        results = json.loads(source.read_text(encoding="utf-8"))
+    if results.get("format") != FORMAT:
+        raise ValueError(f"{source}: format {results.get('format')!r} is unknown, a card needs format {FORMAT}.")
+    if not results.get("labels"):
+        raise ValueError(f"{source}: 'labels' is missing, name the emotions that the model knows.")
+    if not results.get("modalities") or not MODALITIES.keys() >= set(results["modalities"]):
+        raise ValueError(
+            f"{source}: 'modalities' is {results.get('modalities')!r}, name one or more of {', '.join(MODALITIES)}."
+        )
+    return _measured(results)
+
+
+def _measured(value: Any) -> Any:
+    """Drop what says nothing from mappings, at any depth: None, numbers that are not finite, paths of this machine."""
+    if isinstance(value, Mapping):
+        kept = {key: _measured(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item is not None and item != {}}
+    if isinstance(value, list | tuple):
+        return [_measured(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, str) and Path(value).is_absolute():
+        return None
+    return value
+
+
+def _render(folder: Path, results: dict[str, Any]) -> str:
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["words"] = _words
+    template = resources.files("emofusion.hub_cards").joinpath("model_card.md").read_text(encoding="utf-8")
+    repo_id = results.get("hub_model_id", folder.resolve().name)
+    test = results.get("metrics", {}).get("test", {})
+    audio = "audio" in results["modalities"]
+    return environment.from_string(template).render(
+        metadata=_metadata(results, repo_id).to_yaml(),
+        repo_id=repo_id,
+        labels=results["labels"],
+        modalities=[MODALITIES[name][0] for name in results["modalities"]],
+        arguments=", ".join(MODALITIES[name][1] for name in results["modalities"]),
+        auto_class="AutoModelForAudioClassification" if audio else "AutoModelForSequenceClassification",
+        claim=_words([f"{SCORES[name]} {_percent(test[name])}" for name in HUB_METRICS if name in test]),
+        corpus=results.get("corpus", {}),
+        scores=_score_table(results),
+        classes=_class_table(results),
+        pictures=[
+            name for name in results.get("pictures", []) if Path(name).name == name and (folder / name).is_file()
+        ],
+        data=_data_table(results),
+        training=_training_table(results),
+        paper=results.get("paper", {}),
+        citation=_citation(results),
+    )
+
+
+def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
+    modalities, corpus = results["modalities"], results.get("corpus", {})
+    task = "audio-classification" if "audio" in modalities else "text-classification"
+    test = results.get("metrics", {}).get("test", {})
+    measured = [name for name in HUB_METRICS if name in test and "name" in corpus]
+    tags = ["emotion-recognition", "emofusion"]
+    if "audio" in modalities:
+        tags.append("speech-emotion-recognition")
+    if len(modalities) > 1:
+        tags.append("multimodal")
+    return ModelCardData(
+        model_name=repo_id if measured else None,
+        language="en",
+        license="apache-2.0",
+        library_name="transformers",
+        pipeline_tag=task,
+        tags=tags,
+        base_model=[name for name in results.get("base_models", {}).values() if _is_repo_id(name)] or None,
+        datasets=[corpus["hub_id"]] if "hub_id" in corpus else None,
+        metrics=[HUB_METRICS[name][0] for name in measured] or None,
+        eval_results=[
+            EvalResult(
+                task_type=task,
+                task_name="Emotion recognition",
+                dataset_type=corpus["name"],
+                dataset_name=corpus.get("title", corpus["name"]),
+                dataset_split="test",
+                metric_type=HUB_METRICS[name][0],
+                metric_args=HUB_METRICS[name][1],
+                metric_name=HUB_METRICS[name][2],
+                metric_value=round(test[name], 4),
+            )
+            for name in measured
+        ]
+        or None,
+    )
+
+
+def _is_repo_id(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def _score_table(results: dict[str, Any]) -> str:
+    """Return the scores of each split: shares in percent, but for NLL."""
+    rows = {
+        split: {
+            name: f"{scores[name]:.3f}" if name == "nll" else _percent(scores[name])
+            for name in SCORES
+            if name in scores
+        }
+        for split, scores in results.get("metrics", {}).items()
+    }
+    return _table("Split", SCORES, rows)
+
+
+def _class_table(results: dict[str, Any]) -> str:
+    """Return the scores of each class on the test split."""
+    scores = results.get("metrics", {}).get("test", {})
+    rows = {label: {} for label in results["labels"]}
+    for name in CLASS_SCORES.keys() & scores.keys():
+        for label, value in zip(results["labels"], scores[name], strict=True):
+            if value is not None:
+                rows[label][name] = str(value) if name == "support" else _percent(value)
+    return _table("Class", CLASS_SCORES, rows)
+
+
+def _data_table(results: dict[str, Any]) -> str:
+    """Return what each split holds."""
+    columns = {"utterances": "Utterances", "minutes": "Minutes", "speakers": "Speakers"}
+    rows = {}
+    for split, data in results.get("data", {}).items():
+        counts = {name: str(data[name]) for name in ("utterances", "speakers") if name in data}
+        if "seconds" in data:
+            counts["minutes"] = f"{data['seconds'] / 60:.1f}"
+        rows[split] = counts | {f"of {label}": str(count) for label, count in data.get("classes", {}).items()}
+    return _table("Split", columns | {f"of {label}": label for label in results["labels"]}, rows)
+
+
+def _training_table(results: dict[str, Any]) -> str:
+    """Return the settings, the size and duration of the training, and the versions it ran on."""
+    settings = results.get("training", {}).items()
+    values = {f"`{name}`": value for name, value in settings if isinstance(value, str | int | float)}
+    if "model_class" in results:
+        values["Model class"] = f"`{results['model_class']}`"
+    values |= {f"Parameters, {name}": f"{count:,}" for name, count in results.get("parameters", {}).items()}
+    if "seconds" in results:
+        values["Duration"] = f"{results['seconds']:.1f} s"
+    values |= results.get("environment", {})
+    return _table("Setting", {"value": "Value"}, {name: {"value": str(value)} for name, value in values.items()})
+
+
+def _citation(results: dict[str, Any]) -> str:
+    """Return the paper as BibTeX, empty where there is none."""
+    paper = results.get("paper", {})
+    fields = {"title": "title", "authors": "author", "year": "year", "url": "url"}
+    lines = [f"  {bibtex} = {{{paper[name]}}}," for name, bibtex in fields.items() if name in paper]
+    key = f"{results.get('system', 'paper')}{paper.get('year', '')}"
+    return "\n".join([f"@misc{{{key},", *lines, "}"]) if lines else ""
+
+
+def _table(corner: str, columns: dict[str, str], rows: dict[str, dict[str, str]]) -> str:
+    """Return a Markdown table with those of `columns` (key -> heading) that any row has; empty if there are none."""
+    present = [key for key in columns if any(key in row for row in rows.values())]
+    if not present:
+        return ""
+    lines = [[corner, *(columns[key] for key in present)], ["---"] + ["---:"] * len(present)]
+    lines += [[name, *(row.get(key, "") for key in present)] for name, row in rows.items()]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _words(items: list[str], last: str = "and") -> str:
+    """Join as in a sentence: `a, b and c`."""
+    return f" {last} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))

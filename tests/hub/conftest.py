@@ -1,0 +1,35 @@
+"""A process that cannot import emofusion, for the checkpoints of this room."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def run_python(tmp_path_factory):
+    """Run Python code in a process of its own, with its own cache of remote code; returns what it printed.
+
+    The process starts in `cwd` and, unless told otherwise, fails on `import emofusion`.
+    """
+
+    def run(code: str, *arguments, cwd, without_emofusion: bool = True) -> str:
+        block = "import sys; sys.modules['emofusion'] = None\n" if without_emofusion else ""
+        environment = os.environ | {
+            "HF_MODULES_CACHE": str(tmp_path_factory.mktemp("modules_cache")),
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", block + code, *map(str, arguments)],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run

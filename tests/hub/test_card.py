@@ -1,0 +1,227 @@
+"""Every card is held to one pattern, whatever was measured."""
+
+import copy
+import json
+import re
+
+import pytest
+from emofusion.hub import write_card
+from huggingface_hub import ModelCard
+
+LABELS = ["angry", "happy", "sad", "calm"]
+SCORES = {
+    "wa": 0.9125,
+    "ua": 0.9,
+    "wf1": 0.9111,
+    "macro_f1": 0.8999,
+    "recall": [1.0, 0.95, 0.85, 0.8],
+    "precision": [0.9, 0.9, 0.95, 0.9],
+    "f1": [0.947, 0.924, 0.897, 0.847],
+    "support": [20, 20, 20, 20],
+    "confusion_matrix": [[20, 0, 0, 0], [1, 19, 0, 0], [1, 1, 17, 1], [1, 1, 2, 16]],
+    "ece": 0.034,
+    "nll": 0.2564,
+}
+RESULTS = {
+    "format": 1,
+    "system": "cross_attention",
+    "model_class": "CrossAttentionFusionForSequenceClassification",
+    "paper": {
+        "title": "Using Large Pre-Trained Models with Cross-Modal Attention for Multi-Modal Emotion Recognition",
+        "authors": "Krishna D N",
+        "year": 2021,
+        "url": "https://arxiv.org/abs/2108.09669",
+    },
+    "labels": LABELS,
+    "modalities": ["audio", "text"],
+    "corpus": {
+        "name": "spoken",
+        "title": "the spoken demonstration corpus",
+        "demonstration": True,
+        "protocol": "Test speakers and test sentences never occur in training.",
+        "selection": "The checkpoint is the one with the highest UA on the validation split.",
+        "license": None,
+    },
+    "data": {
+        "train": {"utterances": 640, "seconds": 1234.5, "speakers": 6, "classes": dict.fromkeys(LABELS, 160)},
+        "test": {"utterances": 80, "seconds": 154.2, "speakers": 2, "classes": dict.fromkeys(LABELS, 20)},
+    },
+    "metrics": {"validation": SCORES | {"wa": 0.95}, "test": SCORES},
+    "parameters": {"total": 84760, "trainable": 67732},
+    "seconds": 31.2,
+    "base_models": {"audio": "facebook/wav2vec2-base", "text": "bert-base-uncased"},
+    "training": {"learning_rate": 1e-4, "num_train_epochs": 3, "seed": 1, "output_dir": "/home/somebody/runs"},
+    "environment": {"python": "3.11", "torch": "2.13.0", "device": "cpu"},
+    "pictures": ["confusion_matrix.png", "learning_curve.png"],
+}
+SECTIONS = ["Use", "Scores", "Data", "Limits", "Out of scope", "Training", "Citation"]
+
+
+def with_modalities(*modalities):
+    return RESULTS | {"modalities": list(modalities)}
+
+
+CASES = {
+    "fusion": RESULTS,
+    "speech": with_modalities("audio") | {"system": "speech", "base_models": {"audio": None}},
+    "text": with_modalities("text") | {"system": "text", "base_models": {"text": "bert-base-uncased"}},
+    "corpus": RESULTS | {"corpus": RESULTS["corpus"] | {"demonstration": False, "license": "CC BY 4.0"}},
+    "from_the_hub": RESULTS | {"hub_model_id": "somebody/fusion"},
+    "not_measured": {name: value for name, value in RESULTS.items() if name not in ("metrics", "data", "pictures")},
+    "not_finite": RESULTS
+    | {"metrics": {"test": SCORES | {"ece": float("nan"), "nll": None, "recall": [1.0, None, float("nan"), 0.5]}}},
+    "a_local_encoder": RESULTS | {"base_models": {"audio": "/home/somebody/wav2vec2", "text": None}},
+    "next_to_nothing": {"format": 1, "labels": LABELS, "modalities": ["audio", "text"], "paper": None, "corpus": {}},
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for name in RESULTS["pictures"]:
+        (folder / name).write_bytes(b"\x89PNG")
+    return folder
+
+
+def page_of(folder, results):
+    return write_card(folder, copy.deepcopy(results)).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("results", CASES.values(), ids=CASES.keys())
+def test_every_card_keeps_the_pattern(folder, results):
+    page = page_of(folder, results)
+    card = ModelCard.load(folder / "README.md")
+    assert card.content == page
+
+    data = card.data
+    task = "audio-classification" if "audio" in results["modalities"] else "text-classification"
+    assert (data.library_name, data.license, data.language, data.pipeline_tag) == (
+        "transformers",
+        "apache-2.0",
+        "en",
+        task,
+    )
+    assert {"emotion-recognition", "emofusion"} <= set(data.tags)
+    assert ("multimodal" in data.tags) == (len(results["modalities"]) > 1)
+
+    headings = re.findall(r"^## (.+)$", card.text, flags=re.MULTILINE)
+    assert headings == [name for name in SECTIONS if name in headings]
+    assert {"Use", "Limits", "Out of scope"} <= set(headings)
+    assert len(re.findall(r"^# ", card.text, flags=re.MULTILINE)) == 1
+    for word in ("hiring", "surveillance", "clinical", "EU AI Act", "perceived", "revision", "pip install emofusion"):
+        assert word in card.text
+
+    assert not re.search(r"\b(None|nan|undefined|null|TODO|inf)\b|[{]{2}|[}]{2}|<[a-z_ ]+>", page)
+    assert not re.search(r"(?<![\w.:/])/(?!/)\w+/", page), "a path of the machine"
+    assert not re.search(r"\n{3,}", page)
+    assert not re.search(r"[ \t]+$", page, flags=re.MULTILINE)
+    assert page.endswith("\n")
+    assert not page.endswith("\n\n")
+    for link in re.findall(r"\]\(([^)]+)\)", page):
+        assert link.startswith(("https://", "#citation")) or (folder / link).is_file()
+    for table in re.findall(r"(?:^\|.*\|\n)+", page, flags=re.MULTILINE):
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+        assert re.fullmatch(r"\| ---( \| ---:)+ \|", table.splitlines()[1])
+
+
+def test_the_scores_are_in_the_metadata_as_measured_and_in_the_text_as_percent(folder):
+    page = page_of(folder, RESULTS)
+    results = ModelCard.load(folder / "README.md").data.eval_results
+    assert {(result.metric_type, result.metric_value) for result in results} == {
+        ("accuracy", 0.9125),
+        ("recall", 0.9),
+        ("f1", 0.9111),
+    }
+    assert {(result.dataset_type, result.dataset_name, result.dataset_split) for result in results} == {
+        ("spoken", "the spoken demonstration corpus", "test")
+    }
+    assert (
+        "**WA 91.2 %, UA 90.0 % and Weighted F1 91.1 %** on the test split of the spoken demonstration corpus." in page
+    )
+    assert "| validation | 95.0 % | 90.0 % | 91.1 % | 90.0 % | 3.4 % | 0.256 |" in page
+    assert "| sad | 85.0 % | 95.0 % | 89.7 % | 20 |" in page
+    assert "| train | 640 | 20.6 | 6 | 160 | 160 | 160 | 160 |" in page
+    assert RESULTS["corpus"]["protocol"] in page
+    assert RESULTS["corpus"]["selection"] in page
+
+
+def test_what_was_not_measured_is_left_out(folder):
+    page = page_of(folder, CASES["not_measured"])
+    assert not ModelCard.load(folder / "README.md").data.eval_results
+    assert "%" not in page
+    assert "## Scores" not in page
+    assert "## Data" not in page
+    assert "png" not in page
+    page = page_of(folder, CASES["not_finite"])
+    assert "ECE" not in page
+    assert "NLL" not in page
+    assert "| happy |  | 90.0 % |" in page
+
+
+def test_a_demonstration_is_called_one(folder):
+    assert "no benchmark" in page_of(folder, RESULTS)
+    assert "no benchmark" not in page_of(folder, CASES["corpus"])
+
+
+@pytest.mark.parametrize(
+    ("case", "auto_class", "arguments"),
+    [
+        ("fusion", "AutoModelForAudioClassification", {"audio", "text"}),
+        ("speech", "AutoModelForAudioClassification", {"audio"}),
+        ("text", "AutoModelForSequenceClassification", {"text"}),
+    ],
+)
+def test_the_example_passes_what_the_model_takes(folder, case, auto_class, arguments):
+    example = re.search(r"```python\n(.*?)```", page_of(folder, CASES[case]), flags=re.DOTALL).group(1)
+    compile(example, "example", "exec")
+    assert f'{auto_class}.from_pretrained("checkpoint", trust_remote_code=True)' in example
+    call = re.search(r"processor\((.*)\)\n", example).group(1)
+    assert set(re.findall(r"(audio|text)=", call)) == arguments
+    assert len(example.strip().splitlines()) == 6
+
+
+def test_only_encoders_of_the_hub_are_base_models(folder):
+    page_of(folder, RESULTS)
+    assert ModelCard.load(folder / "README.md").data.base_model == ["facebook/wav2vec2-base", "bert-base-uncased"]
+    page_of(folder, CASES["a_local_encoder"])
+    assert ModelCard.load(folder / "README.md").data.base_model is None
+
+
+def test_the_paper_is_cited(folder):
+    page = page_of(folder, RESULTS)
+    assert "@misc{cross_attention2021,\n  title = {Using Large" in page
+    assert "```bibtex" not in page_of(folder, RESULTS | {"paper": None})
+
+
+def test_pictures_are_shown_where_they_lie_in_the_folder(folder):
+    (folder / "learning_curve.png").unlink()
+    (folder.parent / "outside.png").write_bytes(b"\x89PNG")
+    page = page_of(folder, RESULTS | {"pictures": [*RESULTS["pictures"], "../outside.png"]})
+    assert re.findall(r"!\[(.*)\]\((.*)\)", page) == [("Confusion matrix", "confusion_matrix.png")]
+
+
+def test_a_bar_in_a_label_breaks_no_table(folder):
+    page = page_of(folder, RESULTS | {"labels": ["an|ger", *LABELS[1:]]})
+    assert "| an&#124;ger | 100.0 % |" in page
+
+
+def test_results_are_read_from_the_folder(folder):
+    (folder / "results.json").write_text(json.dumps(RESULTS))
+    assert write_card(folder).read_text() == page_of(folder, RESULTS)
+
+
+@pytest.mark.parametrize(
+    ("results", "error", "message"),
+    [
+        (None, FileNotFoundError, r"results\.json does not exist: give the results"),
+        ({"format": 2}, ValueError, "format 2 is unknown, a card needs format 1"),
+        ({"format": 1, "modalities": ["audio"]}, ValueError, "'labels' is missing"),
+        (RESULTS | {"modalities": ["smell"]}, ValueError, r"'modalities' is \['smell'\], name one or more of audio"),
+    ],
+)
+def test_results_that_say_too_little_are_refused_and_nothing_is_written(folder, results, error, message):
+    before = sorted(folder.iterdir())
+    with pytest.raises(error, match=message):
+        write_card(folder, results)
+    assert sorted(folder.iterdir()) == before

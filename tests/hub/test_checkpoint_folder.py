@@ -1,0 +1,189 @@
+"""Our own checkpoints, loaded side by side from their folders by one process that cannot import emofusion."""
+
+import ast
+import copy
+import importlib
+import re
+
+import pytest
+import soundfile
+import torch
+from emofusion.configuration import VARIANTS
+from emofusion.hub import write_bundle, write_card
+from emofusion.processing import EmoFusionProcessor
+from safetensors.torch import load_file, save_file
+from transformers import BertTokenizer, Wav2Vec2FeatureExtractor
+
+SHARED = {
+    "attention.py",
+    "audio_encoder.py",
+    "branches.py",
+    "configuration_emofusion.py",
+    "media.py",
+    "modeling_emofusion.py",
+    "outputs.py",
+    "pooling.py",
+    "processing_emofusion.py",
+    "text_encoder.py",
+}
+UNUSED = {"unimodal": {"attention.py"}}
+
+AUDIO = {
+    "model_type": "wav2vec2",
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "conv_dim": [8, 8],
+    "conv_kernel": [10, 8],
+    "conv_stride": [5, 8],
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+}
+TEXT = {
+    "model_type": "bert",
+    "vocab_size": 12,
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+}
+
+CHECKPOINTS = {
+    "speech": ("unimodal", {"modality": "audio", "audio_config": AUDIO}),
+    "text": ("unimodal", {"modality": "text", "text_config": TEXT}),
+    "cross_attention": ("cross_attention", {"audio_config": AUDIO, "text_config": TEXT}),
+}
+
+LABELS = {index: f"emotion_{index}" for index in range(12)}  # as text, "10" sorts before "2"
+
+LOAD = """
+import re
+import sys
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForAudioClassification,
+    AutoModelForSequenceClassification,
+    AutoProcessor,
+)
+
+remote = {"trust_remote_code": True}
+for folder in sys.argv[1:]:
+    config = AutoConfig.from_pretrained(folder, **remote)
+    processor = AutoProcessor.from_pretrained(folder, **remote)
+    utterance = {"audio": load_file("waveform.safetensors")["waveform"].numpy(), "text": "hello there"}
+    batch = processor(**{name: utterance[name] for name in config.modalities}, sampling_rate=16000)
+    results = {}
+    with torch.no_grad():
+        for auto in (AutoModelForAudioClassification, AutoModelForSequenceClassification):
+            results[auto.__name__] = auto.from_pretrained(folder, **remote)(**batch).logits
+        results["AutoModel"] = AutoModel.from_pretrained(folder, **remote)(**batch).embedding
+    save_file(results, f"{folder}.safetensors")
+    exec(re.search("```python(.*?)```", open(f"{folder}/README.md").read(), re.DOTALL).group(1))
+"""
+
+WITHOUT_REMOTE_CODE = """
+import re
+import emofusion
+
+page = open("cross_attention/README.md").read()
+example = re.search("```python(.*?)```", page, re.DOTALL).group(1)
+exec(example.replace(", trust_remote_code=True", ""))
+assert type(model).__module__ == "emofusion.modeling.modeling_cross_attention", type(model)
+assert type(processor).__module__ == "emofusion.processing.processing_emofusion", type(processor)
+"""
+
+
+def save_checkpoint(folder, variant, settings):
+    """Write a complete folder; returns its model and its processor."""
+    configuration = importlib.import_module(f"emofusion.configuration.configuration_{variant}")
+    modeling = importlib.import_module(f"emofusion.modeling.modeling_{variant}")
+    torch.manual_seed(0)
+    config = getattr(configuration, f"{VARIANTS[variant]}Config")(
+        **copy.deepcopy(settings), hidden_size=16, id2label=LABELS
+    )
+    model = getattr(modeling, f"{VARIANTS[variant]}ForSequenceClassification")(config).eval()
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
+    processor = EmoFusionProcessor(
+        Wav2Vec2FeatureExtractor() if "audio" in config.modalities else None,
+        BertTokenizer(vocab={token: index for index, token in enumerate(vocabulary)})
+        if "text" in config.modalities
+        else None,
+    )
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_bundle(model, folder, processor)
+    write_card(folder, {"format": 1, "labels": list(LABELS.values()), "modalities": list(config.modalities)})
+    return model, processor
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """The folder in which all checkpoints lie, and their models and processors by name."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    return root, {name: save_checkpoint(root / name, *parts) for name, parts in CHECKPOINTS.items()}
+
+
+@pytest.fixture(scope="module")
+def elsewhere(checkpoints, run_python):
+    """What one process without emofusion makes of all the folders: tensors and the example's answer, by name."""
+    root, _ = checkpoints
+    waveform = 0.1 * torch.randn(4000)
+    save_file({"waveform": waveform}, root / "waveform.safetensors")
+    soundfile.write(root / "recording.wav", waveform.numpy(), 16000, subtype="FLOAT")
+    answers = map(ast.literal_eval, run_python(LOAD, *CHECKPOINTS, cwd=root).splitlines())
+    return {
+        name: (load_file(root / f"{name}.safetensors"), answer)
+        for name, answer in zip(CHECKPOINTS, answers, strict=True)
+    }
+
+
+def test_every_variant_is_here():
+    assert {variant for variant, _ in CHECKPOINTS.values()} == set(VARIANTS)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_a_folder_alone_gives_the_same_numbers(checkpoints, elsewhere, name):
+    root, saved = checkpoints
+    model, processor = saved[name]
+    utterance = {"audio": load_file(root / "waveform.safetensors")["waveform"].numpy(), "text": "hello there"}
+    batch = processor(**{part: utterance[part] for part in model.config.modalities}, sampling_rate=16000)
+    with torch.no_grad():
+        logits, embedding = model(**batch).logits, model.base_model(**batch).embedding
+    tensors, _ = elsewhere[name]
+    torch.testing.assert_close(tensors["AutoModelForAudioClassification"], logits, rtol=0, atol=1e-6)
+    torch.testing.assert_close(tensors["AutoModelForSequenceClassification"], logits, rtol=0, atol=1e-6)
+    torch.testing.assert_close(tensors["AutoModel"], embedding, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_the_example_of_the_card_runs_and_names_every_probability(checkpoints, elsewhere, name):
+    root, saved = checkpoints
+    model, processor = saved[name]
+    utterance = {"audio": root / "recording.wav", "text": "I will be there in a minute."}
+    batch = processor(**{part: utterance[part] for part in model.config.modalities})
+    with torch.no_grad():
+        probabilities = model(**batch).logits.softmax(-1)[0].tolist()
+    _, answer = elsewhere[name]
+    assert answer == pytest.approx(dict(zip(LABELS.values(), probabilities, strict=True)), abs=1e-6)
+
+
+def test_with_emofusion_the_example_needs_no_remote_code(checkpoints, elsewhere, run_python):
+    root, _ = checkpoints
+    printed = run_python(WITHOUT_REMOTE_CODE, cwd=root, without_emofusion=False)
+    _, answer = elsewhere["cross_attention"]
+    assert ast.literal_eval(printed) == pytest.approx(answer, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_a_folder_holds_the_code_of_its_variant_only(checkpoints, name):
+    root, _ = checkpoints
+    variant, _ = CHECKPOINTS[name]
+    own = {f"configuration_{variant}.py", f"modeling_{variant}.py"}
+    assert {file.name for file in (root / name).glob("*.py")} == (SHARED - UNUSED.get(variant, set())) | own
+    for file in (root / name).glob("*.py"):
+        assert not re.search(r"^\s*(from|import)\s+(emofusion|\.\.)", file.read_text(), flags=re.MULTILINE)
