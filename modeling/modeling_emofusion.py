@@ -35,6 +35,7 @@ class EmoFusionPreTrainedModel(PreTrainedModel):
     main_input_name = "input_values"
     input_modalities = ("audio", "text")
     supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # `forward(**kwargs)` takes other members of the batch, not a loss's normaliser
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True

@@ -1,0 +1,102 @@
+"""transformers' `Trainer`, and the little it lacks."""
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import torch
+from transformers import Trainer
+from transformers.trainer_utils import EvalPrediction
+
+from ..hub.bundle import write_bundle
+from ..hub.card import write_card
+from ..metrics import EmotionMetrics
+from .arguments import EmotionTrainingArguments
+
+
+class EmotionTrainer(Trainer):
+    """Adds a learning rate per component, class weights, the named losses in the log, and Hub folders.
+
+    Args:
+        *args: as [`transformers.Trainer`] takes them.
+        facts: what the model card can tell of the run; with it every checkpoint gets a card.
+        **kwargs: as [`transformers.Trainer`] takes them; `processing_class` is the model's processor.
+    """
+
+    args: EmotionTrainingArguments
+
+    def __init__(self, *args, facts: dict | None = None, **kwargs):
+        kwargs.setdefault("compute_metrics", compute_metrics)
+        super().__init__(*args, **kwargs)
+        self.facts = facts
+        self._named_losses = defaultdict(list)
+        if self.args.class_weights is not None:
+            self.model.config.class_weights = self._class_weights()
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        """The optimizer, its parameter groups split so that each component of `learning_rates` has its own.
+
+        Raises:
+            ValueError: if a component has no trainable parameters; it is named.
+        """
+        if self.optimizer is not None:
+            return self.optimizer
+        optimizer = super().create_optimizer(*(() if model is None else (model,)))
+        names = {id(parameter): name.split(".") for name, parameter in self.model.named_parameters()}
+        for component, rate in self.args.learning_rates.items():
+            found = False
+            for group in list(optimizer.param_groups):
+                inside = [parameter for parameter in group["params"] if component in names[id(parameter)]]
+                if not inside or "component" in group:
+                    continue
+                found = True
+                group["params"] = [parameter for parameter in group["params"] if component not in names[id(parameter)]]
+                optimizer.add_param_group({**group, "params": inside, "lr": rate, "component": component})
+            if not found:
+                raise ValueError(f"learning_rates names {component!r}, of which the model has nothing to train.")
+        return optimizer
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """The loss, with its named parts kept for the log."""
+        loss, outputs = super().compute_loss(
+            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
+        )
+        if model.training:
+            for name, value in (outputs.get("losses") or {}).items():
+                self._named_losses[name].append(value.detach())
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, with the mean of each named loss since the last time."""
+        if "loss" in logs:
+            for name, values in self._named_losses.items():
+                logs[f"loss_{name}"] = torch.stack(values).mean().item()
+            self._named_losses.clear()
+        super().log(logs, start_time)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save a complete Hub folder: weights, configuration, processor, code and, with `facts`, a card."""
+        super().save_model(output_dir, _internal_call)
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            # A pickle has no place in a Hub folder; `results.json` tells the arguments.
+            (folder / "training_args.bin").unlink(missing_ok=True)
+            write_bundle(self.accelerator.unwrap_model(self.model), folder, self.processing_class)
+            if self.facts is not None:
+                write_card(folder, self.facts)
+
+    def _class_weights(self) -> list[float]:
+        classes = self.model.config.num_labels
+        if self.args.class_weights != "balanced":
+            return [float(weight) for weight in json.loads(self.args.class_weights)]
+        counts = Counter(self.train_dataset["label"])
+        return [len(self.train_dataset) / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)]
+
+
+def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """WA, UA, weighted and macro F1 of the logits `(utterances, classes)`."""
+    logits, labels = prediction.predictions, prediction.label_ids
+    scores = EmotionMetrics(keep_in_memory=True).compute(
+        predictions=logits.argmax(axis=-1), references=labels, labels=logits.shape[-1]
+    )
+    return {name: scores[name] for name in ("wa", "ua", "wf1", "macro_f1")}
