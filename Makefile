@@ -1,0 +1,53 @@
+# `make demo` and `make test` need Python 3.11, git and make; everything else they install into .venv.
+PYTHON ?= python3.11
+PYTEST = -m pytest --numprocesses 2 --dist loadfile --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-oldest quality format clean
+
+help:
+	@echo "make demo         train speech, text and fusion on the spoken demonstration corpus, and compare them"
+	@echo "make test         the test suite, with the newest libraries"
+	@echo "make test-oldest  the test suite, with the oldest libraries that setup.cfg allows"
+	@echo "make quality      lint and formatting"
+	@echo "make format       mend what can be mended of them"
+	@echo "make clean        remove what the others made"
+
+demo: .venv/.installed
+	.venv/bin/python scripts/demo.py
+
+test: .venv/.installed
+	OMP_NUM_THREADS=1 .venv/bin/python $(PYTEST)
+
+test-oldest: .venv-oldest/.installed
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python $(PYTEST)
+
+quality: .venv/.installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+format: .venv/.installed
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean:
+	rm -rf .venv .venv-oldest runs build dist *.egg-info .pytest_cache .ruff_cache
+
+.venv/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(call install,.venv,constraints.txt)
+
+.venv-oldest/.installed: setup.cfg pyproject.toml constraints-oldest.txt
+	@$(call install,.venv-oldest,constraints-oldest.txt)
+
+# torch comes first, so that nothing else brings another build of it.
+define install
+command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not installed: install Python 3.11, or name another Python with 'make PYTHON=...'."; exit 1; }; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: name a newer one with 'make PYTHON=...'."; exit 1; }; \
+echo "Installing into $(1) (some minutes the first time)"; \
+{ test -x $(1)/bin/python || $(PYTHON) -m venv $(1); } \
+&& $(1)/bin/python -m pip install --quiet --upgrade pip \
+&& $(1)/bin/python -m pip install --quiet --constraint $(2) torch \
+&& $(1)/bin/python -m pip install --quiet --constraint $(2) --editable '.[dev]' \
+&& touch $@ \
+|| { echo "The installation into $(1) failed: read the message above, and run make again."; exit 1; }
+endef

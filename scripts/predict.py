@@ -1,0 +1,57 @@
+"""Recognise the emotion of one recording: `python scripts/predict.py FOLDER AUDIO [--text TRANSCRIPT]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForAudioClassification, AutoProcessor
+
+import emofusion  # noqa: F401 (lets the Auto classes know the models)
+
+
+def main() -> None:
+    """Load the folder, recognise, print the probabilities from the greatest down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", metavar="FOLDER", help="a trained model's folder, or its name on the Hub")
+    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="a recording: wav, flac, mp3, ogg, mp4, ...")
+    parser.add_argument("--text", help="what is said in it")
+    parser.add_argument("--revision", help="commit of the Hub repository")
+    arguments = parser.parse_args()
+    try:
+        probabilities = predict(arguments.folder, arguments.audio, arguments.text, arguments.revision)
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(f"predict.py: {error}")
+    width = max(map(len, probabilities))
+    for label, probability in sorted(probabilities.items(), key=lambda item: -item[1]):
+        print(f"{label:<{width}}  {100 * probability:5.1f} %  {'#' * round(40 * probability)}")
+
+
+def predict(folder: str, audio: str | None, text: str | None, revision: str | None = None) -> dict[str, float]:
+    """Probability of each emotion.
+
+    Args:
+        folder: a trained model's folder, or its name on the Hub.
+        audio: path of a recording.
+        text: its transcript. A fusion model does without either one, a one-modality model without the other's.
+        revision: commit of the Hub repository.
+
+    Raises:
+        ValueError: if nothing that the model looks at is given.
+    """
+    if Path(folder).exists() and not Path(folder, "config.json").is_file():
+        raise ValueError(f"{folder} is not a model's folder: it has no config.json.")
+    model = AutoModelForAudioClassification.from_pretrained(folder, revision=revision or "main").eval()
+    processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
+    given = {"audio": audio, "text": text}
+    inputs = {name: given[name] for name in model.config.modalities if given[name] is not None}
+    if not inputs:
+        wanted = " or ".join({"audio": "a recording", "text": "--text"}[name] for name in model.config.modalities)
+        raise ValueError(f"This model looks at {' and '.join(model.config.modalities)}; give it {wanted}.")
+    with torch.inference_mode():
+        logits = model(**processor(**inputs, return_tensors="pt")).logits[0]
+    return dict(zip(model.config.id2label.values(), logits.softmax(dim=-1).tolist(), strict=True))
+
+
+if __name__ == "__main__":
+    main()

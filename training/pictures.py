@@ -1,0 +1,78 @@
+"""Pictures of a run, or of several side by side."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def draw_confusion_matrices(path: str | Path, systems: Mapping[str, Sequence[Sequence[int]]], labels: list[str]) -> None:
+    """Confusion matrices as row percentages (the diagonal is the recall) with the counts beneath.
+
+    Args:
+        path: PNG to write.
+        systems: per panel title, counts `(classes, classes)`; rows are true classes.
+        labels: names of the classes.
+    """
+    side = 1.3 + 0.75 * len(labels)
+    figure = Figure(figsize=(side * len(systems) + 0.4, side + 0.3), layout="constrained")
+    panels = figure.subplots(1, len(systems), squeeze=False)[0]
+    for panel, (title, counts) in zip(panels, systems.items(), strict=True):
+        counts = np.asarray(counts)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.ndindex(counts.shape):
+            panel.text(
+                column,
+                row,
+                f"{shares[row, column]:.0%}\n{counts[row, column]}",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if shares[row, column] > 0.5 else "black",
+            )
+        panel.set_title(title)
+        panel.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
+        panel.set_yticks(range(len(labels)), labels)
+        panel.set_xlabel("recognised as")
+    panels[0].set_ylabel("true emotion")
+    _save(figure, path)
+
+
+def draw_learning_curves(path: str | Path, systems: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+    """Training loss, and validation UA with the chosen epoch marked, over the epochs.
+
+    Args:
+        path: PNG to write.
+        systems: per line, the log of its run (`trainer.state.log_history`).
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    loss_panel, ua_panel = figure.subplots(1, 2)
+    for name, log in systems.items():
+        loss = [(entry["epoch"], entry["loss"]) for entry in log if "loss" in entry]
+        ua = [(entry["epoch"], entry["eval_ua"]) for entry in log if "eval_ua" in entry]
+        if loss:
+            loss_panel.plot(*zip(*loss, strict=True), label=name)
+        if ua:
+            (line,) = ua_panel.plot(*zip(*ua, strict=True), marker=".", label=name)
+            best = max(ua, key=lambda point: point[1])
+            ua_panel.plot(*best, marker="o", markersize=10, markerfacecolor="none", color=line.get_color())
+    loss_panel.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    ua_panel.set(xlabel="epoch", ylabel="validation UA", ylim=(0, 1.05))
+    ua_panel.set_title("circle: the epoch that was chosen", fontsize=9)
+    for panel in (loss_panel, ua_panel):
+        panel.grid(alpha=0.3)
+    if len(systems) > 1:
+        ua_panel.legend(loc="lower right")
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        figure.savefig(draft, format="png", dpi=120)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

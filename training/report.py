@@ -1,0 +1,181 @@
+"""What a run has to tell: facts before training, results after it, and the files that show them."""
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from datasets import Dataset, DatasetDict
+from transformers import PreTrainedModel
+from transformers.trainer_utils import PredictionOutput
+
+from .. import __version__
+from ..corpora.folds import check_speaker_independent
+from ..hub.card import FORMAT, write_card
+from ..hub.staging import staged
+from ..metrics import EmotionMetrics
+from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from .pictures import draw_confusion_matrices, draw_learning_curves
+
+# Settings of the training that the card shows.
+SETTINGS = (
+    "learning_rate",
+    "num_train_epochs",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "class_weights",
+    "seed",
+)
+
+
+def collect_facts(
+    model: PreTrainedModel,
+    corpus: DatasetDict,
+    about: Mapping,
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    training_args: EmotionTrainingArguments,
+) -> dict:
+    """What is known before training, in the form of `results.json` (format 1, see `hub/card.py`).
+
+    Args:
+        model: the model to be trained.
+        corpus: its data.
+        about: what the corpus says of itself.
+        model_args: which model.
+        data_args: on what.
+        training_args: how.
+    """
+    training = {name: getattr(training_args, name) for name in SETTINGS}
+    training["lr_scheduler_type"] = str(training_args.lr_scheduler_type.value)
+    return {
+        "format": FORMAT,
+        "system": model_args.variant,
+        "model_class": type(model).__name__,
+        "paper": model.config.paper,
+        "labels": corpus["train"].features["label"].names,
+        "modalities": list(model.config.modalities),
+        "corpus": {
+            **about,
+            "speaker_independent": _is_speaker_independent(corpus),
+            "selection": "The epoch with the highest validation UA was kept; the test split was measured once, at the end.",
+        },
+        "data": {split: _count(rows) for split, rows in corpus.items()},
+        "parameters": {
+            "total": sum(parameter.numel() for parameter in model.parameters()),
+            "trainable": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        },
+        "base_models": {
+            "audio": model_args.audio_model_name_or_path if "audio" in model.config.modalities else None,
+            "text": model_args.text_model_name_or_path if "text" in model.config.modalities else None,
+        },
+        "training": {**training, "learning_rates": training_args.learning_rates},
+        "recipe": {"model_config": model_args.model_config, "corpus_options": data_args.corpus_options},
+        "environment": {
+            "emofusion": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "device": training_args.device.type,
+            "processes": training_args.world_size,
+        },
+    }
+
+
+def collect_results(facts: Mapping, predictions: Mapping[str, PredictionOutput], seconds: float) -> dict:
+    """The facts with what was measured.
+
+    Args:
+        facts: from `collect_facts`.
+        predictions: per split, logits `(utterances, classes)` and label ids `(utterances,)`.
+        seconds: that training took.
+    """
+    metrics = {split: _score(output, facts["labels"]) for split, output in predictions.items()}
+    pictures = ["confusion_matrix.png", "learning_curve.png"]
+    return {**facts, "metrics": metrics, "seconds": round(seconds, 2), "pictures": pictures}
+
+
+def write_report(folder: str | Path, results: Mapping, log: Sequence[Mapping]) -> None:
+    """Write `results.json`, `training_log.json`, the pictures and the card into a checkpoint folder.
+
+    Args:
+        folder: a saved model's.
+        results: from `collect_results`.
+        log: `trainer.state.log_history`.
+    """
+    confusion = {results["system"]: results["metrics"]["test"]["confusion_matrix"]}
+    with staged(folder) as staging:
+        draw_confusion_matrices(staging / "confusion_matrix.png", confusion, results["labels"])
+        draw_learning_curves(staging / "learning_curve.png", {results["system"]: log})
+        write_json(staging / "training_log.json", list(log))
+        write_json(staging / "results.json", results)
+    write_card(folder)
+
+
+def write_json(path: str | Path, content) -> None:
+    """Write indented JSON under a temporary name, then rename it."""
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def format_table(systems: Mapping[str, Mapping]) -> str:
+    """A table of systems for the console: test WA, UA, WF1 in percent, parameters, seconds of training.
+
+    Args:
+        systems: per name, a mapping with `wa`, `ua`, `wf1` (fractions), `parameters` and `seconds`.
+    """
+    width = max(len("system"), *map(len, systems))
+    lines = [f"{'system':<{width}}      WA      UA     WF1   parameters   training"]
+    for name, row in systems.items():
+        scores = "".join(f"{100 * row[score]:8.1f}" for score in ("wa", "ua", "wf1"))
+        lines.append(f"{name:<{width}}{scores}{row['parameters']:13,}{row['seconds']:9.0f} s")
+    return "\n".join(lines)
+
+
+def summarise(results: Mapping, folder: str | Path) -> dict:
+    """One row of a table of systems, from a run's results."""
+    test = results["metrics"]["test"]
+    return {
+        **{score: test[score] for score in ("wa", "ua", "wf1")},
+        "parameters": results["parameters"]["total"],
+        "seconds": results["seconds"],
+        "folder": str(folder),
+    }
+
+
+def _score(output: PredictionOutput, labels: list[str]) -> dict:
+    logits = torch.from_numpy(np.asarray(output.predictions)).double()
+    return EmotionMetrics(keep_in_memory=True).compute(
+        predictions=logits.argmax(dim=-1).tolist(),
+        references=output.label_ids.tolist(),
+        labels=labels,
+        probabilities=logits.softmax(dim=-1).numpy(),
+    )
+
+
+def _count(rows: Dataset) -> dict:
+    names, counts = rows.features["label"].names, Counter(rows["label"])
+    spans = list(zip(rows["start"], rows["end"], strict=True))
+    return {
+        "utterances": len(rows),
+        "seconds": None if any(None in span for span in spans) else round(sum(end - start for start, end in spans), 1),
+        "speakers": len(set(rows["speaker"])),
+        "classes": {name: counts[number] for number, name in enumerate(names)},
+    }
+
+
+def _is_speaker_independent(corpus: DatasetDict) -> bool:
+    try:
+        check_speaker_independent(corpus)
+    except ValueError:
+        return False
+    return True
