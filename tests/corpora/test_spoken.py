@@ -11,7 +11,7 @@ from emofusion.corpora import espeak, load_corpus, spoken
 from emofusion.corpora.folds import check_speaker_independent
 from emofusion.corpora.schema import features
 
-SIZE = 240
+SIZE = 312
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def words(text):
 
 
 def test_rows_are_in_the_schema(corpus):
-    assert {split: len(rows) for split, rows in corpus.items()} == {"train": 144, "validation": 48, "test": 48}
+    assert {split: len(rows) for split, rows in corpus.items()} == {"train": 216, "validation": 48, "test": 48}
     for rows in corpus.values():
         assert rows.features == features(("angry", "happy", "sad", "calm"))
         assert len(set(rows["id"])) == len(rows)
@@ -73,14 +73,14 @@ def test_the_manner_of_speaking_does_not_depend_on_the_words():
 
 def test_speakers_and_sentence_frames_stay_in_their_split(corpus):
     speakers = check_speaker_independent(corpus)
-    assert {split: len(names) for split, names in speakers.items()} == {"train": 12, "validation": 4, "test": 4}
+    assert {split: len(names) for split, names in speakers.items()} == {"train": 18, "validation": 4, "test": 4}
     frames = {split: {re.sub(r"\{\w+\}", ".+", frame) for frame in spoken.FRAMES[split]} for split in spoken.FRAMES}
     for split, rows in corpus.items():
         for text in rows["text"]:
             assert {home for home in frames if any(re.fullmatch(frame, text) for frame in frames[home])} == {split}
 
 
-@pytest.mark.parametrize("utterances", [80, 160, SIZE, 1200])
+@pytest.mark.parametrize("utterances", [104, 208, SIZE, 1040])
 def test_train_knows_every_valence_word_of_the_other_splits(utterances):
     vocabulary = {word for pair in (*spoken.MOODS, *spoken.FEELINGS) for word in pair}
     used = defaultdict(set)
@@ -155,7 +155,7 @@ def test_high_arousal_is_louder_and_faster_for_the_same_speaker_and_text(corpus)
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(tmp_path):
     contents = []
     for name, seed in (("first", 3), ("second", 3), ("third", 4)):
-        load_corpus("spoken", tmp_path / name, utterances=80, seed=seed)
+        load_corpus("spoken", tmp_path / name, utterances=104, seed=seed)
         (folder,) = (tmp_path / name).iterdir()
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         contents.append({str(path.relative_to(folder)): path.read_bytes() for path in files})
@@ -172,7 +172,7 @@ def test_a_second_load_speaks_nothing(root, corpus, monkeypatch):
 
 def test_the_default_place_is_the_cache_of_datasets(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
-    rows = load_corpus("spoken", utterances=80)["test"]
+    rows = load_corpus("spoken", utterances=104)["test"]
     assert rows[0]["audio"]["path"].startswith(str(tmp_path / "emofusion" / "spoken-"))
 
 
@@ -184,20 +184,20 @@ def test_an_interrupted_making_leaves_nothing_behind(tmp_path, monkeypatch):
     speak = espeak.speak
     monkeypatch.setattr(espeak, "speak", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        load_corpus("spoken", tmp_path, utterances=80)
+        load_corpus("spoken", tmp_path, utterances=104)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_makers_at_once_do_not_collide(tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: load_corpus("spoken", tmp_path, utterances=80), range(2)))
+        both = list(pool.map(lambda _: load_corpus("spoken", tmp_path, utterances=104), range(2)))
     assert list(both[0]["train"]) == list(both[1]["train"])
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("utterances", [0, -80, 100, 80.0, "80"])
+@pytest.mark.parametrize("utterances", [0, -104, 100, 104.0, "104"])
 def test_a_size_that_cannot_be_balanced_is_refused(utterances, tmp_path):
-    with pytest.raises(ValueError, match="utterances must be a positive multiple of 80"):
+    with pytest.raises(ValueError, match="utterances must be a positive multiple of 104"):
         load_corpus("spoken", tmp_path, utterances=utterances)
 
 
@@ -205,4 +205,4 @@ def test_unknown_names_and_options_list_the_choices(tmp_path):
     with pytest.raises(ValueError, match="There is no corpus 'spokn'; choose one of spoken"):
         load_corpus("spokn")
     with pytest.raises(ValueError, match="'spoken' has no option 'size'; it has utterances, seed"):
-        load_corpus("spoken", tmp_path, size=80)
+        load_corpus("spoken", tmp_path, size=104)
