@@ -1,5 +1,7 @@
 """Configuration of cross-modal attention fusion (Krishna 2021)."""
 
+from typing import ClassVar
+
 from huggingface_hub.dataclasses import strict
 
 from .configuration_emofusion import EmoFusionConfig
@@ -30,6 +32,12 @@ class CrossAttentionFusionConfig(EmoFusionConfig):
     """
 
     model_type = "emofusion_cross_attention"
+    paper: ClassVar[dict | None] = {
+        "title": "Using Large Pre-Trained Models with Cross-Modal Attention for Multi-Modal Emotion Recognition",
+        "authors": "Krishna D N",
+        "year": 2021,
+        "url": "https://arxiv.org/abs/2108.09669",
+    }
 
     hidden_size: int = 256
     num_attention_heads: int = 8

@@ -43,6 +43,9 @@ class EmoFusionConfig(PreTrainedConfig):
         "attentions",
     ]
 
+    # What the variant comes from (title, authors, year, url), for the model card; None where it is no paper's method.
+    paper: ClassVar[dict | None] = None
+
     audio_config: dict | PreTrainedConfig | None = None
     text_config: dict | PreTrainedConfig | None = None
     freeze_feature_encoder: bool = True
@@ -50,27 +53,47 @@ class EmoFusionConfig(PreTrainedConfig):
     freeze_text_layers: int = 0
     modality_dropout: float = 0.0
     classifier_dropout: float = 0.1
-    class_weights: list[float] | None = None
+    class_weights: list[int | float] | None = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs):
-        for modality in self.modalities:
+        for modality, default_type in DEFAULT_ENCODERS.items():
+            if modality not in self.modalities:
+                self._refuse_unused(modality)
+                continue
             name = f"{modality}_config"
-            setattr(self, name, _as_config(name, getattr(self, name), DEFAULT_ENCODERS[modality]))
-            self._check_frozen_layers(modality)
+            setattr(self, name, _as_config(name, getattr(self, name), default_type))
+            self.set_frozen_layers(modality, getattr(self, f"freeze_{modality}_layers"))
         if not 0.0 <= self.modality_dropout < 1.0:
             raise ValueError(f"modality_dropout is {self.modality_dropout}; it must be at least 0 and below 1.")
-        super().__post_init__(**kwargs)
+        # Without a wish of its own, transformers would make encoders that exist forget their attention implementation.
+        super().__post_init__(**{"attn_implementation": {}} | kwargs)
         if self.class_weights is not None and len(self.class_weights) != self.num_labels:
             raise ValueError(
                 f"class_weights has {len(self.class_weights)} numbers for {self.num_labels} labels; give one per label."
             )
 
-    def _check_frozen_layers(self, modality: str) -> None:
+    def _refuse_unused(self, modality: str) -> None:
+        for name, unset in ((f"{modality}_config", None), (f"freeze_{modality}_layers", 0)):
+            if getattr(self, name) != unset:
+                raise ValueError(
+                    f"{name} is given, but this {type(self).__name__} looks at {' and '.join(self.modalities)} only; "
+                    "leave it out."
+                )
+
+    def set_frozen_layers(self, modality: str, count: int) -> None:
+        """Set how many layers of a modality's encoder are frozen.
+
+        Raises:
+            ValueError: if the variant does not look at the modality, or its encoder has fewer layers.
+        """
         name = f"freeze_{modality}_layers"
-        count, layers = getattr(self, name), getattr(self, f"{modality}_config").num_hidden_layers
+        if modality not in self.modalities:
+            raise ValueError(f"{name} cannot be set: this {type(self).__name__} does not look at {modality}.")
+        layers = getattr(self, f"{modality}_config").num_hidden_layers
         if not -1 <= count <= layers:
             raise ValueError(f"{name} is {count}; the {modality} encoder has {layers} layers, and -1 means all.")
+        setattr(self, name, count)
 
     @property
     def modalities(self) -> tuple[str, ...]:

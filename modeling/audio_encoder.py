@@ -24,7 +24,7 @@ def build_audio_encoder(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def prepare_audio_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
-    """Refuse, by name, what cannot be run in stages; still the parameters that would never receive a gradient.
+    """Refuse, by name, what cannot be run in stages.
 
     Raises:
         ValueError: if the encoder's type, or an option of its configuration, is not supported.
@@ -36,27 +36,25 @@ def prepare_audio_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
         )
     if getattr(config, "add_adapter", False):
         raise ValueError("audio_config has add_adapter=True, which would shorten the frames; set it to False.")
-    if not config.apply_spec_augment or config.mask_time_prob == 0:
-        still_mask_embedding(encoder)
     return encoder
 
 
-def still_mask_embedding(encoder: PreTrainedModel) -> None:
-    """Freeze the vector that SpecAugment writes, for encoders that will not write it."""
-    if hasattr(encoder, "masked_spec_embed"):
-        encoder.masked_spec_embed.requires_grad_(False)
+def freeze_audio_layers(encoder: PreTrainedModel, feature_encoder: bool, num_layers: int) -> None:
+    """Freeze the convolutional front end, or all up to layer `num_layers` (-1: the whole encoder).
 
-
-def frozen_audio_modules(encoder: PreTrainedModel, feature_encoder: bool, num_layers: int) -> list[nn.Module]:
-    """What is frozen: the convolutional front end, and all up to layer `num_layers` (-1: the whole encoder)."""
-    if num_layers == -1:
-        return [encoder]
-    trunk = encoder.encoder
+    Parameters that can then not receive a gradient are frozen as well.
+    """
+    config, trunk = encoder.config, encoder.encoder
     modules = [encoder.feature_extractor] if feature_encoder or num_layers else []
     if num_layers:
         modules += [encoder.feature_projection, trunk.pos_conv_embed, trunk.dropout, *trunk.layers[:num_layers]]
-        modules += [] if _norms_at_the_end(encoder) else [trunk.layer_norm]
-    return modules
+        norm_is_below = not _norms_at_the_end(encoder) or num_layers == len(trunk.layers)
+        modules += [trunk.layer_norm] if norm_is_below else []
+    for module in [encoder] if num_layers == -1 else modules:
+        module.requires_grad_(False).eval()
+    masks_frames = config.apply_spec_augment and config.mask_time_prob > 0 and not num_layers
+    if not masks_frames and hasattr(encoder, "masked_spec_embed"):
+        encoder.masked_spec_embed.requires_grad_(False)
 
 
 def receptive_field(config: PreTrainedConfig) -> int:
@@ -168,15 +166,13 @@ def run_layers(
         attention maps `(batch, heads, frames, frames)`.
     """
     trunk = encoder.encoder
-    attention_mask = create_bidirectional_mask(
-        config=encoder.config, inputs_embeds=hidden_states, attention_mask=mask
-    )
+    attention_mask = create_bidirectional_mask(config=encoder.config, inputs_embeds=hidden_states, attention_mask=mask)
     states = [hidden_states]
     with _recorded_attentions(trunk.layers[start:stop] if output_attentions else ()) as attentions:
         for layer in trunk.layers[start:stop]:
             hidden_states = layer(hidden_states, attention_mask=attention_mask)
             states.append(hidden_states)
-    if stop == len(trunk.layers) and _norms_at_the_end(encoder):
+    if start < stop == len(trunk.layers) and _norms_at_the_end(encoder):
         hidden_states = trunk.layer_norm(hidden_states)
         states[-1] = hidden_states
     return hidden_states, tuple(states), tuple(attentions)

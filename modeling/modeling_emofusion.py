@@ -15,13 +15,13 @@ from .audio_encoder import (
     build_audio_encoder,
     conv_features,
     embed_frames,
-    frozen_audio_modules,
+    freeze_audio_layers,
     prepare_audio_encoder,
     run_layers,
-    still_mask_embedding,
 )
+from .missing_modality import stand_in
 from .outputs import EmotionOutput, Encoded
-from .text_encoder import build_text_encoder, encode_tokens, frozen_text_modules, prepare_text_encoder
+from .text_encoder import build_text_encoder, encode_tokens, freeze_text_layers, prepare_text_encoder
 
 # Weights that a pre-trained checkpoint may lack: one stands for masked frames only, the other is not used.
 OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.")
@@ -43,8 +43,8 @@ class EmoFusionPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module):
         super()._init_weights(module)
-        if isinstance(module, EmoFusionModel):
-            for vector in module.missing.values():
+        if isinstance(module, nn.ParameterDict):  # what stands in for missing modalities
+            for vector in module.values():
                 init.normal_(vector, std=self.config.initializer_range)
 
     @classmethod
@@ -74,19 +74,19 @@ class EmoFusionPreTrainedModel(PreTrainedModel):
 
     def freeze_feature_encoder(self) -> None:
         """Stop training the convolutional front end of the speech encoder."""
-        self._freeze(freeze_feature_encoder=True)
+        self.config.freeze_feature_encoder = True
+        self.base_model.freeze()
 
     def freeze_audio_encoder(self, num_layers: int = -1) -> None:
         """Stop training the speech encoder's first `num_layers` layers and what is below them (-1: all of it)."""
-        self._freeze(freeze_audio_layers=num_layers)
+        self._freeze_layers("audio", num_layers)
 
     def freeze_text_encoder(self, num_layers: int = -1) -> None:
         """Stop training the text encoder's embeddings and first `num_layers` layers (-1: all of it)."""
-        self._freeze(freeze_text_layers=num_layers)
+        self._freeze_layers("text", num_layers)
 
-    def _freeze(self, **fields) -> None:
-        for name, value in fields.items():
-            setattr(self.config, name, value)
+    def _freeze_layers(self, modality: str, num_layers: int) -> None:
+        self.config.set_frozen_layers(modality, num_layers)
         self.base_model.freeze()
 
 
@@ -137,17 +137,19 @@ class EmoFusionModel(EmoFusionPreTrainedModel):
 
     def freeze(self) -> None:
         """Freeze what the configuration names. What is frozen once stays so."""
-        for module in self._frozen_modules():
-            module.requires_grad_(False)
-        if "audio" in self.config.modalities and self.config.freeze_audio_layers:
-            still_mask_embedding(self.audio_encoder)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "EmoFusionModel":
-        """Training mode, but never for what is frozen: its results must be the same each time they are computed."""
+        """Training mode, but never for what is frozen: its results must be the same each time they are computed.
+
+        It is frozen here, because `from_pretrained` makes all parameters anew and then calls `eval`.
+        """
         super().train(mode)
-        for module in self._frozen_modules():
-            module.eval()
+        config = self.config
+        if "audio" in config.modalities:
+            freeze_audio_layers(self.audio_encoder, config.freeze_feature_encoder, config.freeze_audio_layers)
+        if "text" in config.modalities:
+            freeze_text_layers(self.text_encoder, config.freeze_text_layers)
         return self
 
     def encode(
@@ -224,7 +226,7 @@ class EmoFusionModel(EmoFusionPreTrainedModel):
         if not states:
             wanted = " or ".join({"audio": "input_values", "text": "input_ids"}[name] for name in config.modalities)
             raise ValueError(f"The batch holds nothing that {type(self).__name__} looks at; give it {wanted}.")
-        states, masks = self._stand_in(states, masks)
+        states, masks = stand_in(states, masks, self.missing, config.modality_dropout if self.training else 0.0)
         embedding, cross_attentions = self.fuse(states, masks, output_attentions)
 
         output = EmotionOutput(
@@ -235,16 +237,6 @@ class EmoFusionModel(EmoFusionPreTrainedModel):
         )
         return_dict = config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
-
-    def _frozen_modules(self) -> list[nn.Module]:
-        config, modules = self.config, []
-        if "audio" in config.modalities:
-            modules += frozen_audio_modules(
-                self.audio_encoder, config.freeze_feature_encoder, config.freeze_audio_layers
-            )
-        if "text" in config.modalities:
-            modules += frozen_text_modules(self.text_encoder, config.freeze_text_layers)
-        return modules
 
     @property
     def _audio_layers(self) -> tuple[int, int]:
@@ -294,29 +286,6 @@ class EmoFusionModel(EmoFusionPreTrainedModel):
             output_attentions,
         )
         return states, mask, hidden_states, attentions
-
-    def _stand_in(
-        self, states: dict[str, torch.Tensor], masks: dict[str, torch.Tensor]
-    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """Put the learned frame where a row, or the batch, lacks a modality; in training, lose one now and then."""
-        some = next(iter(states.values()))
-        present = {
-            name: masks[name].any(dim=1) if name in masks else some.new_zeros(len(some), dtype=torch.bool)
-            for name in self.config.modalities
-        }
-        if self.training and self.config.modality_dropout > 0:
-            present = drop_modality(present, self.config.modality_dropout)
-        filled, filled_masks = {}, {}
-        for name, is_present in present.items():
-            vector = self.missing[name].to(some.dtype)
-            if name not in states:
-                filled[name] = vector.expand(len(some), 1, -1)
-                filled_masks[name] = torch.ones_like(is_present)[:, None]
-                continue
-            first = torch.arange(masks[name].shape[1], device=some.device) == 0
-            filled[name] = torch.where(is_present[:, None, None], states[name], vector)
-            filled_masks[name] = torch.where(is_present[:, None], masks[name], first)
-        return filled, filled_masks
 
 
 class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
@@ -405,26 +374,6 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         if labels.is_floating_point():
             labels = labels.float()
         return {"cross_entropy": F.cross_entropy(logits.float(), labels, weight=weights)}
-
-
-def drop_modality(present: dict[str, torch.Tensor], probability: float) -> dict[str, torch.Tensor]:
-    """With `probability`, mark one of a row's modalities as missing; never its last one (ours).
-
-    Args:
-        present: per modality, `(batch,)`, bool.
-        probability: that a row loses one.
-
-    Returns:
-        The same, with some rows changed.
-    """
-    names = list(present)
-    table = torch.stack([present[name] for name in names])
-    # A random order of the modalities a row has; the first of it goes.
-    scores = torch.rand(table.shape, device=table.device).masked_fill(~table, -1.0)
-    victims = F.one_hot(scores.argmax(dim=0), len(names)).bool().T
-    unlucky = torch.rand(table.shape[1], device=table.device) < probability
-    table = table & ~(victims & unlucky & (table.sum(dim=0) > 1))
-    return dict(zip(names, table, strict=True))
 
 
 def _as_mask(mask: torch.Tensor | None, values: torch.Tensor) -> torch.Tensor:

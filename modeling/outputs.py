@@ -10,8 +10,9 @@ from transformers.utils import ModelOutput
 class Encoded(ModelOutput):
     """What the frozen parameters of a model compute from a batch: all that its second stage needs.
 
-    How far a modality has been taken follows from what the configuration freezes: the raw input where nothing is
-    frozen, otherwise the hidden states behind the last frozen layer. A row without the modality has an all-zero mask.
+    How far a modality has been taken follows from what the configuration freezes. Speech: the waveform where nothing
+    is, else the features of the convolutions, else the states behind the last frozen layer. Text: the ids, or, where
+    the whole encoder is frozen, its states. A row without the modality has an all-zero mask.
 
     Args:
         audio (`torch.Tensor`, *optional*):

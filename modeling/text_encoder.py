@@ -46,12 +46,15 @@ def encode_tokens(
     return outputs.last_hidden_state, outputs.hidden_states or (), outputs.attentions or ()
 
 
-def frozen_text_modules(encoder: PreTrainedModel, num_layers: int) -> list[nn.Module]:
-    """The embeddings and the first `num_layers` layers of `encoder` (-1: all of it; 0: nothing)."""
-    if num_layers == 0:
-        return []
+def freeze_text_layers(encoder: PreTrainedModel, num_layers: int) -> None:
+    """Freeze the embeddings and the first `num_layers` layers of `encoder` (-1: all of it; 0: nothing)."""
     if num_layers == -1:
-        return [encoder]
-    stacks = (module for module in encoder.modules() if isinstance(module, nn.ModuleList))
-    layers = next(stack for stack in stacks if len(stack) == encoder.config.num_hidden_layers)
-    return [encoder.embeddings, *layers[:num_layers]]
+        modules = [encoder]
+    elif num_layers:
+        stacks = (module for module in encoder.modules() if isinstance(module, nn.ModuleList))
+        layers = next(stack for stack in stacks if len(stack) == encoder.config.num_hidden_layers)
+        modules = [encoder.embeddings, *layers[:num_layers]]
+    else:
+        modules = []
+    for module in modules:
+        module.requires_grad_(False).eval()

@@ -4,10 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+import emofusion  # noqa: F401 (lets the Auto classes know the models)
 import torch
 from transformers import AutoModelForAudioClassification, AutoProcessor
-
-import emofusion  # noqa: F401 (lets the Auto classes know the models)
 
 
 def main() -> None:

@@ -80,6 +80,7 @@ class EmotionTrainingArguments(TrainingArguments):
 
     def __post_init__(self):
         super().__post_init__()
+        self.dataloader_pin_memory &= self.device.type != "cpu"  # where there is nothing to pin it for, torch warns
         self.learning_rates = {
             component: float(rate) for component, rate in _as_dict("learning_rates", self.learning_rates).items()
         }

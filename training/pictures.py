@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 
-def draw_confusion_matrices(path: str | Path, systems: Mapping[str, Sequence[Sequence[int]]], labels: list[str]) -> None:
+def draw_confusion_matrices(
+    path: str | Path, systems: Mapping[str, Sequence[Sequence[int]]], labels: list[str]
+) -> None:
     """Confusion matrices as row percentages (the diagonal is the recall) with the counts beneath.
 
     Args:

@@ -21,6 +21,9 @@ from ..metrics import EmotionMetrics
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .pictures import draw_confusion_matrices, draw_learning_curves
 
+# Baselines go by what they look at, fusion systems by their variant.
+BASELINES = {("audio",): "speech", ("text",): "text"}
+
 # Settings of the training that the card shows.
 SETTINGS = (
     "learning_rate",
@@ -57,7 +60,7 @@ def collect_facts(
     training["lr_scheduler_type"] = str(training_args.lr_scheduler_type.value)
     return {
         "format": FORMAT,
-        "system": model_args.variant,
+        "system": BASELINES.get(model.config.modalities, model_args.variant),
         "model_class": type(model).__name__,
         "paper": model.config.paper,
         "labels": corpus["train"].features["label"].names,

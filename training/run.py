@@ -48,9 +48,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: E
         train_dataset=corpus["train"],
         eval_dataset=corpus["validation"],
         processing_class=processor,
-        facts=collect_facts(
-            model, corpus, describe_corpus(data_args.corpus), model_args, data_args, training_args
-        ),
+        facts=collect_facts(model, corpus, describe_corpus(data_args.corpus), model_args, data_args, training_args),
     )
     start = time.perf_counter()
     trainer.train(resume_from_checkpoint=_resume_from(training_args))
@@ -82,7 +80,9 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     known = model_class.config_class().to_dict()
     for name in model_args.model_config:
         if name not in known:
-            raise ValueError(f"model_config has an unknown field {name!r}; {model_class.config_class.__name__} has none.")
+            raise ValueError(
+                f"model_config has an unknown field {name!r}; {model_class.config_class.__name__} has none."
+            )
     encoders = {
         modality: name
         for modality in ("audio", "text")

@@ -58,9 +58,7 @@ class EmotionTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The loss, with its named parts kept for the log."""
-        loss, outputs = super().compute_loss(
-            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
-        )
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if model.training:
             for name, value in (outputs.get("losses") or {}).items():
                 self._named_losses[name].append(value.detach())
@@ -90,7 +88,9 @@ class EmotionTrainer(Trainer):
         if self.args.class_weights != "balanced":
             return [float(weight) for weight in json.loads(self.args.class_weights)]
         counts = Counter(self.train_dataset["label"])
-        return [len(self.train_dataset) / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)]
+        return [
+            len(self.train_dataset) / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)
+        ]
 
 
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:

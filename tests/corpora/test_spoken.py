@@ -160,7 +160,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(tmp_path):
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         contents.append({str(path.relative_to(folder)): path.read_bytes() for path in files})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 42  # the recordings, metadata.jsonl and README.md
+    assert len(contents[0]) == 106  # the recordings, metadata.jsonl and README.md
     assert contents[0]["metadata.jsonl"] != contents[2]["metadata.jsonl"]
 
 

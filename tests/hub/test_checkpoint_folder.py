@@ -20,6 +20,7 @@ SHARED = {
     "branches.py",
     "configuration_emofusion.py",
     "media.py",
+    "missing_modality.py",
     "modeling_emofusion.py",
     "outputs.py",
     "pooling.py",

@@ -1,0 +1,63 @@
+"""What stands where an utterance has no speech or no text (ours)."""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+
+
+def stand_in(
+    states: dict[str, torch.Tensor],
+    masks: dict[str, torch.Tensor],
+    vectors: Mapping[str, torch.Tensor],
+    dropout: float,
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Put the learned frame where a row, or the batch, lacks a modality.
+
+    Args:
+        states: per modality that the batch has, `(batch, frames or tokens, hidden of its encoder)`.
+        masks: the same, `(batch, frames or tokens)`, bool; all zero where a row lacks it.
+        vectors: per modality that the model looks at, its learned frame `(hidden of its encoder,)`.
+        dropout: probability that a row loses one of its modalities.
+
+    Returns:
+        States and masks of every modality in `vectors`; every row has at least one valid position.
+    """
+    some = next(iter(states.values()))
+    present = {
+        name: masks[name].any(dim=1) if name in masks else some.new_zeros(len(some), dtype=torch.bool)
+        for name in vectors
+    }
+    if dropout > 0:
+        present = drop_modality(present, dropout)
+    filled, filled_masks = {}, {}
+    for name, is_present in present.items():
+        vector = vectors[name].to(some.dtype)
+        if name not in states:
+            filled[name] = vector.expand(len(some), 1, -1)
+            filled_masks[name] = torch.ones_like(is_present)[:, None]
+            continue
+        first = torch.arange(masks[name].shape[1], device=some.device) == 0
+        filled[name] = torch.where(is_present[:, None, None], states[name], vector)
+        filled_masks[name] = torch.where(is_present[:, None], masks[name], first)
+    return filled, filled_masks
+
+
+def drop_modality(present: dict[str, torch.Tensor], probability: float) -> dict[str, torch.Tensor]:
+    """With `probability`, mark one of a row's modalities as missing; never its last one.
+
+    Args:
+        present: per modality, `(batch,)`, bool.
+        probability: that a row loses one.
+
+    Returns:
+        The same, with some rows changed.
+    """
+    names = list(present)
+    table = torch.stack([present[name] for name in names])
+    # A random order of the modalities a row has; the first of it goes.
+    scores = torch.rand(table.shape, device=table.device).masked_fill(~table, -1.0)
+    victims = F.one_hot(scores.argmax(dim=0), len(names)).bool().T
+    unlucky = torch.rand(table.shape[1], device=table.device) < probability
+    table = table & ~(victims & unlucky & (table.sum(dim=0) > 1))
+    return dict(zip(names, table, strict=True))
