@@ -47,7 +47,7 @@ echo "Installing into $(1) (some minutes the first time)"; \
 { test -x $(1)/bin/python || $(PYTHON) -m venv $(1); } \
 && $(1)/bin/python -m pip install --quiet --upgrade pip \
 && $(1)/bin/python -m pip install --quiet --constraint $(2) torch \
-&& $(1)/bin/python -m pip install --quiet --constraint $(2) --editable '.[dev]' \
+&& PYTHONWARNINGS=ignore $(1)/bin/python -m pip install --quiet --constraint $(2) --editable '.[dev]' \
 && touch $@ \
 || { echo "The installation into $(1) failed: read the message above, and run make again."; exit 1; }
 endef

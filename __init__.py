@@ -50,7 +50,9 @@ def _register_models() -> None:
     from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification, AutoModelForSequenceClassification
 
     for prefix in VARIANTS.values():
-        config, model, classifier = (__getattr__(prefix + end) for end in ("Config", "Model", "ForSequenceClassification"))
+        config, model, classifier = (
+            __getattr__(prefix + end) for end in ("Config", "Model", "ForSequenceClassification")
+        )
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, model, exist_ok=True)
         AutoModelForAudioClassification.register(config, classifier, exist_ok=True)

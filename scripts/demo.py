@@ -59,8 +59,8 @@ To try next:
 
 def trained(system: str, folder: Path, code: str) -> dict:
     """The results of a system: trained now, or earlier by the very same code and recipe."""
-    mark = folder / ".made_by.json"
-    if mark.is_file() and json.loads(mark.read_text()) == code:
+    mark = folder.with_name(f".{folder.name}.made_by.json")  # beside the Hub folder, not in it
+    if mark.is_file() and json.loads(mark.read_text()) == code and (folder / "results.json").is_file():
         print(f"{system}: trained before by the same code; remove {folder} to train it again.")
         return json.loads((folder / "results.json").read_text())
     print(f"\n{system}: training", flush=True)

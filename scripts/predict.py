@@ -7,6 +7,7 @@ from pathlib import Path
 import emofusion  # noqa: F401 (lets the Auto classes know the models)
 import torch
 from transformers import AutoModelForAudioClassification, AutoProcessor
+from transformers.utils import logging
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
     parser.add_argument("--text", help="what is said in it")
     parser.add_argument("--revision", help="commit of the Hub repository")
     arguments = parser.parse_args()
+    logging.disable_progress_bar()  # loading takes no time; what follows is short enough to be read whole
     try:
         probabilities = predict(arguments.folder, arguments.audio, arguments.text, arguments.revision)
     except (OSError, TypeError, ValueError) as error:

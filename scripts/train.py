@@ -12,7 +12,7 @@ def main() -> None:
     try:
         arguments = parse_recipe()
         results = train(*arguments)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f"train.py: {error}")
     training_args = arguments[-1]
     if training_args.process_index == 0:

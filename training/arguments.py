@@ -53,6 +53,9 @@ class DataArguments:
 
     def __post_init__(self):
         self.corpus_options = _as_dict("corpus_options", self.corpus_options)
+        for name, argument in (("name", "corpus"), ("root", "corpus_root")):
+            if name in self.corpus_options:
+                raise ValueError(f"corpus_options has {name!r}, which is an argument of its own: use {argument}.")
 
 
 @dataclass
@@ -81,9 +84,14 @@ class EmotionTrainingArguments(TrainingArguments):
     def __post_init__(self):
         super().__post_init__()
         self.dataloader_pin_memory &= self.device.type != "cpu"  # where there is nothing to pin it for, torch warns
-        self.learning_rates = {
-            component: float(rate) for component, rate in _as_dict("learning_rates", self.learning_rates).items()
-        }
+        if self.class_weights is not None and self.label_smoothing_factor:
+            raise ValueError(
+                "class_weights and label_smoothing_factor exclude each other: smoothing takes the loss over from the model."
+            )
+        self.learning_rates = _as_dict("learning_rates", self.learning_rates)
+        for component, rate in self.learning_rates.items():
+            if not isinstance(rate, (int, float)):
+                raise ValueError(f"learning_rates gives {component!r} the rate {rate!r}, which is not a number.")
 
 
 ARGUMENTS = (ModelArguments, DataArguments, EmotionTrainingArguments)
@@ -108,14 +116,16 @@ def parse_recipe(
     recipe = read_recipe(argv.pop(0)) if argv and not argv[0].startswith("-") else {}
     options = []
     while argv:
-        option = argv.pop(0)
-        name, dot, path = option.removeprefix("--").partition(".")
-        if dot and option.startswith("--"):
+        argument = argv.pop(0)
+        option, equals, value = argument.partition("=")
+        if not option.startswith("--") or "." not in option:
+            options.append(argument)
+            continue
+        if not equals:
             if not argv:
                 raise ValueError(f"{option} has no value; write {option} VALUE.")
-            _set_member(recipe, name, path, yaml.load(argv.pop(0), _Loader))
-        else:
-            options.append(option)
+            value = argv.pop(0)
+        _set_member(recipe, option, value)
     arguments = parser.parse_args_into_dataclasses(
         [*_as_options(recipe), *options], look_for_args_file=False, return_remaining_strings=True
     )
@@ -172,17 +182,22 @@ def _did_you_mean(name: str) -> str:
     return f"; did you mean {close[0]!r}?" if close else "; --help lists what there is."
 
 
-def _set_member(recipe: dict, name: str, path: str, value) -> None:
-    """Set `recipe[name]["a"]["b"]` for the path `a.b`."""
+def _set_member(recipe: dict, option: str, value: str) -> None:
+    """Set `recipe["name"]["a"]["b"]` for the option `--name.a.b`."""
+    name, *parents, last = option.removeprefix("--").split(".")
     if name not in _known_fields():
-        raise ValueError(f"Unknown option --{name}.{path}{_did_you_mean(name)}")
-    members = recipe.setdefault(name, {})
-    *parents, last = path.split(".")
-    for parent in parents:
-        members = members.setdefault(parent, {}) if isinstance(members, dict) else members
-    if not isinstance(members, dict):
-        raise ValueError(f"--{name}.{path} has no place: what is before the last dot is not a mapping.")
-    members[last] = value
+        raise ValueError(f"Unknown option {option}{_did_you_mean(name)}")
+    members = recipe
+    for parent in (name, *parents):
+        if members.get(parent) is None:
+            members[parent] = {}
+        members = members[parent]
+        if not isinstance(members, dict):
+            raise ValueError(f"{option} has no place: what is before the last dot is not a mapping.")
+    try:
+        members[last] = yaml.load(value, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{option} has the value {value!r}, which is not readable YAML.") from error
 
 
 def _as_options(recipe: dict) -> list[str]:

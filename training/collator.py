@@ -33,12 +33,12 @@ class EmotionCollator:
         if any(row.get("alignment") for row in rows):
             columns["alignment"] = [row.get("alignment") for row in rows]
         batch = self.processor(**columns, padding=True, return_tensors="pt")
-        if rows[0].get("label") is not None:
+        if any(row.get("label") is not None for row in rows):
             batch["labels"] = torch.tensor([self._label(row) for row in rows])
         return batch
 
     def _label(self, row: Mapping) -> int:
-        label = row["label"]
+        label = row.get("label")
         if not isinstance(label, int) or not 0 <= label < len(self.labels):
             raise ValueError(
                 f"Row {row.get('id')!r} has the label {label!r}; the model knows 0 to {len(self.labels) - 1} "

@@ -18,7 +18,7 @@ def draw_confusion_matrices(
         labels: names of the classes.
     """
     side = 1.3 + 0.75 * len(labels)
-    figure = Figure(figsize=(side * len(systems) + 0.4, side + 0.3), layout="constrained")
+    figure = Figure(figsize=(side * len(systems) + 0.4, side + 0.7), layout="constrained")
     panels = figure.subplots(1, len(systems), squeeze=False)[0]
     for panel, (title, counts) in zip(panels, systems.items(), strict=True):
         counts = np.asarray(counts)
@@ -43,7 +43,7 @@ def draw_confusion_matrices(
 
 
 def draw_learning_curves(path: str | Path, systems: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
-    """Training loss, and validation UA with the chosen epoch marked, over the epochs.
+    """Training loss, and validation UA with the best epoch marked, over the epochs.
 
     Args:
         path: PNG to write.
@@ -62,7 +62,7 @@ def draw_learning_curves(path: str | Path, systems: Mapping[str, Sequence[Mappin
             ua_panel.plot(*best, marker="o", markersize=10, markerfacecolor="none", color=line.get_color())
     loss_panel.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     ua_panel.set(xlabel="epoch", ylabel="validation UA", ylim=(0, 1.05))
-    ua_panel.set_title("circle: the epoch that was chosen", fontsize=9)
+    ua_panel.set_title("circle: the best epoch", fontsize=9)
     for panel in (loss_panel, ua_panel):
         panel.grid(alpha=0.3)
     if len(systems) > 1:

@@ -15,7 +15,7 @@ from transformers.trainer_utils import PredictionOutput
 
 from .. import __version__
 from ..corpora.folds import check_speaker_independent
-from ..hub.card import FORMAT, write_card
+from ..hub.card import FORMAT, SCORES, write_card
 from ..hub.staging import staged
 from ..metrics import EmotionMetrics
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
@@ -68,7 +68,7 @@ def collect_facts(
         "corpus": {
             **about,
             "speaker_independent": _is_speaker_independent(corpus),
-            "selection": "The epoch with the highest validation UA was kept; the test split was measured once, at the end.",
+            "selection": f"{_selection(training_args)}; the test split was measured once, at the end.",
         },
         "data": {split: _count(rows) for split, rows in corpus.items()},
         "parameters": {
@@ -174,6 +174,15 @@ def _count(rows: Dataset) -> dict:
         "speakers": len(set(rows["speaker"])),
         "classes": {name: counts[number] for number, name in enumerate(names)},
     }
+
+
+def _selection(training_args: EmotionTrainingArguments) -> str:
+    if not training_args.load_best_model_at_end:
+        return "The weights of the last step were kept"
+    best = "highest" if training_args.greater_is_better else "lowest"
+    metric = training_args.metric_for_best_model.removeprefix("eval_")
+    metric = SCORES.get(metric, metric)
+    return f"The checkpoint with the {best} validation {metric} was kept"
 
 
 def _is_speaker_independent(corpus: DatasetDict) -> bool:

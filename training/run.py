@@ -2,11 +2,13 @@
 
 import importlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoFeatureExtractor,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     Wav2Vec2FeatureExtractor,
     set_seed,
@@ -70,19 +72,14 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
         labels: names of the classes.
 
     Raises:
-        ValueError: if a pre-trained encoder and a configuration for it are both given, or a field is unknown.
+        ValueError: if a pre-trained encoder and a configuration for it are both given, or a field is unknown or bad.
     """
     prefix = VARIANTS[model_args.variant]
     module = importlib.import_module(f"..modeling.modeling_{model_args.variant}", __package__)
     model_class = getattr(module, f"{prefix}ForSequenceClassification")
     fields = {**model_args.model_config, "id2label": dict(enumerate(labels))}
     fields["label2id"] = {label: number for number, label in enumerate(labels)}
-    known = model_class.config_class().to_dict()
-    for name in model_args.model_config:
-        if name not in known:
-            raise ValueError(
-                f"model_config has an unknown field {name!r}; {model_class.config_class.__name__} has none."
-            )
+    _check_fields("model_config", model_args.model_config, model_class.config_class())
     encoders = {
         modality: name
         for modality in ("audio", "text")
@@ -91,7 +88,15 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     for modality, name in encoders.items():
         if f"{modality}_config" in model_args.model_config:
             raise ValueError(f"The recipe gives both {modality}_model_name_or_path ({name}) and {modality}_config.")
-    return model_class.from_encoders_pretrained(**encoders, **fields)
+    try:
+        model = model_class.from_encoders_pretrained(**encoders, **fields)
+    except StrictDataclassError as error:
+        raise ValueError(f"model_config: {' '.join(str(error).split())}") from error
+    for name in model.config.sub_configs:
+        if given := model_args.model_config.get(name):
+            # A configuration of transformers keeps what it does not know: a slip would go unnoticed.
+            _check_fields(f"model_config.{name}", given, type(getattr(model.config, name))())
+    return model
 
 
 def build_processor(
@@ -120,6 +125,13 @@ def build_processor(
                 (text for text in texts if text), text_config.vocab_size, text_config.max_position_embeddings
             )
     return EmoFusionProcessor(feature_extractor, tokenizer, max_seconds=data_args.max_seconds)
+
+
+def _check_fields(name: str, fields: Mapping, config: PreTrainedConfig) -> None:
+    known = {*config.to_dict(), *config.attribute_map}
+    for field in fields:
+        if field not in known:
+            raise ValueError(f"{name} has an unknown field {field!r}; {type(config).__name__} has none of that name.")
 
 
 def _resume_from(training_args: EmotionTrainingArguments) -> str | bool | None:

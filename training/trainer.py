@@ -19,15 +19,20 @@ class EmotionTrainer(Trainer):
 
     Args:
         *args: as [`transformers.Trainer`] takes them.
+        processing_class: the model's processor, which is saved with it.
         facts: what the model card can tell of the run; with it every checkpoint gets a card.
-        **kwargs: as [`transformers.Trainer`] takes them; `processing_class` is the model's processor.
+        **kwargs: as [`transformers.Trainer`] takes them.
     """
 
     args: EmotionTrainingArguments
 
-    def __init__(self, *args, facts: dict | None = None, **kwargs):
+    def __init__(self, *args, processing_class=None, facts: dict | None = None, **kwargs):
         kwargs.setdefault("compute_metrics", compute_metrics)
-        super().__init__(*args, **kwargs)
+        # At the start of training Trainer compares the tokenizer's special tokens with the model's, and a speech-only
+        # processor has no tokenizer: so it is kept from Trainer, and saved below.
+        has_tokenizer = getattr(processing_class, "tokenizer", None) is not None
+        super().__init__(*args, processing_class=processing_class if has_tokenizer else None, **kwargs)
+        self.processor = processing_class
         self.facts = facts
         self._named_losses = defaultdict(list)
         if self.args.class_weights is not None:
@@ -79,18 +84,30 @@ class EmotionTrainer(Trainer):
             folder = Path(output_dir or self.args.output_dir)
             # A pickle has no place in a Hub folder; `results.json` tells the arguments.
             (folder / "training_args.bin").unlink(missing_ok=True)
-            write_bundle(self.accelerator.unwrap_model(self.model), folder, self.processing_class)
+            if self.processor is not None:
+                self.processor.save_pretrained(folder)
+            write_bundle(self.accelerator.unwrap_model(self.model), folder, self.processor)
             if self.facts is not None:
                 write_card(folder, self.facts)
 
     def _class_weights(self) -> list[float]:
         classes = self.model.config.num_labels
         if self.args.class_weights != "balanced":
-            return [float(weight) for weight in json.loads(self.args.class_weights)]
+            return _parse_weights(self.args.class_weights, classes)
         counts = Counter(self.train_dataset["label"])
         return [
             len(self.train_dataset) / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)
         ]
+
+
+def _parse_weights(text: str, classes: int) -> list[float]:
+    try:
+        weights = [float(weight) for weight in json.loads(text)]
+    except (TypeError, ValueError):
+        weights = []
+    if len(weights) != classes:
+        raise ValueError(f'class_weights is {text!r}; it must be "balanced" or a JSON list of {classes} numbers.')
+    return weights
 
 
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:

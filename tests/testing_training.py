@@ -1,0 +1,54 @@
+"""A recipe in miniature, for the tests of the training room and of the scripts."""
+
+from emofusion.corpora.spoken import BLOCK
+
+AUDIO = {
+    "model_type": "wav2vec2",
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+    "conv_dim": [4, 4],
+    "conv_kernel": [20, 16],
+    "conv_stride": [20, 16],
+    "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+    "apply_spec_augment": False,
+}
+TEXT = {
+    "model_type": "bert",
+    "vocab_size": 100,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+    "max_position_embeddings": 32,
+}
+FUSION = {
+    "audio_config": AUDIO,
+    "text_config": TEXT,
+    "freeze_feature_encoder": False,
+    "hidden_size": 8,
+    "num_attention_heads": 2,
+}
+
+
+def tiny_recipe(corpus_root, output_dir, **others) -> dict:
+    """Two epochs of two steps on the smallest corpus there is."""
+    return {
+        "variant": "cross_attention",
+        "model_config": FUSION,
+        "corpus": "spoken",
+        "corpus_root": str(corpus_root),
+        "corpus_options": {"utterances": BLOCK},
+        "max_seconds": 0.3,
+        "output_dir": str(output_dir),
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 36,
+        "learning_rate": 1e-2,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "use_cpu": True,
+        **others,
+    }

@@ -1,0 +1,93 @@
+import pytest
+import torch
+from emofusion.processing import EmoFusionProcessor
+from emofusion.training.collator import EmotionCollator
+from emofusion.training.tokenizer import train_tokenizer
+from transformers import Wav2Vec2FeatureExtractor
+
+
+@pytest.fixture(scope="module")
+def labels(corpus):
+    return corpus["train"].features["label"].names
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return Wav2Vec2FeatureExtractor(return_attention_mask=True)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(corpus):
+    return train_tokenizer(corpus["train"]["text"], 200, 64)
+
+
+@pytest.fixture(scope="module")
+def collator(extractor, tokenizer, labels):
+    return EmotionCollator(EmoFusionProcessor(extractor, tokenizer), labels)
+
+
+@pytest.fixture
+def rows(corpus):
+    return [corpus["train"][index] for index in range(3)]
+
+
+def test_rows_of_a_corpus_become_a_batch_of_the_forward_contract(collator, rows):
+    batch = collator(rows)
+    assert {"input_values", "audio_attention_mask", "input_ids", "attention_mask", "labels"} <= set(batch)
+    samples = [round(16000 * (row["end"] - row["start"])) for row in rows]
+    assert batch["input_values"].shape == batch["audio_attention_mask"].shape == (3, max(samples))
+    assert batch["audio_attention_mask"].sum(-1).tolist() == samples
+    assert batch["input_ids"].shape == batch["attention_mask"].shape
+    assert batch["labels"].tolist() == [row["label"] for row in rows]
+    assert batch["labels"].dtype == torch.int64
+
+
+def test_alignment_goes_with_the_rows(collator, rows):
+    batch = collator(rows)
+    for index, row in enumerate(rows):
+        words = row["alignment"]["word"]
+        spans = torch.tensor([words["start"], words["end"]]).T
+        torch.testing.assert_close(batch["word_spans"][index, : len(spans)], spans)
+        assert (batch["word_spans"][index, len(spans) :] == -1).all()
+    assert (batch["syllable_spans"] == -1).all()
+
+
+def test_rows_without_alignment_have_no_spans(collator, rows):
+    assert not any("spans" in name for name in collator([row | {"alignment": None} for row in rows]))
+
+
+def test_speech_only_reads_no_text(extractor, labels, rows):
+    collator = EmotionCollator(EmoFusionProcessor(extractor), labels)
+    for row in rows:
+        del row["text"]
+    assert {"input_values", "audio_attention_mask", "labels"} <= set(collator(rows))
+
+
+def test_text_only_decodes_no_audio(tokenizer, labels, rows):
+    collator = EmotionCollator(EmoFusionProcessor(tokenizer=tokenizer), labels)
+    for row in rows:
+        row["audio"]["path"] = "/nowhere.flac"
+    batch = collator(rows)
+    assert "input_values" not in batch
+    assert {"input_ids", "attention_mask", "labels"} <= set(batch)
+
+
+@pytest.mark.parametrize("label", [4, -1, 1.0, "angry"])
+def test_a_label_that_the_model_does_not_know_names_its_row(collator, rows, label):
+    rows[1]["label"] = label
+    with pytest.raises(ValueError, match=f"Row '{rows[1]['id']}' has the label {label!r}; the model knows 0 to 3"):
+        collator(rows)
+
+
+def test_rows_without_label_are_a_batch_without_labels(collator, rows):
+    assert "labels" not in collator([row | {"label": None} for row in rows])
+    for row in rows:
+        del row["label"]
+    assert "labels" not in collator(rows)
+
+
+@pytest.mark.parametrize("unlabelled", [0, 1])
+def test_a_row_without_label_among_others_is_named(collator, rows, unlabelled):
+    rows[unlabelled]["label"] = None
+    with pytest.raises(ValueError, match=rows[unlabelled]["id"]):
+        collator(rows)

@@ -1,0 +1,222 @@
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from emofusion.training.collator import EmotionCollator
+from emofusion.training.run import build_model, build_processor
+from emofusion.training.trainer import EmotionTrainer
+from sklearn.utils.class_weight import compute_class_weight
+from testing_training import AUDIO, FUSION, TEXT
+from transformers import set_seed
+
+STILL = {
+    **FUSION,
+    "audio_config": {
+        **AUDIO,
+        **dict.fromkeys(("hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout"), 0.0),
+        "layerdrop": 0.0,
+    },
+    "text_config": {**TEXT, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    **dict.fromkeys(("hidden_dropout", "attention_dropout", "classifier_dropout"), 0.0),
+}
+CHECKPOINTING = next(
+    name
+    for name in ("activation_checkpointing", "gradient_checkpointing")
+    if name in {field.name for field in fields(EmotionTrainingArguments)}
+)
+
+
+@pytest.fixture
+def make_trainer(corpus, tmp_path):
+    """A trainer of a tiny fusion model without dropout, for two steps of four rows."""
+
+    def make(rows=None, facts=None, **arguments):
+        settings = {
+            "output_dir": str(tmp_path / "run"),
+            "max_steps": 2,
+            "per_device_train_batch_size": 4,
+            "learning_rate": 1e-2,
+            "logging_steps": 1,
+            "eval_strategy": "no",
+            "save_strategy": "no",
+            "load_best_model_at_end": False,
+            "disable_tqdm": True,
+            "use_cpu": True,
+        }
+        set_seed(0)
+        labels = corpus["train"].features["label"].names
+        model_args = ModelArguments(model_config=STILL)
+        model = build_model(model_args, labels)
+        processor = build_processor(model_args, DataArguments(max_seconds=0.3), model, corpus["train"]["text"])
+        return EmotionTrainer(
+            model=model,
+            args=EmotionTrainingArguments(**settings | arguments),
+            data_collator=EmotionCollator(processor, labels),
+            train_dataset=corpus["train"] if rows is None else corpus["train"].select(rows),
+            eval_dataset=corpus["validation"].select(range(8)),
+            processing_class=processor,
+            facts=facts,
+        )
+
+    return make
+
+
+def curve(trainer, name="loss"):
+    trainer.train()
+    return [entry[name] for entry in trainer.state.log_history if name in entry]
+
+
+def group_of(trainer):
+    """Name of a parameter -> its group; every parameter must be in exactly one."""
+    names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+    groups = [(names[id(p)], group) for group in trainer.optimizer.param_groups for p in group["params"]]
+    assert len(groups) == len(dict(groups))
+    return dict(groups)
+
+
+def test_each_component_learns_at_its_own_rate_and_keeps_the_weight_decay_split(make_trainer):
+    plain = make_trainer(weight_decay=0.1)
+    plain.create_optimizer()
+    decay = {name: group["weight_decay"] for name, group in group_of(plain).items()}
+    assert set(decay.values()) == {0.0, 0.1}
+
+    trainer = make_trainer(weight_decay=0.1, learning_rates={"audio_encoder": 1e-5, "text_encoder": 2e-5})
+    trainer.create_optimizer()
+    groups = group_of(trainer)
+    assert set(groups) == {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
+    assert {name: group["weight_decay"] for name, group in groups.items()} == decay
+    for name, group in groups.items():
+        rate = 1e-5 if "audio_encoder." in name else 2e-5 if "text_encoder." in name else 1e-2
+        assert group["lr"] == rate, name
+
+
+def test_the_schedule_scales_every_rate(make_trainer):
+    trainer = make_trainer(
+        learning_rates={"audio_encoder": 1e-5}, warmup_steps=4, lr_scheduler_type="constant_with_warmup"
+    )
+    trainer.create_optimizer_and_scheduler(num_training_steps=10)
+    for _ in range(2):
+        trainer.optimizer.step()
+        trainer.lr_scheduler.step()
+    for name, group in group_of(trainer).items():
+        assert group["lr"] == pytest.approx(0.5 * (1e-5 if "audio_encoder." in name else 1e-2))
+
+
+def test_a_rate_of_zero_leaves_a_component_as_it_is(make_trainer):
+    trainer = make_trainer(learning_rates={"text_encoder": 0.0})
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+    trainer.train()
+    for name, parameter in trainer.model.named_parameters():
+        if "masked_spec_embed" not in name and ".missing." not in name:  # which no row of the corpus needs
+            assert torch.equal(parameter, before[name]) == ("text_encoder." in name or not parameter.requires_grad), (
+                name
+            )
+
+
+@pytest.mark.parametrize("component", ["video_encoder", "encoder_of_audio"])
+def test_an_unknown_component_is_named(make_trainer, component):
+    with pytest.raises(ValueError, match=f"learning_rates names '{component}'"):
+        make_trainer(learning_rates={component: 1e-5}).create_optimizer()
+
+
+def test_a_frozen_component_has_nothing_to_train(make_trainer):
+    trainer = make_trainer(learning_rates={"text_encoder": 1e-5})
+    trainer.model.freeze_text_encoder()
+    with pytest.raises(ValueError, match="nothing to train"):
+        trainer.create_optimizer()
+
+
+def test_balanced_class_weights_are_those_of_scikit_learn(make_trainer, corpus):
+    labels = np.array(corpus["train"]["label"])
+    rows = [row for label in range(4) for row in np.flatnonzero(labels == label)[: 2 * label + 1]]
+    trainer = make_trainer(rows, class_weights="balanced")
+    expected = compute_class_weight("balanced", classes=np.arange(4), y=labels[rows])
+    np.testing.assert_allclose(trainer.model.config.class_weights, expected)
+
+
+def test_a_class_that_never_occurs_weighs_nothing(make_trainer, corpus):
+    rows = [row for row, label in enumerate(corpus["train"]["label"]) if label != 2]
+    assert make_trainer(rows, class_weights="balanced").model.config.class_weights[2] == 0.0
+
+
+def test_class_weights_may_be_listed_and_weigh_the_loss(make_trainer):
+    trainer = make_trainer(class_weights="[1, 2, 0.5, 3]")
+    assert trainer.model.config.class_weights == [1.0, 2.0, 0.5, 3.0]
+    assert curve(trainer)[0] != pytest.approx(curve(make_trainer())[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("weights", ["heavy", "[1, 2]", "3", '["a", "b", "c", "d"]'])
+def test_bad_class_weights_are_one_sentence(make_trainer, weights):
+    with pytest.raises(ValueError, match=r"^class_weights.*balanced.*4 numbers.*\.$") as caught:
+        make_trainer(class_weights=weights)
+    assert weights in str(caught.value)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}])
+def test_the_named_losses_in_the_log_are_the_parts_of_the_loss(make_trainer, arguments):
+    trainer = make_trainer(**arguments)
+    total = curve(trainer)
+    part = [entry["loss_cross_entropy"] for entry in trainer.state.log_history if "loss" in entry]
+    assert len(total) == 2
+    assert part == pytest.approx(total, abs=1e-5)
+
+
+def test_named_losses_are_averaged_since_the_last_log(make_trainer):
+    each = curve(make_trainer(max_steps=4), "loss_cross_entropy")
+    mean = curve(make_trainer(max_steps=4, logging_steps=2), "loss_cross_entropy")
+    assert mean == pytest.approx([sum(each[:2]) / 2, sum(each[2:]) / 2], abs=1e-6)
+
+
+def test_gradient_accumulation_equals_a_larger_batch(make_trainer):
+    whole = curve(make_trainer(max_steps=3))
+    parts = curve(make_trainer(max_steps=3, per_device_train_batch_size=2, gradient_accumulation_steps=2))
+    assert len(whole) == 3
+    assert parts == pytest.approx(whole, abs=1e-5)
+
+
+def test_label_smoothing_is_that_of_pytorch(make_trainer):
+    trainer = make_trainer(label_smoothing_factor=0.1)
+    batch = trainer.data_collator([trainer.train_dataset[row] for row in range(4)])
+    logits = trainer.model.eval()(**batch).logits
+    expected = torch.nn.functional.cross_entropy(logits, batch["labels"], label_smoothing=0.1)
+    torch.testing.assert_close(trainer.compute_loss(trainer.model, dict(batch)), expected)
+    assert np.isfinite(curve(trainer)).all()
+    assert "eval_ua" in trainer.evaluate()
+
+
+def test_bfloat16_trains(make_trainer):
+    plain, half = curve(make_trainer(max_steps=1)), curve(make_trainer(max_steps=1, bf16=True))
+    assert half == pytest.approx(plain, abs=0.05)
+
+
+def test_checkpointing_of_activations_changes_nothing(make_trainer):
+    checkpointed = make_trainer(**{CHECKPOINTING: True})
+    assert curve(checkpointed) == pytest.approx(curve(make_trainer()), abs=1e-6)
+    assert getattr(checkpointed.model, f"is_{CHECKPOINTING}")
+
+
+def test_evaluation_measures_the_four_scores(make_trainer):
+    scores = make_trainer().evaluate()
+    assert {"eval_loss", "eval_wa", "eval_ua", "eval_wf1", "eval_macro_f1"} <= set(scores)
+    assert 0 <= scores["eval_ua"] <= 1
+
+
+def test_every_checkpoint_is_a_complete_hub_folder(make_trainer, tmp_path):
+    facts = {"format": 1, "system": "cross_attention", "labels": ["a", "b", "c", "d"], "modalities": ["audio", "text"]}
+    make_trainer(facts=facts, save_strategy="steps", save_steps=1).train()
+    folders = sorted((tmp_path / "run").glob("checkpoint-*"))
+    assert [folder.name for folder in folders] == ["checkpoint-2"]  # save_total_limit is 1
+    for folder in folders:
+        names = {path.name for path in folder.iterdir()}
+        assert {"README.md", "config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= names
+        assert {"modeling_cross_attention.py", "configuration_cross_attention.py", "processing_emofusion.py"} <= names
+        assert not [name for name in names if name.endswith(".bin") or name.startswith(".")]
+        for file, auto_class in (
+            ("config.json", "AutoModelForAudioClassification"),
+            ("processor_config.json", "AutoProcessor"),
+        ):
+            module = json.loads((folder / file).read_text())["auto_map"][auto_class].partition(".")[0]
+            assert f"{module}.py" in names
