@@ -1,5 +1,5 @@
 # `make demo` and `make test` need Python 3.11, git and make; everything else they install into .venv.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 PYTEST = -m pytest --numprocesses 2 --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
