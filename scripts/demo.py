@@ -71,10 +71,20 @@ def trained(system: str, folder: Path, code: str) -> dict:
 
 
 def fingerprint() -> str:
-    """Of all code and recipes that a result depends on."""
+    """Of all code, recipes and templates that a trained folder is made from."""
     digest = hashlib.sha256()
-    rooms = ("configuration", "corpora", "metrics", "modeling", "processing", "recipes", "training")
-    files = [path for room in rooms for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".yaml")]
+    rooms = (
+        "configuration",
+        "corpora",
+        "hub",
+        "hub_cards",
+        "metrics",
+        "modeling",
+        "processing",
+        "recipes",
+        "training",
+    )
+    files = [path for room in rooms for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".yaml", ".md")]
     for path in sorted(files):
         digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()

@@ -173,8 +173,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _known_fields() -> dict[str, type]:
-    return {item.name: item.type for arguments in ARGUMENTS for item in fields(arguments) if item.init}
+def _known_fields() -> list[str]:
+    return [item.name for arguments in ARGUMENTS for item in fields(arguments) if item.init]
 
 
 def _did_you_mean(name: str) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..hub.staging import staged
+
 
 def draw_confusion_matrices(
     path: str | Path, systems: Mapping[str, Sequence[Sequence[int]]], labels: list[str]
@@ -72,9 +74,5 @@ def draw_learning_curves(path: str | Path, systems: Mapping[str, Sequence[Mappin
 
 def _save(figure: Figure, path: str | Path) -> None:
     path = Path(path)
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        figure.savefig(draft, format="png", dpi=120)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with staged(path.parent) as staging:
+        figure.savefig(staging / path.name, format="png", dpi=120)

@@ -123,11 +123,11 @@ def write_report(folder: str | Path, results: Mapping, log: Sequence[Mapping]) -
 
 
 def write_json(path: str | Path, content) -> None:
-    """Write indented JSON under a temporary name, then rename it."""
+    """Write indented JSON, whole or not at all."""
     path = Path(path)
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with staged(path.parent) as staging:
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        (staging / path.name).write_text(f"{text}\n", encoding="utf-8")
 
 
 def format_table(systems: Mapping[str, Mapping]) -> str:

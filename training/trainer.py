@@ -84,7 +84,7 @@ class EmotionTrainer(Trainer):
             folder = Path(output_dir or self.args.output_dir)
             # A pickle has no place in a Hub folder; `results.json` tells the arguments.
             (folder / "training_args.bin").unlink(missing_ok=True)
-            if self.processor is not None:
+            if self.processor is not self.processing_class:
                 self.processor.save_pretrained(folder)
             write_bundle(self.accelerator.unwrap_model(self.model), folder, self.processor)
             if self.facts is not None:
