@@ -19,7 +19,7 @@ def staged(folder: str | Path) -> Iterator[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder: save the model there with save_pretrained first.")
+        raise FileNotFoundError(f"{folder} is not a folder: create it first, a checkpoint with save_pretrained.")
     with tempfile.TemporaryDirectory(prefix=".staged-", dir=folder) as staging:
         yield Path(staging)
         for file in sorted(Path(staging).iterdir()):

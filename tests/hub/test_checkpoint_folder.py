@@ -1,8 +1,6 @@
 """Our own checkpoints, loaded side by side from their folders by one process that cannot import emofusion."""
 
 import ast
-import copy
-import importlib
 import re
 
 import pytest
@@ -12,6 +10,7 @@ from emofusion.configuration import VARIANTS
 from emofusion.hub import write_bundle, write_card
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
+from testing_common import CASES
 from transformers import BertTokenizer, Wav2Vec2FeatureExtractor
 
 SHARED = {
@@ -29,32 +28,7 @@ SHARED = {
 }
 UNUSED = {"unimodal": {"attention.py"}}
 
-AUDIO = {
-    "model_type": "wav2vec2",
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-    "conv_dim": [8, 8],
-    "conv_kernel": [10, 8],
-    "conv_stride": [5, 8],
-    "num_conv_pos_embeddings": 4,
-    "num_conv_pos_embedding_groups": 2,
-}
-TEXT = {
-    "model_type": "bert",
-    "vocab_size": 12,
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-}
-
-CHECKPOINTS = {
-    "speech": ("unimodal", {"modality": "audio", "audio_config": AUDIO}),
-    "text": ("unimodal", {"modality": "text", "text_config": TEXT}),
-    "cross_attention": ("cross_attention", {"audio_config": AUDIO, "text_config": TEXT}),
-}
+CHECKPOINTS = {case.name: case for case in CASES}
 
 LABELS = {index: f"emotion_{index}" for index in range(12)}  # as text, "10" sorts before "2"
 
@@ -99,15 +73,10 @@ assert type(processor).__module__ == "emofusion.processing.processing_emofusion"
 """
 
 
-def save_checkpoint(folder, variant, settings):
+def save_checkpoint(folder, case):
     """Write a complete folder; returns its model and its processor."""
-    configuration = importlib.import_module(f"emofusion.configuration.configuration_{variant}")
-    modeling = importlib.import_module(f"emofusion.modeling.modeling_{variant}")
-    torch.manual_seed(0)
-    config = getattr(configuration, f"{VARIANTS[variant]}Config")(
-        **copy.deepcopy(settings), hidden_size=16, id2label=LABELS
-    )
-    model = getattr(modeling, f"{VARIANTS[variant]}ForSequenceClassification")(config).eval()
+    model = case.model(num_labels=len(LABELS), id2label=LABELS)
+    config = model.config
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
     processor = EmoFusionProcessor(
         Wav2Vec2FeatureExtractor() if "audio" in config.modalities else None,
@@ -126,7 +95,7 @@ def save_checkpoint(folder, variant, settings):
 def checkpoints(tmp_path_factory):
     """The folder in which all checkpoints lie, and their models and processors by name."""
     root = tmp_path_factory.mktemp("checkpoints")
-    return root, {name: save_checkpoint(root / name, *parts) for name, parts in CHECKPOINTS.items()}
+    return root, {name: save_checkpoint(root / name, case) for name, case in CHECKPOINTS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +113,7 @@ def elsewhere(checkpoints, run_python):
 
 
 def test_every_variant_is_here():
-    assert {variant for variant, _ in CHECKPOINTS.values()} == set(VARIANTS)
+    assert {case.variant for case in CHECKPOINTS.values()} == set(VARIANTS)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
@@ -183,7 +152,7 @@ def test_with_emofusion_the_example_needs_no_remote_code(checkpoints, elsewhere,
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_a_folder_holds_the_code_of_its_variant_only(checkpoints, name):
     root, _ = checkpoints
-    variant, _ = CHECKPOINTS[name]
+    variant = CHECKPOINTS[name].variant
     own = {f"configuration_{variant}.py", f"modeling_{variant}.py"}
     assert {file.name for file in (root / name).glob("*.py")} == (SHARED - UNUSED.get(variant, set())) | own
     for file in (root / name).glob("*.py"):
