@@ -5,8 +5,10 @@ from typing import ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 
+# modality -> the field that configures its encoder
+ENCODER_CONFIGS = {"audio": "audio_config", "text": "text_config", "video": "vision_config"}
 # What a bare `XxxConfig()` is built from: the encoders of the papers.
-DEFAULT_ENCODERS = {"audio": "wav2vec2", "text": "bert"}
+DEFAULT_ENCODERS = {"audio": "wav2vec2", "text": "bert", "video": "efficientnet"}
 
 
 @strict
@@ -15,9 +17,11 @@ class EmoFusionConfig(PreTrainedConfig):
 
     Args:
         audio_config (`dict` or `PreTrainedConfig`, *optional*):
-            Configuration of the speech encoder, from the wav2vec 2.0 family. Defaults to `Wav2Vec2Config()`.
+            Configuration of the speech encoder. Defaults to `Wav2Vec2Config()`.
         text_config (`dict` or `PreTrainedConfig`, *optional*):
             Configuration of the text encoder. Defaults to `BertConfig()`.
+        vision_config (`dict` or `PreTrainedConfig`, *optional*):
+            Configuration of the encoder of single video frames. Defaults to `EfficientNetConfig()`.
         freeze_feature_encoder (`bool`, *optional*, defaults to `True`):
             Whether the convolutional front end of the speech encoder stays as it was pre-trained.
         freeze_audio_layers (`int`, *optional*, defaults to 0):
@@ -25,20 +29,30 @@ class EmoFusionConfig(PreTrainedConfig):
             them. -1 freezes the whole encoder.
         freeze_text_layers (`int`, *optional*, defaults to 0):
             The same for the text encoder, whose embeddings are frozen with the first layer. -1 freezes all.
+        freeze_vision_encoder (`bool`, *optional*, defaults to `True`):
+            Whether the vision encoder stays as it was pre-trained.
+        use_weighted_layer_sum (`bool`, *optional*, defaults to `False`):
+            Whether the fusion reads, instead of an encoder's last layer, a sum of all its layers with learned weights
+            (a softmax; speech and text each have their own).
         modality_dropout (`float`, *optional*, defaults to 0.0):
-            Probability that a training utterance loses one of its modalities, so that the model learns to do
-            without. Never takes the last one.
+            Probability that a training utterance loses some of its modalities, so that the model learns to do
+            without: of those it has it keeps a random part, never nothing.
         classifier_dropout (`float`, *optional*, defaults to 0.1):
-            Dropout on the utterance embedding before the classification head.
+            Dropout on the utterance embedding before the classification head, and inside it.
+        classifier_proj_size (`int`, *optional*):
+            Width of a hidden layer with a ReLU in the classification head. `None` makes the head one linear layer.
         class_weights (`list[float]`, *optional*):
             Weight of each class in the cross-entropy. `None` weighs every utterance the same.
     """
 
-    sub_configs: ClassVar[dict] = {"audio_config": AutoConfig, "text_config": AutoConfig}
+    sub_configs: ClassVar[dict] = dict.fromkeys(ENCODER_CONFIGS.values(), AutoConfig)
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "embedding",
         "losses",
         "cross_attentions",
+        "gates",
+        "modality_embeddings",
+        "fallbacks",
         "hidden_states",
         "attentions",
     ]
@@ -48,22 +62,31 @@ class EmoFusionConfig(PreTrainedConfig):
 
     audio_config: dict | PreTrainedConfig | None = None
     text_config: dict | PreTrainedConfig | None = None
+    vision_config: dict | PreTrainedConfig | None = None
     freeze_feature_encoder: bool = True
     freeze_audio_layers: int = 0
     freeze_text_layers: int = 0
+    freeze_vision_encoder: bool = True
+    use_weighted_layer_sum: bool = False
     modality_dropout: float = 0.0
     classifier_dropout: float = 0.1
+    classifier_proj_size: int | None = None
     class_weights: list[int | float] | None = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs):
-        for modality, default_type in DEFAULT_ENCODERS.items():
-            if modality not in self.modalities:
-                self._refuse_unused(modality)
-                continue
-            name = f"{modality}_config"
-            setattr(self, name, _as_config(name, getattr(self, name), default_type))
-            self.set_frozen_layers(modality, getattr(self, f"freeze_{modality}_layers"))
+        for modality, name in ENCODER_CONFIGS.items():
+            if modality in self.encoders:
+                setattr(self, name, _as_config(name, getattr(self, name), DEFAULT_ENCODERS[modality]))
+            else:
+                self._refuse_unused(name, None)
+        for modality in ("audio", "text"):
+            if modality in self.modalities:
+                self.set_frozen_layers(modality, getattr(self, f"freeze_{modality}_layers"))
+            else:
+                self._refuse_unused(f"freeze_{modality}_layers", 0)
+        if not {"audio", "text"} & set(self.encoders):
+            self._refuse_unused("use_weighted_layer_sum", False)
         if not 0.0 <= self.modality_dropout < 1.0:
             raise ValueError(f"modality_dropout is {self.modality_dropout}; it must be at least 0 and below 1.")
         # Without a wish of its own, transformers would make encoders that exist forget their attention implementation.
@@ -73,13 +96,10 @@ class EmoFusionConfig(PreTrainedConfig):
                 f"class_weights has {len(self.class_weights)} numbers for {self.num_labels} labels; give one per label."
             )
 
-    def _refuse_unused(self, modality: str) -> None:
-        for name, unset in ((f"{modality}_config", None), (f"freeze_{modality}_layers", 0)):
-            if getattr(self, name) != unset:
-                raise ValueError(
-                    f"{name} is given, but this {type(self).__name__} looks at {' and '.join(self.modalities)} only; "
-                    "leave it out."
-                )
+    def _refuse_unused(self, name: str, unset) -> None:
+        if getattr(self, name) != unset:
+            reads = f"looks at {' and '.join(self.encoders)} only" if self.encoders else "has no encoder that it sets"
+            raise ValueError(f"{name} is given, but this {type(self).__name__} {reads}; leave it out.")
 
     def set_frozen_layers(self, modality: str, count: int) -> None:
         """Set how many layers of a modality's encoder are frozen.
@@ -90,7 +110,7 @@ class EmoFusionConfig(PreTrainedConfig):
         name = f"freeze_{modality}_layers"
         if modality not in self.modalities:
             raise ValueError(f"{name} cannot be set: this {type(self).__name__} does not look at {modality}.")
-        layers = getattr(self, f"{modality}_config").num_hidden_layers
+        layers = self.num_encoder_layers(modality)
         if not -1 <= count <= layers:
             raise ValueError(f"{name} is {count}; the {modality} encoder has {layers} layers, and -1 means all.")
         setattr(self, name, count)
@@ -99,6 +119,34 @@ class EmoFusionConfig(PreTrainedConfig):
     def modalities(self) -> tuple[str, ...]:
         """The modalities that the variant looks at, in the order of the forward contract."""
         return ("audio", "text")
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Those of the modalities that a sub-configuration describes the encoder of."""
+        return self.modalities
+
+    @property
+    def span_levels(self) -> tuple[str, ...]:
+        """The levels of alignment (`"word"`, `"syllable"`, `"phone"`) that the fusion reads."""
+        return ()
+
+    @property
+    def num_audio_layers(self) -> int:
+        """How many layers of the speech encoder run before the fusion."""
+        return self.num_encoder_layers("audio")
+
+    def num_encoder_layers(self, modality: str) -> int:
+        """How many layers the encoder of speech or text has."""
+        return getattr(self, ENCODER_CONFIGS[modality]).num_hidden_layers
+
+    def state_size(self, modality: str) -> int:
+        """Width of the states that a modality brings to the fusion."""
+        config = getattr(self, ENCODER_CONFIGS[modality])
+        if modality != "video":
+            return config.hidden_size
+        # Vision encoders in stages name the width of each, or, as EfficientNet, of what they end with.
+        sizes = getattr(config, "hidden_sizes", None) or [getattr(config, "hidden_dim", None) or config.hidden_size]
+        return sizes[-1]
 
     @property
     def embedding_size(self) -> int:

@@ -1,9 +1,8 @@
-"""What stands where an utterance has no speech or no text (ours)."""
+"""What stands where an utterance lacks a modality (ours)."""
 
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 
 
 def stand_in(
@@ -18,7 +17,7 @@ def stand_in(
         states: per modality that the batch has, `(batch, frames or tokens, hidden of its encoder)`.
         masks: the same, `(batch, frames or tokens)`, bool; all zero where a row lacks it.
         vectors: per modality that the model looks at, its learned frame `(hidden of its encoder,)`.
-        dropout: probability that a row loses one of its modalities.
+        dropout: probability that a row loses some of its modalities.
 
     Returns:
         States and masks of every modality in `vectors`; every row has at least one valid position.
@@ -29,7 +28,7 @@ def stand_in(
         for name in vectors
     }
     if dropout > 0:
-        present = drop_modality(present, dropout)
+        present = drop_modalities(present, dropout)
     filled, filled_masks = {}, {}
     for name, is_present in present.items():
         vector = vectors[name].to(some.dtype)
@@ -43,21 +42,26 @@ def stand_in(
     return filled, filled_masks
 
 
-def drop_modality(present: dict[str, torch.Tensor], probability: float) -> dict[str, torch.Tensor]:
-    """With `probability`, mark one of a row's modalities as missing; never its last one.
+def drop_modalities(present: dict[str, torch.Tensor], probability: float) -> dict[str, torch.Tensor]:
+    """With `probability`, mark some of a row's modalities as missing: it keeps one or more, and not all.
+
+    How many it keeps is drawn first, every number being as likely; then which.
 
     Args:
         present: per modality, `(batch,)`, bool.
-        probability: that a row loses one.
+        probability: that a row loses any.
 
     Returns:
         The same, with some rows changed.
     """
     names = list(present)
     table = torch.stack([present[name] for name in names])
-    # A random order of the modalities a row has; the first of it goes.
-    scores = torch.rand(table.shape, device=table.device).masked_fill(~table, -1.0)
-    victims = F.one_hot(scores.argmax(dim=0), len(names)).bool().T
-    unlucky = torch.rand(table.shape[1], device=table.device) < probability
-    table = table & ~(victims & unlucky & (table.sum(dim=0) > 1))
+    device = table.device
+    # A random order of the modalities a row has, before those that it has not.
+    scores = torch.rand(table.shape, device=device).masked_fill(~table, 2.0)
+    places = scores.argsort(dim=0).argsort(dim=0)
+    count = table.sum(dim=0)
+    kept = 1 + (torch.rand(table.shape[1], device=device) * (count - 1)).long()
+    unlucky = torch.rand(table.shape[1], device=device) < probability
+    table = table & ((places < kept) | ~unlucky)
     return dict(zip(names, table, strict=True))

@@ -6,6 +6,7 @@ from ..configuration.configuration_cross_attention import CrossAttentionFusionCo
 from .attention import CrossModalAttention
 from .branches import ConvBranch, RecurrentBranch
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
+from .outputs import EmotionOutput
 from .pooling import statistics_pooling
 
 
@@ -38,8 +39,12 @@ class CrossAttentionFusionModel(EmoFusionModel):
         self.post_init()
 
     def fuse(
-        self, states: dict[str, torch.Tensor], masks: dict[str, torch.Tensor], output_attentions: bool
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        self,
+        states: dict[str, torch.Tensor],
+        masks: dict[str, torch.Tensor],
+        spans: dict[str, torch.Tensor],
+        output_attentions: bool,
+    ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
         audio = self.audio_branch(states["audio"], masks["audio"])
         text = self.text_branch(states["text"], masks["text"])
@@ -48,7 +53,8 @@ class CrossAttentionFusionModel(EmoFusionModel):
         embedding = torch.cat(
             [statistics_pooling(from_text, masks["audio"]), statistics_pooling(from_audio, masks["text"])], dim=-1
         )
-        return embedding, {"audio_text": audio_text, "text_audio": text_audio} if output_attentions else {}
+        maps = {"audio_text": audio_text, "text_audio": text_audio} if output_attentions else None
+        return EmotionOutput(embedding=embedding, cross_attentions=maps)
 
 
 class CrossAttentionFusionForSequenceClassification(EmoFusionForSequenceClassification):

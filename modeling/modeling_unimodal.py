@@ -5,6 +5,7 @@ import torch
 from ..configuration.configuration_unimodal import UnimodalConfig
 from .branches import ConvBranch, RecurrentBranch
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
+from .outputs import EmotionOutput
 from .pooling import statistics_pooling
 
 BRANCHES = {"audio": RecurrentBranch, "text": ConvBranch}
@@ -17,19 +18,22 @@ class UnimodalModel(EmoFusionModel):
 
     def __init__(self, config: UnimodalConfig, **encoders):
         super().__init__(config, **encoders)
-        encoder_config = getattr(config, f"{config.modality}_config")
         self.branch = BRANCHES[config.modality](
-            encoder_config.hidden_size, config.hidden_size, config.conv_kernel_size
+            config.state_size(config.modality), config.hidden_size, config.conv_kernel_size
         )
         self.post_init()
 
     def fuse(
-        self, states: dict[str, torch.Tensor], masks: dict[str, torch.Tensor], output_attentions: bool
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        self,
+        states: dict[str, torch.Tensor],
+        masks: dict[str, torch.Tensor],
+        spans: dict[str, torch.Tensor],
+        output_attentions: bool,
+    ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
         modality = self.config.modality
         hidden_states = self.branch(states[modality], masks[modality])
-        return statistics_pooling(hidden_states, masks[modality]), {}
+        return EmotionOutput(embedding=statistics_pooling(hidden_states, masks[modality]))
 
 
 class UnimodalForSequenceClassification(EmoFusionForSequenceClassification):

@@ -12,7 +12,9 @@ class Encoded(ModelOutput):
 
     How far a modality has been taken follows from what the configuration freezes. Speech: the waveform where nothing
     is, else the features of the convolutions, else the states behind the last frozen layer. Text: the ids, or, where
-    the whole encoder is frozen, its states. A row without the modality has an all-zero mask.
+    the whole encoder is frozen, its states. Video: the frames, or a vector for each where the encoder is frozen. A
+    row without the modality has an all-zero mask. Where the fusion reads a weighted sum of layers, the states of all
+    frozen layers are kept, in a dimension before the last.
 
     Args:
         audio (`torch.Tensor`, *optional*):
@@ -23,12 +25,23 @@ class Encoded(ModelOutput):
             `(batch, tokens)` ids or `(batch, tokens, hidden)`.
         text_mask (`torch.Tensor`, *optional*):
             `(batch, tokens)`, bool.
+        video (`torch.Tensor`, *optional*):
+            `(batch, frames, channels, height, width)` or `(batch, frames, hidden)`.
+        video_mask (`torch.Tensor`, *optional*):
+            `(batch, frames)`, bool.
+        word_spans, syllable_spans, phone_spans (`torch.Tensor`, *optional*):
+            `(batch, segments, 2)` seconds, -1 where padded; those that the fusion reads.
     """
 
     audio: torch.Tensor | None = None
     audio_mask: torch.Tensor | None = None
     text: torch.Tensor | None = None
     text_mask: torch.Tensor | None = None
+    video: torch.Tensor | None = None
+    video_mask: torch.Tensor | None = None
+    word_spans: torch.Tensor | None = None
+    syllable_spans: torch.Tensor | None = None
+    phone_spans: torch.Tensor | None = None
 
 
 @dataclass
@@ -46,6 +59,12 @@ class EmotionOutput(ModelOutput):
             The named parts that `loss` is the sum of.
         cross_attentions (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
             Fusion attention maps `(batch, heads, queries, keys)`, by name: `"audio_text"` is speech asking text.
+        gates (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
+            Shares `(batch, frames, hidden)` of the first of two sources in what a gate lets through, by layer.
+        modality_embeddings (`dict[str, torch.Tensor]`, *optional*):
+            Per modality, `(batch, hidden)`: what discrepancy learning compares.
+        fallbacks (`dict[str, torch.Tensor]`, *optional*):
+            Per level of segments, `(batch,)`, bool: whether a row had none and frames took their place.
         hidden_states (`dict[str, tuple[torch.Tensor]]`, *optional*, with `output_hidden_states=True`):
             Per modality, the encoder's states `(batch, frames or tokens, hidden)`: its embeddings, then each layer.
         attentions (`dict[str, tuple[torch.Tensor]]`, *optional*, with `output_attentions=True`):
@@ -57,5 +76,8 @@ class EmotionOutput(ModelOutput):
     embedding: torch.Tensor | None = None
     losses: dict[str, torch.Tensor] | None = None
     cross_attentions: dict[str, torch.Tensor] | None = None
+    gates: dict[str, torch.Tensor] | None = None
+    modality_embeddings: dict[str, torch.Tensor] | None = None
+    fallbacks: dict[str, torch.Tensor] | None = None
     hidden_states: dict[str, tuple[torch.Tensor, ...]] | None = None
     attentions: dict[str, tuple[torch.Tensor, ...]] | None = None

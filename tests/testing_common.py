@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from emofusion.configuration import VARIANTS
+from emofusion.configuration.configuration_emofusion import ENCODER_CONFIGS
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -44,6 +45,16 @@ BERT = {
 # A second, less than the convolutions' reach (400), less than a SpecAugment span (3280), and one between.
 AUDIO_LENGTHS = (16000, 300, 2000, 8000)
 TEXT_LENGTHS = (4, 9, 1, 6)
+VIDEO_LENGTHS = (3, 1, 5, 2)
+IMAGE = 16  # pixels a side
+# modality -> its values and their mask
+INPUTS = {
+    "audio": ("input_values", "audio_attention_mask"),
+    "text": ("input_ids", "attention_mask"),
+    "video": ("pixel_values_videos", "video_attention_mask"),
+}
+# level -> segments of each row; one has none
+SEGMENTS = {"word": (3, 1, 0, 2), "syllable": (5, 1, 0, 2), "phone": (9, 2, 0, 4)}
 
 
 @dataclass(frozen=True)
@@ -80,8 +91,11 @@ class Case:
     def freezings(self) -> list[dict]:
         """The settings of what is frozen, each option at each of its values once, and all that can be."""
         settings = [{}, {"freeze_feature_encoder": False}] if "audio" in self.modalities else [{}]
-        settings += [{f"freeze_{name}_layers": count} for name in self.modalities for count in (1, 2, -1)]
-        return [*settings, {f"freeze_{name}_layers": -1 for name in self.modalities}]
+        if "video" in self.modalities:
+            settings.append({"freeze_vision_encoder": False})
+        layered = [name for name in self.modalities if name != "video"]
+        settings += [{f"freeze_{name}_layers": count} for name in layered for count in (1, 2, -1)]
+        return [*settings, {f"freeze_{name}_layers": -1 for name in layered}]
 
 
 CASES = [
@@ -99,12 +113,25 @@ CASES = [
         "cross_attention",
         {"audio_config": WAV2VEC2_LAYER, "text_config": BERT, "hidden_size": 16, "num_attention_heads": 2},
     ),
+    Case(
+        "cross_attention-layer-sums",
+        "cross_attention",
+        {
+            "audio_config": WAV2VEC2_LAYER,
+            "text_config": BERT,
+            "hidden_size": 16,
+            "num_attention_heads": 2,
+            "use_weighted_layer_sum": True,
+            "classifier_proj_size": 8,
+        },
+    ),
 ]
 
 
 def make_batch(
     audio_lengths: tuple[int, ...] = AUDIO_LENGTHS,
     text_lengths: tuple[int, ...] = TEXT_LENGTHS,
+    video_lengths: tuple[int, ...] = VIDEO_LENGTHS,
     seed: int = 0,
     padding: int = 0,
 ) -> dict[str, torch.Tensor]:
@@ -113,28 +140,51 @@ def make_batch(
     Args:
         audio_lengths: samples of each row.
         text_lengths: tokens of each row.
+        video_lengths: frames of each row.
         seed: of the noise and the words.
-        padding: positions added to both modalities beyond what the longest row needs.
+        padding: positions added to speech and text beyond what the longest row needs, and one frame and segment.
     """
     random = torch.Generator().manual_seed(seed)
+    rows = len(audio_lengths)
     audio_mask, text_mask = _mask(audio_lengths, padding), _mask(text_lengths, padding)
-    return {
+    video_mask = _mask(video_lengths[:rows], min(padding, 1))
+    pixels = torch.randn(*video_mask.shape, 3, IMAGE, IMAGE, generator=random)
+    batch = {
         "input_values": torch.randn(audio_mask.shape, generator=random) * audio_mask,
         "audio_attention_mask": audio_mask,
         "input_ids": torch.randint(1, VOCABULARY, text_mask.shape, generator=random) * text_mask,
         "attention_mask": text_mask,
-        "labels": torch.arange(len(audio_lengths)) % CLASSES,
+        "pixel_values_videos": pixels * video_mask[:, :, None, None, None],
+        "video_attention_mask": video_mask,
+        "labels": torch.arange(rows) % CLASSES,
     }
+    for level, counts in SEGMENTS.items():
+        batch[f"{level}_spans"] = _spans(audio_lengths, counts[:rows], min(padding, 1))
+    return batch
 
 
 def row(batch: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
     """One row of a batch, alone and unpadded; a modality it does not have is left out."""
     cut = {"labels": batch["labels"][index : index + 1]}
-    for values, mask in (("input_values", "audio_attention_mask"), ("input_ids", "attention_mask")):
+    for values, mask in INPUTS.values():
         if length := int(batch[mask][index].sum()):
             cut[values] = batch[values][index : index + 1, :length]
             cut[mask] = batch[mask][index : index + 1, :length]
+    for level in SEGMENTS:
+        spans = batch[f"{level}_spans"][index]
+        if length := int((spans[:, 0] >= 0).sum()):
+            cut[f"{level}_spans"] = spans[None, :length]
     return cut
+
+
+def _spans(audio_lengths: tuple[int, ...], counts: tuple[int, ...], padding: int) -> torch.Tensor:
+    """Segments of equal length that fill the middle of each row's speech; none where there is none."""
+    spans = torch.full((len(counts), max(counts) + padding, 2), -1.0)
+    for index, (samples, count) in enumerate(zip(audio_lengths, counts, strict=True)):
+        if samples and count:
+            borders = torch.linspace(0.1, 0.9, count + 1) * samples / 16000
+            spans[index, :count] = torch.stack([borders[:-1], borders[1:]], dim=-1)
+    return spans
 
 
 def _mask(lengths: tuple[int, ...], padding: int) -> torch.Tensor:
@@ -146,7 +196,7 @@ def _class_of(variant: str, end: str) -> type:
 
 
 def _without_dropout(config: PreTrainedConfig) -> PreTrainedConfig:
-    encoders = [getattr(config, f"{modality}_config") for modality in config.modalities]
+    encoders = [getattr(config, ENCODER_CONFIGS[modality]) for modality in config.encoders]
     for part in (config, *encoders):
         for name, value in part.to_dict().items():
             if "drop" in name and isinstance(value, float):

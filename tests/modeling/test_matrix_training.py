@@ -1,0 +1,153 @@
+"""The matrix of checks, continued: what learns, what is frozen, and what a loss is."""
+
+from itertools import combinations
+
+import torch
+from testing_common import CLASSES, make_batch
+from testing_matrix import every_case, every_fusion, log_probabilities, only, sparse_batch
+from torch.testing import assert_close
+
+# A shift of all keys moves no softmax, so their biases never learn.
+GRADIENT_FREE = ("k_proj.bias", "key.bias")
+
+
+@every_case
+def test_the_loss_falls(case):
+    model, batch = case.model(dropout=False).train(), make_batch()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    before = model(**batch).loss.item()
+    for _ in range(20):
+        optimizer.zero_grad()
+        model(**batch).loss.backward()
+        optimizer.step()
+    assert model(**batch).loss.item() < 0.7 * before
+
+
+@every_case
+def test_gradients_reach_every_trainable_parameter_and_no_other(case):
+    for freezing in case.freezings:
+        model = case.model(**freezing).train()
+        model(**sparse_batch(case)).loss.backward()
+        for name, parameter in model.named_parameters():
+            assert (parameter.grad is not None) == parameter.requires_grad, (freezing, name)
+            if parameter.requires_grad and not name.endswith(GRADIENT_FREE):
+                assert parameter.grad.abs().max() > 0, (freezing, name)
+                assert parameter.grad.isfinite().all(), (freezing, name)
+
+
+@every_case
+def test_a_training_step_changes_what_is_trainable_and_nothing_else(case):
+    for freezing in case.freezings:
+        model = case.model(**freezing)
+        before = {name: parameter.clone() for name, parameter in model.state_dict().items()}
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+        model.train()(**sparse_batch(case)).loss.backward()
+        optimizer.step()
+        trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+        assert changed == trainable, freezing
+
+
+@every_case
+def test_freezing_covers_what_it_names(case):
+    def frozen(**freezing):
+        return {n for n, p in case.model(**freezing).named_parameters() if not p.requires_grad}
+
+    layered = [modality for modality in case.modalities if modality != "video"]
+    for modality in layered:
+        part = f"model.{modality}_encoder."
+        layers = [frozen(**{f"freeze_{modality}_layers": count}) for count in (1, 2, -1)]
+        assert frozen() < layers[0] < layers[1] <= layers[2]
+        assert {n for n in layers[2] if n.startswith(part)} == {
+            n for n, _ in case.model().named_parameters() if n.startswith(part)
+        }
+        assert not any(".layers.1." in n or ".layer.1." in n for n in layers[0])
+        assert any(".layers.0." in n or ".layer.0." in n for n in layers[0])
+    model = case.model()
+    for modality in layered:
+        getattr(model, f"freeze_{modality}_encoder")()
+    everything = {f"freeze_{modality}_layers": -1 for modality in layered}
+    assert {n for n, p in model.named_parameters() if not p.requires_grad} == frozen(**everything)
+    assert model.config.to_dict().items() >= everything.items()
+
+
+@every_case
+def test_freezing_changes_no_answer(case):
+    expected = log_probabilities(case.model(), make_batch())
+    for freezing in case.freezings:
+        assert_close(log_probabilities(case.model(**freezing), make_batch()), expected, atol=1e-5, rtol=0)
+
+
+@every_case
+def test_freezing_survives_saving(case, tmp_path):
+    model = case.model(**case.freezings[-1])
+    model.save_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path)
+    expected = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    assert {name: parameter.requires_grad for name, parameter in loaded.named_parameters()} == expected
+
+
+@every_case
+def test_gradient_checkpointing_changes_no_gradient(case):
+    results = []
+    for checkpointing in (False, True):
+        model = case.model().train()
+        if checkpointing:
+            enable = "activation_checkpointing_enable"  # its name since transformers 5.23
+            getattr(model, enable, model.gradient_checkpointing_enable)()
+            assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+        torch.manual_seed(1)
+        loss = model(**sparse_batch(case)).loss
+        loss.backward()
+        results.append((loss, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
+    assert_close(results[1], results[0])
+
+
+@every_case
+def test_training_is_the_same_under_the_same_seed(case):
+    model, batch = case.model(modality_dropout=0.5).train(), make_batch()
+    losses = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        losses.append(model(**batch).loss)
+    assert losses[0] == losses[1] != losses[2]
+
+
+@every_fusion
+def test_modality_dropout_takes_every_part_and_never_all(case):
+    model, batch = case.model(dropout=False), make_batch()
+    full = log_probabilities(model, batch)
+    assert_close(log_probabilities(model.train(), batch), full)
+
+    model.config.modality_dropout = 0.9999
+    assert_close(log_probabilities(model.eval(), batch), full)
+    spans = {name: value for name, value in batch.items() if name.endswith("_spans")}
+    parts = [kept for size in range(1, len(case.modalities)) for kept in combinations(case.modalities, size)]
+    alone = [log_probabilities(model, spans | only(batch, kept)) for kept in parts]
+    model.train()
+    seen = set()
+    torch.manual_seed(0)
+    for _ in range(16):
+        for index, answer in enumerate(log_probabilities(model, batch)):
+            distances = [(answer - answers[index]).abs().max().item() for answers in alone]
+            assert min(distances) < 1e-5
+            seen.add(distances.index(min(distances)))
+    assert seen == set(range(len(alone)))
+    for kept, answers in zip(parts, alone, strict=True):
+        if len(kept) == 1:
+            assert_close(log_probabilities(model, spans | only(batch, kept)), answers)
+
+
+@every_case
+def test_the_loss_is_cross_entropy_with_class_weights_and_soft_labels(case):
+    weights = torch.tensor([1.0, 2.0, 0.5])
+    hard = make_batch()["labels"]
+    soft = torch.rand(4, CLASSES, generator=torch.Generator().manual_seed(0)).softmax(dim=-1)
+    for class_weights in (None, weights.tolist()):
+        model = case.model(class_weights=class_weights)
+        weight = torch.ones(CLASSES) if class_weights is None else weights
+        costs = -log_probabilities(model, make_batch()) * weight
+        expected = sum(costs[i, label] for i, label in enumerate(hard)) / weight[hard].sum()
+        assert_close(model(**make_batch()).losses, {"cross_entropy": expected})
+        expected = (costs * soft).sum() / 4
+        assert_close(model(**make_batch() | {"labels": soft}).losses, {"cross_entropy": expected})
