@@ -20,7 +20,10 @@ FORMAT = 1
 MODALITIES = {
     "audio": ("speech", 'audio="recording.wav"'),
     "text": ("text", 'text="I will be there in a minute."'),
+    "video": ("face", 'video="recording.mp4"'),
 }
+# modality -> the Hub's task of a model that looks at it; the first that it looks at counts
+TASKS = {"audio": "audio-classification", "text": "text-classification", "video": "video-classification"}
 # name in the results -> heading, in the order of the tables
 SCORES = {"wa": "WA", "ua": "UA", "wf1": "Weighted F1", "macro_f1": "Macro F1", "ece": "ECE", "nll": "NLL (nats)"}
 CLASS_SCORES = {"recall": "Recall", "precision": "Precision", "f1": "F1", "support": "Utterances"}
@@ -118,7 +121,7 @@ def _render(folder: Path, results: dict[str, Any]) -> str:
 
 def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
     modalities, corpus = results["modalities"], results.get("corpus", {})
-    task = "audio-classification" if "audio" in modalities else "text-classification"
+    task = TASKS[next(name for name in TASKS if name in modalities)]
     test = results.get("metrics", {}).get("test", {})
     measured = [name for name in HUB_METRICS if name in test and "name" in corpus]
     tags = ["emotion-recognition", "emofusion"]

@@ -1,4 +1,4 @@
-"""Recognise the emotion of one recording: `python scripts/predict.py FOLDER AUDIO [--text TRANSCRIPT]`."""
+"""Recognise the emotion of one recording: `python scripts/predict.py FOLDER AUDIO [--text TRANSCRIPT] [--video FILE]`."""
 
 import argparse
 import sys
@@ -9,6 +9,8 @@ import torch
 from transformers import AutoModelForAudioClassification, AutoProcessor
 from transformers.utils import logging
 
+WANTED = {"audio": "a recording", "text": "--text", "video": "--video"}
+
 
 def main() -> None:
     """Load the folder, recognise, print the probabilities from the greatest down."""
@@ -16,11 +18,13 @@ def main() -> None:
     parser.add_argument("folder", metavar="FOLDER", help="a trained model's folder, or its name on the Hub")
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="a recording: wav, flac, mp3, ogg, mp4, ...")
     parser.add_argument("--text", help="what is said in it")
+    parser.add_argument("--video", help="a video of who says it: mp4, mkv, avi, ...")
     parser.add_argument("--revision", help="commit of the Hub repository")
     arguments = parser.parse_args()
     logging.disable_progress_bar()  # loading takes no time; what follows is short enough to be read whole
     try:
-        probabilities = predict(arguments.folder, arguments.audio, arguments.text, arguments.revision)
+        given = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
+        probabilities = predict(arguments.folder, given, arguments.revision)
     except (OSError, TypeError, ValueError) as error:
         sys.exit(f"predict.py: {error}")
     width = max(map(len, probabilities))
@@ -28,13 +32,13 @@ def main() -> None:
         print(f"{label:<{width}}  {100 * probability:5.1f} %  {'#' * round(40 * probability)}")
 
 
-def predict(folder: str, audio: str | None, text: str | None, revision: str | None = None) -> dict[str, float]:
+def predict(folder: str, given: dict[str, str | None], revision: str | None = None) -> dict[str, float]:
     """Probability of each emotion.
 
     Args:
         folder: a trained model's folder, or its name on the Hub.
-        audio: path of a recording.
-        text: its transcript. A fusion model does without either one, a one-modality model without the other's.
+        given: the path of a recording (`"audio"`), its transcript (`"text"`), the path of a video (`"video"`). A
+            fusion model does without any but the last of them; what a model does not look at is left aside.
         revision: commit of the Hub repository.
 
     Raises:
@@ -44,10 +48,9 @@ def predict(folder: str, audio: str | None, text: str | None, revision: str | No
         raise ValueError(f"{folder} is not a model's folder: it has no config.json.")
     model = AutoModelForAudioClassification.from_pretrained(folder, revision=revision or "main").eval()
     processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
-    given = {"audio": audio, "text": text}
     inputs = {name: given[name] for name in model.config.modalities if given[name] is not None}
     if not inputs:
-        wanted = " or ".join({"audio": "a recording", "text": "--text"}[name] for name in model.config.modalities)
+        wanted = " or ".join(WANTED[name] for name in model.config.modalities)
         raise ValueError(f"This model looks at {' and '.join(model.config.modalities)}; give it {wanted}.")
     with torch.inference_mode():
         logits = model(**processor(**inputs, return_tensors="pt")).logits[0]

@@ -30,6 +30,10 @@ class ModelArguments:
             "random and a tokenizer is trained on the training transcripts."
         },
     )
+    vision_model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "Pre-trained encoder of video frames. Without one, `model_config.vision_config` is built."},
+    )
     model_config: dict | str | None = field(
         default_factory=dict, metadata={"help": "Fields of the variant's configuration, as JSON."}
     )

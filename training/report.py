@@ -22,7 +22,7 @@ from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .pictures import draw_confusion_matrices, draw_learning_curves
 
 # Baselines go by what they look at, fusion systems by their variant.
-BASELINES = {("audio",): "speech", ("text",): "text"}
+BASELINES = {("audio",): "speech", ("text",): "text", ("video",): "video"}
 
 # Settings of the training that the card shows.
 SETTINGS = (
@@ -60,7 +60,7 @@ def collect_facts(
     training["lr_scheduler_type"] = str(training_args.lr_scheduler_type.value)
     return {
         "format": FORMAT,
-        "system": BASELINES.get(model.config.modalities, model_args.variant),
+        "system": BASELINES[model.config.modalities] if model_args.variant == "unimodal" else model_args.variant,
         "model_class": type(model).__name__,
         "paper": model.config.paper,
         "labels": corpus["train"].features["label"].names,
@@ -76,8 +76,7 @@ def collect_facts(
             "trainable": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         },
         "base_models": {
-            "audio": model_args.audio_model_name_or_path if "audio" in model.config.modalities else None,
-            "text": model_args.text_model_name_or_path if "text" in model.config.modalities else None,
+            kind: getattr(model_args, f"{kind}_model_name_or_path") for kind in ("audio", "text", "vision")
         },
         "training": {**training, "learning_rates": training_args.learning_rates},
         "recipe": {"model_config": model_args.model_config, "corpus_options": data_args.corpus_options},

@@ -81,13 +81,13 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     fields["label2id"] = {label: number for number, label in enumerate(labels)}
     _check_fields("model_config", model_args.model_config, model_class.config_class())
     encoders = {
-        modality: name
-        for modality in ("audio", "text")
-        if (name := getattr(model_args, f"{modality}_model_name_or_path")) is not None
+        kind: name
+        for kind in ("audio", "text", "vision")
+        if (name := getattr(model_args, f"{kind}_model_name_or_path")) is not None
     }
-    for modality, name in encoders.items():
-        if f"{modality}_config" in model_args.model_config:
-            raise ValueError(f"The recipe gives both {modality}_model_name_or_path ({name}) and {modality}_config.")
+    for kind, name in encoders.items():
+        if f"{kind}_config" in model_args.model_config:
+            raise ValueError(f"The recipe gives both {kind}_model_name_or_path ({name}) and {kind}_config.")
     try:
         model = model_class.from_encoders_pretrained(**encoders, **fields)
     except StrictDataclassError as error:
