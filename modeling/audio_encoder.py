@@ -1,21 +1,29 @@
-"""The speech encoder, run stage by stage.
+"""The speech encoder, run stage by stage: `conv_features` -> `embed_frames` -> `run_layers`.
 
-transformers' own forward of the wav2vec 2.0 family does three things that an utterance's result must not depend on:
-group normalisation takes its statistics over padding too, clips shorter than the convolutions' reach fail, and so do
-training clips shorter than a SpecAugment span. Running the stages ourselves mends all three and lets a model stop
-behind any layer: `conv_features` -> `embed_frames` -> `run_layers`.
-
-Only public submodules of the encoder are called, and the encoder stays a plain transformers model with its own keys.
+Stages let a model stop behind any layer and go on later, and let an utterance's result be its own: whatever its batch
+mates, its padding and its length. Only public submodules of the encoder are called, and the encoder stays a plain
+transformers model with its own keys.
 """
 
+import math
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 
-SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert")
+from .spec_augment import masks_time
+from .wav2vec2_encoder import MODEL_TYPES, convolve_waveform, first_reach, normalises_at_the_end, project_and_place
+from .whisper_encoder import FIRST_REACH, FRAME_HOP, convolve_spectrogram, place_frames
+
+SUPPORTED_MODEL_TYPES = (*MODEL_TYPES, "whisper")
+# Options that would make frames of other lengths, or mix the rows of a batch.
+REFUSED_OPTIONS = {
+    "add_adapter": "shortens the frames",
+    "conv_pos_batch_norm": "normalises over the batch",
+}
 
 
 def build_audio_encoder(config: PreTrainedConfig) -> PreTrainedModel:
@@ -24,7 +32,7 @@ def build_audio_encoder(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def prepare_audio_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
-    """Refuse, by name, what cannot be run in stages.
+    """What of a model is run here (of Whisper its encoder), or a refusal by name.
 
     Raises:
         ValueError: if the encoder's type, or an option of its configuration, is not supported.
@@ -34,111 +42,88 @@ def prepare_audio_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
         raise ValueError(
             f"audio_config names the model_type {config.model_type!r}; choose one of {', '.join(SUPPORTED_MODEL_TYPES)}."
         )
-    if getattr(config, "add_adapter", False):
-        raise ValueError("audio_config has add_adapter=True, which would shorten the frames; set it to False.")
-    return encoder
+    for option, effect in REFUSED_OPTIONS.items():
+        if getattr(config, option, False):
+            raise ValueError(f"audio_config has {option}=True, which {effect}; set it to False.")
+    return encoder.get_encoder() if _is_whisper(config) else encoder
 
 
 def freeze_audio_layers(encoder: PreTrainedModel, feature_encoder: bool, num_layers: int) -> None:
     """Freeze the convolutional front end, or all up to layer `num_layers` (-1: the whole encoder).
 
-    Parameters that can then not receive a gradient are frozen as well.
+    Parameters that can then not receive a gradient are frozen as well, and so are Whisper's positions, as ever.
     """
-    config, trunk = encoder.config, encoder.encoder
-    modules = [encoder.feature_extractor] if feature_encoder or num_layers else []
+    config, trunk = encoder.config, layer_stack(encoder)
+    if _is_whisper(config):
+        encoder.embed_positions.requires_grad_(False)
+        convolutions, embeddings = [encoder.conv1, encoder.conv2], [encoder.embed_positions]
+    else:
+        convolutions = [encoder.feature_extractor]
+        embeddings = [encoder.feature_projection, trunk.pos_conv_embed, trunk.dropout]
+    modules = convolutions if feature_encoder or num_layers else []
     if num_layers:
-        modules += [encoder.feature_projection, trunk.pos_conv_embed, trunk.dropout, *trunk.layers[:num_layers]]
-        norm_is_below = not _norms_at_the_end(encoder) or num_layers == len(trunk.layers)
+        modules = [*modules, *embeddings, *trunk.layers[:num_layers]]
+        norm_is_below = not _norm_is_last(config) or num_layers == len(trunk.layers)
         modules += [trunk.layer_norm] if norm_is_below else []
     for module in [encoder] if num_layers == -1 else modules:
         module.requires_grad_(False).eval()
-    masks_frames = config.apply_spec_augment and config.mask_time_prob > 0 and not num_layers
-    if not masks_frames and hasattr(encoder, "masked_spec_embed"):
+    if (num_layers or not masks_time(config)) and hasattr(encoder, "masked_spec_embed"):
         encoder.masked_spec_embed.requires_grad_(False)
 
 
+def frame_hop(config: PreTrainedConfig) -> int:
+    """Samples from one frame to the next (320 at 16 kHz, 20 ms, for all usual checkpoints)."""
+    return FRAME_HOP if _is_whisper(config) else math.prod(config.conv_stride)
+
+
 def receptive_field(config: PreTrainedConfig) -> int:
-    """Samples that the first frame reaches over (400 for wav2vec 2.0)."""
-    reach = 1
-    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
-        reach = (reach - 1) * stride + kernel
-    return reach
+    """Samples of the waveform that the first frame sees (400 for wav2vec 2.0; the next one sees a hop further)."""
+    return FIRST_REACH if _is_whisper(config) else first_reach(config)
+
+
+def layer_stack(encoder: PreTrainedModel) -> nn.Module:
+    """The submodule that holds the transformer layers as `layers`, and their `layer_norm`."""
+    return encoder if _is_whisper(encoder.config) else encoder.encoder
+
+
+def self_attention(layer: nn.Module) -> nn.Module:
+    """The self-attention of a transformer layer."""
+    return layer.self_attn if hasattr(layer, "self_attn") else layer.attention
 
 
 def conv_features(
     encoder: PreTrainedModel, input_values: torch.Tensor, mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The convolutional front end.
+    """The convolutional front end; Whisper's begins with a log-mel spectrogram.
 
     Args:
-        encoder: of the wav2vec 2.0 family.
-        input_values: `(batch, samples)` waveform; rows shorter than the first frame's reach count as padded with
-            silence up to it.
+        encoder: a speech encoder of a supported type.
+        input_values: `(batch, samples)` waveform. A row shorter than the first frame's reach has one frame.
         mask: `(batch, samples)`, bool, ones first; no row is all zero.
 
     Returns:
         Features `(batch, frames, channels)` and their mask `(batch, frames)`, bool.
+
+    Raises:
+        ValueError: if a recording is longer than the encoder can take.
     """
-    reach = receptive_field(encoder.config)
-    lengths = mask.sum(dim=1).clamp_min(reach)
-    hidden_states = (input_values * mask)[:, None]
-    if hidden_states.shape[-1] < reach:
-        hidden_states = nn.functional.pad(hidden_states, (0, reach - hidden_states.shape[-1]))
-    for layer in encoder.feature_extractor.conv_layers:
-        conv = layer.conv
-        lengths = torch.div(lengths - conv.kernel_size[0], conv.stride[0], rounding_mode="floor") + 1
-        if isinstance(getattr(layer, "layer_norm", None), nn.GroupNorm):
-            hidden_states = layer.activation(masked_instance_norm(conv(hidden_states), lengths, layer.layer_norm))
-        else:
-            hidden_states = layer(hidden_states)
-    frames = torch.arange(hidden_states.shape[-1], device=lengths.device)
-    return hidden_states.transpose(1, 2), frames < lengths[:, None]
-
-
-def masked_instance_norm(hidden_states: torch.Tensor, lengths: torch.Tensor, norm: nn.GroupNorm) -> torch.Tensor:
-    """Group normalisation with one channel a group, its statistics over the valid frames only (ours).
-
-    Args:
-        hidden_states: `(batch, channels, frames)`.
-        lengths: `(batch,)`, valid frames of each row, at least one.
-        norm: whose weight, bias and epsilon are used; `num_groups` equals the channels, as in wav2vec 2.0.
-
-    Returns:
-        `(batch, channels, frames)`; equal to `norm` on each row cut to its length. What lies behind is not defined.
-    """
-    states = hidden_states.float()
-    valid = (torch.arange(states.shape[-1], device=lengths.device) < lengths[:, None]).unsqueeze(1)
-    counts = lengths[:, None, None]
-    mean = (states * valid).sum(dim=-1, keepdim=True) / counts
-    centred = states - mean
-    variance = (centred.square() * valid).sum(dim=-1, keepdim=True) / counts
-    scale = norm.weight[:, None] * torch.rsqrt(variance + norm.eps)
-    return (centred * scale + norm.bias[:, None]).to(hidden_states.dtype)
+    convolve = convolve_spectrogram if _is_whisper(encoder.config) else convolve_waveform
+    return convolve(encoder, input_values, mask)
 
 
 def embed_frames(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """From convolutional features to the first layer's input: projection, SpecAugment in training, positions.
 
     Args:
-        encoder: of the wav2vec 2.0 family.
+        encoder: a speech encoder of a supported type.
         features: `(batch, frames, channels)`.
         mask: `(batch, frames)`, bool.
 
     Returns:
         `(batch, frames, hidden)`.
     """
-    hidden_states = encoder.feature_projection(features)
-    if isinstance(hidden_states, tuple):  # wav2vec 2.0 also returns the normalised features
-        hidden_states = hidden_states[0]
-    if encoder.feature_projection.training:
-        hidden_states = spec_augment(encoder, hidden_states, mask)
-    trunk = encoder.encoder
-    # Padding must look to the positional convolution like the nothing beyond an utterance's end.
-    hidden_states = hidden_states * mask.unsqueeze(-1)
-    hidden_states = hidden_states + trunk.pos_conv_embed(hidden_states)
-    if not _norms_at_the_end(encoder):
-        hidden_states = trunk.layer_norm(hidden_states)
-    return trunk.dropout(hidden_states)
+    embed = place_frames if _is_whisper(encoder.config) else project_and_place
+    return embed(encoder, features, mask)
 
 
 def run_layers(
@@ -154,7 +139,7 @@ def run_layers(
     Layer drop is left out: it hangs distributed training and saves nothing that matters here.
 
     Args:
-        encoder: of the wav2vec 2.0 family.
+        encoder: a speech encoder of a supported type.
         hidden_states: `(batch, frames, hidden)`, the input of layer `start`.
         mask: `(batch, frames)`, bool.
         start: first layer.
@@ -165,77 +150,66 @@ def run_layers(
         The states `(batch, frames, hidden)`, the input of every layer that ran and then its output, and the
         attention maps `(batch, heads, frames, frames)`.
     """
-    trunk = encoder.encoder
-    attention_mask = create_bidirectional_mask(config=encoder.config, inputs_embeds=hidden_states, attention_mask=mask)
-    states = [hidden_states]
-    with _recorded_attentions(trunk.layers[start:stop] if output_attentions else ()) as attentions:
-        for layer in trunk.layers[start:stop]:
-            hidden_states = layer(hidden_states, attention_mask=attention_mask)
-            states.append(hidden_states)
-    if start < stop == len(trunk.layers) and _norms_at_the_end(encoder):
-        hidden_states = trunk.layer_norm(hidden_states)
-        states[-1] = hidden_states
-    return hidden_states, tuple(states), tuple(attentions)
+    if start == stop:
+        return hidden_states, (hidden_states,), ()
+    trunk = layer_stack(encoder)
+    context = layer_context(encoder, hidden_states, mask)
+    states, attentions = apply_layers(trunk.layers[start:stop], hidden_states, context, output_attentions)
+    if stop == len(trunk.layers) and _norm_is_last(encoder.config):
+        states = (*states[:-1], trunk.layer_norm(states[-1]))
+    return states[-1], states, attentions
 
 
-def spec_augment(encoder: PreTrainedModel, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """SpecAugment (Park et al. 2019) with the encoder's own settings, on the device and for clips of any length.
-
-    As in transformers a row gets `mask_time_prob * frames / mask_time_length` spans, rounded at random, but at least
-    `mask_time_min_masks`; spans may overlap, and a row shorter than one span is left alone.
+def apply_layers(
+    layers: nn.ModuleList, hidden_states: torch.Tensor, context: dict[str, Any], output_attentions: bool = False
+) -> tuple[tuple[torch.Tensor, ...], tuple[Any, ...]]:
+    """Transformer layers one after the other.
 
     Args:
-        encoder: whose configuration says how much is masked.
+        layers: of a speech encoder of a supported type.
+        hidden_states: `(batch, frames, hidden)`, the input of the first.
+        context: what every layer is called with besides, as `layer_context` gives it.
+        output_attentions: whether to record what their attentions return besides their output.
+
+    Returns:
+        The input of every layer and then the last one's output, `(batch, frames, hidden)`; and what was recorded, which
+        is the attention maps `(batch, heads, frames, frames)` where the implementation has any.
+    """
+    states = [hidden_states]
+    with _recorded_attentions(layers if output_attentions else ()) as attentions:
+        for layer in layers:
+            hidden_states = layer(hidden_states, **context)
+            if isinstance(hidden_states, tuple):  # WavLM hands its position bias on, which every layer already has
+                hidden_states = hidden_states[0]
+            states.append(hidden_states)
+    return tuple(states), tuple(attentions)
+
+
+def layer_context(encoder: PreTrainedModel, hidden_states: torch.Tensor, mask: torch.Tensor) -> dict[str, Any]:
+    """What a layer is called with besides its states: the attention mask, and WavLM's position bias.
+
+    Args:
+        encoder: a speech encoder of a supported type.
         hidden_states: `(batch, frames, hidden)`.
         mask: `(batch, frames)`, bool.
-
-    Returns:
-        `(batch, frames, hidden)`.
     """
-    config = encoder.config
-    if not config.apply_spec_augment:
-        return hidden_states
-    if config.mask_time_prob > 0:
-        spans = random_spans(
-            mask.sum(dim=1), mask.shape[1], config.mask_time_prob, config.mask_time_length, config.mask_time_min_masks
+    if encoder.config.model_type == "wavlm":  # its first layer has the bias of all, wherever the run starts
+        batch, frames = mask.shape
+        bias = encoder.encoder.layers[0].attention.compute_bias(frames, frames)
+        return {"attention_mask": mask, "position_bias": bias.repeat(batch, 1, 1)}
+    return {
+        "attention_mask": create_bidirectional_mask(
+            config=encoder.config, inputs_embeds=hidden_states, attention_mask=mask
         )
-        embedding = encoder.masked_spec_embed.to(hidden_states.dtype)
-        hidden_states = torch.where(spans.unsqueeze(-1), embedding, hidden_states)
-    if config.mask_feature_prob > 0:
-        batch, _, size = hidden_states.shape
-        sizes = torch.full((batch,), size, device=hidden_states.device)
-        spans = random_spans(
-            sizes, size, config.mask_feature_prob, config.mask_feature_length, config.mask_feature_min_masks
-        )
-        hidden_states = hidden_states.masked_fill(spans.unsqueeze(1), 0.0)
-    return hidden_states
+    }
 
 
-def random_spans(lengths: torch.Tensor, size: int, probability: float, span: int, min_spans: int) -> torch.Tensor:
-    """Random spans of `span` positions inside each row's first `lengths` positions.
-
-    Args:
-        lengths: `(batch,)`.
-        size: positions of the mask.
-        probability: of a position to be masked, were there no overlaps.
-        span: positions of one span.
-        min_spans: spans that every row gets at least, if it is as long as one.
-
-    Returns:
-        `(batch, size)`, bool.
-    """
-    device = lengths.device
-    most = max(int(probability * size / span) + 1, min_spans)
-    wanted = (probability * lengths / span + torch.rand(lengths.shape, device=device)).long().clamp_min(min_spans)
-    wanted = torch.where(lengths >= span, wanted, 0)
-    starts = (torch.rand(len(lengths), most, device=device) * (lengths - span + 1)[:, None]).long()
-    distance = torch.arange(size, device=device) - starts.unsqueeze(-1)
-    chosen = torch.arange(most, device=device) < wanted[:, None]
-    return ((distance >= 0) & (distance < span) & chosen.unsqueeze(-1)).any(dim=1)
+def _is_whisper(config: PreTrainedConfig) -> bool:
+    return config.model_type == "whisper"
 
 
-def _norms_at_the_end(encoder: PreTrainedModel) -> bool:
-    return getattr(encoder.config, "do_stable_layer_norm", False)
+def _norm_is_last(config: PreTrainedConfig) -> bool:
+    return _is_whisper(config) or normalises_at_the_end(config)
 
 
 @contextmanager
@@ -247,7 +221,7 @@ def _recorded_attentions(layers):
         if output[1] is not None:
             attentions.append(output[1])
 
-    hooks = [layer.attention.register_forward_hook(record) for layer in layers]
+    hooks = [self_attention(layer).register_forward_hook(record) for layer in layers]
     try:
         yield attentions
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from transformers import BertTokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+PAD_TOKEN_ID = SPECIAL_TOKENS.index("[PAD]")
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> BertTokenizer:

@@ -6,49 +6,72 @@ from emofusion.modeling.audio_encoder import (
     build_audio_encoder,
     conv_features,
     embed_frames,
-    masked_instance_norm,
-    random_spans,
+    frame_hop,
+    freeze_audio_layers,
     receptive_field,
     run_layers,
-    spec_augment,
 )
-from testing_common import HUBERT, WAV2VEC2_GROUP, WAV2VEC2_LAYER
+from emofusion.modeling.wav2vec2_encoder import masked_instance_norm
+from testing_common import DATA2VEC, HUBERT, WAV2VEC2_GROUP, WAV2VEC2_LAYER, WAVLM, WHISPER
 from torch import nn
 from torch.testing import assert_close
 from transformers import AutoConfig
 
 LAYER_NORM = {name: WAV2VEC2_LAYER[name] for name in ("feat_extract_norm", "conv_bias", "do_stable_layer_norm")}
-ENCODERS = {
+WAV2VEC2_FAMILY = {
     "wav2vec2": WAV2VEC2_GROUP,
     "wav2vec2-layer-norm": WAV2VEC2_LAYER,
     "hubert": HUBERT,
     "hubert-layer-norm": HUBERT | LAYER_NORM,
+    "wavlm": WAVLM,
+    "wavlm-layer-norm": WAVLM | LAYER_NORM,
+    "data2vec": DATA2VEC,
 }
+ENCODERS = WAV2VEC2_FAMILY | {"whisper": WHISPER}
 every_encoder = pytest.mark.parametrize("fields", ENCODERS.values(), ids=ENCODERS)
+every_wav2vec2 = pytest.mark.parametrize("fields", WAV2VEC2_FAMILY.values(), ids=WAV2VEC2_FAMILY)
 
 
 def build(fields: dict, **overrides):
     torch.manual_seed(0)
-    return build_audio_encoder(AutoConfig.for_model(**fields | overrides)).eval()
+    encoder = build_audio_encoder(AutoConfig.for_model(**fields | overrides)).eval()
+    for module in encoder.modules():
+        if isinstance(module, nn.LayerNorm | nn.GroupNorm) and module.weight is not None:
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.3)
+    return encoder
 
 
-def run(encoder, values, mask, output_attentions=False):
+def run(encoder, values, mask=None, stop=None, output_attentions=False):
+    mask = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
     features, frames = conv_features(encoder, values, mask)
-    layers = encoder.config.num_hidden_layers
-    return run_layers(encoder, embed_frames(encoder, features, frames), frames, 0, layers, output_attentions)
+    stop = encoder.config.num_hidden_layers if stop is None else stop
+    return run_layers(encoder, embed_frames(encoder, features, frames), frames, 0, stop, output_attentions)
 
 
-@every_encoder
+@every_wav2vec2
 def test_stages_give_what_transformers_gives_on_unpadded_audio(fields):
     encoder = build(fields)
     encoder.set_attn_implementation("eager")
     values = torch.randn(2, 6000)
     expected = encoder(values, output_hidden_states=True, output_attentions=True)
-    states, hidden_states, attentions = run(encoder, values, torch.ones_like(values, dtype=torch.bool), True)
-    assert_close(states, expected.last_hidden_state)
+    states, hidden_states, attentions = run(encoder, values, output_attentions=True)
+    assert_close(states, expected.last_hidden_state, atol=1e-5, rtol=0)
     assert_close(attentions, expected.attentions)
-    assert_close(hidden_states[:-1], expected.hidden_states[:-1])
+    assert_close(hidden_states[:-1], expected.hidden_states[:-1], atol=1e-5, rtol=0)
     assert_close(hidden_states[-1], states)
+
+
+@every_encoder
+def test_a_row_is_the_same_alone_and_in_every_batch_whatever_its_padding_holds(fields):
+    encoder, lengths = build(fields).double(), (9000, 16000, 300, 2000)  # in float32 rounding may grow to 4e-5
+    mask = torch.arange(16700) < torch.tensor(lengths)[:, None]
+    values = torch.randn(mask.shape).double().masked_fill(~mask, 7)
+    together, _, _ = run(encoder, values, mask)
+    assert together.std() > 0.1
+    for index, length in enumerate(lengths):
+        alone, _, _ = run(encoder, values[index : index + 1, :length])
+        assert_close(together[index, : alone.shape[1]], alone[0], atol=2e-6, rtol=0)
 
 
 @every_encoder
@@ -56,22 +79,48 @@ def test_layers_run_in_two_parts_give_what_they_give_in_one(fields):
     encoder = build(fields)
     frames = torch.arange(12) < torch.tensor([[12], [5]])
     inputs = torch.randn(2, 12, 16)
-    middle, _, _ = run_layers(encoder, inputs, frames, 0, 1)
-    assert torch.equal(run_layers(encoder, middle, frames, 1, 2)[0], run_layers(encoder, inputs, frames, 0, 2)[0])
+    whole, states, _ = run_layers(encoder, inputs, frames, 0, 2)
+    middle, first, _ = run_layers(encoder, inputs, frames, 0, 1)
+    end, second, _ = run_layers(encoder, middle, frames, 1, 2)
+    assert torch.equal(end, whole)
+    assert_close((*first, *second[1:]), states, atol=0, rtol=0)
+    nothing, only, _ = run_layers(encoder, whole, frames, 2, 2)
+    assert nothing is whole
+    assert only == (whole,)
 
 
 @every_encoder
 def test_layer_drop_is_left_out(fields):
-    encoder = build(fields, layerdrop=1.0, apply_spec_augment=False).train()
-    for module in encoder.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    values = torch.randn(1, 4000)
-    states, hidden_states, _ = run(encoder, values, torch.ones_like(values, dtype=torch.bool))
+    name = "encoder_layerdrop" if fields is WHISPER else "layerdrop"
+    encoder = build(fields, **{name: 1.0}).train()
+    states, hidden_states, _ = run(encoder, torch.randn(1, 4000))
     assert len(hidden_states) == 3
     assert not torch.equal(hidden_states[0], hidden_states[1])
     states.square().mean().backward()
-    assert all(p.grad is not None for p in encoder.encoder.layers.parameters())
+    layers = (encoder if fields is WHISPER else encoder.encoder).layers
+    assert all(p.grad is not None for p in layers.parameters())
+
+
+@every_encoder
+def test_what_is_frozen_is_what_the_frozen_layers_read_and_what_can_no_longer_learn(fields):
+    values = torch.randn(1, 4000)
+    for count in (0, 1, 2, -1):
+        encoder = build(fields)
+        if count:
+            run(encoder, values, stop=2 if count == -1 else count)[0].sum().backward()
+        else:
+            conv_features(encoder, values, torch.ones(1, 4000, dtype=torch.bool))[0].sum().backward()
+        read = {name for name, p in encoder.named_parameters() if p.grad is not None}
+        never = {"embed_positions.weight"} if fields is WHISPER else {"masked_spec_embed"} if count else set()
+        freeze_audio_layers(encoder, True, count)
+        assert {name for name, p in encoder.named_parameters() if not p.requires_grad} == read | never
+        # Dropout and SpecAugment are off in what is frozen.
+        encoder.train()
+        freeze_audio_layers(encoder, True, count)
+        torch.manual_seed(1)
+        if count:
+            states = [run(encoder, values, stop=2 if count == -1 else count)[0] for _ in range(2)]
+            assert torch.equal(*states)
 
 
 def test_masked_instance_norm_is_group_norm_of_each_row_cut_to_its_length():
@@ -88,15 +137,26 @@ def test_masked_instance_norm_is_group_norm_of_each_row_cut_to_its_length():
         assert_close(normalised[row, :, :length].double(), norm(cut)[0], atol=1e-5, rtol=1e-5)
 
 
-def test_the_first_frame_reaches_over_400_samples():
+def test_frames_come_every_20_ms_and_the_first_of_wav2vec2_reaches_over_400_samples():
+    for fields in ENCODERS.values():
+        assert frame_hop(AutoConfig.for_model(**fields)) == 320
     assert receptive_field(AutoConfig.for_model("wav2vec2")) == 400
-    assert (
-        receptive_field(AutoConfig.for_model("wav2vec2", conv_dim=[8] * 2, conv_kernel=[10, 3], conv_stride=[5, 2]))
-        == 20
-    )
+    small = AutoConfig.for_model("wav2vec2", conv_dim=[8] * 2, conv_kernel=[10, 3], conv_stride=[5, 2])
+    assert (receptive_field(small), frame_hop(small)) == (20, 10)
 
 
-@every_encoder
+@pytest.mark.parametrize("fields", [WAV2VEC2_LAYER, WAVLM | LAYER_NORM, DATA2VEC, WHISPER])
+def test_a_frame_sees_the_samples_up_to_its_reach(fields):
+    encoder = build(fields)
+    values = torch.randn(1, 3200, requires_grad=True)
+    features, _ = conv_features(encoder, values, torch.ones(1, 3200, dtype=torch.bool))
+    for frame in (0, 1, 5):
+        (seen,) = torch.autograd.grad(features[0, frame].sum(), values, retain_graph=True)
+        last = int(seen[0].nonzero().max())
+        assert last + 1 == receptive_field(encoder.config) + frame * frame_hop(encoder.config)
+
+
+@every_wav2vec2
 def test_frames_are_counted_as_transformers_counts_them_and_a_short_clip_has_one(fields):
     encoder = build(fields)
     lengths = (1, 300, 399, 400, 719, 720, 3280)
@@ -119,63 +179,30 @@ def test_a_clip_shorter_than_the_reach_counts_as_followed_by_silence():
     assert torch.equal(short, expected)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_random_spans_stay_inside_their_row_and_have_the_asked_share(seed):
-    torch.manual_seed(seed)
-    lengths, span = torch.tensor([500] * 40 + [200] * 40 + [10] * 10 + [9] * 10), 10
-    mask = random_spans(lengths, 600, 0.3, span, 2)
-    assert mask.shape == (100, 600)
-    assert not mask[torch.arange(600) >= lengths[:, None]].any()
-    assert not mask[90:].any()  # shorter than a span
-    assert mask[80:90, :10].all()  # as long as one
-    # With overlaps, a share p of independent spans covers about 1 - exp(-p).
-    for rows, length in ((slice(0, 40), 500), (slice(40, 80), 200)):
-        assert 0.21 < mask[rows, :length].float().mean() < 0.30
-
-
-def test_random_spans_are_whole_and_at_least_as_many_as_asked():
-    torch.manual_seed(0)
-    mask = random_spans(torch.full((200,), 1000), 1000, 0.0, 10, 2)
-    assert set(mask.sum(dim=1).tolist()) <= set(range(10, 21))
-    assert mask.sum(dim=1).float().mean() > 19  # two spans, which seldom overlap
-    starts = mask & ~torch.roll(mask, 1, dims=1)
-    assert set(starts.sum(dim=1).tolist()) == {1, 2}
-    assert not random_spans(torch.full((200,), 1000), 1000, 0.0, 10, 0).any()
-
-
-def test_spec_augment_writes_the_learned_vector_and_clears_features():
-    encoder = build(WAV2VEC2_GROUP, mask_time_prob=0.5, mask_feature_prob=0.5, mask_feature_length=4)
-    frames = torch.arange(40) < torch.tensor([[40], [5]])
-    states = torch.ones(2, 40, 16)
-    torch.manual_seed(0)
-    augmented = spec_augment(encoder, states, frames)
-    cleared = (augmented == 0).all(dim=1)
-    assert cleared.any(dim=1).all()
-    changed = (augmented != 1) & ~cleared[:, None]
-    assert changed[0].any()
-    assert not changed[1].any()  # five frames are fewer than a span
-    written = augmented[0][changed[0].any(dim=-1)][:, ~cleared[0]]
-    assert_close(written, encoder.masked_spec_embed[~cleared[0]].expand_as(written))
-    encoder.config.apply_spec_augment = False
-    assert torch.equal(spec_augment(encoder, states, frames), states)
-
-
-def test_spec_augment_is_for_training_only():
-    encoder = build(WAV2VEC2_GROUP)
+@every_encoder
+def test_spec_augment_is_for_training_only(fields):
+    encoder = build(fields, **{"apply_spec_augment": True} if fields is WHISPER else {})
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    encoder.config.dropout = 0.0  # Whisper's
     values = torch.randn(1, 16000)
-    mask = torch.ones_like(values, dtype=torch.bool)
-    assert torch.equal(run(encoder, values, mask)[0], run(encoder, values, mask)[0])
-    encoder.feature_projection.train()
-    assert not torch.equal(run(encoder, values, mask)[0], run(encoder, values, mask)[0])
+    assert torch.equal(run(encoder, values, stop=0)[0], run(encoder, values, stop=0)[0])
+    encoder.train()
+    assert not torch.equal(run(encoder, values, stop=0)[0], run(encoder, values, stop=0)[0])
 
 
 def test_an_encoder_of_another_family_is_refused_by_name():
-    with pytest.raises(
-        ValueError, match=r"^audio_config names the model_type 'bert'; choose one of wav2vec2, hubert\.$"
-    ):
+    message = (
+        r"^audio_config names the model_type 'bert'; choose one of wav2vec2, hubert, wavlm, data2vec-audio, whisper\.$"
+    )
+    with pytest.raises(ValueError, match=message):
         build({"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2})
 
 
-def test_an_adapter_that_shortens_the_frames_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"^audio_config has add_adapter=True, .* set it to False\.$"):
-        build(WAV2VEC2_GROUP, add_adapter=True)
+@pytest.mark.parametrize(
+    ("fields", "option"), [(WAV2VEC2_GROUP, "add_adapter"), (DATA2VEC, "add_adapter"), (HUBERT, "conv_pos_batch_norm")]
+)
+def test_an_option_that_cannot_be_run_is_refused_by_name(fields, option):
+    with pytest.raises(ValueError, match=rf"^audio_config has {option}=True, which .*; set it to False\.$"):
+        build(fields, **{option: True})
