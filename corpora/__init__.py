@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 
 # Adding a corpus is adding its name here: the module `<name>.py` holds `load(root, **options) -> DatasetDict`, and
-# `ABOUT`: what a page on a model trained with it says of it (title, protocol, whether it is a demonstration, license).
+# `about(**options)`: what a page on a model trained with it says of it (title, protocol, whether it is a demonstration,
+# license).
 CORPORA = ("spoken",)
 
 
@@ -36,13 +37,17 @@ def load_corpus(name: str, root: str | Path | None = None, **options) -> "Datase
     return load(root, **options)
 
 
-def describe_corpus(name: str) -> dict:
+def describe_corpus(name: str, **options) -> dict:
     """What is to be said of a corpus where results on it are shown: `name`, `title`, `protocol` and so on.
+
+    Args:
+        name: One of `CORPORA`.
+        options: Those it is loaded with.
 
     Raises:
         ValueError: If there is no such corpus.
     """
-    return {"name": name, **_module(name).ABOUT}
+    return {"name": name, **_module(name).about(**options)}
 
 
 def _module(name: str):

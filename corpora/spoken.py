@@ -4,6 +4,10 @@ The voice carries arousal and the words carry valence; the emotion is the pair, 
 (Russell 1980). Turns come in groups of four, one per emotion: a positive and a negative sentence that differ in one
 word, each said in the same excited manner and the same subdued manner. A text is thus as often excited as subdued, and
 a manner as often positive as negative: neither tells more than half of the emotions, and both together tell all.
+
+With `video=True` the bearing of a drawn face (`face.py`) carries dominance as well, independent of words and voice. The
+emotion is then an octant of pleasure, arousal and dominance (Mehrabian 1996): every modality that is left out halves
+what can be told.
 """
 
 import hashlib
@@ -14,23 +18,20 @@ import random
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import datasets
 from tqdm.auto import tqdm
 
-from . import espeak
+from . import espeak, face
+from .alignment import syllables_from_phones
 from .schema import SPLITS, features
-
-ABOUT = {
-    "title": "the spoken demonstration corpus",
-    "demonstration": True,
-    "protocol": "Train, validation and test share neither a speaker nor a sentence frame.",
-}
 
 VERSION = 1  # raise it whenever the same options give another corpus
 SAMPLING_RATE = 16000  # Hz
 PAUSE = 0.5  # seconds between the turns of a dialogue
 TURNS = 8  # per dialogue
+SECONDS_SEEN = 1.0  # of a film, in its middle: the length would tell the pace of the voice, and so arousal
 
 LABELS = ("angry", "happy", "sad", "calm")
 EMOTIONS = {
@@ -39,7 +40,18 @@ EMOTIONS = {
     ("low", "negative"): "sad",
     ("low", "positive"): "calm",
 }
-AROUSAL = {"high": (4.2, 5.0), "low": (1.0, 1.8)}  # drawn from these ranges, on the scale of `vad`
+# With faces: valence, which Mehrabian calls pleasure, arousal and dominance.
+OCTANTS = {
+    ("positive", "high", "high"): "exuberant",
+    ("positive", "high", "low"): "dependent",
+    ("positive", "low", "high"): "relaxed",
+    ("positive", "low", "low"): "docile",
+    ("negative", "high", "high"): "hostile",
+    ("negative", "high", "low"): "anxious",
+    ("negative", "low", "high"): "disdainful",
+    ("negative", "low", "low"): "bored",
+}
+EXTREMES = {"high": (4.2, 5.0), "low": (1.0, 1.8)}  # ranges of arousal and dominance, on the scale of `vad`
 VALENCE = {"positive": 4.5, "negative": 1.5}  # the pole of the word, on the scale of `vad`; nobody rated it
 
 # A woman and a man in every session. Voices differ more in pitch than manners do, so that high is not excited; voices
@@ -61,6 +73,7 @@ SESSIONS = (
     ("test", ("en-us+shelby", "en-us+robert")),
 )
 BLOCK = 8 * len(SESSIONS)  # one sentence in every session: two wordings, two manners, two speakers
+VIDEO_BLOCK = 2 * BLOCK  # and two bearings
 
 # Positive and negative words, in pairs of as many syllables; the two poles share most of their sounds, so that rhythm
 # and timbre do not give them away to a model that cannot hear words. All splits share them.
@@ -118,61 +131,118 @@ README = """\
 Spoken by the espeak-ng synthesiser for emofusion (`corpora/spoken.py`, version {version}, utterances={utterances},
 seed={seed}).
 
-**This is a demonstration, never a benchmark.** Nobody in it feels anything. A rule makes the emotion: an excited
-manner (high, lively, fast, loud) or a subdued one, and a positive or a negative word. Angry is excited and negative,
-happy excited and positive, sad subdued and negative, calm subdued and positive. Every text is said in both manners and
-every manner says both wordings, so the manner alone or the text alone tells half of the emotions at best, and both
-together tell all. (A speech model that recognises words hears the text too.) It shows whether a fusion model fuses; it
+**This is a demonstration, never a benchmark.** Nobody in it feels anything. A rule makes the emotion: {rule} (A speech model that recognises words hears the text too.) It shows whether a fusion model fuses; it
 says nothing about people.
 
 - `metadata.jsonl`: one row per recording, in the Hub's AudioFolder convention. `alignment` has the words and phones
   (IPA) with their times in seconds, as the synthesiser made them; words that it runs together share one entry. `vad`
-  has the drawn arousal and the pole of the word, 1.5 or 4.5; they are not ratings.
+  has {vad}; they are not ratings.
 - `audio/`: 16 kHz mono FLAC, 16 bits.
-- Splits: sessions 1 to 9 are train, 10 and 11 validation, 12 and 13 test. Neither a speaker nor a sentence frame is in two splits.
+{faces}- Splits: sessions 1 to 9 are train, 10 and 11 validation, 12 and 13 test. Neither a speaker nor a sentence frame is in two splits.
 """
+VOICE_README = {
+    "rule": """an excited
+manner (high, lively, fast, loud) or a subdued one, and a positive or a negative word. Angry is excited and negative,
+happy excited and positive, sad subdued and negative, calm subdued and positive. Every text is said in both manners and
+every manner says both wordings, so the manner alone or the text alone tells half of the emotions at best, and both
+together tell all.""",
+    "vad": "the drawn arousal and the pole of the word, 1.5 or 4.5",
+    "faces": "",
+}
+VIDEO_README = {
+    "rule": """a positive
+or a negative word (pleasure), an excited manner of speaking (high, lively, fast, loud) or a subdued one (arousal), and a
+dominant or a submissive bearing of the face. The eight combinations are named after Mehrabian's octants: exuberant +++,
+dependent ++-, relaxed +-+, docile +--, hostile -++, anxious -+-, disdainful --+, bored ---. Text, manner and bearing do
+not depend on each other: one of them tells a quarter of the emotions at best, two tell half, all three tell all.""",
+    "vad": "the pole of the word, 1.5 or 4.5, and the drawn arousal and dominance",
+    "faces": """- `video/`: MP4 (H.264), 64 x 64 pixels, 10 pictures a second: a drawn face. Its mouth opens with the loudness of the
+  voice, relative to the recording's own mean. Raised head, broad shoulders, low brows and a gaze at the viewer stand for
+  dominance; a bowed and tilted head, narrow shoulders, raised inner brows and averted eyes for submission. Colours and
+  size are the speaker's; position and a slight tilt vary by chance. Films are as long as their recordings, but rows show
+  the second in the middle only, because the length would tell the pace of the voice.
+""",
+}
 
 
-def load(root: str | Path | None = None, utterances: int = 1040, seed: int = 0) -> datasets.DatasetDict:
-    """Load the demonstration corpus; the first time with these options, speak it (some seconds).
+def about(video: bool = False, **options) -> dict:
+    """What is to be said of the corpus where results on it are shown.
+
+    Args:
+        video: As in `load`.
+        options: Others of `load`, which change nothing here.
+    """
+    return {
+        "title": "the spoken demonstration corpus" + (" with faces" if video else ""),
+        "demonstration": True,
+        "protocol": "Train, validation and test share neither a speaker nor a sentence frame.",
+    }
+
+
+class Turn(NamedTuple):
+    """A turn before it is spoken: its row without the times, how to say it, and who is seen (None: nobody)."""
+
+    row: dict
+    prompt: espeak.Prompt
+    portrait: tuple[face.Looks, face.Bearing] | None
+
+
+def load(
+    root: str | Path | None = None, utterances: int = 1040, seed: int = 0, video: bool = False
+) -> datasets.DatasetDict:
+    """Load the demonstration corpus; the first time with these options, make it (some seconds, a minute with faces).
 
     Args:
         root: Folder that holds the corpus, in a subfolder per choice of options; None for the cache of `datasets`.
-        utterances: Size of the corpus, a multiple of 104, which is shared out evenly among thirteen sessions.
+        utterances: Size of the corpus, a multiple of 104 (208 with faces), which is shared out evenly among thirteen
+            sessions.
         seed: What is said and how is drawn from it. The same seed gives the same recordings to the bit.
+        video: Whether a face is drawn for every utterance, and the emotions are the eight of `OCTANTS`.
 
     Raises:
-        ValueError: If `utterances` is not a positive multiple of 104.
+        ValueError: If `utterances` is not such a positive multiple.
         ImportError: If `espeakng_loader` is not installed.
     """
-    if not isinstance(utterances, int) or utterances < BLOCK or utterances % BLOCK:
-        raise ValueError(f"utterances must be a positive multiple of {BLOCK} to be balanced, not {utterances!r}.")
+    block = VIDEO_BLOCK if video else BLOCK
+    if not isinstance(utterances, int) or utterances < block or utterances % block:
+        raise ValueError(f"utterances must be a positive multiple of {block} to be balanced, not {utterances!r}.")
     options = {"version": VERSION, "utterances": utterances, "seed": seed}
+    options |= {"video": True} if video else {}
     root = Path(datasets.config.HF_DATASETS_CACHE) / "emofusion" if root is None else Path(root)
     folder = root / f"spoken-{hashlib.sha256(json.dumps(options).encode()).hexdigest()[:12]}"
     if not folder.exists():
-        _make(folder, options)
-    return _read(folder)
+        _make(folder, **options)
+    return _read(folder, OCTANTS.values() if video else LABELS)
 
 
-def _read(folder: Path) -> datasets.DatasetDict:
-    schema = features(LABELS)
+def _read(folder: Path, labels: Iterable[str]) -> datasets.DatasetDict:
+    schema = features(list(labels))
     rows = {split: [] for split in SPLITS}
     with open(folder / "metadata.jsonl", encoding="utf-8") as lines:
         for row in map(json.loads, lines):
-            audio = {"path": str(folder.absolute() / row.pop("file_name"))}
-            rows[row.pop("split")].append({**dict.fromkeys(schema), **row, "audio": audio})
+            alignment = row["alignment"]
+            alignment["syllable"] = syllables_from_phones(alignment["phone"], alignment["word"])
+            files = {"audio": row.pop("file_name"), "video": row.pop("video_file_name", None)}
+            media = {name: {"path": str(folder.absolute() / file)} for name, file in files.items() if file}
+            if "video" in media:
+                start = max(0.0, (row["end"] - row["start"] - SECONDS_SEEN) / 2)
+                media["video"] |= {"start": start, "end": start + SECONDS_SEEN}
+            rows[row.pop("split")].append({**dict.fromkeys(schema), **row, **media})
     return datasets.DatasetDict({split: datasets.Dataset.from_list(rows[split], features=schema) for split in SPLITS})
 
 
-def _make(folder: Path, options: dict) -> None:
+def _make(folder: Path, version: int, utterances: int, seed: int, video: bool = False) -> None:
     """Speak the corpus next to `folder` and move it there when it is whole."""
+    about_it = {"version": version, "utterances": utterances, "seed": f"{seed}, video=True" if video else seed}
+    about_it |= VIDEO_README if video else VOICE_README
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".spoken-", dir=folder.parent) as workshop:
         draft = Path(workshop, folder.name)
         (draft / "audio").mkdir(parents=True)
-        _speak(draft, list(_turns(options["utterances"], options["seed"])))
-        (draft / "README.md").write_text(README.format(**options), encoding="utf-8")
+        if video:
+            (draft / "video").mkdir()
+        _speak(draft, list(_turns(utterances, seed, video)))
+        (draft / "README.md").write_text(README.format(**about_it), encoding="utf-8")
         try:
             os.replace(draft, folder)
         except OSError:
@@ -180,7 +250,7 @@ def _make(folder: Path, options: dict) -> None:
                 raise
 
 
-def _speak(folder: Path, turns: list[tuple[dict, espeak.Prompt]]) -> None:
+def _speak(folder: Path, turns: list[Turn]) -> None:
     """Write every turn's recording, and the metadata with the times that only speaking can tell."""
     import numpy as np
     import soundfile
@@ -188,11 +258,15 @@ def _speak(folder: Path, turns: list[tuple[dict, espeak.Prompt]]) -> None:
 
     clock = 0.0  # seconds
     with open(folder / "metadata.jsonl", "w", encoding="utf-8") as metadata:
-        speeches = espeak.speak([prompt for _, prompt in turns])
-        for (row, _), speech in zip(tqdm(turns, desc="Speaking the demonstration corpus"), speeches, strict=True):
+        speeches = espeak.speak([prompt for _, prompt, _ in turns])
+        for (row, _, portrait), speech in zip(
+            tqdm(turns, desc="Speaking the demonstration corpus"), speeches, strict=True
+        ):
             samples = np.frombuffer(speech.samples, dtype="<i2").astype(np.float32) / 2**15
             samples = soxr.resample(samples, espeak.SAMPLING_RATE, SAMPLING_RATE)
             soundfile.write(folder / row["file_name"], samples, SAMPLING_RATE, subtype="PCM_16")
+            if portrait:
+                face.film(folder / row["video_file_name"], *portrait, samples, SAMPLING_RATE)
             start = clock if row["turn"] else 0.0
             end = start + len(samples) / SAMPLING_RATE
             clock = end + PAUSE
@@ -205,34 +279,32 @@ def _columns(segments: list[espeak.Segment]) -> dict[str, list]:
     return {field: [getattr(segment, field) for segment in segments] for field in espeak.Segment._fields}
 
 
-def _turns(utterances: int, seed: int) -> Iterator[tuple[dict, espeak.Prompt]]:
-    """Rows without their times, and how to say them, in the order in which they are spoken."""
+def _turns(utterances: int, seed: int, video: bool = False) -> Iterator[Turn]:
+    """All turns in the order in which they are spoken."""
     rng = random.Random(seed)
     decks = _shuffled(MOODS, rng), _shuffled(FEELINGS, rng)
     sentences = {split: _sentences(FRAMES[split], *decks, rng) for split in SPLITS}
     for session, (split, voices) in enumerate(SESSIONS):
-        pairs = list(itertools.islice(sentences[split], utterances // BLOCK))
-        monologues = [_shuffled(_lines(pairs, voice, rng), rng) for voice in voices]
+        pairs = list(itertools.islice(sentences[split], utterances // (VIDEO_BLOCK if video else BLOCK)))
+        monologues = [_shuffled(_lines(pairs, voice, rng, video), rng) for voice in voices]
         talk = itertools.chain.from_iterable(zip(*monologues, strict=True))  # the two take turns
-        for number, (label, vad, prompt) in enumerate(talk):
+        for number, (label, vad, prompt, portrait) in enumerate(talk):
             dialogue, turn = f"Ses{session + 1:02d}_{number // TURNS + 1:02d}", number % TURNS
             speaker = 2 * session + number % 2 + 1
             name = f"{dialogue}_Spk{speaker:02d}_{turn:02d}"
-            yield (
-                {
-                    "file_name": f"audio/{name}.flac",
-                    "id": name,
-                    "text": prompt.text,
-                    "label": label,
-                    "speaker": f"Spk{speaker:02d}",
-                    "session": f"Ses{session + 1:02d}",
-                    "dialogue": dialogue,
-                    "turn": turn,
-                    "split": split,
-                    "vad": vad,
-                },
-                prompt,
-            )
+            row = {
+                "file_name": f"audio/{name}.flac",
+                "id": name,
+                "text": prompt.text,
+                "label": label,
+                "speaker": f"Spk{speaker:02d}",
+                "session": f"Ses{session + 1:02d}",
+                "dialogue": dialogue,
+                "turn": turn,
+                "split": split,
+                "vad": vad,
+            }
+            yield Turn(row | {"video_file_name": f"video/{name}.mp4"} if portrait else row, prompt, portrait)
 
 
 def _sentences(frames: tuple[str, ...], moods: list, feelings: list, rng: random.Random) -> Iterator[tuple[str, str]]:
@@ -252,10 +324,16 @@ def _deal(deck: list, rng: random.Random) -> Iterator:
         deck = _shuffled(deck, rng)
 
 
-def _lines(pairs: list[tuple[str, str]], voice: str, rng: random.Random) -> Iterator[tuple[str, dict, espeak.Prompt]]:
-    """Label, `vad` and prompt of a speaker's turns: both wordings in the same excited and the same subdued manner."""
+def _lines(pairs: list[tuple[str, str]], voice: str, rng: random.Random, video: bool) -> Iterator[tuple]:
+    """Label, `vad`, prompt and portrait of a speaker's turns.
+
+    Both wordings are said in the same excited and the same subdued manner, and each of these four with the same
+    dominant and the same submissive bearing.
+    """
+    looks = face.random_looks(rng) if video else None
     for pair in pairs:
-        for arousal, bounds in AROUSAL.items():
+        bearings = {pole: face.random_bearing(rng.uniform(*EXTREMES[pole]), rng) for pole in EXTREMES if video}
+        for arousal, bounds in EXTREMES.items():
             strength = rng.uniform(*bounds)
             manner = {
                 "rate": round(80 + 45 * strength + rng.uniform(-5, 5)),
@@ -265,7 +343,12 @@ def _lines(pairs: list[tuple[str, str]], voice: str, rng: random.Random) -> Iter
             }
             for valence, text in zip(("positive", "negative"), pair, strict=True):
                 vad = {"valence": VALENCE[valence], "arousal": round(strength, 3), "dominance": None}
-                yield EMOTIONS[arousal, valence], vad, espeak.Prompt(text, voice, **manner)
+                prompt = espeak.Prompt(text, voice, **manner)
+                if not video:
+                    yield EMOTIONS[arousal, valence], vad, prompt, None
+                for pole, bearing in bearings.items():
+                    vad = vad | {"dominance": round(bearing.dominance, 3)}
+                    yield OCTANTS[valence, arousal, pole], vad, prompt, (looks, bearing)
 
 
 def _shuffled(items: Iterable, rng: random.Random) -> list:

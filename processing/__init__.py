@@ -1,14 +1,15 @@
-"""From recordings and transcripts to tensors: the decoder of media files and the processor."""
+"""From recordings, transcripts and films to tensors: the decoders of media files and the processor."""
 
 from typing import Any
 
 from .media import load_audio
+from .video import load_video
 
-__all__ = ["EmoFusionProcessor", "load_audio"]
+__all__ = ["EmoFusionProcessor", "load_audio", "load_video"]
 
 
 def __getattr__(name: str) -> Any:
-    # The processor imports torch and transformers; the decoder, which corpora use alone, does not.
+    # The processor imports torch and transformers; the decoders, which corpora may use alone, do not.
     if name == "EmoFusionProcessor":
         from .processing_emofusion import EmoFusionProcessor
 

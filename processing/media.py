@@ -65,11 +65,8 @@ def load_audio(
         name = os.fspath(source.get("path") or name)
         source = source.get("path") if source.get("bytes") is None else source["bytes"]
 
-    with _open(source, name) as file:
-        name = getattr(file, "name", name)
-        if not file.read(1):
-            raise ValueError(f"{name} is empty (0 bytes).")
-        file.seek(0)
+    file, name = open_file(source, name)
+    with file:
         decoded = _read_with_soundfile(file, name, start, end)
         if decoded is None:
             file.seek(0)
@@ -113,20 +110,82 @@ def as_waveform(samples: Any, name: str) -> np.ndarray:
     return waveform
 
 
-def _open(source: Any, name: str) -> io.BufferedIOBase:
+def open_file(source: Any, name: str) -> tuple[io.BufferedIOBase, str]:
+    """Opens a media file for a decoder.
+
+    Args:
+        source: A path, or the bytes of a file.
+        name: What an error calls bytes.
+
+    Returns:
+        The file, and what an error calls it.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        TypeError: `source` is neither.
+        ValueError: The file is empty, or a folder.
+    """
     if isinstance(source, bytes):
-        return io.BytesIO(source)
-    if not isinstance(source, (str, os.PathLike)):
+        file = io.BytesIO(source)
+    elif isinstance(source, (str, os.PathLike)):
+        path, name = Path(source), os.fspath(source)
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist.")
+        if not path.is_file():
+            raise ValueError(f"{path} is a folder, not an audio or video file.")
+        file = path.open("rb")
+    else:
         raise TypeError(
-            "Audio must be a path, the bytes of a file, or a dict with 'path', 'bytes' or 'array' and "
-            f"'sampling_rate', not {type(source).__name__}."
+            f"{name} must be a path, the bytes of a file, or a dict with one of them ('path', 'bytes') or, of audio, "
+            f"'array' and 'sampling_rate', not {type(source).__name__}."
         )
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist.")
-    if not path.is_file():
-        raise ValueError(f"{path} is a folder, not an audio file.")
-    return path.open("rb")
+    if not file.read(1):
+        file.close()
+        raise ValueError(f"{name} is empty (0 bytes).")
+    file.seek(0)
+    return file, name
+
+
+def import_av(name: str) -> Any:
+    """PyAV, which reads the file `name`.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError(f"Reading {name} needs PyAV: `pip install av`.") from error
+    return av
+
+
+def open_container(file: io.BufferedIOBase, name: str) -> Any:
+    """Opens a file with PyAV, if it is one of `CONTAINERS`.
+
+    Raises:
+        ValueError: It is none of them, or damaged.
+    """
+    av = import_av(name)
+    try:
+        return av.open(file, options={"format_whitelist": CONTAINERS})
+    except av.FFmpegError as error:
+        raise ValueError(f"{name} is not an audio or video file, or is truncated: no decoder can read it.") from error
+
+
+def check_span(name: str, start: float, end: float | None) -> None:
+    """Checks a span in seconds, of which None is the end of the file.
+
+    Raises:
+        ValueError: It has no length, begins before the file or is not finite.
+    """
+    if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
+        raise ValueError(f"{name} cannot be cut from {start} s to {end} s: a span needs 0 <= start < end.")
+
+
+def span_outside(name: str, start: float | None, end: float | None, seconds: float) -> ValueError:
+    """The error for a span that is not inside a file of `seconds`."""
+    until = "its end" if end is None else f"{end} s"
+    return ValueError(f"{name} cannot be cut from {start} s to {until}: it is {seconds:.3f} s long.")
 
 
 def _span_in_samples(
@@ -134,15 +193,13 @@ def _span_in_samples(
 ) -> tuple[int, int | None]:
     """Turns seconds into `[first, last)` in samples; a known `total` also bounds the span."""
     start = 0.0 if start is None else start
-    if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
-        raise ValueError(f"{name} cannot be cut from {start} s to {end} s: a span needs 0 <= start < end.")
+    check_span(name, start, end)
     first, last = round(start * rate), None if end is None else round(end * rate)
     if last is not None and last <= first:
         raise ValueError(f"{name} cannot be cut from {start} s to {end} s: this is shorter than one sample.")
     if total is not None:
         if first >= max(total, 1) or (last is not None and last > total + SPAN_TOLERANCE * rate):
-            until = "its end" if end is None else f"{end} s"
-            raise ValueError(f"{name} cannot be cut from {start} s to {until}: it is {total / rate:.3f} s long.")
+            raise span_outside(name, start, end, total / rate)
         last = total if last is None else min(last, total)
     return first, last
 
@@ -191,15 +248,8 @@ def _read_with_av(
     file: io.BufferedIOBase, name: str, start: float | None, end: float | None
 ) -> tuple[np.ndarray, int]:
     """Returns mono samples and rate of the first audio stream; time 0 is where that stream begins."""
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError(f"Reading {name} needs PyAV: `pip install av`.") from error
-    try:
-        container = av.open(file, options={"format_whitelist": CONTAINERS})
-    except av.FFmpegError as error:
-        raise ValueError(f"{name} is not an audio or video file, or is truncated: no decoder can read it.") from error
-    with container:
+    av = import_av(name)
+    with open_container(file, name) as container:
         if not container.streams.audio:
             raise ValueError(f"{name} has no audio stream.")
         stream = container.streams.audio[0]

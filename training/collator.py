@@ -30,6 +30,8 @@ class EmotionCollator:
             columns["audio"] = [row["audio"] for row in rows]
         if self.processor.tokenizer is not None:
             columns["text"] = [row["text"] for row in rows]
+        if self.processor.image_processor is not None:
+            columns["video"] = [row["video"] for row in rows]
         if any(row.get("alignment") for row in rows):
             columns["alignment"] = [row.get("alignment") for row in rows]
         batch = self.processor(**columns, padding=True, return_tensors="pt")

@@ -67,8 +67,8 @@ def test_one_modality_alone_tells_half_at_most(corpus, metadata):
 
 def test_the_manner_of_speaking_does_not_depend_on_the_words():
     turns = list(spoken._turns(SIZE, seed=0))
-    manners = [(p.voice, p.rate, p.pitch, p.pitch_range, p.volume) for _, p in turns]
-    assert lookup_accuracy(manners, [row["label"] for row, _ in turns]) <= 0.5
+    manners = [(p.voice, p.rate, p.pitch, p.pitch_range, p.volume) for _, p, _ in turns]
+    assert lookup_accuracy(manners, [row["label"] for row, _, _ in turns]) <= 0.5
 
 
 def test_speakers_and_sentence_frames_stay_in_their_split(corpus):
@@ -84,7 +84,7 @@ def test_speakers_and_sentence_frames_stay_in_their_split(corpus):
 def test_train_knows_every_valence_word_of_the_other_splits(utterances):
     vocabulary = {word for pair in (*spoken.MOODS, *spoken.FEELINGS) for word in pair}
     used = defaultdict(set)
-    for row, _ in spoken._turns(utterances, seed=1):
+    for row, _, _ in spoken._turns(utterances, seed=1):
         (word,) = vocabulary & set(words(row["text"]))
         used[row["split"]].add(word)
     assert used["validation"] | used["test"] <= used["train"]
@@ -126,7 +126,6 @@ def test_recordings_are_16_khz_mono_and_neither_silent_nor_clipped(corpus):
 def test_alignment_says_the_text_inside_the_recording(corpus):
     for rows in corpus.values():
         for row in rows:
-            assert row["alignment"]["syllable"] is None
             assert " ".join(row["alignment"]["word"]["symbol"]) == " ".join(words(row["text"]))
             for level in ("word", "phone"):
                 segments = row["alignment"][level]
@@ -135,6 +134,9 @@ def test_alignment_says_the_text_inside_the_recording(corpus):
                 assert times[0] >= 0
                 assert times[-1] <= row["end"] - row["start"]
                 assert all(np.diff(times)[::2] > 0)
+            word, syllable, phone = (row["alignment"][level] for level in ("word", "syllable", "phone"))
+            assert " ".join(syllable["symbol"]).split() == phone["symbol"]
+            assert set(word["start"]) <= set(syllable["start"])
 
 
 def test_high_arousal_is_louder_and_faster_for_the_same_speaker_and_text(corpus):

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 from emofusion.processing import EmoFusionProcessor, load_audio
-from transformers import BertTokenizer, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
+from transformers import BertTokenizer, ViTImageProcessor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "so", "glad", "to", "see", "you"]
 
@@ -23,6 +23,10 @@ def tokenizer():
 
 def extractor(**kwargs):
     return Wav2Vec2FeatureExtractor(**kwargs)
+
+
+def looker(size=6):
+    return ViTImageProcessor(size={"height": size, "width": size})
 
 
 @pytest.fixture
@@ -154,12 +158,27 @@ def test_transcript_is_cut_at_the_tokenizers_limit(processor):
     assert processor(text="i " * 50)["input_ids"].shape == (1, 8)
 
 
-PARTS = {"both": (True, True), "speech": (True, False), "text": (False, True)}
+PARTS = {
+    "both": ("feature_extractor", "tokenizer"),
+    "speech": ("feature_extractor",),
+    "text": ("tokenizer",),
+    "face": ("image_processor",),
+    "all": ("feature_extractor", "tokenizer", "image_processor"),
+}
+MAKERS = {"feature_extractor": extractor, "tokenizer": tokenizer, "image_processor": looker}
+
+
+def processor_of(parts, **settings):
+    return EmoFusionProcessor(**{name: MAKERS[name]() for name in PARTS[parts]}, **settings)
 
 
 def inputs_for(processor):
-    audio = {} if processor.feature_extractor is None else {"audio": torch.tensor(noise(0.1)), "sampling_rate": 16000}
-    return audio if processor.tokenizer is None else audio | {"text": "so glad"}
+    inputs = {
+        "feature_extractor": {"audio": torch.tensor(noise(0.1)), "sampling_rate": 16000},
+        "tokenizer": {"text": "so glad"},
+        "image_processor": {"video": torch.arange(3 * 8 * 8 * 3, dtype=torch.uint8).reshape(3, 8, 8, 3)},
+    }
+    return {key: value for name in processor.get_attributes() for key, value in inputs[name].items()}
 
 
 def write_bundle(processor, folder):
@@ -168,7 +187,7 @@ def write_bundle(processor, folder):
     settings = json.loads((folder / "processor_config.json").read_text())
     settings["auto_map"] = {"AutoProcessor": "processing_emofusion.EmoFusionProcessor"}
     (folder / "processor_config.json").write_text(json.dumps(settings))
-    for name in ("processing_emofusion.py", "media.py"):
+    for name in ("processing_emofusion.py", "media.py", "video.py"):
         shutil.copy(Path(emofusion.__file__).parent / "processing" / name, folder)
     inputs = inputs_for(processor)
     torch.save({"inputs": inputs, "expected": dict(processor(**inputs))}, folder / "case.pt")
@@ -187,16 +206,15 @@ for folder in sys.argv[1:]:
         batch = processor(**case["inputs"])
         assert list(batch) == list(case["expected"])
         assert all(torch.equal(batch[key], value) for key, value in case["expected"].items())
-        assert processor.max_seconds == 5.0
+        assert (processor.max_seconds, processor.frames_per_second) == (5.0, 3.0)
         folder += "-saved-again"
         processor.save_pretrained(folder)
 """
 
 
 def test_saved_processors_load_where_emofusion_is_not_installed(tmp_path):
-    for parts, (speech, text) in PARTS.items():
-        processor = EmoFusionProcessor(extractor() if speech else None, tokenizer() if text else None, max_seconds=5.0)
-        write_bundle(processor, tmp_path / parts)
+    for parts in PARTS:
+        write_bundle(processor_of(parts, max_seconds=5.0, frames_per_second=3.0), tmp_path / parts)
     done = subprocess.run(
         [sys.executable, "-c", LOAD_BUNDLES, *(str(tmp_path / parts) for parts in PARTS)],
         env=os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"},
@@ -209,8 +227,7 @@ def test_saved_processors_load_where_emofusion_is_not_installed(tmp_path):
 
 @pytest.mark.parametrize("parts", PARTS)
 def test_processor_survives_saving_and_pickling(tmp_path, parts):
-    speech, text = PARTS[parts]
-    processor = EmoFusionProcessor(extractor() if speech else None, tokenizer() if text else None)
+    processor = processor_of(parts)
     processor.save_pretrained(tmp_path)
     for copy in (EmoFusionProcessor.from_pretrained(tmp_path), pickle.loads(pickle.dumps(processor))):
         assert copy.model_input_names == processor.model_input_names
@@ -241,9 +258,9 @@ BAD_INPUTS = {
     "text type, alone": ({"text": 3}, TypeError, "text must be .*not int"),
     "row counts": ({"audio": [ONE], "text": ["a", "b"]}, ValueError, "audio 1, text 2"),
     "alignment count": ({"text": ["a"], "alignment": [None, None]}, ValueError, "text 1, alignment 2"),
-    "nothing": ({}, ValueError, "give audio, text or both"),
-    "empty lists": ({"audio": [], "text": []}, ValueError, "give audio, text or both"),
-    "alignment only": ({"alignment": [ALIGNMENT]}, ValueError, "audio and text are None in all 1 rows"),
+    "nothing": ({}, ValueError, "give audio, text or video"),
+    "empty lists": ({"audio": [], "text": []}, ValueError, "give audio, text or video"),
+    "alignment only": ({"alignment": [ALIGNMENT]}, ValueError, "audio, text and video are None in all 1 rows"),
     "only missing rows": ({"audio": [None, None]}, ValueError, "None in all 2 rows"),
     "alignment type": ({"text": "a", "alignment": ["I"]}, TypeError, r"alignment\[0\] must map"),
     "no symbols": ({"text": "a", "alignment": {"word": {"start": []}}}, ValueError, r"\['word'\] needs the lists"),
@@ -269,10 +286,12 @@ def test_modality_without_sub_processor_is_refused():
         EmoFusionProcessor(tokenizer=tokenizer())(audio=ONE, sampling_rate=16000)
     with pytest.raises(ValueError, match="text was given, but this processor has no tokenizer"):
         EmoFusionProcessor(extractor())(text="so")
+    with pytest.raises(ValueError, match="video was given, but this processor has no image_processor"):
+        EmoFusionProcessor(extractor())(video=np.zeros((1, 8, 8, 3), np.uint8))
 
 
 def test_unsuitable_parts_are_refused():
-    with pytest.raises(ValueError, match="a feature_extractor, a tokenizer, or both"):
+    with pytest.raises(ValueError, match="a feature_extractor, a tokenizer or an image_processor"):
         EmoFusionProcessor()
     with pytest.raises(ValueError, match="WhisperFeatureExtractor"):
         EmoFusionProcessor(WhisperFeatureExtractor())
@@ -282,3 +301,7 @@ def test_unsuitable_parts_are_refused():
         EmoFusionProcessor(extractor(), extractor())
     with pytest.raises(ValueError, match="max_seconds"):
         EmoFusionProcessor(extractor(), max_seconds=0)
+    with pytest.raises(ValueError, match="frames_per_second must be a positive number"):
+        EmoFusionProcessor(image_processor=looker(), frames_per_second=0)
+    with pytest.raises(TypeError, match="image_processor"):
+        EmoFusionProcessor(image_processor=tokenizer())

@@ -1,0 +1,76 @@
+"""Syllables from phones, for corpora whose alignments have words and phones only (ours)."""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
+
+# A phone is a nucleus if one of these is in its name: the vowel letters of ARPAbet, those of English in the IPA, and
+# the mark of a syllabic consonant. No consonant of either alphabet has one.
+NUCLEUS = frozenset("AEIOUaeiouæɐɑɒɔəɚɛɜɝɪʊʌᵻᵿ\N{COMBINING VERTICAL LINE BELOW}")
+
+# What may follow the first consonants of an English word (IPA). One consonant alone can always begin a syllable, but for
+# the sound of "sing".
+ONSETS = {
+    "p": "lɹj", "b": "lɹj", "t": "ɹwj", "d": "ɹwj", "k": "lɹwj", "ɡ": "lɹwj", "f": "lɹj", "v": "j", "θ": "ɹw",
+    "ʃ": "ɹ", "h": "jw", "m": "j", "n": "j", "l": "j", "s": "ptkmnlwj", "sp": "lɹj", "st": "ɹj", "sk": "lɹwj",
+}  # fmt: skip
+NEVER_ONSETS = frozenset({"ŋ", "NG"})
+
+# Consonants of `ONSETS` under their names in ARPAbet, and as keyboards write them.
+IPA = {name: name.lower() for name in "PBTDKFVSLWMN"}
+IPA |= {"G": "ɡ", "TH": "θ", "SH": "ʃ", "HH": "h", "R": "ɹ", "Y": "j", "g": "ɡ", "r": "ɹ"}
+
+
+def syllables_from_phones(phones: Mapping[str, Sequence], words: Mapping[str, Sequence]) -> dict[str, list]:
+    """Group phones into syllables by the maximal-onset principle.
+
+    Each vowel or syllabic consonant is a nucleus. Of the consonants between two nuclei of a word, the most that an
+    English word can begin with open the second syllable; the others close the first. No syllable crosses a word; a
+    word without a nucleus ("shh") is one syllable, and phones outside all words are treated as words of their own.
+
+    Args:
+        phones: lists `start`, `end` (seconds) and `symbol` of equal length, in the order of time; symbols in ARPAbet
+            or in the IPA, with or without stress.
+        words: the same for words.
+
+    Returns:
+        The same for syllables; a symbol is that of its phones, joined by spaces.
+    """
+    segments = list(zip(phones["start"], phones["end"], phones["symbol"], strict=True))
+    syllables = {"start": [], "end": [], "symbol": []}
+    for _, group in groupby(segments, lambda phone: _place(phone, words)):
+        group = list(group)
+        bounds = _bounds([symbol for *_, symbol in group])
+        for first, last in pairwise(bounds):
+            starts, ends, symbols = zip(*group[first:last], strict=True)
+            syllables["start"].append(starts[0])
+            syllables["end"].append(ends[-1])
+            syllables["symbol"].append(" ".join(symbols))
+    return syllables
+
+
+def _place(phone: tuple[float, float, str], words: Mapping[str, Sequence]) -> tuple[int, bool]:
+    """The word before or around the middle of a phone, and whether it is around it.
+
+    A phone without duration between two words counts to the first: synthesisers put swallowed final consonants there.
+    """
+    middle = (phone[0] + phone[1]) / 2
+    index = bisect_left(words["start"], middle) - 1
+    return index, index >= 0 and middle <= words["end"][index]
+
+
+def _bounds(symbols: list[str]) -> list[int]:
+    """Where the syllables of one word begin, and where the last one ends."""
+    nuclei = [index for index, symbol in enumerate(symbols) if NUCLEUS.intersection(symbol)]
+    inner = [
+        next(start for start in range(before + 1, nucleus + 1) if _can_begin(symbols[start:nucleus]))
+        for before, nucleus in pairwise(nuclei)
+    ]
+    return [0, *inner, len(symbols)]
+
+
+def _can_begin(consonants: list[str]) -> bool:
+    if len(consonants) < 2:
+        return not NEVER_ONSETS.intersection(consonants)
+    *first, last = (IPA.get(name, name) for name in consonants)
+    return last in ONSETS.get("".join(first), "")

@@ -1,0 +1,198 @@
+import io
+import struct
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from emofusion.processing import load_video
+from emofusion.processing.video import count_frames
+
+RATE = 25
+CONTAINERS = {
+    "mp4": ("mp4", "libx264", {}),
+    "mp4 with B-frames": ("mp4", "libx264", {"bf": "3", "g": "20"}),
+    "avi": ("avi", "mpeg4", {"g": "12"}),
+    "avi with B-frames": ("avi", "mpeg4", {"bf": "2", "g": "12"}),
+    "matroska": ("matroska", "libx264", {"g": "30"}),
+    "webm": ("webm", "libvpx-vp9", {"g": "30"}),
+    "transport stream": ("mpegts", "mpeg2video", {"bf": "2", "g": "12"}),
+    "flv": ("flv", "flv", {"g": "12"}),
+}
+
+
+def encode(container="mp4", codec="libx264", options=None, frames=range(100), size=(48, 64), container_options=None):
+    """Bytes of a film whose picture `k` is grey `2 * k` on its left half and `255 - 2 * k` on its right."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "encoded"
+        with av.open(path, "w", format=container, options=container_options or {}) as file:
+            stream = file.add_stream(codec, rate=RATE, options=options or {})
+            stream.height, stream.width = size
+            stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
+            for number in frames:
+                picture = np.full((*size, 3), 2 * number, np.uint8)
+                picture[:, size[1] // 2 :] = 255 - 2 * number
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, RATE)
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+        return path.read_bytes()
+
+
+def numbers(film):
+    """Which pictures these are."""
+    return film[:, :, : film.shape[2] // 2].mean(axis=(1, 2, 3)) / 2
+
+
+@pytest.fixture(scope="module")
+def mp4():
+    return encode()
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.parametrize(("start", "end"), [(None, None), (0.11, 1.3), (2.03, 3.5), (3.63, 4.0)])
+def test_pictures_are_those_on_the_screen_at_evenly_spaced_times(name, start, end):
+    first, last = start or 0.0, end or 4.0
+    times = [first + (k + 0.5) / 5 for k in range(count_frames(last - first, 5))]
+    film = load_video(encode(*CONTAINERS[name]), 5, start, end)
+    assert film.dtype == np.uint8
+    assert film.shape == (len(times), 48, 64, 3)
+    slack = 2.1 if name == "avi with B-frames" else 1.1  # AVI counts pictures in the order of decoding
+    np.testing.assert_allclose(numbers(film), [int(time * RATE) for time in times], atol=slack)
+
+
+def test_every_form_of_a_film_gives_the_same_pictures(tmp_path, mp4):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(mp4)
+    forms = [path, str(path), mp4, {"path": str(path)}, {"path": "elsewhere.mp4", "bytes": mp4}]
+    for form in forms:
+        np.testing.assert_array_equal(load_video(form, 2), load_video(mp4, 2))
+
+
+def test_span_and_crop_of_a_dict_are_read(mp4):
+    row = {"bytes": mp4, "start": 1.0, "end": 3.0, "crop": "right"}
+    np.testing.assert_array_equal(load_video(row, 4), load_video(mp4, 4, 1.0, 3.0)[:, :, 32:])
+    np.testing.assert_array_equal(load_video(row | {"crop": "left"}, 4), load_video(mp4, 4, 1.0, 3.0)[:, :, :32])
+    np.testing.assert_array_equal(load_video(row, 4, end=2.0, crop="left"), load_video(mp4, 4, 1.0, 2.0)[:, :, :32])
+
+
+def test_a_film_is_cut_at_max_seconds(mp4):
+    np.testing.assert_array_equal(load_video(mp4, 3, 0.5, max_seconds=1.5), load_video(mp4, 3, 0.5, 2.0))
+    np.testing.assert_array_equal(load_video(mp4, 3, max_seconds=60), load_video(mp4, 3))
+
+
+def test_a_film_is_not_decoded_beyond_max_seconds(mp4):
+    np.testing.assert_array_equal(
+        load_video(half_mp4(index_first=True), 5, max_seconds=0.4), load_video(mp4, 5, 0, 0.4)
+    )
+
+
+@pytest.mark.parametrize(("start", "end", "number"), [(1.0, 1.04, 25), (2.0, 2.2, 54), (3.97, None, 99)])
+def test_a_span_too_short_for_the_rate_has_one_picture(mp4, start, end, number):
+    assert numbers(load_video(mp4, 2, start, end)) == pytest.approx([number], abs=1.1)
+
+
+def test_a_rate_above_the_films_repeats_pictures(mp4):
+    film = load_video(mp4, 100, 1.0, 1.2)
+    np.testing.assert_allclose(numbers(film), np.repeat(range(25, 30), 4), atol=1.1)
+
+
+def test_a_span_may_end_a_rounding_error_after_the_film(mp4):
+    np.testing.assert_array_equal(load_video(mp4, 5, 2.0, 4.08), load_video(mp4, 5, 2.0))
+
+
+def test_a_film_held_upright_is_turned_upright():
+    turned = bytearray(encode(frames=range(5)))
+    at = turned.index(b"tkhd") + 44  # the matrix of a track header of version 0
+    turned[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30)
+    film = load_video(bytes(turned), RATE)
+    assert film.shape == (5, 64, 48, 3)
+    assert film[1, :30].mean() < 20 < 220 < film[1, 34:].mean()  # a quarter clockwise: what was left is above
+
+
+def half_mp4(index_first):
+    encoded = encode(container_options={"movflags": "faststart"} if index_first else {})
+    return encoded[: len(encoded) * 6 // 10]
+
+
+def sound_alone():
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="wav") as file:
+        stream = file.add_stream("pcm_s16le", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 16000
+        file.mux([*stream.encode(frame), *stream.encode(None)])
+    return buffer.getvalue()
+
+
+BAD_FILES = {
+    "empty": (lambda: b"", "is empty"),
+    "text": (lambda: b"hello, this is no film\n" * 50, "not an audio or video file"),
+    "sound": (sound_alone, "has no pictures"),
+    "half an mp4": (lambda: half_mp4(index_first=False), "truncated"),
+    "half an mp4 with its index": (lambda: half_mp4(index_first=True), "truncated"),
+    "two sizes": (
+        lambda: (
+            encode("mpegts", "mpeg2video", frames=range(20))
+            + encode("mpegts", "mpeg2video", frames=range(20, 40), size=(64, 96))
+        ),
+        "changes the size of its pictures",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_file_is_one_sentence_with_its_name(tmp_path, case):
+    content, message = BAD_FILES[case]
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(content())
+    with pytest.raises(ValueError, match=rf"bad\.mp4.*{message}") as error:
+        load_video(path, 5)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=f"the video .*{message}"):
+        load_video(path.read_bytes(), 5)
+
+
+def test_playlist_never_opens_the_files_that_it_names(tmp_path, mp4, monkeypatch):
+    (tmp_path / "film.mp4").write_bytes(mp4)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="not an audio or video file"):
+        load_video(b"ffconcat version 1.0\nfile film.mp4\n", 5)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        (1.0, 1.0, "0 <= start < end"),
+        (-0.1, 1.0, "0 <= start < end"),
+        (float("nan"), 1.0, "0 <= start < end"),
+        (0.0, float("inf"), "0 <= start < end"),
+        (1.0, 4.5, r"from 1.0 s to 4.5 s: it is 4.000 s long"),
+        (5.0, None, r"from 5.0 s to its end: it is 4.000 s long"),
+    ],
+)
+def test_span_outside_the_film_is_one_sentence(mp4, start, end, message):
+    with pytest.raises(ValueError, match=message):
+        load_video(mp4, 5, start, end)
+
+
+def test_other_sources_and_crops_are_refused(tmp_path, mp4):
+    with pytest.raises(FileNotFoundError, match=r"gone\.mp4 does not exist"):
+        load_video(tmp_path / "gone.mp4", 5)
+    with pytest.raises(ValueError, match="is a folder"):
+        load_video(tmp_path, 5)
+    with pytest.raises(TypeError, match=r"the video must be a path.*not int"):
+        load_video(3, 5)
+    with pytest.raises(TypeError, match=r"must be a path.*not NoneType"):
+        load_video({"start": 0.0}, 5)
+    with pytest.raises(ValueError, match=r"cropped to 'top': choose 'left', 'right' or None"):
+        load_video(mp4, 5, crop="top")
+
+
+def test_missing_library_is_named(mp4, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImportError, match=r"needs .*pip install av"):
+        load_video(mp4, 5)
