@@ -1,0 +1,92 @@
+"""Configuration of multi-level fusion (Zhao 2022)."""
+
+from dataclasses import field
+from typing import ClassVar, Literal
+
+from huggingface_hub.dataclasses import strict
+
+from .configuration_emofusion import EmoFusionConfig
+
+GRANULARITIES = ("frame", "phone", "syllable", "word")
+
+
+@strict
+class MultiLevelFusionConfig(EmoFusionConfig):
+    r"""Coattention between speech and text, with speech in frames, phones, syllables and words.
+
+    After Zhao, Wang and Wang, "Multi-level Fusion of Wav2vec 2.0 and BERT for Multimodal Emotion Recognition" (arXiv
+    2207.04697). The form of the blocks and all sizes are ours: the paper's were not available to us.
+
+    Args:
+        granularities (`list[str]`, *optional*, defaults to `["frame", "phone", "syllable", "word"]`):
+            The streams of speech, each with blocks of its own: `"frame"`, and `"phone"`, `"syllable"`, `"word"`, which
+            need an alignment in the batch. A row without one goes through those blocks in frames.
+        fusion (`str`, *optional*, defaults to `"coattention"`):
+            `"coattention"`, or `"concat"`: the control, which has no blocks, so that the means of the streams and of
+            the text are all that is fused.
+        hidden_size (`int`, *optional*, defaults to 768):
+            Width of all streams. Encoders of another width are projected to it.
+        num_coattention_layers (`int`, *optional*, defaults to 2):
+            Coattention blocks of each granularity.
+        num_attention_heads (`int`, *optional*, defaults to 8):
+            Heads of their attentions.
+        intermediate_size (`int`, *optional*, defaults to 3072):
+            Width inside their feed-forward layers.
+        attention_dropout (`float`, *optional*, defaults to 0.1):
+            Dropout on their attention weights.
+        hidden_dropout (`float`, *optional*, defaults to 0.1):
+            Dropout on what their attentions and feed-forward layers add.
+        layer_norm_eps (`float`, *optional*, defaults to 1e-5):
+            Epsilon of the layer normalisations.
+
+    The other arguments are those of [`EmoFusionConfig`], of which `classifier_proj_size` defaults to 256 and
+    `classifier_dropout` to 0.3 here.
+    """
+
+    model_type = "emofusion_multi_level"
+    paper: ClassVar[dict | None] = {
+        "title": "Multi-level Fusion of Wav2vec 2.0 and BERT for Multimodal Emotion Recognition",
+        "authors": "Zihan Zhao, Yanfeng Wang and Yu Wang",
+        "year": 2022,
+        "url": "https://arxiv.org/abs/2207.04697",
+    }
+
+    granularities: list[Literal["frame", "phone", "syllable", "word"]] = field(
+        default_factory=lambda: list(GRANULARITIES)
+    )
+    fusion: Literal["coattention", "concat"] = "coattention"
+    hidden_size: int = 768
+    num_coattention_layers: int = 2
+    num_attention_heads: int = 8
+    intermediate_size: int = 3072
+    attention_dropout: float = 0.1
+    hidden_dropout: float = 0.1
+    layer_norm_eps: float = 1e-5
+    classifier_proj_size: int | None = 256
+    classifier_dropout: float = 0.3
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**kwargs)
+        if not self.granularities or len(set(self.granularities)) < len(self.granularities):
+            raise ValueError(
+                f"granularities is {self.granularities}; name at least one of {', '.join(GRANULARITIES)}, each once."
+            )
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size is {self.hidden_size}; it must divide by num_attention_heads ({self.num_attention_heads})."
+            )
+        if self.num_coattention_layers < 1:
+            raise ValueError(
+                f"num_coattention_layers is {self.num_coattention_layers}; it must be at least 1, "
+                'and fusion="concat" has none.'
+            )
+
+    @property
+    def span_levels(self) -> tuple[str, ...]:
+        """The granularities that need an alignment."""
+        return tuple(name for name in self.granularities if name != "frame")
+
+    @property
+    def embedding_size(self) -> int:
+        """Means of speech and text, from every granularity."""
+        return 2 * self.hidden_size * len(self.granularities)

@@ -1,0 +1,90 @@
+"""Multi-level fusion (Zhao 2022, arXiv 2207.04697)."""
+
+import torch
+from torch import nn
+
+from ..configuration.configuration_multi_level import MultiLevelFusionConfig
+from .audio_encoder import frame_hop
+from .coattention import CoattentionBlock
+from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
+from .outputs import EmotionOutput
+from .pooling import masked_mean
+from .segments import segment_stream
+
+SAMPLING_RATE = 16000  # Hz, of the forward contract
+
+
+class MultiLevelFusionModel(EmoFusionModel):
+    """Coattention of text with speech at several granularities.
+
+        S_frame = speech          S_g = means of speech over the phones, syllables or words
+        for each granularity g:   (S, X) = coattention blocks of g on (S_g, text)
+        u = [mean(S) ; mean(X)] of every g
+
+    Coattention and the granularities are the paper's; the form of the blocks, the means and the sizes are ours. A row
+    without segments of a granularity goes through its blocks in frames; `fallbacks` in the output tells which did.
+    """
+
+    config: MultiLevelFusionConfig
+
+    def __init__(self, config: MultiLevelFusionConfig, **encoders):
+        super().__init__(config, **encoders)
+        self.audio_projection = _project(config.state_size("audio"), config.hidden_size)
+        self.text_projection = _project(config.state_size("text"), config.hidden_size)
+        layers = config.num_coattention_layers if config.fusion == "coattention" else 0
+        self.coattention = nn.ModuleDict(
+            {name: nn.ModuleList(_block(config) for _ in range(layers)) for name in config.granularities}
+        )
+        self.post_init()
+
+    def fuse(
+        self,
+        states: dict[str, torch.Tensor],
+        masks: dict[str, torch.Tensor],
+        spans: dict[str, torch.Tensor],
+        output_attentions: bool,
+    ) -> EmotionOutput:
+        """See [`EmoFusionModel.fuse`]. The attention maps are those of each granularity's last block, by names such as
+        `"word_audio_text"`, `(batch, heads, words, tokens)`: words asking text.
+        """
+        frames, frames_mask = self.audio_projection(states["audio"]), masks["audio"]
+        tokens, tokens_mask = self.text_projection(states["text"]), masks["text"]
+        hop = frame_hop(self.config.audio_config) / SAMPLING_RATE
+        means, fallbacks, cross_attentions = [], {}, {}
+        for granularity, blocks in self.coattention.items():
+            audio, audio_mask, text, maps = frames, frames_mask, tokens, {}
+            if granularity != "frame":
+                audio, audio_mask, fallbacks[granularity] = segment_stream(
+                    frames, frames_mask, spans.get(granularity), hop
+                )
+            for block in blocks:
+                audio, text, maps = block(audio, audio_mask, text, tokens_mask, output_attentions)
+            means += [masked_mean(audio, audio_mask), masked_mean(text, tokens_mask)]
+            cross_attentions |= {f"{granularity}_{name}": weights for name, weights in maps.items()}
+        return EmotionOutput(
+            embedding=torch.cat(means, dim=-1),
+            cross_attentions=cross_attentions if output_attentions and cross_attentions else None,
+            fallbacks=fallbacks or None,
+        )
+
+
+class MultiLevelFusionForSequenceClassification(EmoFusionForSequenceClassification):
+    """Multi-level fusion with an emotion head."""
+
+    config: MultiLevelFusionConfig
+    model_class = MultiLevelFusionModel
+
+
+def _project(size: int, hidden_size: int) -> nn.Module:
+    return nn.Identity() if size == hidden_size else nn.Linear(size, hidden_size)
+
+
+def _block(config: MultiLevelFusionConfig) -> CoattentionBlock:
+    return CoattentionBlock(
+        config.hidden_size,
+        config.num_attention_heads,
+        config.intermediate_size,
+        config.attention_dropout,
+        config.hidden_dropout,
+        config.layer_norm_eps,
+    )
