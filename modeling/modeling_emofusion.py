@@ -18,8 +18,8 @@ from .stages import EncodingStages, LayerSum
 from .text_encoder import build_text_encoder, freeze_text_layers, prepare_text_encoder
 from .vision_encoder import build_vision_encoder, prepare_vision_encoder
 
-# Weights that a pre-trained checkpoint may lack: one stands for masked frames only, the other is not used.
-OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.")
+# Weights that a pre-trained checkpoint may lack: one stands for masked frames only, the others are not used.
+OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
 MAIN_INPUTS = {"audio": "input_values", "text": "input_ids", "video": "pixel_values_videos"}
 
 
@@ -264,11 +264,15 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         if not states:
             wanted = " or ".join(MAIN_INPUTS[name] for name in config.modalities)
             raise ValueError(f"The batch holds nothing that {type(self).__name__} looks at; give it {wanted}.")
-        states, masks = stand_in(states, masks, self.missing, config.modality_dropout if self.training else 0.0)
+        dropout = config.modality_dropout if self.training else 0.0
+        states, masks, present = stand_in(states, masks, self.missing, dropout)
         spans = {
             name.removesuffix("_spans"): encoded[name] for name in self._span_names if encoded.get(name) is not None
         }
         output = self.fuse(states, masks, spans, output_attentions)
+        if output.modality_embeddings is not None:  # those of a modality that a row has not got say nothing
+            own = {name: vectors * present[name][:, None] for name, vectors in output.modality_embeddings.items()}
+            output["modality_embeddings"] = own
         if output_hidden_states:
             output["hidden_states"] = hidden_states
         if output_attentions:
@@ -295,8 +299,19 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         super().__init__(config)
         self.model = self.model_class(config, **encoders)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = _build_classifier(config)
+        self.classifier = self._build_classifier(config)
         self.post_init()
+
+    @staticmethod
+    def _build_classifier(config: EmoFusionConfig) -> nn.Module:
+        if config.classifier_proj_size is None:
+            return nn.Linear(config.embedding_size, config.num_labels)
+        return nn.Sequential(
+            nn.Linear(config.embedding_size, config.classifier_proj_size),
+            nn.ReLU(),
+            nn.Dropout(config.classifier_dropout),
+            nn.Linear(config.classifier_proj_size, config.num_labels),
+        )
 
     def encode(self, *args, **kwargs) -> Encoded:
         """First stage, as [`EmoFusionModel.encode`]."""
@@ -364,17 +379,6 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         return {"cross_entropy": F.cross_entropy(logits.float(), labels, weight=weights)}
 
 
-def _build_classifier(config: EmoFusionConfig) -> nn.Module:
-    if config.classifier_proj_size is None:
-        return nn.Linear(config.embedding_size, config.num_labels)
-    return nn.Sequential(
-        nn.Linear(config.embedding_size, config.classifier_proj_size),
-        nn.ReLU(),
-        nn.Dropout(config.classifier_dropout),
-        nn.Linear(config.classifier_proj_size, config.num_labels),
-    )
-
-
 def _load_encoder(kind: str, source: str) -> PreTrainedModel:
     """A pre-trained encoder, whole or not at all, from safetensors only."""
     encoder, info = AutoModel.from_pretrained(source, use_safetensors=True, output_loading_info=True)
@@ -385,4 +389,6 @@ def _load_encoder(kind: str, source: str) -> PreTrainedModel:
             f"The {kind} checkpoint {source!r} lacks {len(missing)} weights of {type(encoder).__name__} "
             f"({shown}, ...); give a checkpoint of that architecture."
         )
+    if "masked_spec_embed" in info["missing_keys"]:  # older transformers leaves that of some types uninitialised
+        nn.init.uniform_(encoder.masked_spec_embed)
     return encoder

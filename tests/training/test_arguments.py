@@ -1,12 +1,5 @@
-from pathlib import Path
-
-import emofusion
 import pytest
-import yaml
 from emofusion.training.arguments import EmotionTrainingArguments, parse_recipe, read_recipe
-from emofusion.training.run import build_model
-
-RECIPES = sorted((Path(emofusion.__file__).parent / "recipes").rglob("*.yaml"))
 
 
 @pytest.fixture
@@ -179,18 +172,6 @@ def test_bad_input_is_one_sentence(parse, text, options, parts):
 
 def test_a_member_without_a_value_is_one_sentence():
     assert "--model_config.hidden_size" in complaint(parse_recipe, ["--model_config.hidden_size"])
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_recipe_parses_and_builds_its_model(path, tmp_path):
-    model_args, data_args, training_args = parse_recipe([str(path)])
-    raw = yaml.safe_load(path.read_text())
-    assert training_args.output_dir == raw["output_dir"]
-    assert data_args.corpus == raw["corpus"]
-    model = build_model(model_args, ["low", "high"])
-    assert model.config.model_type == f"emofusion_{raw['variant']}"
-    assert model.config.hidden_size == raw["model_config"]["hidden_size"]
-    assert model.config.id2label == {0: "low", 1: "high"}
 
 
 @pytest.mark.parametrize(

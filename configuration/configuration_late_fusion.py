@@ -1,0 +1,164 @@
+"""Configuration of late fusion (Padi 2022, Zhao 2022)."""
+
+from typing import Any, ClassVar, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+
+from .configuration_cross_attention import CrossAttentionFusionConfig
+from .configuration_emofusion import EmoFusionConfig
+from .configuration_multi_level import MultiLevelFusionConfig
+from .configuration_speaker_resnet import SpeakerResNetConfig
+from .configuration_unimodal import UnimodalConfig
+from .configuration_wavfusion import WavFusionConfig
+
+# Written out, because where emofusion is not installed nobody else knows what a `model_type` of ours stands for.
+MEMBER_CONFIGS: dict[str, type[EmoFusionConfig]] = {
+    config.model_type: config
+    for config in (
+        UnimodalConfig,
+        CrossAttentionFusionConfig,
+        MultiLevelFusionConfig,
+        SpeakerResNetConfig,
+        WavFusionConfig,
+    )
+}
+# What of a member's saved configuration tells of the place where it lay.
+PLACE = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version")
+
+
+@strict
+class LateFusionConfig(EmoFusionConfig):
+    r"""Late fusion: whole classifiers side by side, of whose log-probabilities one answer is made.
+
+    After Padi, Sadjadi, Manocha and Sriram (arXiv 2202.08974), who fuse the scores of a speech and a text model, and
+    Zhao, Wang and Wang (arXiv 2207.04697), who add models that read both. Everything below is ours.
+
+    Args:
+        member_configs (`list[dict | PreTrainedConfig]`, *optional*):
+            Configurations of the members, one or more: any variant of emofusion, and any of transformers' classifiers
+            of waveforms or of text. A dict names its `model_type`. All know the same labels, each in its own order.
+            Defaults to two `UnimodalConfig()`, of speech and of text.
+        combination (`str`, *optional*, defaults to `"mean"`):
+            `"mean"` of the members' log-probabilities; `"weighted"`, with a weight for each member, at least 0 and
+            together 1; or `"logistic"`, multinomial logistic regression on them.
+        freeze_members (`bool`, *optional*, defaults to `True`):
+            Whether the members stay as they are, and only the combination learns.
+
+    The labels (`id2label`) default to those of the first member. Of the other arguments those of [`EmoFusionConfig`]
+    that tell of encoders, dropout or the classification head do not apply: the members have their own.
+    """
+
+    model_type = "emofusion_late_fusion"
+    paper: ClassVar[dict | None] = SpeakerResNetConfig.paper
+
+    member_configs: list[dict | PreTrainedConfig] | None = None
+    combination: Literal["mean", "weighted", "logistic"] = "mean"
+    freeze_members: bool = True
+    classifier_dropout: float = 0.0
+
+    def __post_init__(self, **kwargs):
+        if self.member_configs is None:
+            labels = {"id2label": self.id2label} if self.id2label else {"num_labels": kwargs.get("num_labels", 2)}
+            self.member_configs = [UnimodalConfig(modality=name, **labels) for name in ("audio", "text")]
+        if not self.member_configs:
+            raise ValueError("member_configs is empty; a late fusion needs one member or more.")
+        self.member_configs = [as_member_config(member) for member in self.member_configs]
+        if self.id2label is None:
+            self.id2label = dict(self.member_configs[0].id2label)
+        super().__post_init__(**kwargs)
+        self.label2id = {label: number for number, label in self.id2label.items()}
+        for name, unset in (("modality_dropout", 0.0), ("classifier_dropout", 0.0), ("classifier_proj_size", None)):
+            self._refuse_unused(name, unset)
+        for number, member in enumerate(self.member_configs):
+            self._check_labels(number, member)
+
+    def _check_labels(self, number: int, member: PreTrainedConfig) -> None:
+        if member.problem_type in ("regression", "multi_label_classification"):
+            raise ValueError(f"Member {number} does {member.problem_type}; a late fusion needs one label of several.")
+        wanted, known = list(self.id2label.values()), list(member.id2label.values())
+        if sorted(wanted) != sorted(known):
+            raise ValueError(
+                f"Member {number} ({member.model_type}) knows the labels {', '.join(known)}, and the fusion "
+                f"{', '.join(wanted)}: give members of the same labels, in any order."
+            )
+
+    @property
+    def sub_configs(self) -> dict[str, type]:
+        """The members by the names under which transformers finds them, to hand on `dtype` and the like."""
+        return {f"member_{number}_config": AutoConfig for number in range(len(self.member_configs or ()))}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.sub_configs:
+            return self.member_configs[int(name.split("_")[1])]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What any member looks at, in the order of the forward contract."""
+        seen = {modality for member in self.member_configs for modality in member_modalities(member)}
+        return tuple(modality for modality in ("audio", "text", "video") if modality in seen)
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """None of its own: they are the members'."""
+        return ()
+
+    @property
+    def embedding_size(self) -> int:
+        """The log-probabilities of all members."""
+        return len(self.member_configs) * self.num_labels
+
+    def to_dict(self) -> dict[str, Any]:
+        """Serialise, with the members as dicts that do not tell where they lay."""
+        members = [
+            {name: value for name, value in member.to_dict().items() if name not in PLACE}
+            for member in self.member_configs
+        ]
+        return super().to_dict() | {"member_configs": members}
+
+
+def as_member_config(value: dict[str, Any] | PreTrainedConfig) -> PreTrainedConfig:
+    """A member's configuration as an object.
+
+    Args:
+        value: it, or its fields with `model_type`.
+
+    Raises:
+        ValueError: if it cannot be a member.
+    """
+    if not isinstance(value, PreTrainedConfig):
+        fields = {name: field for name, field in value.items() if name not in PLACE}
+        model_type = fields.pop("model_type", None)
+        if model_type not in MEMBER_CONFIGS and model_type not in CONFIG_MAPPING:
+            raise ValueError(
+                f"A member has the model_type {model_type!r}, which neither emofusion nor transformers knows."
+            )
+        config_class = MEMBER_CONFIGS.get(model_type) or CONFIG_MAPPING[model_type]
+        value = config_class.from_dict(fields)
+    member_modalities(value)
+    return value
+
+
+def member_modalities(config: PreTrainedConfig) -> tuple[str, ...]:
+    """What a member looks at: what a variant of emofusion says; waveforms or text for a model of transformers.
+
+    Raises:
+        ValueError: if it cannot be a member; it is named.
+    """
+    if config.model_type in MEMBER_CONFIGS:
+        return config.modalities
+    if config.model_type == LateFusionConfig.model_type:
+        raise ValueError("A late fusion cannot be a member of another; name its members instead.")
+    from transformers import MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    if type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        return ("text",)
+    if type(config) in MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING:
+        if hasattr(config, "conv_kernel"):  # the others want spectrograms
+            return ("audio",)
+        raise ValueError(
+            f"{config.model_type} cannot be a member of a late fusion: it does not hear waveforms; choose a model "
+            "with a convolutional front end, such as wav2vec2, hubert or wavlm."
+        )
+    raise ValueError(f"{config.model_type} cannot be a member of a late fusion: it classifies neither audio nor text.")

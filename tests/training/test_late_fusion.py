@@ -1,0 +1,269 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from emofusion.configuration.configuration_late_fusion import MEMBER_CONFIGS
+from emofusion.corpora.spoken import BLOCK
+from emofusion.modeling.score_combination import LogisticCombination, WeightedCombination
+from emofusion.processing import EmoFusionProcessor
+from emofusion.training import late_fusion
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.collator import EmotionCollator
+from emofusion.training.late_fusion import (
+    INVERSE_STRENGTHS,
+    LateFusionArguments,
+    fit_combinations,
+    fit_late_fusion,
+    fit_logistic,
+    fit_weights,
+    format_comparison,
+    load_processor,
+)
+from emofusion.training.run import train
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from testing_training import FUSION, tiny_recipe
+from torch.testing import assert_close
+from transformers import (
+    AutoModelForAudioClassification,
+    AutoProcessor,
+    BertConfig,
+    BertTokenizer,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+)
+from transformers.trainer_utils import PredictionOutput
+
+MEMBERS, CLASSES, ROWS = 3, 4, 120
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Log-probabilities of three members, of whom one knows much, one a little and one nothing, and the labels."""
+    random = np.random.default_rng(0)
+    labels = np.arange(ROWS) % CLASSES
+    logits = random.normal(0, 1, (ROWS, MEMBERS, CLASSES))
+    for member, knowledge in enumerate((1.6, 1.2, 0.0)):
+        logits[np.arange(ROWS), member, labels] += knowledge
+    return log_softmax(logits, axis=-1).reshape(ROWS, -1), labels
+
+
+def test_fitted_weights_are_those_of_a_solver_on_the_simplex(answers):
+    scores, labels = answers
+    combination = WeightedCombination(MEMBERS, CLASSES).double()
+    fit_weights(combination, torch.from_numpy(scores), torch.from_numpy(labels))
+
+    def loss(weights):
+        fused = np.einsum("m,rmc->rc", weights, scores.reshape(ROWS, MEMBERS, CLASSES))
+        return -log_softmax(fused, axis=-1)[np.arange(ROWS), labels].mean()
+
+    reference = minimize(
+        loss,
+        np.full(MEMBERS, 1 / MEMBERS),
+        method="SLSQP",
+        bounds=[(0, 1)] * MEMBERS,
+        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
+        options={"ftol": 1e-14},
+    ).x
+    np.testing.assert_allclose(combination.weights.detach().numpy(), reference, atol=1e-4)
+    assert reference[2] < 1e-6 < reference[1] < reference[0]
+
+
+@pytest.mark.parametrize("known", [[0, 1, 2, 3], [0, 2, 3], [1, 3]])
+def test_logistic_regression_maximises_the_penalised_likelihood(answers, known):
+    scores, labels = (torch.from_numpy(part[np.isin(answers[1], known)]) for part in answers)
+    combination = LogisticCombination(MEMBERS, CLASSES).double()
+    fit_logistic(combination, scores, labels, 0.5)
+    reference = LogisticRegression(C=0.5, tol=1e-10, max_iter=10000).fit(scores, labels)
+    probabilities = combination(scores).exp().detach().numpy()
+    np.testing.assert_allclose(probabilities[:, known], reference.predict_proba(scores), atol=1e-4)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_an_undecided_member_is_fitted_as_it_is_used(answers):
+    scores, labels = (torch.from_numpy(part) for part in answers)
+    silent, undecided = scores.clone(), scores.clone()
+    silent[::3, :CLASSES] = 0
+    undecided[::3, :CLASSES] = -np.log(CLASSES)
+    first, second = (LogisticCombination(MEMBERS, CLASSES).double() for _ in range(2))
+    fit_logistic(first, silent, labels, 1.0)
+    fit_logistic(second, undecided, labels, 1.0)
+    assert_close(dict(first.state_dict()), dict(second.state_dict()))
+
+
+def test_the_penalty_is_that_under_which_held_out_rows_are_likeliest(answers):
+    scores, labels = answers
+    _, chosen = fit_combinations(PredictionOutput(scores, labels, {}), MEMBERS, CLASSES)
+    folds = np.arange(ROWS) % 5
+    splits = [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in range(5)]
+    search = GridSearchCV(
+        LogisticRegression(tol=1e-6, max_iter=10000), {"C": INVERSE_STRENGTHS}, scoring="neg_log_loss", cv=splits
+    )
+    assert chosen == search.fit(scores, labels).best_params_["C"]
+
+
+def test_fitting_is_the_same_each_time(answers):
+    validation = PredictionOutput(*answers, {})
+    first, second = (fit_combinations(validation, MEMBERS, CLASSES)[0] for _ in range(2))
+    for kind, combination in first.items():
+        for name, value in combination.state_dict().items():
+            assert torch.equal(value, second[kind].state_dict()[name]), kind
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory, corpus_root):
+    """Folders of a speech and a text model, hardly trained."""
+    root = tmp_path_factory.mktemp("members")
+    for name, modality in (("speech", "audio"), ("text", "text")):
+        config = {"modality": modality, f"{modality}_config": FUSION[f"{modality}_config"], "hidden_size": 8}
+        recipe = tiny_recipe(corpus_root, root / name, variant="unimodal", model_config=config, num_train_epochs=1)
+        train(*parse_recipe(_options(root / f"{name}.json", recipe)))
+    return [str(root / "speech"), str(root / "text")]
+
+
+def _options(path, recipe: dict) -> list[str]:
+    path.write_text(json.dumps(recipe))  # which is YAML too
+    return [str(path)]
+
+
+def run(members, corpus_root, output_dir, **others) -> dict:
+    return fit_late_fusion(
+        LateFusionArguments(members=members, combination=others.pop("combination", "weighted")),
+        DataArguments(corpus_root=str(corpus_root), corpus_options={"utterances": BLOCK}, **others),
+        EmotionTrainingArguments(output_dir=str(output_dir), use_cpu=True, disable_tqdm=True),
+    )
+
+
+@pytest.fixture(scope="module")
+def fused(members, tmp_path_factory, corpus_root):
+    folder = tmp_path_factory.mktemp("fused") / "both"
+    return folder, run(members, corpus_root, folder)
+
+
+def test_every_member_and_every_combination_is_measured(fused, members):
+    folder, results = fused
+    assert json.loads((folder / "results.json").read_text()) == results
+    systems = results["late_fusion"]["systems"]
+    assert list(systems) == ["speech", "text", "mean", "weighted", "logistic"]
+    for name, member in zip(("speech", "text"), members, strict=True):
+        alone = json.loads(Path(member, "results.json").read_text())["metrics"]
+        for split in ("validation", "test"):
+            assert systems[name][split]["ua"] == alone[split]["ua"]
+            assert systems[name][split]["nll"] == pytest.approx(alone[split]["nll"], abs=1e-5)
+            assert results["metrics"][split]["ua"] == systems["weighted"][split]["ua"]
+    for better in ("mean", "speech", "text"):
+        assert systems["weighted"]["validation"]["nll"] <= systems[better]["validation"]["nll"] + 1e-6
+    assert sum(results["late_fusion"]["weights"].values()) == pytest.approx(1)
+    table = format_comparison(results).splitlines()
+    assert [line.split()[0] for line in table[2:]] == list(systems)
+    assert f"{100 * systems['mean']['test']['wa']:.1f}" == table[4].split()[5]
+
+
+def test_the_folder_answers_as_was_measured(fused, corpus):
+    folder, results = fused
+    model, processor = AutoModelForAudioClassification.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+    assert type(model).__name__ == "LateFusionForSequenceClassification"
+    assert not model.training
+    rows = list(corpus["test"])
+    with torch.no_grad():
+        output = model(**EmotionCollator(processor, results["labels"])(rows))
+    assert output.loss.item() == pytest.approx(results["metrics"]["test"]["nll"], abs=1e-4)
+    assert model.classifier.weights.tolist() == pytest.approx(
+        list(results["late_fusion"]["weights"].values()), abs=1e-6
+    )
+    assert model.config.id2label == dict(enumerate(results["labels"]))
+
+
+def test_the_folder_is_a_hub_folder_whose_page_tells_how_it_was_made(fused):
+    folder, results = fused
+    names = {path.name for path in folder.iterdir()}
+    assert {"modeling_late_fusion.py", "modeling_unimodal.py", "processing_late_fusion.py"} <= names
+    assert {"confusion_matrix.png", "tokenizer.json", "model.safetensors"} <= names
+    assert not {"learning_curve.png", "training_log.json", "training_args.bin"} & names
+    page = (folder / "README.md").read_text()
+    assert "fitted on the validation split" in page
+    assert f"speech {results['late_fusion']['weights']['speech']:.3f}" in page
+    assert "learning_rate" not in page
+    assert str(folder) not in page
+
+
+def test_what_is_fitted_does_not_depend_on_the_test_part(fused, members, corpus_root, corpus, tmp_path, monkeypatch):
+    _, results = fused
+    reversed_test = {**corpus, "test": corpus["train"].select(range(30))}
+    monkeypatch.setattr(late_fusion, "load_corpus", lambda *_, **__: type(corpus)(reversed_test))
+    other = run(members, corpus_root, tmp_path / "other")
+    assert other["metrics"]["test"] != results["metrics"]["test"]
+    assert other["late_fusion"]["weights"] == results["late_fusion"]["weights"]
+    assert other["late_fusion"]["inverse_strength"] == results["late_fusion"]["inverse_strength"]
+
+
+@pytest.mark.parametrize(("combination", "told"), [("mean", "Nothing was fitted"), ("logistic", "| `C` |")])
+def test_the_combination_that_was_chosen_is_saved(combination, told, members, corpus_root, tmp_path):
+    results = run(members[:1], corpus_root, tmp_path / "one", combination=combination)
+    assert results["modalities"] == ["audio"]
+    assert results["system"] == "late_fusion"
+    assert results["metrics"]["test"]["ua"] == results["late_fusion"]["systems"][combination]["test"]["ua"]
+    assert told in (tmp_path / "one" / "README.md").read_text()
+
+
+def test_members_of_one_name_are_told_apart(members, corpus_root, tmp_path):
+    results = run([members[0], members[0]], corpus_root, tmp_path / "twice")
+    assert list(results["late_fusion"]["systems"])[:2] == ["speech-0", "speech-1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"members": []}, "members is empty"),
+        ({"members": ["a"], "combination": "median"}, "combination is 'median'; choose one of mean, weighted"),
+    ],
+)
+def test_bad_arguments_are_one_sentence(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LateFusionArguments(**arguments)
+
+
+@pytest.mark.parametrize("argument", ["max_seconds", "frames_per_second", "max_train_samples"])
+def test_what_is_a_matter_of_the_members_is_refused(argument, members, corpus_root, tmp_path):
+    with pytest.raises(
+        ValueError, match=rf"^{argument} is given, but the members of a late fusion are trained already"
+    ):
+        run(members, corpus_root, tmp_path / "cut", **{argument: 2})
+
+
+def test_a_late_fusion_is_not_trained(tmp_path):
+    with pytest.raises(ValueError, match=r"fit_late_fusion\.py"):
+        train(
+            ModelArguments(variant="late_fusion"), DataArguments(), EmotionTrainingArguments(output_dir=str(tmp_path))
+        )
+
+
+def test_a_recipe_gives_all_arguments(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("members: [a, b]\ncombination: logistic\ncorpus: spoken\noutput_dir: out\nuse_cpu: true\n")
+    groups = (LateFusionArguments, DataArguments, EmotionTrainingArguments)
+    fusion_args, data_args, training_args = parse_recipe([str(path), "--members", "c"], groups)
+    assert fusion_args == LateFusionArguments(members=["c"], combination="logistic")
+    assert (data_args.corpus, training_args.output_dir) == ("spoken", "out")
+    path.write_text("members: [a]\nvariant: unimodal\n")
+    with pytest.raises(ValueError, match="unknown key 'variant'"):
+        parse_recipe([str(path)], groups)
+
+
+def test_members_of_transformers_bring_what_prepares_their_inputs(tmp_path, members):
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path / "hears")
+    BertTokenizer(
+        vocab=dict(zip(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello"], range(6), strict=True))
+    ).save_pretrained(tmp_path / "reads")
+    hears = load_processor(str(tmp_path / "hears"), Wav2Vec2Config())
+    reads = load_processor(str(tmp_path / "reads"), BertConfig())
+    assert hears.feature_extractor.do_normalize is False
+    assert (hears.tokenizer, reads.feature_extractor) == (None, None)
+    assert reads.tokenizer.get_vocab()["hello"] == 5
+    ours = load_processor(members[0], MEMBER_CONFIGS["emofusion_unimodal"]())
+    assert type(ours) is EmoFusionProcessor
+    assert ours.max_seconds == 0.3
