@@ -17,6 +17,7 @@ __version__ = "0.1.0.dev0"
 _EXPORTS = {
     "EmotionMetrics": "metrics",
     "EmoFusionProcessor": "processing.processing_emofusion",
+    "LateFusionProcessor": "processing.processing_late_fusion",
     "EmotionCollator": "training.collator",
     "EmotionTrainer": "training.trainer",
     "EmotionTrainingArguments": "training.arguments",
@@ -29,6 +30,7 @@ for _variant, _prefix in VARIANTS.items():
     _EXPORTS[f"{_prefix}Config"] = f"configuration.configuration_{_variant}"
     _EXPORTS[f"{_prefix}Model"] = f"modeling.modeling_{_variant}"
     _EXPORTS[f"{_prefix}ForSequenceClassification"] = f"modeling.modeling_{_variant}"
+_EXPORTS["SpeakerResNetForSpeakerRecognition"] = "modeling.modeling_speaker_resnet"
 
 __all__ = ["VARIANTS", "__version__", *sorted(_EXPORTS)]
 
@@ -47,7 +49,13 @@ def __dir__() -> list[str]:
 
 def _register_models() -> None:
     """Let `AutoConfig` and the `AutoModel` classes load every variant without remote code."""
-    from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification, AutoModelForSequenceClassification
+    from transformers import (
+        AutoConfig,
+        AutoModel,
+        AutoModelForAudioClassification,
+        AutoModelForAudioXVector,
+        AutoModelForSequenceClassification,
+    )
 
     for prefix in VARIANTS.values():
         config, model, classifier = (
@@ -57,14 +65,17 @@ def _register_models() -> None:
         AutoModel.register(config, model, exist_ok=True)
         AutoModelForAudioClassification.register(config, classifier, exist_ok=True)
         AutoModelForSequenceClassification.register(config, classifier, exist_ok=True)
+    speaker_network = __getattr__("SpeakerResNetForSpeakerRecognition")
+    AutoModelForAudioXVector.register(speaker_network.config_class, speaker_network, exist_ok=True)
 
 
 def _register_processor() -> None:
     """The same for `AutoProcessor`."""
     from transformers import AutoProcessor
 
-    processor = __getattr__("EmoFusionProcessor")
     for prefix in VARIANTS.values():
+        own = f"{prefix}Processor"
+        processor = __getattr__(own if own in _EXPORTS else "EmoFusionProcessor")
         AutoProcessor.register(__getattr__(f"{prefix}Config"), processor, exist_ok=True)
 
 

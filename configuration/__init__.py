@@ -6,4 +6,8 @@
 VARIANTS: dict[str, str] = {
     "unimodal": "Unimodal",
     "cross_attention": "CrossAttentionFusion",
+    "multi_level": "MultiLevelFusion",
+    "speaker_resnet": "SpeakerResNet",
+    "late_fusion": "LateFusion",
+    "wavfusion": "WavFusion",
 }

@@ -10,6 +10,9 @@ ENCODER_CONFIGS = {"audio": "audio_config", "text": "text_config", "video": "vis
 # What a bare `XxxConfig()` is built from: the encoders of the papers.
 DEFAULT_ENCODERS = {"audio": "wav2vec2", "text": "bert", "video": "efficientnet"}
 
+# Fields in which vision encoders say how wide their vectors are; the first that there is counts.
+VISION_WIDTHS = ("hidden_sizes", "hidden_dim", "hidden_size")
+
 
 @strict
 class EmoFusionConfig(PreTrainedConfig):
@@ -17,9 +20,11 @@ class EmoFusionConfig(PreTrainedConfig):
 
     Args:
         audio_config (`dict` or `PreTrainedConfig`, *optional*):
-            Configuration of the speech encoder. Defaults to `Wav2Vec2Config()`.
+            Configuration of the speech encoder: wav2vec 2.0, HuBERT, WavLM, data2vec-audio, or Whisper, of which the
+            encoder is used. Defaults to `Wav2Vec2Config()`.
         text_config (`dict` or `PreTrainedConfig`, *optional*):
-            Configuration of the text encoder. Defaults to `BertConfig()`.
+            Configuration of the text encoder: BERT (MiniLM is one), RoBERTa, XLM-RoBERTa, DeBERTa-v2 or ModernBERT.
+            Defaults to `BertConfig()`.
         vision_config (`dict` or `PreTrainedConfig`, *optional*):
             Configuration of the encoder of single video frames. Defaults to `EfficientNetConfig()`.
         freeze_feature_encoder (`bool`, *optional*, defaults to `True`):
@@ -81,7 +86,7 @@ class EmoFusionConfig(PreTrainedConfig):
             else:
                 self._refuse_unused(name, None)
         for modality in ("audio", "text"):
-            if modality in self.modalities:
+            if modality in self.layered_encoders:
                 self.set_frozen_layers(modality, getattr(self, f"freeze_{modality}_layers"))
             else:
                 self._refuse_unused(f"freeze_{modality}_layers", 0)
@@ -105,11 +110,11 @@ class EmoFusionConfig(PreTrainedConfig):
         """Set how many layers of a modality's encoder are frozen.
 
         Raises:
-            ValueError: if the variant does not look at the modality, or its encoder has fewer layers.
+            ValueError: if the variant has no such encoder, or it has fewer layers.
         """
         name = f"freeze_{modality}_layers"
-        if modality not in self.modalities:
-            raise ValueError(f"{name} cannot be set: this {type(self).__name__} does not look at {modality}.")
+        if modality not in self.layered_encoders:
+            raise ValueError(f"{name} cannot be set: this {type(self).__name__} has no encoder of {modality}.")
         layers = self.num_encoder_layers(modality)
         if not -1 <= count <= layers:
             raise ValueError(f"{name} is {count}; the {modality} encoder has {layers} layers, and -1 means all.")
@@ -124,6 +129,11 @@ class EmoFusionConfig(PreTrainedConfig):
     def encoders(self) -> tuple[str, ...]:
         """Those of the modalities that a sub-configuration describes the encoder of."""
         return self.modalities
+
+    @property
+    def layered_encoders(self) -> tuple[str, ...]:
+        """The modalities of whose encoder the first layers can be frozen: speech and text, not single frames."""
+        return tuple(modality for modality in self.encoders if modality != "video")
 
     @property
     def span_levels(self) -> tuple[str, ...]:
@@ -142,16 +152,18 @@ class EmoFusionConfig(PreTrainedConfig):
     def state_size(self, modality: str) -> int:
         """Width of the states that a modality brings to the fusion."""
         config = getattr(self, ENCODER_CONFIGS[modality])
-        if modality != "video":
-            return config.hidden_size
-        # Vision encoders in stages name the width of each, or, as EfficientNet, of what they end with.
-        sizes = getattr(config, "hidden_sizes", None) or [getattr(config, "hidden_dim", None) or config.hidden_size]
-        return sizes[-1]
+        return vision_size(config) if modality == "video" else config.hidden_size
 
     @property
     def embedding_size(self) -> int:
         """Size of the fused utterance embedding."""
         raise NotImplementedError(f"{type(self).__name__} does not say how large its utterance embedding is.")
+
+
+def vision_size(config: PreTrainedConfig) -> int:
+    """Width of an image's vector: that of the last stage, or of what the encoder, as EfficientNet does, ends with."""
+    sizes = [getattr(config, name) for name in VISION_WIDTHS if getattr(config, name, None)]
+    return sizes[0] if isinstance(sizes[0], int) else sizes[0][-1]
 
 
 def _as_config(name: str, value: dict | PreTrainedConfig | None, default_type: str) -> PreTrainedConfig:

@@ -12,11 +12,11 @@ class UnimodalConfig(EmoFusionConfig):
     r"""One encoder, one branch, statistics pooling: the baseline that a fusion has to beat.
 
     After the unimodal experiments of Krishna D N (arXiv 2108.09669): the branch is the one that the cross-modal
-    attention model has for that modality.
+    attention model has for that modality. Film, which that model has not got, gets the branch of speech (ours).
 
     Args:
         modality (`str`, *optional*, defaults to `"audio"`):
-            `"audio"` or `"text"`: the one the model looks at. The other one's inputs are accepted and ignored.
+            `"audio"`, `"text"` or `"video"`: the one the model looks at. The others' inputs are accepted and ignored.
         hidden_size (`int`, *optional*, defaults to 256):
             Width of the branch. The utterance embedding is twice as wide.
         conv_kernel_size (`int`, *optional*, defaults to 3):
@@ -27,7 +27,7 @@ class UnimodalConfig(EmoFusionConfig):
 
     model_type = "emofusion_unimodal"
 
-    modality: Literal["audio", "text"] = "audio"
+    modality: Literal["audio", "text", "video"] = "audio"
     hidden_size: int = 256
     conv_kernel_size: int = 3
 

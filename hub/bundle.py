@@ -67,19 +67,24 @@ def write_bundle(
 
 
 def _model_map(model: "PreTrainedModel") -> dict[str, str]:
-    """Name the three classes of the model's variant, which share a prefix: `XConfig`, `XModel`, `XForSequence...`."""
+    """Name the classes of the model's variant, which share a prefix: `XConfig`, `XModel`, and those of its head.
+
+    A speaker network has no emotion head, so that nobody loads one with random weights without noticing.
+    """
     module, config_class = sys.modules[type(model).__module__], type(model.config)
     prefix = config_class.__name__.removesuffix("Config")
     base = getattr(module, f"{prefix}Model", None)
     classifier = getattr(module, f"{prefix}ForSequenceClassification", None)
     if not model.config.model_type.startswith("emofusion_") or base is None or classifier is None:
         raise TypeError(f"A bundle can be written for models of emofusion only, not for {type(model).__name__}.")
-    return {
-        "AutoConfig": _reference(config_class),
-        "AutoModel": _reference(base),
-        "AutoModelForAudioClassification": _reference(classifier),
-        "AutoModelForSequenceClassification": _reference(classifier),
+    heads = {
+        "AutoModelForAudioClassification": classifier,
+        "AutoModelForSequenceClassification": classifier,
     }
+    if type(model).__name__.endswith("ForSpeakerRecognition"):
+        heads = {"AutoModelForAudioXVector": type(model)}
+    classes = {"AutoConfig": config_class, "AutoModel": base, **heads}
+    return {auto: _reference(cls) for auto, cls in classes.items()}
 
 
 def _reference(cls: type) -> str:

@@ -27,6 +27,8 @@ TASKS = {"audio": "audio-classification", "text": "text-classification", "video"
 # name in the results -> heading, in the order of the tables
 SCORES = {"wa": "WA", "ua": "UA", "wf1": "Weighted F1", "macro_f1": "Macro F1", "ece": "ECE", "nll": "NLL (nats)"}
 CLASS_SCORES = {"recall": "Recall", "precision": "Precision", "f1": "F1", "support": "Utterances"}
+# Utterances whose alignment has no such segments, which the model takes in frames.
+UNALIGNED = {f"without {level}": f"No {level} times" for level in ("phone", "syllable", "word")}
 # name in the results -> metric of the Hub, its arguments, its name on the Hub's page
 HUB_METRICS = {
     "wa": ("accuracy", None, "WA (overall accuracy)"),
@@ -197,8 +199,10 @@ def _data_table(results: dict[str, Any]) -> str:
         counts = {name: str(data[name]) for name in ("utterances", "speakers") if name in data}
         if "seconds" in data:
             counts["minutes"] = f"{data['seconds'] / 60:.1f}"
-        rows[split] = counts | {f"of {label}": str(count) for label, count in data.get("classes", {}).items()}
-    return _table("Split", columns | {f"of {label}": label for label in results["labels"]}, rows)
+        counts |= {f"of {label}": str(count) for label, count in data.get("classes", {}).items()}
+        rows[split] = counts | {f"without {level}": str(count) for level, count in data.get("unaligned", {}).items()}
+    columns |= {f"of {label}": label for label in results["labels"]}
+    return _table("Split", columns | UNALIGNED, rows)
 
 
 def _training_table(results: dict[str, Any]) -> str:

@@ -5,7 +5,64 @@ import torch.nn.functional as F
 from torch import nn
 
 
-class CrossModalAttention(nn.Module):
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product attention (Vaswani et al. 2017) whose keys and values may have a width of their own.
+
+    Args:
+        hidden_size: width of the queries and of the output.
+        key_value_size: width of what is attended to.
+        num_attention_heads: heads; divides `hidden_size`.
+        attention_dropout: dropout on the attention weights.
+    """
+
+    def __init__(self, hidden_size: int, key_value_size: int, num_attention_heads: int, attention_dropout: float):
+        super().__init__()
+        self.num_attention_heads = num_attention_heads
+        self.head_dim = hidden_size // num_attention_heads
+        self.attention_dropout = attention_dropout
+        self.q_proj = nn.Linear(hidden_size, hidden_size)
+        self.k_proj = nn.Linear(key_value_size, hidden_size)
+        self.v_proj = nn.Linear(key_value_size, hidden_size)
+        self.out_proj = nn.Linear(hidden_size, hidden_size)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        key_value_states: torch.Tensor,
+        key_value_mask: torch.Tensor,
+        output_attentions: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attend.
+
+        Args:
+            hidden_states: `(batch, queries, hidden)`.
+            key_value_states: `(batch, keys, key_value_size)`.
+            key_value_mask: `(batch, keys)`, bool; every row has at least one valid key.
+            output_attentions: whether to return the map. It is then computed in the open; otherwise torch picks
+                the fastest kernel.
+
+        Returns:
+            `(batch, queries, hidden)`, and the weights `(batch, heads, queries, keys)` or `None`.
+        """
+        query = self._split_heads(self.q_proj(hidden_states))
+        key = self._split_heads(self.k_proj(key_value_states))
+        value = self._split_heads(self.v_proj(key_value_states))
+        mask = key_value_mask[:, None, None, :]
+        dropout = self.attention_dropout if self.training else 0.0
+        if output_attentions:
+            scores = (query @ key.transpose(-1, -2)) * self.head_dim**-0.5
+            weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
+            context = F.dropout(weights, dropout) @ value
+        else:
+            weights = None
+            context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        return self.out_proj(context.transpose(1, 2).flatten(2)), weights
+
+    def _split_heads(self, states: torch.Tensor) -> torch.Tensor:
+        return states.unflatten(-1, (self.num_attention_heads, self.head_dim)).transpose(1, 2)
+
+
+class CrossModalAttention(MultiHeadAttention):
     """`LN(X + Dropout(MHA(Q=X, K=V=Y)))`: each position of one modality gathers what it needs of the other.
 
     Krishna 2021 (arXiv 2108.09669); the residual connection and the normalisation behind it are ours.
@@ -26,14 +83,7 @@ class CrossModalAttention(nn.Module):
         hidden_dropout: float,
         layer_norm_eps: float,
     ):
-        super().__init__()
-        self.num_attention_heads = num_attention_heads
-        self.head_dim = hidden_size // num_attention_heads
-        self.attention_dropout = attention_dropout
-        self.q_proj = nn.Linear(hidden_size, hidden_size)
-        self.k_proj = nn.Linear(hidden_size, hidden_size)
-        self.v_proj = nn.Linear(hidden_size, hidden_size)
-        self.out_proj = nn.Linear(hidden_size, hidden_size)
+        super().__init__(hidden_size, hidden_size, num_attention_heads, attention_dropout)
         self.dropout = nn.Dropout(hidden_dropout)
         self.layer_norm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
 
@@ -44,32 +94,6 @@ class CrossModalAttention(nn.Module):
         key_value_mask: torch.Tensor,
         output_attentions: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend.
-
-        Args:
-            hidden_states: `(batch, queries, hidden)`.
-            key_value_states: `(batch, keys, hidden)`.
-            key_value_mask: `(batch, keys)`, bool; every row has at least one valid key.
-            output_attentions: whether to return the map. It is then computed in the open; otherwise torch picks
-                the fastest kernel.
-
-        Returns:
-            `(batch, queries, hidden)`, and the weights `(batch, heads, queries, keys)` or `None`.
-        """
-        query = self._split_heads(self.q_proj(hidden_states))
-        key = self._split_heads(self.k_proj(key_value_states))
-        value = self._split_heads(self.v_proj(key_value_states))
-        mask = key_value_mask[:, None, None, :]
-        dropout = self.attention_dropout if self.training else 0.0
-        if output_attentions:
-            scores = (query @ key.transpose(-1, -2)) * self.head_dim**-0.5
-            weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
-            context = F.dropout(weights, dropout) @ value
-        else:
-            weights = None
-            context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-        context = context.transpose(1, 2).flatten(2)
-        return self.layer_norm(hidden_states + self.dropout(self.out_proj(context))), weights
-
-    def _split_heads(self, states: torch.Tensor) -> torch.Tensor:
-        return states.unflatten(-1, (self.num_attention_heads, self.head_dim)).transpose(1, 2)
+        """Attend, add and normalise; arguments and results as of [`MultiHeadAttention`]."""
+        context, weights = super().forward(hidden_states, key_value_states, key_value_mask, output_attentions)
+        return self.layer_norm(hidden_states + self.dropout(context)), weights

@@ -10,7 +10,7 @@ def stand_in(
     masks: dict[str, torch.Tensor],
     vectors: Mapping[str, torch.Tensor],
     dropout: float,
-) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Put the learned frame where a row, or the batch, lacks a modality.
 
     Args:
@@ -20,7 +20,8 @@ def stand_in(
         dropout: probability that a row loses some of its modalities.
 
     Returns:
-        States and masks of every modality in `vectors`; every row has at least one valid position.
+        States and masks of every modality in `vectors`; every row has at least one valid position. And, per modality,
+        `(batch,)`, bool: whether the states are the row's own.
     """
     some = next(iter(states.values()))
     present = {
@@ -39,7 +40,7 @@ def stand_in(
         first = torch.arange(masks[name].shape[1], device=some.device) == 0
         filled[name] = torch.where(is_present[:, None, None], states[name], vector)
         filled_masks[name] = torch.where(is_present[:, None], masks[name], first)
-    return filled, filled_masks
+    return filled, filled_masks, present
 
 
 def drop_modalities(present: dict[str, torch.Tensor], probability: float) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionMod
 from .outputs import EmotionOutput
 from .pooling import statistics_pooling
 
-BRANCHES = {"audio": RecurrentBranch, "text": ConvBranch}
+BRANCHES = {"audio": RecurrentBranch, "text": ConvBranch, "video": RecurrentBranch}
 
 
 class UnimodalModel(EmoFusionModel):

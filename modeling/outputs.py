@@ -62,7 +62,7 @@ class EmotionOutput(ModelOutput):
         gates (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
             Shares `(batch, frames, hidden)` of the first of two sources in what a gate lets through, by layer.
         modality_embeddings (`dict[str, torch.Tensor]`, *optional*):
-            Per modality, `(batch, hidden)`: what discrepancy learning compares.
+            Per modality, `(batch, hidden)`: what discrepancy learning compares. Zero where a row lacks it.
         fallbacks (`dict[str, torch.Tensor]`, *optional*):
             Per level of segments, `(batch,)`, bool: whether a row had none and frames took their place.
         hidden_states (`dict[str, tuple[torch.Tensor]]`, *optional*, with `output_hidden_states=True`):

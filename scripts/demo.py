@@ -1,4 +1,4 @@
-"""The demonstration: speech only, text only and their fusion, trained on the embedded spoken corpus and compared."""
+"""The demonstration: one modality against fusion, trained on the embedded spoken corpus; with --all, every system."""
 
 import argparse
 import hashlib
@@ -8,66 +8,95 @@ import sys
 from pathlib import Path
 
 from emofusion import load_corpus
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.arguments import ARGUMENTS, DataArguments, EmotionTrainingArguments, parse_recipe
+from emofusion.training.late_fusion import LateFusionArguments, fit_late_fusion
 from emofusion.training.pictures import draw_confusion_matrices, draw_learning_curves
 from emofusion.training.report import format_table, summarise, write_json
 from emofusion.training.run import train
 
 ROOT = Path(__file__).resolve().parent.parent
-SYSTEMS = ("speech", "text", "cross_attention")
 FUSION = "cross_attention"
+LATE_FUSION = "late_fusion"
+LATE_FUSION_ARGUMENTS = (LateFusionArguments, DataArguments, EmotionTrainingArguments)
+
+# The recipes of `recipes/spoken` that each act trains; with --all, the first act gets the second list too.
+QUADRANTS = ("speech", "text", FUSION)
+OTHER_SYSTEMS = ("speaker_resnet", LATE_FUSION, "multi_level", "wavfusion_quadrants")
+OCTANTS = {
+    "octants_speech": "speech",
+    "octants_text": "text",
+    "octants_video": "face",
+    "wavfusion_audio_text": "wavfusion: speech, text",
+    "wavfusion_audio_video": "wavfusion: speech, face",
+    "wavfusion": "wavfusion: speech, text, face",
+}
 
 
 def main() -> None:
     """Train what is not trained yet, compare, visit the fusion model from a process without emofusion."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output_dir", type=Path, default=Path("runs/demo"))
-    folder = parser.parse_args().output_dir
+    parser.add_argument("--all", action="store_true", help="every system, and a third modality")
+    arguments = parser.parse_args()
+    folder, code = arguments.output_dir, fingerprint()
     folder.mkdir(parents=True, exist_ok=True)
-    code = fingerprint()
+    quadrants = (*QUADRANTS, *OTHER_SYSTEMS) if arguments.all else QUADRANTS
     try:
-        results = {system: trained(system, folder / system, code) for system in SYSTEMS}
+        results = {system: trained(system, folder, code) for system in quadrants}
+        octants = {OCTANTS[system]: trained(system, folder, code) for system in OCTANTS} if arguments.all else {}
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"demo.py: {error}")
 
-    table = {system: summarise(results[system], folder / system) for system in SYSTEMS}
-    write_json(folder / "results.json", table)
-    labels = results[FUSION]["labels"]
-    draw_confusion_matrices(
-        folder / "confusion_matrix.png",
-        {system: results[system]["metrics"]["test"]["confusion_matrix"] for system in SYSTEMS},
-        labels,
-    )
-    logs = {system: json.loads((folder / system / "training_log.json").read_text()) for system in SYSTEMS}
-    draw_learning_curves(folder / "learning_curve.png", logs)
-
     print("\nOn held-out speakers and sentences of the spoken demonstration corpus (no benchmark), in percent:\n")
-    print(format_table(table))
+    made = compare(folder, "", results)
     print("\nThe voice tells how aroused, the words tell how pleasant: one alone cannot tell much more than half of")
     print("the four emotions, both together can tell all.")
-    visit(folder / FUSION, labels)
-    print(f"""
-Made in {folder}:
-  results.json           the table above
-  confusion_matrix.png   who is mistaken for whom
-  learning_curve.png     how they learned
-  {", ".join(f"{system}/" for system in SYSTEMS)}   each a complete Hub folder with its page, README.md
-To try next:
+    if octants:
+        print("\nThe same with a drawn face, whose bearing tells how dominant: eight emotions, in percent.\n")
+        made += compare(folder, "octants_", octants)
+        print("\nEvery modality left out halves what can be told apart.")
+    visit(folder / FUSION, results[FUSION]["labels"])
+    print(f"\nMade in {folder}:")
+    for name, about in made:
+        print(f"  {name:<30} {about}")
+    print("  and a folder for each system, a complete Hub repository with its page, README.md")
+    print(f"""To try next:
   .venv/bin/python scripts/predict.py {folder / FUSION} RECORDING.wav --text "what is said in it"
   .venv/bin/python scripts/train.py recipes/spoken/cross_attention.yaml --learning_rate 5e-4""")
 
 
+def compare(folder: Path, prefix: str, results: dict[str, dict]) -> list[tuple[str, str]]:
+    """Print the table of an act's systems, write it and draw it; returns the files' names and what they are."""
+    table = {system: summarise(run, run["folder"]) for system, run in results.items()}
+    print(format_table(table))
+    write_json(folder / f"{prefix}results.json", table)
+    matrices = {system: run["metrics"]["test"]["confusion_matrix"] for system, run in results.items()}
+    draw_confusion_matrices(folder / f"{prefix}confusion_matrix.png", matrices, next(iter(results.values()))["labels"])
+    files = {system: Path(run["folder"], "training_log.json") for system, run in results.items()}
+    logs = {system: json.loads(file.read_text()) for system, file in files.items() if file.is_file()}
+    draw_learning_curves(folder / f"{prefix}learning_curve.png", logs)
+    return [
+        (f"{prefix}results.json", "the table above"),
+        (f"{prefix}confusion_matrix.png", "who is mistaken for whom"),
+        (f"{prefix}learning_curve.png", "how they learned"),
+    ]
+
+
 def trained(system: str, folder: Path, code: str) -> dict:
-    """The results of a system: trained now, or earlier by the very same code and recipe."""
-    mark = folder.with_name(f".{folder.name}.made_by.json")  # beside the Hub folder, not in it
-    if mark.is_file() and json.loads(mark.read_text()) == code and (folder / "results.json").is_file():
-        print(f"{system}: trained before by the same code; remove {folder} to train it again.")
-        return json.loads((folder / "results.json").read_text())
+    """The results of a system, and its `folder`: trained now, or earlier by the very same code and recipe."""
+    target, mark = folder / system, folder / f".{system}.made_by.json"  # the mark is beside the Hub folder, not in it
+    if mark.is_file() and json.loads(mark.read_text()) == code and (target / "results.json").is_file():
+        print(f"{system}: trained before by the same code; remove {target} to train it again.")
+        return {**json.loads((target / "results.json").read_text()), "folder": str(target)}
     print(f"\n{system}: training", flush=True)
-    recipe = ROOT / "recipes" / "spoken" / f"{system}.yaml"
-    results = train(*parse_recipe([str(recipe), "--output_dir", str(folder)]))
+    recipe = [str(ROOT / "recipes" / "spoken" / f"{system}.yaml"), "--output_dir", str(target)]
+    if system == LATE_FUSION:
+        members = [str(folder / member) for member in QUADRANTS if member != FUSION]
+        results = fit_late_fusion(*parse_recipe([*recipe, "--members", *members], LATE_FUSION_ARGUMENTS))
+    else:
+        results = train(*parse_recipe(recipe, ARGUMENTS))
     write_json(mark, code)
-    return results
+    return {**results, "folder": str(target)}
 
 
 def fingerprint() -> str:

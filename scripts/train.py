@@ -3,7 +3,7 @@
 import sys
 
 from emofusion.training.arguments import parse_recipe
-from emofusion.training.report import format_table, summarise
+from emofusion.training.report import format_table, predict_command, summarise
 from emofusion.training.run import train
 
 
@@ -19,7 +19,7 @@ def main() -> None:
         print(f"\n{format_table({results['system']: summarise(results, training_args.output_dir)})}")
         print(f"\nMeasured on the test part of {results['corpus']['title']}. The model, its page (README.md),")
         print(f"results.json and pictures are in {training_args.output_dir}; try it with")
-        print(f"  python scripts/predict.py {training_args.output_dir} RECORDING --text TRANSCRIPT")
+        print(f"  {predict_command(results, training_args.output_dir)}")
 
 
 if __name__ == "__main__":

@@ -155,6 +155,19 @@ def test_importing_the_package_is_cheap():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("first", ["WhisperModel", "PreTrainedModel", "Trainer", "pipeline", "AutoProcessor", "AutoModel"])
+def test_whatever_of_transformers_is_imported_first_the_auto_classes_know_the_models(first):
+    code = (
+        f"import emofusion\nfrom transformers import {first}\n"
+        "from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification\n"
+        "for variant, prefix in emofusion.VARIANTS.items():\n"
+        "    config = getattr(emofusion, f'{prefix}Config')\n"
+        "    assert config in AutoModel._model_mapping and config in AutoModelForAudioClassification._model_mapping\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_tests_see_one_package_under_one_name():
     copies = [
         name

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import torch
 from emofusion.configuration import VARIANTS
-from emofusion.configuration.configuration_emofusion import ENCODER_CONFIGS
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -31,6 +30,21 @@ WAV2VEC2_GROUP = {
 }
 WAV2VEC2_LAYER = WAV2VEC2_GROUP | {"feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True}
 HUBERT = WAV2VEC2_GROUP | {"model_type": "hubert"}
+WAVLM = WAV2VEC2_GROUP | {"model_type": "wavlm", "num_buckets": 8, "max_bucket_distance": 20}
+DATA2VEC = WAV2VEC2_GROUP | {"model_type": "data2vec-audio", "num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 7}
+WHISPER = {
+    "model_type": "whisper",
+    "d_model": 16,
+    "num_mel_bins": 8,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+    "decoder_layers": 1,
+    "decoder_attention_heads": 2,
+    "decoder_ffn_dim": 16,
+    "dropout": 0.1,
+    "init_std": WIDE,
+}
 BERT = {
     "model_type": "bert",
     "vocab_size": VOCABULARY,
@@ -39,6 +53,37 @@ BERT = {
     "num_attention_heads": 2,
     "intermediate_size": 32,
     "max_position_embeddings": 32,
+    "initializer_range": WIDE,
+}
+ROBERTA = BERT | {"model_type": "roberta", "pad_token_id": 1}
+# As DeBERTa-v3: relative positions only, in buckets, through the layers' own projections; and v2's convolution.
+DEBERTA = BERT | {
+    "model_type": "deberta-v2",
+    "relative_attention": True,
+    "position_buckets": 4,
+    "pos_att_type": ["p2c", "c2p"],
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+    "conv_kernel_size": 3,
+}
+# The second layer looks two tokens to either side.
+MODERNBERT = BERT | {
+    "model_type": "modernbert",
+    "global_attn_every_n_layers": 2,
+    "local_attention": 4,
+    "attention_dropout": 0.1,
+    **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0),
+}
+VIT = {
+    "model_type": "vit",
+    "image_size": 16,
+    "patch_size": 8,
+    "hidden_size": 12,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
     "initializer_range": WIDE,
 }
 
@@ -68,6 +113,9 @@ class Case:
     def config(self, dropout: bool = True, **overrides) -> PreTrainedConfig:
         """The configuration; without `dropout`, training mode computes what evaluation mode does."""
         fields = {"num_labels": CLASSES, "initializer_range": WIDE} | self.fields | overrides
+        if self.has_members:
+            labels = {name: fields[name] for name in ("num_labels", "id2label") if name in fields}
+            fields["member_configs"] = [member | labels for member in fields["member_configs"]]
         config = _class_of(self.variant, "Config")(**fields)
         return config if dropout else _without_dropout(config)
 
@@ -77,9 +125,15 @@ class Case:
         end = "ForSequenceClassification" if head else "Model"
         model = _class_of(self.variant, end)(self.config(dropout, **overrides))
         for module in model.modules():
-            if isinstance(module, nn.LayerNorm | nn.GroupNorm):  # new ones would not notice being applied twice
-                nn.init.uniform_(module.weight, 0.5, 1.5)
-                nn.init.normal_(module.bias, std=WIDE)
+            # New ones would not notice being applied twice.
+            if isinstance(module, nn.LayerNorm | nn.GroupNorm | nn.BatchNorm2d):
+                if module.weight is not None:
+                    nn.init.uniform_(module.weight, 0.5, 1.5)
+                if module.bias is not None:
+                    nn.init.normal_(module.bias, std=WIDE)
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.running_mean, std=WIDE)
+                nn.init.uniform_(module.running_var, 0.5, 1.5)
         return model.eval()
 
     @property
@@ -88,8 +142,15 @@ class Case:
         return self.config().modalities
 
     @property
+    def has_members(self) -> bool:
+        """Whether it is made of whole classifiers, of which only the answers are seen."""
+        return "member_configs" in self.fields
+
+    @property
     def freezings(self) -> list[dict]:
         """The settings of what is frozen, each option at each of its values once, and all that can be."""
+        if self.has_members:
+            return [{}]  # what of its members can learn depends on them
         settings = [{}, {"freeze_feature_encoder": False}] if "audio" in self.modalities else [{}]
         if "video" in self.modalities:
             settings.append({"freeze_vision_encoder": False})
@@ -98,11 +159,57 @@ class Case:
         return [*settings, {f"freeze_{name}_layers": -1 for name in layered}]
 
 
+# As wide as the speech encoder and narrower than the text encoder, which is projected. With so many layers, weights as
+# wide as elsewhere would blow up what bfloat16 rounds.
+COATTENTION = {
+    "hidden_size": 16,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "classifier_proj_size": 32,
+    "initializer_range": WIDE / 2,
+}
+
+# A model of its own, which says what it is.
+SPEECH_MEMBER = {
+    "model_type": "emofusion_unimodal",
+    "modality": "audio",
+    "audio_config": WAV2VEC2_LAYER,
+    "hidden_size": 16,
+    "initializer_range": WIDE,
+}
+TEXT_MEMBER = SPEECH_MEMBER | {"modality": "text", "audio_config": None, "text_config": BERT}
+FUSION_MEMBER = SPEECH_MEMBER | {
+    "model_type": "emofusion_cross_attention",
+    "text_config": BERT,
+    "num_attention_heads": 2,
+}
+FUSION_MEMBER.pop("modality")
+
+# Two layers that can be frozen, and two in which the modalities meet. The text is as wide as the speech.
+WAVFUSION = {
+    "audio_config": WAV2VEC2_GROUP | {"num_hidden_layers": 4},
+    "num_fusion_layers": 2,
+    "num_codewords": 3,
+    "text_hidden_size": 16,
+    "visual_hidden_size": 8,
+    "num_attention_heads": 2,
+    "freeze_audio_layers": 0,
+}
+WITH_TEXT = {"text_config": BERT, "freeze_text_layers": 0}
+WITH_VIDEO = {"vision_config": VIT}
+
 CASES = [
     Case("speech", "unimodal", {"modality": "audio", "audio_config": WAV2VEC2_GROUP, "hidden_size": 16}),
     Case("speech-layer-norm", "unimodal", {"modality": "audio", "audio_config": WAV2VEC2_LAYER, "hidden_size": 16}),
     Case("speech-hubert", "unimodal", {"modality": "audio", "audio_config": HUBERT, "hidden_size": 16}),
+    Case("speech-wavlm", "unimodal", {"modality": "audio", "audio_config": WAVLM, "hidden_size": 16}),
+    Case("speech-data2vec", "unimodal", {"modality": "audio", "audio_config": DATA2VEC, "hidden_size": 16}),
+    Case("speech-whisper", "unimodal", {"modality": "audio", "audio_config": WHISPER, "hidden_size": 16}),
     Case("text", "unimodal", {"modality": "text", "text_config": BERT, "hidden_size": 16}),
+    Case("text-roberta", "unimodal", {"modality": "text", "text_config": ROBERTA, "hidden_size": 16}),
+    Case("text-deberta", "unimodal", {"modality": "text", "text_config": DEBERTA, "hidden_size": 16}),
+    Case("text-modernbert", "unimodal", {"modality": "text", "text_config": MODERNBERT, "hidden_size": 16}),
+    Case("video", "unimodal", {"modality": "video", "vision_config": VIT, "hidden_size": 16}),
     Case(
         "cross_attention",
         "cross_attention",
@@ -114,6 +221,11 @@ CASES = [
         {"audio_config": WAV2VEC2_LAYER, "text_config": BERT, "hidden_size": 16, "num_attention_heads": 2},
     ),
     Case(
+        "cross_attention-wavlm-deberta",
+        "cross_attention",
+        {"audio_config": WAVLM, "text_config": DEBERTA, "hidden_size": 16, "num_attention_heads": 2},
+    ),
+    Case(
         "cross_attention-layer-sums",
         "cross_attention",
         {
@@ -123,6 +235,68 @@ CASES = [
             "num_attention_heads": 2,
             "use_weighted_layer_sum": True,
             "classifier_proj_size": 8,
+        },
+    ),
+    Case(
+        "speaker_resnet",
+        "speaker_resnet",
+        {"num_mel_bins": 16, "hidden_sizes": [4, 8], "depths": [1, 2], "embedding_size": 12},
+    ),
+    Case("multi_level", "multi_level", {"audio_config": WAV2VEC2_GROUP, "text_config": BERT, **COATTENTION}),
+    Case(
+        "multi_level-frame",
+        "multi_level",
+        {"audio_config": WAV2VEC2_LAYER, "text_config": BERT, **COATTENTION, "granularities": ["frame"]},
+    ),
+    Case(
+        "multi_level-concat",
+        "multi_level",
+        {"audio_config": WAV2VEC2_GROUP, "text_config": BERT, **COATTENTION, "fusion": "concat"},
+    ),
+    Case("wavfusion-text", "wavfusion", {**WAVFUSION, **WITH_TEXT, "auxiliary_modalities": ["text"]}),
+    Case("wavfusion", "wavfusion", {**WAVFUSION, **WITH_TEXT, **WITH_VIDEO}),
+    Case(
+        "wavfusion-video",
+        "wavfusion",
+        {
+            **WAVFUSION,
+            **WITH_VIDEO,
+            "auxiliary_modalities": ["video"],
+            "gate_self_attention": False,
+            "use_visual_center": False,
+        },
+    ),
+    Case("wavfusion-alone", "wavfusion", {**WAVFUSION, "auxiliary_modalities": []}),
+    Case(
+        "wavfusion-layer-norm",
+        "wavfusion",
+        {**WAVFUSION, **WITH_TEXT, **WITH_VIDEO, "audio_config": WAV2VEC2_LAYER | {"num_hidden_layers": 4}},
+    ),
+    Case(
+        "wavfusion-wavlm",
+        "wavfusion",
+        {
+            **WAVFUSION,
+            **WITH_TEXT,
+            "auxiliary_modalities": ["text"],
+            "audio_config": WAVLM | {"num_hidden_layers": 4},
+            "text_hidden_size": 12,
+        },
+    ),
+    Case("wavfusion-concat", "wavfusion", {**WAVFUSION, **WITH_TEXT, **WITH_VIDEO, "fusion": "concat"}),
+    # Two members of ours, and two of transformers' own.
+    Case(
+        "late_fusion",
+        "late_fusion",
+        {"member_configs": [SPEECH_MEMBER, TEXT_MEMBER, WAV2VEC2_GROUP, BERT], "combination": "logistic"},
+    ),
+    Case(
+        "late_fusion-weighted",
+        "late_fusion",
+        {
+            "member_configs": [FUSION_MEMBER, BERT],
+            "combination": "weighted",
+            "freeze_members": False,
         },
     ),
 ]
@@ -196,11 +370,12 @@ def _class_of(variant: str, end: str) -> type:
 
 
 def _without_dropout(config: PreTrainedConfig) -> PreTrainedConfig:
-    encoders = [getattr(config, ENCODER_CONFIGS[modality]) for modality in config.encoders]
-    for part in (config, *encoders):
-        for name, value in part.to_dict().items():
-            if "drop" in name and isinstance(value, float):
-                setattr(part, name, 0.0)
-        if hasattr(part, "apply_spec_augment"):
-            part.apply_spec_augment = False
+    for name in config.sub_configs:
+        if getattr(config, name) is not None:
+            _without_dropout(getattr(config, name))
+    for name, value in config.to_dict().items():
+        if "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+    if hasattr(config, "mask_time_prob"):
+        config.apply_spec_augment = False
     return config

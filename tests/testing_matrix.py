@@ -4,6 +4,13 @@ import pytest
 import torch
 from testing_common import CASES, INPUTS, make_batch
 
+# What is said of encoders is not said of variants that are made of whole classifiers.
+every_encoding_case = pytest.mark.parametrize(
+    "case", [case for case in CASES if not case.has_members], ids=lambda case: case.name
+)
+every_encoding_fusion = pytest.mark.parametrize(
+    "case", [case for case in CASES if len(case.modalities) > 1 and not case.has_members], ids=lambda case: case.name
+)
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_fusion = pytest.mark.parametrize(
     "case", [case for case in CASES if len(case.modalities) > 1], ids=lambda case: case.name

@@ -19,6 +19,13 @@ class ModelArguments:
     """Which model is trained."""
 
     variant: str = field(default="cross_attention", metadata={"help": f"One of {', '.join(VARIANTS)}."})
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={
+            "help": "A trained model of the variant to start from, with its processor; its head is replaced unless the "
+            "labels are the same. `model_config` then holds only what changes."
+        },
+    )
     audio_model_name_or_path: str | None = field(
         default=None,
         metadata={"help": "Pre-trained speech encoder. Without one, `model_config.audio_config` is built at random."},
@@ -39,9 +46,14 @@ class ModelArguments:
     )
 
     def __post_init__(self):
-        self.model_config = _as_dict("model_config", self.model_config)
+        self.model_config = as_dict("model_config", self.model_config)
         if self.variant not in VARIANTS:
             raise ValueError(f"variant is {self.variant!r}; choose one of {', '.join(VARIANTS)}.")
+        for kind in ("audio", "text", "vision"):
+            if self.model_name_or_path is not None and getattr(self, f"{kind}_model_name_or_path") is not None:
+                raise ValueError(
+                    f"The recipe gives both model_name_or_path and {kind}_model_name_or_path; choose one."
+                )
 
 
 @dataclass
@@ -54,9 +66,16 @@ class DataArguments:
         default_factory=dict, metadata={"help": "Options of the corpus, as JSON."}
     )
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
+    max_train_samples: int | None = field(
+        default=None,
+        metadata={"help": "Train on so many utterances, drawn with the seed in the proportions of the classes."},
+    )
+    frames_per_second: float | None = field(
+        default=None, metadata={"help": "Pictures of a second of video; the processor's own default if not given."}
+    )
 
     def __post_init__(self):
-        self.corpus_options = _as_dict("corpus_options", self.corpus_options)
+        self.corpus_options = as_dict("corpus_options", self.corpus_options)
         for name, argument in (("name", "corpus"), ("root", "corpus_root")):
             if name in self.corpus_options:
                 raise ValueError(f"corpus_options has {name!r}, which is an argument of its own: use {argument}.")
@@ -71,6 +90,13 @@ class EmotionTrainingArguments(TrainingArguments):
         metadata={
             "help": "Learning rate of a component, by the name of its module, as JSON: "
             '{"audio_encoder": 1e-5, "text_encoder": 2e-5}. The others learn at `learning_rate`.'
+        },
+    )
+    head_epochs: float = field(
+        default=0.0,
+        metadata={
+            "help": "Epochs before all others in which the encoders are frozen. A run that is resumed is past them: "
+            "checkpoints are written only later."
         },
     )
     class_weights: str | None = field(
@@ -92,7 +118,9 @@ class EmotionTrainingArguments(TrainingArguments):
             raise ValueError(
                 "class_weights and label_smoothing_factor exclude each other: smoothing takes the loss over from the model."
             )
-        self.learning_rates = _as_dict("learning_rates", self.learning_rates)
+        if self.head_epochs < 0:
+            raise ValueError(f"head_epochs is {self.head_epochs}; it must not be negative.")
+        self.learning_rates = as_dict("learning_rates", self.learning_rates)
         for component, rate in self.learning_rates.items():
             if not isinstance(rate, (int, float)):
                 raise ValueError(f"learning_rates gives {component!r} the rate {rate!r}, which is not a number.")
@@ -101,23 +129,25 @@ class EmotionTrainingArguments(TrainingArguments):
 ARGUMENTS = (ModelArguments, DataArguments, EmotionTrainingArguments)
 
 
-def parse_recipe(
-    argv: Sequence[str] | None = None,
-) -> tuple[ModelArguments, DataArguments, EmotionTrainingArguments]:
+def parse_recipe(argv: Sequence[str] | None = None, arguments: Sequence[type] = ARGUMENTS) -> tuple:
     """Read a recipe and the options behind it: `recipe.yaml --learning_rate 1e-4 --model_config.hidden_size 128`.
 
-    A recipe is a YAML file with any fields of the three dataclasses; null means the field's default. Every field is
-    an option of the command line too, which wins; a member of a dict field is reached with a dot.
+    A recipe is a YAML file with any fields of the dataclasses; null means the field's default. Every field is an
+    option of the command line too, which wins; a member of a dict field is reached with a dot.
 
     Args:
         argv: the command line, by default that of the process.
+        arguments: the dataclasses, by default those of a training run.
+
+    Returns:
+        An instance of each.
 
     Raises:
         ValueError: if the recipe cannot be read, or a key or option is unknown or of the wrong type.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = _Parser(ARGUMENTS, allow_abbrev=False, usage="%(prog)s [recipe.yaml] [--option value ...]")
-    recipe = read_recipe(argv.pop(0)) if argv and not argv[0].startswith("-") else {}
+    parser = _Parser(arguments, allow_abbrev=False, usage="%(prog)s [recipe.yaml] [--option value ...]")
+    recipe = read_recipe(argv.pop(0), arguments) if argv and not argv[0].startswith("-") else {}
     options = []
     while argv:
         argument = argv.pop(0)
@@ -129,16 +159,17 @@ def parse_recipe(
             if not argv:
                 raise ValueError(f"{option} has no value; write {option} VALUE.")
             value = argv.pop(0)
-        _set_member(recipe, option, value)
-    arguments = parser.parse_args_into_dataclasses(
+        _set_member(recipe, option, value, _known_fields(arguments))
+    *parsed, unknown = parser.parse_args_into_dataclasses(
         [*_as_options(recipe), *options], look_for_args_file=False, return_remaining_strings=True
     )
-    if arguments[-1]:
-        raise ValueError(f"Unknown option {arguments[-1][0]}{_did_you_mean(arguments[-1][0].removeprefix('--'))}")
-    return arguments[:3]
+    if unknown:
+        hint = _did_you_mean(unknown[0].removeprefix("--"), _known_fields(arguments))
+        raise ValueError(f"Unknown option {unknown[0]}{hint}")
+    return tuple(parsed)
 
 
-def read_recipe(path: str | Path) -> dict:
+def read_recipe(path: str | Path, arguments: Sequence[type] = ARGUMENTS) -> dict:
     """The fields that a recipe sets.
 
     Raises:
@@ -153,9 +184,10 @@ def read_recipe(path: str | Path) -> dict:
         raise ValueError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(recipe, dict):
         raise ValueError(f"{path} must be a mapping of argument names to values.")
+    known = _known_fields(arguments)
     for key in recipe:
-        if key not in _known_fields():
-            raise ValueError(f"{path} has an unknown key {key!r}{_did_you_mean(str(key))}")
+        if key not in known:
+            raise ValueError(f"{path} has an unknown key {key!r}{_did_you_mean(str(key), known)}")
     return recipe
 
 
@@ -177,20 +209,20 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _known_fields() -> list[str]:
-    return [item.name for arguments in ARGUMENTS for item in fields(arguments) if item.init]
+def _known_fields(arguments: Sequence[type]) -> list[str]:
+    return [item.name for group in arguments for item in fields(group) if item.init]
 
 
-def _did_you_mean(name: str) -> str:
-    close = difflib.get_close_matches(name, _known_fields(), n=1)
+def _did_you_mean(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else "; --help lists what there is."
 
 
-def _set_member(recipe: dict, option: str, value: str) -> None:
+def _set_member(recipe: dict, option: str, value: str, known: list[str]) -> None:
     """Set `recipe["name"]["a"]["b"]` for the option `--name.a.b`."""
     name, *parents, last = option.removeprefix("--").split(".")
-    if name not in _known_fields():
-        raise ValueError(f"Unknown option {option}{_did_you_mean(name)}")
+    if name not in known:
+        raise ValueError(f"Unknown option {option}{_did_you_mean(name, known)}")
     members = recipe
     for parent in (name, *parents):
         if members.get(parent) is None:
@@ -220,7 +252,12 @@ def _as_options(recipe: dict) -> list[str]:
     return options
 
 
-def _as_dict(name: str, value: dict | str | None) -> dict:
+def as_dict(name: str, value: dict | str | None) -> dict:
+    """The value of the argument `name`, which the command line gives as JSON.
+
+    Raises:
+        ValueError: if it is no mapping.
+    """
     if isinstance(value, str):
         try:
             value = json.loads(value)

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from ..hub.staging import staged
 
+PANELS = 4  # confusion matrices side by side
+
 
 def draw_confusion_matrices(
     path: str | Path, systems: Mapping[str, Sequence[Sequence[int]]], labels: list[str]
@@ -20,9 +22,13 @@ def draw_confusion_matrices(
         labels: names of the classes.
     """
     side = 1.3 + 0.75 * len(labels)
-    figure = Figure(figsize=(side * len(systems) + 0.4, side + 0.7), layout="constrained")
-    panels = figure.subplots(1, len(systems), squeeze=False)[0]
-    for panel, (title, counts) in zip(panels, systems.items(), strict=True):
+    columns = min(len(systems), PANELS)
+    rows = -(-len(systems) // columns)
+    figure = Figure(figsize=(side * columns + 0.4, (side + 0.7) * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for panel in panels.flat[len(systems) :]:
+        panel.axis("off")
+    for panel, (title, counts) in zip(panels.flat, systems.items(), strict=False):
         counts = np.asarray(counts)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -40,7 +46,8 @@ def draw_confusion_matrices(
         panel.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
         panel.set_yticks(range(len(labels)), labels)
         panel.set_xlabel("recognised as")
-    panels[0].set_ylabel("true emotion")
+    for panel in panels[:, 0]:
+        panel.set_ylabel("true emotion")
     _save(figure, path)
 
 
@@ -68,7 +75,7 @@ def draw_learning_curves(path: str | Path, systems: Mapping[str, Sequence[Mappin
     for panel in (loss_panel, ua_panel):
         panel.grid(alpha=0.3)
     if len(systems) > 1:
-        ua_panel.legend(loc="lower right")
+        figure.legend(*ua_panel.get_legend_handles_labels(), loc="outside right center")
     _save(figure, path)
 
 

@@ -18,6 +18,7 @@ from ..corpora.folds import check_speaker_independent
 from ..hub.card import FORMAT, SCORES, write_card
 from ..hub.staging import staged
 from ..metrics import EmotionMetrics
+from ..processing.processing_emofusion import SILENCE
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .pictures import draw_confusion_matrices, draw_learning_curves
 
@@ -56,8 +57,6 @@ def collect_facts(
         data_args: on what.
         training_args: how.
     """
-    training = {name: getattr(training_args, name) for name in SETTINGS}
-    training["lr_scheduler_type"] = str(training_args.lr_scheduler_type.value)
     return {
         "format": FORMAT,
         "system": BASELINES[model.config.modalities] if model_args.variant == "unimodal" else model_args.variant,
@@ -70,24 +69,40 @@ def collect_facts(
             "speaker_independent": _is_speaker_independent(corpus),
             "selection": f"{_selection(training_args)}; the test split was measured once, at the end.",
         },
-        "data": {split: _count(rows) for split, rows in corpus.items()},
+        "data": {split: _count(rows, model.config.span_levels) for split, rows in corpus.items()},
         "parameters": {
             "total": sum(parameter.numel() for parameter in model.parameters()),
             "trainable": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         },
         "base_models": {
-            kind: getattr(model_args, f"{kind}_model_name_or_path") for kind in ("audio", "text", "vision")
+            "model": model_args.model_name_or_path,
+            **{kind: getattr(model_args, f"{kind}_model_name_or_path") for kind in ("audio", "text", "vision")},
         },
-        "training": {**training, "learning_rates": training_args.learning_rates},
+        "training": describe_training(training_args),
         "recipe": {"model_config": model_args.model_config, "corpus_options": data_args.corpus_options},
-        "environment": {
-            "emofusion": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "device": training_args.device.type,
-            "processes": training_args.world_size,
-        },
+        "environment": describe_environment(training_args),
+    }
+
+
+def describe_training(training_args: EmotionTrainingArguments) -> dict:
+    """The settings that decide what is learned."""
+    return {
+        **{name: getattr(training_args, name) for name in SETTINGS},
+        "head_epochs": training_args.head_epochs or None,
+        "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
+        "learning_rates": training_args.learning_rates,
+    }
+
+
+def describe_environment(training_args: EmotionTrainingArguments) -> dict:
+    """Versions, and what was computed on."""
+    return {
+        "emofusion": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "device": training_args.device.type,
+        "processes": training_args.world_size,
     }
 
 
@@ -99,7 +114,7 @@ def collect_results(facts: Mapping, predictions: Mapping[str, PredictionOutput],
         predictions: per split, logits `(utterances, classes)` and label ids `(utterances,)`.
         seconds: that training took.
     """
-    metrics = {split: _score(output, facts["labels"]) for split, output in predictions.items()}
+    metrics = {split: score(output, facts["labels"]) for split, output in predictions.items()}
     pictures = ["confusion_matrix.png", "learning_curve.png"]
     return {**facts, "metrics": metrics, "seconds": round(seconds, 2), "pictures": pictures}
 
@@ -110,13 +125,14 @@ def write_report(folder: str | Path, results: Mapping, log: Sequence[Mapping]) -
     Args:
         folder: a saved model's.
         results: from `collect_results`.
-        log: `trainer.state.log_history`.
+        log: `trainer.state.log_history`; empty where nothing was trained in steps.
     """
     confusion = {results["system"]: results["metrics"]["test"]["confusion_matrix"]}
     with staged(folder) as staging:
         draw_confusion_matrices(staging / "confusion_matrix.png", confusion, results["labels"])
-        draw_learning_curves(staging / "learning_curve.png", {results["system"]: log})
-        write_json(staging / "training_log.json", list(log))
+        if log:
+            draw_learning_curves(staging / "learning_curve.png", {results["system"]: log})
+            write_json(staging / "training_log.json", list(log))
         write_json(staging / "results.json", results)
     write_card(folder)
 
@@ -143,6 +159,18 @@ def format_table(systems: Mapping[str, Mapping]) -> str:
     return "\n".join(lines)
 
 
+def predict_command(results: Mapping, folder: str | Path) -> str:
+    """The command that tries a trained model on a recording.
+
+    Args:
+        results: of its run.
+        folder: where it lies.
+    """
+    arguments = {"audio": "RECORDING", "text": "--text TRANSCRIPT", "video": "--video FILM"}
+    given = " ".join(arguments[modality] for modality in results["modalities"])
+    return f"python scripts/predict.py {folder} {given}"
+
+
 def summarise(results: Mapping, folder: str | Path) -> dict:
     """One row of a table of systems, from a run's results."""
     test = results["metrics"]["test"]
@@ -154,7 +182,13 @@ def summarise(results: Mapping, folder: str | Path) -> dict:
     }
 
 
-def _score(output: PredictionOutput, labels: list[str]) -> dict:
+def score(output: PredictionOutput, labels: list[str]) -> dict:
+    """What the metric says of predictions.
+
+    Args:
+        output: logits `(utterances, classes)` and label ids `(utterances,)`.
+        labels: names of the classes.
+    """
     logits = torch.from_numpy(np.asarray(output.predictions)).double()
     return EmotionMetrics(keep_in_memory=True).compute(
         predictions=logits.argmax(dim=-1).tolist(),
@@ -164,7 +198,7 @@ def _score(output: PredictionOutput, labels: list[str]) -> dict:
     )
 
 
-def _count(rows: Dataset) -> dict:
+def _count(rows: Dataset, levels: Sequence[str]) -> dict:
     names, counts = rows.features["label"].names, Counter(rows["label"])
     spans = list(zip(rows["start"], rows["end"], strict=True))
     return {
@@ -172,7 +206,15 @@ def _count(rows: Dataset) -> dict:
         "seconds": None if any(None in span for span in spans) else round(sum(end - start for start, end in spans), 1),
         "speakers": len(set(rows["speaker"])),
         "classes": {name: counts[number] for number, name in enumerate(names)},
+        # Utterances that a model of segments takes in frames instead.
+        "unaligned": {level: sum(not _has(alignment, level) for alignment in rows["alignment"]) for level in levels},
     }
+
+
+def _has(alignment: Mapping | None, level: str) -> bool:
+    """Whether anything is spoken at a level of an alignment."""
+    segments = alignment and alignment[level]
+    return bool(segments) and any(SILENCE.fullmatch(symbol) is None for symbol in segments["symbol"])
 
 
 def _selection(training_args: EmotionTrainingArguments) -> str:

@@ -4,24 +4,31 @@ import importlib
 import time
 from collections.abc import Iterable, Mapping
 
+from datasets import Dataset
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoFeatureExtractor,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
+    ViTImageProcessor,
     Wav2Vec2FeatureExtractor,
     set_seed,
 )
 
+# As in `processing_emofusion`: transformers 5.17 gives it at its root only where torchvision is installed.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
+
 from ..configuration import VARIANTS
 from ..corpora import describe_corpus, load_corpus
+from ..modeling.text_encoder import max_tokens
 from ..processing import EmoFusionProcessor
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .collator import EmotionCollator
 from .report import collect_facts, collect_results, write_report
-from .tokenizer import train_tokenizer
+from .tokenizer import PAD_TOKEN_ID, train_tokenizer
 from .trainer import EmotionTrainer
+from .transfer import load_transferred, train_head
 
 
 def train(model_args: ModelArguments, data_args: DataArguments, training_args: EmotionTrainingArguments) -> dict:
@@ -37,23 +44,37 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: E
     Returns:
         The results, as in `results.json`.
     """
+    if model_args.variant == "late_fusion":
+        raise ValueError("A late fusion is made of models that are trained: make one with scripts/fit_late_fusion.py.")
     set_seed(training_args.seed)
     with training_args.main_process_first(desc="the corpus"):
         corpus = load_corpus(data_args.corpus, data_args.corpus_root, **data_args.corpus_options)
     labels = corpus["train"].features["label"].names
+    if data_args.max_train_samples is not None:
+        corpus["train"] = draw_rows(corpus["train"], data_args.max_train_samples, training_args.seed)
     model = build_model(model_args, labels)
     processor = build_processor(model_args, data_args, model, corpus["train"]["text"])
+    collator, resume = EmotionCollator(processor, labels), resume_from(training_args)
+    start = time.perf_counter()
+    if training_args.head_epochs and resume is None:
+        train_head(model, training_args, collator, corpus["train"])
     trainer = EmotionTrainer(
         model=model,
         args=training_args,
-        data_collator=EmotionCollator(processor, labels),
+        data_collator=collator,
         train_dataset=corpus["train"],
         eval_dataset=corpus["validation"],
         processing_class=processor,
-        facts=collect_facts(model, corpus, describe_corpus(data_args.corpus), model_args, data_args, training_args),
+        facts=collect_facts(
+            model,
+            corpus,
+            describe_corpus(data_args.corpus, **data_args.corpus_options),
+            model_args,
+            data_args,
+            training_args,
+        ),
     )
-    start = time.perf_counter()
-    trainer.train(resume_from_checkpoint=_resume_from(training_args))
+    trainer.train(resume_from_checkpoint=resume)
     seconds = time.perf_counter() - start
     predictions = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
     results = collect_results(trainer.facts, predictions, seconds)
@@ -68,7 +89,7 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     """The variant's classifier, around pre-trained encoders where they are named.
 
     Args:
-        model_args: which model.
+        model_args: which model; one that starts from a trained model as a whole is loaded, not built.
         labels: names of the classes.
 
     Raises:
@@ -79,7 +100,9 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     model_class = getattr(module, f"{prefix}ForSequenceClassification")
     fields = {**model_args.model_config, "id2label": dict(enumerate(labels))}
     fields["label2id"] = {label: number for number, label in enumerate(labels)}
-    _check_fields("model_config", model_args.model_config, model_class.config_class())
+    check_fields("model_config", model_args.model_config, model_class.config_class())
+    if model_args.model_name_or_path is not None:
+        return load_transferred(model_class, model_args.model_name_or_path, labels, model_args.model_config)
     encoders = {
         kind: name
         for kind in ("audio", "text", "vision")
@@ -88,6 +111,9 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     for kind, name in encoders.items():
         if f"{kind}_config" in model_args.model_config:
             raise ValueError(f"The recipe gives both {kind}_model_name_or_path ({name}) and {kind}_config.")
+    if "text" not in encoders and fields.get("text_config"):
+        # A tokenizer will be trained: its padding, not that which the encoder's pre-trained checkpoints know.
+        fields["text_config"] = {**fields["text_config"], "pad_token_id": PAD_TOKEN_ID}
     try:
         model = model_class.from_encoders_pretrained(**encoders, **fields)
     except StrictDataclassError as error:
@@ -95,46 +121,80 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     for name in model.config.sub_configs:
         if given := model_args.model_config.get(name):
             # A configuration of transformers keeps what it does not know: a slip would go unnoticed.
-            _check_fields(f"model_config.{name}", given, type(getattr(model.config, name))())
+            check_fields(f"model_config.{name}", given, type(getattr(model.config, name))())
     return model
 
 
 def build_processor(
     model_args: ModelArguments, data_args: DataArguments, model: PreTrainedModel, texts: Iterable[str | None]
 ) -> EmoFusionProcessor:
-    """The processor that goes with a model: that of its pre-trained encoders, or a new one.
+    """The processor that goes with a model: its own, that of its pre-trained encoders, or a new one.
 
     Args:
         model_args: which model.
-        data_args: its data, which says how long a recording may be.
+        data_args: its data, which says how long a recording may be, and how much is seen of a film.
         model: it.
         texts: training transcripts, which a new tokenizer learns from.
     """
-    config, feature_extractor, tokenizer = model.config, None, None
+    rate = {} if data_args.frames_per_second is None else {"frames_per_second": data_args.frames_per_second}
+    if model_args.model_name_or_path is not None:
+        processor = EmoFusionProcessor.from_pretrained(model_args.model_name_or_path, **rate)
+        processor.max_seconds = data_args.max_seconds
+        if data_args.frames_per_second is not None:
+            processor.frames_per_second = data_args.frames_per_second
+        return processor
+    config, feature_extractor, tokenizer, image_processor = model.config, None, None, None
     if "audio" in config.modalities:
-        if model_args.audio_model_name_or_path is not None:
+        if getattr(config.audio_config, "model_type", None) == "whisper":  # it wants recordings as they are
+            feature_extractor = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=True)
+        elif model_args.audio_model_name_or_path is not None:
             feature_extractor = AutoFeatureExtractor.from_pretrained(model_args.audio_model_name_or_path)
         else:
             feature_extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
     if "text" in config.modalities:
+        most = max_tokens(config.text_config)
         if model_args.text_model_name_or_path is not None:
             tokenizer = AutoTokenizer.from_pretrained(model_args.text_model_name_or_path)
+            tokenizer.model_max_length = min(tokenizer.model_max_length, most)
         else:
-            text_config = config.text_config
-            tokenizer = train_tokenizer(
-                (text for text in texts if text), text_config.vocab_size, text_config.max_position_embeddings
-            )
-    return EmoFusionProcessor(feature_extractor, tokenizer, max_seconds=data_args.max_seconds)
+            tokenizer = train_tokenizer((text for text in texts if text), config.text_config.vocab_size, most)
+    if "video" in config.modalities:
+        if model_args.vision_model_name_or_path is not None:
+            image_processor = AutoImageProcessor.from_pretrained(model_args.vision_model_name_or_path)
+        else:
+            size = getattr(config.vision_config, "image_size", 224)
+            height, width = (size, size) if isinstance(size, int) else size
+            image_processor = ViTImageProcessor(size={"height": height, "width": width})
+    return EmoFusionProcessor(feature_extractor, tokenizer, image_processor, max_seconds=data_args.max_seconds, **rate)
 
 
-def _check_fields(name: str, fields: Mapping, config: PreTrainedConfig) -> None:
+def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
+    """So many rows, drawn in the proportions of the classes."""
+    if not 0 < size <= len(rows):
+        raise ValueError(f"max_train_samples is {size}; the training part has {len(rows)} utterances.")
+    if size == len(rows):
+        return rows
+    return rows.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
+
+
+def check_fields(name: str, fields: Mapping, config: PreTrainedConfig) -> None:
+    """Refuse a field that the configuration does not know; transformers would keep it, and a slip go unnoticed.
+
+    Args:
+        name: what the error calls the fields.
+        fields: by name.
+        config: one of the class that they are for.
+
+    Raises:
+        ValueError: if a field is unknown; it is named.
+    """
     known = {*config.to_dict(), *config.attribute_map}
     for field in fields:
         if field not in known:
             raise ValueError(f"{name} has an unknown field {field!r}; {type(config).__name__} has none of that name.")
 
 
-def _resume_from(training_args: EmotionTrainingArguments) -> str | bool | None:
+def resume_from(training_args: EmotionTrainingArguments) -> str | bool | None:
     """A checkpoint's folder; or True, for the last one in `output_dir`."""
     choice = training_args.resume_from_checkpoint
     return {"true": True, "false": None}.get(str(choice).lower(), choice)

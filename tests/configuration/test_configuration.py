@@ -78,7 +78,7 @@ def test_a_wrong_value_is_named_in_one_sentence(config_class, fields, message):
         (FUSION, "freeze_audio_layers", 1.5),
         (FUSION, "audio_config", 3),
         (FUSION, "class_weights", "balanced"),
-        (UNIMODAL, "modality", "video"),
+        (UNIMODAL, "modality", "scent"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_named(config_class, name, value):

@@ -146,6 +146,17 @@ def test_the_scores_are_in_the_metadata_as_measured_and_in_the_text_as_percent(f
     assert RESULTS["corpus"]["selection"] in page
 
 
+def test_utterances_without_the_times_that_the_model_reads_are_counted(folder):
+    data = {split: counts | {"unaligned": {"word": 3, "phone": 0}} for split, counts in RESULTS["data"].items()}
+    page = page_of(folder, RESULTS | {"data": data})
+    assert (
+        "| Split | Utterances | Minutes | Speakers | angry | happy | sad | calm | No phone times | No word times |"
+        in page
+    )
+    assert "| train | 640 | 20.6 | 6 | 160 | 160 | 160 | 160 | 0 | 3 |" in page
+    assert "times" not in page_of(folder, RESULTS)
+
+
 def test_what_was_not_measured_is_left_out(folder):
     page = page_of(folder, CASES["not_measured"])
     assert not ModelCard.load(folder / "README.md").data.eval_results

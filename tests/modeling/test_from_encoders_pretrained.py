@@ -6,9 +6,11 @@ import pytest
 import torch
 from emofusion import CrossAttentionFusionForSequenceClassification, CrossAttentionFusionModel, UnimodalModel
 from safetensors.torch import load_file, save_file
-from testing_common import BERT, WAV2VEC2_GROUP, make_batch
+from testing_common import BERT, DATA2VEC, HUBERT, WAV2VEC2_GROUP, WAVLM, make_batch
 from torch.testing import assert_close
 from transformers import (
+    AutoConfig,
+    AutoModel,
     BertConfig,
     BertForMaskedLM,
     BertModel,
@@ -144,10 +146,17 @@ def test_a_checkpoint_that_lacks_weights_is_refused_by_their_names(modality, los
         CrossAttentionFusionModel.from_encoders_pretrained(**{modality: str(tmp_path)}, **FUSION)
 
 
-def test_a_checkpoint_that_lacks_only_the_vector_of_masked_frames_is_taken(encoders, tmp_path):
-    encoders["audio"].save_pretrained(tmp_path)
+@pytest.mark.parametrize("fields", [WAV2VEC2_GROUP, HUBERT, WAVLM, DATA2VEC], ids=lambda fields: fields["model_type"])
+def test_a_checkpoint_that_lacks_only_the_vector_of_masked_frames_gets_a_new_one(fields, tmp_path):
+    AutoModel.from_config(AutoConfig.for_model(**fields)).save_pretrained(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     del tensors["masked_spec_embed"]
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    model = UnimodalModel.from_encoders_pretrained(audio=str(tmp_path), hidden_size=16)
-    assert model.audio_encoder.masked_spec_embed.isfinite().all()
+    vectors = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        model = UnimodalModel.from_encoders_pretrained(audio=str(tmp_path), hidden_size=16)
+        vectors.append(model.audio_encoder.masked_spec_embed)
+    assert torch.equal(vectors[0], vectors[1])
+    assert not torch.equal(vectors[0], vectors[2])
+    assert ((vectors[0] >= 0) & (vectors[0] < 1)).all()

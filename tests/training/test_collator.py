@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.tokenizer import train_tokenizer
-from transformers import Wav2Vec2FeatureExtractor
+from transformers import ViTImageProcessor, Wav2Vec2FeatureExtractor
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +46,11 @@ def test_rows_of_a_corpus_become_a_batch_of_the_forward_contract(collator, rows)
 def test_alignment_goes_with_the_rows(collator, rows):
     batch = collator(rows)
     for index, row in enumerate(rows):
-        words = row["alignment"]["word"]
-        spans = torch.tensor([words["start"], words["end"]]).T
-        torch.testing.assert_close(batch["word_spans"][index, : len(spans)], spans)
-        assert (batch["word_spans"][index, len(spans) :] == -1).all()
-    assert (batch["syllable_spans"] == -1).all()
+        for level in ("word", "syllable", "phone"):
+            segments = row["alignment"][level]
+            spans = torch.tensor([segments["start"], segments["end"]]).T
+            torch.testing.assert_close(batch[f"{level}_spans"][index, : len(spans)], spans)
+            assert (batch[f"{level}_spans"][index, len(spans) :] == -1).all()
 
 
 def test_rows_without_alignment_have_no_spans(collator, rows):
@@ -70,6 +71,18 @@ def test_text_only_decodes_no_audio(tokenizer, labels, rows):
     batch = collator(rows)
     assert "input_values" not in batch
     assert {"input_ids", "attention_mask", "labels"} <= set(batch)
+
+
+def test_films_are_read_where_the_model_looks(extractor, labels, rows):
+    looking = EmoFusionProcessor(extractor, image_processor=ViTImageProcessor(size={"height": 8, "width": 8}))
+    films = [np.full((frames, 8, 8, 3), 200, np.uint8) for frames in (2, 3)]
+    batch = EmotionCollator(looking, labels)(
+        [row | {"video": film} for row, film in zip(rows, [*films, None], strict=True)]
+    )
+    assert batch["pixel_values_videos"].shape == (3, 3, 3, 8, 8)
+    assert batch["video_attention_mask"].sum(-1).tolist() == [2, 3, 0]
+    hearing = EmotionCollator(EmoFusionProcessor(extractor), labels)
+    assert "pixel_values_videos" not in hearing([row | {"video": {"path": "/nowhere.mp4"}} for row in rows])
 
 
 @pytest.mark.parametrize("label", [4, -1, 1.0, "angry"])

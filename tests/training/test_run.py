@@ -2,6 +2,7 @@ import json
 import shutil
 
 import pytest
+import torch
 import yaml
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training import run
@@ -11,8 +12,9 @@ from emofusion.training.run import build_model, build_processor, train
 from emofusion.training.tokenizer import train_tokenizer
 from PIL import Image
 from safetensors.torch import load_file
+from testing_common import WHISPER
 from testing_training import AUDIO, FUSION, TEXT, tiny_recipe
-from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
+from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 LABELS = ["low", "high"]
 
@@ -189,6 +191,50 @@ def test_pretrained_encoders_bring_weights_tokenizer_and_feature_extractor(encod
     assert processor.tokenizer.model_max_length == 11
     assert processor.feature_extractor.do_normalize is False
     assert processor.max_seconds == 2.0
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_whisper_is_given_recordings_as_they_are(pretrained, tmp_path, corpus):
+    fields = {"audio_config": WHISPER}
+    if pretrained:
+        AutoModel.from_config(AutoConfig.for_model(**WHISPER)).save_pretrained(tmp_path)
+        WhisperFeatureExtractor(feature_size=8).save_pretrained(tmp_path)
+        fields = {}
+    args = ModelArguments(
+        variant="unimodal",
+        audio_model_name_or_path=str(tmp_path) if pretrained else None,
+        model_config={"modality": "audio", "hidden_size": 8, **fields},
+    )
+    model = build_model(args, LABELS)
+    processor = build_processor(args, DataArguments(), model, corpus["train"]["text"])
+    waveform = 0.1 * torch.randn(4000) + 0.1
+    batch = processor(audio=[waveform, waveform[:900]], sampling_rate=16000)
+    assert torch.equal(batch["input_values"][0], waveform)
+    assert batch["audio_attention_mask"].sum(dim=1).tolist() == [4000, 900]
+    assert model(**batch).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "deberta-v2", "modernbert"])
+def test_a_trained_tokenizer_and_a_new_encoder_agree_on_padding_and_length(model_type, corpus):
+    config = {"modality": "text", "text_config": {**TEXT, "model_type": model_type}, "hidden_size": 8}
+    args = ModelArguments(variant="unimodal", model_config=config)
+    model = build_model(args, LABELS)
+    processor = build_processor(args, DataArguments(), model, corpus["train"]["text"])
+    assert processor.tokenizer.pad_token_id == model.config.text_config.pad_token_id
+    batch = processor(text=["word " * 100, "a word"])
+    assert batch["input_ids"].shape[1] == (31 if model_type == "roberta" else 32)
+    assert model(**batch).logits.isfinite().all()
+
+
+def test_a_pretrained_tokenizer_cuts_where_its_encoder_ends(encoders, corpus):
+    train_tokenizer(["quite different words"], TEXT["vocab_size"], 10**30).save_pretrained(encoders["text"])
+    args = ModelArguments(
+        variant="unimodal",
+        text_model_name_or_path=encoders["text"],
+        model_config={"modality": "text", "hidden_size": 8},
+    )
+    processor = build_processor(args, DataArguments(), build_model(args, LABELS), corpus["train"]["text"])
+    assert processor.tokenizer.model_max_length == TEXT["max_position_embeddings"]
 
 
 @pytest.mark.parametrize(("modality", "other"), [("audio", "tokenizer"), ("text", "feature_extractor")])

@@ -1,0 +1,147 @@
+"""The speaker network, and what it is transferred to (Padi 2022, arXiv 2202.08974)."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import initialization as init
+
+from ..configuration.configuration_speaker_resnet import SpeakerResNetConfig
+from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel, EmoFusionPreTrainedModel
+from .outputs import EmotionOutput
+from .pooling import statistics_pooling
+from .resnet import ResNet
+from .spectrogram import LogMelSpectrogram, mask_spectrogram
+
+
+class SpeakerResNetModel(EmoFusionModel):
+    """Log-mel spectrogram -> ResNet -> statistics over time -> linear layer: the speaker embedding."""
+
+    config: SpeakerResNetConfig
+
+    def __init__(self, config: SpeakerResNetConfig):
+        super().__init__(config)
+        self.spectrogram = LogMelSpectrogram(
+            config.sampling_rate, config.win_length, config.hop_length, config.n_fft, config.num_mel_bins
+        )
+        self.audio_encoder = ResNet(config.hidden_sizes, config.depths)
+        self.embedding = nn.Linear(2 * config.state_size("audio"), config.embedding_size)
+        self.freeze()
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        if isinstance(module, nn.Conv2d):
+            init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, LogMelSpectrogram):  # checkpoints do not hold its constants
+            for name, value in zip(("window", "filters"), module.constants(), strict=True):
+                init.copy_(getattr(module, name), value)
+
+    def train(self, mode: bool = True) -> "SpeakerResNetModel":
+        """See [`EmoFusionModel.train`]."""
+        super().train(mode)
+        if self.config.freeze_audio_layers and hasattr(self, "embedding"):  # else still under construction
+            network = self.audio_encoder
+            frozen = [network.stem, *network.layers[: self._frozen_audio_layers]]
+            for module in [network, self.embedding] if self.config.freeze_audio_layers == -1 else frozen:
+                module.requires_grad_(False).eval()
+        return self
+
+    def _encode_audio(self, values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        states, mask = self.spectrogram(values, mask)
+        states, frozen = states.to(self.dtype), self._frozen_audio_layers
+        if frozen:
+            states = self.audio_encoder.embed_frames(states, mask)
+            states, mask, _ = self.audio_encoder.run_layers(states, mask, 0, frozen)
+        return states, mask
+
+    def _finish_audio(self, states, mask, output_hidden_states: bool, output_attentions: bool):
+        config, frozen = self.config, self._frozen_audio_layers
+        if not frozen:
+            if self.training and config.apply_spec_augment:
+                states = mask_spectrogram(
+                    states,
+                    mask,
+                    config.num_masks,
+                    config.mask_feature_length,
+                    config.mask_time_length,
+                    config.mask_time_share,
+                )
+            states = self.audio_encoder.embed_frames(states, mask)
+        states, mask, hidden_states = self.audio_encoder.run_layers(states, mask, frozen, len(config.depths))
+        return states, mask, hidden_states, ()
+
+    def fuse(
+        self,
+        states: dict[str, torch.Tensor],
+        masks: dict[str, torch.Tensor],
+        spans: dict[str, torch.Tensor],
+        output_attentions: bool,
+    ) -> EmotionOutput:
+        """See [`EmoFusionModel.fuse`]."""
+        return EmotionOutput(embedding=self.embedding(statistics_pooling(states["audio"], masks["audio"])))
+
+
+class SpeakerResNetForSequenceClassification(EmoFusionForSequenceClassification):
+    """The speaker network with an emotion head.
+
+    `from_pretrained` also takes the folder of a [`SpeakerResNetForSpeakerRecognition`]: the network is transferred,
+    and transformers tells that the head is new.
+    """
+
+    config: SpeakerResNetConfig
+    model_class = SpeakerResNetModel
+
+
+class SpeakerResNetForSpeakerRecognition(EmoFusionPreTrainedModel):
+    """The speaker network with an additive-margin softmax over the speakers it learns from (Wang et al. 2018).
+
+    Raises:
+        ValueError: if the configuration does not say how many speakers there are.
+    """
+
+    config: SpeakerResNetConfig
+
+    def __init__(self, config: SpeakerResNetConfig):
+        super().__init__(config)
+        if not config.num_speakers:
+            raise ValueError("num_speakers is not set; SpeakerResNetForSpeakerRecognition needs to know it.")
+        self.model = SpeakerResNetModel(config)
+        self.speakers = nn.Linear(config.embedding_size, config.num_speakers, bias=False)
+        self.post_init()
+
+    def forward(
+        self,
+        input_values: torch.Tensor | None = None,
+        audio_attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> EmotionOutput | tuple:
+        """Speaker scores of a batch, and the loss if `labels` are given.
+
+        Args:
+            input_values: as in [`EmoFusionModel.encode`].
+            audio_attention_mask: see there.
+            labels: `(batch,)` numbers of the speakers.
+            return_dict: whether to return an [`EmotionOutput`] rather than a tuple.
+            **kwargs: `encoded`, `output_hidden_states` and so on, as in [`EmoFusionModel.forward`].
+
+        Returns:
+            `embedding` `(batch, embedding_size)`, of which two voices are compared by their cosine; `logits`
+            `(batch, num_speakers)`, the scaled cosines without margin; `loss`.
+        """
+        output = self.model(
+            input_values=input_values, audio_attention_mask=audio_attention_mask, return_dict=True, **kwargs
+        )
+        cosines = F.normalize(output.embedding.float(), dim=-1) @ F.normalize(self.speakers.weight.float(), dim=-1).T
+        logits = self.config.am_softmax_scale * cosines
+        losses = None
+        if labels is not None:
+            margin = self.config.am_softmax_margin * F.one_hot(labels, self.config.num_speakers)
+            losses = {"am_softmax": F.cross_entropy(logits - self.config.am_softmax_scale * margin, labels)}
+        output = EmotionOutput(
+            **output, loss=None if losses is None else losses["am_softmax"], logits=logits, losses=losses
+        )
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()

@@ -1,0 +1,27 @@
+"""What a run tells of its data."""
+
+from datasets import Dataset, DatasetDict
+from emofusion import MultiLevelFusionForSequenceClassification
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from emofusion.training.report import collect_facts
+from testing_training import FUSION
+
+
+def test_utterances_that_are_taken_in_frames_are_counted(corpus, tmp_path):
+    nothing = {"start": [], "end": [], "symbol": []}
+    silence = {"start": [0.0], "end": [0.1], "symbol": ["SIL"]}
+    rows = corpus["test"].select(range(5)).to_list()
+    rows[0]["alignment"] = None
+    rows[1]["alignment"]["word"] = None
+    rows[2]["alignment"]["word"] = nothing
+    rows[3]["alignment"] |= {"word": silence, "phone": silence}
+    unaligned = DatasetDict(corpus | {"test": Dataset.from_list(rows, features=corpus["test"].features)})
+    others = ModelArguments(), DataArguments(), EmotionTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+
+    def count(**fields):
+        model = MultiLevelFusionForSequenceClassification.from_encoders_pretrained(**FUSION, **fields)
+        data = collect_facts(model, unaligned, {}, *others)["data"]
+        return [data[split]["unaligned"] for split in ("train", "test")]
+
+    assert count(granularities=["frame", "word", "phone"]) == [{"word": 0, "phone": 0}, {"word": 4, "phone": 2}]
+    assert count(granularities=["frame"]) == [{}, {}]

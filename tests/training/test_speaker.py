@@ -1,0 +1,174 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from emofusion import SpeakerResNetForSpeakerRecognition
+from emofusion.metrics.speaker_verification import equal_error_rate, min_dcf
+from emofusion.processing import EmoFusionProcessor
+from emofusion.training.arguments import ModelArguments, parse_recipe
+from emofusion.training.run import build_model
+from emofusion.training.speaker import (
+    SPEAKER_ARGUMENTS,
+    build_speaker_model,
+    pretrain_speaker,
+    score_trials,
+)
+from emofusion.training.speaker_corpus import read_trials
+from safetensors.torch import load_file
+from transformers import Wav2Vec2FeatureExtractor
+
+NETWORK = {"num_mel_bins": 16, "hidden_sizes": [4, 8], "depths": [1, 1], "embedding_size": 8}
+SPEAKERS = 6
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """Speakers who hum, each at a pitch of their own, and trial lists of the last four."""
+    root, random = tmp_path_factory.mktemp("voices"), np.random.default_rng(0)
+    for speaker in range(SPEAKERS):
+        for number in range(4):
+            folder = root / f"id{speaker}" / f"video{number % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
+            time = np.arange(4800 + 800 * number) / 16000
+            hum = np.sin(2 * np.pi * 150 * (1 + speaker) * time) + 0.1 * random.normal(size=len(time))
+            soundfile.write(folder / f"{number}.wav", 0.1 * hum, 16000)
+    for name, (one, two) in {"validation": (2, 3), "test": (4, 5)}.items():
+        lines = [f"1 id{who}/video0/0.wav id{who}/video1/{number}.wav" for who in (one, two) for number in (1, 3)]
+        lines += [f"0 id{one}/video0/{number}.wav id{two}/video1/1.wav" for number in (0, 2)]
+        (root / f"{name}.txt").write_text("\n".join(lines))
+    return root
+
+
+def arguments(tree, folder, **others):
+    recipe = {
+        "corpus_root": tree,
+        "validation_trials": tree / "validation.txt",
+        "test_trials": tree / "test.txt",
+        "model_config": json.dumps(NETWORK),
+        "output_dir": folder,
+        "num_train_epochs": 2,
+        "learning_rate": 1e-2,
+        "per_device_train_batch_size": 3,
+        "disable_tqdm": "true",
+        "use_cpu": "true",
+        **others,
+    }
+    options = [part for name, value in recipe.items() if value is not None for part in (f"--{name}", str(value))]
+    return parse_recipe([*options, "--crop_seconds", "0.2", "0.3"], SPEAKER_ARGUMENTS)
+
+
+@pytest.fixture(scope="module")
+def finished(tree, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "network"
+    return folder, pretrain_speaker(*arguments(tree, folder))
+
+
+def test_the_folder_holds_a_network_and_what_was_measured(finished, tree):
+    folder, results = finished
+    assert json.loads((folder / "results.json").read_text()) == results
+    assert results["data"] == {
+        "speakers": 2,  # whom no trial list names
+        "training": 6,
+        "validation": 2,
+        "validation_trials": 6,
+        "test_trials": 6,
+    }
+    assert set(results["metrics"]["validation"]) == {"accuracy", "eer", "min_dcf"}
+    assert set(results["metrics"]["test"]) == {"eer", "min_dcf"}
+    assert results["p_target"] == 0.01
+    auto_map = json.loads((folder / "config.json").read_text())["auto_map"]
+    assert auto_map["AutoModelForAudioXVector"] == "modeling_speaker_resnet.SpeakerResNetForSpeakerRecognition"
+    assert "AutoModelForAudioClassification" not in auto_map
+    names = {file.name for file in folder.iterdir()}
+    assert {"modeling_speaker_resnet.py", "spectrogram.py", "processor_config.json", "training_log.json"} <= names
+    assert not [name for name in names if name.startswith(".") or name.endswith(".bin")]
+
+
+def test_the_saved_network_makes_the_figures(finished, tree):
+    folder, results = finished
+    model = SpeakerResNetForSpeakerRecognition.from_pretrained(folder).train()
+    processor = EmoFusionProcessor.from_pretrained(folder)
+    for split in ("validation", "test"):
+        trials = read_trials(tree / f"{split}.txt", tree)
+        scores = score_trials(model, processor, tree, trials, batch_size=3)
+        labels = [int(trial.same) for trial in trials]
+        assert results["metrics"][split]["eer"] == pytest.approx(equal_error_rate(labels, scores))
+        assert results["metrics"][split]["min_dcf"] == pytest.approx(min_dcf(labels, scores, 0.01))
+    assert model.training  # as before
+
+
+def test_scores_are_cosines_of_whole_recordings(tree):
+    torch.manual_seed(0)
+    model = build_speaker_model(NETWORK, 3).eval()
+    processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(return_attention_mask=True), None)
+    trials = read_trials(tree / "test.txt", tree)
+    for limit in (None, 0.25):
+        scores = score_trials(model, processor, tree, trials, batch_size=2, max_seconds=limit)
+        for trial, score in zip(trials, scores, strict=True):
+            waves = [soundfile.read(tree / path, dtype="float32")[0] for path in (trial.first, trial.second)]
+            waves = [wave if limit is None else wave[:4000] for wave in waves]
+            with torch.no_grad():
+                one, two = (model(**processor(wave, sampling_rate=16000)).embedding[0] for wave in waves)
+            assert score == pytest.approx(torch.cosine_similarity(one, two, dim=0).item(), abs=1e-5)
+
+
+def test_the_checkpoint_with_the_lowest_error_is_kept(finished):
+    folder, results = finished
+    log = json.loads((folder / "training_log.json").read_text())
+    errors = [entry["eval_eer"] for entry in log if "eval_eer" in entry]
+    assert len(errors) == 3  # two epochs, and the kept one again
+    assert results["metrics"]["validation"]["eer"] == errors[-1] == min(errors)
+
+
+def test_without_trials_the_accuracy_chooses(tree, tmp_path):
+    results = pretrain_speaker(
+        *arguments(
+            tree, tmp_path / "bare", validation_trials=None, test_trials=None, max_steps=2, num_train_epochs=None
+        )
+    )
+    assert results["data"]["speakers"] == SPEAKERS
+    assert set(results["metrics"]) == {"validation"}
+    assert set(results["metrics"]["validation"]) == {"accuracy"}
+
+
+def test_nothing_needs_to_be_held_out(tree, tmp_path):
+    results = pretrain_speaker(*arguments(tree, tmp_path / "all", validation_share=0, max_steps=1))
+    assert set(results["metrics"]) == {"test"}
+    assert results["data"]["training"] == 8
+
+
+def test_an_emotion_model_starts_from_the_folder(finished):
+    folder, _ = finished
+    model = build_model(ModelArguments("speaker_resnet", str(folder)), ["low", "high"])
+    saved = load_file(folder / "model.safetensors")
+    mine = model.state_dict()
+    assert {name for name in mine if name not in saved} == {"classifier.weight", "classifier.bias"}
+    assert all(mine[name].equal(saved[name]) for name in mine if name in saved)
+    assert model.config.id2label == {0: "low", 1: "high"}
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"corpus_root": None}, "corpus_root is not given"),
+        ({"validation_share": 1}, "validation_share is 1"),
+        ({"model_config": '{"num_mel": 3}'}, "unknown field 'num_mel'"),
+        ({"model_config": '{"depths": "deep"}'}, "model_config: .*depths"),
+        ({"speakers": 3}, "Unknown option --speakers"),
+    ],
+)
+def test_bad_arguments_are_one_sentence(tree, tmp_path, others, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        pretrain_speaker(*arguments(tree, tmp_path, **others))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tree_of_trial_speakers_alone_is_refused(tree, tmp_path):
+    only = tmp_path / "only"
+    for speaker in (2, 3):
+        shutil.copytree(tree / f"id{speaker}", only / f"id{speaker}")
+    with pytest.raises(ValueError, match="0 speakers whom no trial list names"):
+        pretrain_speaker(*arguments(only, tmp_path, validation_trials=tree / "validation.txt", test_trials=None))

@@ -1,0 +1,170 @@
+import json
+
+import pytest
+import torch
+import yaml
+from emofusion.processing import EmoFusionProcessor
+from emofusion.training import run
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.collator import EmotionCollator
+from emofusion.training.run import build_model, build_processor, train
+from emofusion.training.transfer import encoders_frozen, train_head
+from safetensors.torch import load_file
+from testing_training import AUDIO, FUSION, tiny_recipe
+
+SPEAKER = {"num_mel_bins": 16, "hidden_sizes": [4, 8], "depths": [1, 1], "embedding_size": 8}
+LABELS = ["angry", "happy", "sad", "calm"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, corpus_root):
+    """The folder of a fusion model that was trained for a step."""
+    folder = tmp_path_factory.mktemp("transfer") / "first"
+    path = folder.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, max_steps=1)))
+    train(*parse_recipe([str(path)]))
+    return folder
+
+
+def weights(model, inside=""):
+    return {name: value.clone() for name, value in model.state_dict().items() if inside in name}
+
+
+def test_with_the_same_labels_all_is_taken_over(trained, corpus):
+    args = ModelArguments(model_name_or_path=str(trained), model_config={"classifier_dropout": 0.5})
+    model = build_model(args, LABELS)
+    saved = load_file(trained / "model.safetensors")
+    assert saved.keys() == model.state_dict().keys()
+    assert all(saved[name].equal(value) for name, value in model.state_dict().items())
+    assert model.config.classifier_dropout == 0.5
+    assert model.config.hidden_size == FUSION["hidden_size"]
+    processor = build_processor(args, DataArguments(max_seconds=1.5), model, ["other words"])
+    assert processor.tokenizer.get_vocab() == EmoFusionProcessor.from_pretrained(trained).tokenizer.get_vocab()
+    assert processor.max_seconds == 1.5
+
+
+@pytest.mark.parametrize("labels", [["happy", "angry", "calm", "sad"], ["low", "high"], ["a", "b", "c", "d", "e"]])
+def test_with_other_labels_the_head_is_new_and_nothing_else(trained, labels):
+    torch.manual_seed(1)
+    model = build_model(ModelArguments(model_name_or_path=str(trained)), labels)
+    saved = load_file(trained / "model.safetensors")
+    for name, value in model.state_dict().items():
+        if name != "classifier.bias" or len(labels) != 4:
+            same = saved[name].shape == value.shape and saved[name].equal(value)
+            assert same == (not name.startswith("classifier")), name
+    assert list(model.config.id2label.values()) == labels
+    assert model.classifier.out_features == len(labels)
+
+
+def test_fields_of_a_sub_configuration_are_changed_one_by_one(trained):
+    config = {"audio_config": {"hidden_dropout": 0.25}, "freeze_audio_layers": 1}
+    model = build_model(ModelArguments(model_name_or_path=str(trained), model_config=config), LABELS)
+    assert model.config.audio_config.hidden_dropout == 0.25
+    assert model.config.audio_config.hidden_size == AUDIO["hidden_size"]
+    assert not any(p.requires_grad for p in model.model.audio_encoder.encoder.layers[0].parameters())
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"variant": "unimodal"}, r"is a emofusion_cross_attention.*variant is emofusion_unimodal"),
+        ({"model_config": {"hidden_size": 16}}, "lacks .* weights.*another shape.*leave sizes out"),
+        ({"model_config": {"hiden_size": 16}}, "unknown field 'hiden_size'"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_one_sentence(trained, others, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        build_model(ModelArguments(**{"model_name_or_path": str(trained), **others}), LABELS)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_or_its_encoders_are_named_and_not_both():
+    with pytest.raises(ValueError, match="both model_name_or_path and text_model_name_or_path"):
+        ModelArguments(model_name_or_path="a", text_model_name_or_path="b")
+
+
+CASES = {
+    "cross_attention": (ModelArguments(model_config={**FUSION, "freeze_text_layers": 1}), "_encoder."),
+    "speaker_resnet": (ModelArguments(variant="speaker_resnet", model_config=SPEAKER), "audio_encoder."),
+}
+
+
+@pytest.mark.parametrize("variant", CASES)
+def test_the_first_phase_trains_the_head_alone(variant, corpus, tmp_path):
+    model_args, inside = CASES[variant]
+    torch.manual_seed(0)
+    model = build_model(model_args, LABELS)
+    processor = build_processor(model_args, DataArguments(max_seconds=0.3), model, corpus["train"]["text"])
+    before, config = weights(model), model.config.to_dict()
+    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    args = EmotionTrainingArguments(
+        str(tmp_path),
+        head_epochs=1,
+        learning_rate=1e-2,
+        learning_rates={"audio_encoder": 1e-5, "classifier": 1e-2},
+        per_device_train_batch_size=8,
+        disable_tqdm=True,
+        use_cpu=True,
+    )
+    train_head(model, args, EmotionCollator(processor, LABELS), corpus["train"].select(range(16)))
+    changed = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
+    assert "classifier.weight" in changed
+    assert not [name for name in changed if inside in name]
+    assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == trainable
+    assert model.config.to_dict() | {"use_cache": None} == config | {"use_cache": None}  # which Trainer sets
+    assert args.num_train_epochs == 3.0
+    assert not list(tmp_path.iterdir())
+
+
+def test_freezing_ends_with_an_error_too():
+    model = build_model(CASES["cross_attention"][0], LABELS)
+
+    def trainable():
+        return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+    def stumble():
+        with encoders_frozen(model):
+            inside.extend(trainable())
+            raise RuntimeError
+
+    before, inside = trainable(), []
+    with pytest.raises(RuntimeError):
+        stumble()
+    assert "classifier.weight" in inside
+    assert not [name for name in inside if "_encoder." in name]
+    assert trainable() == before
+
+
+def test_a_run_has_both_phases_and_a_resumed_one_the_second(tmp_path, corpus_root, monkeypatch):
+    phases = []
+
+    def listen(model, *others):
+        phases.append(model.model.audio_encoder.training)
+        return train_head(model, *others)
+
+    monkeypatch.setattr(run, "train_head", listen)
+    recipe = tiny_recipe(corpus_root, tmp_path / "run", head_epochs=1, num_train_epochs=1, max_train_samples=24)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    results = train(*parse_recipe([str(path)]))
+    assert len(phases) == 1
+    assert results["training"]["head_epochs"] == 1
+    assert results["data"]["train"]["utterances"] == 24
+    assert set(results["data"]["train"]["classes"].values()) == {6}
+    assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
+    train(*parse_recipe([str(path), "--resume_from_checkpoint", "true", "--num_train_epochs", "2"]))
+    assert len(phases) == 1
+
+
+def test_which_utterances_are_few_follows_from_the_seed(corpus):
+    drawn = [run.draw_rows(corpus["train"], 12, seed)["id"] for seed in (0, 0, 1)]
+    assert drawn[0][:] == drawn[1][:]
+    assert set(drawn[0]) != set(drawn[2])
+    assert run.draw_rows(corpus["train"], len(corpus["train"]), 0) is corpus["train"]
+    with pytest.raises(ValueError, match="max_train_samples is 73; the training part has 72"):
+        run.draw_rows(corpus["train"], 73, 0)
+
+
+def test_head_epochs_are_not_negative(tmp_path):
+    with pytest.raises(ValueError, match="head_epochs is -1"):
+        EmotionTrainingArguments(str(tmp_path), head_epochs=-1, use_cpu=True)
