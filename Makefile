@@ -3,10 +3,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11
 PYTEST = -m pytest --numprocesses 2 --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo transfer test test-oldest quality format clean
+.PHONY: help demo demo-all transfer test test-oldest quality format clean
 
 help:
 	@echo "make demo         train speech, text and fusion on the spoken demonstration corpus, and compare them"
+	@echo "make demo-all     the same with every system, and with a face for a third modality"
 	@echo "make transfer     what pre-training on speakers and augmentation bring where few utterances are labelled"
 	@echo "make test         the test suite, with the newest libraries"
 	@echo "make test-oldest  the test suite, with the oldest libraries that setup.cfg allows"
@@ -16,6 +17,9 @@ help:
 
 demo: .venv/.installed
 	.venv/bin/python scripts/demo.py
+
+demo-all: .venv/.installed
+	.venv/bin/python scripts/demo.py --all
 
 transfer: .venv/.installed
 	.venv/bin/python scripts/compare_transfer.py

@@ -5,6 +5,7 @@ demonstration corpus: from scratch, from the speaker network, with SpecAugment, 
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -43,7 +44,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output_dir", type=Path, default=Path("runs/transfer"))
     parser.add_argument("--seeds", type=int, default=10, help="runs of each system (default 10)")
-    parser.add_argument("--samples", type=int, default=16, help="labelled utterances to train on (default 16)")
+    parser.add_argument(
+        "--samples", type=int, nargs="+", default=[8, 16], help="labelled utterances to train on (default 8, and 16)"
+    )
     arguments = parser.parse_args()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -53,29 +56,38 @@ def main() -> None:
         sys.exit(f"compare_transfer.py: {error}")
 
 
-def compare(folder: Path, seeds: int, samples: int) -> None:
+def compare(folder: Path, seeds: int, samples: list[int]) -> None:
     """Do all runs; `results.json` in `folder` has every figure."""
     network = folder / "speaker_network"
-    if not (network / "results.json").is_file():
+    if (network / "results.json").is_file():
+        print(f"The speaker network was pre-trained before; remove {network} to train it again.", flush=True)
+    else:
         pretrain(folder, network)
     verification = json.loads((network / "results.json").read_text())["metrics"]["test"]
     print(
         f"\nSpeaker network: EER {100 * verification['eer']:.1f} % on the trials of eight other voices\n", flush=True
     )
-    figures = {}
-    for system in SYSTEMS:
-        for seed in range(seeds):
-            with redirect_stdout(None):
-                results = train(*parse_recipe(options(system, seed, samples, network, folder)))
-            figure = arousal_ua(results["labels"], results["metrics"]["test"]["confusion_matrix"])
-            figures.setdefault(system, []).append(figure)
-            print(f"{system}, seed {seed}: {100 * figure:.1f}   ({results['seconds']:.0f} s)", flush=True)
-    write_json(folder / "results.json", {"samples": samples, "speaker_network": verification, "arousal_ua": figures})
-    print(f"\nUA of arousal in percent (chance 50), {samples} labelled utterances, {seeds} seeds, test part\n")
-    print("| system | mean | standard deviation |\n|---|---:|---:|")
-    for system, values in figures.items():
-        deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
-        print(f"| {system} | {100 * statistics.mean(values):.1f} | {100 * deviation:.1f} |")
+    figures = {system: {size: [] for size in samples} for system in SYSTEMS}
+    for size, system, seed in itertools.product(samples, SYSTEMS, range(seeds)):
+        with redirect_stdout(None):
+            results = train(*parse_recipe(options(system, seed, size, network, folder)))
+        figure = arousal_ua(results["labels"], results["metrics"]["test"]["confusion_matrix"])
+        figures[system][size].append(figure)
+        print(
+            f"{size} utterances, {system}, seed {seed}: {100 * figure:.1f}   ({results['seconds']:.0f} s)", flush=True
+        )
+    write_json(folder / "results.json", {"speaker_network": verification, "arousal_ua": figures})
+    print(f"\nUA of arousal in percent (chance 50) on the test part: mean and standard deviation of {seeds} seeds\n")
+    print(f"| system | {' | '.join(f'{size} labelled utterances' for size in samples)} |")
+    print(f"|---|{'---:|' * len(samples)}")
+    for system, sizes in figures.items():
+        print(f"| {system} | {' | '.join(map(spread, sizes.values()))} |")
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation in percent."""
+    deviation = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.1f}{deviation}"
 
 
 def pretrain(folder: Path, network: Path) -> None:
@@ -92,7 +104,7 @@ def options(system: str, seed: int, samples: int, network: Path, folder: Path) -
     """The command line of one run."""
     recipe = RECIPES / "speaker_resnet.yaml"
     command = [str(recipe), *SETTINGS, "--seed", str(seed), "--max_train_samples", str(samples)]
-    command += ["--output_dir", str(folder / f"{system.replace(' ', '')}-{seed}")]
+    command += ["--output_dir", str(folder / f"{system.replace(' ', '')}-{samples}-{seed}")]
     if "transfer" in system:
         command += ["--model_name_or_path", str(network), "--head_epochs", str(HEAD_EPOCHS)]
     command += ["--num_train_epochs", str(EPOCHS if "transfer" in system else HEAD_EPOCHS + EPOCHS)]

@@ -11,7 +11,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
-    ViTImageProcessor,
+    ViTImageProcessorPil,
     Wav2Vec2FeatureExtractor,
     set_seed,
 )
@@ -164,7 +164,7 @@ def build_processor(
         else:
             size = getattr(config.vision_config, "image_size", 224)
             height, width = (size, size) if isinstance(size, int) else size
-            image_processor = ViTImageProcessor(size={"height": height, "width": width})
+            image_processor = ViTImageProcessorPil(size={"height": height, "width": width})
     return EmoFusionProcessor(feature_extractor, tokenizer, image_processor, max_seconds=data_args.max_seconds, **rate)
 
 

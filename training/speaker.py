@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor, set_seed
 from transformers.trainer_utils import EvalPrediction, IntervalStrategy
 
 from ..configuration.configuration_speaker_resnet import SpeakerResNetConfig
+from ..hub.speaker_card import write_speaker_card
 from ..metrics.speaker_verification import equal_error_rate, min_dcf
 from ..modeling.modeling_speaker_resnet import SpeakerResNetForSpeakerRecognition
 from ..processing import EmoFusionProcessor
@@ -172,6 +173,7 @@ def pretrain_speaker(arguments: SpeakerArguments, training_args: SpeakerTraining
     if trainer.is_world_process_zero():
         write_json(Path(training_args.output_dir, "training_log.json"), trainer.state.log_history)
         write_json(Path(training_args.output_dir, "results.json"), results)
+        write_speaker_card(training_args.output_dir)
     trainer.accelerator.wait_for_everyone()
     return results
 

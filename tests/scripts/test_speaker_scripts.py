@@ -79,21 +79,22 @@ def test_the_comparison_runs_every_system_with_every_seed(call, monkeypatch, tmp
     monkeypatch.setattr(spoken_speakers, "make_speakers", lambda root: root)
     monkeypatch.setattr(training_speaker, "pretrain_speaker", pretrain)
     monkeypatch.setattr(training_run, "train", train)
-    printed = call("compare_transfer.py", "--output_dir", tmp_path / "out", "--seeds", 2, "--samples", 12)
+    printed = call("compare_transfer.py", "--output_dir", tmp_path / "out", "--seeds", 2, "--samples", 12, 24)
 
     high, low = (2 / 3 + 1) / 2, (2 / 3 + 1 / 2) / 2
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert list(results["arousal_ua"]) == ["scratch", "transfer", "augmentation", "transfer + augmentation"]
     for system, figures in results["arousal_ua"].items():
-        assert figures == pytest.approx([high, low])
-        assert f"| {system} | {50 * (high + low):.1f} | {100 * (high - low) / 2**0.5:.1f} |" in printed
+        assert figures == {size: pytest.approx([high, low]) for size in ("12", "24")}
+        cell = f"{50 * (high + low):.1f} ± {100 * (high - low) / 2**0.5:.1f}"
+        assert f"| {system} | {cell} | {cell} |" in printed
     assert "EER 5.0 %" in printed
     network = str(tmp_path / "out" / "speaker_network")
     for index, (model_args, data_args, training_args) in enumerate(runs):
-        transfers, augments = index // 2 in (1, 3), index // 2 in (2, 3)
-        assert (training_args.seed, data_args.max_train_samples) == (index % 2, 12)
+        transfers, augments = index // 2 % 4 in (1, 3), index // 2 % 4 in (2, 3)
+        assert (training_args.seed, data_args.max_train_samples) == (index % 2, 12 if index < 8 else 24)
         assert model_args.model_name_or_path == (network if transfers else None)
         assert model_args.model_config["apply_spec_augment"] is augments
         assert training_args.head_epochs + training_args.num_train_epochs == 16
         assert bool(training_args.head_epochs) == transfers
-    assert len({training_args.output_dir for _, _, training_args in runs}) == 8
+    assert len({training_args.output_dir for _, _, training_args in runs}) == 16

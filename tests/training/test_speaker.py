@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import numpy as np
@@ -17,6 +18,7 @@ from emofusion.training.speaker import (
     score_trials,
 )
 from emofusion.training.speaker_corpus import read_trials
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import Wav2Vec2FeatureExtractor
 
@@ -85,6 +87,26 @@ def test_the_folder_holds_a_network_and_what_was_measured(finished, tree):
     names = {file.name for file in folder.iterdir()}
     assert {"modeling_speaker_resnet.py", "spectrogram.py", "processor_config.json", "training_log.json"} <= names
     assert not [name for name in names if name.startswith(".") or name.endswith(".bin")]
+
+
+def test_the_page_tells_the_figures_and_its_example_runs(finished, tree, monkeypatch, capsys):
+    folder, results = finished
+    page = ModelCard.load(folder / "README.md")
+    assert page.data.library_name == "transformers"
+    test = results["metrics"]["test"]
+    assert f"| test |  | {100 * test['eer']:.1f} % | {test['min_dcf']:.3f} |" in page.text
+    assert "Trained on 6 recordings of 2 speakers" in page.text
+    assert str(folder.parent) not in page.content
+    example = re.search("```python(.*?)```", page.text, re.DOTALL).group(1).replace(", trust_remote_code=True", "")
+    monkeypatch.chdir(folder.parent)
+    for name, path in (("first.wav", "id4/video0/0.wav"), ("second.wav", "id4/video1/1.wav")):
+        shutil.copy(tree / path, folder.parent / name)
+    exec(example, {})
+    cosine = float(capsys.readouterr().out.split()[-1])
+    model = SpeakerResNetForSpeakerRecognition.from_pretrained(folder)
+    trials = read_trials(tree / "test.txt", tree)[:1]
+    scores = score_trials(model, EmoFusionProcessor.from_pretrained(folder), tree, trials)
+    assert cosine == pytest.approx(scores[0], abs=1e-5)
 
 
 def test_the_saved_network_makes_the_figures(finished, tree):
