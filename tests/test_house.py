@@ -155,7 +155,9 @@ def test_importing_the_package_is_cheap():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("first", ["WhisperModel", "PreTrainedModel", "Trainer", "pipeline", "AutoProcessor", "AutoModel"])
+@pytest.mark.parametrize(
+    "first", ["WhisperModel", "PreTrainedModel", "Trainer", "pipeline", "AutoProcessor", "AutoModel"]
+)
 def test_whatever_of_transformers_is_imported_first_the_auto_classes_know_the_models(first):
     code = (
         f"import emofusion\nfrom transformers import {first}\n"

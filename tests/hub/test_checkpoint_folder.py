@@ -37,7 +37,13 @@ MORE = {
     "multi_level": {"attention.py", "coattention.py", "segments.py"},
     "speaker_resnet": {"resnet.py", "spectrogram.py"},
     "late_fusion": {"late_fusion_members.py", "score_combination.py"},
-    "wavfusion": {"attention.py", "discrepancy.py", "gated_attention.py", "recurrent_attention.py", "visual_center.py"},
+    "wavfusion": {
+        "attention.py",
+        "discrepancy.py",
+        "gated_attention.py",
+        "recurrent_attention.py",
+        "visual_center.py",
+    },
 }
 # Any variant may be a member of a late fusion, which brings the code of all.
 MORE["late_fusion"] |= {f"{room}_{variant}.py" for room in ("configuration", "modeling") for variant in VARIANTS}
