@@ -17,7 +17,8 @@ class CrossAttentionFusionModel(EmoFusionModel):
         H1 = LN(A + MHA(Q=A, K=V=T))                  H2 = LN(T + MHA(Q=T, K=V=A))
         u = [mean(H1) ; std(H1) ; mean(H2) ; std(H2)]
 
-    The order of the blocks is the paper's; widths and normalisation are ours.
+    Cross-modal attention, statistics pooling and early fusion are the paper's; the branches, the widths and the
+    normalisation are ours.
     """
 
     config: CrossAttentionFusionConfig
