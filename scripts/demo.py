@@ -13,6 +13,7 @@ from emofusion.training.late_fusion import LateFusionArguments, fit_late_fusion
 from emofusion.training.pictures import draw_confusion_matrices, draw_learning_curves
 from emofusion.training.report import format_table, summarise, write_json
 from emofusion.training.run import train
+from emofusion.training.withheld import score_without
 
 ROOT = Path(__file__).resolve().parent.parent
 FUSION = "cross_attention"
@@ -23,13 +24,14 @@ LATE_FUSION_ARGUMENTS = (LateFusionArguments, DataArguments, EmotionTrainingArgu
 QUADRANTS = ("speech", "text", FUSION)
 OTHER_SYSTEMS = ("speaker_resnet", LATE_FUSION, "multi_level", "wavfusion_quadrants")
 OCTANTS = {
-    "octants_speech": "speech",
+    "wavfusion_audio": "wavfusion, speech alone",
     "octants_text": "text",
     "octants_video": "face",
-    "wavfusion_audio_text": "wavfusion: speech, text",
-    "wavfusion_audio_video": "wavfusion: speech, face",
-    "wavfusion": "wavfusion: speech, text, face",
+    "wavfusion_audio_text": "wavfusion, speech + text",
+    "wavfusion_audio_video": "wavfusion, speech + face",
+    "wavfusion": "wavfusion, speech + text + face",
 }
+WITHHELD = {"audio": "the voice", "text": "the words", "video": "the face"}
 
 
 def main() -> None:
@@ -54,7 +56,11 @@ def main() -> None:
     if octants:
         print("\nThe same with a drawn face, whose bearing tells how dominant: eight emotions, in percent.\n")
         made += compare(folder, "octants_", octants)
-        print("\nEvery modality left out halves what can be told apart.")
+        made.append(("octants_withheld.json", "UA when one of the three modalities is withheld"))
+        print(
+            "\nEvery modality left out halves what can be told apart. The last one, which learned with some withheld, when"
+        )
+        print(f"it is asked without one: {ask_without(folder / 'wavfusion', folder)} UA.")
     visit(folder / FUSION, results[FUSION]["labels"])
     print(f"\nMade in {folder}:")
     for name, about in made:
@@ -80,6 +86,14 @@ def compare(folder: Path, prefix: str, results: dict[str, dict]) -> list[tuple[s
         (f"{prefix}confusion_matrix.png", "who is mistaken for whom"),
         (f"{prefix}learning_curve.png", "how they learned"),
     ]
+
+
+def ask_without(model: Path, folder: Path) -> str:
+    """UA on the test part when one modality of the three is withheld; also written."""
+    rows = load_corpus("spoken", video=True)["test"]
+    scores = {modality: score_without(modality, model, rows)["ua"] for modality in WITHHELD}
+    write_json(folder / "octants_withheld.json", scores)
+    return ", ".join(f"{name} {100 * scores[modality]:.1f}" for modality, name in WITHHELD.items())
 
 
 def trained(system: str, folder: Path, code: str) -> dict:
