@@ -152,7 +152,7 @@ class EmoFusionProcessor(ProcessorMixin):
             ValueError: Wrong rate; audio that is empty, not one channel or not finite; pictures of a wrong shape; rows that
                 do not match; nothing given; or a modality that this processor has no sub-processor for.
         """
-        audio = [audio] if _is_one_audio(audio) else audio
+        audio = [audio] if is_one_audio(audio) else audio
         text = [text] if isinstance(text, str) else text
         video = [video] if video is not None and not isinstance(video, (list, tuple)) else video
         alignment = [alignment] if isinstance(alignment, Mapping) else alignment
@@ -281,7 +281,7 @@ class EmoFusionProcessor(ProcessorMixin):
         return padded
 
 
-def _is_one_audio(audio: Any) -> bool:
+def is_one_audio(audio: Any) -> bool:
     """Whether `audio` is one item (a list of numbers is one waveform) and not a list of items."""
     if isinstance(audio, (list, tuple)):
         return len(audio) > 0 and isinstance(audio[0], Real)

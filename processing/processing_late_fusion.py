@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import BatchFeature
 
-from .processing_emofusion import AudioItem, EmoFusionProcessor, VideoItem, _is_one_audio
+from .processing_emofusion import AudioItem, EmoFusionProcessor, VideoItem, is_one_audio
 
 # sub-processor -> the argument that it takes
 ARGUMENTS = {"feature_extractor": "audio", "tokenizer": "text", "image_processor": "video"}
@@ -108,7 +108,7 @@ class LateFusionProcessor(EmoFusionProcessor):
             rate = self.feature_extractor.sampling_rate
             audio = [
                 item if item is None else {"array": self._waveform(item, row, sampling_rate), "sampling_rate": rate}
-                for row, item in enumerate([audio] if _is_one_audio(audio) else audio)
+                for row, item in enumerate([audio] if is_one_audio(audio) else audio)
             ]
         batch = super().__call__(audio, text, video, sampling_rate=sampling_rate, alignment=alignment, **kwargs)
         given = {"audio": audio, "text": text, "video": video}

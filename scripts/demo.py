@@ -46,6 +46,7 @@ def main() -> None:
     try:
         results = {system: trained(system, folder, code) for system in quadrants}
         octants = {OCTANTS[system]: trained(system, folder, code) for system in OCTANTS} if arguments.all else {}
+        without = ask_without(folder / "wavfusion", folder) if arguments.all else ""
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"demo.py: {error}")
 
@@ -58,9 +59,9 @@ def main() -> None:
         made += compare(folder, "octants_", octants)
         made.append(("octants_withheld.json", "UA when one of the three modalities is withheld"))
         print(
-            "\nEvery modality left out halves what can be told apart. The last one, which learned with some withheld, when"
+            "\nEvery modality left out halves what can be told apart. UA of the last model, which learned to do without,"
         )
-        print(f"it is asked without one: {ask_without(folder / 'wavfusion', folder)} UA.")
+        print(f"when it is asked without {without}.")
     visit(folder / FUSION, results[FUSION]["labels"])
     print(f"\nMade in {folder}:")
     for name, about in made:

@@ -138,7 +138,7 @@ def build_processor(
     """
     rate = {} if data_args.frames_per_second is None else {"frames_per_second": data_args.frames_per_second}
     if model_args.model_name_or_path is not None:
-        processor = EmoFusionProcessor.from_pretrained(model_args.model_name_or_path, **rate)
+        processor = EmoFusionProcessor.from_pretrained(model_args.model_name_or_path)
         processor.max_seconds = data_args.max_seconds
         if data_args.frames_per_second is not None:
             processor.frames_per_second = data_args.frames_per_second

@@ -31,7 +31,7 @@ def score_without(modality: str, folder: str | Path, rows: Dataset, batch_size: 
     labels = list(model.config.id2label.values())
     withheld = rows.map(lambda row: {modality: None}, features=rows.features, desc=f"Withholding {modality}")
     with tempfile.TemporaryDirectory() as workshop:
-        arguments = EmotionTrainingArguments(workshop, per_device_eval_batch_size=batch_size)
+        arguments = EmotionTrainingArguments(workshop, per_device_eval_batch_size=batch_size, disable_tqdm=True)
         trainer = EmotionTrainer(
             model=model,
             args=arguments,

@@ -3,6 +3,7 @@
 import ast
 import re
 
+import av
 import pytest
 import soundfile
 import torch
@@ -10,8 +11,8 @@ from emofusion.configuration import VARIANTS
 from emofusion.hub import write_bundle, write_card
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
-from testing_common import CASES
-from transformers import BertTokenizer, Wav2Vec2FeatureExtractor
+from testing_common import CASES, IMAGE
+from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
 # The files that every variant's folder has, and those that its variant has more.
 SHARED = {
@@ -49,9 +50,10 @@ MORE = {
 MORE["late_fusion"] |= {f"{room}_{variant}.py" for room in ("configuration", "modeling") for variant in VARIANTS}
 MORE["late_fusion"] = set.union(*MORE.values())
 
-# One checkpoint a variant, and both modalities alone: the code does not depend on more.
+# One checkpoint a variant, each modality alone, and all three: the code does not depend on more.
 FIRST = {case.variant: case for case in reversed(CASES)}
-CHECKPOINTS = {case.name: case for case in CASES if case is FIRST[case.variant] or case.name == "text"}
+MORE_CASES = ("text", "video", "wavfusion")
+CHECKPOINTS = {case.name: case for case in CASES if case is FIRST[case.variant] or case.name in MORE_CASES}
 
 LABELS = {index: f"emotion_{index}" for index in range(12)}  # as text, "10" sorts before "2"
 
@@ -73,8 +75,8 @@ remote = {"trust_remote_code": True}
 for folder in sys.argv[1:]:
     config = AutoConfig.from_pretrained(folder, **remote)
     processor = AutoProcessor.from_pretrained(folder, **remote)
-    utterance = {"audio": load_file("waveform.safetensors")["waveform"].numpy(), "text": "hello there"}
-    batch = processor(**{name: utterance[name] for name in config.modalities}, sampling_rate=16000)
+    given = {name: value.numpy() for name, value in load_file("given.safetensors").items()} | {"text": "hello there"}
+    batch = processor(**{name: given[name] for name in config.modalities}, sampling_rate=16000)
     results = {}
     with torch.no_grad():
         for auto in (AutoModelForAudioClassification, AutoModelForSequenceClassification):
@@ -106,6 +108,7 @@ def save_checkpoint(folder, case):
         BertTokenizer(vocab={token: index for index, token in enumerate(vocabulary)})
         if "text" in config.modalities
         else None,
+        ViTImageProcessorPil(size={"height": IMAGE, "width": IMAGE}) if "video" in config.modalities else None,
     )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -125,9 +128,15 @@ def checkpoints(tmp_path_factory):
 def elsewhere(checkpoints, run_python):
     """What one process without emofusion makes of all the folders: tensors and the example's answer, by name."""
     root, _ = checkpoints
-    waveform = 0.1 * torch.randn(4000)
-    save_file({"waveform": waveform}, root / "waveform.safetensors")
+    waveform, film = 0.1 * torch.randn(4000), torch.randint(0, 256, (3, 20, 24, 3), dtype=torch.uint8)
+    save_file({"audio": waveform, "video": film}, root / "given.safetensors")
     soundfile.write(root / "recording.wav", waveform.numpy(), 16000, subtype="FLOAT")
+    with av.open(str(root / "recording.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=2)
+        stream.height, stream.width, stream.pix_fmt = film.shape[1], film.shape[2], "yuv420p"
+        for picture in film.numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
     answers = map(ast.literal_eval, run_python(LOAD, *CHECKPOINTS, cwd=root).splitlines())
     return {
         name: (load_file(root / f"{name}.safetensors"), answer)
@@ -143,8 +152,9 @@ def test_every_variant_is_here():
 def test_a_folder_alone_gives_the_same_numbers(checkpoints, elsewhere, name):
     root, saved = checkpoints
     model, processor = saved[name]
-    utterance = {"audio": load_file(root / "waveform.safetensors")["waveform"].numpy(), "text": "hello there"}
-    batch = processor(**{part: utterance[part] for part in model.config.modalities}, sampling_rate=16000)
+    given = {part: value.numpy() for part, value in load_file(root / "given.safetensors").items()}
+    given["text"] = "hello there"
+    batch = processor(**{part: given[part] for part in model.config.modalities}, sampling_rate=16000)
     with torch.no_grad():
         logits, embedding = model(**batch).logits, model.base_model(**batch).embedding
     tensors, _ = elsewhere[name]
@@ -157,7 +167,11 @@ def test_a_folder_alone_gives_the_same_numbers(checkpoints, elsewhere, name):
 def test_the_example_of_the_card_runs_and_names_every_probability(checkpoints, elsewhere, name):
     root, saved = checkpoints
     model, processor = saved[name]
-    utterance = {"audio": root / "recording.wav", "text": "I will be there in a minute."}
+    utterance = {
+        "audio": root / "recording.wav",
+        "text": "I will be there in a minute.",
+        "video": root / "recording.mp4",
+    }
     batch = processor(**{part: utterance[part] for part in model.config.modalities})
     with torch.no_grad():
         probabilities = model(**batch).logits.softmax(-1)[0].tolist()
