@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 # Adding a corpus is adding its name here: the module `<name>.py` holds `load(root, **options) -> DatasetDict`, and
 # `about(**options)`: what a page on a model trained with it says of it (title, protocol, whether it is a demonstration,
 # license).
-CORPORA = ("spoken",)
+CORPORA = ("spoken", "iemocap", "meld", "folder")
 
 
 def load_corpus(name: str, root: str | Path | None = None, **options) -> "DatasetDict":

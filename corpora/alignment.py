@@ -1,8 +1,15 @@
-"""Syllables from phones, for corpora whose alignments have words and phones only (ours)."""
+"""Alignments: the segment files of Sphinx, and syllables from phones where there are words and phones only (ours)."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
+from pathlib import Path
+
+# What the segment files of Sphinx are called, per level.
+SPHINX_SUFFIXES = {"word": ".wdseg", "syllable": ".syseg", "phone": ".phseg"}
+SPHINX_FRAME = 0.01  # seconds
+VARIANT = re.compile(r"\(\d+\)$")  # the number of a pronunciation, in WORD(2)
 
 # A phone is a nucleus if one of these is in its name: the vowel letters of ARPAbet, those of English in the IPA, and
 # the mark of a syllabic consonant. No consonant of either alphabet has one.
@@ -19,6 +26,47 @@ NEVER_ONSETS = frozenset({"ŋ", "NG"})
 # Consonants of `ONSETS` under their names in ARPAbet, and as keyboards write them.
 IPA = {name: name.lower() for name in "PBTDKFVSLWMN"}
 IPA |= {"G": "ɡ", "TH": "θ", "SH": "ʃ", "HH": "h", "R": "ɹ", "Y": "j", "g": "ɡ", "r": "ɹ"}
+
+
+def read_sphinx(path: str | Path, offset: float = 0.0) -> dict[str, list]:
+    """Read a segment file of the Sphinx aligner: words (`.wdseg`), syllables (`.syseg`) or phones (`.phseg`).
+
+    Its rows are first frame, last frame (both inclusive), a score that syllables lack, and the symbol: a word, the
+    phones of a syllable, or a phone, which may be followed by its neighbours and place in the word.
+
+    Args:
+        path: The file.
+        offset: Seconds that are added to all times; what is then before 0 is cut off.
+
+    Returns:
+        Lists `start`, `end` (seconds) and `symbol` of equal length. Silence and noise keep the names that Sphinx gives
+        them (`<sil>`, `SIL`, `++LAUGHTER++`); the number of a pronunciation, as in WORD(2), is left out.
+
+    Raises:
+        ValueError: If a line is none of these rows, or there is no row.
+    """
+    path, segments = Path(path), {"start": [], "end": [], "symbol": []}
+    are_syllables = path.suffix == SPHINX_SUFFIXES["syllable"]
+    for number, line in enumerate(path.read_text("latin-1").split("\n"), start=1):
+        fields = line.split()
+        if not fields or fields[0] in ("SFrm", "Total"):
+            continue
+        try:
+            first, last, *rest = fields
+            first, last = int(first), int(last)
+            if len(rest) > 1 and rest[0].lstrip("-").isdigit():
+                rest = rest[1:]
+            symbol = " ".join(rest) if are_syllables else rest[0]
+            if not 0 <= first <= last:
+                raise ValueError
+        except (ValueError, IndexError):
+            raise ValueError(f"{path}, line {number}, is not 'first frame, last frame, score, symbol'.") from None
+        segments["start"].append(max(0.0, round(first * SPHINX_FRAME + offset, 6)))
+        segments["end"].append(max(0.0, round((last + 1) * SPHINX_FRAME + offset, 6)))
+        segments["symbol"].append(VARIANT.sub("", symbol))
+    if not segments["symbol"]:
+        raise ValueError(f"{path} has no segments.")
+    return segments
 
 
 def syllables_from_phones(phones: Mapping[str, Sequence], words: Mapping[str, Sequence]) -> dict[str, list]:

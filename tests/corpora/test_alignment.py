@@ -1,9 +1,9 @@
-"""Syllables from phones, against words divided by hand."""
+"""The segment files of Sphinx, and syllables from phones against words divided by hand."""
 
 import random
 
 import pytest
-from emofusion.corpora.alignment import NUCLEUS, syllables_from_phones
+from emofusion.corpora.alignment import NUCLEUS, read_sphinx, syllables_from_phones
 
 # Phones of a word, in the IPA as espeak-ng gives it or in ARPAbet as Sphinx does; "." is where a syllable begins.
 BY_HAND = {
@@ -87,3 +87,54 @@ def test_syllables_share_out_the_phones_and_have_one_nucleus_each(alphabet):
             sum(bool(NUCLEUS.intersection(phone)) for phone in syllable.split()) for syllable in syllables["symbol"]
         ]
         assert nuclei == [1] * len(nuclei) or nuclei == [0]
+
+
+HEADER = "\tSFrm\tEFrm\tSegAScr\tWord\n"
+
+
+def sphinx(folder, name, text):
+    path = folder / name
+    path.write_bytes(text.encode("latin-1"))
+    return path
+
+
+@pytest.mark.parametrize("end", ["", "\n", " Total score: -71\n"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_frames_of_sphinx_are_inclusive_and_of_ten_milliseconds(tmp_path, end, newline):
+    text = f"{HEADER} 0 4 -51 <s>\n 5 14 -20 WE\n{end}".replace("\n", newline)
+    segments = read_sphinx(sphinx(tmp_path, "a.wdseg", text))
+    assert segments == {"start": [0.0, 0.05], "end": [0.05, 0.15], "symbol": ["<s>", "WE"]}
+
+
+def test_the_number_of_a_pronunciation_is_no_part_of_the_word(tmp_path):
+    text = f"{HEADER}0 4 -51 THE(2)\n5 9 0 O'CLOCK(12)\n10 12 0 ++BREATHING++\n"
+    assert read_sphinx(sphinx(tmp_path, "a.wdseg", text))["symbol"] == ["THE", "O'CLOCK", "++BREATHING++"]
+
+
+def test_a_triphone_is_its_middle_phone(tmp_path):
+    text = f"{HEADER}0 4 -51 SIL\n5 9 -20 AE K T i\n10 12 -20 T\n"
+    assert read_sphinx(sphinx(tmp_path, "a.phseg", text))["symbol"] == ["SIL", "AE", "T"]
+
+
+@pytest.mark.parametrize("score", ["", "-20 "])
+def test_a_syllable_is_its_phones_with_or_without_a_score(tmp_path, score):
+    text = f"SFrm EFrm Syll\n0 9 {score}K AE T\n10 12 {score}SIL\n"
+    assert read_sphinx(sphinx(tmp_path, "a.syseg", text))["symbol"] == ["K AE T", "SIL"]
+
+
+def test_an_offset_moves_the_segments_but_not_before_the_beginning(tmp_path):
+    path = sphinx(tmp_path, "a.wdseg", f"{HEADER}0 4 -51 A\n5 14 -20 B\n")
+    assert read_sphinx(path, 0.02)["start"] == pytest.approx([0.02, 0.07])
+    assert read_sphinx(path, -0.02) == {"start": [0.0, 0.03], "end": [0.03, 0.13], "symbol": ["A", "B"]}
+
+
+@pytest.mark.parametrize("row", ["5 4 -20 BACKWARDS", "-1 4 -20 EARLY", "5 x -20 NAN", "5 9", "5", "only text"])
+def test_a_row_that_is_no_segment_is_named(tmp_path, row):
+    with pytest.raises(ValueError, match=r"a\.wdseg, line 3, is not 'first frame, last frame, score, symbol'\.$"):
+        read_sphinx(sphinx(tmp_path, "a.wdseg", f"{HEADER}0 4 -51 A\n{row}\n"))
+
+
+@pytest.mark.parametrize("text", ["", HEADER])
+def test_a_file_without_segments_is_refused(tmp_path, text):
+    with pytest.raises(ValueError, match="has no segments"):
+        read_sphinx(sphinx(tmp_path, "a.wdseg", text))

@@ -1,0 +1,310 @@
+"""A folder of your own recordings, in the Hub's AudioFolder convention and with columns for what else is known (ours).
+
+`metadata.csv`, `metadata.jsonl` or `metadata.parquet` lies in the root or in `train/`, `validation/` and `test/`. Its column
+`file_name` is a path from where it lies; `COLUMNS` names the others. An empty cell, null and NaN say that it is not known.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+from tqdm.auto import tqdm
+
+from .alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
+from .disk import build_corpus, find_root, measure, problem, read_csv
+from .folds import carve_validation
+from .schema import LEVELS, SPLITS
+from .textgrid import read_textgrid
+
+TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+COLUMNS = (
+    *("file_name", "text", "label", "speaker", "session", "dialogue", "turn", "split"),
+    *("video_file_name", "alignment_file_name"),
+)
+# What the Hub also calls the splits, in the column and as folders.
+SPLIT_NAMES = dict(zip(SPLITS, SPLITS, strict=True)) | dict.fromkeys(("dev", "val", "valid"), "validation")
+
+SLACK = 0.5  # seconds that an alignment may go on after its recording before it is not believed
+
+
+def about(seed: int = 0, **options) -> dict:
+    """What is to be said of the corpus where results on it are shown.
+
+    Args:
+        seed: As in `load`.
+        options: Others of `load`, which change nothing here.
+    """
+    return {
+        "title": "a folder of recordings",
+        "demonstration": False,
+        "protocol": "The splits are those of the folder's metadata; of those that it does not name, validation and test are "
+        f"speakers of its training part (seed {seed}).",
+        "license": "that of the folder's owner",
+    }
+
+
+def load(
+    root: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
+) -> DatasetDict:
+    """Load your own recordings.
+
+    A row's split is its `split`, else the folder among `SPLIT_NAMES` that it or its metadata lies in. Where no row is of
+    the split test, and then where none is of validation, speakers are taken out of train for it.
+
+    Args:
+        root: Folder with the metadata.
+        labels: Names of the classes in their order; None for all that occur, sorted.
+        validation_share: What validation has of the training rows at least, if it is taken from them.
+        test_share: The same for test.
+        seed: Which speakers these are is drawn from it.
+
+    Returns:
+        Splits in the schema; the id of a row is its file's path in the folder, and `start` and `end` are not known. If
+        there are problems, one warning counts them; `scan` lists them.
+
+    Raises:
+        FileNotFoundError: If there is no folder `root`.
+        TypeError: If `labels` is no list of different names.
+        ValueError: If there is no metadata or it cannot be read, a path leaves the folder, a split is to be made without
+            enough speakers, or no row of a split can be used.
+    """
+    rows, problems = scan(root, labels)
+    if rows and not any(row["split"] for row in rows):
+        rows = [row | {"split": "train"} for row in rows]
+    for split, share in (("test", test_share), ("validation", validation_share)):
+        train = [row for row in rows if row["split"] == "train"]
+        if train and not any(row["split"] == split for row in rows):
+            try:
+                taken = set(carve_validation(train, share, seed)[1])
+            except ValueError as error:
+                raise ValueError(
+                    f"The folder {root} has no split {split!r}, and it cannot be made of speakers: {error} Name the splits in "
+                    "a column 'split', or the speakers in a column 'speaker'."
+                ) from error
+            rows = [row | {"split": split} if row["id"] in taken else row for row in rows]
+    names = sorted({row["label"] for row in rows}) if labels is None else labels
+    return build_corpus(f"The folder {root}", rows, names, problems, "emofusion.corpora.folder.scan")
+
+
+def scan(root: str | Path | None = None, labels: Sequence[str] | None = None) -> tuple[list[dict], list[dict]]:
+    """Look through a folder; the headers of its recordings are read, nothing is decoded.
+
+    Args and errors are those of `load`.
+
+    Returns:
+        The usable rows, in the schema with their `split`, None in all of them if the metadata tells none; and the problems
+        as `disk.problem` gives them. Rows without a recording, label or known split are not usable; without its film,
+        alignment or turn a row is.
+    """
+    if labels is not None:
+        in_order = isinstance(labels, Sequence) and not isinstance(labels, str)
+        if not in_order or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+            raise TypeError(f"labels must be a list of different names in their order (in quotes), not {labels!r}.")
+    root = find_root("your corpus", root, _has_tables, "metadata.csv, metadata.jsonl or metadata.parquet").resolve()
+    rows, problems = {}, []
+    for table in _find_tables(root):
+        for number, cells in enumerate(tqdm(_read_table(table), desc=f"Looking through {table}", disable=None), 1):
+            row = _Row(root, table, number, cells, problems)
+            if row.is_usable(labels, rows):
+                rows[row.name] = row.complete()
+    if any(row["split"] for row in rows.values()):
+        for name in [name for name, row in rows.items() if row["split"] is None]:
+            del rows[name]
+            problems.append(problem("unknown split", f"{name} is dropped: its split is not told.", name, name))
+    return list(rows.values()), problems
+
+
+class _Row:
+    """A row of the metadata, on its way to the schema."""
+
+    def __init__(self, root: Path, table: Path, number: int, cells: dict, problems: list):
+        self.root, self.table, self.problems = root, table, problems
+        self.place = f"{table.relative_to(root)}, row {number}"
+        self.cells = {column: _as_text(cells.get(column)) for column in COLUMNS}
+        self.path = self.file("file_name")
+        self.name = None if self.path is None else self.path.relative_to(root).as_posix()
+        self.seconds = None
+
+    def note(self, kind: str, what: str) -> None:
+        file = self.table.relative_to(self.root).as_posix()
+        self.problems.append(problem(kind, f"{self.place}, {what}", file, self.name))
+
+    def file(self, column: str, suffix: str | None = None) -> Path | None:
+        """The file that a cell names, or its neighbour with another suffix.
+
+        Raises:
+            ValueError: If it is outside the folder.
+        """
+        if (name := self.cells[column]) is None:
+            return None
+        try:
+            path = Path(name) if suffix is None else Path(name).with_suffix(suffix)
+            target = (self.table.parent / path).resolve()
+        except (OSError, RuntimeError, ValueError):  # a null byte, or links in a circle
+            target = None
+        if target is None or path.is_absolute() or not target.is_relative_to(self.root) or target == self.root:
+            raise ValueError(
+                f"{self.table}, {self.place.rpartition(', ')[2]}: the {column} {name!r} leads out of the folder; copy the "
+                "file into it and give its path from there."
+            )
+        return target
+
+    def is_usable(self, labels: Sequence[str] | None, others: dict) -> bool:
+        """Whether there is something to hear and to learn; if not, it is noted."""
+        label, split = self.cells["label"], self.cells["split"]
+        if self.name is None:
+            self.note("missing", "is dropped: its file_name is empty.")
+        elif self.name in others:
+            self.note("duplicate", f"is dropped: {self.name} is there already.")
+        elif label is None:
+            self.note("unknown label", "is dropped: it has no label.")
+        elif labels is not None and label not in labels:
+            self.note("unknown label", f"is dropped: its label {label!r} is none of {', '.join(labels)}.")
+        elif split is not None and split.lower() not in SPLIT_NAMES:
+            self.note("unknown split", f"is dropped: its split {split!r} is none of {', '.join(SPLIT_NAMES)}.")
+        elif not self.path.exists():
+            self.note("missing", f"is dropped: there is no {self.name}.")
+        else:
+            try:
+                self.seconds = measure(self.path)
+            except ValueError as error:
+                self.note("unreadable", f"is dropped: {error}")
+            else:
+                return True
+        return False
+
+    def complete(self) -> dict:
+        """The row in the schema, with its split."""
+        texts = {column: self.cells[column] for column in ("text", "label", "speaker", "session", "dialogue")}
+        return texts | {
+            "id": self.name,
+            "audio": {"path": str(self.path)},
+            "turn": self.turn(),
+            "video": self.video(),
+            "alignment": self.alignment(),
+            "split": self.split(),
+        }
+
+    def split(self) -> str | None:
+        if self.cells["split"]:
+            return SPLIT_NAMES[self.cells["split"].lower()]
+        way = self.path if self.table.parent == self.root else self.table
+        return SPLIT_NAMES.get(way.relative_to(self.root).parts[0])
+
+    def turn(self) -> int | None:
+        turn = self.cells["turn"]
+        if turn is not None and not (turn.isascii() and turn.isdigit() and len(turn) < 10):
+            self.note("unreadable", f"keeps no turn: {turn!r} is not a whole number from 0.")
+            return None
+        return None if turn is None else int(turn)
+
+    def video(self) -> dict | None:
+        if (path := self.file("video_file_name")) is None:
+            return None
+        try:
+            measure(path, "video")
+        except ValueError as error:
+            self.note("unreadable" if path.exists() else "missing", f"keeps no video: {error}")
+            return None
+        return {"path": str(path)}
+
+    def alignment(self) -> dict | None:
+        if (path := self.file("alignment_file_name")) is None:
+            return None
+        try:
+            levels = read_textgrid(path) if path.suffix.lower() == ".textgrid" else self.sphinx(path)
+        except OSError as error:
+            self.note("missing", f"keeps no alignment: {path} cannot be read, {error.strerror}.")
+            return None
+        except ValueError as error:
+            self.note("unreadable", f"keeps no alignment: {error}")
+            return None
+        if levels["word"] and levels["phone"] and not levels["syllable"]:
+            levels["syllable"] = syllables_from_phones(levels["phone"], levels["word"])
+        last = max((segments["end"][-1] for segments in levels.values() if segments and segments["end"]), default=0.0)
+        if self.seconds is not None and last > self.seconds + SLACK:
+            self.note(
+                "misaligned", f"keeps no alignment: {path} ends at {last} s, the recording at {self.seconds:.3f} s."
+            )
+            return None
+        return levels
+
+    def sphinx(self, path: Path) -> dict:
+        """The segments of a Sphinx file and of its neighbours, which have the other levels."""
+        if path.suffix not in SPHINX_SUFFIXES.values():
+            raise ValueError(f"{path} is neither a TextGrid nor one of {', '.join(SPHINX_SUFFIXES.values())}.")
+        files = {level: self.file("alignment_file_name", SPHINX_SUFFIXES[level]) for level in LEVELS}
+        return {level: read_sphinx(file) if file == path or file.exists() else None for level, file in files.items()}
+
+
+def _has_tables(folder: Path) -> bool:
+    return any(_tables_in(place) for place in (folder, *(folder / name for name in SPLIT_NAMES)))
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    return [folder / table for table in TABLES if (folder / table).is_file()]
+
+
+def _find_tables(root: Path) -> Iterator[Path]:
+    """The metadata of the root, or of each split's folder."""
+    above, below = _tables_in(root), [_tables_in(root / name) for name in SPLIT_NAMES]
+    for tables in [sum(below, above)] if above else below:
+        if len(tables) > 1:
+            raise ValueError(f"{tables[0]} and {tables[1]} both describe the folder: keep one of them.")
+        yield from tables
+
+
+def _read_table(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".csv":
+        return read_csv(path, COLUMNS[:1])
+    rows = _read_json_lines(path) if path.suffix == ".jsonl" else _read_parquet(path)
+    if not any("file_name" in row for row in rows):
+        raise ValueError(f"{path} has no column 'file_name'.")
+    return rows
+
+
+def _read_json_lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 (byte {error.start}): save it in that encoding.") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}, is not JSON: {error}.") from error
+        if not isinstance(rows[-1], dict):
+            raise ValueError(f"{path}, line {number}, is not a mapping of columns to values.")
+    return rows
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with open(path, "rb") as file:
+            table = parquet.ParquetFile(file)
+            columns = [name for name in table.schema_arrow.names if name in COLUMNS]
+            return table.read(columns).to_pylist()
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{path} is not a Parquet file: {error}.") from error
+
+
+def _as_text(value: Any) -> str | None:
+    """A cell as text. Numbers that a table keeps as floats, because some are unknown, are whole again."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None

@@ -1,0 +1,54 @@
+"""A step of training on every corpus that lies on a user's disk."""
+
+import pytest
+import yaml
+from emofusion.training.arguments import parse_recipe
+from emofusion.training.run import train
+from testing_folder import make_folder
+from testing_meld import make_raw, make_reencoded
+from testing_training import tiny_recipe
+
+VISION = {"model_type": "convnext", "hidden_sizes": [4, 8], "depths": [1, 1], "num_stages": 2, "image_size": 16}
+
+
+def run_one_step(tmp_path, root, **others):
+    recipe = tiny_recipe(root, tmp_path / "run", max_steps=1, eval_strategy="no", save_strategy="no", **others)
+    recipe |= {"load_best_model_at_end": False, "per_device_train_batch_size": 2}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    return train(*parse_recipe([str(tmp_path / "recipe.yaml")]))
+
+
+@pytest.mark.parametrize("layout", [make_raw, make_reencoded])
+def test_a_model_trains_on_meld(tmp_path, layout):
+    with pytest.warns(UserWarning, match="MELD has"):
+        results = run_one_step(tmp_path, layout(tmp_path / "meld"), corpus="meld", corpus_options={"max_seconds": 3.0})
+    assert len(results["labels"]) == 7
+    assert results["corpus"]["speaker_independent"] is False
+    assert results["data"]["test"]["utterances"] == 2
+    assert "affective-meld" in (tmp_path / "run" / "README.md").read_text("utf-8")
+
+
+def test_a_model_looks_at_the_films_of_meld(tmp_path):
+    config = {"modality": "video", "hidden_size": 8, "vision_config": VISION}
+    with pytest.warns(UserWarning, match="MELD has"):
+        results = run_one_step(
+            tmp_path,
+            make_raw(tmp_path / "meld"),
+            corpus="meld",
+            corpus_options={},
+            variant="unimodal",
+            model_config=config,
+        )
+    assert results["modalities"] == ["video"]
+
+
+def test_a_model_trains_on_a_folder_of_ones_own(tmp_path):
+    options = {"labels": ["sad", "glad"]}
+    results = run_one_step(tmp_path, make_folder(tmp_path / "own"), corpus="folder", corpus_options=options)
+    assert results["labels"] == ["sad", "glad"]
+    assert results["corpus"]["speaker_independent"] is True
+    assert {split: data["utterances"] for split, data in results["data"].items()} == {
+        "train": 8,
+        "validation": 2,
+        "test": 2,
+    }
