@@ -46,7 +46,7 @@ class MultiLevelFusionConfig(EmoFusionConfig):
     model_type = "emofusion_multi_level"
     paper: ClassVar[dict | None] = {
         "title": "Multi-level Fusion of Wav2vec 2.0 and BERT for Multimodal Emotion Recognition",
-        "authors": "Zihan Zhao, Yanfeng Wang and Yu Wang",
+        "authors": "Zihan Zhao and Yanfeng Wang and Yu Wang",
         "year": 2022,
         "url": "https://arxiv.org/abs/2207.04697",
     }

@@ -64,7 +64,7 @@ class WavFusionConfig(EmoFusionConfig):
     model_type = "emofusion_wavfusion"
     paper: ClassVar[dict | None] = {
         "title": "WavFusion: Towards wav2vec 2.0 Multimodal Speech Emotion Recognition",
-        "authors": "Feng Li, Jiusong Luo, Wanjun Xia",
+        "authors": "Feng Li and Jiusong Luo and Wanjun Xia",
         "year": 2024,
         "url": "https://arxiv.org/abs/2412.05558",
     }
