@@ -83,7 +83,7 @@ def compare(folder: Path, prefix: str, results: dict[str, dict]) -> list[tuple[s
     logs = {system: json.loads(file.read_text()) for system, file in files.items() if file.is_file()}
     draw_learning_curves(folder / f"{prefix}learning_curve.png", logs)
     return [
-        (f"{prefix}results.json", "the table above"),
+        (f"{prefix}results.json", "the figures of the table"),
         (f"{prefix}confusion_matrix.png", "who is mistaken for whom"),
         (f"{prefix}learning_curve.png", "how they learned"),
     ]
