@@ -13,7 +13,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SAMPLING_RATE = 22050  # Hz, what espeak-ng's formant voices give
 
@@ -59,6 +62,14 @@ class Speech(NamedTuple):
     samples: bytes
     words: list[Segment]
     phones: list[Segment]
+
+    def waveform(self, sampling_rate: int) -> "np.ndarray":
+        """The samples at another rate in Hz, `(samples,)` float32 between -1 and 1."""
+        import numpy as np
+        import soxr
+
+        samples = np.frombuffer(self.samples, dtype="<i2").astype(np.float32) / 2**15
+        return soxr.resample(samples, SAMPLING_RATE, sampling_rate)
 
 
 def speak(prompts: Sequence[Prompt]) -> Iterator[Speech]:

@@ -252,9 +252,7 @@ def _make(folder: Path, version: int, utterances: int, seed: int, video: bool = 
 
 def _speak(folder: Path, turns: list[Turn]) -> None:
     """Write every turn's recording, and the metadata with the times that only speaking can tell."""
-    import numpy as np
     import soundfile
-    import soxr
 
     clock = 0.0  # seconds
     with open(folder / "metadata.jsonl", "w", encoding="utf-8") as metadata:
@@ -262,8 +260,7 @@ def _speak(folder: Path, turns: list[Turn]) -> None:
         for (row, _, portrait), speech in zip(
             tqdm(turns, desc="Speaking the demonstration corpus"), speeches, strict=True
         ):
-            samples = np.frombuffer(speech.samples, dtype="<i2").astype(np.float32) / 2**15
-            samples = soxr.resample(samples, espeak.SAMPLING_RATE, SAMPLING_RATE)
+            samples = speech.waveform(SAMPLING_RATE)
             soundfile.write(folder / row["file_name"], samples, SAMPLING_RATE, subtype="PCM_16")
             if portrait:
                 face.film(folder / row["video_file_name"], *portrait, samples, SAMPLING_RATE)

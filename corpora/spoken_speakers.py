@@ -69,15 +69,12 @@ def make_speakers(root: str | Path, recordings: int = 20, seed: int = 0) -> Path
 
 
 def _speak(tree: Path, prompts: list[tuple[str, espeak.Prompt]]) -> None:
-    import numpy as np
     import soundfile
-    import soxr
 
     speeches = espeak.speak([prompt for _, prompt in prompts])
     for (path, _), speech in zip(tqdm(prompts, desc="Speaking the speakers"), speeches, strict=True):
-        samples = np.frombuffer(speech.samples, dtype="<i2").astype(np.float32) / 2**15
+        samples = speech.waveform(spoken.SAMPLING_RATE)
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        samples = soxr.resample(samples, espeak.SAMPLING_RATE, spoken.SAMPLING_RATE)
         soundfile.write(tree / path, samples, spoken.SAMPLING_RATE, subtype="PCM_16")
 
 
