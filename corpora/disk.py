@@ -3,13 +3,34 @@
 import csv
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
 from ..processing.media import open_container, open_file
 from .schema import SPLITS, features
+
+
+@dataclass
+class Scan:
+    """What a corpus on disk holds, found while it is read.
+
+    Args:
+        root: The folder that all of it is in.
+        labels: Names of the classes in their order.
+        rows: To be read once, in the schema, each with its `split` where the corpus tells one. Texts are read; recordings,
+            films and the fit of alignments are not looked at yet.
+        problems: As `problem` gives them; complete when `rows` is read.
+        sources: Files and folders that decide what is found: as long as nothing in them changes, neither does that.
+    """
+
+    root: Path
+    labels: list[str]
+    rows: Iterator[dict]
+    problems: list[dict]
+    sources: list[Path]
 
 
 def find_root(name: str, root: str | Path | None, is_root: Callable[[Path], bool], holds: str) -> Path:
@@ -107,7 +128,9 @@ def _positive(seconds: float, name: str) -> float:
     return seconds
 
 
-def problem(kind: str, what: str, file: str | None = None, name: str | None = None) -> dict[str, str | None]:
+def problem(
+    kind: str, what: str, file: str | None = None, name: str | None = None, dropped: bool = False, known: bool = False
+) -> dict[str, str | bool | None]:
     """What is wrong with a copy of a corpus.
 
     Args:
@@ -115,8 +138,10 @@ def problem(kind: str, what: str, file: str | None = None, name: str | None = No
         what: One sentence, which also says what became of it.
         file: Where, inside the copy.
         name: The row's id, if it is about a row that has one.
+        dropped: Whether an utterance is left out for it.
+        known: Whether every copy has it, which is then no reason to worry about this one.
     """
-    return {"kind": kind, "id": name, "file": file, "what": what}
+    return {"kind": kind, "id": name, "file": file, "what": what, "dropped": dropped, "known": known}
 
 
 def build_corpus(

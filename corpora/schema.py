@@ -11,11 +11,12 @@ LEVELS = ("word", "syllable", "phone")
 def features(labels: Sequence[str]) -> Features:
     """Columns of a corpus with these emotions. Every value but `id` may be None where a corpus does not have it.
 
-    - `id` names the utterance, `text` is what is said and `label` the emotion.
+    - `id` names the utterance, `text` is what is said and `label` the emotion. `asr_text` is what a recogniser heard, and
+      `soft_label` how the raters' votes are shared among the classes, in their order.
     - `audio` is a file not yet decoded: the Hub's `{path, bytes}`, and the span of the utterance inside the file,
       `start` to `end` in seconds (None for the whole file). It is no `datasets.Audio`, whose encoder needs torchcodec.
     - `speaker`, `session` and `dialogue` name where it comes from, `turn` counts inside the dialogue, and `start` and
-      `end` are seconds inside the dialogue.
+      `end` are seconds inside the dialogue. `scripted` tells words that were read from those that were improvised.
     - `video` is a file, a span in seconds, and the half of the picture that shows the speaker: `crop` is "left",
       "right" or None for all of it.
     - `alignment` holds, for each of `LEVELS`, equally long lists `start`, `end` (seconds inside the utterance) and
@@ -37,13 +38,16 @@ def features(labels: Sequence[str]) -> Features:
             "id": text,
             "audio": {"path": text, "bytes": Value("binary"), "start": seconds, "end": seconds},
             "text": text,
+            "asr_text": text,
             "label": ClassLabel(names=list(labels)),
+            "soft_label": List(Value("float64")),
             "speaker": text,
             "session": text,
             "dialogue": text,
             "turn": Value("int32"),
             "start": seconds,
             "end": seconds,
+            "scripted": Value("bool"),
             "video": {"path": text, "start": seconds, "end": seconds, "crop": text},
             "alignment": dict.fromkeys(LEVELS, segments),
             "vad": {"valence": Value("float64"), "arousal": Value("float64"), "dominance": Value("float64")},
