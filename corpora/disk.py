@@ -1,16 +1,20 @@
 """What loaders of corpora on a user's disk share: finding them, reading their tables, and saying what is wrong with them."""
 
 import csv
+import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasets import Dataset, DatasetDict
 
-from ..processing.media import open_container, open_file
-from .schema import SPLITS, features
+from .schema import SPLITS
+
+if TYPE_CHECKING:
+    from .prepare import Prepared
 
 
 @dataclass
@@ -61,71 +65,71 @@ def find_root(name: str, root: str | Path | None, is_root: Callable[[Path], bool
     raise ValueError(f"{root} is not the root of {name}: it has no {holds}.")
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, in UTF-8; a field that a row lacks at its end is empty.
+def list_files(root: Path, folder: str, problems: list[dict]) -> Iterator[tuple[str, str]]:
+    """Names and paths of the files in a folder of a copy, sorted; nothing where there is no such folder.
+
+    Hidden files are passed over: those that begin with `._` are of a Mac's file system. What lies outside the copy or may
+    not be read is added to the problems.
+
+    Args:
+        root: Folder of the copy, without links.
+        folder: Path of the folder from there.
+        problems: To add to, see `problem`.
+    """
+    path = root / folder
+    if not path.is_dir():
+        return
+    if not _is_inside(path, root):
+        problems.append(problem("link out of the copy", f"{folder} lies outside, so it is not read.", folder))
+        return
+    if not os.access(path, os.R_OK | os.X_OK):
+        problems.append(problem("no permission", f"{folder} may not be read.", folder))
+        return
+    with os.scandir(path) as entries:
+        entries = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in entries:
+        file = f"{folder}/{entry.name}"
+        if entry.is_symlink() and not _is_inside(entry.path, root):
+            problems.append(problem("link out of the copy", f"{file} lies outside, so it is not read.", file))
+        elif not os.access(entry.path, os.R_OK):
+            problems.append(problem("no permission", f"{file} may not be read.", file))
+        elif entry.is_file():
+            yield entry.name, entry.path
+
+
+def _is_inside(path: str | Path, root: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(root)
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file with a header, in UTF-8, one by one; a field that a row lacks at its end is empty.
 
     Args:
         path: The file.
         columns: Those that it must have.
 
     Raises:
-        ValueError: If it is not such a file, lacks a column, or a row has more fields than the header.
+        ValueError: When it turns out not to be such a file, to lack a column, or to have a row with more fields than the
+            header.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", strict=True)
-            header, rows = reader.fieldnames or [], list(reader)
+            header = reader.fieldnames or []
+            if missing := [column for column in columns if column not in header]:
+                raise ValueError(f"{path} has no column {missing[0]!r}; it has {', '.join(header) or 'none'}.")
+            for number, row in enumerate(reader, 1):
+                if None in row:
+                    raise ValueError(
+                        f"{path}, row {number}, has more fields than the header: quote a text that holds a comma."
+                    )
+                yield row
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 (byte {error.start}): save it in that encoding.") from error
+        raise ValueError(f"{path} is not UTF-8: save it in that encoding.") from error
     except csv.Error as error:
         raise ValueError(f"{path} is not a CSV file: {error}.") from error
-    if missing := [column for column in columns if column not in header]:
-        raise ValueError(f"{path} has no column {missing[0]!r}; it has {', '.join(header) or 'none'}.")
-    for number, row in enumerate(rows, 1):
-        if None in row:
-            raise ValueError(
-                f"{path}, row {number}, has more fields than the header: quote a text that holds a comma."
-            )
-    return rows
-
-
-def measure(path: Path, kind: str = "audio") -> float | None:
-    """How many seconds a recording (or, of kind "video", a film) lasts, as its header says; nothing is decoded.
-
-    Returns:
-        Seconds; None where the header does not say.
-
-    Raises:
-        ValueError: If the file cannot be read, is empty, or holds nothing of this kind.
-    """
-    import soundfile
-
-    try:
-        file, name = open_file(path, str(path))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or 'it does not exist'}.") from error
-    with file:
-        if kind == "audio":
-            try:
-                with soundfile.SoundFile(file) as sound:
-                    seconds = sound.frames / sound.samplerate
-            except soundfile.LibsndfileError:
-                file.seek(0)
-            else:
-                return _positive(seconds, name)
-        with open_container(file, name) as container:
-            streams = getattr(container.streams, kind)
-            if not streams:
-                raise ValueError(f"{name} has no {kind} stream.")
-            if streams[0].duration is None:
-                return None if container.duration is None else _positive(container.duration / 1e6, name)
-            return _positive(float(streams[0].duration * streams[0].time_base), name)
-
-
-def _positive(seconds: float, name: str) -> float:
-    if seconds <= 0:
-        raise ValueError(f"{name} lasts {seconds:.3f} s: there is nothing in it.")
-    return seconds
 
 
 def problem(
@@ -144,31 +148,32 @@ def problem(
     return {"kind": kind, "id": name, "file": file, "what": what, "dropped": dropped, "known": known}
 
 
-def build_corpus(
-    name: str, rows: Sequence[Mapping], labels: Sequence[str], problems: Sequence[Mapping], where: str
-) -> DatasetDict:
-    """The rows that were scanned, as a dataset; if there were problems, one warning counts them.
+def choose(rows: Dataset, ids: Iterable[str]) -> Dataset:
+    """The rows with these ids, in this order and not copied; ids that are not there are passed over."""
+    places = {name: place for place, name in enumerate(rows["id"][:])}
+    return rows.select([places[name] for name in ids if name in places])
+
+
+def finish(name: str, prepared: "Prepared", splits: Mapping[str, Dataset]) -> DatasetDict:
+    """The splits as a corpus; if anything is wrong that not every copy has, one warning counts it.
 
     Args:
         name: What the warning calls the corpus.
-        rows: In the schema, each with its `split`; a column that is None may be left out.
-        labels: Names of the classes, in their order.
-        problems: As `problem` gives them.
-        where: How to see them all, for the warning.
+        prepared: What they are of.
+        splits: Rows of each split.
 
     Raises:
         ValueError: If a split is empty.
     """
-    counts = ", ".join(f"{count} {kind}" for kind, count in Counter(item["kind"] for item in problems).items())
+    worth_a_word = [found for found in prepared.problems if not found["known"]]
     for split in SPLITS:
-        if not any(row["split"] == split for row in rows):
-            first = f" The first of {len(problems)} problems: {problems[0]['what']}" if problems else ""
+        if not len(splits.get(split, ())):
+            first = f" The first of {len(worth_a_word)} problems: {worth_a_word[0]['what']}" if worth_a_word else ""
             raise ValueError(f"{name} has no usable row for the split {split!r}.{first}")
-    if problems:
-        warnings.warn(f"{name} has {len(rows)} usable rows; problems: {counts}. {where} lists them.", stacklevel=3)
-    schema, corpus = features(labels), {}
-    for split in SPLITS:
-        chosen = [row for row in rows if row["split"] == split]
-        columns = {column: [row.get(column) for row in chosen] for column in schema}
-        corpus[split] = Dataset.from_dict(columns, features=schema)
-    return DatasetDict(corpus)
+    if worth_a_word:
+        kinds = Counter(found["kind"] for found in worth_a_word)
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        usable = sum(map(len, prepared.splits.values()))
+        where = prepared.folder / "problems.txt"
+        warnings.warn(f"{name} has {usable} usable rows; problems: {counts}. {where} lists them.", stacklevel=3)
+    return DatasetDict({split: splits[split] for split in SPLITS})

@@ -3,17 +3,19 @@
 The corpus is licensed and not downloaded. Nothing is left out silently: `scan` tells what is wrong with a copy.
 """
 
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
+from tqdm.auto import tqdm
 
-from .disk import build_corpus, problem
+from .disk import Scan, choose, finish
 from .folds import leave_one_session_out, leave_one_speaker_out, read_folds
-from .iemocap_copy import SESSION_FOLDERS, Copy, find_sessions
+from .iemocap_copy import Copy, find_sessions
 from .iemocap_turns import Turn
-from .schema import SPLITS
+from .prepare import prepare
 
 SESSIONS = tuple(f"Ses0{number}" for number in range(1, 6))
 SPEAKERS = tuple(f"{session}{letter}" for session in SESSIONS for letter in "FM")
@@ -48,8 +50,7 @@ PUBLISHED = {
     "neu": (384, 362, 320, 258, 384),
     "sad": (194, 197, 305, 143, 245),
 }
-# What is found in every copy, and no reason for a warning.
-EXPECTED = frozenset({"other emotion", "unnumbered", "published without words"})
+PART = "session"
 
 
 def about(
@@ -96,6 +97,7 @@ def load(
     fold_file: str | None = None,
     alignment_offset: float = 0.0,
     prefix_half: str = "left",
+    max_seconds: float | None = 60.0,
 ) -> DatasetDict:
     """Load one fold of a user's copy.
 
@@ -111,6 +113,7 @@ def load(
             files say.
         prefix_half: Half of the films that shows the actor whose letter is in the name of the dialogue: "left" or
             "right".
+        max_seconds: Longer recordings are cut here; None never cuts.
 
     Raises:
         FileNotFoundError: If `root` does not exist.
@@ -119,38 +122,40 @@ def load(
     """
     folds = None if fold_file is None else read_folds(fold_file)
     tested = _tested_part(protocol, fold, folds)
-    rows, problems = scan(root, classes, alignment_offset, prefix_half)
-    if not rows:
-        first = problems[0]
-        raise ValueError(f"{root} has no turn that can be used; first problem: {first['file']}: {first['what']}")
-    folds = folds or PROTOCOLS[protocol][0](rows)
-    if tested not in folds:
-        raise ValueError(f"Fold {fold} tests {tested}, of which {root} has no turn that can be used.")
-    problems += _compare_with_fold(rows, folds[tested], {found["id"] for found in problems})
-    unexpected = [found for found in problems if found["kind"] not in EXPECTED]
-    by_id = {row["id"]: row for row in rows}
-    chosen = [by_id[name] | {"split": split} for split in SPLITS for name in folds[tested][split] if name in by_id]
-    labels = list(dict.fromkeys(CLASSES[classes].values()))
-    return build_corpus("IEMOCAP", chosen, labels, unexpected, "emofusion.corpora.iemocap.scan")
+    prepared = prepare(
+        "iemocap",
+        root,
+        max_seconds=max_seconds,
+        classes=classes,
+        alignment_offset=alignment_offset,
+        prefix_half=prefix_half,
+    )
+    rows = prepared.splits["train"]
+    if folds is None:
+        folds = PROTOCOLS[protocol][0](rows)
+        if tested not in folds:
+            raise ValueError(f"Fold {fold} tests {tested}, of which {root} has no turn that can be used.")
+    else:
+        _compare_with_fold(rows, folds[tested], {found["id"] for found in prepared.problems}, f"{fold_file}, {tested}")
+    splits = {split: choose(rows, ids) for split, ids in folds[tested].items()}
+    return finish("IEMOCAP", prepared, splits)
 
 
 def scan(
     root: str | Path | None = None, classes: int | str = 4, alignment_offset: float = 0.0, prefix_half: str = "left"
-) -> tuple[list[dict], list[dict]]:
-    """Read a copy, and say what is wrong with it.
+) -> Scan:
+    """Read a copy, and say what is wrong with it; recordings and films are not opened.
+
+    Left out are turns of the kinds "other emotion" (not among the classes), "unknown label", "unnumbered" (without a
+    recording), "unreadable turn", "duplicate" and "missing audio", and all of an "empty dialogue" or "missing session".
+    The other kinds tell of a text, film or alignment that is None, and of files that were not read ("link out of the
+    copy", "no permission").
 
     Args:
         root: As in `load`.
         classes: As in `load`.
         alignment_offset: As in `load`.
         prefix_half: As in `load`.
-
-    Returns:
-        Rows of the schema, the label by its name; and problems, as `disk.problem` gives them. Left out are turns of the
-        kinds "other emotion" (not among the classes), "unknown label", "unnumbered" (without a recording), "unreadable
-        turn", "duplicate" and "missing audio", and all of an "empty dialogue" or "missing session". The other kinds tell
-        of a text, film or alignment that is None or doubtful, and of files that were not read ("link out of the copy",
-        "no permission").
 
     Raises:
         FileNotFoundError: If `root` does not exist.
@@ -159,70 +164,56 @@ def scan(
     names = CLASSES[_check_classes(classes)]
     if prefix_half not in ("left", "right"):
         raise ValueError(f"prefix_half must be 'left' or 'right', not {prefix_half!r}.")
-    copy, rows, seen = Copy(find_sessions(root)), [], set()
-    for session in SESSION_FOLDERS:
-        for file, turns in copy.dialogues(session):
-            for number, turn in enumerate(turns):
-                reason = _reason_to_leave_out(turn, names, seen)
-                seen.add(turn.name)
-                if reason:
-                    copy.note(*reason, file=file, turn=turn.name)
-                elif row := copy.row(session, turn, alignment_offset, prefix_half):
-                    rows.append(row | {"turn": number, "label": names[turn.code]})
-    return rows, copy.problems
+    copy = Copy(find_sessions(root))
+    rows = _rows(copy, names, alignment_offset, prefix_half)
+    return Scan(copy.root, _labels(names), rows, copy.problems, copy.sources())
 
 
-def soft_labels(root: str | Path | None = None, classes: int | str = 4) -> dict[str, list[float]]:
-    """How the raters' votes are shared among the classes (ours).
+def published(classes: int | str = 4, **options) -> dict[str, dict[str, int]]:
+    """How many turns of a label a whole copy has in each session, of the labels for which that was published.
+
+    Args:
+        classes: As in `load`; of all labels, the total is published too, as "all".
+        options: Others of `load`, which change nothing here.
+    """
+    names = CLASSES[_check_classes(classes)]
+    counts = {session: Counter() for session in SESSIONS}
+    for code, label in names.items():
+        for session, count in zip(SESSIONS, PUBLISHED.get(code, ()), strict=code in PUBLISHED):
+            counts[session][label] += count
+    total = {"all": {"all": PUBLISHED_TURNS}} if classes == "all" else {}
+    return {session: dict(labels) for session, labels in counts.items()} | total
+
+
+def _rows(copy: Copy, names: Mapping[str, str], alignment_offset: float, prefix_half: str) -> Iterator[dict]:
+    labels, seen = _labels(names), set()
+    for file in tqdm(copy.evaluations(), desc="Looking through IEMOCAP", unit=" dialogues", disable=None):
+        for number, turn in enumerate(copy.turns(file)):
+            reason = _reason_to_leave_out(turn, names, seen)
+            seen.add(turn.name)
+            if reason:
+                copy.note(*reason, file, turn.name, dropped=True)
+            elif row := copy.row(file, turn, alignment_offset, prefix_half):
+                soft_label = _share_votes(turn.votes, names, labels)
+                yield row | {"turn": number, "label": names[turn.code], "soft_label": soft_label}
+
+
+def _labels(names: Mapping[str, str]) -> list[str]:
+    """The classes in the order of their numbers."""
+    return list(dict.fromkeys(names.values()))
+
+
+def _share_votes(votes: list[list[str]], names: Mapping[str, str], labels: list[str]) -> list[float] | None:
+    """How the raters' votes are shared among the classes (ours); None if none is for any of them.
 
     A rater has one vote, shared equally among the labels that he or she gave; what is not among the classes is not
-    counted. Actors who rated themselves are no raters.
-
-    Args:
-        root: As in `load`.
-        classes: As in `load`.
-
-    Returns:
-        Per id, the shares in the order of the class numbers, which sum to 1; turns without a vote for any class are left
-        out.
+    counted.
     """
-    names, copy = CLASSES[_check_classes(classes)], Copy(find_sessions(root))
-    labels, shares = list(dict.fromkeys(names.values())), {}
-    for turn in (turn for session in SESSION_FOLDERS for _, turns in copy.dialogues(session) for turn in turns):
-        votes = Counter()
-        for codes in turn.votes:
-            for code in codes:
-                if code in names:
-                    votes[names[code]] += 1 / len(codes)
-        if votes and turn.is_numbered:
-            shares.setdefault(turn.name, [votes[label] / sum(votes.values()) for label in labels])
-    return shares
-
-
-def compare_counts(rows: Iterable[Mapping], classes: int | str = 4) -> list[dict]:
-    """Compare a copy with the published counts.
-
-    Args:
-        rows: Of `scan` with these classes.
-        classes: As in `load`.
-
-    Returns:
-        What differs, with `session`, `label` (both None for all turns), `published` and `found`. Only labels whose
-        counts per session were published are compared, and the number of all turns if all labels are there.
-    """
-    published, found = Counter(), Counter()
-    for code in PUBLISHED.keys() & CLASSES[classes].keys():
-        for session, count in zip(SESSIONS, PUBLISHED[code], strict=True):
-            published[session, CLASSES[classes][code]] += count
-    for row in rows:
-        found[row["session"], row["label"]] += 1
-    if classes == "all":
-        published[None, None], found[None, None] = PUBLISHED_TURNS, found.total()
-    return [
-        {"session": session, "label": label, "published": count, "found": found[session, label]}
-        for (session, label), count in sorted(published.items(), key=str)
-        if found[session, label] != count
-    ]
+    shares = Counter()
+    for codes in votes:
+        for code in names.keys() & codes:
+            shares[names[code]] += codes.count(code) / len(codes)
+    return [shares[label] / shares.total() for label in labels] if shares else None
 
 
 def _tested_part(protocol: str, fold: int, folds: Mapping | None = None) -> str:
@@ -254,11 +245,10 @@ def _reason_to_leave_out(turn: Turn, names: Mapping[str, str], seen: set[str]) -
     return None
 
 
-def _compare_with_fold(rows: list[dict], fold: Mapping[str, list[str]], explained: set[str | None]) -> list[dict]:
-    """As problems, rows that are in no split, and ids of a split that the copy lacks without a reason."""
-    found, wanted = {row["id"] for row in rows}, {name for ids in fold.values() for name in ids}
+def _compare_with_fold(rows: Dataset, fold: Mapping[str, list[str]], explained: set[str | None], where: str) -> None:
+    """Warn of rows that are in no split, and of ids of a split that the copy lacks without a reason."""
+    found, wanted = set(rows["id"][:]), {name for ids in fold.values() for name in ids}
     unused, absent = sorted(found - wanted), sorted(wanted - found - explained)
-    return [
-        *(problem("not in the fold", "The turn is in no split of the fold file.", name=name) for name in unused),
-        *(problem("not in the copy", "The fold file names a turn that is not here.", name=name) for name in absent),
-    ]
+    for names, what in ((unused, "turns of this copy are in no split of it"), (absent, "of its turns are not here")):
+        if names:
+            warnings.warn(f"{where}: {len(names)} {what}, {names[0]} for one.", stacklevel=3)

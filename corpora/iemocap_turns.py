@@ -58,10 +58,10 @@ class Turn(NamedTuple):
         """Whether the turn has a number, and so a recording."""
         return NAME.fullmatch(self.name)["unnumbered"] is None
 
-
-def is_scripted(dialogue: str) -> bool:
-    """Whether a dialogue, or the one of a turn, was read from a script and not improvised."""
-    return dialogue.split("_")[1].startswith("script")
+    @property
+    def is_scripted(self) -> bool:
+        """Whether the dialogue was read from a script and not improvised."""
+        return self.dialogue.split("_")[1].startswith("script")
 
 
 def read_evaluation(path: str | Path) -> tuple[list[Turn], list[int]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from transformers.dynamic_module_utils import get_imports, get_relative_imports
 
-from .staging import staged
+from ..corpora.staging import staged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin

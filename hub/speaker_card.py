@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 from huggingface_hub import ModelCard, ModelCardData
 
-from .staging import staged
+from ..corpora.staging import staged
 
 COLUMNS = {"accuracy": "Accuracy", "eer": "EER", "min_dcf": "minDCF"}
 

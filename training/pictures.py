@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..hub.staging import staged
+from ..corpora.staging import staged
 
 PANELS = 4  # confusion matrices side by side
 

@@ -15,8 +15,8 @@ from transformers.trainer_utils import PredictionOutput
 
 from .. import __version__
 from ..corpora.folds import check_speaker_independent
+from ..corpora.staging import staged
 from ..hub.card import FORMAT, SCORES, write_card
-from ..hub.staging import staged
 from ..metrics import EmotionMetrics
 from ..processing.processing_emofusion import SILENCE
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments

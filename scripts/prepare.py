@@ -1,0 +1,98 @@
+"""Look through a corpus on disk: `python scripts/prepare.py NAME ROOT [--out DIR] [--report] [options of the corpus]`."""
+
+import argparse
+import importlib
+import inspect
+import sys
+from collections import Counter
+from pathlib import Path
+
+import yaml
+from emofusion.corpora import CORPORA, describe_corpus
+from emofusion.corpora.counts import format_counts
+from emofusion.corpora.prepare import prepare
+from emofusion.corpora.prepared_folder import Prepared
+
+NAMES = [name for name in CORPORA if name != "spoken"]  # which is made, not found
+
+
+def main() -> None:
+    """Prepare, say what was found, and do what else is asked for."""
+    arguments, options = parse_arguments(sys.argv[1:])
+    try:
+        run(arguments, options)
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        sys.exit(f"prepare.py: {error}")
+
+
+def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, dict]:
+    """The command line: what holds for every corpus, and the options of this one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", metavar="NAME", choices=NAMES, help=f"the corpus: {', '.join(NAMES)}")
+    parser.add_argument("root", metavar="ROOT", help="its folder, or one that was prepared of it")
+    parser.add_argument(
+        "--out", metavar="DIR", help="where the prepared corpus goes; by default into the cache of datasets"
+    )
+    parser.add_argument(
+        "--no-decode",
+        dest="decode",
+        action="store_false",
+        help="believe the headers of the recordings: quicker, but what is truncated, silent or not a number goes unnoticed",
+    )
+    parser.add_argument(
+        "--embed-audio", action="store_true", help="put the recordings inside, so that the folder can be moved"
+    )
+    parser.add_argument("--max-seconds", type=float, default=60.0, help="cut recordings here (default: %(default)s)")
+    parser.add_argument(
+        "--transcribe", metavar="MODEL", help="add what this recogniser of the Hub, or of a folder, hears"
+    )
+    parser.add_argument("--report", action="store_true", help="write report.html, a page to look at")
+    name = next((argument for argument in argv if argument in NAMES), None)
+    known = inspect.signature(_module(name).scan).parameters if name else {}
+    group = parser.add_argument_group(f"options of {name}, see docs/corpora.md" if name else "options of the corpus")
+    for option, parameter in known.items():
+        if option != "root":
+            spellings = dict.fromkeys((f"--{option.replace('_', '-')}", f"--{option}"))
+            group.add_argument(*spellings, type=yaml.safe_load, default=parameter.default, help="default: %(default)s")
+    arguments = parser.parse_args(argv)
+    return arguments, {option: getattr(arguments, option) for option in known if option != "root"}
+
+
+def run(arguments: argparse.Namespace, options: dict) -> None:
+    """Prepare a corpus and print what was found."""
+    prepared = prepare(
+        arguments.name,
+        arguments.root,
+        arguments.out,
+        decode=arguments.decode,
+        embed_audio=arguments.embed_audio,
+        max_seconds=arguments.max_seconds,
+        **options,
+    )
+    published = _module(arguments.name).published(**options)
+    print(f"\n{describe_corpus(arguments.name, **options)['title']}: {prepared.facts['rows']:,} utterances\n")
+    print(format_counts(prepared.facts["counts"], published))
+    print(f"\n{describe_problems(prepared)}")
+    print(f"\nThe corpus is in {prepared.folder}; it is read again only when its files change.")
+
+
+def describe_problems(prepared: Prepared) -> str:
+    """What was left out and what is wrong, in a few lines."""
+    dropped = Counter(found["kind"] for found in prepared.problems if found["dropped"])
+    kept = Counter(found["kind"] for found in prepared.problems if not found["dropped"])
+    lines = [
+        f"{what}: {', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())}"
+        for what, kinds in (("Left out", dropped), ("Kept, with a problem", kept))
+        if kinds
+    ]
+    if not lines:
+        return "No problems."
+    return "\n".join([*lines, f"Each with its reason: {Path(prepared.folder, 'problems.txt')}"])
+
+
+def _module(name: str):
+    return importlib.import_module(f"emofusion.corpora.{name}")
+
+
+if __name__ == "__main__":
+    main()
