@@ -1,5 +1,6 @@
 """What every fusion variant's configuration has in common."""
 
+import math
 from typing import ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -48,6 +49,11 @@ class EmoFusionConfig(PreTrainedConfig):
             Width of a hidden layer with a ReLU in the classification head. `None` makes the head one linear layer.
         class_weights (`list[float]`, *optional*):
             Weight of each class in the cross-entropy. `None` weighs every utterance the same.
+        label_smoothing (`float`, *optional*, defaults to 0.0):
+            Share of what is wanted of the classes that is spread evenly over all of them (Szegedy 2016).
+        focal_gamma (`float`, *optional*, defaults to 0.0):
+            Exponent of the focal loss (Lin 2017), by which utterances count less that the model is sure of. 0.0 is
+            cross-entropy.
     """
 
     sub_configs: ClassVar[dict] = dict.fromkeys(ENCODER_CONFIGS.values(), AutoConfig)
@@ -77,6 +83,8 @@ class EmoFusionConfig(PreTrainedConfig):
     classifier_dropout: float = 0.1
     classifier_proj_size: int | None = None
     class_weights: list[int | float] | None = None
+    label_smoothing: int | float = 0.0
+    focal_gamma: int | float = 0.0
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs):
@@ -94,6 +102,10 @@ class EmoFusionConfig(PreTrainedConfig):
             self._refuse_unused("use_weighted_layer_sum", False)
         if not 0.0 <= self.modality_dropout < 1.0:
             raise ValueError(f"modality_dropout is {self.modality_dropout}; it must be at least 0 and below 1.")
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1.")
+        if not 0.0 <= self.focal_gamma < math.inf:
+            raise ValueError(f"focal_gamma is {self.focal_gamma}; it must be a number of at least 0.")
         # Without a wish of its own, transformers would make encoders that exist forget their attention implementation.
         super().__post_init__(**{"attn_implementation": {}} | kwargs)
         if self.class_weights is not None and len(self.class_weights) != self.num_labels:

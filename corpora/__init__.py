@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 # Adding a corpus is adding its name here: the module `<name>.py` holds `load(root, **options) -> DatasetDict`, and
 # `about(**options)`: what a page on a model trained with it says of it (title, protocol, whether it is a demonstration,
-# license).
+# license, and `speaker_independent` where the protocol promises that no speaker is in two splits). A corpus of several
+# folds also holds `list_folds(**options)`: for each, the options of `load` that choose it.
 CORPORA = ("spoken", "iemocap", "meld", "folder")
 
 
@@ -48,6 +49,20 @@ def describe_corpus(name: str, **options) -> dict:
         ValueError: If there is no such corpus.
     """
     return {"name": name, **_module(name).about(**options)}
+
+
+def list_folds(name: str, **options) -> list[dict]:
+    """The folds of a corpus, each as the options that choose it; one without any for a corpus with splits of its own.
+
+    Args:
+        name: One of `CORPORA`.
+        options: Those it is loaded with; one that chooses a fold is passed over.
+
+    Raises:
+        ValueError: If there is no such corpus, or an option is bad.
+    """
+    module = _module(name)
+    return module.list_folds(**options) if hasattr(module, "list_folds") else [{}]
 
 
 def _module(name: str):

@@ -14,8 +14,9 @@ from datasets import DatasetDict
 from tqdm.auto import tqdm
 
 from .alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
-from .disk import build_corpus, find_root, measure, problem, read_csv
+from .disk import Scan, choose, find_root, finish, problem, read_csv
 from .folds import carve_validation
+from .prepare import prepare
 from .schema import LEVELS, SPLITS
 from .textgrid import read_textgrid
 
@@ -27,7 +28,7 @@ COLUMNS = (
 # What the Hub also calls the splits, in the column and as folders.
 SPLIT_NAMES = dict(zip(SPLITS, SPLITS, strict=True)) | dict.fromkeys(("dev", "val", "valid"), "validation")
 
-SLACK = 0.5  # seconds that an alignment may go on after its recording before it is not believed
+PART = "split"  # what counts are given by
 
 
 def about(seed: int = 0, **options) -> dict:
@@ -52,6 +53,7 @@ def load(
     validation_share: float = 0.1,
     test_share: float = 0.1,
     seed: int = 0,
+    max_seconds: float | None = 60.0,
 ) -> DatasetDict:
     """Load your own recordings.
 
@@ -64,10 +66,11 @@ def load(
         validation_share: What validation has of the training rows at least, if it is taken from them.
         test_share: The same for test.
         seed: Which speakers these are is drawn from it.
+        max_seconds: Longer recordings are cut here; None never cuts.
 
     Returns:
         Splits in the schema; the id of a row is its file's path in the folder, and `start` and `end` are not known. If
-        there are problems, one warning counts them; `scan` lists them.
+        there are problems, one warning counts them.
 
     Raises:
         FileNotFoundError: If there is no folder `root`.
@@ -75,50 +78,72 @@ def load(
         ValueError: If there is no metadata or it cannot be read, a path leaves the folder, a split is to be made without
             enough speakers, or no row of a split can be used.
     """
-    rows, problems = scan(root, labels)
-    if rows and not any(row["split"] for row in rows):
-        rows = [row | {"split": "train"} for row in rows]
+    prepared = prepare("folder", root, max_seconds=max_seconds, labels=labels)
+    splits = dict(prepared.splits)
     for split, share in (("test", test_share), ("validation", validation_share)):
-        train = [row for row in rows if row["split"] == "train"]
-        if train and not any(row["split"] == split for row in rows):
+        if split not in splits and "train" in splits:
             try:
-                taken = set(carve_validation(train, share, seed)[1])
+                train, taken = carve_validation(splits["train"], share, seed)
             except ValueError as error:
                 raise ValueError(
                     f"The folder {root} has no split {split!r}, and it cannot be made of speakers: {error} Name the splits in "
                     "a column 'split', or the speakers in a column 'speaker'."
                 ) from error
-            rows = [row | {"split": split} if row["id"] in taken else row for row in rows]
-    names = sorted({row["label"] for row in rows}) if labels is None else labels
-    return build_corpus(f"The folder {root}", rows, names, problems, "emofusion.corpora.folder.scan")
+            splits |= {"train": choose(splits["train"], train), split: choose(splits["train"], taken)}
+    return finish(f"The folder {root}", prepared, splits)
 
 
-def scan(root: str | Path | None = None, labels: Sequence[str] | None = None) -> tuple[list[dict], list[dict]]:
-    """Look through a folder; the headers of its recordings are read, nothing is decoded.
+def scan(root: str | Path | None = None, labels: Sequence[str] | None = None) -> Scan:
+    """Read a folder's metadata; recordings and films are not opened.
 
-    Args and errors are those of `load`.
+    Rows without a recording, label or known split are left out; without its film, alignment or turn a row is used. Where
+    the metadata tells no split at all, no row has the key `split`.
 
-    Returns:
-        The usable rows, in the schema with their `split`, None in all of them if the metadata tells none; and the problems
-        as `disk.problem` gives them. Rows without a recording, label or known split are not usable; without its film,
-        alignment or turn a row is.
+    Args:
+        root: As in `load`.
+        labels: As in `load`.
+
+    Raises:
+        FileNotFoundError: If there is no folder `root`.
+        TypeError: If `labels` is no list of different names.
+        ValueError: If there is no metadata or it cannot be read, or a path leaves the folder.
     """
     if labels is not None:
         in_order = isinstance(labels, Sequence) and not isinstance(labels, str)
         if not in_order or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
             raise TypeError(f"labels must be a list of different names in their order (in quotes), not {labels!r}.")
     root = find_root("your corpus", root, _has_tables, "metadata.csv, metadata.jsonl or metadata.parquet").resolve()
-    rows, problems = {}, []
+    total, has_splits, found = 0, False, set()
+    for row in _read_rows(root, []):
+        row.check_paths()
+        total += 1
+        has_splits |= row.tells_split()
+        found.add(row.cells["label"])
+    labels, problems = sorted(found - {None}) if labels is None else list(labels), []
+    return Scan(root, labels, _usable_rows(root, labels, has_splits, total, problems), problems, [root])
+
+
+def published(**options) -> dict[str, dict[str, int]]:
+    """Nothing was published of your own folder."""
+    return {}
+
+
+def _usable_rows(
+    root: Path, labels: Sequence[str], has_splits: bool, total: int, problems: list[dict]
+) -> Iterator[dict]:
+    seen = set()
+    for row in tqdm(_read_rows(root, problems), desc=f"Looking through {root}", total=total, disable=None):
+        if reason := row.reason_to_leave_out(labels, seen, has_splits):
+            row.note(*reason, dropped=True)
+        else:
+            seen.add(row.name)
+            yield row.complete() | ({"split": row.split()} if has_splits else {})
+
+
+def _read_rows(root: Path, problems: list[dict]) -> Iterator["_Row"]:
     for table in _find_tables(root):
-        for number, cells in enumerate(tqdm(_read_table(table), desc=f"Looking through {table}", disable=None), 1):
-            row = _Row(root, table, number, cells, problems)
-            if row.is_usable(labels, rows):
-                rows[row.name] = row.complete()
-    if any(row["split"] for row in rows.values()):
-        for name in [name for name, row in rows.items() if row["split"] is None]:
-            del rows[name]
-            problems.append(problem("unknown split", f"{name} is dropped: its split is not told.", name, name))
-    return list(rows.values()), problems
+        for number, cells in enumerate(_read_table(table), 1):
+            yield _Row(root, table, number, cells, problems)
 
 
 class _Row:
@@ -130,11 +155,15 @@ class _Row:
         self.cells = {column: _as_text(cells.get(column)) for column in COLUMNS}
         self.path = self.file("file_name")
         self.name = None if self.path is None else self.path.relative_to(root).as_posix()
-        self.seconds = None
 
-    def note(self, kind: str, what: str) -> None:
+    def note(self, kind: str, what: str, dropped: bool = False) -> None:
         file = self.table.relative_to(self.root).as_posix()
-        self.problems.append(problem(kind, f"{self.place}, {what}", file, self.name))
+        self.problems.append(problem(kind, f"{self.place}, {what}", file, self.name, dropped))
+
+    def check_paths(self) -> None:
+        """Raise a `ValueError` if one leaves the folder."""
+        for column in ("video_file_name", "alignment_file_name"):
+            self.file(column)
 
     def file(self, column: str, suffix: str | None = None) -> Path | None:
         """The file that a cell names, or its neighbour with another suffix.
@@ -156,29 +185,23 @@ class _Row:
             )
         return target
 
-    def is_usable(self, labels: Sequence[str] | None, others: dict) -> bool:
-        """Whether there is something to hear and to learn; if not, it is noted."""
+    def reason_to_leave_out(self, labels: Sequence[str], seen: set[str], has_splits: bool) -> tuple[str, str] | None:
+        """Kind and sentence, where there is nothing to hear or to learn."""
         label, split = self.cells["label"], self.cells["split"]
         if self.name is None:
-            self.note("missing", "is dropped: its file_name is empty.")
-        elif self.name in others:
-            self.note("duplicate", f"is dropped: {self.name} is there already.")
-        elif label is None:
-            self.note("unknown label", "is dropped: it has no label.")
-        elif labels is not None and label not in labels:
-            self.note("unknown label", f"is dropped: its label {label!r} is none of {', '.join(labels)}.")
-        elif split is not None and split.lower() not in SPLIT_NAMES:
-            self.note("unknown split", f"is dropped: its split {split!r} is none of {', '.join(SPLIT_NAMES)}.")
-        elif not self.path.exists():
-            self.note("missing", f"is dropped: there is no {self.name}.")
-        else:
-            try:
-                self.seconds = measure(self.path)
-            except ValueError as error:
-                self.note("unreadable", f"is dropped: {error}")
-            else:
-                return True
-        return False
+            return "missing", "is dropped: its file_name is empty."
+        if self.name in seen:
+            return "duplicate", f"is dropped: {self.name} is there already."
+        if label is None:
+            return "unknown label", "is dropped: it has no label."
+        if label not in labels:
+            return "unknown label", f"is dropped: its label {label!r} is none of {', '.join(labels)}."
+        if has_splits and self.split() is None:
+            told = "is not told" if split is None else f"{split!r} is none of {', '.join(SPLIT_NAMES)}"
+            return "unknown split", f"is dropped: its split {told}."
+        if not self.path.is_file():
+            return "missing", f"is dropped: there is no file {self.name}."
+        return None
 
     def complete(self) -> dict:
         """The row in the schema, with its split."""
@@ -189,14 +212,16 @@ class _Row:
             "turn": self.turn(),
             "video": self.video(),
             "alignment": self.alignment(),
-            "split": self.split(),
         }
 
+    def tells_split(self) -> bool:
+        return self.cells["split"] is not None or self.split() is not None
+
     def split(self) -> str | None:
-        if self.cells["split"]:
-            return SPLIT_NAMES[self.cells["split"].lower()]
+        if split := self.cells["split"]:
+            return SPLIT_NAMES.get(split.lower())
         way = self.path if self.table.parent == self.root else self.table
-        return SPLIT_NAMES.get(way.relative_to(self.root).parts[0])
+        return way and SPLIT_NAMES.get(way.relative_to(self.root).parts[0])
 
     def turn(self) -> int | None:
         turn = self.cells["turn"]
@@ -208,10 +233,8 @@ class _Row:
     def video(self) -> dict | None:
         if (path := self.file("video_file_name")) is None:
             return None
-        try:
-            measure(path, "video")
-        except ValueError as error:
-            self.note("unreadable" if path.exists() else "missing", f"keeps no video: {error}")
+        if not path.is_file():
+            self.note("missing", f"keeps no video: there is no file {path}.")
             return None
         return {"path": str(path)}
 
@@ -228,12 +251,6 @@ class _Row:
             return None
         if levels["word"] and levels["phone"] and not levels["syllable"]:
             levels["syllable"] = syllables_from_phones(levels["phone"], levels["word"])
-        last = max((segments["end"][-1] for segments in levels.values() if segments and segments["end"]), default=0.0)
-        if self.seconds is not None and last > self.seconds + SLACK:
-            self.note(
-                "misaligned", f"keeps no alignment: {path} ends at {last} s, the recording at {self.seconds:.3f} s."
-            )
-            return None
         return levels
 
     def sphinx(self, path: Path) -> dict:
@@ -261,34 +278,42 @@ def _find_tables(root: Path) -> Iterator[Path]:
         yield from tables
 
 
-def _read_table(path: Path) -> list[dict[str, Any]]:
+def _read_table(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a metadata file, one by one."""
     if path.suffix == ".csv":
-        return read_csv(path, COLUMNS[:1])
-    rows = _read_json_lines(path) if path.suffix == ".jsonl" else _read_parquet(path)
-    if not any("file_name" in row for row in rows):
+        yield from read_csv(path, COLUMNS[:1])
+        return
+    has_files = False
+    for row in _read_json_lines(path) if path.suffix == ".jsonl" else _read_parquet(path):
+        has_files |= "file_name" in row
+        yield row
+    if not has_files:
         raise ValueError(f"{path} has no column 'file_name'.")
-    return rows
 
 
-def _read_json_lines(path: Path) -> list[dict[str, Any]]:
+def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        lines = path.read_text("utf-8-sig").split("\n")
+        with open(path, encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _read_json(line, f"{path}, line {number},")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 (byte {error.start}): save it in that encoding.") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}, line {number}, is not JSON: {error}.") from error
-        if not isinstance(rows[-1], dict):
-            raise ValueError(f"{path}, line {number}, is not a mapping of columns to values.")
-    return rows
+        raise ValueError(f"{path} is not UTF-8: save it in that encoding.") from error
 
 
-def _read_parquet(path: Path) -> list[dict[str, Any]]:
+def _read_json(line: str, name: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is not JSON: {error}.") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{name} is not a mapping of columns to values.")
+    return row
+
+
+def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     import pyarrow
     from pyarrow import parquet
 
@@ -296,7 +321,10 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
         with open(path, "rb") as file:
             table = parquet.ParquetFile(file)
             columns = [name for name in table.schema_arrow.names if name in COLUMNS]
-            return table.read(columns).to_pylist()
+            for batch in table.iter_batches(1000, columns=columns):
+                yield from batch.to_pylist()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
     except pyarrow.ArrowException as error:
         raise ValueError(f"{path} is not a Parquet file: {error}.") from error
 

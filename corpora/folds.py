@@ -7,14 +7,14 @@ of the training speakers that nothing is learned from, never a part of the test.
 import json
 import os
 import random
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 
 from .schema import SPLITS
+from .words import words
 
 Fold = dict[str, list[str]]
 
@@ -46,7 +46,7 @@ def leave_one_speaker_out(rows: Iterable[Mapping]) -> dict[str, Fold]:
     Raises:
         ValueError: If there is only one session, a speaker is alone in one, or a row has no session or speaker.
     """
-    rows, folds = list(rows), {}
+    rows, folds = list(_narrow(rows, "id", "session", "speaker")), {}
     sessions = _group(rows, "session")
     speakers = {name: _group([row for row in rows if row["session"] == name], "speaker") for name in sessions}
     for session, groups in speakers.items():
@@ -160,7 +160,7 @@ def check_speaker_independent(corpus: DatasetDict) -> dict[str, list[str]]:
     """
     speakers = {}
     for split, rows in corpus.items():
-        names = set(rows["speaker"])
+        names = set(rows["speaker"][:])
         if None in names:
             raise ValueError(f"The split {split!r} has rows without a speaker, so independence cannot be shown.")
         speakers[split] = sorted(names)
@@ -172,6 +172,31 @@ def check_speaker_independent(corpus: DatasetDict) -> dict[str, list[str]]:
     if crossing:
         raise ValueError(f"Speakers are heard in more than one split: {'; '.join(crossing)}.")
     return speakers
+
+
+def check_splits(corpus: DatasetDict, speaker_independent: bool = False) -> None:
+    """Prove that nothing that is tested is learned from, or chosen by.
+
+    Args:
+        corpus: Its splits.
+        speaker_independent: Whether the protocol promises that no speaker is in two of them.
+
+    Raises:
+        ValueError: If an utterance is twice in the splits, or a promised independence does not hold.
+    """
+    homes = {}
+    for split, rows in corpus.items():
+        for name in rows["id"][:]:
+            if name in homes:
+                raise ValueError(
+                    f"The utterance {name!r} is both in {homes[name]!r} and in {split!r}: what is tested must be in no "
+                    "other split."
+                    if homes[name] != split
+                    else f"The utterance {name!r} is twice in {split!r}: every utterance counts once."
+                )
+            homes[name] = split
+    if speaker_independent:
+        check_speaker_independent(corpus)
 
 
 def texts_seen(corpus: DatasetDict, split: str = "test") -> list[bool]:
@@ -186,22 +211,37 @@ def texts_seen(corpus: DatasetDict, split: str = "test") -> list[bool]:
     Returns:
         One answer per row of the split; False for rows without words.
     """
-    seen = {_words(text) for text in corpus["train"]["text"]} - {()}
-    return [_words(text) in seen for text in corpus[split]["text"]]
+    seen = {words(text) for text in corpus["train"]["text"][:]} - {()}
+    return [words(text) in seen for text in corpus[split]["text"][:]]
 
 
-def _words(text: str | None) -> tuple[str, ...]:
-    return tuple(re.findall(r"[^\W_]+", (text or "").casefold().replace("'", "")))
+def describe_rows(corpus: DatasetDict, split: str = "test") -> dict[str, list[bool | None]]:
+    """What may make a row easier than it looks, so that results can be told apart by it.
+
+    Args:
+        corpus: With the split and "train".
+        split: Whose rows are asked about.
+
+    Returns:
+        One answer per row of the split: `text_seen` as `texts_seen` gives it, and `scripted`, whether its words were read;
+        None where that is not known.
+    """
+    return {"text_seen": texts_seen(corpus, split), "scripted": corpus[split]["scripted"][:]}
 
 
 def _group(rows: Iterable[Mapping], column: str) -> dict[str, list[str]]:
     """The ids per value of a column, by name."""
     groups = defaultdict(list)
-    for row in rows:
+    for row in _narrow(rows, "id", column):
         if row[column] is None:
             raise ValueError(f"The row {row['id']!r} has no {column}, so no fold can be made by it.")
         groups[row[column]].append(row["id"])
     return dict(sorted(groups.items()))
+
+
+def _narrow(rows: Iterable[Mapping], *columns: str) -> Iterable[Mapping]:
+    """Rows of a dataset without other columns, which are then not read; others as they are."""
+    return rows.select_columns(list(columns)).to_list() if isinstance(rows, Dataset) else rows
 
 
 def _rotate(groups: Mapping[str, Sequence[str]], what: str) -> dict[str, Fold]:

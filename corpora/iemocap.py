@@ -85,6 +85,7 @@ def about(
         "title": TITLES[_check_classes(classes)],
         "demonstration": False,
         "protocol": sentence,
+        "speaker_independent": fold_file is None,
         "license": "for research, by agreement with the University of Southern California (SAIL)",
     }
 
@@ -141,6 +142,19 @@ def load(
     return finish("IEMOCAP", prepared, splits)
 
 
+def list_folds(protocol: str = "leave-one-session-out", fold_file: str | None = None, **options) -> list[dict]:
+    """The folds of a protocol or a file, as the options of `load` that choose them.
+
+    Args:
+        protocol: As in `load`.
+        fold_file: As in `load`.
+        options: Others of `load`, which change nothing here.
+    """
+    folds = None if fold_file is None else read_folds(fold_file)
+    _tested_part(protocol, 1, folds)
+    return [{"fold": number} for number in range(1, len(folds or PROTOCOLS[protocol][1]) + 1)]
+
+
 def scan(
     root: str | Path | None = None, classes: int | str = 4, alignment_offset: float = 0.0, prefix_half: str = "left"
 ) -> Scan:
@@ -192,7 +206,8 @@ def _rows(copy: Copy, names: Mapping[str, str], alignment_offset: float, prefix_
             reason = _reason_to_leave_out(turn, names, seen)
             seen.add(turn.name)
             if reason:
-                copy.note(*reason, file, turn.name, dropped=True)
+                kind, why = reason
+                copy.note(kind, f"{turn.name} is dropped: {why}.", file, turn.name, dropped=True)
             elif row := copy.row(file, turn, alignment_offset, prefix_half):
                 soft_label = _share_votes(turn.votes, names, labels)
                 yield row | {"turn": number, "label": names[turn.code], "soft_label": soft_label}
@@ -211,8 +226,9 @@ def _share_votes(votes: list[list[str]], names: Mapping[str, str], labels: list[
     """
     shares = Counter()
     for codes in votes:
-        for code in names.keys() & codes:
-            shares[names[code]] += codes.count(code) / len(codes)
+        for code in codes:
+            if code in names:
+                shares[names[code]] += 1 / len(codes)
     return [shares[label] / shares.total() for label in labels] if shares else None
 
 
@@ -233,15 +249,15 @@ def _check_classes(classes: int | str) -> int | str:
 
 
 def _reason_to_leave_out(turn: Turn, names: Mapping[str, str], seen: set[str]) -> tuple[str, str] | None:
-    """Kind and sentence, where a turn is not to be used."""
+    """Kind of problem and why, where a turn is not to be used."""
     if not turn.is_numbered:
-        return "unnumbered", "The turn has no number, and so no recording."
+        return "unnumbered", "it has no number, and so no recording"
     if turn.name in seen:
-        return "duplicate", "The turn was described before; the first description counts."
+        return "duplicate", "it was described before, and the first description counts"
     if turn.code not in EMOTIONS:
-        return "unknown label", f"{turn.code!r} is none of the corpus's labels {', '.join(EMOTIONS)}."
+        return "unknown label", f"its label {turn.code!r} is none of {', '.join(EMOTIONS)}"
     if turn.code not in names:
-        return "other emotion", f"{turn.code} ({EMOTIONS[turn.code]}) is not among the classes."
+        return "other emotion", f"{turn.code} ({EMOTIONS[turn.code]}) is not among the classes"
     return None
 
 

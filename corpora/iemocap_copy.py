@@ -1,7 +1,6 @@
 """A user's copy of IEMOCAP on disk: where its files are, and what is wrong with them."""
 
 import os
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -78,7 +77,7 @@ class Copy:
         for folder in (f"{session}/{EVALUATIONS}" for session in SESSION_FOLDERS):
             files = [f"{folder}/{name}" for name in self._files(folder) if name.endswith(".txt")]
             if not files:
-                self.note("missing session", "No dialogue is described here.", folder)
+                self.note("missing session", f"No dialogue is described in {folder}.", folder)
             found += files
         return found
 
@@ -86,12 +85,12 @@ class Copy:
         """The turns of a dialogue in the order of time."""
         turns, broken = read_evaluation(self.root / evaluation)
         for line in broken:
-            what = f"Line {line} is no turn: it lacks span, name or label."
+            what = f"{evaluation}, line {line}, is no turn: it lacks span, name or label."
             self.note("unreadable turn", what, evaluation, dropped=True)
         if turns:
             self._note_missing_files(_session(evaluation), Path(evaluation).stem)
         else:
-            self.note("empty dialogue", "No turn is described here.", evaluation)
+            self.note("empty dialogue", f"No turn is described in {evaluation}.", evaluation)
         return turns
 
     def row(self, evaluation: str, turn: Turn, alignment_offset: float, prefix_half: str) -> dict | None:
@@ -100,7 +99,8 @@ class Copy:
         folder, file = f"{session}/{RECORDINGS}/{turn.dialogue}", f"{turn.name}.wav"
         recording = self._files(folder).get(file)
         if recording is None:
-            self.note("missing audio", "The turn has no recording.", f"{folder}/{file}", turn.name, dropped=True)
+            what = f"{turn.name} is dropped: there is no {folder}/{file}."
+            self.note("missing audio", what, f"{folder}/{file}", turn.name, dropped=True)
             return None
         film = self._files(f"{session}/{FILMS}").get(f"{turn.dialogue}.avi")
         crop = prefix_half if turn.is_marked else {"left": "right", "right": "left"}[prefix_half]
@@ -125,7 +125,7 @@ class Copy:
             ("missing transcript", f"{session}/{TRANSCRIPTIONS}", f"{dialogue}.txt"),
         ):
             if file not in self._files(folder):
-                self.note(kind, "The dialogue has no such file.", f"{folder}/{file}")
+                self.note(kind, f"{dialogue}: there is no {folder}/{file}.", f"{folder}/{file}")
 
     def _text(self, session: str, turn: Turn) -> str | None:
         folder, file = f"{session}/{TRANSCRIPTIONS}", f"{turn.dialogue}.txt"
@@ -134,7 +134,8 @@ class Copy:
             return None  # which is noted once for the dialogue
         text = self._texts(path).get(turn.name)
         if not text:
-            self.note("missing transcript", "The turn has no line here.", f"{folder}/{file}", turn.name)
+            what = f"{turn.name} has no text: there is no line of it in {folder}/{file}."
+            self.note("missing transcript", what, f"{folder}/{file}", turn.name)
         return text or None
 
     def _alignment(self, session: str, turn: Turn, offset: float) -> dict | None:
@@ -146,11 +147,13 @@ class Copy:
                 try:
                     levels[level] = read_sphinx(files[file], offset)
                 except ValueError as error:
-                    self.note("unreadable alignment", str(error), f"{folder}/{file}", turn.name)
+                    what = f"{turn.name} keeps no {level}s: {error}"
+                    self.note("unreadable alignment", what, f"{folder}/{file}", turn.name)
             elif level != "syllable":  # which follow from the others
                 known = level == "word" and turn.name in WITHOUT_WORDS
                 kind = "published without words" if known else f"missing {level}s"
-                self.note(kind, "The turn has no such file.", f"{folder}/{file}", turn.name)
+                what = f"{turn.name} has no {level}s: there is no {folder}/{file}."
+                self.note(kind, what, f"{folder}/{file}", turn.name)
         if levels["syllable"] is None and levels["word"] and levels["phone"]:
             levels["syllable"] = syllables_from_phones(levels["phone"], levels["word"])
         return levels if any(levels.values()) else None

@@ -9,16 +9,15 @@ A recording is read from the second where it is there, else from the film.
 """
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets import DatasetDict
 from tqdm.auto import tqdm
 
-from .disk import build_corpus, find_root, measure, problem, read_csv
-from .schema import SPLITS
+from .disk import Scan, find_root, finish, list_files, problem, read_csv
+from .prepare import prepare
 
 
 class Part(NamedTuple):
@@ -44,7 +43,8 @@ LABELS = {
     "sentiment": ("neutral", "positive", "negative"),
 }
 
-# Utterances of each emotion as published, in the order of `LABELS`.
+# Utterances of each emotion as published, in the order of `LABELS`. The clips of two cannot be had.
+PART = "split"
 PUBLISHED = {
     "train": (4710, 1743, 1205, 1109, 683, 271, 268),
     "validation": (470, 163, 150, 153, 111, 22, 40),
@@ -52,9 +52,11 @@ PUBLISHED = {
 }
 
 # What is wrong with the published clips themselves: not every problem is the copy's.
-KNOWN = {
+UNUSABLE = {
     "train_dia125_utt3": "the published clip cannot be decoded",
     "dev_dia110_utt7": "it was never published",
+}
+KNOWN = UNUSABLE | {
     "test_dia38_utt4": "the published clip is a wrong cut of 305 s",
     "test_dia220_utt0": "the published clip is a wrong cut of 235 s",
 }
@@ -98,178 +100,175 @@ def load(
         max_seconds: Longer clips are cut here; two published ones are wrong cuts of minutes. None never cuts.
 
     Returns:
-        Splits in the schema. If clips are missing, unreadable and so on, one warning counts them; `scan` lists them.
+        Splits in the schema. If clips are missing, unreadable and so on, one warning counts them.
 
     Raises:
         FileNotFoundError: If there is no folder `root`, or it has no clips of a split.
         ValueError: If `root` is not MELD or one level off, an option or a table cannot be used, or no row of a split can.
     """
-    rows, problems = scan(root, labels, twins, max_seconds)
-    return build_corpus("MELD", rows, LABELS[labels], problems, "emofusion.corpora.meld.scan")
+    prepared = prepare("meld", root, max_seconds=max_seconds, labels=labels, twins=twins)
+    return finish("MELD", prepared, prepared.splits)
 
 
-def scan(
-    root: str | Path | None = None, labels: str = "emotion", twins: bool = False, max_seconds: float | None = 60.0
-) -> tuple[list[dict], list[dict]]:
-    """Look through MELD on disk; the headers of its clips are read, nothing is decoded.
+def scan(root: str | Path | None = None, labels: str = "emotion", twins: bool = False) -> Scan:
+    """Read the tables and list the clips of MELD; no clip is opened.
 
-    Args and errors are those of `load`.
+    Problems are a row that is left out, a time that cannot be read, a clip that no table names, and files that are not
+    read ("link out of the copy", "no permission").
 
-    Returns:
-        The usable rows, in the schema with their `split`, and the problems as `disk.problem` gives them: a row that is
-        not usable, a clip that is cut, a time that cannot be read, a clip that no table names.
+    Args:
+        root: As in `load`.
+        labels: As in `load`.
+        twins: As in `load`.
+
+    Raises:
+        FileNotFoundError: If there is no folder `root`, or it has no clips of a split.
+        ValueError: If `root` is not MELD or one level off, an option is none of those in `load`, or a table cannot be read.
     """
     if labels not in LABELS:
         raise ValueError(f"labels of MELD are {' or '.join(map(repr, LABELS))}, not {labels!r}.")
-    if max_seconds is not None and not (isinstance(max_seconds, int | float) and max_seconds > 0):
-        raise ValueError(f"max_seconds must be positive, or None to cut no clip, not {max_seconds!r}.")
     tables = [part.table for part in PARTS.values()]
     root = find_root(
         "MELD", root, lambda folder: all((folder / table).is_file() for table in tables), ", ".join(tables)
+    ).resolve()
+    sources = [root / table for table in tables]
+    for part in PARTS.values():
+        folders = [root / folder for folder in (part.recordings, part.films) if (root / folder).is_dir()]
+        if not folders:
+            raise FileNotFoundError(
+                f"{root} has clips of the split {part.name!r} neither in {part.films} nor in {part.recordings}."
+            )
+        sources += folders
+    surveys = {split: _survey(root, part) for split, part in PARTS.items()}
+    problems = []
+    rows = (
+        row | {"split": split}
+        for split, part in PARTS.items()
+        for row in _rows(root, part, surveys[split], labels, twins, problems)
     )
-    rows, problems = [], []
-    for split in SPLITS:
-        for row in _scan_part(root, PARTS[split], labels, twins, max_seconds, problems):
-            rows.append({**row, "split": split})
-    return rows, problems
+    return Scan(root, list(LABELS[labels]), rows, problems, sources)
 
 
-def compare_counts(rows: Sequence[Mapping]) -> list[dict]:
-    """Count rows beside the published counts of the emotions.
-
-    A whole copy lacks two: the clips of one in train and of one in dev cannot be had.
+def published(labels: str = "emotion", **options) -> dict[str, dict[str, int]]:
+    """How many utterances of each emotion the tables of a split have; nothing was published of the sentiments.
 
     Args:
-        rows: From `scan`, with emotions for labels.
-
-    Returns:
-        For every split and label a dict `split`, `label`, `found` and `published`.
+        labels: As in `load`.
+        options: Others of `load`, which change nothing here.
     """
-    found = Counter((row["split"], row["label"]) for row in rows)
-    return [
-        {"split": split, "label": label, "found": found[split, label], "published": published}
-        for split in SPLITS
-        for label, published in zip(LABELS["emotion"], PUBLISHED[split], strict=True)
-    ]
+    if labels != "emotion":
+        return {}
+    return {split: dict(zip(LABELS["emotion"], counts, strict=True)) for split, counts in PUBLISHED.items()}
 
 
-def _scan_part(
-    root: Path, part: Part, labels: str, twins: bool, max_seconds: float | None, problems: list
-) -> list[dict]:
-    """The usable rows of a split; what is wrong is added to `problems`."""
-    folders = root / part.recordings, root / part.films
-    if not any(folder.is_dir() for folder in folders):
-        raise FileNotFoundError(
-            f"{root} has clips of the split {part.name!r} neither in {part.films} nor in {part.recordings}."
-        )
-    rows = _read_table(root, part, labels, problems)
-    wanted, clips = {item["id"] for item in [*rows, *problems]}, []
-    for folder in folders:
-        plain, twin, strange = _list_clips(folder, part)
-        clips.append(plain | twin if twins else plain)
-        strange += [path for found in (plain, twin) for name, path in found.items() if name not in wanted]
-        for file in (path.relative_to(root).as_posix() for path in strange):
-            problems.append(problem("unlabelled", f"{file} is ignored: no row of {part.table} is about it.", file))
-    usable = []
-    for row in tqdm(rows, desc=f"Looking through MELD, {part.name}", disable=None):
-        recording, film = (found.get(row["id"]) for found in clips)
-        if media := _open_clip(row["id"], recording, film, root, max_seconds, problems):
-            usable.append(row | media)
-    return usable
+class Survey(NamedTuple):
+    """What all rows of a table have to say before the first can be used.
+
+    Args:
+        names: Their ids.
+        starts: When each dialogue begins, in seconds of the episode.
+    """
+
+    names: set[str]
+    starts: dict[str, float]
 
 
-def _read_table(root: Path, part: Part, labels: str, problems: list) -> list[dict]:
-    """Rows without their clips."""
-    rows, origins = {}, {}
-    for number, cells in enumerate(read_csv(root / part.table, COLUMNS), 1):
-        cells = {column: cells[column].translate(PUNCTUATION).strip() for column in COLUMNS}
-        numbers = cells["Dialogue_ID"], cells["Utterance_ID"]
-        if not all(re.fullmatch(r"[0-9]{1,6}", cell) for cell in numbers):
-            what = (
-                f"{part.table}, row {number}, is dropped: its ids are {' and '.join(map(repr, numbers))}, not numbers."
-            )
-            problems.append(problem("unreadable", what, part.table))
-            continue
-        dialogue, turn = f"{part.name}_dia{int(numbers[0])}", int(numbers[1])
-        name, label = f"{dialogue}_utt{turn}", cells[labels.capitalize()].lower()
-        if name in rows:
-            what = f"{part.table}, row {number}, is dropped: {name} is there already."
-            problems.append(problem("duplicate", what, part.table, name))
-            continue
-        if label not in LABELS[labels]:
-            what = (
-                f"{part.table}, row {number} ({name}), is dropped: {label!r} is none of {', '.join(LABELS[labels])}."
-            )
-            problems.append(problem("unknown label", what, part.table, name))
-            continue
-        start, end = _seconds(cells["StartTime"]), _seconds(cells["EndTime"])
-        if start is None or end is None or start >= end:
-            what = f"{name} has no times: {cells['StartTime']!r} to {cells['EndTime']!r} is no span."
-            problems.append(problem("unreadable time", what, part.table, name))
-            start = end = None
+def _survey(root: Path, part: Part) -> Survey:
+    names, starts = set(), {}
+    for cells in _read_table(root, part):
+        if place := _place(part, cells):
+            dialogue, turn = place
+            names.add(f"{dialogue}_utt{turn}")
+            if span := _span(cells):
+                starts[dialogue] = min(span[0], starts.get(dialogue, span[0]))
+    return Survey(names, starts)
+
+
+def _rows(root: Path, part: Part, survey: Survey, labels: str, twins: bool, problems: list[dict]) -> Iterator[dict]:
+    """The rows of a split that can be used; what is wrong is added to `problems`."""
+    recordings, films = (
+        _list_clips(root, folder, part, survey.names, twins, problems) for folder in (part.recordings, part.films)
+    )
+    table = tqdm(
+        _read_table(root, part), desc=f"Looking through MELD, {part.name}", total=len(survey.names), disable=None
+    )
+    seen = set()
+    for number, cells in enumerate(table, 1):
+        dialogue, turn = _place(part, cells) or (None, None)
+        name, label = dialogue and f"{dialogue}_utt{turn}", cells[labels.capitalize()].lower()
+        recording, film = recordings.get(name), films.get(name)
+        if name is None:
+            reason = "unreadable", f"its ids are {cells['Dialogue_ID']!r} and {cells['Utterance_ID']!r}, not numbers"
+        elif name in seen:
+            reason = "duplicate", f"{name} is there already"
+        elif label not in LABELS[labels]:
+            reason = "unknown label", f"{label!r} is none of {', '.join(LABELS[labels])}"
+        elif recording is None and film is None:
+            reason = "missing", f"the clip of {name} is not there"
         else:
-            origins[dialogue] = min(start, origins.get(dialogue, start))
-        rows[name] = {
-            "id": name,
-            "text": cells["Utterance"] or None,
-            "label": label,
-            "speaker": cells["Speaker"] or None,
-            "dialogue": dialogue,
-            "turn": turn,
-            "start": start,
-            "end": end,
-        }
-    for row in rows.values():
-        if row["start"] is not None:
-            row |= {time: round(row[time] - origins[row["dialogue"]], 3) for time in ("start", "end")}
-    return list(rows.values())
-
-
-def _seconds(time: str) -> float | None:
-    """Seconds of `HH:MM:SS,mmm`, whose hour may have one digit."""
-    if match := TIME.fullmatch(time):
-        hours, minutes, seconds, milliseconds = map(int, match.groups())
-        return 3600 * hours + 60 * minutes + seconds + milliseconds / 1000
-    return None
-
-
-def _list_clips(folder: Path, part: Part) -> tuple[dict, dict, list[Path]]:
-    """Clips by id, their twins, and what is neither. Hidden files are those of a Mac's file system."""
-    plain, twin, strange = {}, {}, []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name.startswith("."):
+            seen.add(name)
+            yield {
+                "id": name,
+                "audio": {"path": recording or film},
+                "text": cells["Utterance"] or None,
+                "label": label,
+                "speaker": cells["Speaker"] or None,
+                "dialogue": dialogue,
+                "turn": turn,
+                "video": film and {"path": film},
+                **_times(name, cells, survey.starts.get(dialogue), part, problems),
+            }
             continue
-        if match := CLIP.fullmatch(path.name):
-            # Of two encodings the first in the alphabet counts: flac.
-            (twin if match[1] else plain).setdefault(f"{part.name}_dia{int(match[2])}_utt{int(match[3])}", path)
-        else:
-            strange.append(path)
-    return plain, twin, strange
+        known = reason[0] == "missing" and UNUSABLE.get(name)
+        what = f"{part.table}, row {number}, is dropped: {reason[1]}{f' ({known})' if known else ''}."
+        problems.append(problem(reason[0], what, part.table, name, dropped=True, known=bool(known)))
 
 
-def _open_clip(
-    name: str, recording: Path | None, film: Path | None, root: Path, max_seconds: float | None, problems: list
-) -> dict | None:
-    """The columns `audio` and `video` of a row; None if there is nothing to hear."""
-    known = f" ({KNOWN[name]})" if name in KNOWN else ""
-    if recording is None and film is None:
-        problems.append(problem("missing", f"{name} is dropped: its clip is not there{known}.", name=name))
+def _read_table(root: Path, part: Part) -> Iterator[dict[str, str]]:
+    for cells in read_csv(root / part.table, COLUMNS):
+        yield {column: cells[column].translate(PUNCTUATION).strip() for column in COLUMNS}
+
+
+def _place(part: Part, cells: Mapping[str, str]) -> tuple[str, int] | None:
+    """The dialogue, by a name that no other split has, and the number of the utterance in it."""
+    numbers = cells["Dialogue_ID"], cells["Utterance_ID"]
+    if not all(re.fullmatch(r"[0-9]{1,6}", cell) for cell in numbers):
         return None
-    media = {}
-    files = {"audio": recording, "video": film} if recording and film else {"audio": recording or film}
-    for column, path in files.items():
-        file = path.relative_to(root).as_posix()
-        try:
-            seconds = measure(path, column)
-        except ValueError as error:
-            fate = "is dropped" if column == "audio" else "keeps its recording only"
-            problems.append(problem("unreadable", f"{name} {fate}{known}: {error}", file, name))
-            if column == "audio":
-                return None
-            continue
-        media[column] = {"path": str(path)}
-        if max_seconds is not None and seconds is not None and seconds > max_seconds:
-            media[column] |= {"start": 0.0, "end": float(max_seconds)}
-            what = f"{name} is cut: {file} lasts {seconds:.1f} s{known}, of which {max_seconds} s are used."
-            problems.append(problem("too long", what, file, name))
-    return media if recording else {"audio": media["audio"], "video": media["audio"]}
+    return f"{part.name}_dia{int(numbers[0])}", int(numbers[1])
+
+
+def _times(name: str, cells: Mapping[str, str], origin: float | None, part: Part, problems: list[dict]) -> dict:
+    """The columns `start` and `end`, counted from the beginning of the dialogue."""
+    if span := _span(cells):
+        return {"start": round(span[0] - origin, 3), "end": round(span[1] - origin, 3)}
+    what = f"{name} has no times: {cells['StartTime']!r} to {cells['EndTime']!r} is no span."
+    problems.append(problem("unreadable time", what, part.table, name))
+    return {"start": None, "end": None}
+
+
+def _span(cells: Mapping[str, str]) -> tuple[float, float] | None:
+    """Seconds of two times `HH:MM:SS,mmm`, whose hours may have one digit."""
+    matches = TIME.fullmatch(cells["StartTime"]), TIME.fullmatch(cells["EndTime"])
+    if not all(matches):
+        return None
+    start, end = (
+        3600 * hours + 60 * minutes + seconds + milliseconds / 1000
+        for hours, minutes, seconds, milliseconds in (map(int, match.groups()) for match in matches)
+    )
+    return (start, end) if start < end else None
+
+
+def _list_clips(
+    root: Path, folder: str, part: Part, names: set[str], twins: bool, problems: list[dict]
+) -> dict[str, str]:
+    """Paths of the clips in a folder by id. Of two encodings the first in the alphabet counts: flac."""
+    plain, twin = {}, {}
+    for file, path in list_files(root, folder, problems):
+        match = CLIP.fullmatch(file)
+        name = match and f"{part.name}_dia{int(match[2])}_utt{int(match[3])}"
+        if name in names:
+            (twin if match[1] else plain).setdefault(name, path)
+        else:  # of clips without a row, the published folders have some too
+            what = f"{folder}/{file} is ignored: no row of {part.table} is about it."
+            problems.append(problem("unlabelled", what, f"{folder}/{file}", known=match is not None))
+    return plain | twin if twins else plain

@@ -2,20 +2,24 @@
 
 import hashlib
 import importlib
+import inspect
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import datasets
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ..processing import media
-from .inspection import inspect
+from . import inspection
 from .prepared_folder import FACTS, FORMAT, Prepared, open_prepared, write_prepared
+
+logger = logging.getLogger(__name__)
 
 
 def prepare(
@@ -49,19 +53,23 @@ def prepare(
     """
     if max_seconds is not None and not (isinstance(max_seconds, int | float) and max_seconds > 0):
         raise ValueError(f"max_seconds must be positive, or None to cut nothing, not {max_seconds!r}.")
+    corpus = importlib.import_module(f".{name}", __package__)
+    options = _defaults(corpus.scan) | options
     wanted = {"format": FORMAT, "corpus": name, "options": {**options, "max_seconds": max_seconds}}
     wanted = json.loads(json.dumps(wanted, default=list))
     if root is not None and (Path(root) / FACTS).is_file():
         return _open_root(Path(root), wanted)
-    corpus = importlib.import_module(f".{name}", __package__)
     scan = corpus.scan(root, **options)
+    defaults = _defaults(corpus.load)
+    unusual = {option: value for option, value in wanted["options"].items() if value != defaults[option]}
+    about = corpus.about(**options) | {"part": corpus.PART, "options": unusual}
     wanted |= {"root": str(scan.root), "embedded": embed_audio, "code": _digest_code()}
     folder = _place(wanted) if out is None else Path(out).absolute()
     _check_place(folder, scan.root)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+    with _alone(folder):
         wanted["fingerprint"] = _digest_files(scan.sources)
         if not _is_current(folder, wanted, decode):
-            rows = inspect(
+            rows = inspection.inspect(
                 scan.rows,
                 scan.problems,
                 decode=decode,
@@ -70,7 +78,7 @@ def prepare(
                 known=getattr(corpus, "KNOWN", None),
             )
             with _replaced(folder) as draft:
-                write_prepared(draft, scan, rows, wanted | {"decoded": decode}, corpus.PART, corpus.about(**options))
+                write_prepared(draft, scan, rows, wanted | {"decoded": decode}, about)
         return open_prepared(folder)
 
 
@@ -88,6 +96,12 @@ def _open_root(folder: Path, wanted: Mapping) -> Prepared:
                 "folder of the corpus itself."
             )
     return prepared
+
+
+def _defaults(function: Callable) -> dict:
+    """What its options are where they are not given."""
+    parameters = inspect.signature(function).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters if parameter.name != "root"}
 
 
 def _place(wanted: Mapping) -> Path:
@@ -156,6 +170,21 @@ def _walk(path: str) -> Iterator[tuple[str, int, int]]:
 
 
 @contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other process prepare the same folder meanwhile."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        logger.warning("Another process prepares %s; this one waits for it.", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def _replaced(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `folder` at the end; after an error nothing has changed.
 
@@ -171,9 +200,8 @@ def _replaced(folder: Path) -> Iterator[Path]:
         except OSError as error:
             if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(workshop):
                 raise
-            raise OSError(
-                f"{folder} was not written: {error.strerror or error}. Make room there, or give another folder."
-            ) from error
+            reason = os.strerror(error.errno) if error.errno else error
+            raise OSError(f"{folder} was not written: {reason}. Make room there, or give another folder.") from error
         if folder.exists():
             os.replace(folder, Path(workshop, "old"))
         os.replace(draft, folder)

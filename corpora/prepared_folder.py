@@ -33,8 +33,8 @@ configs:
 
 # {title}, prepared
 
-{rows:,} utterances of {title}, prepared by emofusion from a copy on disk. {carried} What the columns are is told in `corpora/schema.py`
-of emofusion; `problems.txt` says what was left out, and why.
+{rows:,} utterances, prepared by emofusion from a copy on disk. `problems.txt` says what was left out, and why; what the columns
+are is told in `corpora/schema.py` of emofusion. {carried}
 
 ```python
 from datasets import load_dataset
@@ -94,7 +94,7 @@ def open_prepared(folder: str | Path) -> Prepared:
     return Prepared(folder, DatasetDict(splits), problems, facts)
 
 
-def write_prepared(folder: Path, scan: Scan, rows: Iterable[dict], facts: Mapping, part: str, about: Mapping) -> None:
+def write_prepared(folder: Path, scan: Scan, rows: Iterable[dict], facts: Mapping, about: Mapping) -> None:
     """Write a prepared folder.
 
     Args:
@@ -102,13 +102,13 @@ def write_prepared(folder: Path, scan: Scan, rows: Iterable[dict], facts: Mappin
         scan: Where the rows come from; its problems are written last.
         rows: Those of the scan that can be used.
         facts: What is known of the preparation.
-        part: Column by which rows are counted, or "split".
-        about: What the corpus says of itself.
+        about: What the corpus says of itself; and `part`, the column by which rows are counted (or "split"), and `options`,
+            those that loading the folder needs.
 
     Raises:
         ValueError: If there are no rows.
     """
-    counts, tables = {}, _Tables(folder / "data", features(scan.labels))
+    part, counts, tables = about["part"], {}, _Tables(folder / "data", features(scan.labels))
     with tables:
         for row in rows:
             split = row.pop("split", None) or ALL
@@ -208,7 +208,7 @@ def _open_split(folder: Path, split: str, count: int) -> Dataset:
 
 def _page(facts: Mapping, about: Mapping) -> str:
     files = "".join(f"  - split: {split}\n    path: data/{split}-*.arrow\n" for split in facts["splits"])
-    options = "".join(f", {name}={value!r}" for name, value in facts["options"].items() if value is not None)
+    options = "".join(f", {name}={value!r}" for name, value in about["options"].items())
     return README.format(
         files=files,
         title=about["title"],

@@ -5,13 +5,13 @@ A variant is a subclass of [`EmoFusionModel`] with a `fuse` method, and a subcla
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 
 from ..configuration.configuration_emofusion import EmoFusionConfig
 from .audio_encoder import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
+from .classification_loss import classification_loss
 from .missing_modality import stand_in
 from .outputs import EmotionOutput, Encoded
 from .stages import EncodingStages, LayerSum
@@ -364,19 +364,19 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
     def losses(self, logits: torch.Tensor, labels: torch.Tensor, output: EmotionOutput) -> dict[str, torch.Tensor]:
-        """The named parts of the loss, in float32; here cross-entropy with the configuration's class weights.
+        """The named parts of the loss, in float32; here one, the [`classification_loss`] that the configuration sets.
 
         Args:
             logits: `(batch, classes)`.
             labels: `(batch,)` class ids, or `(batch, classes)` probabilities.
             output: of the model without the head.
         """
-        weights = self.config.class_weights
-        if weights is not None:
-            weights = torch.tensor(weights, dtype=torch.float32, device=logits.device)
-        if labels.is_floating_point():
-            labels = labels.float()
-        return {"cross_entropy": F.cross_entropy(logits.float(), labels, weight=weights)}
+        config = self.config
+        return {
+            "cross_entropy": classification_loss(
+                logits, labels, config.class_weights, config.label_smoothing, config.focal_gamma
+            )
+        }
 
 
 def _load_encoder(kind: str, source: str) -> PreTrainedModel:

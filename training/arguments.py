@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, ClassVar
 
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
@@ -85,6 +86,9 @@ class DataArguments:
 class EmotionTrainingArguments(TrainingArguments):
     """`TrainingArguments` whose defaults select the checkpoint on validation UA, and what they lack."""
 
+    # What is measured on the validation part, and so all that a checkpoint can be chosen by.
+    figures: ClassVar[tuple[str, ...]] = ("loss", "wa", "ua", "wf1", "macro_f1")
+
     learning_rates: dict | str | None = field(
         default_factory=dict,
         metadata={
@@ -103,6 +107,16 @@ class EmotionTrainingArguments(TrainingArguments):
         default=None,
         metadata={"help": '"balanced" (inverse frequency in the training part) or a JSON list, one weight a class.'},
     )
+    group_by_length: bool = field(
+        default=False, metadata={"help": "Whether the utterances of a batch are of similar length: less padding."}
+    )
+    max_batch_seconds: float | None = field(
+        default=None,
+        metadata={
+            "help": "Seconds of sound in a batch of one process, padding counted; how many utterances that are follows "
+            "from their length, and per_device_train_batch_size says nothing. They are of similar length."
+        },
+    )
     eval_strategy: str = field(default="epoch", metadata={"help": "When to measure on the validation part."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to save; must agree with eval_strategy."})
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep besides the best."})
@@ -118,6 +132,17 @@ class EmotionTrainingArguments(TrainingArguments):
             raise ValueError(
                 "class_weights and label_smoothing_factor exclude each other: smoothing takes the loss over from the model."
             )
+        if self.train_sampling_strategy in ("group_by_length", "batch_rebalance"):
+            raise ValueError(  # they read a column of lengths, shuffle differently on each process, and reorder evaluation
+                f"train_sampling_strategy is {self.train_sampling_strategy!r}; use group_by_length or max_batch_seconds."
+            )
+        if self.max_batch_seconds is not None and self.max_batch_seconds <= 0:
+            raise ValueError(f"max_batch_seconds is {self.max_batch_seconds:g}; it must be positive.")
+        if (metric := self.metric_for_best_model) and metric.removeprefix("eval_") not in self.figures:
+            raise ValueError(
+                f"metric_for_best_model is {metric!r}; checkpoints are chosen on the validation part, by one of "
+                f"{', '.join(self.figures)}."
+            )
         if self.head_epochs < 0:
             raise ValueError(f"head_epochs is {self.head_epochs}; it must not be negative.")
         self.learning_rates = as_dict("learning_rates", self.learning_rates)
@@ -127,6 +152,13 @@ class EmotionTrainingArguments(TrainingArguments):
 
 
 ARGUMENTS = (ModelArguments, DataArguments, EmotionTrainingArguments)
+# Fields, and how they begin, that change neither what is learned nor what is measured.
+NOT_LEARNED = {
+    *("corpus_root", "output_dir", "resume_from_checkpoint", "use_cpu", "disable_tqdm", "save_total_limit"),
+    *("report_to", "run_name", "project", "debug", "local_rank", "do_train", "do_eval", "do_predict"),
+    *("dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor"),
+}
+SHOWN = ("logging_", "log_", "hub_", "push_", "trackio_")
 
 
 def parse_recipe(argv: Sequence[str] | None = None, arguments: Sequence[type] = ARGUMENTS) -> tuple:
@@ -189,6 +221,34 @@ def read_recipe(path: str | Path, arguments: Sequence[type] = ARGUMENTS) -> dict
         if key not in known:
             raise ValueError(f"{path} has an unknown key {key!r}{_did_you_mean(str(key), known)}")
     return recipe
+
+
+def describe_recipe(arguments: Sequence[Any]) -> dict:
+    """All that decides what is learned and measured, where arguments differ from their defaults; a recipe again.
+
+    Left out are the places of things and what is only shown, saved or sped up, so that a run can be told from another.
+
+    Args:
+        arguments: instances of dataclasses; among them those of the training.
+    """
+    recipe = {}
+    for group in arguments:
+        if isinstance(group, TrainingArguments):
+            plain = type(group)(output_dir=group.output_dir, use_cpu=group.use_cpu)
+        else:
+            plain = type(group)()
+        given, usual = (json.loads(json.dumps(_as_plain(part), default=str)) for part in (group, plain))
+        recipe |= {
+            name: value
+            for name, value in given.items()
+            if value != usual[name] and name not in NOT_LEARNED and not name.startswith(SHOWN)
+        }
+    return recipe
+
+
+def _as_plain(group: Any) -> dict:
+    values = group.to_dict() if isinstance(group, TrainingArguments) else vars(group)
+    return {item.name: values[item.name] for item in fields(group) if item.name in values}
 
 
 class _Parser(HfArgumentParser):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -69,6 +70,8 @@ class SpeakerArguments:
 @dataclass
 class SpeakerTrainingArguments(EmotionTrainingArguments):
     """The arguments of a run whose checkpoint is chosen by the equal error rate."""
+
+    figures: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *ERRORS)
 
     metric_for_best_model: str | None = field(
         default="eer", metadata={"help": "Validation figure that is best; the accuracy where there are no trials."}

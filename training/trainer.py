@@ -2,16 +2,19 @@
 
 import json
 from collections import Counter, defaultdict
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader
 from transformers import Trainer
-from transformers.trainer_utils import EvalPrediction
+from transformers.trainer_utils import EvalPrediction, seed_worker
 
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..metrics import EmotionMetrics
 from .arguments import EmotionTrainingArguments
+from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 
 
 class EmotionTrainer(Trainer):
@@ -35,6 +38,8 @@ class EmotionTrainer(Trainer):
         self.processor = processing_class
         self.facts = facts
         self._named_losses = defaultdict(list)
+        self._positions = []  # real ones and all, of each batch since the last line of the log
+        self.add_callback(EpochSetter())
         if self.args.class_weights is not None:
             self.model.config.class_weights = self._class_weights()
 
@@ -61,20 +66,50 @@ class EmotionTrainer(Trainer):
                 raise ValueError(f"learning_rates names {component!r}, of which the model has nothing to train.")
         return optimizer
 
+    def get_train_dataloader(self) -> DataLoader:
+        """Trainer's, or one whose batches are of similar length if the arguments want it."""
+        args = self.args
+        if not args.group_by_length and args.max_batch_seconds is None:
+            return super().get_train_dataloader()
+        sampler = LengthGroupedBatchSampler(
+            lengths_of(self.train_dataset, self.data_collator.processor, args.max_batch_seconds is not None),
+            batch_size=args.per_device_train_batch_size,
+            max_seconds=args.max_batch_seconds,
+            num_processes=args.world_size,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+        )
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=sampler,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+        )
+        return self.accelerator.prepare(loader)
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The loss, with its named parts kept for the log."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if model.training:
             for name, value in (outputs.get("losses") or {}).items():
                 self._named_losses[name].append(value.detach())
+            if (positions := padding_of(inputs)) is not None:
+                self._positions.append(positions)
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, with the mean of each named loss since the last time."""
+        """Log, with the mean of each named loss since the last time, and the share of the batches that was padding."""
         if "loss" in logs:
             for name, values in self._named_losses.items():
-                logs[f"loss_{name}"] = torch.stack(values).mean().item()
+                logs[f"loss_{name}"] = self.accelerator.reduce(torch.stack(values).mean(), "mean").item()
             self._named_losses.clear()
+            if self._positions:
+                real, everything = self.accelerator.reduce(torch.stack(self._positions).sum(dim=0)).tolist()
+                logs["padding"] = 1 - real / everything
+            self._positions.clear()
         super().log(logs, start_time)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

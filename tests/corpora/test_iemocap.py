@@ -3,18 +3,24 @@
 import shutil
 import warnings
 from collections import Counter
+from itertools import islice
 
 import pytest
 from emofusion.corpora import describe_corpus, iemocap, load_corpus
 from emofusion.corpora.folds import check_speaker_independent, write_folds
-from emofusion.corpora.iemocap import PUBLISHED, compare_counts, scan, soft_labels
-from emofusion.corpora.iemocap_turns import is_scripted, read_evaluation
+from emofusion.corpora.iemocap import PUBLISHED, published, scan
+from emofusion.corpora.iemocap_turns import read_evaluation
 from emofusion.corpora.schema import features
 from emofusion.processing.media import load_audio
 from emofusion.processing.video import load_video
 from testing_iemocap import DIALOGUES, HEADER, LENGTH, PAUSE, TURNS, block, build_iemocap
 
 FIRST = "Ses01F_impro01_F000"
+
+
+def read(root, *args, **options):
+    found = scan(root, *args, **options)
+    return list(found.rows), found.problems
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scanned(root):
-    return scan(root, "all")
+    return read(root, "all")
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +105,7 @@ def test_the_actor_of_the_prefix_is_seen_on_the_left(rows, root):
     assert load_video(prefix, 5)[..., 0].mean() > 200 > 50 > load_video(prefix, 5)[..., 2].mean()  # red
     assert load_video(other, 5)[..., 2].mean() > 200  # blue
     assert (other["start"], other["end"]) == (rows["Ses01F_impro01_M000"]["start"], rows["Ses01F_impro01_M000"]["end"])
-    swapped = {row["id"]: row for row in scan(root, "all", prefix_half="right")[0]}
+    swapped = {row["id"]: row for row in read(root, "all", prefix_half="right")[0]}
     assert swapped[FIRST]["video"] == {**prefix, "crop": "right"}
 
 
@@ -129,7 +135,7 @@ def test_turns_published_without_words_have_phones_only_and_are_expected(rows, s
 
 
 def test_alignments_are_shifted_by_the_offset(rows, root):
-    shifted = {row["id"]: row for row in scan(root, "all", alignment_offset=0.02)[0]}
+    shifted = {row["id"]: row for row in read(root, "all", alignment_offset=0.02)[0]}
     for level in ("word", "syllable", "phone"):
         before, after = rows[FIRST]["alignment"][level], shifted[FIRST]["alignment"][level]
         assert after["start"] == pytest.approx([start + 0.02 for start in before["start"]])
@@ -138,7 +144,7 @@ def test_alignments_are_shifted_by_the_offset(rows, root):
 
 def test_a_turn_without_any_alignment_has_none(copy):
     shutil.rmtree(copy / "Session1/sentences/ForcedAlignment")
-    found, problems = scan(copy, "all")
+    found, problems = read(copy, "all")
     assert next(row for row in found if row["id"] == FIRST)["alignment"] is None
     assert kinds(problems)["missing words"] == kinds(problems)["missing phones"] == 16
 
@@ -156,17 +162,17 @@ def test_classes_are_named_in_a_fixed_order(root, classes, labels):
 
 
 def test_excited_counts_as_happy_in_four_classes_only(root):
-    labels = {classes: {row["id"]: row["label"] for row in scan(root, classes)[0]} for classes in (4, 6)}
+    labels = {classes: {row["id"]: row["label"] for row in read(root, classes)[0]} for classes in (4, 6)}
     assert labels[4]["Ses01F_impro01_M002"] == "happy"
     assert labels[6]["Ses01F_impro01_M002"] == "excited"
     assert (len(labels[4]), len(labels[6])) == (62, 72)
 
 
 def test_turns_of_other_emotions_are_left_out_with_a_reason(root):
-    found, problems = scan(root, 4)
+    found, problems = read(root, 4)
     left_out = {problem["id"]: problem["what"] for problem in problems if problem["kind"] == "other emotion"}
     assert len(left_out) == 20
-    assert left_out["Ses01F_impro01_F002"] == "fru (frustrated) is not among the classes."
+    assert left_out["Ses01F_impro01_F002"] == "Ses01F_impro01_F002 is dropped: fru (frustrated) is not among the classes."
     assert not {row["id"] for row in found} & left_out.keys()
 
 
@@ -195,13 +201,17 @@ def test_every_turn_is_tested_in_one_fold(root, protocol):
     tested = Counter(
         name for fold in range(1, folds + 1) for name in load(root, fold=fold, protocol=protocol)["test"]["id"]
     )
-    assert tested == Counter(row["id"] for row in scan(root)[0])
+    assert tested == Counter(row["id"] for row in read(root)[0])
 
 
 def test_the_folds_of_others_can_be_used(root, tmp_path):
     split = {"train": [FIRST], "validation": ["Ses02F_impro01_M000"], "test": ["Ses03F_impro01_F001", "Ses09F_x_F000"]}
     write_folds(tmp_path / "theirs.json", {"theirs": split})
-    with pytest.warns(UserWarning, match=r"59 not in the fold.*1 not in the copy"):
+    with (
+        pytest.warns(UserWarning, match="11 missing video"),
+        pytest.warns(UserWarning, match=r"theirs\.json, theirs: 59 turns of this copy are in no split of it"),
+        pytest.warns(UserWarning, match=r"theirs: 1 of its turns are not here, Ses09F_x_F000 for one"),
+    ):
         corpus = load_corpus("iemocap", root, fold_file=tmp_path / "theirs.json")
     assert {name: part["id"][:] for name, part in corpus.items()} == split | {"test": ["Ses03F_impro01_F001"]}
     assert "fold 1 in theirs.json" in describe_corpus("iemocap", fold_file=tmp_path / "theirs.json")["protocol"]
@@ -233,16 +243,39 @@ def test_a_bad_option_is_told_in_one_sentence(root, options, message):
 
 
 def test_the_name_tells_scripts_from_improvisation(rows):
-    assert is_scripted(rows["Ses01M_script01_1b_F000"]["dialogue"])
-    assert not is_scripted(FIRST)
+    assert rows["Ses01M_script01_1b_F000"]["scripted"] is True
+    assert rows[FIRST]["scripted"] is False
 
 
-def test_votes_are_shared_among_the_classes(root):
-    shares = soft_labels(root, 4)
+def test_votes_are_shared_among_the_classes(root, rows):
+    by_classes = {classes: {row["id"]: row["soft_label"] for row in read(root, classes)[0]} for classes in (4, 6)}
     # Two raters chose anger, one of them and frustration too; one neutral; the actor's own sadness is not counted.
-    assert shares[FIRST] == pytest.approx([1.5 / 2.5, 0, 1 / 2.5, 0])
-    assert len(shares) == 82
-    assert soft_labels(root, 6)[FIRST] == pytest.approx([1 / 3, 0.5 / 3, 1.5 / 3, 0, 0, 0])
+    assert by_classes[4][FIRST] == pytest.approx([1.5 / 2.5, 0, 1 / 2.5, 0])
+    assert by_classes[6][FIRST] == pytest.approx([1 / 3, 0.5 / 3, 1.5 / 3, 0, 0, 0])
+    assert all(sum(row["soft_label"]) == pytest.approx(1) for row in rows.values())
+
+
+def test_without_a_vote_for_any_class_there_are_no_shares(copy):
+    path = copy / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line.replace("Anger", "Fear").replace("Neutral", "Other") for line in lines))
+    found = {row["id"]: row["soft_label"] for row in read(copy)[0]}
+    assert found[FIRST] is None
+    assert found["Ses01M_script01_1b_F000"] is not None
+
+
+def test_rows_are_read_one_by_one(copy):
+    found = scan(copy)
+    first = list(islice(found.rows, 3))
+    (copy / "Session5/dialog/EmoEvaluation/Ses05F_impro01.txt").write_text(HEADER)
+    assert len(first) + len(list(found.rows)) == 56  # six turns were emptied after the first was read
+
+
+def test_the_sources_are_the_folders_that_are_read(copy):
+    shutil.rmtree(copy / "Session2/dialog/avi")
+    sources = scan(copy).sources
+    assert len(sources) == 24
+    assert {path.name for path in sources} == {"EmoEvaluation", "transcriptions", "DivX", "wav", "ForcedAlignment"}
 
 
 def test_the_published_counts_are_those_of_the_literature():
@@ -252,24 +285,12 @@ def test_the_published_counts_are_those_of_the_literature():
     assert [sum(counts) for counts in zip(*PUBLISHED.values(), strict=True)] == [1085, 1023, 1151, 1031, 1241]
 
 
-def test_differences_from_the_published_counts_are_listed(root):
-    found, _ = scan(root, 4)
-    differences = compare_counts(found, 4)
-    assert len(differences) == 20
-    assert {"session": "Ses01", "label": "happy", "published": 278, "found": 4} in differences
-    assert {"session": None, "label": None, "published": 10039, "found": 82} in compare_counts(
-        scan(root, "all")[0], "all"
-    )
-
-
-def test_the_published_counts_differ_in_nothing_from_themselves():
-    rows = [
-        {"session": f"Ses0{number}", "label": iemocap.CLASSES[4][code]}
-        for code, counts in PUBLISHED.items()
-        for number, count in enumerate(counts, start=1)
-        for _ in range(count)
-    ]
-    assert compare_counts(rows, 4) == []
+def test_the_published_counts_are_given_for_the_labels_that_have_any():
+    counts = published(4)
+    assert counts["Ses01"] == {"angry": 229, "happy": 278, "neutral": 384, "sad": 194}
+    assert sum(sum(labels.values()) for labels in counts.values()) == 5531
+    assert published(6)["Ses05"] == {"neutral": 384, "angry": 170, "sad": 245, "excited": 299, "happy": 143}
+    assert published("all")["all"] == {"all": 10039}
 
 
 @pytest.mark.parametrize(

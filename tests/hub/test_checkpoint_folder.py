@@ -17,6 +17,7 @@ from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExt
 # The files that every variant's folder has, and those that its variant has more.
 SHARED = {
     "audio_encoder.py",
+    "classification_loss.py",
     "configuration_emofusion.py",
     "media.py",
     "missing_modality.py",

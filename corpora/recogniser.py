@@ -1,0 +1,132 @@
+"""A speech recogniser of the Hub, asked so that what it hears does not depend on what else is in the batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+LONG = 30.0  # seconds: Whisper's window, and more than attention over all frames should be asked for
+
+
+class Recogniser:
+    """A recogniser of speech: CTC (wav2vec 2.0, HuBERT, ...), transducer, or encoder and decoder (Whisper, ...).
+
+    Only weights in safetensors are loaded, and no code from the Hub. On the CPU they become float32, elsewhere they stay
+    what they are.
+
+    Args:
+        model: Name on the Hub, or a folder.
+        revision: Branch, tag or commit on the Hub.
+        device: As torch calls it; None is a GPU if there is one.
+        language: What is spoken, for models that can be told ("german", "de").
+
+    Attributes:
+        sampling_rate: Of the waveforms that it wants, in Hz.
+        can_batch: Whether several recordings of different length may be given at once. Of Whisper each is padded to 30 s
+            anyway. Of CTC models, those whose encoder normalises every frame by itself can ignore padding; with group norm
+            over time they cannot, and of others we do not know.
+
+    Raises:
+        ValueError: If there is no such model, it is no recogniser, it cannot be loaded, or it does not know the language.
+    """
+
+    def __init__(
+        self, model: str, *, revision: str | None = None, device: str | None = None, language: str | None = None
+    ):
+        import torch
+        from transformers import AutoFeatureExtractor, AutoTokenizer, pipeline
+
+        try:
+            device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"The device {device!r} cannot be used: {_first_line(error)}") from error
+        source = {"pretrained_model_name_or_path": str(model), "revision": revision or "main"}
+        try:
+            auto_class, config = _find_class(source)
+            network = auto_class.from_pretrained(
+                **source, config=config, use_safetensors=True, dtype=torch.float32 if device.type == "cpu" else "auto"
+            )
+            extractor = AutoFeatureExtractor.from_pretrained(**source)
+            tokenizer = AutoTokenizer.from_pretrained(**source)
+        except (ImportError, KeyError, OSError, TypeError, ValueError) as error:
+            raise ValueError(f"{model} cannot be loaded as a speech recogniser: {_first_line(error)}") from error
+        self._options = _language_options(model, network, language)
+        self._pipeline = pipeline(
+            "automatic-speech-recognition",
+            model=network,
+            feature_extractor=extractor,
+            tokenizer=tokenizer,
+            device=device,
+        )
+        self.sampling_rate = extractor.sampling_rate
+        self._whisper = self._pipeline.type == "seq2seq_whisper"
+        # How many samples are one frame of the output: with that, the pipeline can tell frames of padding from others.
+        self._ctc_frames = self._pipeline.type == "ctc" and hasattr(config, "inputs_to_logits_ratio")
+        self.can_batch = self._whisper or (
+            self._ctc_frames and getattr(config, "feat_extract_norm", None) == "layer" and bool(extractor.do_normalize)
+        )
+
+    def is_long(self, waveform: np.ndarray) -> bool:
+        """Whether a waveform `(samples,)` has to be given alone."""
+        return len(waveform) > LONG * self.sampling_rate
+
+    def __call__(self, waveforms: Sequence[np.ndarray]) -> list[str]:
+        """What is said.
+
+        A recording of more than 30 s is heard to its end: Whisper goes on by its own time stamps, a CTC model listens to
+        windows that overlap. Other models get it whole, and fail if that is too much for them.
+
+        Args:
+            waveforms: Each `(samples,)`; one, or several that are not long if the model `can_batch`.
+
+        Raises:
+            Exception: Whatever the model raises.
+        """
+        options = dict(self._options)
+        is_long = any(map(self.is_long, waveforms))
+        if is_long and self._whisper:
+            options["return_timestamps"] = True
+        elif is_long and self._ctc_frames:
+            options["chunk_length_s"] = LONG
+        # A stride of nothing makes the pipeline cut off what a CTC model says of the padding.
+        trimmed = {"stride": (0, 0)} if self._ctc_frames and not is_long else {}
+        inputs = [{"raw": waveform, "sampling_rate": self.sampling_rate, **trimmed} for waveform in waveforms]
+        return [heard["text"].strip() for heard in self._pipeline(inputs, batch_size=len(inputs), **options)]
+
+
+def _find_class(source: dict) -> tuple:
+    """The Auto class that loads a model with its head, and the model's configuration."""
+    from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoModelForTDT
+    from transformers.models.auto import modeling_auto
+
+    config = AutoConfig.from_pretrained(**source)
+    for auto_class, names in (
+        (AutoModelForCTC, modeling_auto.MODEL_FOR_CTC_MAPPING_NAMES),
+        (AutoModelForSpeechSeq2Seq, modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES),
+        (AutoModelForTDT, modeling_auto.MODEL_FOR_TDT_MAPPING_NAMES),
+    ):
+        # An encoder alone would be loaded too, with a head of random weights.
+        if names.get(config.model_type) in (config.architectures or ()):
+            return auto_class, config
+    raise ValueError(f"it is a {' or '.join(config.architectures or [config.model_type])}.")
+
+
+def _language_options(model: str, network, language: str | None) -> dict:
+    """What a model that knows several languages is told."""
+    known = getattr(getattr(network, "generation_config", None), "lang_to_id", None)
+    if not known:
+        if language is not None:
+            raise ValueError(f"{model} cannot be told a language, but {language!r} is given; leave it out.")
+        return {}
+    if language is not None:
+        from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+        language = language.lower()
+        if f"<|{TO_LANGUAGE_CODE.get(language, language)}|>" not in known:
+            codes = ", ".join(sorted(token.strip("<|>") for token in known))
+            raise ValueError(f"{model} does not know the language {language!r}; it knows {codes}.")
+    return {"generate_kwargs": {"task": "transcribe", "language": language}}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,32 @@
+import pytest
+from emofusion.corpora.words import words
+
+
+def test_case_punctuation_and_spaces_do_not_matter():
+    assert words("Well -- I don't\tKNOW_that, (2) times!") == words("well i dont know that 2 times")
+    assert words("well i dont know that 2 times") == ("well", "i", "dont", "know", "that", "2", "times")
+
+
+@pytest.mark.parametrize("text", [None, "", " ", "...", "?!", "'"])
+def test_a_text_without_words_has_none(text):
+    assert words(text) == ()
+
+
+def test_other_words_are_others():
+    assert words("I know.") != words("I no.")
+    assert words("I know.") != words("know I")
+    assert words("ice cream") != words("icecream")
+
+
+@pytest.mark.parametrize("apostrophe", ["'", "\u2019", "\u02bc"])
+def test_every_apostrophe_is_the_same(apostrophe):
+    assert words(f"We{apostrophe}ll") == ("well",)
+
+
+def test_a_letter_is_the_same_however_it_is_encoded():
+    assert words("caf\u00e9") == words("CAFE\u0301") == ("caf\u00e9",)
+    assert words("Stra\u00dfe") == words("STRASSE")
+
+
+def test_vowel_signs_do_not_break_a_word():
+    assert len(words("\u0939\u093f\u0928\u094d\u0926\u0940 \u092d\u093e\u0937\u093e")) == 2

@@ -1,0 +1,264 @@
+"""Augmentation of recordings while training: speed, reverberation, noise and gain.
+
+soxr resamples and scipy convolves; what is left is a multiplication each. Libraries of augmentation were looked at: they
+draw from random states that the whole process shares, and shift what an alignment tells the time of.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import TrainerCallback
+
+from ..processing.media import load_audio
+
+# What can be done, in the order in which it is done, and its settings: what is said, in a room, with noise, is recorded.
+TRANSFORMS = {
+    "speed": ("rate",),
+    "reverberation": ("folder",),
+    "noise": ("snr_db", "folder"),
+    "gain": ("db",),
+}
+RANGES = ("rate", "snr_db", "db")
+SUFFIXES = (".flac", ".ogg", ".wav")
+
+
+class Augmentation:
+    """Changes the recording of a row, and its alignment with it, in a way that is drawn anew in every epoch.
+
+    What is drawn hangs on the seed, the epoch and the row's `id` alone: it is the same for any number of data-loader
+    workers and of processes, in any order of the rows, and after an interruption.
+
+    - `speed`: `rate`, the lowest and the highest. Speech is played so many times as fast, so its pitch changes as well
+      (Ko et al. 2015, "Audio augmentation for speech recognition"), and so do the times of the alignment.
+    - `reverberation`: `folder` of impulse responses of rooms. As in Kaldi's wav-reverberate, an impulse response begins
+      at its peak, so that nothing is delayed, and the length and the power of the recording stay.
+    - `noise`: `snr_db`, the lowest and the highest ratio of the recording's power to the noise's, in decibels, and the
+      `folder` of noises, of which a stretch is drawn; shorter ones are repeated. Without a folder the noise is white.
+    - `gain`: `db`, the lowest and the highest, in decibels.
+
+    Each may have `p`, the probability of being done, by default 1; the numbers in between are drawn evenly.
+
+    Args:
+        options: by name, what is done and its settings, such as `{"noise": {"snr_db": [5, 20], "p": 0.5}}`.
+        sampling_rate: of the recordings that it gives, in Hz.
+        seed: what is drawn hangs on it.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if an option is unknown or bad, or a folder has no recordings.
+    """
+
+    def __init__(self, options: Mapping, sampling_rate: int, seed: int):
+        check_augmentation(options)
+        self.options = {name: options[name] for name in TRANSFORMS if name in options}
+        self.sampling_rate = sampling_rate
+        self.seed = seed
+        # Shared, because workers may live longer than an epoch.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self.files = {
+            name: find_recordings(name, settings["folder"])
+            for name, settings in self.options.items()
+            if settings.get("folder") is not None
+        }
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch it is; what is drawn differs from that of the others."""
+        self._epoch.fill_(epoch)
+
+    def __call__(self, row: Mapping) -> Mapping:
+        """The row with another recording; a row without one stays as it is.
+
+        Args:
+            row: of the corpus schema.
+        """
+        if row["audio"] is None:
+            return row
+        rng = np.random.default_rng([self.seed, int(self._epoch), *row["id"].encode()])
+        waveform, alignment = load_audio(row["audio"], self.sampling_rate), row.get("alignment")
+        for name, settings in self.options.items():
+            if rng.random() >= settings.get("p", 1.0):
+                continue
+            if name == "speed":
+                rate = rng.uniform(*settings["rate"])
+                waveform, alignment = change_speed(waveform, rate), scale_times(alignment, 1 / rate)
+            elif name == "reverberation":
+                waveform = reverberate(waveform, load_audio(self._draw_file(name, rng), self.sampling_rate))
+            elif name == "noise":
+                waveform = add_noise(waveform, self._draw_noise(len(waveform), rng), rng.uniform(*settings["snr_db"]))
+            else:
+                waveform = waveform * np.float32(10 ** (rng.uniform(*settings["db"]) / 20))
+        audio = {"array": waveform, "sampling_rate": self.sampling_rate}
+        return {**row, "audio": audio, "alignment": alignment}
+
+    def _draw_file(self, name: str, rng: np.random.Generator) -> Path:
+        files = self.files[name]
+        return files[rng.integers(len(files))]
+
+    def _draw_noise(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+        if "noise" not in self.files:
+            return rng.standard_normal(samples, dtype=np.float32)
+        file = self._draw_file("noise", rng)
+        # Of a long file no more than is needed.
+        wanted, there = samples / self.sampling_rate, seconds_of(file)
+        start = rng.uniform(0, there - wanted) if there > wanted else 0.0
+        noise = load_audio(file, self.sampling_rate, start, start + wanted if there > wanted else None)
+        return np.resize(noise, samples)  # says it over and over
+
+
+class EpochTeller(TrainerCallback):
+    """Tells an augmentation of the Trainer's epochs.
+
+    Args:
+        augmentation: is told.
+    """
+
+    def __init__(self, augmentation: Augmentation):
+        self.augmentation = augmentation
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        """Count: after so many epochs, whole ones, the next begins."""
+        self.augmentation.set_epoch(math.floor(state.epoch or 0))
+
+
+def check_augmentation(options: Mapping) -> None:
+    """Check the options of an augmentation, all but the folders.
+
+    Raises:
+        ValueError: if one is unknown or bad; it is named.
+    """
+    for name, settings in options.items():
+        if name not in TRANSFORMS:
+            raise ValueError(f"augmentation has an unknown option {name!r}; it knows {', '.join(TRANSFORMS)}.")
+        known = TRANSFORMS[name]
+        if not isinstance(settings, Mapping):
+            raise ValueError(f"augmentation.{name} must be a mapping with {' and '.join(known)}, not {settings!r}.")
+        for key in settings:
+            if key not in (*known, "p"):
+                raise ValueError(f"augmentation.{name} has an unknown option {key!r}; it knows {', '.join(known)}, p.")
+        for key in set(known) & set(RANGES):
+            _check_range(f"augmentation.{name}.{key}", settings.get(key), positive=key == "rate")
+        folder = settings.get("folder")
+        if not isinstance(folder, str) and (folder is not None or name == "reverberation"):
+            raise ValueError(f"augmentation.{name}.folder is {folder!r}; name a folder of recordings.")
+        p = settings.get("p", 1.0)
+        if not _is_number(p) or not 0 < p <= 1:
+            raise ValueError(f"augmentation.{name}.p is {p!r}; it must be a probability above 0.")
+
+
+def describe_augmentation(options: Mapping) -> str:
+    """The options in a line that may be published: of a folder, its name alone.
+
+    Args:
+        options: as [`Augmentation`] takes them.
+    """
+    parts = []
+    for name in [name for name in TRANSFORMS if name in options]:
+        settings = {key: value for key, value in options[name].items() if value is not None}
+        if "folder" in settings:
+            settings["folder"] = Path(settings["folder"]).name
+        parts.append(f"{name} ({', '.join(f'{key} {json.dumps(value)}' for key, value in settings.items())})")
+    return "; ".join(parts)
+
+
+def find_recordings(name: str, folder: str | Path) -> list[Path]:
+    """The recordings of a folder and of those inside it, sorted.
+
+    Args:
+        name: of the option that gives it, for the error.
+        folder: where they lie.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it has none.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"augmentation.{name}.folder is {folder}, and there is no such folder.")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not files:
+        raise ValueError(f"augmentation.{name}.folder is {folder}, which has no recordings ({', '.join(SUFFIXES)}).")
+    return files
+
+
+def seconds_of(file: Path) -> float:
+    """How long a recording lasts, by its header."""
+    import soundfile
+
+    try:
+        return soundfile.info(file).duration
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{file} is damaged, or no recording: it cannot be read.") from error
+
+
+def change_speed(waveform: np.ndarray, rate: float) -> np.ndarray:
+    """A waveform `(samples,)` as if it were played `rate` times as fast, `(samples / rate,)`."""
+    import soxr
+
+    return soxr.resample(waveform, rate, 1.0, quality="HQ")
+
+
+def scale_times(alignment: Mapping | None, factor: float) -> dict | None:
+    """An alignment of which all times are so many times as late.
+
+    Args:
+        alignment: level -> `start`, `end` (seconds) and `symbol`, as in the corpus schema; None stays None.
+        factor: one at which times end twice as late is 2.
+    """
+    if alignment is None:
+        return None
+    return {
+        level: segments
+        and {**segments, **{name: [factor * time for time in segments[name]] for name in ("start", "end")}}
+        for level, segments in alignment.items()
+    }
+
+
+def reverberate(waveform: np.ndarray, impulse_response: np.ndarray) -> np.ndarray:
+    """What is heard of a waveform `(samples,)` in a room, as long and as loud.
+
+    Args:
+        waveform: what is said.
+        impulse_response: `(samples,)`, of the room, at the same rate.
+    """
+    from scipy.signal import oaconvolve
+
+    peak = int(np.abs(impulse_response).argmax())
+    heard = oaconvolve(waveform, impulse_response)[peak : peak + len(waveform)]
+    before, after = power_of(waveform), power_of(heard)
+    return waveform if after == 0 else (heard * math.sqrt(before / after)).astype(np.float32)
+
+
+def add_noise(waveform: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
+    """A waveform with noise whose power is so many decibels below its own; silence has none, and adds none.
+
+    Args:
+        waveform: `(samples,)`.
+        noise: `(samples,)`, of any level.
+        snr_db: 10 log10 of the ratio of the powers.
+    """
+    signal_power, noise_power = power_of(waveform), power_of(noise)
+    if signal_power == 0 or noise_power == 0:
+        return waveform
+    scale = math.sqrt(signal_power / noise_power / 10 ** (snr_db / 10))
+    return (waveform + scale * noise).astype(np.float32)
+
+
+def power_of(waveform: np.ndarray) -> float:
+    """The mean square of a waveform."""
+    return float(np.square(waveform, dtype=np.float64).mean())
+
+
+def _check_range(name: str, value, positive: bool) -> None:
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(map(_is_number, value)):
+        raise ValueError(f"{name} is {value!r}; give the lowest and the highest, as [5, 20].")
+    if value[0] > value[1] or (positive and value[0] <= 0):
+        order = "the first above 0 and not above the second" if positive else "the first not above the second"
+        raise ValueError(f"{name} is {value!r}; give two numbers, {order}.")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
