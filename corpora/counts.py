@@ -1,6 +1,6 @@
 """The table of how many utterances a corpus has, beside how many it should have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 ALL = "all"
 
@@ -17,8 +17,8 @@ def compare_counts(found: Counts, published: Counts) -> dict[str, dict[str, tupl
     Returns:
         Per part and label, "all" among both, the count and the published one (None where there is none).
     """
-    labels = list(dict.fromkeys(label for counts in (published, found) for part in counts.values() for label in part))
-    labels, parts = [label for label in labels if label != ALL], sorted({*found, *published} - {ALL})
+    parts = [part for part in dict.fromkeys((*published, *found)) if part != ALL]
+    labels = dict.fromkeys(label for counts in (published, found) for part in parts for label in counts.get(part, {}))
     zeros = {part: dict.fromkeys(labels, 0) | dict(found.get(part, {})) for part in parts}
     found, published = _add_sums(zeros, parts, labels), _add_sums(published, parts, labels)
     return {
@@ -55,7 +55,7 @@ def format_counts(found: Counts, published: Counts) -> str:
     return "\n".join(lines)
 
 
-def _add_sums(counts: Counts, parts: Sequence[str], labels: Sequence[str]) -> dict[str, dict[str, int]]:
+def _add_sums(counts: Counts, parts: Iterable[str], labels: Iterable[str]) -> dict[str, dict[str, int]]:
     """With the sums of those rows and columns of which all members are known."""
     table = {part: dict(counts.get(part, {})) for part in parts}
     for row in table.values():

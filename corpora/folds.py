@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets
 
+from .disk import choose
 from .schema import SPLITS
 from .words import words
 
@@ -82,6 +83,37 @@ def k_fold_by_speaker(rows: Iterable[Mapping], k: int) -> dict[str, Fold]:
     for name in sorted(speakers, key=lambda name: len(speakers[name]), reverse=True):
         min(groups, key=len).extend(speakers[name])
     return _rotate({str(number): ids for number, ids in enumerate(groups, start=1)}, "group of speakers")
+
+
+def split_by_speaker(corpus: Mapping[str, Dataset], k: int, fold: int) -> DatasetDict:
+    """Split a corpus anew, into a fold of `k_fold_by_speaker`.
+
+    Args:
+        corpus: Its splits of before, or all of it as one.
+        k: As in `k_fold_by_speaker`.
+        fold: Which fold, from 1.
+
+    Raises:
+        ValueError: If there are not that many folds or speakers, or a row has no speaker.
+    """
+    rows = concatenate_datasets(list(corpus.values()))
+    folds = k_fold_by_speaker(rows, k)
+    if str(fold) not in folds:
+        raise ValueError(f"fold must be from 1 to {k}, not {fold!r}.")
+    return DatasetDict({split: choose(rows, folds[str(fold)][split]) for split in SPLITS})
+
+
+def list_speaker_folds(speaker_folds: int | None) -> list[dict]:
+    """The options that choose each fold of a corpus that is split anew; one without any where it keeps its splits."""
+    return [{}] if speaker_folds is None else [{"fold": number} for number in range(1, speaker_folds + 1)]
+
+
+def describe_speaker_fold(speaker_folds: int, fold: int) -> str:
+    """The sentence on the protocol of a corpus that is split anew."""
+    return (
+        f"{speaker_folds} folds by speaker, fold {fold}: one group of speakers tests, the next validates, and the others "
+        "train."
+    )
 
 
 def carve_validation(rows: Iterable[Mapping], share: float = 0.1, seed: int = 0) -> tuple[list[str], list[str]]:

@@ -41,6 +41,8 @@ PROTOCOLS = {
     "leave-one-speaker-out": (leave_one_speaker_out, SPEAKERS),
 }
 
+PART = "session"  # what counts are given by
+
 # Published counts of a whole copy: turns in all, and per session turns of these codes.
 PUBLISHED_TURNS = 10039
 PUBLISHED = {
@@ -50,7 +52,6 @@ PUBLISHED = {
     "neu": (384, 362, 320, 258, 384),
     "sad": (194, 197, 305, 143, 245),
 }
-PART = "session"
 
 
 def about(

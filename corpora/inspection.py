@@ -134,7 +134,9 @@ class _Row:
     def note(self, kind: str, what: str, column: str = "audio", dropped: bool = False) -> None:
         name, reason = self.columns["id"], f" (known: {self.known})" if self.known else ""
         file = self.columns[column]["path"]
-        self.problems.append(problem(kind, f"{name} {what}{reason}", file, name, dropped, known=bool(self.known)))
+        found = problem(kind, f"{name} {what}{reason}", file, name, dropped, known=bool(self.known))
+        if found not in self.problems:  # a film may be the recording too
+            self.problems.append(found)
 
     def hear(self, max_seconds: float | None, decode: bool) -> None:
         """Fit the span to the recording.

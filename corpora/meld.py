@@ -43,8 +43,9 @@ LABELS = {
     "sentiment": ("neutral", "positive", "negative"),
 }
 
+PART = "split"  # what counts are given by
+
 # Utterances of each emotion as published, in the order of `LABELS`. The clips of two cannot be had.
-PART = "split"
 PUBLISHED = {
     "train": (4710, 1743, 1205, 1109, 683, 271, 268),
     "validation": (470, 163, 150, 153, 111, 22, 40),
@@ -197,31 +198,39 @@ def _rows(root: Path, part: Part, survey: Survey, labels: str, twins: bool, prob
         dialogue, turn = _place(part, cells) or (None, None)
         name, label = dialogue and f"{dialogue}_utt{turn}", cells[labels.capitalize()].lower()
         recording, film = recordings.get(name), films.get(name)
-        if name is None:
-            reason = "unreadable", f"its ids are {cells['Dialogue_ID']!r} and {cells['Utterance_ID']!r}, not numbers"
-        elif name in seen:
-            reason = "duplicate", f"{name} is there already"
-        elif label not in LABELS[labels]:
-            reason = "unknown label", f"{label!r} is none of {', '.join(LABELS[labels])}"
-        elif recording is None and film is None:
-            reason = "missing", f"the clip of {name} is not there"
-        else:
-            seen.add(name)
-            yield {
-                "id": name,
-                "audio": {"path": recording or film},
-                "text": cells["Utterance"] or None,
-                "label": label,
-                "speaker": cells["Speaker"] or None,
-                "dialogue": dialogue,
-                "turn": turn,
-                "video": film and {"path": film},
-                **_times(name, cells, survey.starts.get(dialogue), part, problems),
-            }
+        if reason := _reason_to_leave_out(cells, name, seen, label, LABELS[labels], recording or film):
+            kind, why = reason
+            what, known = f"{part.table}, row {number}, is dropped: {why}.", kind == "missing" and name in UNUSABLE
+            problems.append(problem(kind, what, part.table, name, dropped=True, known=known))
             continue
-        known = reason[0] == "missing" and UNUSABLE.get(name)
-        what = f"{part.table}, row {number}, is dropped: {reason[1]}{f' ({known})' if known else ''}."
-        problems.append(problem(reason[0], what, part.table, name, dropped=True, known=bool(known)))
+        seen.add(name)
+        yield {
+            "id": name,
+            "audio": {"path": recording or film},
+            "text": cells["Utterance"] or None,
+            "label": label,
+            "speaker": cells["Speaker"] or None,
+            "dialogue": dialogue,
+            "turn": turn,
+            "video": film and {"path": film},
+            **_times(name, cells, survey.starts.get(dialogue), part, problems),
+        }
+
+
+def _reason_to_leave_out(
+    cells: Mapping[str, str], name: str | None, seen: set[str], label: str, labels: tuple[str, ...], clip: str | None
+) -> tuple[str, str] | None:
+    """Kind of problem and why, where a row is not to be used."""
+    if name is None:
+        return "unreadable", f"its ids are {cells['Dialogue_ID']!r} and {cells['Utterance_ID']!r}, not numbers"
+    if name in seen:
+        return "duplicate", f"{name} is there already"
+    if label not in labels:
+        return "unknown label", f"{label!r} is none of {', '.join(labels)}"
+    if clip is None:
+        known = f" ({UNUSABLE[name]})" if name in UNUSABLE else ""
+        return "missing", f"the clip of {name} is not there{known}"
+    return None
 
 
 def _read_table(root: Path, part: Part) -> Iterator[dict[str, str]]:

@@ -70,6 +70,7 @@ def write_corpus_report(
         speakers=_speakers(found),
         companions=_companions(found),
         samples=_samples(found, prepared.splits),
+        sample_seconds=f"{SAMPLE_SECONDS:g}",
     )
     with staged(path.parent) as staging:
         (staging / path.name).write_text(page, encoding="utf-8")
@@ -303,10 +304,10 @@ def _sample(found: Survey, place: int, row: Mapping[str, Any]) -> dict[str, Any]
 
 def _hear(audio: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
     """The beginning of a recording `(samples,)`, and whether there is more."""
-    seconds = span_seconds(audio)
-    cut = seconds is None or seconds > SAMPLE_SECONDS
-    end = (audio["start"] or 0.0) + SAMPLE_SECONDS if cut else None
-    return load_audio(audio, SAMPLING_RATE, end=end), cut
+    seconds, most = span_seconds(audio), round(SAMPLE_SECONDS * SAMPLING_RATE)
+    cut = seconds is not None and seconds > SAMPLE_SECONDS
+    waveform = load_audio(audio, SAMPLING_RATE, end=(audio["start"] or 0.0) + SAMPLE_SECONDS if cut else None)
+    return waveform[:most], cut or len(waveform) > most
 
 
 def _flac(waveform: np.ndarray) -> bytes:

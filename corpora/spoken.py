@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from . import espeak, face
 from .alignment import syllables_from_phones
+from .folds import describe_speaker_fold, list_speaker_folds, split_by_speaker
 from .schema import SPLITS, features
 
 VERSION = 1  # raise it whenever the same options give another corpus
@@ -165,18 +166,32 @@ not depend on each other: one of them tells a quarter of the emotions at best, t
 }
 
 
-def about(video: bool = False, **options) -> dict:
+def about(video: bool = False, speaker_folds: int | None = None, fold: int = 1, **options) -> dict:
     """What is to be said of the corpus where results on it are shown.
 
     Args:
         video: As in `load`.
+        speaker_folds: As in `load`.
+        fold: As in `load`.
         options: Others of `load`, which change nothing here.
     """
+    protocol = "Train, validation and test share neither a speaker nor a sentence frame."
     return {
         "title": "the spoken demonstration corpus" + (" with faces" if video else ""),
         "demonstration": True,
-        "protocol": "Train, validation and test share neither a speaker nor a sentence frame.",
+        "protocol": describe_speaker_fold(speaker_folds, fold) if speaker_folds else protocol,
+        "speaker_independent": True,
     }
+
+
+def list_folds(speaker_folds: int | None = None, **options) -> list[dict]:
+    """The folds, as the options of `load` that choose them.
+
+    Args:
+        speaker_folds: As in `load`.
+        options: Others of `load`, which change nothing here.
+    """
+    return list_speaker_folds(speaker_folds)
 
 
 class Turn(NamedTuple):
@@ -188,7 +203,12 @@ class Turn(NamedTuple):
 
 
 def load(
-    root: str | Path | None = None, utterances: int = 1040, seed: int = 0, video: bool = False
+    root: str | Path | None = None,
+    utterances: int = 1040,
+    seed: int = 0,
+    video: bool = False,
+    speaker_folds: int | None = None,
+    fold: int = 1,
 ) -> datasets.DatasetDict:
     """Load the demonstration corpus; the first time with these options, make it (some seconds, a minute with faces).
 
@@ -198,9 +218,11 @@ def load(
             sessions.
         seed: What is said and how is drawn from it. The same seed gives the same recordings to the bit.
         video: Whether a face is drawn for every utterance, and the emotions are the eight of `OCTANTS`.
+        speaker_folds: So many folds by speaker take the place of the splits; the 26 speakers then share the sentences.
+        fold: Which of them, from 1.
 
     Raises:
-        ValueError: If `utterances` is not such a positive multiple.
+        ValueError: If `utterances` is not such a positive multiple, or there is no such fold.
         ImportError: If `espeakng_loader` is not installed.
     """
     block = VIDEO_BLOCK if video else BLOCK
@@ -212,7 +234,8 @@ def load(
     folder = root / f"spoken-{hashlib.sha256(json.dumps(options).encode()).hexdigest()[:12]}"
     if not folder.exists():
         _make(folder, **options)
-    return _read(folder, OCTANTS.values() if video else LABELS)
+    corpus = _read(folder, OCTANTS.values() if video else LABELS)
+    return corpus if speaker_folds is None else split_by_speaker(corpus, speaker_folds, fold)
 
 
 def _read(folder: Path, labels: Iterable[str]) -> datasets.DatasetDict:

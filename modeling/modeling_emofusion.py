@@ -12,6 +12,7 @@ from transformers import initialization as init
 from ..configuration.configuration_emofusion import EmoFusionConfig
 from .audio_encoder import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
 from .classification_loss import classification_loss
+from .gathering import gather_rows
 from .missing_modality import stand_in
 from .outputs import EmotionOutput, Encoded
 from .stages import EncodingStages, LayerSum
@@ -372,6 +373,8 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
             output: of the model without the head.
         """
         config = self.config
+        if self.training:  # class weights, and batches of unequal size, count over the batches of all processes
+            logits, labels = gather_rows(logits), gather_rows(labels)
         return {
             "cross_entropy": classification_loss(
                 logits, labels, config.class_weights, config.label_smoothing, config.focal_gamma

@@ -6,8 +6,9 @@ from transformers import initialization as init
 
 from ..configuration.configuration_wavfusion import WavFusionConfig
 from .audio_encoder import apply_layers, layer_context
-from .discrepancy import HomogeneousEncoder, discrepancy_loss, gather_rows
+from .discrepancy import HomogeneousEncoder, discrepancy_loss
 from .gated_attention import GatedCrossModalAttention
+from .gathering import gather_rows
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .outputs import EmotionOutput
 from .pooling import masked_mean

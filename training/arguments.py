@@ -13,6 +13,7 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 from ..configuration import VARIANTS
+from .augmentation import check_augmentation
 
 
 @dataclass
@@ -74,9 +75,22 @@ class DataArguments:
     frames_per_second: float | None = field(
         default=None, metadata={"help": "Pictures of a second of video; the processor's own default if not given."}
     )
+    soft_labels: bool = field(
+        default=False,
+        metadata={"help": "Train on how the raters' votes are shared among the classes, where the corpus tells it."},
+    )
+    augmentation: dict | str | None = field(
+        default_factory=dict,
+        metadata={
+            "help": "What is done to recordings while training, as JSON: any of speed, reverberation, noise and gain, as in "
+            '{"noise": {"snr_db": [5, 20], "folder": null, "p": 0.5}}; see training/augmentation.py.'
+        },
+    )
 
     def __post_init__(self):
         self.corpus_options = as_dict("corpus_options", self.corpus_options)
+        self.augmentation = as_dict("augmentation", self.augmentation)
+        check_augmentation(self.augmentation)
         for name, argument in (("name", "corpus"), ("root", "corpus_root")):
             if name in self.corpus_options:
                 raise ValueError(f"corpus_options has {name!r}, which is an argument of its own: use {argument}.")
@@ -128,9 +142,9 @@ class EmotionTrainingArguments(TrainingArguments):
     def __post_init__(self):
         super().__post_init__()
         self.dataloader_pin_memory &= self.device.type != "cpu"  # where there is nothing to pin it for, torch warns
-        if self.class_weights is not None and self.label_smoothing_factor:
+        if not 0 <= self.label_smoothing_factor < 1:
             raise ValueError(
-                "class_weights and label_smoothing_factor exclude each other: smoothing takes the loss over from the model."
+                f"label_smoothing_factor is {self.label_smoothing_factor}; it must be at least 0 and below 1."
             )
         if self.train_sampling_strategy in ("group_by_length", "batch_rebalance"):
             raise ValueError(  # they read a column of lengths, shuffle differently on each process, and reorder evaluation

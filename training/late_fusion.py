@@ -19,6 +19,7 @@ from ..processing import EmoFusionProcessor
 from ..processing.processing_late_fusion import LateFusionProcessor
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .collator import EmotionCollator
+from .predictions import collect_predictions
 from .report import collect_facts, collect_results, score, write_report
 from .trainer import EmotionTrainer
 
@@ -68,8 +69,9 @@ def fit_late_fusion(
         ValueError: if a member cannot be one or does not know the labels of the corpus, or if an argument is given
             that is a matter of the members.
     """
-    for name in ("max_seconds", "frames_per_second", "max_train_samples"):
-        if getattr(data_args, name) is not None:
+    theirs = ("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation")
+    for group, names in ((data_args, theirs), (training_args, ("class_weights", "label_smoothing_factor"))):
+        if name := next((name for name in names if getattr(group, name)), None):
             raise ValueError(f"{name} is given, but the members of a late fusion are trained already; leave it out.")
     set_seed(training_args.seed)
     with training_args.main_process_first(desc="the corpus"):
@@ -104,11 +106,11 @@ def fit_late_fusion(
     facts = collect_facts(model, corpus, about, model_args, data_args, training_args)
     facts |= _describe(fusion_args, facts["corpus"], combinations, inverse_strength)
     facts["late_fusion"]["systems"] = compare(fusion_args.members, combinations, scores, labels)
-    predictions = {split: combine(chosen, rows) for split, rows in scores.items()}
-    results = collect_results(facts, predictions, seconds) | {"pictures": ["confusion_matrix.png"]}
+    predictions = collect_predictions(corpus, {split: combine(chosen, rows) for split, rows in scores.items()})
+    results = collect_results(facts, predictions, seconds) | {"pictures": ["confusion_matrix.png", "reliability.png"]}
     trainer.save_model()
     if trainer.is_world_process_zero():
-        write_report(training_args.output_dir, results, log=[])
+        write_report(training_args.output_dir, results, [], predictions)
     trainer.accelerator.wait_for_everyone()
     return results
 

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from ..corpora.staging import staged
 
 PANELS = 4  # confusion matrices side by side
+CALIBRATION_BINS = 15  # as in the metric
+NAMES = 14  # of systems in a column of a legend
 
 
 def draw_confusion_matrices(
@@ -75,7 +77,40 @@ def draw_learning_curves(path: str | Path, systems: Mapping[str, Sequence[Mappin
     for panel in (loss_panel, ua_panel):
         panel.grid(alpha=0.3)
     if len(systems) > 1:
-        figure.legend(*ua_panel.get_legend_handles_labels(), loc="outside right center")
+        columns = -(-len(systems) // NAMES)
+        figure.set_figwidth(9 + 1.5 * (columns - 1))
+        handles = (ua_panel if ua_panel.lines else loss_panel).get_legend_handles_labels()
+        figure.legend(*handles, loc="outside right center", ncols=columns, fontsize=9 if columns > 1 else None)
+    _save(figure, path)
+
+
+def draw_reliability(path: str | Path, systems: Mapping[str, tuple[Sequence[float], Sequence[bool]]]) -> None:
+    """Reliability diagrams (Guo et al. 2017): how often an answer is right, by how sure the model is of it.
+
+    Args:
+        path: PNG to write.
+        systems: per panel title, the probability of each answer `(utterances,)` and whether it is right.
+    """
+    figure = Figure(figsize=(4.2 * len(systems), 4.6), layout="constrained")
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    panels = figure.subplots(1, len(systems), squeeze=False, sharey=True)[0]
+    for panel, (title, (confidence, right)) in zip(panels, systems.items(), strict=True):
+        confidence, right = np.asarray(confidence), np.asarray(right, dtype=float)
+        bins = np.digitize(confidence, edges[1:-1], right=True)
+        counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+        accuracy, mean = (
+            np.bincount(bins, weights=values, minlength=CALIBRATION_BINS) / np.maximum(counts, 1)
+            for values in (right, confidence)
+        )
+        filled = counts > 0
+        ece = float(np.abs(accuracy - mean) @ counts / max(counts.sum(), 1))
+        panel.bar(edges[:-1], accuracy, width=edges[1], align="edge", color="#6baed6", edgecolor="white")
+        panel.bar(edges[:-1], counts / max(counts.sum(), 1), width=edges[1], align="edge", color="#d9d9d9", alpha=0.6)
+        panel.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--")
+        panel.plot(mean[filled], accuracy[filled], marker=".", linestyle="none", color="#08519c")
+        panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the answer")
+        panel.set_title(f"{title}: ECE {100 * ece:.1f} %", fontsize=10)
+    panels[0].set_ylabel("share that is right (blue), share of all (grey)")
     _save(figure, path)
 
 

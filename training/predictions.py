@@ -11,7 +11,7 @@ import torch
 from datasets import DatasetDict
 from transformers.trainer_utils import PredictionOutput
 
-from ..corpora.folds import texts_seen
+from ..corpora.folds import describe_rows
 from .statistics import fit_temperature
 
 FILE = "predictions.jsonl"
@@ -63,16 +63,17 @@ def collect_predictions(corpus: DatasetDict, outputs: Mapping[str, PredictionOut
     splits = {}
     for split, output in outputs.items():
         rows = corpus[split]
-        labels = np.asarray(rows["label"])
+        labels = np.asarray(rows["label"][:])
         if not np.array_equal(labels, output.label_ids):
             raise ValueError(f"The answers on the {split} part are not in the order of its rows.")
-        seen = zip(texts_seen(corpus, split), rows["text"], strict=True)
+        told = describe_rows(corpus, split)
+        seen = zip(told["text_seen"], rows["text"][:], strict=True)
         splits[split] = Predictions(
-            ids=list(rows["id"]),
-            speakers=list(rows["speaker"]),
+            ids=rows["id"][:],
+            speakers=rows["speaker"][:],
             labels=labels,
             logits=np.asarray(output.predictions, dtype=np.float64),
-            scripted=list(rows["scripted"]),
+            scripted=told["scripted"],
             text_seen=[known if text else None for known, text in seen],
             temperature=np.ones(len(labels)),
         )

@@ -19,8 +19,11 @@ from ..corpora.staging import staged
 from ..hub.card import FORMAT, SCORES, write_card
 from ..metrics import EmotionMetrics
 from ..processing.processing_emofusion import SILENCE
-from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
-from .pictures import draw_confusion_matrices, draw_learning_curves
+from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments, describe_recipe
+from .breakdown import break_down
+from .pictures import draw_confusion_matrices, draw_learning_curves, draw_reliability
+from .predictions import FILE, Predictions, write_predictions
+from .statistics import speaker_intervals
 
 # Baselines go by what they look at, fusion systems by their variant.
 BASELINES = {("audio",): "speech", ("text",): "text", ("video",): "video"}
@@ -79,7 +82,7 @@ def collect_facts(
             **{kind: getattr(model_args, f"{kind}_model_name_or_path") for kind in ("audio", "text", "vision")},
         },
         "training": describe_training(training_args),
-        "recipe": {"model_config": model_args.model_config, "corpus_options": data_args.corpus_options},
+        "recipe": describe_recipe((model_args, data_args, training_args)),
         "environment": describe_environment(training_args),
     }
 
@@ -106,35 +109,72 @@ def describe_environment(training_args: EmotionTrainingArguments) -> dict:
     }
 
 
-def collect_results(facts: Mapping, predictions: Mapping[str, PredictionOutput], seconds: float) -> dict:
+def collect_results(facts: Mapping, predictions: Mapping[str, Predictions], seconds: float) -> dict:
     """The facts with what was measured.
 
     Args:
         facts: from `collect_facts`.
-        predictions: per split, logits `(utterances, classes)` and label ids `(utterances,)`.
+        predictions: per split, from `collect_predictions`.
         seconds: that training took.
     """
-    metrics = {split: score(output, facts["labels"]) for split, output in predictions.items()}
-    pictures = ["confusion_matrix.png", "learning_curve.png"]
-    return {**facts, "metrics": metrics, "seconds": round(seconds, 2), "pictures": pictures}
+    pictures = ["confusion_matrix.png", "reliability.png", "learning_curve.png"]
+    return {
+        **facts,
+        "temperature": float(predictions["validation"].temperature[0]),
+        **measure(predictions, facts["labels"]),
+        "seconds": round(seconds, 2),
+        "pictures": pictures,
+    }
 
 
-def write_report(folder: str | Path, results: Mapping, log: Sequence[Mapping]) -> None:
-    """Write `results.json`, `training_log.json`, the pictures and the card into a checkpoint folder.
+def measure(predictions: Mapping[str, Predictions], labels: list[str]) -> dict:
+    """The scores of every split, and of the test part the intervals by speaker and the scores of its parts.
+
+    Args:
+        predictions: per split, of one model or pooled; among them "test".
+        labels: names of the classes.
+    """
+    test = predictions["test"]
+    return {
+        "metrics": {split: _score_calibrated(part, labels) for split, part in predictions.items()},
+        "intervals": speaker_intervals(test.labels, test.answers, test.speakers, len(labels)),
+        "breakdown": break_down(test),
+    }
+
+
+def write_report(
+    folder: str | Path, results: Mapping, log: Sequence[Mapping], predictions: Mapping[str, Predictions]
+) -> None:
+    """Write the predictions, pictures, `training_log.json`, the card and `results.json` into a checkpoint folder.
+
+    `results.json` comes last: where it is, all is.
 
     Args:
         folder: a saved model's.
         results: from `collect_results`.
         log: `trainer.state.log_history`; empty where nothing was trained in steps.
+        predictions: per split.
     """
-    confusion = {results["system"]: results["metrics"]["test"]["confusion_matrix"]}
     with staged(folder) as staging:
-        draw_confusion_matrices(staging / "confusion_matrix.png", confusion, results["labels"])
+        write_predictions(staging / FILE, predictions, results["labels"])
+        draw_test(staging, results["system"], results, predictions["test"])
         if log:
             draw_learning_curves(staging / "learning_curve.png", {results["system"]: log})
             write_json(staging / "training_log.json", list(log))
-        write_json(staging / "results.json", results)
-    write_card(folder)
+    write_card(folder, results)
+    write_json(Path(folder, "results.json"), results)
+
+
+def draw_test(folder: str | Path, title: str, results: Mapping, test: Predictions) -> None:
+    """Draw the confusion matrix and the reliability of the answers on the test part into a folder."""
+    confusion = {title: results["metrics"]["test"]["confusion_matrix"]}
+    draw_confusion_matrices(Path(folder, "confusion_matrix.png"), confusion, results["labels"])
+    right = test.answers == test.labels
+    panels = {
+        name: (test.probabilities(scaled).max(axis=1), right)
+        for name, scaled in (("as trained", False), ("after temperature scaling", True))
+    }
+    draw_reliability(Path(folder, "reliability.png"), panels)
 
 
 def write_json(path: str | Path, content) -> None:
@@ -190,11 +230,19 @@ def score(output: PredictionOutput, labels: list[str]) -> dict:
         labels: names of the classes.
     """
     logits = torch.from_numpy(np.asarray(output.predictions)).double()
+    return _score(logits.argmax(dim=-1), output.label_ids, logits.softmax(dim=-1).numpy(), labels)
+
+
+def _score_calibrated(part: Predictions, labels: list[str]) -> dict:
+    """The scores, with ECE and NLL after temperature scaling, which changes no other."""
+    scores = _score(part.answers, part.labels, part.probabilities(), labels)
+    scaled = _score(part.answers, part.labels, part.probabilities(scaled=True), labels)
+    return scores | {f"{name}_scaled": scaled[name] for name in ("ece", "nll")}
+
+
+def _score(answers, references, probabilities: np.ndarray, labels: list[str]) -> dict:
     return EmotionMetrics(keep_in_memory=True).compute(
-        predictions=logits.argmax(dim=-1).tolist(),
-        references=output.label_ids.tolist(),
-        labels=labels,
-        probabilities=logits.softmax(dim=-1).numpy(),
+        predictions=answers.tolist(), references=references.tolist(), labels=labels, probabilities=probabilities
     )
 
 

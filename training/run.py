@@ -21,10 +21,12 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from ..configuration import VARIANTS
 from ..corpora import describe_corpus, load_corpus
+from ..corpora.folds import check_splits
 from ..modeling.text_encoder import max_tokens
 from ..processing import EmoFusionProcessor
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
-from .collator import EmotionCollator
+from .collator import EmotionCollator, build_training_collator
+from .predictions import collect_predictions
 from .report import collect_facts, collect_results, write_report
 from .tokenizer import PAD_TOKEN_ID, train_tokenizer
 from .trainer import EmotionTrainer
@@ -49,38 +51,36 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: E
     set_seed(training_args.seed)
     with training_args.main_process_first(desc="the corpus"):
         corpus = load_corpus(data_args.corpus, data_args.corpus_root, **data_args.corpus_options)
+    about = describe_corpus(data_args.corpus, **data_args.corpus_options)
+    check_splits(corpus, about.get("speaker_independent", False))
     labels = corpus["train"].features["label"].names
     if data_args.max_train_samples is not None:
         corpus["train"] = draw_rows(corpus["train"], data_args.max_train_samples, training_args.seed)
     model = build_model(model_args, labels)
     processor = build_processor(model_args, data_args, model, corpus["train"]["text"])
     collator, resume = EmotionCollator(processor, labels), resume_from(training_args)
+    train_collator = build_training_collator(collator, data_args, corpus["train"], training_args.seed)
     start = time.perf_counter()
     if training_args.head_epochs and resume is None:
-        train_head(model, training_args, collator, corpus["train"])
+        train_head(model, training_args, train_collator, corpus["train"])
     trainer = EmotionTrainer(
         model=model,
         args=training_args,
         data_collator=collator,
+        train_data_collator=train_collator,
         train_dataset=corpus["train"],
         eval_dataset=corpus["validation"],
         processing_class=processor,
-        facts=collect_facts(
-            model,
-            corpus,
-            describe_corpus(data_args.corpus, **data_args.corpus_options),
-            model_args,
-            data_args,
-            training_args,
-        ),
+        facts=collect_facts(model, corpus, about, model_args, data_args, training_args),
     )
     trainer.train(resume_from_checkpoint=resume)
     seconds = time.perf_counter() - start
-    predictions = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
+    outputs = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
+    predictions = collect_predictions(corpus, outputs)
     results = collect_results(trainer.facts, predictions, seconds)
     trainer.save_model()
     if trainer.is_world_process_zero():
-        write_report(training_args.output_dir, results, trainer.state.log_history)
+        write_report(training_args.output_dir, results, trainer.state.log_history, predictions)
     trainer.accelerator.wait_for_everyone()
     return results
 

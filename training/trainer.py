@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..metrics import EmotionMetrics
 from .arguments import EmotionTrainingArguments
+from .augmentation import EpochTeller
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 
 
@@ -23,25 +25,38 @@ class EmotionTrainer(Trainer):
     Args:
         *args: as [`transformers.Trainer`] takes them.
         processing_class: the model's processor, which is saved with it.
+        train_data_collator: the collator of the training part, where that is not `data_collator`.
         facts: what the model card can tell of the run; with it every checkpoint gets a card.
         **kwargs: as [`transformers.Trainer`] takes them.
     """
 
     args: EmotionTrainingArguments
 
-    def __init__(self, *args, processing_class=None, facts: dict | None = None, **kwargs):
+    def __init__(
+        self,
+        *args,
+        processing_class=None,
+        train_data_collator: Callable | None = None,
+        facts: dict | None = None,
+        **kwargs,
+    ):
         kwargs.setdefault("compute_metrics", compute_metrics)
         # At the start of training Trainer compares the tokenizer's special tokens with the model's, and a speech-only
         # processor has no tokenizer: so it is kept from Trainer, and saved below.
         has_tokenizer = getattr(processing_class, "tokenizer", None) is not None
         super().__init__(*args, processing_class=processing_class if has_tokenizer else None, **kwargs)
         self.processor = processing_class
+        self.train_data_collator = train_data_collator or self.data_collator
         self.facts = facts
         self._named_losses = defaultdict(list)
         self._positions = []  # real ones and all, of each batch since the last line of the log
         self.add_callback(EpochSetter())
+        if (augment := getattr(self.train_data_collator, "augment", None)) is not None:
+            self.add_callback(EpochTeller(augment))
         if self.args.class_weights is not None:
             self.model.config.class_weights = self._class_weights()
+        if self.args.label_smoothing_factor:
+            self._smooth_labels()
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         """The optimizer, its parameter groups split so that each component of `learning_rates` has its own.
@@ -67,6 +82,14 @@ class EmotionTrainer(Trainer):
         return optimizer
 
     def get_train_dataloader(self) -> DataLoader:
+        """With the collator of the training part."""
+        others, self.data_collator = self.data_collator, self.train_data_collator
+        try:
+            return self._build_train_dataloader()
+        finally:
+            self.data_collator = others
+
+    def _build_train_dataloader(self) -> DataLoader:
         """Trainer's, or one whose batches are of similar length if the arguments want it."""
         args = self.args
         if not args.group_by_length and args.max_batch_seconds is None:
@@ -88,7 +111,12 @@ class EmotionTrainer(Trainer):
             prefetch_factor=args.dataloader_prefetch_factor,
             worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
         )
-        return self.accelerator.prepare(loader)
+        even_batches = self.accelerator.even_batches
+        self.accelerator.even_batches = False  # the sampler has dealt them out evenly
+        try:
+            return self.accelerator.prepare(loader)
+        finally:
+            self.accelerator.even_batches = even_batches
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The loss, with its named parts kept for the log."""
@@ -124,6 +152,15 @@ class EmotionTrainer(Trainer):
             write_bundle(self.accelerator.unwrap_model(self.model), folder, self.processor)
             if self.facts is not None:
                 write_card(folder, self.facts)
+
+    def _smooth_labels(self) -> None:
+        """Let the model smooth: Trainer's own way leaves out class weights and all losses but one."""
+        config, wanted = self.model.config, self.args.label_smoothing_factor
+        if config.label_smoothing not in (0.0, wanted):
+            raise ValueError(
+                f"label_smoothing_factor is {wanted}, and model_config.label_smoothing {config.label_smoothing}; give one."
+            )
+        config.label_smoothing, self.label_smoother = wanted, None
 
     def _class_weights(self) -> list[float]:
         classes = self.model.config.num_labels

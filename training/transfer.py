@@ -38,7 +38,8 @@ def load_transferred(
             f"model_name_or_path ({source}) is a {saved.get('model_type')}, and the recipe's variant is "
             f"{config_class.model_type}; name a checkpoint of that variant, or change the variant."
         )
-    merged = {**saved, "class_weights": None, **fields}
+    # What weighs the loss is a matter of each run.
+    merged = {**saved, "class_weights": None, "label_smoothing": 0.0, "focal_gamma": 0.0, **fields}
     for name in config_class.sub_configs if isinstance(config_class.sub_configs, Mapping) else ():
         if saved.get(name) and fields.get(name):
             merged[name] = {**saved[name], **fields[name]}

@@ -6,6 +6,7 @@ from datasets import Dataset, DatasetDict
 from emofusion.corpora.folds import (
     carve_validation,
     check_speaker_independent,
+    describe_rows,
     k_fold_by_speaker,
     leave_one_session_out,
     leave_one_speaker_out,
@@ -87,6 +88,17 @@ def test_folds_do_not_depend_on_the_order_of_the_rows():
     assert as_sets[0] == as_sets[1]
 
 
+@pytest.mark.parametrize(
+    "make", [leave_one_session_out, leave_one_speaker_out, lambda rows: k_fold_by_speaker(rows, 4), carve_validation]
+)
+def test_a_dataset_is_divided_as_its_rows_are_and_not_read_whole(make):
+    def refuse(batch):
+        raise AssertionError(f"{batch.keys()} were read")
+
+    rows = Dataset.from_list(ROWS)
+    assert make(rows.with_transform(refuse)) == make(rows.select(range(len(rows)))) == make(ROWS)
+
+
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
 def test_validation_is_carved_by_speaker(share):
     train, validation = carve_validation(ROWS, share, seed=3)
@@ -153,3 +165,9 @@ def test_texts_of_training_are_recognised_whatever_their_case_and_punctuation():
     train = Dataset.from_dict({"text": ["Don't go!", None, "...", "Well,  then."]})
     test = Dataset.from_dict({"text": ["DONT GO", "well then", "Well, go.", None, "?!", "Ah"]})
     assert texts_seen(DatasetDict(train=train, test=test)) == [True, True, False, False, False, False]
+
+
+def test_rows_of_the_test_are_described_by_what_makes_them_easier():
+    columns = {"text": ["Don't go!", "Well, go."], "scripted": [True, None]}
+    corpus = DatasetDict(train=Dataset.from_dict(columns).select([0]), test=Dataset.from_dict(columns))
+    assert describe_rows(corpus) == {"text_seen": [True, False], "scripted": [True, None]}

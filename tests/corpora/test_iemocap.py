@@ -172,7 +172,9 @@ def test_turns_of_other_emotions_are_left_out_with_a_reason(root):
     found, problems = read(root, 4)
     left_out = {problem["id"]: problem["what"] for problem in problems if problem["kind"] == "other emotion"}
     assert len(left_out) == 20
-    assert left_out["Ses01F_impro01_F002"] == "Ses01F_impro01_F002 is dropped: fru (frustrated) is not among the classes."
+    assert (
+        left_out["Ses01F_impro01_F002"] == "Ses01F_impro01_F002 is dropped: fru (frustrated) is not among the classes."
+    )
     assert not {row["id"] for row in found} & left_out.keys()
 
 

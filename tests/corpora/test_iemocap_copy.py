@@ -71,7 +71,10 @@ def test_a_wrong_root_is_told_in_one_sentence(tmp_path):
 
 def test_empty_sessions_have_no_turn_that_can_be_used(tmp_path):
     (tmp_path / "Session1").mkdir()
-    with pytest.raises(ValueError, match="has no utterance that can be used.* first of 5 problems: No dialogue is described in Session1"):
+    with pytest.raises(
+        ValueError,
+        match="has no utterance that can be used.* first of 5 problems: No dialogue is described in Session1",
+    ):
         load_corpus("iemocap", tmp_path)
 
 
@@ -137,7 +140,9 @@ def test_an_unknown_label_is_left_out_with_a_reason(copy):
     path.write_text(path.read_text().replace(f"{FIRST}\tang", f"{FIRST}\tjoy"))
     found, problems = read(copy, "all")
     assert FIRST not in [row["id"] for row in found]
-    assert one_problem(problems, "unknown label")["what"].startswith(f"{FIRST} is dropped: its label 'joy' is none of ang, hap")
+    assert one_problem(problems, "unknown label")["what"].startswith(
+        f"{FIRST} is dropped: its label 'joy' is none of ang, hap"
+    )
 
 
 @pytest.mark.parametrize(

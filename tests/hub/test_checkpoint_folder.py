@@ -19,6 +19,7 @@ SHARED = {
     "audio_encoder.py",
     "classification_loss.py",
     "configuration_emofusion.py",
+    "gathering.py",
     "media.py",
     "missing_modality.py",
     "modeling_emofusion.py",

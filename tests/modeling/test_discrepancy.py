@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from emofusion.modeling.discrepancy import HomogeneousEncoder, discrepancy_loss, gather_rows
+from emofusion.modeling.discrepancy import HomogeneousEncoder, discrepancy_loss
+from emofusion.modeling.gathering import gather_rows
 from torch import nn
 from torch.testing import assert_close
 
