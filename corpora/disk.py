@@ -48,6 +48,7 @@ def find_root(name: str, root: str | Path | None, is_root: Callable[[Path], bool
 
     Raises:
         FileNotFoundError: If there is no such folder.
+        PermissionError: If it may not be read.
         ValueError: If `root` is None or not the corpus; where it is one level off, the error says where.
     """
     if root is None:
@@ -55,14 +56,23 @@ def find_root(name: str, root: str | Path | None, is_root: Callable[[Path], bool
     root = Path(root).absolute()
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; give one with {holds} as root.")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise PermissionError(f"{root} may not be read: ask for the permission.")
     if is_root(root):
         return root
-    if is_root(root.parent):
+    if _is_root_nearby(root.parent, is_root):
         raise ValueError(f"{root} is one level too deep: give {root.parent} as root.")
     for inner in sorted(root.iterdir()):
-        if inner.is_dir() and is_root(inner):
+        if _is_root_nearby(inner, is_root):
             raise ValueError(f"{root} is one level too high: give {inner} as root.")
     raise ValueError(f"{root} is not the root of {name}: it has no {holds}.")
+
+
+def _is_root_nearby(folder: Path, is_root: Callable[[Path], bool]) -> bool:
+    try:
+        return folder.is_dir() and is_root(folder)
+    except PermissionError:
+        return False
 
 
 def list_files(root: Path, folder: str, problems: list[dict]) -> Iterator[tuple[str, str]]:
@@ -77,18 +87,20 @@ def list_files(root: Path, folder: str, problems: list[dict]) -> Iterator[tuple[
         problems: To add to, see `problem`.
     """
     path = root / folder
-    if not path.is_dir():
-        return
     if not _is_inside(path, root):
         problems.append(problem("link out of the copy", f"{folder} lies outside, so it is not read.", folder))
         return
-    if not os.access(path, os.R_OK | os.X_OK):
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except PermissionError:
         problems.append(problem("no permission", f"{folder} may not be read.", folder))
         return
-    with os.scandir(path) as entries:
-        entries = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
     for entry in entries:
         file = f"{folder}/{entry.name}"
+        if entry.name.startswith("."):
+            continue
         if entry.is_symlink() and not _is_inside(entry.path, root):
             problems.append(problem("link out of the copy", f"{file} lies outside, so it is not read.", file))
         elif not os.access(entry.path, os.R_OK):

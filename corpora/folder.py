@@ -6,6 +6,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,7 @@ def _usable_rows(
     root: Path, labels: Sequence[str], has_splits: bool, total: int, problems: list[dict]
 ) -> Iterator[dict]:
     seen = set()
-    for row in tqdm(_read_rows(root, problems), desc=f"Looking through {root}", total=total, disable=None):
+    for row in tqdm(_read_rows(root, problems), desc=f"Looking through {root.name}", total=total, disable=None):
         if reason := row.reason_to_leave_out(labels, seen, has_splits):
             row.note(*reason, dropped=True)
         else:
@@ -199,8 +200,10 @@ class _Row:
         if has_splits and self.split() is None:
             told = "is not told" if split is None else f"{split!r} is none of {', '.join(SPLIT_NAMES)}"
             return "unknown split", f"is dropped: its split {told}."
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             return "missing", f"is dropped: there is no file {self.name}."
+        if not os.access(self.path, os.R_OK):
+            return "no permission", f"is dropped: {self.name} may not be read."
         return None
 
     def complete(self) -> dict:
@@ -233,7 +236,7 @@ class _Row:
     def video(self) -> dict | None:
         if (path := self.file("video_file_name")) is None:
             return None
-        if not path.is_file():
+        if not os.path.isfile(path):
             self.note("missing", f"keeps no video: there is no file {path}.")
             return None
         return {"path": str(path)}

@@ -69,7 +69,7 @@ class Copy:
         """The folders that are read."""
         parts = EVALUATIONS, TRANSCRIPTIONS, FILMS, RECORDINGS, ALIGNMENTS
         folders = (self.root / session / part for session in SESSION_FOLDERS for part in parts)
-        return [folder for folder in folders if folder.is_dir()]
+        return [folder for folder in folders if os.path.isdir(folder)]
 
     def evaluations(self) -> list[str]:
         """Every dialogue's file that says which turns there are."""

@@ -140,12 +140,12 @@ def scan(root: str | Path | None = None, labels: str = "emotion", twins: bool = 
                 f"{root} has clips of the split {part.name!r} neither in {part.films} nor in {part.recordings}."
             )
         sources += folders
-    surveys = {split: _survey(root, part) for split, part in PARTS.items()}
+    overviews = {split: _look_over(root, part) for split, part in PARTS.items()}
     problems = []
     rows = (
         row | {"split": split}
         for split, part in PARTS.items()
-        for row in _rows(root, part, surveys[split], labels, twins, problems)
+        for row in _rows(root, part, overviews[split], labels, twins, problems)
     )
     return Scan(root, list(LABELS[labels]), rows, problems, sources)
 
@@ -162,7 +162,7 @@ def published(labels: str = "emotion", **options) -> dict[str, dict[str, int]]:
     return {split: dict(zip(LABELS["emotion"], counts, strict=True)) for split, counts in PUBLISHED.items()}
 
 
-class Survey(NamedTuple):
+class Overview(NamedTuple):
     """What all rows of a table have to say before the first can be used.
 
     Args:
@@ -174,7 +174,7 @@ class Survey(NamedTuple):
     starts: dict[str, float]
 
 
-def _survey(root: Path, part: Part) -> Survey:
+def _look_over(root: Path, part: Part) -> Overview:
     names, starts = set(), {}
     for cells in _read_table(root, part):
         if place := _place(part, cells):
@@ -182,16 +182,18 @@ def _survey(root: Path, part: Part) -> Survey:
             names.add(f"{dialogue}_utt{turn}")
             if span := _span(cells):
                 starts[dialogue] = min(span[0], starts.get(dialogue, span[0]))
-    return Survey(names, starts)
+    return Overview(names, starts)
 
 
-def _rows(root: Path, part: Part, survey: Survey, labels: str, twins: bool, problems: list[dict]) -> Iterator[dict]:
+def _rows(
+    root: Path, part: Part, overview: Overview, labels: str, twins: bool, problems: list[dict]
+) -> Iterator[dict]:
     """The rows of a split that can be used; what is wrong is added to `problems`."""
     recordings, films = (
-        _list_clips(root, folder, part, survey.names, twins, problems) for folder in (part.recordings, part.films)
+        _list_clips(root, folder, part, overview.names, twins, problems) for folder in (part.recordings, part.films)
     )
     table = tqdm(
-        _read_table(root, part), desc=f"Looking through MELD, {part.name}", total=len(survey.names), disable=None
+        _read_table(root, part), desc=f"Looking through MELD, {part.name}", total=len(overview.names), disable=None
     )
     seen = set()
     for number, cells in enumerate(table, 1):
@@ -213,7 +215,7 @@ def _rows(root: Path, part: Part, survey: Survey, labels: str, twins: bool, prob
             "dialogue": dialogue,
             "turn": turn,
             "video": film and {"path": film},
-            **_times(name, cells, survey.starts.get(dialogue), part, problems),
+            **_times(name, cells, overview.starts.get(dialogue), part, problems),
         }
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import soundfile
 from testing_meld import RATE, tone, write_film
@@ -86,3 +87,16 @@ def add_everything(root, rows):
         "dialogue": "d",
         "session": 7,
     }
+
+
+def close(monkeypatch, paths):
+    """Refuse to let some files and folders be read, which no permission does for a super-user."""
+    access, scandir = os.access, os.scandir
+
+    def scan(path):
+        if str(path) in paths:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) not in paths and access(path, mode))
+    monkeypatch.setattr("os.scandir", scan)

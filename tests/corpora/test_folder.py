@@ -9,7 +9,7 @@ from emofusion.corpora.folds import check_speaker_independent
 from emofusion.corpora.schema import features
 from emofusion.processing import load_audio
 from emofusion.processing.video import load_video
-from testing_folder import add_everything, make_folder, make_rows, write_metadata, write_recordings
+from testing_folder import add_everything, close, make_folder, make_rows, write_metadata, write_recordings
 
 PARTS = ("train", "validation", "test")
 
@@ -154,6 +154,15 @@ def test_every_row_is_used_or_accounted_for(tmp_path):
         assert (problem["file"], problem["dropped"], problem["known"]) == ("metadata.csv", True, False)
     assert "its split 'practice' is none of train" in problems[0]["what"]
     assert "its split is not told" in problems[1]["what"]
+
+
+def test_a_recording_that_may_not_be_read_is_left_out(tmp_path, monkeypatch):
+    rows = make_rows()
+    make_folder(tmp_path, rows)
+    close(monkeypatch, {str(tmp_path.resolve() / rows[1]["file_name"])})
+    usable, (problem,) = read(tmp_path)
+    assert len(usable) == 11
+    assert (problem["kind"], problem["id"], problem["dropped"]) == ("no permission", "audio/s0_glad.wav", True)
 
 
 def test_a_column_of_unknown_splits_is_not_taken_for_none(tmp_path):

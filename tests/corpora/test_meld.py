@@ -12,7 +12,7 @@ from emofusion.corpora.folds import check_speaker_independent
 from emofusion.corpora.schema import features
 from emofusion.processing import load_audio
 from emofusion.processing.video import load_video
-from testing_meld import FILMS, ROWS, TABLES, make_raw, make_reencoded, write_film, write_tables
+from testing_meld import FILMS, ROWS, TABLES, make_raw, make_reencoded, write_tables
 
 RECIPES = sorted((Path(emofusion.__file__).parent / "recipes" / "meld").glob("*.yaml"))
 
