@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#999933", "#9A9A9A", "#A47FDB")
 NEUTRAL = "#8C9BAA"
 INK = "#010203"  # written as `currentColor`, so that the page's ink is taken
-WIDTH = 5.0  # inches: letters are as large as the page's text on a telephone
+WIDTH = 4.2  # inches: letters are as large as the page's text on a telephone
 ROW = 0.27  # inches per bar
 BINS = 40
 WAVE = (300, 56)  # points of a waveform's picture, width and height
@@ -29,6 +29,7 @@ STYLE = {
     "hatch.linewidth": 1.2,
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
+PERCENTAGE = {"ha": "center", "va": "center", "color": "black", "fontsize": 8.5}
 
 
 def class_color(number: int) -> tuple[str, bool]:
@@ -53,15 +54,12 @@ def draw_balance(parts: Sequence[str], counts: np.ndarray) -> str:
         left = np.zeros(len(parts))
         for number, share in enumerate(shares.T):
             color, hatched = class_color(number)
-            bars = panel.barh(range(len(parts)), share, 0.8, left, color=color)
-            if hatched:
-                for bar in bars:
-                    bar.set(hatch="///", edgecolor="black", linewidth=0)
+            plate = {"facecolor": color, "edgecolor": "none", "pad": 1} if hatched else None
+            lines = {"hatch": "///", "edgecolor": "black", "linewidth": 0} if hatched else {}
+            panel.barh(range(len(parts)), share, 0.8, left, facecolor=color, **lines)
             for row, width in enumerate(share):
-                if width >= 7 and not hatched:
-                    panel.text(
-                        left[row] + width / 2, row, f"{width:.0f}", ha="center", va="center", color="black", fontsize=8.5
-                    )
+                if width >= 7:
+                    panel.text(left[row] + width / 2, row, f"{width:.0f}", bbox=plate, **PERCENTAGE)
             left += share
         names = [f"{_short(part)}  ({total:,})" for part, total in zip(parts, counts.sum(axis=1), strict=True)]
         panel.set_yticks(range(len(parts)), names)
@@ -71,8 +69,23 @@ def draw_balance(parts: Sequence[str], counts: np.ndarray) -> str:
         return _svg(figure)
 
 
+def bin_edges(values: np.ndarray) -> np.ndarray:
+    """Edges of the bins of a histogram from 0, `(bins + 1,)`; a few values far from all others are left beyond the last.
+
+    Args:
+        values: Not negative; of whole numbers, every bin holds equally many.
+    """
+    limit = float(values.max())
+    if limit > 1.5 * (most := float(np.quantile(values, 0.99))) > 0:
+        limit = most
+    if np.issubdtype(values.dtype, np.integer):
+        width = np.ceil((limit + 1) / BINS)
+        return np.arange(0, limit + 1 + width, width) - 0.5
+    return np.linspace(0, np.ceil(limit) or 1, BINS + 1)
+
+
 def draw_distribution(
-    values: np.ndarray, classes: np.ndarray, labels: Sequence[str], unit: str, limit: float
+    values: np.ndarray, classes: np.ndarray, labels: Sequence[str], unit: str, edges: np.ndarray
 ) -> str:
     """A histogram of all utterances and, beneath it, per class the middle 90 %, the middle half and the median.
 
@@ -81,15 +94,12 @@ def draw_distribution(
         classes: Their classes, `(utterances,)`.
         labels: Names of the classes.
         unit: What the values count.
-        limit: Where the histogram ends.
+        edges: Of the bins, `(bins + 1,)`.
     """
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": unit}):
         heights = 1.5, ROW * len(labels) + 0.1
         figure = Figure(figsize=(WIDTH, sum(heights) + 0.6), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=heights)
-        whole_numbers = np.issubdtype(values.dtype, np.integer)
-        width = max(1, round(limit / BINS)) if whole_numbers else limit / BINS
-        edges = np.arange(0, limit + width, width) - (0.5 if whole_numbers else 0)
         above.hist(values, edges, color=NEUTRAL)
         above.set_ylabel("utterances")
         above.yaxis.get_major_locator().set_params(integer=True, nbins=5)
@@ -102,7 +112,7 @@ def draw_distribution(
             below.plot((first, third), (number, number), color=color, linewidth=8, solid_capstyle="butt")
             below.plot(median, number, "D" if hatched else "o", color=INK, markersize=4.5)
         below.set_yticks(range(len(labels)), [_short(label) for label in labels])
-        below.set(xlim=(edges[0], limit), ylim=(len(labels) - 0.4, -0.6), xlabel=unit)
+        below.set(xlim=(edges[0], edges[-1]), ylim=(len(labels) - 0.4, -0.6), xlabel=unit)
         below.tick_params(axis="y", length=0)
         below.spines["left"].set_visible(False)
         return _svg(figure)
@@ -118,11 +128,11 @@ def draw_dimensions(vad: np.ndarray, classes: np.ndarray, labels: Sequence[str])
     """
     rated = ~np.isnan(vad[:, :2]).any(axis=1)
     numbers = [number for number in range(len(labels)) if (rated & (classes == number)).any()]
-    columns = min(3, len(numbers))
+    columns = len(numbers) if len(numbers) < 4 else 2 if len(numbers) == 4 else 3
     rows = -(-len(numbers) // columns)
     edges = np.linspace(0.875, 5.125, 18)  # cells a quarter wide, in the middle of which lie means of whole ratings
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": "dimensions", "image.composite_image": False}):
-        figure = Figure(figsize=(WIDTH, 1.75 * rows + 0.3), layout="constrained")
+        figure = Figure(figsize=(WIDTH, (WIDTH / columns + 0.2) * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for panel in panels.flat[len(numbers) :]:
             panel.axis("off")
@@ -177,12 +187,13 @@ def _svg(figure: Figure) -> str:
     file = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # the reader's browser has letters that our font lacks
-        figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        figure.savefig(
+            file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
     text = file.getvalue()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[a-zA-Z.]+_[\d.]+"', "<g", text)  # these names come again in the page's next chart
-    text = re.sub(r'<svg ([^>]*?)(?:width|height)="[^"]*pt"', r"<svg \1", text)
-    text = re.sub(r'<svg ([^>]*?)(?:width|height)="[^"]*pt"', r"<svg \1", text)
+    text = re.sub(r'<g id="[\w.]+_\d+"', "<g", text)  # these names come again in the page's next chart
+    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)  # those of the picture: the page decides on them
     return text.replace(INK, "currentColor")

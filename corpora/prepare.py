@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from ..processing import media
 from . import inspection
 from .prepared_folder import FACTS, FORMAT, Prepared, open_prepared, write_prepared
+from .transcribe import carry_transcripts
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ def prepare(
     wanted = {"format": FORMAT, "corpus": name, "options": {**options, "max_seconds": max_seconds}}
     wanted = json.loads(json.dumps(wanted, default=list))
     if root is not None and (Path(root) / FACTS).is_file():
+        if out is not None or embed_audio:
+            raise ValueError(f"{root} is prepared already: to prepare the corpus in another way, give its own folder.")
         return _open_root(Path(root), wanted)
     scan = corpus.scan(root, **options)
     defaults = _defaults(corpus.load)
@@ -79,6 +82,7 @@ def prepare(
             )
             with _replaced(folder) as draft:
                 write_prepared(draft, scan, rows, wanted | {"decoded": decode}, about)
+                carry_transcripts(folder, draft)
         return open_prepared(folder)
 
 

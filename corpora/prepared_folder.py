@@ -17,6 +17,7 @@ from datasets import Dataset, DatasetDict, Features, concatenate_datasets
 
 from .disk import Scan
 from .schema import SPLITS, features
+from .transcribe import add_transcripts
 
 FORMAT = 1
 FACTS, PROBLEMS = "preparation.json", "problems.json"
@@ -91,7 +92,7 @@ def open_prepared(folder: str | Path) -> Prepared:
         problems = json.loads((folder / PROBLEMS).read_text("utf-8"))
     except (KeyError, OSError, ValueError, pyarrow.ArrowException) as error:
         raise ValueError(f"{folder} cannot be read ({error}): prepare the corpus again.") from error
-    return Prepared(folder, DatasetDict(splits), problems, facts)
+    return Prepared(folder, add_transcripts(DatasetDict(splits), folder), problems, facts)
 
 
 def write_prepared(folder: Path, scan: Scan, rows: Iterable[dict], facts: Mapping, about: Mapping) -> None:

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 LONG = 30.0  # seconds: Whisper's window, and more than attention over all frames should be asked for
+# CTC models whose encoder leaves padding out of account, if it normalises every frame by itself (with group norm, over
+# time, it cannot) and no adapter comes after it.
+MASKING = ("hubert", "unispeech-sat", "wav2vec2", "wavlm")
 
 
 class Recogniser:
@@ -21,9 +24,8 @@ class Recogniser:
 
     Attributes:
         sampling_rate: Of the waveforms that it wants, in Hz.
-        can_batch: Whether several recordings of different length may be given at once. Of Whisper each is padded to 30 s
-            anyway. Of CTC models, those whose encoder normalises every frame by itself can ignore padding; with group norm
-            over time they cannot, and of others we do not know.
+        can_batch: Whether recordings of different length may be given together, because no transcript is changed by it:
+            Whisper pads each to 30 s anyway, and some CTC models (`MASKING`) ignore padding. Of others we do not know.
 
     Raises:
         ValueError: If there is no such model, it is no recogniser, it cannot be loaded, or it does not know the language.
@@ -60,15 +62,17 @@ class Recogniser:
         )
         self.sampling_rate = extractor.sampling_rate
         self._whisper = self._pipeline.type == "seq2seq_whisper"
-        # How many samples are one frame of the output: with that, the pipeline can tell frames of padding from others.
-        self._ctc_frames = self._pipeline.type == "ctc" and hasattr(config, "inputs_to_logits_ratio")
-        self.can_batch = self._whisper or (
-            self._ctc_frames and getattr(config, "feat_extract_norm", None) == "layer" and bool(extractor.do_normalize)
+        self._longest = extractor.n_samples if self._whisper else LONG * self.sampling_rate
+        has_frames = self._pipeline.type == "ctc" and not getattr(config, "add_adapter", False)
+        self._can_overlap = has_frames and hasattr(config, "inputs_to_logits_ratio")
+        self._ignores_padding = (
+            has_frames and config.model_type in MASKING and getattr(config, "feat_extract_norm", None) == "layer"
         )
+        self.can_batch = (self._whisper or self._ignores_padding) and tokenizer.pad_token_id is not None
 
     def is_long(self, waveform: np.ndarray) -> bool:
         """Whether a waveform `(samples,)` has to be given alone."""
-        return len(waveform) > LONG * self.sampling_rate
+        return len(waveform) > self._longest
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[str]:
         """What is said.
@@ -86,12 +90,23 @@ class Recogniser:
         is_long = any(map(self.is_long, waveforms))
         if is_long and self._whisper:
             options["return_timestamps"] = True
-        elif is_long and self._ctc_frames:
+        elif is_long and self._can_overlap:
             options["chunk_length_s"] = LONG
-        # A stride of nothing makes the pipeline cut off what a CTC model says of the padding.
-        trimmed = {"stride": (0, 0)} if self._ctc_frames and not is_long else {}
-        inputs = [{"raw": waveform, "sampling_rate": self.sampling_rate, **trimmed} for waveform in waveforms]
+        inputs = [{"raw": waveform, "sampling_rate": self.sampling_rate} for waveform in waveforms]
+        if self._ignores_padding and not is_long:
+            inputs = [item | {"stride": (0, self._surplus(len(item["raw"])))} for item in inputs]
         return [heard["text"].strip() for heard in self._pipeline(inputs, batch_size=len(inputs), **options)]
+
+    def _surplus(self, samples: int) -> int:
+        """Samples at the end that the pipeline is told to leave out, for it to decode the frames of no padding.
+
+        It takes `samples / inputs_to_logits_ratio` for the number of frames, which is up to one too many.
+        """
+        config = self._pipeline.model.config
+        frames, taken = samples, max(1, round(samples * (1 / config.inputs_to_logits_ratio)))
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            frames = (frames - kernel) // stride + 1
+        return max(0, round((taken - frames) * samples / taken))
 
 
 def _find_class(source: dict) -> tuple:

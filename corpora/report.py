@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -16,19 +17,20 @@ from markupsafe import Markup
 
 from ..processing.media import load_audio
 from . import charts, describe_corpus
+from .counts import ALL, compare_counts
 from .schema import SPLITS
 from .staging import staged
 from .survey import COMPANIONS, DIMENSIONS, Survey, span_seconds, survey
 
 if TYPE_CHECKING:
-    from .prepare import Prepared
+    from .prepared_folder import Prepared
 
 SAMPLING_RATE = 16000  # Hz
 SAMPLES = 12  # utterances that can be heard
 SAMPLES_PER_CLASS = 3
 SAMPLE_SECONDS = 5.0  # of each at most: what does not compress at all then fits into 3 MB
-PARTS = 24  # rows of a table and bars of a chart; what is over is one row
-SPEAKERS = 24
+PARTS = 30  # rows of a table and bars of a chart; what is over is one row
+SPEAKERS = 30
 EXAMPLES = 5  # of each kind of problem
 UNKNOWN = "unknown"
 
@@ -52,6 +54,7 @@ def write_corpus_report(
     found = survey(prepared.splits, part)
     if not found.ids:
         raise ValueError(f"{path.name} cannot be written: the corpus has no row that could be shown.")
+    tally = _tally(found, published)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -60,10 +63,10 @@ def write_corpus_report(
     page = environment.from_string(template).render(
         facts=_facts(prepared.facts),
         headline=_headline(found, prepared.problems),
-        counts=_counts(found, published, part),
-        problems=_problems(prepared.problems),
+        counts=_counts(found.labels, *tally, published, part),
+        problems=_problems(prepared.problems, prepared.facts.get("root")),
         legend=_legend(found),
-        balance=_balance(found),
+        balance=_balance(*tally),
         durations=_distribution(found, found.seconds, "seconds"),
         words=_distribution(found, found.words, "words"),
         dimensions=_dimensions(found),
@@ -103,65 +106,71 @@ def _headline(found: Survey, problems: Sequence[Mapping]) -> dict[str, Any]:
         "unnamed": sum(speaker is None for speaker in found.speakers),
         "classes": len(found.labels),
         "dropped": sum(problem["dropped"] for problem in problems),
+        "expected": sum(problem["dropped"] and problem["known"] for problem in problems),
         "problems": len(own),
         "known": len(problems) - len(own),
     }
 
 
-def _counts(found: Survey, published: Mapping[str, Mapping[str, int]], part: str) -> dict[str, Any]:
+def _tally(found: Survey, published: Mapping[str, Mapping[str, int]]) -> tuple[list[str], np.ndarray]:
+    """The parts of the corpus and their utterances per class `(parts, classes)`; small parts beyond `PARTS` are one."""
+    parts = [UNKNOWN if part is None else part for part in found.parts]
+    sizes, expected = Counter(parts), published.keys() - {ALL}
+    order = sorted(sizes.keys() | expected, key=lambda name: (name not in expected, -sizes[name], name))
+    shown, hidden = order[: max(PARTS, len(expected))], order[max(PARTS, len(expected)) :]
+    shown.sort(key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
+    names = [*shown, _others(len(hidden))] if hidden else shown
+    place = {name: number for number, name in enumerate(shown)} | dict.fromkeys(hidden, len(shown))
+    counts = np.zeros((len(names), len(found.labels)), dtype=np.int64)
+    np.add.at(counts, ([place[part] for part in parts], found.classes), 1)
+    return names, counts
+
+
+def _counts(
+    labels: Sequence[str],
+    parts: Sequence[str],
+    tally: np.ndarray,
+    published: Mapping[str, Mapping[str, int]],
+    part: str,
+) -> dict[str, Any]:
     """The table of counts: cells with what was found and what was published (None where nothing was)."""
-    labels = [*found.labels, *sorted({label for row in published.values() for label in row} - {*found.labels})]
-    counter = Counter(zip(_parts(found), (found.labels[number] for number in found.classes), strict=True))
-    names, others = _largest(Counter(_parts(found)) + Counter(dict.fromkeys(published, 1)), PARTS, keep=published)
-
-    def row(name: str, members: Sequence[str]) -> dict[str, Any]:
-        cells = [
-            _cell(
-                sum(counter[member, label] for member in members),
-                [published.get(member, {}).get(label) for member in members],
-            )
-            for label in labels
-        ]
-        return {"name": name, "cells": [*cells, _sum(cells)]}
-
-    rows = [row(name, [name]) for name in names]
-    if others:
-        rows.append(row(f"{len(others):,} others", others))
-    total = row("all", [*names, *others])
-    compared = [cell for each in rows for cell in each["cells"][:-1] if cell["published"] is not None]
+    found = {name: dict(zip(labels, row, strict=True)) for name, row in zip(parts, tally.tolist(), strict=True)}
+    compared = compare_counts(found, published)
+    columns = list(dict.fromkeys((*labels, *compared[ALL])))
+    rows = [{"name": name, "cells": [compared[name][column] for column in columns]} for name in (*parts, ALL)]
+    pairs = [(count, wanted) for row in rows for count, wanted in row["cells"] if wanted is not None]
     return {
         "part": part,
-        "labels": labels,
-        "rows": [*rows, total] if len(rows) > 1 else rows,
-        "compared": len(compared),
-        "different": sum(cell["found"] != cell["published"] for cell in compared),
+        "labels": columns,
+        "rows": rows if len(rows) > 2 else rows[:1],
+        "compared": len(pairs),
+        "different": sum(count != wanted for count, wanted in pairs),
     }
 
 
-def _cell(count: int, published: Sequence[int | None]) -> dict[str, int | None]:
-    known = [each for each in published if each is not None]
-    return {"found": count, "published": sum(known) if known and len(known) == len(published) else None}
-
-
-def _sum(cells: Sequence[Mapping]) -> dict[str, int | None]:
-    """Beside what was published, only if that was published of every class that is there."""
-    published = [cell["published"] for cell in cells if cell["found"] or cell["published"] is not None]
-    return _cell(sum(cell["found"] for cell in cells), published)
-
-
-def _problems(problems: Sequence[Mapping]) -> list[dict[str, Any]]:
+def _problems(problems: Sequence[Mapping], root: str | None) -> list[dict[str, Any]]:
     """Kinds of problems, those of this copy first and the most frequent first."""
-    kinds = Counter((problem["known"], problem["kind"]) for problem in problems)
+    groups = {}
+    for problem in problems:
+        groups.setdefault((problem["known"], problem["kind"]), []).append(problem)
     return [
         {
             "kind": kind,
             "known": known,
-            "count": count,
-            "dropped": sum(problem["dropped"] for problem in problems if (problem["known"], problem["kind"]) == (known, kind)),
-            "examples": [problem for problem in problems if (problem["known"], problem["kind"]) == (known, kind)][:EXAMPLES],
+            "count": len(members),
+            "dropped": sum(problem["dropped"] for problem in members),
+            "examples": [_inside(problem, root) for problem in members[:EXAMPLES]],
         }
-        for (known, kind), count in sorted(kinds.items(), key=lambda item: (item[0][0], -item[1], item[0][1]))
+        for (known, kind), members in sorted(
+            groups.items(), key=lambda group: (group[0][0], -len(group[1]), group[0][1])
+        )
     ]
+
+
+def _inside(problem: Mapping, root: str | None) -> dict[str, Any]:
+    """The problem with paths from the root on."""
+    shorter = {name: problem[name] and problem[name].replace(f"{root}{os.sep}", "") for name in ("what", "file")}
+    return {**problem, **(shorter if root else {})}
 
 
 def _legend(found: Survey) -> list[dict[str, Any]]:
@@ -172,16 +181,10 @@ def _legend(found: Survey) -> list[dict[str, Any]]:
     ]
 
 
-def _balance(found: Survey) -> Markup:
-    parts = _parts(found)
-    names, others = _largest(Counter(parts), PARTS)
-    place = {name: number for number, name in enumerate(names)} | dict.fromkeys(others, len(names))
-    rows = [*names, f"{len(others):,} others"] if others else names
-    counts = np.zeros((len(rows), len(found.labels)), dtype=np.int64)
-    np.add.at(counts, ([place[part] for part in parts], found.classes), 1)
-    if len(rows) > 1:
-        rows, counts = [*rows, "all"], np.vstack([counts, counts.sum(axis=0)])
-    return Markup(charts.draw_balance(rows, counts))
+def _balance(parts: Sequence[str], tally: np.ndarray) -> Markup:
+    if len(parts) > 1:
+        parts, tally = [*parts, ALL], np.vstack([tally, tally.sum(axis=0)])
+    return Markup(charts.draw_balance(parts, tally))
 
 
 def _distribution(found: Survey, values: np.ndarray, unit: str) -> dict[str, Any] | None:
@@ -190,18 +193,18 @@ def _distribution(found: Survey, values: np.ndarray, unit: str) -> dict[str, Any
     if not there.any():
         return None
     chosen, classes = values[there], found.classes[there]
-    limit = max(float(np.ceil(np.quantile(chosen, 0.99))), 1.0)
+    edges = charts.bin_edges(chosen)
     rows = [(label, chosen[classes == number]) for number, label in enumerate(found.labels)]
     longest = int(np.flatnonzero(there)[chosen.argmax()])
     return {
-        "chart": Markup(charts.draw_distribution(chosen, classes, found.labels, unit, limit)),
+        "chart": Markup(charts.draw_distribution(chosen, classes, found.labels, unit, edges)),
         "rows": [
             {"label": label, "count": some.size, "sum": some.sum().item(), "quantiles": _quantiles(some)}
             for label, some in [*rows, ("all", chosen)]
             if some.size
         ],
-        "limit": limit,
-        "beyond": int((chosen > limit).sum()),
+        "limit": int(edges[-1]),
+        "beyond": int((chosen > edges[-1]).sum()),
         "longest": {"id": found.ids[longest], "value": values[longest].item()},
     }
 
@@ -216,7 +219,9 @@ def _dimensions(found: Survey) -> dict[str, Any] | None:
     for number, label in enumerate(found.labels):
         ratings = [values[~np.isnan(values)] for values in found.vad[found.classes == number].T]
         if any(values.size for values in ratings):
-            cells = [(values.mean().item(), values.std().item(), values.size) if values.size else None for values in ratings]
+            cells = [
+                (values.mean().item(), values.std().item(), values.size) if values.size else None for values in ratings
+            ]
             rows.append({"label": label, "cells": cells})
     if not rows:
         return None
@@ -232,7 +237,7 @@ def _speakers(found: Survey) -> dict[str, Any] | None:
     speakers = [UNKNOWN if speaker is None else speaker for speaker in found.speakers]
     order = [name for name, _ in sorted(Counter(speakers).items(), key=lambda item: (-item[1], item[0]))]
     place = {name: min(number, SPEAKERS) for number, name in enumerate(order)}
-    names = order[:SPEAKERS] + ([f"{len(order) - SPEAKERS:,} others"] if len(order) > SPEAKERS else [])
+    names = order[:SPEAKERS] + ([_others(len(order) - SPEAKERS)] if len(order) > SPEAKERS else [])
     counts, seconds = np.zeros((len(names), len(found.labels)), dtype=np.int64), np.zeros(len(names))
     rows = [place[speaker] for speaker in speakers]
     np.add.at(counts, (rows, found.classes), 1)
@@ -275,7 +280,8 @@ def _choose(found: Survey, number: int, count: int) -> list[int]:
     first = {}  # of each speaker
     for place in order:
         first.setdefault(found.speakers[place], place)
-    return [*first.values(), *(place for place in order if place not in {*first.values()})][:count]
+    chosen = list(first.values())[:count]
+    return chosen + [place for place in order if place not in chosen][: count - len(chosen)]
 
 
 def _sample(found: Survey, place: int, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,7 +291,8 @@ def _sample(found: Survey, place: int, row: Mapping[str, Any]) -> dict[str, Any]
         "color": color,
         "hatched": hatched,
         "seconds": float(found.seconds[place]),
-        **{name: row[name] for name in ("id", "text", "asr_text", "speaker", "session", "vad")},
+        **{name: row[name] for name in ("id", "text", "asr_text", "speaker", "session")},
+        "ratings": [(name, value) for name in DIMENSIONS if (value := (row["vad"] or {}).get(name)) is not None],
     }
     try:
         waveform, cut = _hear(row["audio"])
@@ -318,16 +325,8 @@ def _flac(waveform: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _parts(found: Survey) -> list[str]:
-    return [UNKNOWN if part is None else part for part in found.parts]
-
-
-def _largest(counts: Counter, limit: int, keep: Mapping | None = None) -> tuple[list[str], list[str]]:
-    """The names with the highest counts in their natural order, and those of the rest; what is in `keep` is never of it."""
-    order = sorted(counts, key=lambda name: (name not in (keep or {}), -counts[name], name))
-    limit = max(limit, len(keep or {}))
-    places = {split: number for number, split in enumerate(SPLITS)}
-    return sorted(order[:limit], key=lambda name: (places.get(name, len(SPLITS)), name)), sorted(order[limit:])
+def _others(count: int) -> str:
+    return "1 other" if count == 1 else f"{count:,} others"
 
 
 def _duration(seconds: float) -> str:

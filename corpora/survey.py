@@ -71,7 +71,9 @@ def survey(corpus: DatasetDict, part: str) -> Survey:
         corpus: In the schema of `schema.features`.
         part: The column by which counts are given, or "split".
     """
-    columns = {name: [] for name in ("ids", "splits", "rows", "parts", "speakers", "classes", "seconds", "words", "vad")}
+    columns = {
+        name: [] for name in ("ids", "splits", "rows", "parts", "speakers", "classes", "seconds", "words", "vad")
+    }
     companions, scripted = Counter(), Counter()
     for split, dataset in corpus.items():
         for table in _batches(dataset):
@@ -140,7 +142,8 @@ def _spans(table: pa.Table) -> np.ndarray:
     """Seconds of the recording's span or, where that has no end, of the utterance in its dialogue."""
     first = np.nan_to_num(_floats(table, "audio.start"))
     heard = _floats(table, "audio.end") - first
-    return np.where(np.isnan(heard), _floats(table, "end") - _floats(table, "start"), heard)
+    seconds = np.where(np.isnan(heard), _floats(table, "end") - _floats(table, "start"), heard)
+    return np.where(seconds > 0, seconds, np.nan)
 
 
 def _present(column: pa.ChunkedArray) -> int:

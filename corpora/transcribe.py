@@ -16,7 +16,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from datasets import Dataset, DatasetDict, Value
@@ -26,23 +26,26 @@ from tqdm.auto import tqdm
 from ..processing.media import load_audio
 from .disk import problem
 from .inspection import SHORT
-from .prepared_folder import Prepared
 from .recogniser import Recogniser
 from .staging import staged
 
+if TYPE_CHECKING:
+    from .prepared_folder import Prepared
+
 FOLDER, CURRENT, COLUMN = "transcripts", "current", "asr_text"
+NOTHING = (None, None)  # key and text of a recording that cannot be transcribed any more
 BATCHES = 4  # that are decoded together, to put recordings of about equal length into one
 
 
 def transcribe(
-    prepared: Prepared,
+    prepared: "Prepared",
     model: str,
     *,
     batch_size: int = 8,
     device: str | None = None,
     revision: str | None = None,
     language: str | None = None,
-) -> Prepared:
+) -> "Prepared":
     """Let a recogniser listen to every recording that it has not heard yet.
 
     Each batch is written as soon as it is done: a run that was killed goes on where it was, and one that finds everything
@@ -74,15 +77,16 @@ def transcribe(
     place.mkdir(exist_ok=True)
     file, problems = place / f"{name}.jsonl", []
     with FileLock(place / f".{name}.lock"):
-        waiting = _find_waiting(prepared.splits, _read(file), problems)
+        known = _read(file)
+        waiting = _find_waiting(prepared.splits, known, problems)
+        recogniser = waiting and Recogniser(model, revision=revision, device=device, language=language)
+        _drop_half_a_line(file)
         if waiting:
-            recogniser = Recogniser(model, revision=revision, device=device, language=language)
-            _drop_half_a_line(file)
             with tqdm(total=len(waiting), desc=f"transcribing with {model}", unit="recording") as progress:
                 for batch in _batches(waiting, recogniser, batch_size, problems, progress):
                     _append(file, _recognise(recogniser, batch, problems))
                     progress.update(len(batch))
-        file.touch()
+        _append(file, [(found["id"], None, None) for found in problems if known.get(found["id"], NOTHING) != NOTHING])
         with staged(place) as draft:
             (draft / CURRENT).write_text(f"{name}\n", encoding="utf-8")
     if problems:
@@ -173,14 +177,14 @@ def _find_waiting(splits: DatasetDict, known: Mapping, problems: list[dict]) -> 
             except (OSError, ValueError) as error:
                 problems.append(_problem(row["id"], error))
                 continue
-            if known.get(row["id"], (None,))[0] != key:
+            if known.get(row["id"], NOTHING)[0] != key:
                 waiting.append(_Waiting(rows, place, row["id"], key))
     return waiting
 
 
 def _key(audio: Mapping | None) -> str:
     """What tells a recording from another in its place. Paths are not repeated: the transcripts may be published."""
-    if audio is None or audio["bytes"] is None and audio["path"] is None:
+    if audio is None or (audio["bytes"] is None and audio["path"] is None):
         raise ValueError("It has no recording.")
     if audio["bytes"] is not None:
         source = hashlib.sha256(audio["bytes"]).hexdigest()
@@ -213,16 +217,16 @@ def _batches(
         yield from ([recording] for recording in recordings[len(short) :])
 
 
-def _recognise(recogniser: Recogniser, batch: list[_Heard], problems: list[dict]) -> list[tuple[_Heard, str]]:
-    """The transcripts of a batch; if it fails, each recording is tried alone, to find which is at fault."""
+def _recognise(recogniser: Recogniser, batch: list[_Heard], problems: list[dict]) -> list[tuple[str, str, str]]:
+    """Id, key and text of a batch; if it fails, each recording is tried alone, to find which is at fault."""
     try:
         texts = recogniser([recording.waveform for recording in batch])
     except (IndexError, RuntimeError, ValueError) as error:
         if len(batch) > 1:
-            return [pair for recording in batch for pair in _recognise(recogniser, [recording], problems)]
+            return [line for recording in batch for line in _recognise(recogniser, [recording], problems)]
         problems.append(_problem(batch[0].name, error, "The recogniser failed: "))
         return []
-    return list(zip(batch, texts, strict=True))
+    return [(recording.name, recording.key, text) for recording, text in zip(batch, texts, strict=True)]
 
 
 def _problem(name: str, error: Exception, prefix: str = "") -> dict:
@@ -251,14 +255,14 @@ def _drop_half_a_line(file: Path) -> None:
         os.truncate(file, len(whole[0] + whole[1]))
 
 
-def _append(file: Path, transcripts: list[tuple[_Heard, str]]) -> None:
-    lines = [{"id": heard.name, "key": heard.key, "text": text} for heard, text in transcripts]
+def _append(file: Path, transcripts: list[tuple[str, str | None, str | None]]) -> None:
+    lines = [dict(zip(("id", "key", "text"), transcript, strict=True)) for transcript in transcripts]
     with open(file, "a", encoding="utf-8") as stream:
         stream.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
 def _fill(rows: Dataset, known: Mapping) -> Dataset:
-    texts = [known[name][1] if name in known else None for name in rows["id"][:]]
+    texts = [known.get(name, NOTHING)[1] for name in rows["id"][:]]
     order = rows.column_names
     if COLUMN in order:
         rows = rows.remove_columns(COLUMN)

@@ -1,6 +1,6 @@
 """How far what a recogniser heard is from what people wrote down."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from datasets import ClassLabel, Dataset, DatasetDict
 
@@ -63,6 +63,16 @@ def compare_transcripts(splits: DatasetDict) -> dict[str, dict]:
             "scripted": _compare_by(rows, "scripted", SPEECH.get),
         }
     return compared
+
+
+def format_errors(compared: Mapping[str, Mapping]) -> str:
+    """What `compare_transcripts` gives, as a table for the console; rates in percent."""
+    lines = ["   WER    words  utterances"]
+    for split, groups in compared.items():
+        for name, errors in {split: groups["all"], **groups["label"], **groups["scripted"]}.items():
+            rate = "    -" if errors["wer"] is None else f"{100 * errors['wer']:5.1f}"
+            lines.append(f" {rate} {errors['words']:8,} {errors['utterances']:11,}  {name}")
+    return "\n".join(lines)
 
 
 def _compare_by(rows: Dataset, column: str, name: Callable) -> dict[str, dict]:

@@ -12,6 +12,9 @@ from emofusion.corpora import CORPORA, describe_corpus
 from emofusion.corpora.counts import format_counts
 from emofusion.corpora.prepare import prepare
 from emofusion.corpora.prepared_folder import Prepared
+from emofusion.corpora.report import write_corpus_report
+from emofusion.corpora.transcribe import transcribe
+from emofusion.corpora.word_errors import compare_transcripts, format_errors
 
 NAMES = [name for name in CORPORA if name != "spoken"]  # which is made, not found
 
@@ -46,6 +49,7 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     parser.add_argument(
         "--transcribe", metavar="MODEL", help="add what this recogniser of the Hub, or of a folder, hears"
     )
+    parser.add_argument("--language", help="what is spoken, for recognisers that know several languages")
     parser.add_argument("--report", action="store_true", help="write report.html, a page to look at")
     name = next((argument for argument in argv if argument in NAMES), None)
     known = inspect.signature(_module(name).scan).parameters if name else {}
@@ -69,10 +73,19 @@ def run(arguments: argparse.Namespace, options: dict) -> None:
         max_seconds=arguments.max_seconds,
         **options,
     )
+    if arguments.transcribe:
+        prepared = transcribe(prepared, arguments.transcribe, language=arguments.language)
     published = _module(arguments.name).published(**options)
     print(f"\n{describe_corpus(arguments.name, **options)['title']}: {prepared.facts['rows']:,} utterances\n")
     print(format_counts(prepared.facts["counts"], published))
     print(f"\n{describe_problems(prepared)}")
+    if arguments.transcribe:
+        print(f"\nWhat {arguments.transcribe} heard, beside the transcripts of the corpus:")
+        print(format_errors(compare_transcripts(prepared.splits)))
+    if arguments.report:
+        page = prepared.folder / "report.html"
+        write_corpus_report(prepared, published, _module(arguments.name).PART, page)
+        print(f"\nA page to look at: {page}")
     print(f"\nThe corpus is in {prepared.folder}; it is read again only when its files change.")
 
 

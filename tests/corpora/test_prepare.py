@@ -210,6 +210,22 @@ def test_a_prepared_folder_stands_for_the_corpus(root, tmp_path):
         load_corpus("iemocap", tmp_path / "out")
     with pytest.raises(ValueError, match=r"was prepared with max_seconds=60\.0, not 5\.0: give that option"):
         load_corpus("folder", tmp_path / "out", max_seconds=5.0)
+    for options in ({"out": tmp_path / "again"}, {"embed_audio": True}):
+        with pytest.raises(ValueError, match=r"out is prepared already"):
+            prepare("folder", tmp_path / "out", **options)
+
+
+def test_transcripts_outlive_another_preparation_until_they_are_checked(root, tmp_path):
+    prepare("folder", root, tmp_path / "out")
+    transcripts = tmp_path / "out" / "transcripts"
+    transcripts.mkdir()
+    (transcripts / "model.jsonl").write_text('{"id": "audio/s0_sad.wav", "key": "0", "text": "a sad day"}\n')
+    (transcripts / "current").write_text("model\n")
+    assert load_corpus("folder", tmp_path / "out")["train"][0]["asr_text"] == "a sad day"
+    edit(root)
+    prepared = prepare("folder", root, tmp_path / "out")
+    assert prepared.splits["train"][0]["asr_text"] is None
+    assert left(transcripts) == ["model.jsonl"]
 
 
 def test_embedded_recordings_go_where_the_folder_goes(root, tmp_path):

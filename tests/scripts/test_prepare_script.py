@@ -8,6 +8,7 @@ from emofusion import load_corpus
 from testing_folder import make_folder, make_rows, write_metadata
 from testing_iemocap import build_iemocap
 from testing_meld import make_raw
+from testing_recognisers import save_ctc
 
 SCRIPT = Path(emofusion.__file__).parent / "scripts" / "prepare.py"
 
@@ -52,6 +53,18 @@ def test_a_folder_without_problems_says_so(tmp_path, prepare):
     assert "a folder of recordings: 12 utterances" in printed
     assert "No problems." in printed
     assert "published" not in printed
+
+
+def test_a_recogniser_and_a_page_are_added_to_what_is_prepared(tmp_path, prepare):
+    model = save_ctc(tmp_path / "model")
+    printed = prepare(
+        "folder", make_folder(tmp_path / "own"), "--out", tmp_path / "out", "--report", "--transcribe", model
+    )
+    assert f"What {model} heard, beside the transcripts of the corpus:" in printed
+    (line,) = (line for line in printed.splitlines() if line.endswith("  train"))
+    assert line.split()[1:3] == ["48", "12"]
+    assert "<svg" in (tmp_path / "out" / "report.html").read_text()
+    assert all(text is not None for text in load_corpus("folder", tmp_path / "out")["train"]["asr_text"])
 
 
 def leave(tmp_path, change):
