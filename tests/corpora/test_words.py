@@ -12,6 +12,10 @@ def test_a_text_without_words_has_none(text):
     assert words(text) == ()
 
 
+def test_marks_of_noise_are_no_words():
+    assert words("[LAUGHTER] Well[BREATHING]then. [I know]") == ("well", "then", "i", "know")
+
+
 def test_other_words_are_others():
     assert words("I know.") != words("I no.")
     assert words("I know.") != words("know I")
