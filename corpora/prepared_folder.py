@@ -119,7 +119,10 @@ def write_prepared(folder: Path, scan: Scan, rows: Iterable[dict], facts: Mappin
         first = f" The first of {len(scan.problems)} problems: {scan.problems[0]['what']}" if scan.problems else ""
         raise ValueError(f"{scan.root} has no utterance that can be used.{first}")
     splits = {split: tables.rows[split] for split in SPLITS if split in tables.rows}
-    counts = {name: counts[name] for name in (splits if part == "split" else sorted(counts))}
+    counts = {
+        name: {label: counts[name][label] for label in scan.labels if counts[name][label]}
+        for name in (splits if part == "split" else sorted(counts))
+    }
     facts = {**facts, "rows": sum(splits.values()), "splits": splits, "counts": counts}
     _write_json(folder / PROBLEMS, scan.problems)
     (folder / "problems.txt").write_text(format_problems(scan.problems), encoding="utf-8")
