@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from .alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
 from .disk import Scan, choose, find_root, finish, problem, read_csv
-from .folds import carve_validation
+from .folds import carve_validation, describe_speaker_fold, list_speaker_folds, split_by_speaker
 from .prepare import prepare
 from .schema import LEVELS, SPLITS
 from .textgrid import read_textgrid
@@ -32,20 +32,36 @@ SPLIT_NAMES = dict(zip(SPLITS, SPLITS, strict=True)) | dict.fromkeys(("dev", "va
 PART = "split"  # what counts are given by
 
 
-def about(seed: int = 0, **options) -> dict:
+def about(seed: int = 0, speaker_folds: int | None = None, fold: int = 1, **options) -> dict:
     """What is to be said of the corpus where results on it are shown.
 
     Args:
         seed: As in `load`.
+        speaker_folds: As in `load`.
+        fold: As in `load`.
         options: Others of `load`, which change nothing here.
     """
+    protocol = (
+        "The splits are those of the folder's metadata; of those that it does not name, validation and test are speakers "
+        f"of its training part (seed {seed})."
+    )
     return {
         "title": "a folder of recordings",
         "demonstration": False,
-        "protocol": "The splits are those of the folder's metadata; of those that it does not name, validation and test are "
-        f"speakers of its training part (seed {seed}).",
+        "protocol": describe_speaker_fold(speaker_folds, fold) if speaker_folds else protocol,
+        "speaker_independent": speaker_folds is not None,
         "license": "that of the folder's owner",
     }
+
+
+def list_folds(speaker_folds: int | None = None, **options) -> list[dict]:
+    """The folds, as the options of `load` that choose them.
+
+    Args:
+        speaker_folds: As in `load`.
+        options: Others of `load`, which change nothing here.
+    """
+    return list_speaker_folds(speaker_folds)
 
 
 def load(
@@ -55,6 +71,8 @@ def load(
     test_share: float = 0.1,
     seed: int = 0,
     max_seconds: float | None = 60.0,
+    speaker_folds: int | None = None,
+    fold: int = 1,
 ) -> DatasetDict:
     """Load your own recordings.
 
@@ -68,6 +86,8 @@ def load(
         test_share: The same for test.
         seed: Which speakers these are is drawn from it.
         max_seconds: Longer recordings are cut here; None never cuts.
+        speaker_folds: So many folds by speaker take the place of all splits.
+        fold: Which of them, from 1.
 
     Returns:
         Splits in the schema; the id of a row is its file's path in the folder, and `start` and `end` are not known. If
@@ -80,6 +100,8 @@ def load(
             enough speakers, or no row of a split can be used.
     """
     prepared = prepare("folder", root, max_seconds=max_seconds, labels=labels)
+    if speaker_folds is not None:
+        return finish(f"The folder {root}", prepared, split_by_speaker(prepared.splits, speaker_folds, fold))
     splits = dict(prepared.splits)
     for split, share in (("test", test_share), ("validation", validation_share)):
         if split not in splits and "train" in splits:

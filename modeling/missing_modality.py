@@ -3,6 +3,28 @@
 from collections.abc import Mapping
 
 import torch
+from torch import nn
+
+
+class StandIns(nn.Module):
+    """One learned frame per modality, which stands in where an utterance has none.
+
+    A module that is called, not a `ParameterDict`: only so can peft train and save a copy of it beside adapters.
+
+    Args:
+        sizes: per modality that the model looks at, the width of its encoder's states.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]):
+        super().__init__()
+        for name, size in sizes.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(size)))
+
+    def forward(
+        self, states: dict[str, torch.Tensor], masks: dict[str, torch.Tensor], dropout: float
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """See [`stand_in`]."""
+        return stand_in(states, masks, dict(self.named_parameters()), dropout)
 
 
 def stand_in(

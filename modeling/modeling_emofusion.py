@@ -13,8 +13,9 @@ from ..configuration.configuration_emofusion import EmoFusionConfig
 from .audio_encoder import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
 from .classification_loss import classification_loss
 from .gathering import gather_rows
-from .missing_modality import stand_in
+from .missing_modality import StandIns
 from .outputs import EmotionOutput, Encoded
+from .sharding import Sharding
 from .stages import EncodingStages, LayerSum
 from .text_encoder import build_text_encoder, freeze_text_layers, prepare_text_encoder
 from .vision_encoder import build_vision_encoder, prepare_vision_encoder
@@ -24,7 +25,7 @@ OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
 MAIN_INPUTS = {"audio": "input_values", "text": "input_ids", "video": "pixel_values_videos"}
 
 
-class EmoFusionPreTrainedModel(PreTrainedModel):
+class EmoFusionPreTrainedModel(Sharding, PreTrainedModel):
     """Loading, saving, initialisation and freezing, shared by all models of the package."""
 
     config: EmoFusionConfig
@@ -40,8 +41,8 @@ class EmoFusionPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module):
         super()._init_weights(module)
-        if isinstance(module, nn.ParameterDict):  # what stands in for missing modalities
-            for vector in module.values():
+        if isinstance(module, StandIns):
+            for vector in module.parameters():
                 init.normal_(vector, std=self.config.initializer_range)
         elif isinstance(module, LayerSum):
             init.zeros_(module.weight)
@@ -127,8 +128,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
             self.layer_sums = nn.ModuleDict(
                 {name: LayerSum(config.num_encoder_layers(name) + 1) for name in config.encoders if name != "video"}
             )
-        # One learned frame per modality stands in where an utterance has none.
-        self.missing = nn.ParameterDict({name: torch.zeros(config.state_size(name)) for name in config.modalities})
+        self.missing = StandIns({name: config.state_size(name) for name in config.modalities})
         self.freeze()
 
     def fuse(
@@ -266,7 +266,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
             wanted = " or ".join(MAIN_INPUTS[name] for name in config.modalities)
             raise ValueError(f"The batch holds nothing that {type(self).__name__} looks at; give it {wanted}.")
         dropout = config.modality_dropout if self.training else 0.0
-        states, masks, present = stand_in(states, masks, self.missing, dropout)
+        states, masks, present = self.missing(states, masks, dropout)
         spans = {
             name.removesuffix("_spans"): encoded[name] for name in self._span_names if encoded.get(name) is not None
         }
@@ -375,11 +375,8 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         config = self.config
         if self.training:  # class weights, and batches of unequal size, count over the batches of all processes
             logits, labels = gather_rows(logits), gather_rows(labels)
-        return {
-            "cross_entropy": classification_loss(
-                logits, labels, config.class_weights, config.label_smoothing, config.focal_gamma
-            )
-        }
+        loss = classification_loss(logits, labels, config.class_weights, config.label_smoothing, config.focal_gamma)
+        return {"cross_entropy": loss}
 
 
 def _load_encoder(kind: str, source: str) -> PreTrainedModel:
