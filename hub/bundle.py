@@ -27,13 +27,13 @@ ALWAYS_THERE = {*sys.stdlib_module_names, "torch", "transformers", "numpy", "hug
 
 
 def write_bundle(
-    model: "PreTrainedModel", folder: str | Path, processor: "ProcessorMixin | None" = None
+    model: "PreTrainedModel | None", folder: str | Path, processor: "ProcessorMixin | None" = None
 ) -> list[Path]:
     """Make a saved checkpoint loadable with `trust_remote_code=True` where emofusion is not installed.
 
     Args:
         model: A model of ours, already saved with `model.save_pretrained(folder)`; its class may come from this
-            package or from the remote code of another checkpoint.
+            package or from the remote code of another checkpoint. None for a folder of adapters, whose base brings it.
         folder: The checkpoint folder. Its `config.json` and `processor_config.json` get their `auto_map`.
         processor: The processor, already saved with `processor.save_pretrained(folder)`.
 
@@ -46,8 +46,10 @@ def write_bundle(
         ValueError: If a source file cannot travel: an import that leaves the three rooms or names `emofusion`,
             a library that the reader may not have, or two files of one name.
     """
-    maps = {"config.json": _model_map(model)}
-    sources = [Path(inspect.getfile(type(model)))]
+    maps, sources = {}, []
+    if model is not None:
+        maps["config.json"] = _model_map(model)
+        sources.append(Path(inspect.getfile(type(model))))
     if processor is not None:
         maps["processor_config.json"] = {"AutoProcessor": _reference(type(processor))}
         sources.append(Path(inspect.getfile(type(processor))))

@@ -25,7 +25,16 @@ MODALITIES = {
 # modality -> the Hub's task of a model that looks at it; the first that it looks at counts
 TASKS = {"audio": "audio-classification", "text": "text-classification", "video": "video-classification"}
 # name in the results -> heading, in the order of the tables
-SCORES = {"wa": "WA", "ua": "UA", "wf1": "Weighted F1", "macro_f1": "Macro F1", "ece": "ECE", "nll": "NLL (nats)"}
+SCORES = {
+    "wa": "WA",
+    "ua": "UA",
+    "wf1": "Weighted F1",
+    "macro_f1": "Macro F1",
+    "ece": "ECE",
+    "ece_scaled": "ECE, scaled",
+    "nll": "NLL (nats)",
+    "nll_scaled": "NLL, scaled",
+}
 CLASS_SCORES = {"recall": "Recall", "precision": "Precision", "f1": "F1", "support": "Utterances"}
 # Utterances whose alignment has no such segments, which the model takes in frames.
 UNALIGNED = {f"without {level}": f"No {level} times" for level in ("phone", "syllable", "word")}
@@ -100,16 +109,25 @@ def _render(folder: Path, results: dict[str, Any]) -> str:
     repo_id = results.get("hub_model_id", folder.resolve().name)
     test = results.get("metrics", {}).get("test", {})
     audio = "audio" in results["modalities"]
+    runs = [run["name"] for run in results.get("cross_validation", {}).get("runs", [])]
     return environment.from_string(template).render(
         metadata=_metadata(results, repo_id).to_yaml(),
         repo_id=repo_id,
+        source="/".join([repo_id.rpartition("/")[2], runs[0]]) if runs else repo_id,
         labels=results["labels"],
         modalities=[MODALITIES[name][0] for name in results["modalities"]],
         arguments=", ".join(MODALITIES[name][1] for name in results["modalities"]),
         auto_class="AutoModelForAudioClassification" if audio else "AutoModelForSequenceClassification",
         claim=_words([f"{SCORES[name]} {_percent(test[name])}" for name in HUB_METRICS if name in test]),
         corpus=results.get("corpus", {}),
+        adapter=results.get("adapter", {}),
+        runs=runs,
         scores=_score_table(results),
+        spread=_spread_table(results),
+        interval=_interval(results),
+        scaled="ece_scaled" in test,
+        **({"temperature": f"{results['temperature']:.3g}"} if "temperature" in results else {}),
+        parts=_part_table(results),
         classes=_class_table(results),
         pictures=[
             name for name in results.get("pictures", []) if Path(name).name == name and (folder / name).is_file()
@@ -122,7 +140,7 @@ def _render(folder: Path, results: dict[str, Any]) -> str:
 
 
 def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
-    modalities, corpus = results["modalities"], results.get("corpus", {})
+    modalities, corpus, adapter = results["modalities"], results.get("corpus", {}), results.get("adapter")
     task = TASKS[next(name for name in TASKS if name in modalities)]
     test = results.get("metrics", {}).get("test", {})
     measured = [name for name in HUB_METRICS if name in test and "name" in corpus]
@@ -131,14 +149,18 @@ def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
         tags.append("speech-emotion-recognition")
     if len(modalities) > 1:
         tags.append("multimodal")
+    bases = results.get("base_models", {}).values()
+    if adapter:  # what is at its base may have others in turn; their page is not this one
+        tags.append(adapter["method"])
+        bases = [adapter.get("base_model", "")]
     return ModelCardData(
         model_name=repo_id if measured else None,
         language="en",
         license="apache-2.0",
-        library_name="transformers",
+        library_name="peft" if adapter else "transformers",
         pipeline_tag=task,
         tags=tags,
-        base_model=[name for name in results.get("base_models", {}).values() if _is_repo_id(name)] or None,
+        base_model=[name for name in bases if _is_repo_id(name)] or None,
         datasets=[corpus["hub_id"]] if "hub_id" in corpus else None,
         metrics=[HUB_METRICS[name][0] for name in measured] or None,
         eval_results=[
@@ -169,15 +191,46 @@ def _is_repo_id(name: str) -> bool:
 
 def _score_table(results: dict[str, Any]) -> str:
     """Return the scores of each split: shares in percent, but for NLL."""
+    return _table("Split", SCORES, {split: _cells(scores) for split, scores in results.get("metrics", {}).items()})
+
+
+def _spread_table(results: dict[str, Any]) -> str:
+    """Return the test scores of every run of a cross-validation, and their mean and standard deviation."""
+    cross = results.get("cross_validation", {})
+    rows = {run["name"]: _cells(run["metrics"]["test"]) for run in cross.get("runs", [])}
+    for title, over in (("runs", "over_runs"), ("seeds, all folds pooled", "over_seeds")):
+        for measure, name in (("mean", "Mean"), ("std", "Standard deviation")):
+            values = {score: given[measure] for score, given in cross.get(over, {}).items() if measure in given}
+            if values:
+                rows[f"{name} over {title}"] = _cells(values)
+    return _table("Test split of", SCORES, rows)
+
+
+def _interval(results: dict[str, Any]) -> str:
+    """Return the intervals by speaker as part of a sentence, empty where there are none."""
+    intervals = results.get("intervals", {})
+    return _words([f"{SCORES[name]} {_span(*intervals[name])}" for name in HUB_METRICS if name in intervals])
+
+
+def _part_table(results: dict[str, Any]) -> str:
+    """Return the scores on parts of the test split."""
     rows = {
-        split: {
-            name: f"{scores[name]:.3f}" if name == "nll" else _percent(scores[name])
-            for name in SCORES
-            if name in scores
-        }
-        for split, scores in results.get("metrics", {}).items()
+        name.capitalize(): _cells(part) | {name: str(part[name]) for name in ("utterances", "classes")}
+        for name, part in results.get("breakdown", {}).items()
     }
-    return _table("Split", SCORES, rows)
+    return _table("Part", {"utterances": "Answers", "classes": "Classes"} | SCORES, rows)
+
+
+def _cells(scores: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: f"{scores[name]:.3f}" if name.startswith("nll") else _percent(scores[name])
+        for name in SCORES
+        if name in scores
+    }
+
+
+def _span(low: float, high: float) -> str:
+    return f"{100 * low:.1f} to {_percent(high)}"
 
 
 def _class_table(results: dict[str, Any]) -> str:

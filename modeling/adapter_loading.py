@@ -1,18 +1,11 @@
-"""What transformers and peft need of a model to load adapters into it."""
-
-from torch import nn
+"""Loading adapters whole or not at all."""
 
 
 class AdapterLoading:
-    """Beside `PreTrainedModel`, before it in the order of bases."""
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The text encoder's, which peft compares with the tokenizer; nothing else is looked up by number."""
-        encoder = getattr(self, "text_encoder", None)
-        return super().get_input_embeddings() if encoder is None else encoder.get_input_embeddings()
+    """For a `PreTrainedModel` that adapters are loaded into."""
 
     def load_adapter(self, *args, **kwargs):
-        """As transformers', but whole or not at all.
+        """As transformers', but a weight that is lost is an error.
 
         Raises:
             ValueError: if a weight is missing, or has no place. Older transformers do not find those of fusion and head.

@@ -10,6 +10,7 @@ from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 
 from ..configuration.configuration_emofusion import EmoFusionConfig
+from .adapter_loading import AdapterLoading
 from .audio_encoder import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
 from .classification_loss import classification_loss
 from .gathering import gather_rows
@@ -25,7 +26,7 @@ OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
 MAIN_INPUTS = {"audio": "input_values", "text": "input_ids", "video": "pixel_values_videos"}
 
 
-class EmoFusionPreTrainedModel(Sharding, PreTrainedModel):
+class EmoFusionPreTrainedModel(AdapterLoading, Sharding, PreTrainedModel):
     """Loading, saving, initialisation and freezing, shared by all models of the package."""
 
     config: EmoFusionConfig

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import emofusion  # noqa: F401 (lets the Auto classes know the models)
+import peft
 import torch
 from transformers import AutoModelForAudioClassification, AutoProcessor
 from transformers.utils import logging
@@ -44,9 +45,13 @@ def predict(folder: str, given: dict[str, str | None], revision: str | None = No
     Raises:
         ValueError: if nothing that the model looks at is given.
     """
-    if Path(folder).exists() and not Path(folder, "config.json").is_file():
+    files = ("config.json", "adapter_config.json")
+    if Path(folder).exists() and not any(Path(folder, name).is_file() for name in files):
         raise ValueError(f"{folder} is not a model's folder: it has no config.json.")
-    model = AutoModelForAudioClassification.from_pretrained(folder, revision=revision or "main").eval()
+    loader = AutoModelForAudioClassification
+    if Path(folder, "adapter_config.json").is_file():  # which older transformers do not load whole
+        loader = peft.AutoPeftModelForSequenceClassification
+    model = loader.from_pretrained(folder, revision=revision or "main").eval()
     processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
     inputs = {name: given[name] for name in model.config.modalities if given[name] is not None}
     if not inputs:

@@ -13,7 +13,9 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 from ..configuration import VARIANTS
+from .adapters import check_lora
 from .augmentation import check_augmentation
+from .texts import TEXT_COLUMNS
 
 
 @dataclass
@@ -46,9 +48,21 @@ class ModelArguments:
     model_config: dict | str | None = field(
         default_factory=dict, metadata={"help": "Fields of the variant's configuration, as JSON."}
     )
+    lora: dict | str | None = field(
+        default_factory=dict,
+        metadata={
+            "help": "Adapters in the encoders, which are frozen, as JSON: any of rank, alpha, dropout, audio, text, vision, "
+            'use_rslora and use_dora, as in {"rank": 8, "text": ["query", "value"]}; see training/adapters.py.'
+        },
+    )
+    quantization: str | None = field(
+        default=None, metadata={"help": '"8bit" or "4bit": how the encoders that adapters are in are loaded on a GPU.'}
+    )
 
     def __post_init__(self):
         self.model_config = as_dict("model_config", self.model_config)
+        self.lora = as_dict("lora", self.lora)
+        check_lora(self.lora, self.quantization)
         if self.variant not in VARIANTS:
             raise ValueError(f"variant is {self.variant!r}; choose one of {', '.join(VARIANTS)}.")
         for kind in ("audio", "text", "vision"):
@@ -66,6 +80,10 @@ class DataArguments:
     corpus_root: str | None = field(default=None, metadata={"help": "Folder of the corpus."})
     corpus_options: dict | str | None = field(
         default_factory=dict, metadata={"help": "Options of the corpus, as JSON."}
+    )
+    text_column: str = field(
+        default="text",
+        metadata={"help": 'Transcript that the model reads: "text", as people wrote it, or "asr_text", as a recogniser did.'},
     )
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(
@@ -89,6 +107,8 @@ class DataArguments:
 
     def __post_init__(self):
         self.corpus_options = as_dict("corpus_options", self.corpus_options)
+        if self.text_column not in TEXT_COLUMNS:
+            raise ValueError(f"text_column is {self.text_column!r}; choose one of {', '.join(TEXT_COLUMNS)}.")
         self.augmentation = as_dict("augmentation", self.augmentation)
         check_augmentation(self.augmentation)
         for name, argument in (("name", "corpus"), ("root", "corpus_root")):
@@ -121,6 +141,19 @@ class EmotionTrainingArguments(TrainingArguments):
         default=None,
         metadata={"help": '"balanced" (inverse frequency in the training part) or a JSON list, one weight a class.'},
     )
+    cache_prefix: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether what is frozen is computed once for each utterance and read from disk in every epoch, and in "
+            "every run that has the same frozen."
+        },
+    )
+    cache_dir: str | None = field(
+        default=None, metadata={"help": "Folder of that; if not given, one in the cache of datasets."}
+    )
+    cache_dtype: str = field(
+        default="float32", metadata={"help": '"float32", or "bfloat16" for half the space and rounded numbers.'}
+    )
     group_by_length: bool = field(
         default=False, metadata={"help": "Whether the utterances of a batch are of similar length: less padding."}
     )
@@ -136,6 +169,9 @@ class EmotionTrainingArguments(TrainingArguments):
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep besides the best."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
     metric_for_best_model: str | None = field(default="ua", metadata={"help": "Validation figure that is best."})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Every parameter has a part in every step, so there are none to find."}
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "The collator reads the rows by name."})
     logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
 
@@ -157,6 +193,8 @@ class EmotionTrainingArguments(TrainingArguments):
                 f"metric_for_best_model is {metric!r}; checkpoints are chosen on the validation part, by one of "
                 f"{', '.join(self.figures)}."
             )
+        if self.cache_dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"cache_dtype is {self.cache_dtype!r}; choose float32 or bfloat16.")
         if self.head_epochs < 0:
             raise ValueError(f"head_epochs is {self.head_epochs}; it must not be negative.")
         self.learning_rates = as_dict("learning_rates", self.learning_rates)
@@ -168,9 +206,11 @@ class EmotionTrainingArguments(TrainingArguments):
 ARGUMENTS = (ModelArguments, DataArguments, EmotionTrainingArguments)
 # Fields, and how they begin, that change neither what is learned nor what is measured.
 NOT_LEARNED = {
-    *("corpus_root", "output_dir", "resume_from_checkpoint", "use_cpu", "disable_tqdm", "save_total_limit"),
+    *("corpus_root", "cache_dir", "output_dir", "resume_from_checkpoint", "save_total_limit", "use_cpu"),
+    "disable_tqdm",
     *("report_to", "run_name", "project", "debug", "local_rank", "do_train", "do_eval", "do_predict"),
-    *("dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor"),
+    *("dataloader_num_workers", "dataloader_pin_memory"),
+    *("dataloader_persistent_workers", "dataloader_prefetch_factor"),
 }
 SHOWN = ("logging_", "log_", "hub_", "push_", "trackio_")
 
@@ -231,6 +271,8 @@ def read_recipe(path: str | Path, arguments: Sequence[type] = ARGUMENTS) -> dict
     if not isinstance(recipe, dict):
         raise ValueError(f"{path} must be a mapping of argument names to values.")
     known = _known_fields(arguments)
+    if "search" not in known:
+        recipe.pop("search", None)  # what scripts/search.py tries; all others leave it alone
     for key in recipe:
         if key not in known:
             raise ValueError(f"{path} has an unknown key {key!r}{_did_you_mean(str(key), known)}")
@@ -245,6 +287,12 @@ def describe_recipe(arguments: Sequence[Any]) -> dict:
     Args:
         arguments: instances of dataclasses; among them those of the training.
     """
+    given = list_given(arguments).items()
+    return {name: value for name, value in given if name not in NOT_LEARNED and not name.startswith(SHOWN)}
+
+
+def list_given(arguments: Sequence[Any]) -> dict:
+    """Arguments where they differ from their defaults, but for `output_dir` and `use_cpu`; a recipe again."""
     recipe = {}
     for group in arguments:
         if isinstance(group, TrainingArguments):
@@ -252,11 +300,7 @@ def describe_recipe(arguments: Sequence[Any]) -> dict:
         else:
             plain = type(group)()
         given, usual = (json.loads(json.dumps(_as_plain(part), default=str)) for part in (group, plain))
-        recipe |= {
-            name: value
-            for name, value in given.items()
-            if value != usual[name] and name not in NOT_LEARNED and not name.startswith(SHOWN)
-        }
+        recipe |= {name: value for name, value in given.items() if value != usual[name]}
     return recipe
 
 

@@ -1,8 +1,9 @@
 """From rows of a corpus to the batch of the forward contract."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from datasets import Dataset
@@ -10,6 +11,12 @@ from transformers import BatchFeature, ProcessorMixin
 
 from .arguments import DataArguments
 from .augmentation import Augmentation
+
+if TYPE_CHECKING:
+    from .prefix_cache import PrefixCache
+
+# modality, as the column of a row and the argument of a processor are called -> its sub-processor
+PARTS = {"audio": "feature_extractor", "text": "tokenizer", "video": "image_processor"}
 
 
 @dataclass
@@ -21,14 +28,16 @@ class EmotionCollator:
         labels: names of the classes, in the order of the model's outputs.
         soft_labels: whether raters' shares are the labels, where a row has them.
         augment: what is done to a row before anything else.
+        cache: where what is frozen was computed before; with it a batch holds `encoded` instead of inputs.
     """
 
     processor: ProcessorMixin
     labels: Sequence[str]
     soft_labels: bool = False
     augment: Callable[[Mapping], Mapping] | None = None
+    cache: "PrefixCache | None" = None
 
-    def __call__(self, rows: list[Mapping]) -> BatchFeature:
+    def __call__(self, rows: list[Mapping]) -> BatchFeature | dict:
         """A batch on the forward contract, with `labels` if the rows have a label: `(batch,)`, or, of raters' shares,
         `(batch, classes)`.
 
@@ -38,16 +47,7 @@ class EmotionCollator:
         """
         if self.augment is not None:
             rows = [self.augment(row) for row in rows]
-        columns = {}
-        if self.processor.feature_extractor is not None:
-            columns["audio"] = [row["audio"] for row in rows]
-        if self.processor.tokenizer is not None:
-            columns["text"] = [row["text"] for row in rows]
-        if self.processor.image_processor is not None:
-            columns["video"] = [row["video"] for row in rows]
-        if any(row.get("alignment") for row in rows):
-            columns["alignment"] = [row.get("alignment") for row in rows]
-        batch = self.processor(**columns, padding=True, return_tensors="pt")
+        batch = process_rows(rows, self.processor) if self.cache is None else self.cache.prepare(rows)
         if self.soft_labels:
             batch["labels"] = torch.tensor([self._shares(row) for row in rows])
         elif any(row.get("label") is not None for row in rows):
@@ -75,6 +75,18 @@ class EmotionCollator:
                 f"({', '.join(self.labels)})."
             )
         return label
+
+
+def process_rows(rows: list[Mapping], processor: ProcessorMixin, without: Collection[str] = ()) -> BatchFeature:
+    """The inputs of rows, of all modalities that a processor has but those that are left out."""
+    columns = {
+        modality: [row[modality] for row in rows]
+        for modality, part in PARTS.items()
+        if getattr(processor, part) is not None and modality not in without
+    }
+    if any(row.get("alignment") for row in rows):
+        columns["alignment"] = [row.get("alignment") for row in rows]
+    return processor(**columns, padding=True, return_tensors="pt")
 
 
 def build_training_collator(

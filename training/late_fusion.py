@@ -21,6 +21,7 @@ from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .collator import EmotionCollator
 from .predictions import collect_predictions
 from .report import collect_facts, collect_results, score, write_report
+from .texts import choose_texts
 from .trainer import EmotionTrainer
 
 # Inverse strengths of the logistic regression's penalty that are tried, as in scikit-learn; the strongest first.
@@ -76,6 +77,7 @@ def fit_late_fusion(
     set_seed(training_args.seed)
     with training_args.main_process_first(desc="the corpus"):
         corpus = load_corpus(data_args.corpus, data_args.corpus_root, **data_args.corpus_options)
+    corpus = choose_texts(corpus, data_args.text_column)
     labels = corpus["train"].features["label"].names
     model = LateFusionForSequenceClassification.from_members_pretrained(
         fusion_args.members, combination=fusion_args.combination, id2label=dict(enumerate(labels))

@@ -105,12 +105,12 @@ def draw_reliability(path: str | Path, systems: Mapping[str, tuple[Sequence[floa
         filled = counts > 0
         ece = float(np.abs(accuracy - mean) @ counts / max(counts.sum(), 1))
         panel.bar(edges[:-1], accuracy, width=edges[1], align="edge", color="#6baed6", edgecolor="white")
-        panel.bar(edges[:-1], counts / max(counts.sum(), 1), width=edges[1], align="edge", color="#d9d9d9", alpha=0.6)
+        panel.stairs(counts / max(counts.sum(), 1), edges, color="#525252")
         panel.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--")
         panel.plot(mean[filled], accuracy[filled], marker=".", linestyle="none", color="#08519c")
         panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the answer")
         panel.set_title(f"{title}: ECE {100 * ece:.1f} %", fontsize=10)
-    panels[0].set_ylabel("share that is right (blue), share of all (grey)")
+    panels[0].set_ylabel("share that is right (bars), share of all (line)")
     _save(figure, path)
 
 

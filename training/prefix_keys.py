@@ -34,7 +34,17 @@ PREPARATION = {
 # Of a speaker network, what its spectrogram and its stages are.
 SPEAKER_FIELDS = ("sampling_rate", "win_length", "hop_length", "n_fft", "num_mel_bins", "hidden_sizes", "depths")
 # In the names of an encoder's fields: matters of training, and of other models made from it.
-IMMATERIAL = ("drop", "mask_", "spec_augment", "label", "output_", "_name_or_path", "_version", "architectures", "dtype")
+IMMATERIAL = (
+    "drop",
+    "mask_",
+    "spec_augment",
+    "label",
+    "output_",
+    "_name_or_path",
+    "_version",
+    "architectures",
+    "dtype",
+)
 JUST_NOW = 2 * 10**9  # nanoseconds: a file changed since may change again without its time telling
 
 
@@ -80,10 +90,10 @@ def media_key(item: Mapping, contents: Mapping[str, bytes]) -> bytes:
 
     Args:
         item: of a row, `path` or `bytes`, `start`, `end` and, of a film, `crop`.
-        contents: of files, by path.
+        contents: of files, by path; one that is not there makes a key that nothing has.
     """
     data = item.get("bytes")
-    content = contents[item["path"]] if data is None else _digest(data)
+    content = contents.get(item["path"], b"") if data is None else _digest(data)
     return _digest(content + repr([item.get(name) for name in ("start", "end", "crop")]).encode())
 
 

@@ -19,7 +19,9 @@ from ..corpora.staging import staged
 from ..hub.card import FORMAT, SCORES, write_card
 from ..metrics import EmotionMetrics
 from ..processing.processing_emofusion import SILENCE
+from .adapters import count_parameters, describe_adapter, unwrap_adapters
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments, describe_recipe
+from .augmentation import describe_augmentation
 from .breakdown import break_down
 from .pictures import draw_confusion_matrices, draw_learning_curves, draw_reliability
 from .predictions import FILE, Predictions, write_predictions
@@ -63,7 +65,7 @@ def collect_facts(
     return {
         "format": FORMAT,
         "system": BASELINES[model.config.modalities] if model_args.variant == "unimodal" else model_args.variant,
-        "model_class": type(model).__name__,
+        "model_class": type(unwrap_adapters(model)).__name__,
         "paper": model.config.paper,
         "labels": corpus["train"].features["label"].names,
         "modalities": list(model.config.modalities),
@@ -73,15 +75,15 @@ def collect_facts(
             "selection": f"{_selection(training_args)}; the test split was measured once, at the end.",
         },
         "data": {split: _count(rows, model.config.span_levels) for split, rows in corpus.items()},
-        "parameters": {
-            "total": sum(parameter.numel() for parameter in model.parameters()),
-            "trainable": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        },
+        "parameters": count_parameters(model),
+        "adapter": describe_adapter(model),
         "base_models": {
             "model": model_args.model_name_or_path,
             **{kind: getattr(model_args, f"{kind}_model_name_or_path") for kind in ("audio", "text", "vision")},
         },
-        "training": describe_training(training_args),
+        "training": describe_training(training_args)
+        | _describe_loss_and_rows(model, data_args, training_args)
+        | {"lora": json.dumps(model_args.lora) if model_args.lora else None, "quantization": model_args.quantization},
         "recipe": describe_recipe((model_args, data_args, training_args)),
         "environment": describe_environment(training_args),
     }
@@ -244,6 +246,21 @@ def _score(answers, references, probabilities: np.ndarray, labels: list[str]) ->
     return EmotionMetrics(keep_in_memory=True).compute(
         predictions=answers.tolist(), references=references.tolist(), labels=labels, probabilities=probabilities
     )
+
+
+def _describe_loss_and_rows(
+    model: PreTrainedModel, data_args: DataArguments, training_args: EmotionTrainingArguments
+) -> dict:
+    """What there is of all that is off by default; None where it is off."""
+    config = model.config
+    return {
+        "class_weights": training_args.class_weights or (config.class_weights and json.dumps(config.class_weights)),
+        "label_smoothing": training_args.label_smoothing_factor or config.label_smoothing or None,
+        "focal_gamma": config.focal_gamma or None,
+        "modality_dropout": config.modality_dropout or None,
+        "soft_labels": data_args.soft_labels or None,
+        "augmentation": describe_augmentation(data_args.augmentation) or None,
+    }
 
 
 def _count(rows: Dataset, levels: Sequence[str]) -> dict:

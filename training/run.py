@@ -4,7 +4,7 @@ import importlib
 import time
 from collections.abc import Iterable, Mapping
 
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoFeatureExtractor,
@@ -24,10 +24,14 @@ from ..corpora import describe_corpus, load_corpus
 from ..corpora.folds import check_splits
 from ..modeling.text_encoder import max_tokens
 from ..processing import EmoFusionProcessor
+from .adapters import add_adapters
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .collator import EmotionCollator, build_training_collator
+from .interruption import check_output_dir, check_room, find_checkpoint, train_interruptibly
 from .predictions import collect_predictions
+from .prefix_cache import PrefixGuard, use_prefix_cache
 from .report import collect_facts, collect_results, write_report
+from .texts import choose_texts
 from .tokenizer import PAD_TOKEN_ID, train_tokenizer
 from .trainer import EmotionTrainer
 from .transfer import load_transferred, train_head
@@ -36,7 +40,8 @@ from .transfer import load_transferred, train_head
 def train(model_args: ModelArguments, data_args: DataArguments, training_args: EmotionTrainingArguments) -> dict:
     """Train a model, choose its checkpoint on the validation part, measure it once on the test part.
 
-    `output_dir` becomes a Hub folder: weights, configuration, processor, code, `results.json`, pictures and card.
+    `output_dir` becomes a Hub folder: weights, configuration, processor, code, `results.json`, pictures and card. With
+    `lora` the weights are adapters, and their base is in the folder `base` in it, or was named.
 
     Args:
         model_args: which model.
@@ -48,21 +53,72 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: E
     """
     if model_args.variant == "late_fusion":
         raise ValueError("A late fusion is made of models that are trained: make one with scripts/fit_late_fusion.py.")
-    set_seed(training_args.seed)
+    check_output_dir(training_args)
+    corpus, about = load_rows(data_args, training_args)
+    resume = find_checkpoint(training_args)
+    start = time.perf_counter()
+    trainer = build_trainer(corpus, about, model_args, data_args, training_args, resume)
+    train_interruptibly(trainer, resume)
+    seconds = time.perf_counter() - start
+    outputs = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
+    predictions = collect_predictions(corpus, outputs)
+    results = collect_results(trainer.facts, predictions, seconds)
+    trainer.save_model()
+    if trainer.is_world_process_zero():
+        write_report(training_args.output_dir, results, trainer.state.log_history, predictions)
+    trainer.accelerator.wait_for_everyone()
+    return results
+
+
+def load_rows(data_args: DataArguments, training_args: EmotionTrainingArguments) -> tuple[DatasetDict, dict]:
+    """The splits of the corpus as the model shall see them, and what the corpus says of itself.
+
+    Args:
+        data_args: which corpus.
+        training_args: whose seed draws rows.
+    """
     with training_args.main_process_first(desc="the corpus"):
         corpus = load_corpus(data_args.corpus, data_args.corpus_root, **data_args.corpus_options)
+    corpus = choose_texts(corpus, data_args.text_column)
     about = describe_corpus(data_args.corpus, **data_args.corpus_options)
     check_splits(corpus, about.get("speaker_independent", False))
-    labels = corpus["train"].features["label"].names
     if data_args.max_train_samples is not None:
         corpus["train"] = draw_rows(corpus["train"], data_args.max_train_samples, training_args.seed)
+    return corpus, about
+
+
+def build_trainer(
+    corpus: DatasetDict,
+    about: Mapping,
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    training_args: EmotionTrainingArguments,
+    resume: str | None = None,
+) -> EmotionTrainer:
+    """Everything that is trained and that it takes; what comes before all steps, as `head_epochs`, is done.
+
+    Args:
+        corpus: splits "train" and "validation"; of others, utterances are counted and what is frozen is computed.
+        about: what the corpus says of itself.
+        model_args: which model.
+        data_args: on what.
+        training_args: how.
+        resume: checkpoint that will be gone on from.
+    """
+    set_seed(training_args.seed)
+    labels = corpus["train"].features["label"].names
     model = build_model(model_args, labels)
     processor = build_processor(model_args, data_args, model, corpus["train"]["text"])
-    collator, resume = EmotionCollator(processor, labels), resume_from(training_args)
+    if model_args.lora:
+        source, quantization = model_args.model_name_or_path, model_args.quantization
+        model = add_adapters(model, model_args.lora, processor, training_args, source, quantization)
+    check_room(model, training_args)
+    collator = EmotionCollator(processor, labels)
     train_collator = build_training_collator(collator, data_args, corpus["train"], training_args.seed)
-    start = time.perf_counter()
     if training_args.head_epochs and resume is None:
         train_head(model, training_args, train_collator, corpus["train"])
+    if training_args.cache_prefix:
+        collator, train_collator = use_prefix_cache((collator, train_collator), model, corpus.values(), training_args)
     trainer = EmotionTrainer(
         model=model,
         args=training_args,
@@ -73,16 +129,9 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: E
         processing_class=processor,
         facts=collect_facts(model, corpus, about, model_args, data_args, training_args),
     )
-    trainer.train(resume_from_checkpoint=resume)
-    seconds = time.perf_counter() - start
-    outputs = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
-    predictions = collect_predictions(corpus, outputs)
-    results = collect_results(trainer.facts, predictions, seconds)
-    trainer.save_model()
-    if trainer.is_world_process_zero():
-        write_report(training_args.output_dir, results, trainer.state.log_history, predictions)
-    trainer.accelerator.wait_for_everyone()
-    return results
+    if collator.cache is not None:
+        trainer.add_callback(PrefixGuard(collator.cache))
+    return trainer
 
 
 def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedModel:
@@ -192,9 +241,3 @@ def check_fields(name: str, fields: Mapping, config: PreTrainedConfig) -> None:
     for field in fields:
         if field not in known:
             raise ValueError(f"{name} has an unknown field {field!r}; {type(config).__name__} has none of that name.")
-
-
-def resume_from(training_args: EmotionTrainingArguments) -> str | bool | None:
-    """A checkpoint's folder; or True, for the last one in `output_dir`."""
-    choice = training_args.resume_from_checkpoint
-    return {"true": True, "false": None}.get(str(choice).lower(), choice)

@@ -158,7 +158,9 @@ def seconds_of(rows: Dataset, kind: str = "audio", max_seconds: float | None = N
     for table in rows.select_columns(columns).with_format("arrow").iter(1000):
         media = table.column(kind).combine_chunks()
         embedded = media.field("bytes") if media.type.get_field_index("bytes") >= 0 else None
-        inside = [table.column(name).to_pylist() if name in columns else [None] * len(table) for name in ("start", "end")]
+        inside = [
+            table.column(name).to_pylist() if name in columns else [None] * len(table) for name in ("start", "end")
+        ]
         spans = zip(*(media.field(name).to_pylist() for name in ("path", "start", "end")), *inside, strict=True)
         for row, (source, start, end, first, last) in enumerate(spans):
             data = embedded[row] if embedded is not None and embedded[row].is_valid else None
@@ -176,7 +178,9 @@ def seconds_of(rows: Dataset, kind: str = "audio", max_seconds: float | None = N
 
 def padding_of(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
     """Numbers of positions of the batch's recordings, else of its words, that are real, and of all."""
-    mask = next((batch[name] for name in ("audio_attention_mask", "attention_mask") if name in batch), None)
+    batch = batch.get("encoded", batch)  # which a prefix cache gives instead
+    names = ("audio_attention_mask", "audio_mask", "attention_mask", "text_mask")
+    mask = next((batch[name] for name in names if name in batch), None)
     return None if mask is None else torch.stack([mask.sum(), torch.tensor(mask.numel(), device=mask.device)])
 
 

@@ -21,8 +21,9 @@ from ..processing import EmoFusionProcessor
 from ..processing.media import load_audio
 from .arguments import EmotionTrainingArguments, as_dict
 from .collator import EmotionCollator
+from .interruption import check_output_dir, find_checkpoint, train_interruptibly
 from .report import describe_environment, describe_training, write_json
-from .run import check_fields, resume_from
+from .run import check_fields
 from .speaker_corpus import SpeakerRecordings, Trial, read_tree, read_trials, speakers_of, split_recordings
 from .trainer import EmotionTrainer
 
@@ -79,6 +80,11 @@ class SpeakerTrainingArguments(EmotionTrainingArguments):
 
     def __post_init__(self):
         super().__post_init__()
+        for name in ("class_weights", "label_smoothing_factor"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name} is given, but speakers are learned with a margin loss of its own; leave it out."
+                )
         self.greater_is_better = self.metric_for_best_model == "accuracy"
 
 
@@ -103,6 +109,7 @@ def pretrain_speaker(arguments: SpeakerArguments, training_args: SpeakerTraining
     """
     if arguments.corpus_root is None:
         raise ValueError("corpus_root is not given; name the folder of the recordings.")
+    check_output_dir(training_args)
     set_seed(training_args.seed)
     root = Path(arguments.corpus_root)
     trials = {
@@ -145,7 +152,7 @@ def pretrain_speaker(arguments: SpeakerArguments, training_args: SpeakerTraining
         compute_metrics=compute_metrics,
     )
     start = time.perf_counter()
-    trainer.train(resume_from_checkpoint=resume_from(training_args))
+    train_interruptibly(trainer, find_checkpoint(training_args))
     duration = time.perf_counter() - start
     validation = trainer.evaluate() if held_out else {}
     metrics = {
@@ -192,6 +199,11 @@ def build_speaker_model(fields: dict, num_speakers: int) -> SpeakerResNetForSpea
         ValueError: if a field is unknown or bad.
     """
     check_fields("model_config", fields, SpeakerResNetConfig())
+    for name in ("class_weights", "label_smoothing", "focal_gamma"):
+        if fields.get(name):
+            raise ValueError(
+                f"model_config.{name} is given, but speakers are learned with a margin loss; leave it out."
+            )
     try:
         config = SpeakerResNetConfig(**{**fields, "num_speakers": num_speakers})
     except StrictDataclassError as error:

@@ -2,18 +2,22 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from transformers import Trainer
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import EvalPrediction, seed_worker
 
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..metrics import EmotionMetrics
+from ..modeling.modeling_emofusion import MAIN_INPUTS
+from .adapters import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import EpochTeller
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
@@ -51,7 +55,7 @@ class EmotionTrainer(Trainer):
         self._named_losses = defaultdict(list)
         self._positions = []  # real ones and all, of each batch since the last line of the log
         self.add_callback(EpochSetter())
-        if (augment := getattr(self.train_data_collator, "augment", None)) is not None:
+        if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
             self.add_callback(EpochTeller(augment))
         if self.args.class_weights is not None:
             self.model.config.class_weights = self._class_weights()
@@ -126,6 +130,8 @@ class EmotionTrainer(Trainer):
                 self._named_losses[name].append(value.detach())
             if (positions := padding_of(inputs)) is not None:
                 self._positions.append(positions)
+            if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, self.model.config.modalities):
+                loss = with_all_parameters(loss, model)
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -141,15 +147,21 @@ class EmotionTrainer(Trainer):
         super().log(logs, start_time)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save a complete Hub folder: weights, configuration, processor, code and, with `facts`, a card."""
+        """Save a complete Hub folder: weights, configuration, processor, code and, with `facts`, a card.
+
+        Adapters are weights whose configuration and code are those of their base.
+        """
+        folder = Path(output_dir or self.args.output_dir)
+        if self.args.should_save:  # it is written last, and tells that a checkpoint is whole: not while it is written anew
+            (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
         super().save_model(output_dir, _internal_call)
         if self.args.should_save:
-            folder = Path(output_dir or self.args.output_dir)
             # A pickle has no place in a Hub folder; `results.json` tells the arguments.
             (folder / "training_args.bin").unlink(missing_ok=True)
             if self.processor is not self.processing_class:
                 self.processor.save_pretrained(folder)
-            write_bundle(self.accelerator.unwrap_model(self.model), folder, self.processor)
+            model = self.accelerator.unwrap_model(self.model)
+            write_bundle(model if unwrap_adapters(model) is model else None, folder, self.processor)
             if self.facts is not None:
                 write_card(folder, self.facts)
 
@@ -170,6 +182,23 @@ class EmotionTrainer(Trainer):
         return [
             len(self.train_dataset) / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)
         ]
+
+
+def lacks_modality(inputs: Mapping, modalities: Iterable[str]) -> bool:
+    """Whether all of a batch's rows lack one of the modalities."""
+    encoded = inputs.get("encoded")
+    if encoded is not None:
+        return any(encoded.get(modality) is None for modality in modalities)
+    return any(MAIN_INPUTS[modality] not in inputs for modality in modalities)
+
+
+def with_all_parameters(loss: torch.Tensor, model: torch.nn.Module) -> torch.Tensor:
+    """The loss, to which every trainable parameter adds nothing.
+
+    The processes of distributed training wait for each other's gradients, and an encoder has none where the batch lacks its
+    modality. With this, nobody has to search for unused parameters in every step.
+    """
+    return loss + 0.0 * sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def _parse_weights(text: str, classes: int) -> list[float]:

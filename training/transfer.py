@@ -8,6 +8,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import PreTrainedModel
 
+from .adapters import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .collator import EmotionCollator
 from .trainer import EmotionTrainer
@@ -112,7 +113,7 @@ def encoders_frozen(model: PreTrainedModel) -> Iterator[None]:
     try:
         for name, value in freezing.items():
             setattr(config, name, value)
-        model.base_model.freeze()
+        unwrap_adapters(model).base_model.freeze()
         yield
     finally:
         for name, value in before.items():

@@ -16,6 +16,7 @@ from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExt
 
 # The files that every variant's folder has, and those that its variant has more.
 SHARED = {
+    "adapter_loading.py",
     "audio_encoder.py",
     "classification_loss.py",
     "configuration_emofusion.py",
@@ -26,6 +27,7 @@ SHARED = {
     "outputs.py",
     "pooling.py",
     "processing_emofusion.py",
+    "sharding.py",
     "spec_augment.py",
     "stages.py",
     "text_encoder.py",

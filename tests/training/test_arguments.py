@@ -179,7 +179,6 @@ def test_a_member_without_a_value_is_one_sentence():
     [
         ("corpus_options: {root: here}", "use corpus_root"),
         ("corpus_options: {name: spoken}", "use corpus"),
-        ("class_weights: balanced\nlabel_smoothing_factor: 0.1", "exclude each other"),
     ],
 )
 def test_options_that_collide_are_refused(parse, text, words):

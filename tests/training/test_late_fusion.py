@@ -227,12 +227,25 @@ def test_bad_arguments_are_one_sentence(arguments, message):
         LateFusionArguments(**arguments)
 
 
-@pytest.mark.parametrize("argument", ["max_seconds", "frames_per_second", "max_train_samples"])
-def test_what_is_a_matter_of_the_members_is_refused(argument, members, corpus_root, tmp_path):
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *(("max_seconds", 2), ("frames_per_second", 2), ("max_train_samples", 2), ("soft_labels", True)),
+        ("augmentation", {"gain": {"db": [0, 1]}}),
+    ],
+)
+def test_what_is_a_matter_of_the_members_is_refused(argument, value, members, corpus_root, tmp_path):
     with pytest.raises(
         ValueError, match=rf"^{argument} is given, but the members of a late fusion are trained already"
     ):
-        run(members, corpus_root, tmp_path / "cut", **{argument: 2})
+        run(members, corpus_root, tmp_path / "cut", **{argument: value})
+
+
+@pytest.mark.parametrize("loss", [{"class_weights": "balanced"}, {"label_smoothing_factor": 0.1}])
+def test_a_loss_is_a_matter_of_the_members(loss, members, tmp_path):
+    training_args = EmotionTrainingArguments(output_dir=str(tmp_path / "lossy"), use_cpu=True, **loss)
+    with pytest.raises(ValueError, match=rf"^{next(iter(loss))} is given, but the members of a late fusion"):
+        fit_late_fusion(LateFusionArguments(members=members), DataArguments(), training_args)
 
 
 def test_a_late_fusion_is_not_trained(tmp_path):

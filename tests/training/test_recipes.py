@@ -50,7 +50,9 @@ def registered_as(output_dir: str) -> str:
 def test_every_recipe_is_registered_once():
     registered = [entry["path"] for entry in REGISTRY["recipes"]]
     assert len(registered) == len(set(registered))
-    assert set(registered) == {str(file.relative_to(FOLDER)) for file in FOLDER.glob("*/*.yaml")}
+    assert set(registered) == {
+        str(file.relative_to(FOLDER)) for file in FOLDER.glob("*/*.yaml") if file.parent.name != "accelerate"
+    }
 
 
 @pytest.mark.parametrize("path", ENTRIES)

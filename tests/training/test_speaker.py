@@ -180,6 +180,8 @@ def test_an_emotion_model_starts_from_the_folder(finished):
         ({"model_config": '{"num_mel": 3}'}, "unknown field 'num_mel'"),
         ({"model_config": '{"depths": "deep"}'}, "model_config: .*depths"),
         ({"speakers": 3}, "Unknown option --speakers"),
+        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor is given, but speakers"),
+        ({"model_config": '{"focal_gamma": 2}'}, "model_config.focal_gamma is given, but speakers"),
     ],
 )
 def test_bad_arguments_are_one_sentence(tree, tmp_path, others, message):

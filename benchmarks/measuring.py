@@ -1,0 +1,120 @@
+"""How things are measured: repeated calls in turn, the memory of a process of its own, and tables of it."""
+
+import os
+import platform
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+def compare(calls: Mapping[str, Callable[[], object]], repeats: int) -> list[dict]:
+    """Time calls in turn, so that whatever else disturbs the machine disturbs all of them alike.
+
+    Args:
+        calls: By their names; each is called once before it is timed, to load and to fill what it loads and fills.
+        repeats: Rounds, in each of which every call is timed once.
+
+    Returns:
+        Rows for a table: median, least and most of the milliseconds, and the ratio of the median to the first call's.
+    """
+    times = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(repeats):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - begin)
+    first = statistics.median(next(iter(times.values())))
+    return [timing(name, seconds, first) for name, seconds in times.items()]
+
+
+def timing(what: str, seconds: list[float], first: float) -> dict:
+    """A row for a table.
+
+    Args:
+        what: Its name.
+        seconds: Of each repeat.
+        first: Seconds that the ratio is to.
+    """
+    median = statistics.median(seconds)
+    span = {"median ms": 1e3 * median, "least": 1e3 * min(seconds), "most": 1e3 * max(seconds)}
+    return {"what": what, **span, "ratio": median / first}
+
+
+def table(title: str, rows: list[dict], note: str = "") -> dict:
+    """A table: its rows are columns by name; what a row lacks stays empty."""
+    return {"title": title, "rows": rows, "note": note}
+
+
+def format_table(content: Mapping) -> str:
+    """A table as Markdown whose columns are aligned, under its title."""
+    rows = content["rows"]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [columns, *([_format(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
+    texts = [all(isinstance(row.get(column, ""), str) for row in rows) for column in columns]
+    heading, *lines = (
+        "| "
+        + " | ".join(_align(cell, width, text) for cell, width, text in zip(line, widths, texts, strict=True))
+        + " |"
+        for line in cells
+    )
+    rule = "".join(
+        f"|{'-' * (width + 2)}" if text else f"|{'-' * (width + 1)}:"
+        for width, text in zip(widths, texts, strict=True)
+    )
+    note = f"\n\n{content['note']}" if content["note"] else ""
+    return "\n".join([f"### {content['title']}\n", heading, f"{rule}|", *lines]) + note
+
+
+def _align(cell: str, width: int, is_text: bool) -> str:
+    return cell.ljust(width) if is_text else cell.rjust(width)
+
+
+def _format(value: str | float | None) -> str:
+    """A number with about three digits that say something."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held, in MB (10^6 bytes)."""
+    # What `resource` says includes what the parent held when it started this process; Linux also tells what this one did.
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e6
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def describe_machine() -> dict:
+    """What the numbers depend on. The load is that of the last minute, before anything was measured: 0 is an idle machine."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    import torch
+    import transformers
+
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads of torch": torch.get_num_threads(),
+        "load": load,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def _processor() -> str:
+    facts = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*:\s*(.+)$", facts.read_text(), re.MULTILINE) if facts.is_file() else None
+    return named[1] if named else platform.processor() or platform.machine()

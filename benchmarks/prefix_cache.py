@@ -1,0 +1,166 @@
+"""An epoch whose frozen part is read from the prefix cache, against one that computes it: files, collation, model, AdamW.
+
+The models are those of the recipes, with random weights. What cannot be beaten is an epoch of what is left to compute: the
+floating-point operations of a training step without those of the first stage.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from .child import in_child
+from .decode import write_film
+from .measuring import compare, table
+from .model import LABELS, LENGTHS, build, count_operations
+
+RATE = 16000  # Hz
+# title -> recipe, and whether the encoders are frozen beyond what the recipe says
+SYSTEMS = {
+    "wavfusion, 9 of 12 layers frozen": ("wavfusion", False),
+    "wavfusion without video, 9 of 12 layers frozen": ("wavfusion_audio_text", False),
+    "cross_attention, encoders frozen": ("cross_attention", True),
+    "multi_level, encoders frozen": ("multi_level", True),
+    "speech, convolutions frozen": ("speech", False),
+}
+QUICK = {
+    "wavfusion, encoders frozen": ("wavfusion", True),
+    "cross_attention, encoders frozen": ("cross_attention", True),
+}
+WORDS = [
+    "i",
+    "you",
+    "it",
+    "the",
+    "to",
+    "a",
+    "and",
+    "what",
+    "know",
+    "that",
+    "not",
+    "do",
+    "like",
+    "have",
+    "we",
+    "just",
+    "going",
+    "mean",
+    "really",
+    "never",
+]
+
+
+def measure(quick: bool) -> list[dict]:
+    """See `benchmarks`."""
+    corpus, clips, batch, repeats = ("spoken", 4, 2, 1) if quick else ("iemocap", 16, 4, 3)
+    rows = []
+    for title, (name, frozen) in (QUICK if quick else SYSTEMS).items():
+        row, _ = in_child(
+            measure_epochs, recipe=f"{corpus}/{name}.yaml", frozen=frozen, clips=clips, size=batch, repeats=repeats
+        )
+        rows.append({"what": title} | row)
+    seconds = sum(LENGTHS[clip % len(LENGTHS)] for clip in range(clips))
+    note = (
+        "Gain: median of the epoch without the cache over that with it. At most: were only operations to count, and "
+        "reading free. Filling: once, all files read and all that is frozen computed. Even: epochs after which filling and "
+        "reading have taken no longer than computing. MB/h: on disk, of an hour of speech in float32."
+    )
+    return [table(f"An epoch of {clips} clips, {seconds:.0f} s of speech, {batch} at a time, float32", rows, note)]
+
+
+def measure_epochs(recipe: str, frozen: bool, clips: int, size: int, repeats: int) -> dict:
+    """A row for one system."""
+    import time
+
+    import torch
+
+    from ..training.arguments import EmotionTrainingArguments
+    from ..training.collator import EmotionCollator
+    from ..training.prefix_cache import find_base, use_prefix_cache
+
+    torch.manual_seed(0)
+    model = build(recipe).train()
+    if frozen:
+        freeze_encoders(model)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = write_rows(Path(folder), clips, "video" in model.config.modalities)
+        plain = EmotionCollator(make_processor(model, rows["text"]), LABELS)
+        args = EmotionTrainingArguments(
+            folder, per_device_eval_batch_size=size, disable_tqdm=True, use_cpu=True, cache_dir=f"{folder}/cache"
+        )
+        begin = time.perf_counter()
+        (cached,) = use_prefix_cache([plain], model, [rows], args)
+        filling = time.perf_counter() - begin
+        optimizer = torch.optim.AdamW((weight for weight in model.parameters() if weight.requires_grad), lr=1e-6)
+
+        def epoch(collator: EmotionCollator) -> None:
+            for start in range(0, clips, size):
+                optimizer.zero_grad()
+                model(**collator([rows[row] for row in range(start, min(start + size, clips))])).loss.backward()
+                optimizer.step()
+
+        batch = plain([rows[row] for row in range(min(size, clips))])
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        first = count_operations(lambda: find_base(model).encode(**inputs))
+        whole = count_operations(lambda: model(**batch).loss.backward())
+        computed, read = compare({"plain": lambda: epoch(plain), "cached": lambda: epoch(cached)}, repeats)
+        stored = sum(store.nbytes for store in cached.cache.stores.values())
+    saved = (computed["median ms"] - read["median ms"]) / 1e3
+    speech = sum(LENGTHS[clip % len(LENGTHS)] for clip in range(clips))
+    return {
+        "without ms": computed["median ms"],
+        "least": computed["least"],
+        "with ms": read["median ms"],
+        "least with": read["least"],
+        "gain": computed["median ms"] / read["median ms"],
+        "at most": whole / (whole - first),
+        "filling ms": 1e3 * filling,
+        "even": filling / saved if saved > 0 else None,
+        "MB/h": stored / 1e6 * 3600 / speech,
+    }
+
+
+def freeze_encoders(model) -> None:
+    """All that a model's encoders are."""
+    for modality in model.config.layered_encoders:
+        getattr(model, f"freeze_{modality}_encoder")()
+
+
+def make_processor(model, texts: list[str]):
+    """As a run makes it where no encoder is pre-trained."""
+    from ..training.arguments import DataArguments, ModelArguments
+    from ..training.run import build_processor
+
+    return build_processor(ModelArguments(), DataArguments(), model, texts)
+
+
+def write_rows(folder: Path, clips: int, with_video: bool):
+    """Recordings of noise in files, words, films, and words' places, as rows of a corpus."""
+    import soundfile
+    from datasets import Dataset
+
+    from ..corpora.schema import features
+
+    random, rows = np.random.default_rng(0), []
+    schema = features(LABELS)
+    for number in range(clips):
+        seconds = LENGTHS[number % len(LENGTHS)]
+        sound, film = folder / f"{number}.wav", folder / f"{number}.mkv"
+        soundfile.write(sound, random.normal(0, 0.1, round(seconds * RATE)).clip(-1, 1), RATE)
+        if with_video:
+            write_film(film, np.zeros((round(seconds * 44100), 2), np.float32), seconds)
+        words = [str(word) for word in random.choice(WORDS, round(2.5 * seconds))]
+        places = (np.arange(len(words)) / 2.5).tolist()
+        segments = {"start": places, "end": [place + 0.4 for place in places], "symbol": words}
+        row = dict.fromkeys(schema) | {
+            "id": str(number),
+            "audio": {"path": str(sound), "bytes": None, "start": None, "end": None},
+            "text": " ".join(words),
+            "label": number % len(LABELS),
+            "alignment": dict.fromkeys(("word", "syllable", "phone"), segments),
+        }
+        if with_video:
+            row["video"] = {"path": str(film), "start": None, "end": None, "crop": None}
+        rows.append(row)
+    return Dataset.from_list(rows, features=schema)

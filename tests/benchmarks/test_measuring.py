@@ -1,0 +1,49 @@
+import time
+from pathlib import Path
+
+import pytest
+from emofusion.benchmarks import corpora
+from emofusion.benchmarks.child import in_child
+from emofusion.benchmarks.measuring import compare, format_table, table
+
+
+def test_calls_are_timed_in_turn_after_one_round_that_does_not_count():
+    called = []
+    rows = compare({"a": lambda: called.append("a"), "b": lambda: called.append("b")}, repeats=2)
+    assert called == ["a", "b"] * 3
+    assert [row["what"] for row in rows] == ["a", "b"]
+
+
+def test_a_ratio_is_to_the_first_call():
+    first, second = compare({"short": lambda: time.sleep(0.02), "long": lambda: time.sleep(0.1)}, repeats=3)
+    assert first["ratio"] == 1
+    assert second["ratio"] == second["median ms"] / first["median ms"] > 1
+    assert first["least"] <= first["median ms"] <= first["most"]
+    assert second["least"] >= 100
+
+
+def test_a_table_is_aligned_and_leaves_empty_what_a_row_lacks():
+    rows = [{"what": "short", "ms": 1234.5}, {"what": "much longer", "ms": 0.01234, "rows": 10039}]
+    lines = format_table(table("Title", rows, "A note.")).splitlines()
+    assert lines == [
+        "### Title",
+        "",
+        "| what        |     ms |   rows |",
+        "|-------------|-------:|-------:|",
+        "| short       |  1,234 |        |",
+        "| much longer | 0.0123 | 10,039 |",
+        "",
+        "A note.",
+    ]
+
+
+def test_the_memory_of_a_child_is_its_own():
+    mine = bytearray(b"x") * 400_000_000
+    result, held = in_child(corpora.read_all, root=str(Path(__file__).parent))
+    assert result["seconds"] > 0
+    assert held < len(mine) / 1e6
+
+
+def test_a_child_that_fails_is_named():
+    with pytest.raises(RuntimeError, match=r"corpora\.open_and_read failed with code 1"):
+        in_child(corpora.open_and_read, folder="/nowhere")

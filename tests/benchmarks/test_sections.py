@@ -1,0 +1,98 @@
+"""Sections in miniature: that what they claim to measure is what they measure. Times are never tested."""
+
+import math
+
+import numpy as np
+import pytest
+from emofusion.benchmarks import corpora as corpora_section
+from emofusion.benchmarks import decode, model, padding, resample
+from emofusion.benchmarks.iemocap_tree import build_tree
+from emofusion.corpora import iemocap
+from emofusion.corpora.inspection import measure
+from emofusion.processing import load_audio, load_video
+
+
+@pytest.mark.parametrize("name", resample.RESAMPLERS)
+@pytest.mark.parametrize("rate", resample.RATES)
+def test_every_resampler_gives_a_second_of_16_khz_and_the_same_tone(name, rate):
+    result = resample.RESAMPLERS[name](resample.tone(1000, rate), rate)
+    assert result.dtype == np.float32
+    assert abs(len(result) - resample.TO) <= 32
+    inner = slice(resample.EDGE, -resample.EDGE - 32)
+    assert np.abs(result[inner] - resample.tone(1000, resample.TO)[: len(result)][inner]).max() < 2e-3
+
+
+def test_quality_finds_what_a_bad_resampler_does():
+    """Every third sample, without a filter: nothing is softened and all that is above folds down."""
+    bad = resample.quality(lambda waveform, rate: waveform[::3], 48000, 2000)
+    assert bad["alias"] == pytest.approx(0, abs=0.01)
+    assert bad["passband"] == pytest.approx(0, abs=1e-3)
+    assert bad["SNR"] > 100
+    good = resample.quality(resample.RESAMPLERS["soxr HQ"], 48000, 2000)
+    assert good["alias"] < -100
+    assert abs(good["passband"]) < 0.01
+
+
+def test_quality_finds_delay_and_loudness():
+    late = resample.quality(lambda waveform, rate: 0.5 * np.roll(waveform, 3)[::3], 48000, 2000)
+    assert late["passband"] == pytest.approx(20 * math.log10(0.5), abs=1e-3)
+    assert late["SNR"] < 6
+
+
+@pytest.mark.parametrize("kind", [*decode.SOUNDS, *decode.FILMS])
+def test_written_files_are_as_long_as_they_claim(kind, tmp_path):
+    path = decode.write(tmp_path / f"2.{kind}", 2)
+    waveform = load_audio(path, 16000)
+    assert len(waveform) / 16000 == pytest.approx(2, abs=0.1)
+    assert 0.01 < np.abs(waveform).mean() < 0.2
+    if kind in decode.FILMS:
+        shown = load_video(path, 2.0)
+        assert shown.shape == (4, 360, 640, 3)
+        assert (shown[0] != shown[-1]).any()
+
+
+def test_the_synthetic_corpus_is_read_without_a_problem(tmp_path):
+    files = build_tree(tmp_path, turns=61, dialogues=10)
+    scan = iemocap.scan(tmp_path, classes="all")
+    rows = list(scan.rows)
+    assert scan.problems == []
+    assert len(rows) == len({row["id"] for row in rows}) == 61
+    assert len({row["dialogue"] for row in rows}) == 10
+    assert files == sum(path.is_file() for path in tmp_path.rglob("*"))
+    for row in rows:
+        assert measure(row["audio"]["path"]) == pytest.approx(row["end"] - row["start"], abs=1e-3)
+        assert measure(row["video"]["path"], "video") > row["end"]
+        assert row["alignment"]["phone"]["end"][-1] == pytest.approx(row["end"] - row["start"], abs=1e-3)
+        assert 2 * len(row["alignment"]["word"]["symbol"]) - 2 == len(row["alignment"]["syllable"]["symbol"])
+
+
+def test_corpora_are_scanned_prepared_and_opened():
+    (table,) = corpora_section.measure(quick=True)
+    counts = {row["what"]: row["rows"] for row in table["rows"][1:]}
+    assert counts == dict.fromkeys(("scan", "prepare", "prepare again, unchanged", "open"), 60)
+    assert all(row["peak MB"] > 10 for row in table["rows"])
+
+
+def test_fusion_is_a_part_of_a_step():
+    row = model.measure_step("spoken/cross_attention.yaml", clips=2, repeats=1)
+    assert row["parameters"] == 288084
+    assert 0 < row["in fusion %"] < 100
+    assert 0 < row["GFLOP"] < 10
+
+
+def test_operations_of_attention_are_counted():
+    import torch
+
+    query = torch.randn(1, 2, 8, 4, requires_grad=True)
+    call = torch.nn.functional.scaled_dot_product_attention
+    product = 2 * 2 * 8 * 8 * 4  # heads, queries, keys, width, and a multiplication is an addition too
+    assert model.count_operations(lambda: call(query, query, query)) == 2 * product
+    assert model.count_operations(lambda: call(query, query, query).sum().backward()) > 4 * product
+
+
+def test_batches_of_similar_length_pad_less():
+    (table,) = padding.measure(quick=True)
+    shares = {row["what"]: row["padding %"] for row in table["rows"]}
+    assert shares["8 of similar length"] < shares["8 at random"] < 100
+    lengths = np.array([1.0, 2.0, 3.0, 4.0])
+    assert padding.row("all", lengths, [[0, 1], [2, 3]])["padding %"] == pytest.approx(100 * (1 - 10 / 12))

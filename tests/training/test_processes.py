@@ -1,0 +1,251 @@
+"""Two processes under gloo, started once, against one."""
+
+import json
+import os
+import signal
+import socket
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from accelerate.utils.fsdp_utils import fsdp2_prepare_model
+from emofusion.corpora import load_corpus
+from emofusion.corpora.spoken import BLOCK
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from emofusion.training.collator import EmotionCollator
+from emofusion.training.interruption import find_checkpoint, train_interruptibly
+from emofusion.training.run import build_model, build_processor
+from emofusion.training.trainer import EmotionTrainer, lacks_modality, with_all_parameters
+from testing_common import CASES, INPUTS, make_batch
+from testing_matrix import sparse_batch
+from testing_processes import fsdp_plugin
+from testing_training import AUDIO, TEXT
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule
+from torch.nn.parallel import DistributedDataParallel
+from transformers import set_seed
+
+PROCESSES = 2
+STEPS = 6  # of which four are an epoch
+STOP = 5
+SHARDED = ("speech-whisper", "cross_attention", "multi_level", "wavfusion", "wavfusion-wavlm", "late_fusion-weighted")
+ROWS = 13  # of which two processes, two at a time, cannot have equally many
+DROPOUTS = ("hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout", "layerdrop")
+WAVFUSION = {
+    "audio_config": AUDIO | {"num_hidden_layers": 2} | dict.fromkeys(DROPOUTS, 0.0),
+    "text_config": TEXT | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    "auxiliary_modalities": ["text"],
+    "num_fusion_layers": 1,
+    "freeze_feature_encoder": False,
+    "freeze_audio_layers": 0,
+    "freeze_text_layers": 0,
+    "text_hidden_size": 8,
+    "num_attention_heads": 2,
+    **dict.fromkeys(("hidden_dropout", "attention_dropout", "classifier_dropout"), 0.0),
+}
+WAYS = {
+    "random": {},
+    "weighted": {"class_weights": "[5, 1, 0.5, 0.1]", "gradient_accumulation_steps": 2},
+    "grouped": {"group_by_length": True, "class_weights": "[5, 1, 0.5, 0.1]"},
+}
+
+
+def build_trainer(root: str, folder: str, together: int, **arguments) -> EmotionTrainer:
+    corpus = load_corpus("spoken", root, utterances=BLOCK)
+    labels = corpus["train"].features["label"].names
+    args = EmotionTrainingArguments(
+        output_dir=folder,
+        max_steps=STEPS,
+        per_device_train_batch_size=together // int(os.environ.get("WORLD_SIZE", 1)),
+        per_device_eval_batch_size=2,
+        learning_rate=1e-2,
+        logging_steps=1,
+        eval_strategy="no",
+        save_strategy="no",
+        load_best_model_at_end=False,
+        disable_tqdm=True,
+        use_cpu=True,
+        **arguments,
+    )
+    set_seed(0)
+    model = build_model(ModelArguments(variant="wavfusion", model_config=WAVFUSION), labels)
+    data_args = DataArguments(max_seconds=1.0)
+    processor = build_processor(ModelArguments(), data_args, model, corpus["train"]["text"])
+    return EmotionTrainer(
+        model=model,
+        args=args,
+        data_collator=EmotionCollator(processor, labels),
+        train_dataset=corpus["train"].select(range(32)),
+        eval_dataset=corpus["test"].select(range(ROWS)),
+        processing_class=processor,
+    )
+
+
+def train_and_predict(*settings, **arguments) -> dict:
+    """The curves of a short training, and what the model then says of rows that cannot be dealt out evenly."""
+    trainer = build_trainer(*settings, **arguments)
+    trainer.train()
+    prediction = trainer.predict(trainer.eval_dataset)
+    names = ("loss", "loss_cross_entropy", "loss_discrepancy", "grad_norm")
+    return {
+        "curves": [[entry[name] for name in names] for entry in trainer.state.log_history if "loss" in entry],
+        "padding": [entry["padding"] for entry in trainer.state.log_history if "padding" in entry],
+        "labels": prediction.label_ids.tolist(),
+        "logits": prediction.predictions.tolist(),
+        "ua": prediction.metrics["test_ua"],
+        "weights": weights_of(trainer),
+    }
+
+
+def stop_and_resume(rank: int, root: str, folder: str) -> dict:
+    """The weights of a training of which one process is told to stop in its second epoch, and that goes on then."""
+    trainer = build_trainer(root, folder, 8)
+    make_step, status = trainer.training_step, None
+
+    def training_step(*args, **kwargs):
+        if rank == 1 and trainer.state.global_step == STOP - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return make_step(*args, **kwargs)
+
+    trainer.training_step = training_step
+    try:
+        train_interruptibly(trainer)
+    except SystemExit as error:
+        status = error.code
+    stopped_at = trainer.state.global_step
+    trainer = build_trainer(root, folder, 8, resume_from_checkpoint="true")
+    train_interruptibly(trainer, find_checkpoint(trainer.args))
+    return {"status": status, "stopped_at": stopped_at, "weights": weights_of(trainer)}
+
+
+def weights_of(trainer: EmotionTrainer) -> dict:
+    return {name: weight.tolist() for name, weight in trainer.model.state_dict().items()}
+
+
+def gradients_without_search(case) -> list[bool]:
+    """Of batches with all modalities, and with one missing for some rows: whether each parameter had a gradient."""
+    model, complete = case.model().train(), []
+    parallel = DistributedDataParallel(model)
+    for batch in (make_batch(), sparse_batch(case)):  # the second would raise where the first left parameters unused
+        parallel(**batch).loss.backward()
+        complete.append(all(p.grad is not None for p in model.parameters() if p.requires_grad))
+        model.zero_grad()
+    return complete
+
+
+def step_without_a_modality(case, rank: int) -> bool:
+    """Two steps of a trainer's loss, in which one process has no text at all."""
+    model = case.model().train()
+    parallel = DistributedDataParallel(model)
+    batch = {name: value for name, value in make_batch().items() if rank == 0 or name not in INPUTS["text"]}
+    for _ in range(2):
+        loss = parallel(**batch).loss
+        if lacks_modality(batch, model.config.modalities):
+            loss = with_all_parameters(loss, model)
+        loss.backward()
+    return all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def shard(case) -> list[float]:
+    """How far a model that accelerate shards is from the whole one: its answers, its gradients; and how many pieces it is."""
+    whole, model, plugin = case.model(dropout=False).train(), case.model(dropout=False).train(), fsdp_plugin()
+    accelerator = SimpleNamespace(  # accelerate itself shards on accelerators only
+        state=SimpleNamespace(fsdp_plugin=plugin),
+        torch_device_mesh=init_device_mesh("cpu", (PROCESSES,), mesh_dim_names=("dp_shard",)),
+        parallelism_config=SimpleNamespace(fsdp_dim_names=("dp_shard",)),
+        mixed_precision="no",
+        is_main_process=dist.get_rank() == 0,
+        device=torch.device("cpu"),
+    )
+    model = fsdp2_prepare_model(accelerator, model)
+    batch = make_batch()
+    expected, output = whole(**batch), model(**batch)
+    expected.loss.backward()
+    output.loss.backward()
+    gradients = dict(model.named_parameters())
+    return [
+        sum(isinstance(module, FSDPModule) for module in model.modules()),
+        sum(parameter.to_local().numel() for parameter in model.parameters()) / whole.num_parameters(),
+        (output.logits - expected.logits).abs().max().item(),
+        max(
+            (gradients[name].grad.full_tensor() - parameter.grad).abs().max().item()
+            for name, parameter in whole.named_parameters()
+            if parameter.grad is not None
+        ),
+    ]
+
+
+def process(rank: int, port: int, root: str, folder: str) -> None:
+    """What one of the processes does."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(PROCESSES)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    found = {way: train_and_predict(root, folder, 8, **arguments) for way, arguments in WAYS.items()}
+    found["resumed"] = stop_and_resume(rank, root, folder)
+    found["gradients"] = {case.name: gradients_without_search(case) for case in CASES}
+    found["missing"] = {
+        case.name: step_without_a_modality(case, rank)
+        for case in CASES
+        if case.name in ("cross_attention", "multi_level", "wavfusion", "late_fusion-weighted")
+    }
+    found["shards"] = {case.name: shard(case) for case in CASES if case.name in SHARDED}
+    with open(f"{folder}/{rank}.json", "w") as file:
+        json.dump(found, file)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def found(corpus, corpus_root, tmp_path_factory):
+    """What each of two processes found."""
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mp.spawn(process, (port, str(corpus_root), str(folder)), nprocs=PROCESSES)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(PROCESSES)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_two_processes_learn_and_answer_as_one_does(way, found, corpus, corpus_root, tmp_path):
+    alone = train_and_predict(str(corpus_root), str(tmp_path), 8, **WAYS[way])
+    assert len(alone["curves"]) == STEPS
+    assert alone["labels"] == corpus["test"]["label"][:ROWS]
+    for rank in range(PROCESSES):
+        together = found[rank][way]
+        for step, (mine, expected) in enumerate(zip(together["curves"], alone["curves"], strict=True)):
+            assert mine == pytest.approx(expected, abs=1e-4), step
+        assert together["labels"] == alone["labels"]
+        torch.testing.assert_close(torch.tensor(together["logits"]), torch.tensor(alone["logits"]), atol=1e-4, rtol=0)
+        assert together["ua"] == pytest.approx(alone["ua"])
+        assert all(0 <= padding < 1 for padding in together["padding"])
+    assert found[0][way]["curves"] == found[1][way]["curves"]
+
+
+def test_all_processes_stop_together_and_go_on_to_the_same_end(found):
+    for results in found:
+        assert (results["resumed"]["status"], results["resumed"]["stopped_at"]) == (0, STOP)
+        assert results["resumed"]["weights"] == results["random"]["weights"]
+
+
+@pytest.mark.parametrize("case", [case.name for case in CASES])
+def test_no_variant_has_parameters_without_a_part_in_a_step(case, found):
+    assert found[0]["gradients"][case] == found[1]["gradients"][case] == [True, True]
+
+
+def test_a_process_whose_batch_lacks_a_modality_does_not_stop_the_others(found):
+    for results in found:
+        assert results["missing"]
+        assert all(results["missing"].values())
+
+
+@pytest.mark.parametrize("case", SHARDED)
+def test_a_model_that_is_sharded_by_layers_computes_the_same(case, found):
+    for results in found:
+        pieces, share, logits, gradient = results["shards"][case]
+        assert pieces >= 3  # the layers, and what is around them
+        assert 0.3 < share < 0.7
+        assert logits < 1e-6
+        assert gradient < 1e-5
