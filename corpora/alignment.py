@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -61,12 +62,17 @@ def read_sphinx(path: str | Path, offset: float = 0.0) -> dict[str, list]:
                 raise ValueError
         except (ValueError, IndexError):
             raise ValueError(f"{path}, line {number}, is not 'first frame, last frame, score, symbol'.") from None
-        segments["start"].append(max(0.0, round(first * SPHINX_FRAME + offset, 6)))
-        segments["end"].append(max(0.0, round((last + 1) * SPHINX_FRAME + offset, 6)))
-        segments["symbol"].append(VARIANT.sub("", symbol))
+        segments["start"].append(_seconds(first, offset))
+        segments["end"].append(_seconds(last + 1, offset))
+        segments["symbol"].append(VARIANT.sub("", symbol) if symbol.endswith(")") else symbol)
     if not segments["symbol"]:
         raise ValueError(f"{path} has no segments.")
     return segments
+
+
+@cache  # a corpus has many segments, but few places where one can begin
+def _seconds(frame: int, offset: float) -> float:
+    return max(0.0, round(frame * SPHINX_FRAME + offset, 6))
 
 
 def syllables_from_phones(phones: Mapping[str, Sequence], words: Mapping[str, Sequence]) -> dict[str, list]:
