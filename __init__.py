@@ -17,6 +17,7 @@ __version__ = "0.1.0.dev0"
 _EXPORTS = {
     "EmotionMetrics": "metrics",
     "EmoFusionProcessor": "processing.processing_emofusion",
+    "EmotionRecognitionPipeline": "processing.pipeline_emotion_recognition",
     "LateFusionProcessor": "processing.processing_late_fusion",
     "EmotionCollator": "training.collator",
     "EmotionTrainer": "training.trainer",
@@ -79,6 +80,18 @@ def _register_processor() -> None:
         AutoProcessor.register(__getattr__(f"{prefix}Config"), processor, exist_ok=True)
 
 
+def _register_pipeline() -> None:
+    """The same for `pipeline("emotion-recognition", ...)`."""
+    from transformers import AutoModelForAudioClassification
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    PIPELINE_REGISTRY.register_pipeline(
+        "emotion-recognition",
+        pipeline_class=__getattr__("EmotionRecognitionPipeline"),
+        pt_model=AutoModelForAudioClassification,
+    )
+
+
 class _RegisterOnImport(importlib.abc.MetaPathFinder):
     """Calls a function once, right after a module that is not loaded yet has been."""
 
@@ -103,6 +116,7 @@ class _RegisterOnImport(importlib.abc.MetaPathFinder):
 for _module, _register in (
     ("transformers.models.auto.modeling_auto", _register_models),
     ("transformers.models.auto.processing_auto", _register_processor),
+    ("transformers.pipelines", _register_pipeline),
 ):
     if _module in sys.modules:
         _register()

@@ -106,6 +106,9 @@ class EmoFusionConfig(PreTrainedConfig):
             raise ValueError(f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1.")
         if not 0.0 <= self.focal_gamma < math.inf:
             raise ValueError(f"focal_gamma is {self.focal_gamma}; it must be a number of at least 0.")
+        if __name__.startswith("emofusion."):
+            # The package has registered its own pipeline: that of a checkpoint would be preferred, and ask to be trusted.
+            kwargs.pop("custom_pipelines", None)
         # Without a wish of its own, transformers would make encoders that exist forget their attention implementation.
         super().__post_init__(**{"attn_implementation": {}} | kwargs)
         if self.class_weights is not None and len(self.class_weights) != self.num_labels:

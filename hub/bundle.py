@@ -1,4 +1,5 @@
-"""The code that a checkpoint needs, written flat into its folder, and the `auto_map` that leads transformers to it.
+"""The code that a checkpoint needs, written flat into its folder, and what leads transformers to it: `auto_map` and
+`custom_pipelines`.
 
 transformers' own saving copies sibling files only, and ours live in three rooms. So the relative imports are followed
 from the model's and the processor's source files, and `from ..configuration.x import` becomes `from .x import`.
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 ROOMS = ("configuration", "modeling", "processing")
 # The Hub's loader demands every library imported outside `try`: these come with transformers on torch.
 ALWAYS_THERE = {*sys.stdlib_module_names, "torch", "transformers", "numpy", "huggingface_hub"}
+CLASSIFIER = "AutoModelForAudioClassification"
+PIPELINE = "pipeline_emotion_recognition"
+CUSTOM_PIPELINES = {
+    "emotion-recognition": {"impl": f"{PIPELINE}.EmotionRecognitionPipeline", "pt": [CLASSIFIER]},
+}
 
 
 def write_bundle(
@@ -34,7 +40,8 @@ def write_bundle(
     Args:
         model: A model of ours, already saved with `model.save_pretrained(folder)`; its class may come from this
             package or from the remote code of another checkpoint. None for a folder of adapters, whose base brings it.
-        folder: The checkpoint folder. Its `config.json` and `processor_config.json` get their `auto_map`.
+        folder: The checkpoint folder. Its `config.json` and `processor_config.json` get their `auto_map`, the first of
+            a classifier also the pipeline `emotion-recognition`.
         processor: The processor, already saved with `processor.save_pretrained(folder)`.
 
     Returns:
@@ -46,12 +53,15 @@ def write_bundle(
         ValueError: If a source file cannot travel: an import that leaves the three rooms or names `emofusion`,
             a library that the reader may not have, or two files of one name.
     """
-    maps, sources = {}, []
+    fields, sources = {}, []
     if model is not None:
-        maps["config.json"] = _model_map(model)
+        fields["config.json"] = {"auto_map": _model_map(model)}
         sources.append(Path(inspect.getfile(type(model))))
+        if CLASSIFIER in fields["config.json"]["auto_map"] and (pipeline := _find_pipeline(model)):
+            fields["config.json"]["custom_pipelines"] = CUSTOM_PIPELINES
+            sources.append(pipeline)
     if processor is not None:
-        maps["processor_config.json"] = {"AutoProcessor": _reference(type(processor))}
+        fields["processor_config.json"] = {"auto_map": {"AutoProcessor": _reference(type(processor))}}
         sources.append(Path(inspect.getfile(type(processor))))
 
     folder = Path(folder)
@@ -59,10 +69,10 @@ def write_bundle(
         for name, text in _collect(sources).items():
             (staging / name).write_bytes(text)
             _check_as_the_loader_does(staging / name)
-        for name, auto_map in maps.items():
+        for name, added in fields.items():
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder / name} does not exist: call save_pretrained on the folder first.")
-            config = json.loads((folder / name).read_text(encoding="utf-8")) | {"auto_map": auto_map}
+            config = json.loads((folder / name).read_text(encoding="utf-8")) | added
             (staging / name).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         written = sorted(file.name for file in staging.iterdir())
     return [folder / name for name in written]
@@ -80,13 +90,23 @@ def _model_map(model: "PreTrainedModel") -> dict[str, str]:
     if not model.config.model_type.startswith("emofusion_") or base is None or classifier is None:
         raise TypeError(f"A bundle can be written for models of emofusion only, not for {type(model).__name__}.")
     heads = {
-        "AutoModelForAudioClassification": classifier,
+        CLASSIFIER: classifier,
         "AutoModelForSequenceClassification": classifier,
     }
     if type(model).__name__.endswith("ForSpeakerRecognition"):
         heads = {"AutoModelForAudioXVector": type(model)}
     classes = {"AutoConfig": config_class, "AutoModel": base, **heads}
     return {auto: _reference(cls) for auto, cls in classes.items()}
+
+
+def _find_pipeline(model: "PreTrainedModel") -> Path | None:
+    """Find the pipeline that belongs to the source of a model: in its package, or flat beside it."""
+    source = Path(inspect.getfile(type(model)))
+    places = [source.parent, source.parent.parent / "processing"]
+    # The Hub's loader fetches the files of a class one by one. Of a checkpoint that names a pipeline, ours stands in.
+    if getattr(model.config, "custom_pipelines", None):
+        places.append(Path(__file__).parent.parent / "processing")
+    return next((file for place in places if (file := place / f"{PIPELINE}.py").is_file()), None)
 
 
 def _reference(cls: type) -> str:

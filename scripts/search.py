@@ -7,8 +7,9 @@ in one that runs.
 import sys
 
 from emofusion.training.arguments import parse_recipe
-from emofusion.training.search import SEARCH_ARGUMENTS, search
+from emofusion.training.search import search
 from emofusion.training.search_report import format_search
+from emofusion.training.search_space import SEARCH_ARGUMENTS
 
 
 def main() -> None:

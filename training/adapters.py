@@ -4,21 +4,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin, TrainingArguments
+from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
-from ..configuration.configuration_emofusion import ENCODER_CONFIGS
-from ..corpora.staging import staged
-from ..hub.bundle import write_bundle
+from .adapter_base import check_quantization, find_source, load_quantized, save_base
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-BASE = "base"  # folder of the base model, inside that of the adapters
 QUANTIZATIONS = ("8bit", "4bit")
 MODALITIES = {"audio": "audio", "text": "text", "vision": "video"}  # encoder -> what it looks at
 
@@ -33,19 +29,6 @@ TARGETS = {
 # Layers whose weights their model reads without calling them, so that adapters would never be computed.
 BYPASSED = {"wavlm": ("q_proj", "k_proj", "v_proj", "out_proj")}
 ADAPTABLE = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d)
-
-BASE_CARD = """---
-library_name: transformers
-tags:
-- emotion-recognition
-- emofusion
-{encoders}---
-
-# Base of an adapter
-
-This model is what an adapter of emofusion was trained on: encoders, and around them fusion and head as they were before the
-training. By itself it recognises nothing; load the adapter, which names it as its base.
-"""
 
 
 @dataclass(frozen=True)
@@ -139,9 +122,9 @@ def add_adapters(
         check_quantization(args)
     lora = Lora(**lora)
     targets = find_targets(model, lora)
-    base = _find_source(model, source) or _save_base(model, processor, args)
+    base = find_source(model, source) or save_base(model, processor, args)
     if quantization is not None:
-        model = _load_quantized(model, base, quantization)
+        model = load_quantized(model, base, quantization, find_whole(model))
     model.name_or_path = base
     return put_adapters(model, lora, targets)
 
@@ -270,21 +253,6 @@ def unwrap_adapters(model: nn.Module) -> PreTrainedModel:
     return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
-def check_quantization(args: TrainingArguments) -> None:
-    """Ask for what quantised weights need.
-
-    Raises:
-        ImportError: if bitsandbytes is not installed.
-        ValueError: if there is no CUDA device.
-    """
-    from transformers.utils import is_bitsandbytes_available
-
-    if not torch.cuda.is_available() or args.device.type != "cuda":
-        raise ValueError("quantization needs a CUDA device, and this run has none; leave it out.")
-    if not is_bitsandbytes_available():
-        raise ImportError("quantization needs bitsandbytes: pip install bitsandbytes, or leave it out.")
-
-
 def _find_layers(kind: str, encoder: PreTrainedModel, ends: Iterable[str]) -> dict[str, nn.Module]:
     model_type = encoder.config.model_type
     layers = {name: module for name, module in encoder.named_modules() if isinstance(module, ADAPTABLE)}
@@ -336,56 +304,6 @@ def _freeze_without(model: PreTrainedModel, targets: Mapping[str, list[str]]) ->
         elif kind not in targets:
             config.set_frozen_layers(modality, -1)
     model.base_model.freeze()
-
-
-def _find_source(model: PreTrainedModel, source: str | None) -> str | None:
-    """The checkpoint that a model was loaded from, if it is still the same."""
-    if source is None or _comparable(type(model.config).from_pretrained(source)) != _comparable(model.config):
-        return None
-    return str(Path(source).resolve()) if Path(source).is_dir() else source
-
-
-def _comparable(config: PreTrainedConfig) -> dict:
-    """Of a configuration what a loaded model depends on; what weighs the loss is a matter of each run."""
-    left_out = ("class_weights", "label_smoothing", "focal_gamma", "transformers_version", "architectures", "dtype")
-    return {
-        name: value
-        for name, value in config.to_dict().items()
-        if name not in (*left_out, "_name_or_path", "auto_map", "custom_pipelines")
-    }
-
-
-def _save_base(model: PreTrainedModel, processor: ProcessorMixin, args: TrainingArguments) -> str:
-    """Save a model that is nowhere else as a Hub folder, so that its adapters can name it."""
-    folder = Path(args.output_dir, BASE).resolve()
-    with args.main_process_first(desc="the base model"):
-        if args.should_save:
-            folder.mkdir(parents=True, exist_ok=True)
-            names = [getattr(model.config, name) for name in ENCODER_CONFIGS.values()]
-            names = [config.name_or_path for config in names if config is not None and config.name_or_path]
-            listed = "".join(f"- {name}\n" for name in names if not Path(name).exists())
-            with staged(folder) as staging:
-                model.save_pretrained(staging)
-                processor.save_pretrained(staging)
-                write_bundle(model, staging, processor)
-                card = BASE_CARD.format(encoders=f"base_model:\n{listed}" if listed else "")
-                (staging / "README.md").write_text(card, encoding="utf-8")
-    return str(folder)
-
-
-def _load_quantized(model: PreTrainedModel, base: str, quantization: str) -> PreTrainedModel:
-    """The same model with its encoders' linear layers in 8 or 4 bit."""
-    from peft import prepare_model_for_kbit_training
-    from transformers import BitsAndBytesConfig
-
-    config = BitsAndBytesConfig(
-        load_in_8bit=quantization == "8bit",
-        load_in_4bit=quantization == "4bit",
-        bnb_4bit_quant_type="nf4",
-        llm_int8_skip_modules=find_whole(model),
-    )
-    model = type(model).from_pretrained(base, quantization_config=config, use_safetensors=True)
-    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
 
 
 def _is_number(value) -> bool:

@@ -68,22 +68,28 @@ def measure_memory(model: PreTrainedModel, seconds: float = 15.0) -> Memory:
         seconds: that an utterance lasts.
     """
     model.train()
-    for module in model.modules():
-        for config in [getattr(module, "config", None)]:
-            for name in ("attention_dropout", "attention_probs_dropout_prob"):
-                if hasattr(config, name):
-                    setattr(config, name, 0.0)
-        if "attention" in type(module).__name__.lower():
-            for name, value in vars(module).items():
-                if "dropout" in name and isinstance(value, float):
-                    setattr(module, name, 0.0)
-            for part in module.children():
-                if isinstance(part, nn.Dropout):
-                    part.p = 0.0
+    _drop_no_attention(model)
     two, three = (kept_by_autograd(model, make_batch(model, rows, seconds)) for rows in (2, 3))
     weights = sum(value.nbytes for value in model.state_dict().values())
     learned = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
     return Memory(weights, learned, 2 * learned, max(3 * two - 2 * three, 0), three - two)
+
+
+def _drop_no_attention(model: nn.Module) -> None:
+    """Switch off dropout on attention weights, wherever encoders keep its probability."""
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        for name in ("attention_dropout", "attention_probs_dropout_prob"):
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        if "attention" in type(module).__name__.lower():
+            for name in [
+                name for name, value in vars(module).items() if "dropout" in name and isinstance(value, float)
+            ]:
+                setattr(module, name, 0.0)
+            for part in module.children():
+                if isinstance(part, nn.Dropout):
+                    part.p = 0.0
 
 
 def kept_by_autograd(model: nn.Module, batch: dict) -> int:

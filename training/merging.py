@@ -9,7 +9,7 @@ from transformers import AutoModelForAudioClassification, AutoProcessor, PreTrai
 from ..corpora.staging import staged
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
-from .adapters import BASE
+from .adapter_base import BASE
 from .predictions import FILE
 from .report import write_json
 

@@ -6,7 +6,6 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,13 @@ from filelock import FileLock
 from transformers import Trainer
 
 from ..corpora import describe_corpus, list_folds
-from .arguments import ARGUMENTS, DataArguments, EmotionTrainingArguments, as_dict, describe_recipe, parse_recipe
+from .adapter_base import BASE
+from .arguments import DataArguments, EmotionTrainingArguments, describe_recipe, parse_recipe
 from .interruption import check_output_dir
 from .report import describe_environment
 from .run import build_trainer, load_rows
 from .search_report import collect_search, format_trial, write_search
+from .search_space import SEARCH_ARGUMENTS, SearchArguments, as_options, suggest
 from .trainer import EmotionTrainer
 
 if TYPE_CHECKING:
@@ -28,47 +29,8 @@ if TYPE_CHECKING:
 
 STUDY = "study.db"  # the trials of a search, in its folder
 RECIPE = "recipe"  # by what the study knows what it is a search over
-# What says which utterances are measured, and by what: trials that differ in it cannot be compared.
-MEASURING = (
-    "corpus",
-    "corpus_root",
-    "corpus_options",
-    "metric_for_best_model",
-    "output_dir",
-    "search",
-    "trials",
-    "prune",
-)
 # Of one trial: it diverged, is too large, or its settings do not go together. Others may do better.
 FAILURES = (ArithmeticError, MemoryError, RuntimeError, ValueError)
-
-
-@dataclass
-class SearchArguments:
-    """What is searched over, and how long."""
-
-    search: dict | str | None = field(
-        default_factory=dict,
-        metadata={
-            "help": "What is tried for an option, by the option's name, as JSON: a list of choices, or a range as in "
-            '{"learning_rate": {"low": 1e-5, "high": 1e-3, "log": true}, "model_config.hidden_size": [64, 128]}.'
-        },
-    )
-    trials: int = field(default=20, metadata={"help": "How many there shall be, those of an earlier search included."})
-    prune: bool = field(
-        default=True,
-        metadata={"help": "Whether a trial ends that is, when it is measured, below the median of those before it."},
-    )
-
-    def __post_init__(self):
-        self.search = _flatten(as_dict("search", self.search))
-        for name, domain in self.search.items():
-            _check_domain(name, domain)
-        if self.trials < 1:
-            raise ValueError(f"trials is {self.trials}; it must be at least 1.")
-
-
-SEARCH_ARGUMENTS = (SearchArguments, *ARGUMENTS)
 
 
 def search(argv: Sequence[str], tell: Callable[[str], object] | None = None) -> dict:
@@ -156,7 +118,8 @@ class Conductor(Trainer):
         args: EmotionTrainingArguments,
         tell: Callable[[str], object] | None,
     ):
-        super().__init__(model_init=lambda: torch.nn.Identity(), args=dataclasses.replace(args, report_to="none"))
+        still = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "report_to": "none"}
+        super().__init__(model_init=lambda: torch.nn.Identity(), args=dataclasses.replace(args, **still))
         self.argv, self.space = list(argv), dict(space)
         self.tell = tell or (lambda line: None)
 
@@ -217,10 +180,11 @@ class Conductor(Trainer):
 def trial_folder(folder: str | Path, number: int) -> Iterator[Path]:
     """A folder for one trial, of which only what a tracker wrote into it is left."""
     trial = Path(folder, f"trial-{number}")
+    trial.mkdir()
     try:
         yield trial
     finally:
-        shutil.rmtree(trial / BASE_FOLDER, ignore_errors=True)
+        shutil.rmtree(trial / BASE, ignore_errors=True)
         if trial.is_dir() and not any(trial.iterdir()):
             trial.rmdir()
 
@@ -251,32 +215,6 @@ def first_fold(data_args: DataArguments) -> DataArguments:
     """The arguments that load the first fold of a corpus."""
     fold, *_ = list_folds(data_args.corpus, **data_args.corpus_options)
     return dataclasses.replace(data_args, corpus_options=data_args.corpus_options | fold)
-
-
-def suggest(trial: "Trial", space: Mapping) -> dict:
-    """Settings for a trial.
-
-    Args:
-        trial: of optuna.
-        space: per option, a list of choices or `low`, `high` and perhaps `log` or `step`; whole numbers where both are.
-    """
-    settings = {}
-    for name, domain in space.items():
-        if isinstance(domain, list):
-            settings[name] = trial.suggest_categorical(name, domain)
-        elif isinstance(domain["low"], int) and isinstance(domain["high"], int):
-            settings[name] = trial.suggest_int(name, **domain)
-        else:
-            settings[name] = trial.suggest_float(name, **domain)
-    return settings
-
-
-def as_options(settings: Mapping) -> list[str]:
-    """Settings as the command line has them."""
-    options = []
-    for name, value in settings.items():
-        options += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
-    return options
 
 
 def metric_of(training_args: EmotionTrainingArguments) -> str:
@@ -349,33 +287,3 @@ def _check_search(search_args: SearchArguments, training_args: EmotionTrainingAr
         ]
         if any(recipe in recipes[:number] for number, recipe in enumerate(recipes)):
             raise ValueError(f"search names {name!r}, but {ends[0]!r} and others of its values make no difference.")
-
-
-def _flatten(space: Mapping, prefix: str = "") -> dict:
-    """Options of members under their dotted names, as `--search.model_config.hidden_size "[64, 128]"` gives them."""
-    flat = {}
-    for name, domain in space.items():
-        if isinstance(domain, Mapping) and "low" not in domain and "high" not in domain:
-            flat |= _flatten(domain, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = domain
-    return flat
-
-
-def _check_domain(name: str, domain) -> None:
-    if name.split(".")[0] in MEASURING:
-        raise ValueError(f"search names {name!r}; trials that differ in it could not be compared.")
-    if isinstance(domain, list):
-        if not domain or not all(isinstance(choice, (bool, int, float, str)) for choice in domain):
-            raise ValueError(
-                f"search gives {name!r} the choices {domain!r}; they must be numbers, words, true or false."
-            )
-        return
-    rule = "it must be a list of choices, or low and high, with log or step if wanted."
-    if not isinstance(domain, Mapping) or not {"low", "high"} <= set(domain) <= {"low", "high", "log", "step"}:
-        raise ValueError(f"search gives {name!r} {domain!r}; {rule}")
-    low, high = domain["low"], domain["high"]
-    if not all(isinstance(end, (int, float)) for end in (low, high)) or not low < high:
-        raise ValueError(f"search gives {name!r} the range {low!r} to {high!r}; low must be a number below high.")
-    if domain.get("log") and ("step" in domain or low <= 0):
-        raise ValueError(f"search wants logarithms of {name!r}; then low must be positive, and there is no step.")

@@ -33,7 +33,7 @@ def write_search(folder: str | Path, found: Mapping, best: Sequence | None) -> N
         if best is not None:
             number, metric = found["best"]["number"], found["metric"]
             told = f"# The best of {len(found['trials'])} trials by validation {metric} (trial {number}); see search.json.\n"
-            recipe = list_given(best) | {"output_dir": str(folder / "best")} | {"use_cpu": True} * best[-1].use_cpu
+            recipe = list_given(best) | {"output_dir": str(folder / "best"), "use_cpu": best[-1].use_cpu}
             text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
             (staging / "best.yaml").write_text(told + text, encoding="utf-8")
     write_json(folder / "search.json", found)

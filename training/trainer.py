@@ -152,7 +152,7 @@ class EmotionTrainer(Trainer):
         Adapters are weights whose configuration and code are those of their base.
         """
         folder = Path(output_dir or self.args.output_dir)
-        if self.args.should_save:  # it is written last, and tells that a checkpoint is whole: not while it is written anew
+        if self.args.should_save:  # what is written last, and so tells that a checkpoint is whole
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
         super().save_model(output_dir, _internal_call)
         if self.args.should_save:
