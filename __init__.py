@@ -33,6 +33,8 @@ for _variant, _prefix in VARIANTS.items():
     _EXPORTS[f"{_prefix}ForSequenceClassification"] = f"modeling.modeling_{_variant}"
 _EXPORTS["SpeakerResNetForSpeakerRecognition"] = "modeling.modeling_speaker_resnet"
 
+_PIPELINE = f"{__name__}.{_EXPORTS['EmotionRecognitionPipeline']}"
+
 __all__ = ["VARIANTS", "__version__", *sorted(_EXPORTS)]
 
 
@@ -80,6 +82,11 @@ def _register_processor() -> None:
         AutoProcessor.register(__getattr__(f"{prefix}Config"), processor, exist_ok=True)
 
 
+def _import_pipeline() -> None:
+    """Import our pipeline; not while it is what imports transformers' pipelines, but then it is on its way."""
+    importlib.import_module(_PIPELINE)
+
+
 def _register_pipeline() -> None:
     """The same for `pipeline("emotion-recognition", ...)`."""
     from transformers import AutoModelForAudioClassification
@@ -116,7 +123,8 @@ class _RegisterOnImport(importlib.abc.MetaPathFinder):
 for _module, _register in (
     ("transformers.models.auto.modeling_auto", _register_models),
     ("transformers.models.auto.processing_auto", _register_processor),
-    ("transformers.pipelines", _register_pipeline),
+    (_PIPELINE, _register_pipeline),
+    ("transformers.pipelines", _import_pipeline),
 ):
     if _module in sys.modules:
         _register()

@@ -65,6 +65,21 @@ def list_folds(name: str, **options) -> list[dict]:
     return module.list_folds(**options) if hasattr(module, "list_folds") else [{}]
 
 
+def export_folds(name: str, root: str | Path | None = None, **options) -> dict[str, dict[str, list[str]]]:
+    """All folds of a corpus, `{fold: {split: ids}}`, as `folds.write_folds` writes them for others.
+
+    Args:
+        name: One of `CORPORA`.
+        root: As in `load_corpus`.
+        options: As in `load_corpus`.
+    """
+    folds = {}
+    for number, choice in enumerate(list_folds(name, **options), start=1):
+        corpus = load_corpus(name, root, **{**options, **choice})
+        folds[str(number)] = {split: rows["id"][:] for split, rows in corpus.items()}
+    return folds
+
+
 def _module(name: str):
     if name not in CORPORA:
         raise ValueError(f"There is no corpus {name!r}; choose one of {', '.join(CORPORA)}.")

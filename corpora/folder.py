@@ -16,7 +16,16 @@ from tqdm.auto import tqdm
 
 from .alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
 from .disk import Scan, choose, find_root, finish, problem, read_csv
-from .folds import carve_validation, describe_speaker_fold, list_speaker_folds, split_by_speaker
+from .folds import (
+    carve_validation,
+    describe_fold_file,
+    describe_speaker_fold,
+    list_speaker_folds,
+    read_fold,
+    read_folds,
+    split_by_ids,
+    split_by_speaker,
+)
 from .prepare import prepare
 from .schema import LEVELS, SPLITS
 from .textgrid import read_textgrid
@@ -32,12 +41,15 @@ SPLIT_NAMES = dict(zip(SPLITS, SPLITS, strict=True)) | dict.fromkeys(("dev", "va
 PART = "split"  # what counts are given by
 
 
-def about(seed: int = 0, speaker_folds: int | None = None, fold: int = 1, **options) -> dict:
+def about(
+    seed: int = 0, speaker_folds: int | None = None, fold_file: str | None = None, fold: int = 1, **options
+) -> dict:
     """What is to be said of the corpus where results on it are shown.
 
     Args:
         seed: As in `load`.
         speaker_folds: As in `load`.
+        fold_file: As in `load`.
         fold: As in `load`.
         options: Others of `load`, which change nothing here.
     """
@@ -45,23 +57,28 @@ def about(seed: int = 0, speaker_folds: int | None = None, fold: int = 1, **opti
         "The splits are those of the folder's metadata; of those that it does not name, validation and test are speakers "
         f"of its training part (seed {seed})."
     )
+    if fold_file is not None:
+        protocol = describe_fold_file(fold_file, fold)
+    elif speaker_folds is not None:
+        protocol = describe_speaker_fold(speaker_folds, fold)
     return {
         "title": "a folder of recordings",
         "demonstration": False,
-        "protocol": describe_speaker_fold(speaker_folds, fold) if speaker_folds else protocol,
+        "protocol": protocol,
         "speaker_independent": speaker_folds is not None,
         "license": "that of the folder's owner",
     }
 
 
-def list_folds(speaker_folds: int | None = None, **options) -> list[dict]:
+def list_folds(speaker_folds: int | None = None, fold_file: str | None = None, **options) -> list[dict]:
     """The folds, as the options of `load` that choose them.
 
     Args:
         speaker_folds: As in `load`.
+        fold_file: As in `load`.
         options: Others of `load`, which change nothing here.
     """
-    return list_speaker_folds(speaker_folds)
+    return list_speaker_folds(len(read_folds(fold_file)) if fold_file else speaker_folds)
 
 
 def load(
@@ -72,6 +89,7 @@ def load(
     seed: int = 0,
     max_seconds: float | None = 60.0,
     speaker_folds: int | None = None,
+    fold_file: str | None = None,
     fold: int = 1,
 ) -> DatasetDict:
     """Load your own recordings.
@@ -87,7 +105,8 @@ def load(
         seed: Which speakers these are is drawn from it.
         max_seconds: Longer recordings are cut here; None never cuts.
         speaker_folds: So many folds by speaker take the place of all splits.
-        fold: Which of them, from 1.
+        fold_file: Folds as `folds.write_folds` writes them take their place.
+        fold: Which of either, from 1.
 
     Returns:
         Splits in the schema; the id of a row is its file's path in the folder, and `start` and `end` are not known. If
@@ -99,7 +118,14 @@ def load(
         ValueError: If there is no metadata or it cannot be read, a path leaves the folder, a split is to be made without
             enough speakers, or no row of a split can be used.
     """
+    if None not in (speaker_folds, fold_file):
+        raise ValueError("speaker_folds makes folds and fold_file gives them: choose one.")
+    given = read_fold(fold_file, fold) if fold_file else None
     prepared = prepare("folder", root, max_seconds=max_seconds, labels=labels)
+    if given is not None:
+        explained = {found["id"] for found in prepared.problems}
+        splits = split_by_ids(prepared.splits, given, f"{fold_file}, fold {fold}", explained)
+        return finish(f"The folder {root}", prepared, splits)
     if speaker_folds is not None:
         return finish(f"The folder {root}", prepared, split_by_speaker(prepared.splits, speaker_folds, fold))
     splits = dict(prepared.splits)

@@ -7,6 +7,7 @@ of the training speakers that nothing is learned from, never a part of the test.
 import json
 import os
 import random
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -116,6 +117,11 @@ def describe_speaker_fold(speaker_folds: int, fold: int) -> str:
     )
 
 
+def describe_fold_file(fold_file: str | Path, fold: int) -> str:
+    """The sentence on the protocol of a corpus that is split by a file."""
+    return f"The splits are those of fold {fold} in {Path(fold_file).name}."
+
+
 def carve_validation(rows: Iterable[Mapping], share: float = 0.1, seed: int = 0) -> tuple[list[str], list[str]]:
     """Take speakers out of the training part until they make up a share of it.
 
@@ -179,6 +185,39 @@ def read_folds(path: str | Path) -> dict[str, Fold]:
                 raise ValueError(f"{path}: the fold {name!r} has {utterance!r} twice.")
             seen.add(utterance)
     return folds
+
+
+def read_fold(path: str | Path, fold: int) -> Fold:
+    """The fold at a place of a file, from 1.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no folds, or not that many.
+    """
+    folds = list(read_folds(path).values())
+    if not isinstance(fold, int) or not 1 <= fold <= len(folds):
+        raise ValueError(f"fold must be from 1 to {len(folds)}, as many as {path} has, not {fold!r}.")
+    return folds[fold - 1]
+
+
+def split_by_ids(
+    corpus: Mapping[str, Dataset], fold: Fold, name: str, explained: Iterable[str | None] = ()
+) -> DatasetDict:
+    """Split a corpus anew, as a fold says; a warning tells what is in only one of both.
+
+    Args:
+        corpus: Its splits of before, or all of it as one.
+        fold: The ids of each split.
+        name: What a warning calls the fold.
+        explained: Ids that may be missing without a word, because a problem tells of them.
+    """
+    rows = concatenate_datasets(list(corpus.values()))
+    found, wanted = set(rows["id"][:]), {name for ids in fold.values() for name in ids}
+    unused, absent = sorted(found - wanted), sorted(wanted - found - set(explained))
+    for names, what in ((unused, "utterances are in no split of it"), (absent, "of its utterances are not here")):
+        if names:
+            warnings.warn(f"{name}: {len(names)} {what}, {names[0]} for one.", stacklevel=3)
+    return DatasetDict({split: choose(rows, fold[split]) for split in SPLITS})
 
 
 def check_speaker_independent(corpus: DatasetDict) -> dict[str, list[str]]:

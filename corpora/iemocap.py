@@ -3,16 +3,22 @@
 The corpus is licensed and not downloaded. Nothing is left out silently: `scan` tells what is wrong with a copy.
 """
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 from tqdm.auto import tqdm
 
-from .disk import Scan, choose, finish
-from .folds import leave_one_session_out, leave_one_speaker_out, read_folds
+from .disk import Scan, finish
+from .folds import (
+    describe_fold_file,
+    leave_one_session_out,
+    leave_one_speaker_out,
+    read_fold,
+    read_folds,
+    split_by_ids,
+)
 from .iemocap_copy import Copy, find_sessions
 from .iemocap_turns import Turn
 from .prepare import prepare
@@ -71,7 +77,7 @@ def about(
         options: Others of `load`, which change nothing here.
     """
     if fold_file is not None:
-        sentence = f"The splits are those of fold {fold} in {Path(fold_file).name}."
+        sentence = describe_fold_file(fold_file, fold)
     elif (tested := _tested_part(protocol, fold)) in SESSIONS:
         sentence = (
             f"Leave-one-session-out, fold {fold} of 5: session {fold} tests, the two speakers of the next session "
@@ -122,8 +128,7 @@ def load(
         ValueError: If it is not the corpus, or one level off; an option is none of those above; or nothing is left to
             train on, validate or test.
     """
-    folds = None if fold_file is None else read_folds(fold_file)
-    tested = _tested_part(protocol, fold, folds)
+    given, tested = (read_fold(fold_file, fold), None) if fold_file else (None, _tested_part(protocol, fold))
     prepared = prepare(
         "iemocap",
         root,
@@ -132,14 +137,14 @@ def load(
         alignment_offset=alignment_offset,
         prefix_half=prefix_half,
     )
-    rows = prepared.splits["train"]
-    if folds is None:
-        folds = PROTOCOLS[protocol][0](rows)
+    if given is None:
+        folds = PROTOCOLS[protocol][0](prepared.splits["train"])
         if tested not in folds:
             raise ValueError(f"Fold {fold} tests {tested}, of which {root} has no turn that can be used.")
-    else:
-        _compare_with_fold(rows, folds[tested], {found["id"] for found in prepared.problems}, f"{fold_file}, {tested}")
-    splits = {split: choose(rows, ids) for split, ids in folds[tested].items()}
+        given = folds[tested]
+    splits = split_by_ids(
+        prepared.splits, given, f"{fold_file or protocol}, fold {fold}", {found["id"] for found in prepared.problems}
+    )
     return finish("IEMOCAP", prepared, splits)
 
 
@@ -151,9 +156,10 @@ def list_folds(protocol: str = "leave-one-session-out", fold_file: str | None = 
         fold_file: As in `load`.
         options: Others of `load`, which change nothing here.
     """
-    folds = None if fold_file is None else read_folds(fold_file)
-    _tested_part(protocol, 1, folds)
-    return [{"fold": number} for number in range(1, len(folds or PROTOCOLS[protocol][1]) + 1)]
+    if fold_file is None:
+        _tested_part(protocol, 1)
+    folds = PROTOCOLS[protocol][1] if fold_file is None else read_folds(fold_file)
+    return [{"fold": number} for number in range(1, len(folds) + 1)]
 
 
 def scan(
@@ -233,11 +239,11 @@ def _share_votes(votes: list[list[str]], names: Mapping[str, str], labels: list[
     return [shares[label] / shares.total() for label in labels] if shares else None
 
 
-def _tested_part(protocol: str, fold: int, folds: Mapping | None = None) -> str:
-    """The name of the fold at a place, of those in a file or of the protocol's."""
-    if folds is None and protocol not in PROTOCOLS:
+def _tested_part(protocol: str, fold: int) -> str:
+    """What the fold at a place of the protocol tests."""
+    if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {protocol!r}.")
-    names = PROTOCOLS[protocol][1] if folds is None else list(folds)
+    names = PROTOCOLS[protocol][1]
     if not isinstance(fold, int) or not 1 <= fold <= len(names):
         raise ValueError(f"fold must be from 1 to {len(names)}, not {fold!r}.")
     return names[fold - 1]
@@ -260,12 +266,3 @@ def _reason_to_leave_out(turn: Turn, names: Mapping[str, str], seen: set[str]) -
     if turn.code not in names:
         return "other emotion", f"{turn.code} ({EMOTIONS[turn.code]}) is not among the classes"
     return None
-
-
-def _compare_with_fold(rows: Dataset, fold: Mapping[str, list[str]], explained: set[str | None], where: str) -> None:
-    """Warn of rows that are in no split, and of ids of a split that the copy lacks without a reason."""
-    found, wanted = set(rows["id"][:]), {name for ids in fold.values() for name in ids}
-    unused, absent = sorted(found - wanted), sorted(wanted - found - explained)
-    for names, what in ((unused, "turns of this copy are in no split of it"), (absent, "of its turns are not here")):
-        if names:
-            warnings.warn(f"{where}: {len(names)} {what}, {names[0]} for one.", stacklevel=3)

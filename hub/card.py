@@ -16,11 +16,11 @@ from ..corpora.staging import staged
 
 FORMAT = 1
 
-# modality -> its name in a sentence, and the argument of the processor in the page's example
+# modality -> its name in a sentence, and what the page's examples give for it
 MODALITIES = {
-    "audio": ("speech", 'audio="recording.wav"'),
-    "text": ("text", 'text="I will be there in a minute."'),
-    "video": ("face", 'video="recording.mp4"'),
+    "audio": ("speech", '"recording.wav"'),
+    "text": ("text", '"I will be there in a minute."'),
+    "video": ("face", '"recording.mp4"'),
 }
 # modality -> the Hub's task of a model that looks at it; the first that it looks at counts
 TASKS = {"audio": "audio-classification", "text": "text-classification", "video": "video-classification"}
@@ -116,7 +116,8 @@ def _render(folder: Path, results: dict[str, Any]) -> str:
         source="/".join([repo_id.rpartition("/")[2], runs[0]]) if runs else repo_id,
         labels=results["labels"],
         modalities=[MODALITIES[name][0] for name in results["modalities"]],
-        arguments=", ".join(MODALITIES[name][1] for name in results["modalities"]),
+        arguments=", ".join(f"{name}={MODALITIES[name][1]}" for name in results["modalities"]),
+        utterance=", ".join(f'"{name}": {MODALITIES[name][1]}' for name in results["modalities"]),
         auto_class="AutoModelForAudioClassification" if audio else "AutoModelForSequenceClassification",
         claim=_words([f"{SCORES[name]} {_percent(test[name])}" for name in HUB_METRICS if name in test]),
         corpus=results.get("corpus", {}),

@@ -1,5 +1,6 @@
 """A folder becomes a repository of the Hub, or a new commit in one: looked through, shown, and sent in one commit."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -243,6 +244,11 @@ def describe(files: Mapping[str, Path | bytes], contents: Contents, remote: Remo
     lines += [f"  {format_size(size):>8}  {name}" for name, size in sizes.items()]
     lines.append(f"  {format_size(sum(sizes.values())):>8}  in {len(sizes)} files")
     lines += [f"Changed in what is sent: {note}" for note in contents.notes]
+    if "results.json" in files and (corpus := json.loads(contents.read("results.json")).get("corpus", {})):
+        licence = corpus.get("license", "not known here; it decides whether models may be published")
+        lines.append(
+            f"Trained on {corpus.get('title', corpus.get('name'))}, of which nothing is sent. Its licence: {licence}."
+        )
     if contents.stays:
         lines.append("Not sent: " + ", ".join(f"{name} ({reason})" for name, reason in contents.stays.items()) + ".")
     if gone := [name for name in remote.files if name not in files and kind_of(name)]:
@@ -319,7 +325,8 @@ def _explain(error: Exception, repo_id: str) -> str:
     cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ is not None else error
     response = getattr(cause, "response", None)
     if response is None:
-        return f"The Hub ({constants.ENDPOINT}) cannot be reached: {_first_line(cause)}"
+        failed = "cannot be reached" if isinstance(cause, HTTPError) else "could not be given the files"
+        return f"The Hub ({constants.ENDPOINT}) {failed}: {_first_line(cause)}"
     said = getattr(cause, "server_message", None)
     sentence = ANSWERS.get(response.status_code)
     if sentence is None:

@@ -2,15 +2,33 @@
 
 import re
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from huggingface_hub.utils import httpx
 
 MAX_BYTES = 2**28  # 256 MiB: more than two hours of 16-bit speech at 16 kHz
 
 
-def is_address(source: object) -> bool:
-    """Whether `source` is an address (`scheme://...`) and no path."""
-    return isinstance(source, str) and re.match(r"[a-zA-Z][\w+.-]*://", source) is not None
+def fetch(source: Any, timeout: float) -> Any:
+    """A recording or film as the decoders take it: what is on the web comes with its bytes, all else stays.
+
+    Args:
+        source: As `load_audio` and `load_video` take it, and where they take a path also an address. `"raw"` does for
+            `"array"`, as elsewhere in transformers.
+        timeout: See `download`.
+
+    Raises:
+        ValueError: See `download`.
+    """
+    if _is_address(source):
+        return {"path": source, "bytes": download(source, timeout)}
+    if isinstance(source, Mapping):
+        if source.get("array") is None and source.get("raw") is not None:
+            return {**source, "array": source["raw"]}
+        if source.get("bytes") is None and _is_address(source.get("path")):
+            return {**source, "bytes": download(source["path"], timeout)}
+    return source
 
 
 def download(address: str, timeout: float) -> bytes:
@@ -48,3 +66,7 @@ def download(address: str, timeout: float) -> bytes:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ValueError(f"{address} cannot be downloaded: {error}") from error
     return bytes(content)
+
+
+def _is_address(source: Any) -> bool:
+    return isinstance(source, str) and re.match(r"[a-zA-Z][\w+.-]*://", source) is not None

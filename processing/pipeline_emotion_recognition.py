@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
-from transformers import Pipeline, PreTrainedModel, ProcessorMixin, pipeline
+from transformers import Pipeline, PreTrainedModel, ProcessorMixin
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import logging
 
-from .download import download, is_address
+from .download import fetch
 from .media import load_audio
+from .transcriber import Transcriber
 
 # modality -> its name in a sentence
 NAMES = {"audio": "speech", "text": "text", "video": "the face"}
@@ -61,15 +62,10 @@ class EmotionRecognitionPipeline(Pipeline):
     ):
         if not model.config.model_type.startswith("emofusion_"):
             raise TypeError(f"emotion-recognition needs a model of emofusion, not {type(model).__name__}.")
-        if not isinstance(transcriber, (Pipeline, str, os.PathLike, type(None))):
-            raise TypeError(
-                "transcriber must be a pipeline for automatic-speech-recognition, or the name or folder of a model for "
-                f"one, not {type(transcriber).__name__}."
-            )
         kwargs.pop("local_files_only", None)  # `pipeline` has obeyed it, and hands it on
         super().__init__(model, processor=processor, **kwargs)
         self.model.eval()
-        self.transcriber = transcriber
+        self.transcriber = None if transcriber is None else Transcriber(transcriber)
 
     def __call__(self, inputs: Any, **kwargs) -> Any:
         """Recognises one utterance, or many.
@@ -85,14 +81,16 @@ class EmotionRecognitionPipeline(Pipeline):
                 - `text`: its transcript.
                 - `video`: a film, as a path, bytes, an address, or pictures as the processor takes them.
                 - `alignment`: the times of words, syllables and phones, as the processor takes them.
-            top_k (`int`, *optional*): How many emotions to return, the likeliest first; None is all.
-            return_text (`bool`, *optional*, defaults to `False`): Whether to return the transcript too that the model read.
-            transcriber_kwargs (`dict`, *optional*): Options for each call of the transcriber, such as
-                `{"generate_kwargs": {"language": "english"}}` for Whisper.
-            timeout (`float`, *optional*, defaults to 60): How long the download of one file may take, in seconds.
-            batch_size (`int`, *optional*, defaults to 1): Utterances that the model gets at a time. Those of a list or a
-                dataset are put together by length; no answer depends on it.
-            num_workers (`int`, *optional*, defaults to 0): Processes that decode the recordings of a list or a dataset.
+            **kwargs: Options; `pipeline` takes them too, as defaults:
+
+                - `top_k` (`int`): how many emotions to return, the likeliest first; None, the default, is all.
+                - `return_text` (`bool`): whether to return the transcript too that the model read.
+                - `transcriber_kwargs` (`dict`): options for each call of the transcriber, such as
+                  `{"generate_kwargs": {"language": "english"}}` for Whisper.
+                - `timeout` (`float`): how long the download of one file may take, in seconds; 60 if not given.
+                - `batch_size` (`int`): utterances that the model gets at a time, 1 if not given. Those of a list or a dataset
+                  are put together by length; no answer depends on it.
+                - `num_workers` (`int`): processes that decode the recordings of a list or a dataset.
 
         Returns:
             Of an utterance `[{"label": ..., "score": ...}, ...]`; with `return_text`
@@ -148,8 +146,8 @@ class EmotionRecognitionPipeline(Pipeline):
             else:
                 extractor = getattr(self.processor, "feature_extractor", None)
                 rate = RATE if extractor is None else extractor.sampling_rate
-                row["audio"] = {"array": load_audio(_fetch(row["audio"], timeout), rate), "sampling_rate": rate}
-            row["video"] = _fetch(row["video"], timeout)
+                row["audio"] = {"array": load_audio(fetch(row["audio"], timeout), rate), "sampling_rate": rate}
+            row["video"] = fetch(row["video"], timeout)
         except (ImportError, OSError, TypeError, ValueError) as error:
             raise type(error)(f"{place}{error}") from error
         return row | {"place": place, "unused": sorted(given - wanted)}
@@ -188,32 +186,10 @@ class EmotionRecognitionPipeline(Pipeline):
         """
         for row in rows:
             if self._is_heard(row):
-                row["text"] = self._transcribe(row, transcriber_kwargs or {})
+                row["text"] = self.transcriber(row["audio"], self.device, row["place"], **transcriber_kwargs or {})
             self._say_what_is_lost(row)
         logits = self.model(**self._batch(rows)).logits.float()
         return [{"logits": row_logits, "text": row["text"]} for row, row_logits in zip(rows, logits, strict=True)]
-
-    def _transcribe(self, row: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-        """What is said; each recording is heard by itself, because batches change what some models hear."""
-        if not isinstance(self.transcriber, Pipeline):
-            self.transcriber = pipeline(
-                "automatic-speech-recognition",
-                model=os.fspath(self.transcriber),
-                device=self.device,
-                dtype=torch.float32 if self.device.type == "cpu" else "auto",
-                trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
-            )
-        extractor = self.transcriber.feature_extractor
-        waveform = load_audio(row["audio"], extractor.sampling_rate)
-        # Whisper hears half a minute, and goes on by its own time stamps.
-        if len(waveform) > getattr(extractor, "n_samples", len(waveform)):
-            options = {"return_timestamps": True, **options}
-        try:
-            heard = self.transcriber({"raw": waveform, "sampling_rate": extractor.sampling_rate}, **options)
-        except Exception as error:
-            raise RuntimeError(f"{row['place']}The transcriber fails: {error}") from error
-        return heard["text"].strip()
 
     def _say_what_is_lost(self, row: Mapping[str, Any]) -> None:
         """Warns, once each, of what the model leaves aside or does without."""
@@ -338,15 +314,3 @@ def _unchanged(row: dict) -> dict:
 def _length(row: Mapping[str, Any]) -> tuple[int, int]:
     """By what utterances are put together."""
     return 0 if row["audio"] is None else len(row["audio"]["array"]), len(row["text"] or "")
-
-
-def _fetch(source: Any, timeout: float) -> Any:
-    """The same recording or film, with what is on the web as bytes, and an array under the name that decoders know."""
-    if is_address(source):
-        return download(source, timeout)
-    if isinstance(source, Mapping):
-        if source.get("array") is None and source.get("raw") is not None:
-            return {**source, "array": source["raw"]}
-        if source.get("bytes") is None and is_address(source.get("path")):
-            return {**source, "bytes": download(source["path"], timeout)}
-    return source

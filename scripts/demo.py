@@ -9,9 +9,10 @@ from pathlib import Path
 
 from emofusion import load_corpus
 from emofusion.training.arguments import ARGUMENTS, DataArguments, EmotionTrainingArguments, parse_recipe
+from emofusion.training.console import format_table, summarise
 from emofusion.training.late_fusion import LateFusionArguments, fit_late_fusion
 from emofusion.training.pictures import draw_confusion_matrices, draw_learning_curves
-from emofusion.training.report import format_table, summarise, write_json
+from emofusion.training.report import write_json
 from emofusion.training.run import train
 from emofusion.training.withheld import score_without
 

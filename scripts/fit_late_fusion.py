@@ -3,8 +3,8 @@
 import sys
 
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, parse_recipe
+from emofusion.training.console import predict_command, push_command
 from emofusion.training.late_fusion import LateFusionArguments, fit_late_fusion, format_comparison
-from emofusion.training.report import predict_command
 
 
 def main() -> None:
@@ -24,9 +24,10 @@ def main() -> None:
         print(f"  {', '.join(f'{name} {weight:.3f}' for name, weight in weights)}")
         print(
             f"\nThe fusion ({fusion_args.combination}), its page (README.md) and results.json are in "
-            f"{training_args.output_dir}; try it with"
+            f"{training_args.output_dir}; try it, and publish it, with"
         )
         print(f"  {predict_command(results, training_args.output_dir)}")
+        print(f"  {push_command(training_args.output_dir)}")
 
 
 if __name__ == "__main__":

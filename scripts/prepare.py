@@ -8,8 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 import yaml
-from emofusion.corpora import CORPORA, describe_corpus
+from emofusion.corpora import CORPORA, describe_corpus, export_folds
 from emofusion.corpora.counts import format_counts
+from emofusion.corpora.folds import write_folds
 from emofusion.corpora.prepare import prepare
 from emofusion.corpora.prepared_folder import Prepared
 from emofusion.corpora.report import write_corpus_report
@@ -50,20 +51,23 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, dict]:
         "--transcribe", metavar="MODEL", help="add what this recogniser of the Hub, or of a folder, hears"
     )
     parser.add_argument("--language", help="what is spoken, for recognisers that know several languages")
+    parser.add_argument("--folds", metavar="FILE", help="write who is in which split of every fold, as JSON")
     parser.add_argument("--report", action="store_true", help="write report.html, a page to look at")
     name = next((argument for argument in argv if argument in NAMES), None)
-    known = inspect.signature(_module(name).scan).parameters if name else {}
+    known = inspect.signature(_module(name).load).parameters if name else {}
+    known = {option: parameter for option, parameter in known.items() if option not in ("root", "max_seconds", "fold")}
     group = parser.add_argument_group(f"options of {name}, see docs/corpora.md" if name else "options of the corpus")
     for option, parameter in known.items():
-        if option != "root":
-            spellings = dict.fromkeys((f"--{option.replace('_', '-')}", f"--{option}"))
-            group.add_argument(*spellings, type=yaml.safe_load, default=parameter.default, help="default: %(default)s")
+        spellings = dict.fromkeys((f"--{option.replace('_', '-')}", f"--{option}"))
+        group.add_argument(*spellings, type=yaml.safe_load, default=parameter.default, help="default: %(default)s")
     arguments = parser.parse_args(argv)
-    return arguments, {option: getattr(arguments, option) for option in known if option != "root"}
+    return arguments, {option: getattr(arguments, option) for option in known}
 
 
 def run(arguments: argparse.Namespace, options: dict) -> None:
     """Prepare a corpus and print what was found."""
+    scanned = inspect.signature(_module(arguments.name).scan).parameters
+    options, choices = {name: value for name, value in options.items() if name in scanned}, options
     prepared = prepare(
         arguments.name,
         arguments.root,
@@ -82,6 +86,10 @@ def run(arguments: argparse.Namespace, options: dict) -> None:
     if arguments.transcribe:
         print(f"\nWhat {arguments.transcribe} heard, beside the transcripts of the corpus:")
         print(format_errors(compare_transcripts(prepared.splits)))
+    if arguments.folds:
+        folds = export_folds(arguments.name, prepared.folder, max_seconds=arguments.max_seconds, **choices)
+        write_folds(arguments.folds, folds)
+        print(f"\n{len(folds)} folds, by the ids of their utterances: {arguments.folds}")
     if arguments.report:
         page = prepared.folder / "report.html"
         write_corpus_report(prepared, published, _module(arguments.name).PART, page)

@@ -16,6 +16,7 @@ from ..configuration import VARIANTS
 from .adapters import check_lora
 from .augmentation import check_augmentation
 from .texts import TEXT_COLUMNS
+from .tracking import check_trackers
 
 
 @dataclass
@@ -169,6 +170,8 @@ class EmotionTrainingArguments(TrainingArguments):
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep besides the best."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
     metric_for_best_model: str | None = field(default="ua", metadata={"help": "Validation figure that is best."})
+    hub_strategy: str = field(default="end", metadata={"help": "What is pushed is measured, so at the end only."})
+    hub_private_repo: bool | None = field(default=True, metadata={"help": "Whether only you see a new repository."})
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "Every parameter has a part in every step, so there are none to find."}
     )
@@ -177,7 +180,12 @@ class EmotionTrainingArguments(TrainingArguments):
 
     def __post_init__(self):
         super().__post_init__()
+        check_trackers(self.report_to)
+        if self.report_to and self.run_name is None:
+            self.run_name = Path(self.output_dir).name  # or a tracker thinks of another for the measuring after training
         self.dataloader_pin_memory &= self.device.type != "cpu"  # where there is nothing to pin it for, torch warns
+        if self.push_to_hub and self.hub_strategy != "end":
+            raise ValueError(f"hub_strategy is {self.hub_strategy.value!r}: a model is pushed when measured, at the end.")
         if not 0 <= self.label_smoothing_factor < 1:
             raise ValueError(
                 f"label_smoothing_factor is {self.label_smoothing_factor}; it must be at least 0 and below 1."

@@ -187,43 +187,6 @@ def write_json(path: str | Path, content) -> None:
         (staging / path.name).write_text(f"{text}\n", encoding="utf-8")
 
 
-def format_table(systems: Mapping[str, Mapping]) -> str:
-    """A table of systems for the console: test WA, UA, WF1 in percent, parameters, seconds of training.
-
-    Args:
-        systems: per name, a mapping with `wa`, `ua`, `wf1` (fractions), `parameters` and `seconds`.
-    """
-    width = max(len("system"), *map(len, systems))
-    lines = [f"{'system':<{width}}      WA      UA     WF1   parameters   training"]
-    for name, row in systems.items():
-        scores = "".join(f"{100 * row[score]:8.1f}" for score in ("wa", "ua", "wf1"))
-        lines.append(f"{name:<{width}}{scores}{row['parameters']:13,}{row['seconds']:9.0f} s")
-    return "\n".join(lines)
-
-
-def predict_command(results: Mapping, folder: str | Path) -> str:
-    """The command that tries a trained model on a recording.
-
-    Args:
-        results: of its run.
-        folder: where it lies.
-    """
-    arguments = {"audio": "RECORDING", "text": "--text TRANSCRIPT", "video": "--video FILM"}
-    given = " ".join(arguments[modality] for modality in results["modalities"])
-    return f"python scripts/predict.py {folder} {given}"
-
-
-def summarise(results: Mapping, folder: str | Path) -> dict:
-    """One row of a table of systems, from a run's results."""
-    test = results["metrics"]["test"]
-    return {
-        **{score: test[score] for score in ("wa", "ua", "wf1")},
-        "parameters": results["parameters"]["total"],
-        "seconds": results["seconds"],
-        "folder": str(folder),
-    }
-
-
 def score(output: PredictionOutput, labels: list[str]) -> dict:
     """What the metric says of predictions.
 

@@ -2,7 +2,8 @@
 
 import importlib
 import time
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 
 from datasets import Dataset, DatasetDict
 from huggingface_hub.errors import StrictDataclassError
@@ -37,7 +38,12 @@ from .trainer import EmotionTrainer
 from .transfer import load_transferred, train_head
 
 
-def train(model_args: ModelArguments, data_args: DataArguments, training_args: EmotionTrainingArguments) -> dict:
+def train(
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    training_args: EmotionTrainingArguments,
+    show: Callable[[EmotionTrainer], object] | None = None,
+) -> dict:
     """Train a model, choose its checkpoint on the validation part, measure it once on the test part.
 
     `output_dir` becomes a Hub folder: weights, configuration, processor, code, `results.json`, pictures and card. With
@@ -47,6 +53,7 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: E
         model_args: which model.
         data_args: on what.
         training_args: how, and where to.
+        show: is given the trainer before it trains, as `show_run` of `console.py`.
 
     Returns:
         The results, as in `results.json`.
@@ -58,16 +65,29 @@ def train(model_args: ModelArguments, data_args: DataArguments, training_args: E
     resume = find_checkpoint(training_args)
     start = time.perf_counter()
     trainer = build_trainer(corpus, about, model_args, data_args, training_args, resume)
+    if show is not None:
+        show(trainer)
     train_interruptibly(trainer, resume)
     seconds = time.perf_counter() - start
     outputs = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
     predictions = collect_predictions(corpus, outputs)
-    results = collect_results(trainer.facts, predictions, seconds)
+    results = trainer.facts = collect_results(trainer.facts, predictions, seconds)
     trainer.save_model()
     if trainer.is_world_process_zero():
         write_report(training_args.output_dir, results, trainer.state.log_history, predictions)
     trainer.accelerator.wait_for_everyone()
+    if training_args.push_to_hub:
+        push_or_tell(trainer)
     return results
+
+
+def push_or_tell(trainer: EmotionTrainer) -> None:
+    """Push, or warn that it failed: a run that is trained and measured is not lost because the Hub is."""
+    try:
+        trainer.push_to_hub()
+    except (OSError, ValueError) as error:
+        folder = trainer.args.output_dir
+        warnings.warn(f"Not pushed: {error} The model is in {folder}: see scripts/push_to_hub.py.", stacklevel=2)
 
 
 def load_rows(data_args: DataArguments, training_args: EmotionTrainingArguments) -> tuple[DatasetDict, dict]:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from huggingface_hub import CommitInfo
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from transformers import Trainer
@@ -15,6 +16,7 @@ from transformers.trainer_utils import EvalPrediction, seed_worker
 
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
+from ..hub.push import check_repo_id, check_visibility, look_at, push_to_hub
 from ..metrics import EmotionMetrics
 from ..modeling.modeling_emofusion import MAIN_INPUTS
 from .adapters import unwrap_adapters
@@ -154,7 +156,7 @@ class EmotionTrainer(Trainer):
         folder = Path(output_dir or self.args.output_dir)
         if self.args.should_save:  # what is written last, and so tells that a checkpoint is whole
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
-        super().save_model(output_dir, _internal_call)
+        super().save_model(output_dir, _internal_call=True)  # it would push before the folder is whole
         if self.args.should_save:
             # A pickle has no place in a Hub folder; `results.json` tells the arguments.
             (folder / "training_args.bin").unlink(missing_ok=True)
@@ -164,6 +166,69 @@ class EmotionTrainer(Trainer):
             write_bundle(model if unwrap_adapters(model) is model else None, folder, self.processor)
             if self.facts is not None:
                 write_card(folder, self.facts)
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """Ask, before anything is trained, whether it can be pushed; the repository is made when there is something for it.
+
+        Args:
+            token: of the Hub, by default `hub_token`, or that of `hf auth login`.
+            private: whether only you see the repository, by default `hub_private_repo`.
+
+        Raises:
+            OSError: if the Hub cannot be reached, or does not know the token.
+            ValueError: if `hub_model_id` is no name, or the repository exists and is public or private, unlike `private`.
+        """
+        self.hub_model_id = self.args.hub_model_id or Path(self.args.output_dir).resolve().name
+        self.push_in_progress = None
+        if self.is_world_process_zero():
+            check_repo_id(self.hub_model_id)
+            private = self.args.hub_private_repo if private is None else private
+            remote = look_at(self.hub_model_id, "model", private is not False, token=token or self.args.hub_token)
+            check_visibility(remote, private is not False)
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs,
+    ) -> CommitInfo | None:
+        """Save the model, and publish what may be published of `output_dir`, as `scripts/push_to_hub.py` does.
+
+        Args:
+            commit_message: first line of the commit.
+            blocking: must be True: the card is pinned to a commit that is there.
+            token: of the Hub, by default `hub_token`, or that of `hf auth login`.
+            revision: branch, by default `hub_revision` or main.
+            private: whether only you see the repository, by default `hub_private_repo`.
+            **kwargs: others of `hub.push.push_to_hub`.
+
+        Returns:
+            The commit; None on other processes than the first.
+
+        Raises:
+            OSError: if the Hub cannot be reached or refuses.
+            ValueError: if a file in the folder may not be published.
+        """
+        if not blocking:
+            raise ValueError("blocking is False, but the card names the commit: a push is waited for.")
+        if self.hub_model_id is None:
+            self.init_hf_repo(token, private)
+        self.save_model()
+        if not self.is_world_process_zero():
+            return None
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        return push_to_hub(
+            self.args.output_dir,
+            self.hub_model_id,
+            private=(self.args.hub_private_repo if private is None else private) is not False,
+            revision=revision or self.args.hub_revision or "main",
+            commit_message=commit_message,
+            token=token or self.args.hub_token,
+            **kwargs,
+        )
 
     def _smooth_labels(self) -> None:
         """Let the model smooth: Trainer's own way leaves out class weights and all losses but one."""

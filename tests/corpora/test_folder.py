@@ -4,8 +4,8 @@ import warnings
 import numpy as np
 import pytest
 import soundfile
-from emofusion.corpora import describe_corpus, folder, load_corpus
-from emofusion.corpora.folds import check_speaker_independent
+from emofusion.corpora import describe_corpus, folder, list_folds, load_corpus
+from emofusion.corpora.folds import check_speaker_independent, write_folds
 from emofusion.corpora.schema import features
 from emofusion.processing import load_audio
 from emofusion.processing.video import load_video
@@ -305,3 +305,20 @@ def test_it_says_how_its_splits_come_about():
     about = describe_corpus("folder", labels=["sad"], seed=3)
     assert (about["name"], about["demonstration"]) == ("folder", False)
     assert "(seed 3)" in about["protocol"]
+
+
+def test_folds_of_others_take_the_place_of_the_splits(tmp_path):
+    rows = make_rows()
+    make_folder(tmp_path / "own", with_splits(rows))
+    ids = [row["file_name"] for row in rows]
+    fold = {"train": ids[4:], "validation": ids[:2], "test": ids[2:4]}
+    write_folds(tmp_path / "folds.json", {"a": {**fold, "train": ids[5:]}, "b": fold})
+    corpus = load_corpus("folder", tmp_path / "own", fold_file=str(tmp_path / "folds.json"), fold=2)
+    assert {split: rows["id"][:] for split, rows in corpus.items()} == fold
+    with pytest.warns(UserWarning, match=f"fold 1: 1 utterances are in no split of it, {ids[4]} for one"):
+        load_corpus("folder", tmp_path / "own", fold_file=str(tmp_path / "folds.json"))
+    assert list_folds("folder", fold_file=str(tmp_path / "folds.json")) == [{"fold": 1}, {"fold": 2}]
+    assert "fold 2 in folds.json" in describe_corpus("folder", fold_file="a/folds.json", fold=2)["protocol"]
+    for wrong in (0, 3):
+        with pytest.raises(ValueError, match=r"fold must be from 1 to 2, as many as .*folds\.json has"):
+            load_corpus("folder", tmp_path / "own", fold_file=str(tmp_path / "folds.json"), fold=wrong)

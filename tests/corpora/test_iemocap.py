@@ -211,8 +211,8 @@ def test_the_folds_of_others_can_be_used(root, tmp_path):
     write_folds(tmp_path / "theirs.json", {"theirs": split})
     with (
         pytest.warns(UserWarning, match="11 missing video"),
-        pytest.warns(UserWarning, match=r"theirs\.json, theirs: 59 turns of this copy are in no split of it"),
-        pytest.warns(UserWarning, match=r"theirs: 1 of its turns are not here, Ses09F_x_F000 for one"),
+        pytest.warns(UserWarning, match=r"theirs\.json, fold 1: 59 utterances are in no split of it"),
+        pytest.warns(UserWarning, match=r"fold 1: 1 of its utterances are not here, Ses09F_x_F000 for one"),
     ):
         corpus = load_corpus("iemocap", root, fold_file=tmp_path / "theirs.json")
     assert {name: part["id"][:] for name, part in corpus.items()} == split | {"test": ["Ses03F_impro01_F001"]}

@@ -184,8 +184,12 @@ def test_a_demonstration_is_called_one(folder):
     ],
 )
 def test_the_example_passes_what_the_model_takes(folder, case, auto_class, arguments):
-    example = re.search(r"```python\n(.*?)```", page_of(folder, CASES[case]), flags=re.DOTALL).group(1)
-    compile(example, "example", "exec")
+    short, example = re.findall(r"```python\n(.*?)```", page_of(folder, CASES[case]), flags=re.DOTALL)
+    for code in (short, example):
+        compile(code, "example", "exec")
+    assert 'pipeline("emotion-recognition", model="checkpoint", trust_remote_code=True)' in short
+    assert set(re.findall(r'"(audio|text)":', short)) == arguments
+    assert len(short.strip().splitlines()) == 4
     assert f'{auto_class}.from_pretrained("checkpoint", trust_remote_code=True)' in example
     call = re.search(r"processor\((.*)\)\n", example).group(1)
     assert set(re.findall(r"(audio|text)=", call)) == arguments

@@ -20,17 +20,20 @@ SHARED = {
     "audio_encoder.py",
     "classification_loss.py",
     "configuration_emofusion.py",
+    "download.py",
     "gathering.py",
     "media.py",
     "missing_modality.py",
     "modeling_emofusion.py",
     "outputs.py",
+    "pipeline_emotion_recognition.py",
     "pooling.py",
     "processing_emofusion.py",
     "sharding.py",
     "spec_augment.py",
     "stages.py",
     "text_encoder.py",
+    "transcriber.py",
     "video.py",
     "vision_encoder.py",
     "wav2vec2_encoder.py",
@@ -87,7 +90,8 @@ for folder in sys.argv[1:]:
             results[auto.__name__] = auto.from_pretrained(folder, **remote)(**batch).logits
         results["AutoModel"] = AutoModel.from_pretrained(folder, **remote)(**batch).embedding
     save_file(results, f"{folder}.safetensors")
-    exec(re.search("```python(.*?)```", open(f"{folder}/README.md").read(), re.DOTALL).group(1))
+    for example in re.findall("```python(.*?)```", open(f"{folder}/README.md").read(), re.DOTALL):
+        exec(example)
 """
 
 WITHOUT_REMOTE_CODE = """
@@ -95,8 +99,9 @@ import re
 import emofusion
 
 page = open("cross_attention/README.md").read()
-example = re.search("```python(.*?)```", page, re.DOTALL).group(1)
-exec(example.replace(", trust_remote_code=True", ""))
+for example in re.findall("```python(.*?)```", page, re.DOTALL):
+    exec(example.replace(", trust_remote_code=True", ""))
+assert type(recognise).__module__ == "emofusion.processing.pipeline_emotion_recognition", type(recognise)
 assert type(model).__module__ == "emofusion.modeling.modeling_cross_attention", type(model)
 assert type(processor).__module__ == "emofusion.processing.processing_emofusion", type(processor)
 """
@@ -130,7 +135,7 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def elsewhere(checkpoints, run_python):
-    """What one process without emofusion makes of all the folders: tensors and the example's answer, by name."""
+    """What one process without emofusion makes of all the folders: tensors and the examples' answers, by name."""
     root, _ = checkpoints
     waveform, film = 0.1 * torch.randn(4000), torch.randint(0, 256, (3, 20, 24, 3), dtype=torch.uint8)
     save_file({"audio": waveform, "video": film}, root / "given.safetensors")
@@ -142,10 +147,7 @@ def elsewhere(checkpoints, run_python):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode())
     answers = map(ast.literal_eval, run_python(LOAD, *CHECKPOINTS, cwd=root).splitlines())
-    return {
-        name: (load_file(root / f"{name}.safetensors"), answer)
-        for name, answer in zip(CHECKPOINTS, answers, strict=True)
-    }
+    return {name: (load_file(root / f"{name}.safetensors"), next(answers), next(answers)) for name in CHECKPOINTS}
 
 
 def test_every_variant_is_here():
@@ -161,14 +163,14 @@ def test_a_folder_alone_gives_the_same_numbers(checkpoints, elsewhere, name):
     batch = processor(**{part: given[part] for part in model.config.modalities}, sampling_rate=16000)
     with torch.no_grad():
         logits, embedding = model(**batch).logits, model.base_model(**batch).embedding
-    tensors, _ = elsewhere[name]
+    tensors, *_ = elsewhere[name]
     torch.testing.assert_close(tensors["AutoModelForAudioClassification"], logits, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(tensors["AutoModelForSequenceClassification"], logits, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(tensors["AutoModel"], embedding, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_the_example_of_the_card_runs_and_names_every_probability(checkpoints, elsewhere, name):
+def test_the_examples_of_the_card_run_and_name_every_probability(checkpoints, elsewhere, name):
     root, saved = checkpoints
     model, processor = saved[name]
     utterance = {
@@ -179,15 +181,18 @@ def test_the_example_of_the_card_runs_and_names_every_probability(checkpoints, e
     batch = processor(**{part: utterance[part] for part in model.config.modalities})
     with torch.no_grad():
         probabilities = model(**batch).logits.softmax(-1)[0].tolist()
-    _, answer = elsewhere[name]
+    _, ranked, answer = elsewhere[name]
     assert answer == pytest.approx(dict(zip(LABELS.values(), probabilities, strict=True)), abs=1e-6)
+    assert {entry["label"]: entry["score"] for entry in ranked} == pytest.approx(answer, abs=1e-6)
 
 
 def test_with_emofusion_the_example_needs_no_remote_code(checkpoints, elsewhere, run_python):
     root, _ = checkpoints
     printed = run_python(WITHOUT_REMOTE_CODE, cwd=root, without_emofusion=False)
-    _, answer = elsewhere["cross_attention"]
-    assert ast.literal_eval(printed) == pytest.approx(answer, abs=1e-6)
+    *_, answer = elsewhere["cross_attention"]
+    ranked, again = map(ast.literal_eval, printed.splitlines())
+    assert again == pytest.approx(answer, abs=1e-6)
+    assert {entry["label"]: entry["score"] for entry in ranked} == pytest.approx(answer, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

@@ -13,6 +13,9 @@ from testing_recognisers import save_ctc
 SCRIPT = Path(emofusion.__file__).parent / "scripts" / "prepare.py"
 
 
+few_films = pytest.mark.filterwarnings("ignore:IEMOCAP has .* missing video:UserWarning")
+
+
 @pytest.fixture
 def prepare(monkeypatch, capsys):
     """Runs the script; returns what it printed."""
@@ -25,6 +28,7 @@ def prepare(monkeypatch, capsys):
     return run
 
 
+@few_films
 def test_iemocap_is_counted_beside_the_published_counts(tmp_path, prepare):
     printed = prepare("iemocap", build_iemocap(tmp_path), "--out", tmp_path / "out", "--classes", 6)
     assert "IEMOCAP with six classes: 72 utterances" in printed
@@ -65,6 +69,18 @@ def test_a_recogniser_and_a_page_are_added_to_what_is_prepared(tmp_path, prepare
     assert line.split()[1:3] == ["48", "12"]
     assert "<svg" in (tmp_path / "out" / "report.html").read_text()
     assert all(text is not None for text in load_corpus("folder", tmp_path / "out")["train"]["asr_text"])
+
+
+@few_films
+def test_folds_are_written_for_others_and_read_back(tmp_path, prepare):
+    root, file = build_iemocap(tmp_path), tmp_path / "folds.json"
+    printed = prepare("iemocap", root, "--folds", file, "--protocol", "leave-one-speaker-out")
+    assert f"10 folds, by the ids of their utterances: {file}" in printed
+    given = load_corpus("iemocap", root, fold_file=file, fold=3)
+    made = load_corpus("iemocap", root, protocol="leave-one-speaker-out", fold=3)
+    assert {split: rows["id"][:] for split, rows in given.items()} == {
+        split: rows["id"][:] for split, rows in made.items()
+    }
 
 
 def leave(tmp_path, change):

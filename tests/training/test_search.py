@@ -10,7 +10,6 @@ from emofusion.training.arguments import parse_recipe, read_recipe
 from emofusion.training.search import build_trial, search
 from emofusion.training.search_report import format_search
 from emofusion.training.search_space import SEARCH_ARGUMENTS, SearchArguments
-from emofusion.training.trainer import EmotionTrainer
 from testing_training import tiny_recipe
 
 pytest.importorskip("optuna")
@@ -91,22 +90,19 @@ def test_the_first_fold_is_searched_whichever_the_recipe_trains(monkeypatch):
 
 
 def test_trials_that_fail_are_recorded_and_others_go_on(write_recipe, corpus, tmp_path, monkeypatch):
-    losses = iter([float("nan"), torch.OutOfMemoryError("CUDA out of memory."), 1.0, 1.0])
-    evaluate = EmotionTrainer.evaluate
+    built = []
 
-    def evaluate_badly(self, *args, **kwargs):
-        loss = next(losses)
-        if isinstance(loss, Exception):
-            raise loss
-        metrics = evaluate(self, *args, **kwargs)
-        metrics["eval_loss"] = loss
-        self._report_to_hp_search(self._trial, self.state.global_step, metrics)
-        return metrics
+    def build_badly(*args):
+        built.append(build_trainer(*args))
+        if len(built) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        if len(built) == 1:
+            next(built[0].model.parameters()).data.fill_(float("nan"))
+        return built[-1]
 
-    lines = []
-    monkeypatch.setattr(EmotionTrainer, "_evaluate", lambda self, trial, *args, **kwargs: evaluate_badly(self))
-    space = {"learning_rate": [1e-3, 1e-2]}
-    found = search([write_recipe(space=space), "--trials", "3"], lines.append)
+    build_trainer, lines = search_module.build_trainer, []
+    monkeypatch.setattr(search_module, "build_trainer", build_badly)
+    found = search([write_recipe(), "--trials", "3"], lines.append)
     assert [trial["state"] for trial in found["trials"]] == ["failed", "failed", "finished"]
     assert found["trials"][0]["error"] == "the validation loss is nan."
     assert "out of memory" in lines[1]
@@ -115,7 +111,7 @@ def test_trials_that_fail_are_recorded_and_others_go_on(write_recipe, corpus, tm
 
 def test_a_search_of_which_nothing_comes_says_why(write_recipe, corpus, tmp_path):
     space = {"model_config.hidden_size": [7, 9]}  # of two heads
-    with pytest.raises(ValueError, match="No trial came to its end. The last that failed: .*hidden_size"):
+    with pytest.raises(ValueError, match=r"No trial came to its end\. The last that failed: .*hidden_size"):
         search([write_recipe(space=space), "--trials", "2"])
     assert [trial["state"] for trial in told(tmp_path / "search")["trials"]] == ["failed", "failed"]
     assert not (tmp_path / "search" / "best.yaml").exists()

@@ -1,0 +1,488 @@
+"""Pushing against the Hub in miniature: what leaves, what does not, and what comes back."""
+
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import emofusion
+import pytest
+import soundfile
+import torch
+from emofusion.hub import write_bundle, write_card
+from emofusion.hub.contents import collect_contents
+from emofusion.hub.push import address_card, format_size, push_to_hub
+from emofusion.processing import EmoFusionProcessor
+from huggingface_hub import ModelCard, constants
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from testing_common import CASES
+from testing_hub_server import TOKEN, HubServer
+from transformers import BertTokenizer, Wav2Vec2FeatureExtractor
+
+# The Hub's own client passes its HTTP library a file in a way that this has given up.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+SCRIPT = Path(emofusion.__file__).parent / "scripts" / "push_to_hub.py"
+LABELS = ["angry", "happy", "calm"]
+REPO = "someone/angry"
+
+RESULTS = {
+    "format": 1,
+    "system": "cross_attention",
+    "labels": LABELS,
+    "modalities": ["audio", "text"],
+    "corpus": {"name": "mine", "title": "my corpus", "license": "CC BY 4.0"},
+    "metrics": {"test": {"wa": 0.75, "ua": 0.5, "wf1": 0.7}},
+    "pictures": ["confusion_matrix.png"],
+}
+
+LOAD = """
+import re
+import sys
+
+sys.modules["emofusion"] = None
+import torch
+from huggingface_hub import hf_hub_download
+from safetensors.torch import save_file
+from transformers import AutoModel, AutoModelForAudioClassification, AutoProcessor
+
+repo_id, sha = sys.argv[1:]
+from_there = {"trust_remote_code": True, "revision": sha}
+processor = AutoProcessor.from_pretrained(repo_id, **from_there)
+inputs = processor(audio="recording.wav", text="hello there", return_tensors="pt")
+with torch.no_grad():
+    embedding = AutoModel.from_pretrained(repo_id, **from_there)(**inputs).embedding
+    logits = AutoModelForAudioClassification.from_pretrained(repo_id, **from_there)(**inputs).logits
+save_file({"embedding": embedding, "logits": logits}, "loaded.safetensors")
+page = open(hf_hub_download(repo_id, "README.md")).read()
+exec(re.search("```python(.*?)```", page, re.DOTALL).group(1))
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder as a run leaves it, and its model and processor."""
+    folder = tmp_path_factory.mktemp("runs") / "cross_attention"
+    case = next(case for case in CASES if case.name == "cross_attention")
+    model = case.model(num_labels=3, id2label=dict(enumerate(LABELS)))
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
+    tokenizer = BertTokenizer(vocab={token: index for index, token in enumerate(vocabulary)})
+    processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(), tokenizer)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_bundle(model, folder, processor)
+    Image.new("RGB", (4, 4)).save(folder / "confusion_matrix.png")
+    (folder / "results.json").write_text(json.dumps(RESULTS))
+    write_card(folder)
+    (folder / "predictions.jsonl").write_text('{"id": "Ses01"}\n')
+    (folder / "checkpoint-3").mkdir()
+    torch.save({}, folder / "checkpoint-3" / "optimizer.pt")
+    return folder, model, processor
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """A copy of it, to be spoilt."""
+    return shutil.copytree(made[0], tmp_path / "runs" / "cross_attention")
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """The Hub, for the client in this process."""
+    with HubServer() as server:
+        for name, value in {"ENDPOINT": server.endpoint, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield server
+
+
+@pytest.fixture
+def told():
+    """What was told, line by line."""
+    return []
+
+
+@pytest.fixture
+def push(hub, told):
+    def run(folder, repo_id=REPO, **options):
+        return push_to_hub(folder, repo_id, tell=lambda text: told.extend(text.splitlines()), **options)
+
+    return run
+
+
+def history(hub, repo_id=REPO, branch="main"):
+    return hub.repos["model", repo_id].branches[branch]
+
+
+def spoil_results(folder, **fields):
+    path = folder / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def make_adapter(folder, base):
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).unlink()
+    for file in folder.glob("*.py"):  # only the processor's code is there
+        if file.name not in ("processing_emofusion.py", "media.py", "video.py"):
+            file.unlink()
+    save_file({"lora": torch.ones(1)}, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    spoil_results(folder, adapter={"method": "lora", "base_model": str(base)})
+
+
+def test_a_pushed_model_loads_by_its_id_where_emofusion_is_not_installed(made, tmp_path):
+    source, model, processor = made
+    soundfile.write(tmp_path / "recording.wav", 0.1 * torch.randn(4000).numpy(), 16000, subtype="FLOAT")
+    with HubServer() as hub:
+        environment = os.environ | {
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_TOKEN": TOKEN,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_OFFLINE": "0",
+            "OMP_NUM_THREADS": "1",
+        }
+        environment = {name: value for name, value in environment.items() if not name.endswith("_CACHE")}
+
+        def run(*command):
+            done = subprocess.run(
+                [sys.executable, *map(str, command)],
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            assert done.returncode == 0, done.stderr[-3000:]
+            return done.stdout
+
+        said = run(SCRIPT, source, REPO)
+        initial, commit, pinned = history(hub)
+        printed = run("-c", LOAD, REPO, commit.sha)
+    assert hub.repos["model", REPO].private
+    assert set(commit.files) - {".gitattributes"} == {
+        file.name for file in source.iterdir() if file.name not in ("predictions.jsonl", "checkpoint-3")
+    }
+    unchanged = commit.files.keys() - initial.files.keys() - {"README.md"}
+    assert all(commit.files[name] == (source / name).read_bytes() for name in unchanged)
+    assert {name for name in pinned.files if pinned.files[name] != commit.files[name]} == {"README.md"}
+    assert f'"{REPO}", revision="{commit.sha}", trust_remote_code=True' in pinned.files["README.md"].decode()
+    assert f"commit/{commit.sha}\n" in said
+    assert said.index("model.safetensors") < said.index("commit/")
+    inputs = processor(audio=tmp_path / "recording.wav", text="hello there", return_tensors="pt")
+    with torch.no_grad():
+        expected = {"embedding": model.base_model(**inputs).embedding, "logits": model(**inputs).logits}
+    loaded = load_file(tmp_path / "loaded.safetensors")
+    torch.testing.assert_close(loaded, expected, rtol=1e-6, atol=1e-6)
+    assert all(label in printed for label in LABELS)  # by the example of the page
+
+
+def test_everything_is_told_before_anything_is_sent(folder, hub):
+    def tell(text):
+        assert not any(request.startswith(("POST", "PUT")) for request in hub.requests) or "commit/" in text
+        told.append(text)
+
+    told = []
+    push_to_hub(folder, REPO, tell=tell)
+    plan = told[0].splitlines()
+    assert plan[0] == f"To {REPO} (private, new), branch main:"
+    sizes = {line.split()[-1]: line.split()[:2] for line in plan if line.startswith("  ")}
+    weights = (folder / "model.safetensors").stat().st_size
+    assert sizes["model.safetensors"] == format_size(weights).split()
+    assert "predictions.jsonl (ids, speakers and labels of the corpus)" in plan[-1]
+    assert "checkpoint-3 (a checkpoint to go on from)" in plan[-1]
+    assert "Trained on my corpus, of which nothing is sent. Its licence: CC BY 4.0." in plan
+    assert [commit.message for commit in history(hub)] == [
+        "initial commit",
+        "Upload cross_attention",
+        "Pin the revision in the card",
+    ]
+
+
+def test_the_folder_stays_as_it_is(folder, push):
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    push(folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
+
+
+def test_a_dry_run_tells_the_same_and_sends_nothing(folder, hub, push, told):
+    assert push(folder, dry_run=True) is None
+    dry = list(told)
+    assert not hub.repos
+    push(folder)
+    assert told[len(dry) : 2 * len(dry)] == dry
+
+
+@pytest.mark.parametrize("state", ["no token", "no network"])
+def test_a_dry_run_needs_no_hub(folder, push, told, hub, monkeypatch, state):
+    if state == "no token":
+        monkeypatch.delenv("HF_TOKEN")
+    else:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    push(folder, dry_run=True)
+    assert "model.safetensors" in "".join(told)
+
+
+def test_a_second_push_replaces_what_the_first_one_left(folder, hub, push, told):
+    files = {"model-00001-of-00002.safetensors": "x", "model.safetensors.index.json": "{}", "pooling_of_old.py": ""}
+    hub.add(REPO, private=True, **files, **{"NOTES.md": "mine", "README.md": "old"})
+    push(folder)
+    *_, commit, _ = history(hub)
+    assert not files.keys() & commit.files.keys()
+    assert commit.files["NOTES.md"] == b"mine"
+    assert f"Removed from the repository: {', '.join(sorted(files))}." in told
+    sent = len([request for request in hub.requests if request.startswith("PUT")])
+    push(folder)
+    assert len([request for request in hub.requests if request.startswith("PUT")]) == sent
+    assert len(history(hub)) == 5
+
+
+def test_a_branch_is_made(folder, hub, push):
+    push(folder, revision="experiment", commit_message="Try this")
+    assert len(history(hub)) == 1
+    assert history(hub, branch="experiment")[1].message == "Try this"
+
+
+def test_a_name_without_owner_is_mine(folder, hub, push):
+    push(folder, "angry")
+    assert f'"{REPO}", revision=' in history(hub)[-1].files["README.md"].decode()
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_who_sees_a_repository_is_what_was_meant(folder, hub, push, private):
+    push(folder, private=private)
+    assert hub.repos["model", REPO].private is private
+    commits = len(history(hub))
+    with pytest.raises(ValueError, match=r"public: everybody|private, and stays so"):
+        push(folder, private=not private)
+    assert hub.repos["model", REPO].private is private
+    assert len(history(hub)) == commits
+
+
+REFUSED = {
+    "Ses01F_impro01_F000.wav": "a recording",
+    "dia0_utt0.MP4": "a film",
+    "transcripts.txt": "able to hold transcripts",
+    "rows.jsonl": "able to hold transcripts",
+    "data.arrow": "able to hold transcripts",
+    "pytorch_model.bin": "able to hold a pickle, which runs code when it is loaded",
+    "weights.PT": "able to hold a pickle, which runs code when it is loaded",
+    "notes.md": "no file that a model needs",
+    "secret.py": "code that the model does not import",
+    "face.png": "a picture that README.md does not show",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_file_that_is_not_known_to_be_harmless_stops_the_push(folder, hub, push, name):
+    if name.endswith("png"):
+        shutil.copy(folder / "confusion_matrix.png", folder / name)
+    else:
+        (folder / name).write_text("x = 1\n")
+    with pytest.raises(ValueError, match=re.escape(f"{name} is {REFUSED[name]}. Move that out")):
+        push(folder)
+    assert not hub.requests
+
+
+def test_many_refused_files_are_one_sentence(folder, push):
+    for number in range(12):
+        (folder / f"{number:02}.wav").touch()
+    with pytest.raises(
+        ValueError, match=r"00.wav is a recording.*04.wav is a recording, and so on with 7 more\. Move"
+    ):
+        push(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "confusion_matrix.png", "tokenizer.json", "pooling.py", "README.md"]
+)
+@pytest.mark.parametrize("disguise", ["pickle", "zip"])
+def test_a_pickle_is_found_under_any_name(folder, name, disguise):
+    if disguise == "pickle":
+        (folder / name).write_bytes(pickle.dumps({"weights": [1.0]}))
+    else:
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr("data.pkl", pickle.dumps(1))
+    with pytest.raises(ValueError, match=rf"{name} is not readable as what its name says"):
+        collect_contents(folder)
+
+
+def test_links_and_folders_stay(folder, tmp_path):
+    outside = tmp_path / "vocab.txt"
+    outside.write_text("[PAD]\n")
+    (folder / "vocab.txt").symlink_to(outside)
+    (folder / "merges.txt").symlink_to(tmp_path / "nowhere")
+    (folder / "wav").mkdir()
+    with pytest.raises(ValueError, match="cannot be published") as caught:
+        collect_contents(folder)
+    assert "vocab.txt is a link that leads out of the folder" in str(caught.value)
+    assert "merges.txt is a link that leads out of the folder" in str(caught.value)
+    assert "wav is a folder" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("config.json", "has no config.json"),
+        ("model.safetensors", "has no weights"),
+        ("README.md", "has no README.md"),
+        ("pooling.py", "is missing: emofusion.hub.write_bundle"),
+    ],
+)
+def test_a_folder_that_is_not_whole_is_not_pushed(folder, name, sentence):
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(sentence)):
+        collect_contents(folder)
+
+
+def test_weights_in_parts_must_be_those_of_their_index(folder):
+    weights = folder / "model.safetensors"
+    for part in (1, 2):
+        shutil.copy(weights, folder / f"model-0000{part}-of-00002.safetensors")
+    weights.unlink()
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "model-00002-of-00002.safetensors" in collect_contents(folder).files
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"model-00002-of-00002.safetensors and .* do not go together"):
+        collect_contents(folder)
+
+
+@pytest.mark.parametrize("card", ["# No metadata\n", "---\n- a\n- list\n---\n# Card\n", "---\na: [\n---\n# Card\n"])
+def test_a_card_without_readable_metadata_is_refused(folder, card):
+    (folder / "README.md").write_text(card)
+    with pytest.raises(ValueError, match=r"README.md begins with") as caught:
+        collect_contents(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_paths_of_this_machine_do_not_leave(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"_name_or_path": "/home/me/wav2vec2/"}))
+    spoil_results(folder, recipe={"augmentation": {"noise": {"folder": "/data/musan/noise"}}, "note": "and/or"})
+    contents = collect_contents(folder)
+    assert json.loads(contents.read("config.json")) == config | {"_name_or_path": "wav2vec2"}
+    assert json.loads(contents.read("results.json"))["recipe"] == {
+        "augmentation": {"noise": {"folder": "noise"}},
+        "note": "and/or",
+    }
+    assert "results.json: 'noise' instead of '/data/musan/noise'." in contents.notes
+
+
+@pytest.mark.parametrize("secret", [f"hf_{'a1' * 17}", f"{Path.home()}/corpora/IEMOCAP"])
+def test_a_token_or_the_home_of_the_user_stops_the_push(folder, secret):
+    with (folder / "README.md").open("a") as card:
+        card.write(f"\nTrained with {secret}.\n")
+    with pytest.raises(ValueError, match=r"README.md, line \d+, holds a (token|path)"):
+        collect_contents(folder)
+
+
+def test_adapters_need_a_base_on_the_hub(folder, hub, push, told):
+    base = folder / "base"
+    base.mkdir()
+    make_adapter(folder, base)
+    with pytest.raises(ValueError, match=r"is no repository of the Hub: publish that folder first"):
+        push(folder)
+    push(folder, base_model="someone/base")
+    files = history(hub)[-1].files
+    assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "someone/base"
+    assert json.loads(files["results.json"])["adapter"]["base_model"] == "someone/base"
+    assert ModelCard(files["README.md"].decode()).data.base_model == "someone/base"
+    assert not any(str(base).encode() in content for content in files.values())
+    assert any("base (the base model of adapters, a repository of its own)" in line for line in told)
+
+
+def test_adapters_on_a_model_of_the_hub_need_nothing_said(folder, push, hub):
+    make_adapter(folder, "someone/base")
+    push(folder)
+    assert json.loads(history(hub)[-1].files["adapter_config.json"])["base_model_name_or_path"] == "someone/base"
+
+
+@pytest.mark.parametrize("base_model", ["someone/base", "/somewhere/base", "a b"])
+def test_a_base_model_is_for_adapters_and_has_a_name(folder, base_model):
+    if base_model != "someone/base":
+        make_adapter(folder, folder / "base")
+    with pytest.raises(ValueError, match=r"holds no adapters|is no name of a repository"):
+        collect_contents(folder, base_model)
+
+
+CARD = """---
+license: mit
+custom: kept
+---
+
+# old
+
+Text with "old" and revision="main".
+
+```python
+model = Auto.from_pretrained('old', revision="main", trust_remote_code=True)
+recogniser = pipeline("emotion-recognition", model="old", trust_remote_code=True, transcriber="openai/whisper-tiny")
+```
+
+```bash
+echo model="old"
+```
+"""
+
+
+def test_a_card_is_addressed_and_pinned_in_its_examples_only():
+    assert address_card(CARD, "me/new") == CARD.replace("# old", "# new").replace(
+        "'old', revision=\"main\"", '"me/new"'
+    ).replace('model="old", trust', 'model="me/new", trust')
+    pinned = address_card(address_card(CARD, "me/new", revision="a" * 40), "me/new", revision="b" * 40)
+    assert pinned.count(f', revision="{"b" * 40}", trust_remote_code=True') == 2
+    assert "a" * 40 not in pinned
+
+
+ERRORS = {
+    "POST /api/repos/create": (403, "may not write to someone/angry"),
+    "POST .*preupload": (404, "has no someone/angry"),
+    "POST .*commit": (412, "changed by somebody else at the same moment"),
+    "POST .*batch": (413, "too large"),
+    "PUT /large": (403, "may not write"),
+    "GET /api/models/": (429, "asked too often"),
+    "POST .*/commit/": (507, "answered 507: Out of space"),
+}
+
+
+@pytest.mark.parametrize("request_line", ERRORS)
+def test_what_the_hub_refuses_is_one_sentence(folder, hub, push, request_line):
+    status, sentence = ERRORS[request_line]
+    hub.failures[request_line] = (status, "Out of space")
+    with pytest.raises(OSError, match=re.escape(sentence)) as caught:
+        push(folder)
+    assert "\n" not in str(caught.value)
+    assert ("model", REPO) not in hub.repos or len(history(hub)) == 1
+
+
+def test_what_is_wrong_before_the_hub_is_asked_is_one_sentence(folder, hub, push, monkeypatch):
+    with pytest.raises(ValueError, match="no name of a repository"):
+        push(folder, "some one/angry")
+    with pytest.raises(OSError, match="may not write to another/angry"):
+        push(folder, "another/angry")
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(OSError, match="does not know the token"):
+        push(folder, "angry")
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(OSError, match="There is no token"):
+        push(folder)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with pytest.raises(OSError, match="HF_HUB_OFFLINE is set"):
+        push(folder)
+    assert not hub.repos
+
+
+def test_without_network_the_sentence_says_so(folder, hub, push):
+    hub.shutdown()
+    hub.server_close()
+    with pytest.raises(OSError, match=r"cannot be reached") as caught:
+        push(folder)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,430 @@
+"""The pipeline on small models with random weights, next to what model and processor make of the same utterances."""
+
+import logging
+import os
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from emofusion import EmoFusionProcessor, EmotionRecognitionPipeline
+from testing_common import CASES, IMAGE
+from testing_recognisers import save_ctc, save_whisper
+from testing_server import serve
+from torch.utils.data import Dataset, IterableDataset
+from transformers import BertTokenizer, Pipeline, ViTImageProcessorPil, Wav2Vec2FeatureExtractor, pipeline
+from transformers import logging as transformers_logging
+from transformers.pipelines.pt_utils import KeyDataset
+
+RATE = 16000
+WORDS = ("hello", "there", "what", "a", "lovely", "morning", "go", "away")
+MODULE = "emofusion.processing.pipeline_emotion_recognition"
+SEGMENTS = {"start": [0.05, 0.2], "end": [0.2, 0.4], "symbol": ["hello", "there"]}
+
+
+def make_processor(modalities, **settings):
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    tokenizer = BertTokenizer(vocab={word: number for number, word in enumerate(vocabulary)}, model_max_length=32)
+    return EmoFusionProcessor(
+        Wav2Vec2FeatureExtractor() if "audio" in modalities else None,
+        tokenizer if "text" in modalities else None,
+        ViTImageProcessorPil(size={"height": IMAGE, "width": IMAGE}) if "video" in modalities else None,
+        **settings,
+    )
+
+
+def build(name="cross_attention", dtype=torch.float32, settings=None, **options):
+    """A pipeline around the tiny case of that name."""
+    model = next(case for case in CASES if case.name == name).model(id2label={0: "sad", 1: "happy", 2: "angry"})
+    processor = make_processor(model.config.modalities, **settings or {})
+    return pipeline("emotion-recognition", model=model.to(dtype), processor=processor, **options)
+
+
+def expected(pipe, **given):
+    """The same by model and processor."""
+    with torch.no_grad():
+        shares = pipe.model(**pipe.processor(**given, sampling_rate=RATE)).logits.softmax(-1)[0].tolist()
+    return dict(zip(("sad", "happy", "angry"), shares, strict=True))
+
+
+def scores(answer):
+    return {entry["label"]: entry["score"] for entry in answer}
+
+
+def same(answer, other, tolerance=1e-6):
+    return scores(answer) == pytest.approx(other if isinstance(other, dict) else scores(other), abs=tolerance)
+
+
+def noise(samples, seed=0):
+    return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def waveform():
+    return noise(8000)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory, waveform):
+    path = tmp_path_factory.mktemp("recordings") / "recording.wav"
+    soundfile.write(path, waveform, RATE, subtype="FLOAT")
+    return path
+
+
+@pytest.fixture(scope="module")
+def fusion():
+    return build()
+
+
+@pytest.fixture
+def said(caplog):
+    """What the pipeline says; it has said nothing yet."""
+    transformers_logging.get_logger(MODULE).warning_once.cache_clear()
+    caplog.set_level(logging.WARNING, logger=MODULE)
+    return lambda: [record.getMessage() for record in caplog.records if record.name == MODULE]
+
+
+class Clerk(Pipeline):
+    """A recogniser of speech that notes what it is given; it hears 8 kHz, half a second at once."""
+
+    def __init__(self, *texts):
+        self.feature_extractor = Wav2Vec2FeatureExtractor(sampling_rate=8000)
+        self.feature_extractor.n_samples = 4000
+        self.texts, self.heard = list(texts), []
+
+    def __call__(self, inputs, **options):
+        self.heard.append((inputs, options))
+        return {"text": self.texts.pop(0)}
+
+    def _sanitize_parameters(self, **options): ...
+
+    def preprocess(self, *inputs): ...
+
+    def _forward(self, *inputs): ...
+
+    def postprocess(self, *outputs): ...
+
+
+def test_the_registered_pipeline_is_ours(fusion):
+    assert type(fusion) is EmotionRecognitionPipeline
+    assert fusion.task == "emotion-recognition"
+
+
+def test_the_answer_is_that_of_the_model_the_likeliest_first(fusion, recording, waveform):
+    answer = fusion({"audio": str(recording), "text": "what a lovely morning"})
+    assert same(answer, expected(fusion, audio=waveform, text="what a lovely morning"))
+    assert [set(entry) for entry in answer] == [{"label", "score"}] * 3
+    assert [entry["score"] for entry in answer] == sorted(scores(answer).values(), reverse=True)
+    assert sum(scores(answer).values()) == pytest.approx(1)
+
+
+def test_a_recording_has_many_forms(fusion, recording, waveform):
+    wanted, content = expected(fusion, audio=waveform), recording.read_bytes()
+    with serve({"/a.wav": content}) as address:
+        for source in (
+            str(recording),
+            recording,
+            content,
+            f"{address}/a.wav",
+            {"path": str(recording)},
+            {"path": f"{address}/a.wav"},
+            {"path": "gone.wav", "bytes": content},
+            {"array": waveform, "sampling_rate": RATE},
+            {"raw": torch.from_numpy(waveform), "sampling_rate": RATE},
+        ):
+            assert same(fusion(source), wanted)
+            assert same(fusion({"audio": source}), wanted)
+
+
+def test_another_rate_is_resampled(fusion, waveform):
+    slow = np.sin(np.arange(4000) * 0.1).astype(np.float32)
+    fast = np.sin(np.arange(8000) * 0.05).astype(np.float32)
+    answers = fusion([{"array": array, "sampling_rate": rate} for array, rate in ((slow, 8000), (fast, RATE))])
+    assert same(answers[0], answers[1], 0.02)
+    assert not same(answers[0], fusion({"array": slow, "sampling_rate": RATE}), 0.02)
+
+
+def mixed(recording):
+    """Utterances of all sorts of length, that lack this and that."""
+    film = np.random.default_rng(1).integers(0, 256, (5, 20, 24, 3), dtype=np.uint8)
+    return [
+        {"audio": str(recording), "text": "hello there"},
+        {"audio": {"array": noise(300, 1), "sampling_rate": RATE}},
+        {"text": "what a lovely morning"},
+        {"audio": {"array": noise(16000, 2), "sampling_rate": RATE}, "text": "go", "video": film},
+        {"video": film[:2], "text": "hello"},
+        str(recording),
+        {"audio": {"array": noise(2000, 3), "sampling_rate": RATE}, "video": film[:1], "text": None},
+    ]
+
+
+@pytest.mark.parametrize("name", ["cross_attention", "multi_level", "wavfusion", "late_fusion"])
+def test_company_changes_no_answer(name, recording):
+    pipe = build(name)
+    inputs = mixed(recording)
+    if name != "wavfusion":
+        inputs = [item for item in inputs if isinstance(item, str) or item.keys() & {"audio", "text"}]
+    alone = [pipe(item) for item in inputs]
+    for batch_size in (2, 4, 16):
+        together = pipe(inputs, batch_size=batch_size)
+        assert all(same(*pair, 1e-5) for pair in zip(together, alone, strict=True))
+        streamed = pipe((item for item in inputs), batch_size=batch_size)
+        assert all(same(*pair, 1e-5) for pair in zip(streamed, alone, strict=True))
+
+
+def test_workers_decode_to_the_same(fusion, recording):
+    inputs = [{"audio": str(recording)}, {"text": "hello"}, {"audio": {"array": noise(700), "sampling_rate": RATE}}]
+    assert fusion(inputs, num_workers=2, batch_size=2) == fusion(inputs, batch_size=2)
+
+
+@pytest.fixture
+def batches(fusion, monkeypatch):
+    """The recordings' lengths in each batch that the model gets."""
+    seen, forward = [], fusion.model.forward
+
+    def watched(**batch):
+        seen.append(batch["audio_attention_mask"].sum(-1).tolist())
+        return forward(**batch)
+
+    monkeypatch.setattr(fusion.model, "forward", watched)
+    return seen
+
+
+def short_and_long():
+    return [{"array": noise(2000 if number % 2 else 400), "sampling_rate": RATE} for number in range(8)]
+
+
+def test_a_list_is_batched_by_length(fusion, batches):
+    answers = fusion(short_and_long(), batch_size=2)
+    assert batches == [[400, 400]] * 2 + [[2000, 2000]] * 2
+    assert all(same(answer, answers[number % 2]) for number, answer in enumerate(answers))
+
+
+def test_a_generator_is_read_as_it_is_asked_and_in_order(fusion, batches):
+    read = []
+    answers = fusion((read.append(item) or item for item in short_and_long()), batch_size=2)
+    assert len(read) <= 1  # transformers looks at the first
+    next(answers)
+    assert len(read) == 2
+    assert len(list(answers)) == 7
+    assert batches == [[400, 2000]] * 4
+
+
+def test_datasets_of_both_kinds_are_read(fusion, recording):
+    class Rows(Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, number):
+            return {"utterance": {"audio": str(recording), "text": WORDS[number]}}
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return (row["utterance"] for row in map(Rows().__getitem__, range(3)))
+
+    wanted = fusion([{"audio": str(recording), "text": word} for word in WORDS[:3]])
+    for dataset in (KeyDataset(Rows(), "utterance"), Stream()):
+        answers = fusion(dataset, batch_size=2)
+        assert not isinstance(answers, list)
+        assert all(same(*pair, 1e-5) for pair in zip(answers, wanted, strict=True))
+
+
+def test_nothing_is_answered_with_nothing(fusion):
+    assert fusion([]) == []
+    assert list(fusion(item for item in ())) == []
+
+
+def test_top_k_is_an_option_of_the_pipeline_and_of_a_call(recording):
+    pipe = build(top_k=1)
+    everything = pipe(recording, top_k=None)
+    assert len(everything) == len(pipe(recording, top_k=9)) == 3
+    assert pipe(recording) == everything[:1]
+    assert pipe([recording], top_k=2) == [everything[:2]]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"top_k": 0}, "top_k must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"topk": 1}, "no option 'topk'; it has timeout, transcriber_kwargs, top_k, return_text"),
+    ],
+)
+def test_wrong_options_are_refused(fusion, recording, options, error):
+    with pytest.raises((TypeError, ValueError), match=error):
+        fusion([recording], **options)
+
+
+def test_a_missing_transcript_is_said_once(recording, said):
+    pipe = build("wavfusion")
+    pipe([recording, recording])
+    pipe(recording)
+    pipe({"audio": recording, "text": "hello"})
+    pipe({"text": "hello"})
+    assert said() == [
+        "An utterance has no transcript: the model goes by speech alone. Give its text, or a transcriber."
+    ]
+    pipe({"audio": recording, "video": np.zeros((1, 20, 24, 3), np.uint8)})
+    assert "goes by speech and the face alone" in said()[1]
+
+
+def test_what_the_model_does_not_look_at_is_said_once(recording, said):
+    speech, text = build("speech"), build("text")
+    assert same(speech([{"audio": recording, "text": "hello"}] * 2)[0], speech(recording))
+    assert said() == ["This model does not look at text; what is given of it is left aside."]
+    assert same(text({"audio": "gone.wav", "text": "hello"}), text("hello"))
+    assert "does not look at speech" in said()[1]
+    assert speech({"audio": recording, "text": "hello"}, return_text=True)["text"] is None
+
+
+def test_a_long_recording_is_said_once(said):
+    pipe = build(settings={"max_seconds": 0.5})
+    long, short = ({"array": noise(length), "sampling_rate": RATE} for length in (20000, 8000))
+    pipe({"audio": short, "text": "hello"})
+    assert not said()
+    answers = pipe([{"audio": {**long, "array": long["array"][:8000]}, "text": "go"}, {"audio": long, "text": "go"}])
+    assert same(*answers)
+    pipe({"audio": long, "text": "go"})
+    assert said() == ["A recording is longer than 0.5 s: the model hears no more of any."]
+
+
+def test_a_transcriber_writes_what_is_missing_and_no_more(recording, waveform, said):
+    clerk = Clerk(" hello there ", "")
+    pipe = build(transcriber=clerk, transcriber_kwargs={"language": "en"})
+    inputs = [{"audio": recording, "text": "go away"}, recording, {"text": "morning"}, {"audio": recording}]
+    answers = pipe(inputs, return_text=True, batch_size=4)
+    assert [answer["text"] for answer in answers] == ["go away", "hello there", "morning", ""]
+    assert same(answers[1]["scores"], expected(pipe, audio=waveform, text="hello there"), 1e-5)
+    assert same(answers[3]["scores"], expected(pipe, audio=waveform, text=""), 1e-5)
+    assert not said()
+    assert [options for _, options in clerk.heard] == [{"language": "en"}] * 2
+    for heard, _ in clerk.heard:
+        assert heard["sampling_rate"] == 8000
+        assert heard["raw"].shape == (4000,)
+
+
+def test_a_recording_longer_than_whispers_window_is_heard_by_time_stamps():
+    clerk = Clerk("hello", "hello", "hello")
+    pipe = build(transcriber=clerk)
+    for samples, options in ((8000, {}), (8002, {}), (8002, {"return_timestamps": "word"})):
+        pipe({"array": noise(samples), "sampling_rate": RATE}, transcriber_kwargs=options)
+    stamps = [options.get("return_timestamps") for _, options in clerk.heard]
+    assert stamps == [None, True, "word"]
+
+
+@pytest.mark.parametrize("save", [save_ctc, save_whisper])
+def test_a_transcriber_is_loaded_when_it_is_needed_and_once(save, tmp_path, recording, waveform, monkeypatch):
+    folder = save(tmp_path / "recogniser")
+    pipe = build(transcriber=folder)
+    os.rename(folder, f"{folder}-elsewhere")
+    assert pipe({"audio": recording, "text": "hello"}, return_text=True)["text"] == "hello"
+    os.rename(f"{folder}-elsewhere", folder)
+    answers = pipe([recording, recording], return_text=True)
+    os.rename(folder, f"{folder}-elsewhere")
+    assert pipe(recording, return_text=True) == answers[0] == answers[1]
+    heard = pipeline("automatic-speech-recognition", model=f"{folder}-elsewhere")(
+        {"raw": waveform, "sampling_rate": RATE}
+    )
+    assert answers[0]["text"] == heard["text"].strip() != ""
+    assert same(answers[0]["scores"], expected(pipe, audio=waveform, text=answers[0]["text"]))
+
+
+def test_a_transcriber_without_safetensors_is_not_unpickled(tmp_path, recording):
+    folder = save_ctc(tmp_path / "recogniser")
+    os.rename(f"{folder}/model.safetensors", f"{folder}/pytorch_model.bin")
+    with pytest.raises(RuntimeError, match=r"^The transcriber fails: .+") as caught:
+        build(transcriber=folder)(recording)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_place_of_a_recording_that_cannot_be_heard_is_named(recording):
+    pipe = build(transcriber=Clerk("hello"))
+    with pytest.raises(RuntimeError, match=r"^inputs\[1\]: The transcriber fails: pop from empty list"):
+        pipe([recording, recording])
+
+
+def test_a_model_that_reads_takes_text_bare_and_with_a_transcriber_recordings(recording):
+    text, listening = build("text"), build("text", transcriber=Clerk("go away", "go away"))
+    wanted = expected(text, text="go away")
+    assert same(text("go away"), wanted)
+    assert same(text(["go away", {"text": "go away"}], batch_size=2)[1], wanted)
+    assert same(listening(recording), wanted)
+    assert same(listening({"audio": recording}), wanted)
+    assert same(listening({"text": "go away"}), wanted)
+    with pytest.raises(ValueError, match="There is nothing that this model looks at: give text, or audio and a tran"):
+        text({"audio": recording})
+
+
+def test_films_are_read_as_the_processor_reads_them():
+    pipe = build("video")
+    film = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
+    for given in (film, {"video": film}, {"video": torch.from_numpy(film)}):
+        assert same(pipe(given), expected(pipe, video=film))
+
+
+def test_alignments_reach_the_model_in_all_their_precision(waveform):
+    pipe = build("multi_level")
+    utterance = {"audio": {"array": waveform, "sampling_rate": RATE}, "text": "hello there"}
+    alignment = dict.fromkeys(("word", "syllable", "phone"), SEGMENTS)
+    aligned = pipe([utterance | {"alignment": alignment}, utterance], batch_size=2)
+    assert same(aligned[0], expected(pipe, audio=waveform, text="hello there", alignment=alignment), 1e-5)
+    assert same(aligned[1], expected(pipe, audio=waveform, text="hello there"), 1e-5)
+    assert not same(aligned[0], aligned[1], 1e-3)
+    # Without a recording there is nothing in which they have a place.
+    assert same(pipe({"text": "hello", "alignment": alignment}), pipe({"text": "hello"}))
+
+
+def test_half_precision_is_for_signals_and_not_for_times(waveform, monkeypatch):
+    pipe, seen = build("multi_level", torch.bfloat16), {}
+    forward = pipe.model.forward
+    monkeypatch.setattr(pipe.model, "forward", lambda **batch: seen.update(batch) or forward(**batch))
+    utterance = {"audio": {"array": waveform, "sampling_rate": RATE}, "text": "hello", "alignment": {"word": SEGMENTS}}
+    assert sum(scores(pipe(utterance)).values()) == pytest.approx(1, abs=1e-5)
+    assert seen["input_values"].dtype == torch.bfloat16
+    assert seen["word_spans"].dtype == torch.float32
+    assert seen["input_ids"].dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ("nowhere.wav", FileNotFoundError, "nowhere.wav does not exist"),
+        ("ftp://host/a.wav", ValueError, "is no http or https address"),
+        (b"no sound", ValueError, "is not an audio or video file"),
+        (np.zeros(10, np.float32), TypeError, "'array' and 'sampling_rate', not ndarray"),
+        ({"array": np.zeros(10, np.float32)}, ValueError, "must also give its 'sampling_rate'"),
+        ({"audio": None, "text": None}, ValueError, "nothing that this model looks at: give audio or text or video"),
+        ({"text": ["hello"]}, TypeError, "text must be a string, not list"),
+        ({"text": "hello", "label": 3}, ValueError, "audio, text, video and alignment, and not 'label'"),
+        ({"text": "hello", "video": np.zeros((2, 3), np.uint8)}, ValueError, r"video\[0\] must be pictures"),
+        ({"text": "hello", "video": "nowhere.mp4"}, FileNotFoundError, "nowhere.mp4 does not exist"),
+        ({"text": "hello", "video": b"no film"}, ValueError, "is not an audio or video file"),
+        (("hello", "there"), TypeError, "not tuple"),
+    ],
+)
+def test_an_error_is_one_sentence_that_names_the_input(given, error, message, recording):
+    pipe = build("wavfusion")
+    with pytest.raises(error, match=message) as alone:
+        pipe(given)
+    with pytest.raises(error, match=message) as listed:
+        pipe([{"audio": recording, "text": "hello"}, {"text": "hello"}, given], batch_size=4)
+    assert str(listed.value) == f"inputs[2]: {alone.value}"
+    assert "\n" not in str(alone.value)
+
+
+def test_only_models_of_emofusion_and_recognisers_are_taken(fusion):
+    with pytest.raises(TypeError, match="needs a model of emofusion, not BertModel"):
+        pipeline("emotion-recognition", model=fusion.model.model.text_encoder, processor=fusion.processor)
+    with pytest.raises(TypeError, match="transcriber must be a pipeline for automatic-speech-recognition"):
+        build(transcriber=len)
+
+
+def test_a_model_in_training_is_put_into_evaluation_mode(fusion, recording):
+    model = build().model.train()
+    pipe = pipeline("emotion-recognition", model=model, processor=fusion.processor)
+    assert pipe(recording) == fusion(recording)
+
+
+def test_a_pipeline_is_saved_with_its_processor(tmp_path, fusion, recording):
+    fusion.save_pretrained(tmp_path)
+    assert pipeline("emotion-recognition", model=str(tmp_path))(recording) == fusion(recording)

@@ -1,0 +1,44 @@
+"""A web server on this machine, for what is downloaded."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@contextmanager
+def serve(pages: dict[str, bytes | str | Callable]) -> Iterator[str]:
+    """Serve pages while the context is open; gives the address that they lie under.
+
+    Args:
+        pages: path -> its content; an address that it redirects to; or a function that gets the handler and answers.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            page = pages.get(self.path)
+            if callable(page):
+                page(self)
+            elif isinstance(page, str):
+                self.send_response(302)
+                self.send_header("Location", page)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            else:
+                self.send_response(404 if page is None else 200)
+                self.send_header("Content-Length", str(len(page or b"")))
+                self.end_headers()
+                self.wfile.write(page or b"")
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
