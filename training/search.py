@@ -71,7 +71,6 @@ def search(argv: Sequence[str], tell: Callable[[str], object] | None = None) -> 
                 load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner() if search_args.prune else optuna.pruners.NopPruner(),
                 catch=FAILURES,
-                gc_after_trial=True,
             )
     except ValueError:  # optuna has no best trial to return: said below
         if _completed(study):

@@ -23,7 +23,7 @@ from .arguments import EmotionTrainingArguments, as_dict
 from .collator import EmotionCollator
 from .interruption import check_output_dir, find_checkpoint, train_interruptibly
 from .report import describe_environment, describe_training, write_json
-from .run import check_fields
+from .run import check_fields, push_or_tell
 from .speaker_corpus import SpeakerRecordings, Trial, read_tree, read_trials, speakers_of, split_recordings
 from .trainer import EmotionTrainer
 
@@ -185,6 +185,8 @@ def pretrain_speaker(arguments: SpeakerArguments, training_args: SpeakerTraining
         write_json(Path(training_args.output_dir, "results.json"), results)
         write_speaker_card(training_args.output_dir)
     trainer.accelerator.wait_for_everyone()
+    if training_args.push_to_hub:
+        push_or_tell(trainer)
     return results
 
 

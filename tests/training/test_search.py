@@ -36,13 +36,13 @@ def told(folder):
 def test_a_search_that_goes_on_is_that_which_was_never_interrupted(write_recipe, corpus, tmp_path):
     lines = []
     search([write_recipe("parts"), "--trials", "1"])
-    parts = search([write_recipe("parts"), "--trials", "3"], lines.append)
-    assert [line.split(":")[0] for line in lines] == ["trial 1", "trial 2"]
-    whole = search([write_recipe("whole"), "--trials", "3"])
+    parts = search([write_recipe("parts"), "--trials", "2"], lines.append)
+    assert [line.split(":")[0] for line in lines] == ["trial 1"]
+    whole = search([write_recipe("whole"), "--trials", "2"])
     assert told(tmp_path / "parts") == json.loads(json.dumps(parts))
     assert [trial["settings"] for trial in parts["trials"]] == [trial["settings"] for trial in whole["trials"]]
     assert [trial["value"] for trial in parts["trials"]] == [trial["value"] for trial in whole["trials"]]
-    assert len({trial["settings"]["learning_rate"] for trial in whole["trials"]}) == 3
+    assert len({trial["settings"]["learning_rate"] for trial in whole["trials"]}) == 2
     assert {path.name for path in (tmp_path / "whole").iterdir()} == {
         *("study.db", "study.db.lock", "search.json", "search.png", "best.yaml"),
     }
@@ -59,7 +59,7 @@ def test_a_search_that_goes_on_is_that_which_was_never_interrupted(write_recipe,
     assert model_args.model_config | {"hidden_size": 8} == asked_model.model_config
 
     screen = format_search(whole, tmp_path / "whole")
-    assert "3 finished" in screen
+    assert "2 finished" in screen
     assert f"train.py {tmp_path / 'whole' / 'best.yaml'}" in screen
 
     with pytest.raises(ValueError, match="another learning_rate: choose another output_dir"):
@@ -97,7 +97,8 @@ def test_trials_that_fail_are_recorded_and_others_go_on(write_recipe, corpus, tm
         if len(built) == 2:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         if len(built) == 1:
-            next(built[0].model.parameters()).data.fill_(float("nan"))
+            for weight in built[0].model.parameters():
+                weight.data.fill_(float("nan"))
         return built[-1]
 
     build_trainer, lines = search_module.build_trainer, []
