@@ -96,9 +96,9 @@ def push_to_hub(
     card = address_card(contents.read("README.md"), remote.repo_id, base_model=base_model)
     contents.files["README.md"] = card.encode()
     tell(describe(contents.files, contents, remote, revision))
+    check_visibility(remote, private)
     if dry_run:
         return None
-    check_visibility(remote, private)
     commit = upload(
         contents.files,
         remote,
@@ -108,14 +108,17 @@ def push_to_hub(
         is_ours=lambda name: kind_of(name) is not None,
     )
     card = address_card(card, remote.repo_id, revision=commit.oid)
-    with one_sentence(remote.repo_id):
-        HfApi(token=token).create_commit(
-            remote.repo_id,
-            [CommitOperationAdd("README.md", card.encode())],
-            commit_message="Pin the revision in the card",
-            revision=revision,
-            parent_commit=commit.oid,
-        )
+    try:
+        with one_sentence(remote.repo_id):
+            HfApi(token=token).create_commit(
+                remote.repo_id,
+                [CommitOperationAdd("README.md", card.encode())],
+                commit_message="Pin the revision in the card",
+                revision=revision,
+                parent_commit=commit.oid,
+            )
+    except OSError as error:
+        raise OSError(f"Everything is in {commit.commit_url}, only the card does not name it: {error}") from error
     tell(f"{commit.commit_url}\n\n{example_of(card)}")
     return commit
 

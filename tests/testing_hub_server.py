@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+from huggingface_hub import constants
+
 USER = "someone"
 TOKEN = "hf_loopback"
 LARGE = (".safetensors", ".png")  # sent by LFS, whatever their size
@@ -81,6 +83,13 @@ class HubServer(ThreadingHTTPServer):
         first = {".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"}
         repo.commit("main", "initial commit", first | {name: text.encode() for name, text in files.items()})
         return repo
+
+
+def connect(monkeypatch, server: HubServer) -> None:
+    """Lead the client in this process to the server. One in a process of its own reads `HF_ENDPOINT` when it starts."""
+    for name, value in {"ENDPOINT": server.endpoint, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}.items():
+        monkeypatch.setattr(constants, name, value)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -256,7 +265,8 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 del files[value["path"]]
         commit = repo.commit(revision, header["value"]["summary"], files)
-        url = f"{self.server.endpoint}/{id}/commit/{commit.sha}"
+        prefix = "spaces/" if kind == "spaces" else ""
+        url = f"{self.server.endpoint}/{prefix}{id}/commit/{commit.sha}"
         return self._answer(200, {"success": True, "commitOid": commit.sha, "commitUrl": url})
 
     def _resolve(self, body, kind, id, revision, path):

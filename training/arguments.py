@@ -182,7 +182,7 @@ class EmotionTrainingArguments(TrainingArguments):
         super().__post_init__()
         check_trackers(self.report_to)
         if self.report_to and self.run_name is None:
-            self.run_name = Path(self.output_dir).name  # or a tracker thinks of another for the measuring after training
+            self.run_name = Path(self.output_dir).name  # or trackio makes two runs of one
         self.dataloader_pin_memory &= self.device.type != "cpu"  # where there is nothing to pin it for, torch warns
         if self.push_to_hub and self.hub_strategy != "end":
             raise ValueError(f"hub_strategy is {self.hub_strategy.value!r}: a model is pushed when measured, at the end.")

@@ -57,24 +57,24 @@ def search(argv: Sequence[str], tell: Callable[[str], object] | None = None) -> 
     check_output_dir(training_args)
     folder = Path(training_args.output_dir)
     study = _open_study(optuna, folder, search_args, arguments)
-    remaining = search_args.trials - sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
     conductor = Conductor(argv, search_args.search, training_args, tell)
     try:
-        if remaining > 0:
-            conductor.hyperparameter_search(
-                hp_space=lambda trial: {},  # a trial's trainer is made with its settings
-                n_trials=remaining,
-                direction=study.direction.name.lower(),
-                backend="optuna",
-                storage=study_url(folder),
-                study_name=study.study_name,
-                load_if_exists=True,
-                pruner=optuna.pruners.MedianPruner() if search_args.prune else optuna.pruners.NopPruner(),
-                catch=FAILURES,
-            )
-    except ValueError:  # optuna has no best trial to return: said below
-        if _completed(study):
-            raise
+        while _finished(study) < search_args.trials:  # other processes may add to them meanwhile
+            try:
+                conductor.hyperparameter_search(
+                    hp_space=lambda trial: {},  # a trial's trainer is made with its settings
+                    n_trials=1,
+                    direction=study.direction.name.lower(),
+                    backend="optuna",
+                    storage=study_url(folder),
+                    study_name=study.study_name,
+                    load_if_exists=True,
+                    pruner=optuna.pruners.MedianPruner() if search_args.prune else optuna.pruners.NopPruner(),
+                    catch=FAILURES,
+                )
+            except ValueError:  # optuna has no best trial to return yet
+                if _completed(study):
+                    raise
     finally:
         about = describe_corpus(arguments[1].corpus, **first_fold(arguments[1]).corpus_options)
         found = collect_search(
@@ -117,7 +117,8 @@ class Conductor(Trainer):
         args: EmotionTrainingArguments,
         tell: Callable[[str], object] | None,
     ):
-        still = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "report_to": "none"}
+        still = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
+        still |= {"report_to": "none", "push_to_hub": False}
         super().__init__(model_init=lambda: torch.nn.Identity(), args=dataclasses.replace(args, **still))
         self.argv, self.space = list(argv), dict(space)
         self.tell = tell or (lambda line: None)
@@ -224,6 +225,10 @@ def metric_of(training_args: EmotionTrainingArguments) -> str:
 def is_greater_better(training_args: EmotionTrainingArguments) -> bool:
     """Whether more of it is better."""
     return metric_of(training_args) != "loss"
+
+
+def _finished(study: "Study") -> int:
+    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
 
 
 def _completed(study: "Study") -> int:

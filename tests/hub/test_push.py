@@ -2,45 +2,27 @@
 
 import json
 import os
-import pickle
 import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import emofusion
 import pytest
 import soundfile
 import torch
-from emofusion.hub import write_bundle, write_card
-from emofusion.hub.contents import collect_contents
 from emofusion.hub.push import address_card, format_size, push_to_hub
-from emofusion.processing import EmoFusionProcessor
 from huggingface_hub import ModelCard, constants
-from PIL import Image
-from safetensors.torch import load_file, save_file
-from testing_common import CASES
-from testing_hub_server import TOKEN, HubServer
-from transformers import BertTokenizer, Wav2Vec2FeatureExtractor
+from safetensors.torch import load_file
+from testing_hub_server import TOKEN, HubServer, connect
+from testing_model_folder import LABELS, make_adapter, make_model_folder
 
 # The Hub's own client passes its HTTP library a file in a way that this has given up.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 SCRIPT = Path(emofusion.__file__).parent / "scripts" / "push_to_hub.py"
-LABELS = ["angry", "happy", "calm"]
 REPO = "someone/angry"
-
-RESULTS = {
-    "format": 1,
-    "system": "cross_attention",
-    "labels": LABELS,
-    "modalities": ["audio", "text"],
-    "corpus": {"name": "mine", "title": "my corpus", "license": "CC BY 4.0"},
-    "metrics": {"test": {"wa": 0.75, "ua": 0.5, "wf1": 0.7}},
-    "pictures": ["confusion_matrix.png"],
-}
 
 LOAD = """
 import re
@@ -69,20 +51,7 @@ exec(re.search("```python(.*?)```", page, re.DOTALL).group(1))
 def made(tmp_path_factory):
     """A folder as a run leaves it, and its model and processor."""
     folder = tmp_path_factory.mktemp("runs") / "cross_attention"
-    case = next(case for case in CASES if case.name == "cross_attention")
-    model = case.model(num_labels=3, id2label=dict(enumerate(LABELS)))
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
-    tokenizer = BertTokenizer(vocab={token: index for index, token in enumerate(vocabulary)})
-    processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(), tokenizer)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    write_bundle(model, folder, processor)
-    Image.new("RGB", (4, 4)).save(folder / "confusion_matrix.png")
-    (folder / "results.json").write_text(json.dumps(RESULTS))
-    write_card(folder)
-    (folder / "predictions.jsonl").write_text('{"id": "Ses01"}\n')
-    (folder / "checkpoint-3").mkdir()
-    torch.save({}, folder / "checkpoint-3" / "optimizer.pt")
+    model, processor = make_model_folder(folder)
     return folder, model, processor
 
 
@@ -96,9 +65,7 @@ def folder(made, tmp_path):
 def hub(monkeypatch):
     """The Hub, for the client in this process."""
     with HubServer() as server:
-        for name, value in {"ENDPOINT": server.endpoint, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}.items():
-            monkeypatch.setattr(constants, name, value)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        connect(monkeypatch, server)
         yield server
 
 
@@ -118,22 +85,6 @@ def push(hub, told):
 
 def history(hub, repo_id=REPO, branch="main"):
     return hub.repos["model", repo_id].branches[branch]
-
-
-def spoil_results(folder, **fields):
-    path = folder / "results.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
-
-
-def make_adapter(folder, base):
-    for name in ("config.json", "model.safetensors"):
-        (folder / name).unlink()
-    for file in folder.glob("*.py"):  # only the processor's code is there
-        if file.name not in ("processing_emofusion.py", "media.py", "video.py"):
-            file.unlink()
-    save_file({"lora": torch.ones(1)}, folder / "adapter_model.safetensors")
-    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
-    spoil_results(folder, adapter={"method": "lora", "base_model": str(base)})
 
 
 def test_a_pushed_model_loads_by_its_id_where_emofusion_is_not_installed(made, tmp_path):
@@ -265,124 +216,6 @@ def test_who_sees_a_repository_is_what_was_meant(folder, hub, push, private):
     assert len(history(hub)) == commits
 
 
-REFUSED = {
-    "Ses01F_impro01_F000.wav": "a recording",
-    "dia0_utt0.MP4": "a film",
-    "transcripts.txt": "able to hold transcripts",
-    "rows.jsonl": "able to hold transcripts",
-    "data.arrow": "able to hold transcripts",
-    "pytorch_model.bin": "able to hold a pickle, which runs code when it is loaded",
-    "weights.PT": "able to hold a pickle, which runs code when it is loaded",
-    "notes.md": "no file that a model needs",
-    "secret.py": "code that the model does not import",
-    "face.png": "a picture that README.md does not show",
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_file_that_is_not_known_to_be_harmless_stops_the_push(folder, hub, push, name):
-    if name.endswith("png"):
-        shutil.copy(folder / "confusion_matrix.png", folder / name)
-    else:
-        (folder / name).write_text("x = 1\n")
-    with pytest.raises(ValueError, match=re.escape(f"{name} is {REFUSED[name]}. Move that out")):
-        push(folder)
-    assert not hub.requests
-
-
-def test_many_refused_files_are_one_sentence(folder, push):
-    for number in range(12):
-        (folder / f"{number:02}.wav").touch()
-    with pytest.raises(
-        ValueError, match=r"00.wav is a recording.*04.wav is a recording, and so on with 7 more\. Move"
-    ):
-        push(folder)
-
-
-@pytest.mark.parametrize(
-    "name", ["model.safetensors", "confusion_matrix.png", "tokenizer.json", "pooling.py", "README.md"]
-)
-@pytest.mark.parametrize("disguise", ["pickle", "zip"])
-def test_a_pickle_is_found_under_any_name(folder, name, disguise):
-    if disguise == "pickle":
-        (folder / name).write_bytes(pickle.dumps({"weights": [1.0]}))
-    else:
-        with zipfile.ZipFile(folder / name, "w") as archive:
-            archive.writestr("data.pkl", pickle.dumps(1))
-    with pytest.raises(ValueError, match=rf"{name} is not readable as what its name says"):
-        collect_contents(folder)
-
-
-def test_links_and_folders_stay(folder, tmp_path):
-    outside = tmp_path / "vocab.txt"
-    outside.write_text("[PAD]\n")
-    (folder / "vocab.txt").symlink_to(outside)
-    (folder / "merges.txt").symlink_to(tmp_path / "nowhere")
-    (folder / "wav").mkdir()
-    with pytest.raises(ValueError, match="cannot be published") as caught:
-        collect_contents(folder)
-    assert "vocab.txt is a link that leads out of the folder" in str(caught.value)
-    assert "merges.txt is a link that leads out of the folder" in str(caught.value)
-    assert "wav is a folder" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("config.json", "has no config.json"),
-        ("model.safetensors", "has no weights"),
-        ("README.md", "has no README.md"),
-        ("pooling.py", "is missing: emofusion.hub.write_bundle"),
-    ],
-)
-def test_a_folder_that_is_not_whole_is_not_pushed(folder, name, sentence):
-    (folder / name).unlink()
-    with pytest.raises(FileNotFoundError, match=re.escape(sentence)):
-        collect_contents(folder)
-
-
-def test_weights_in_parts_must_be_those_of_their_index(folder):
-    weights = folder / "model.safetensors"
-    for part in (1, 2):
-        shutil.copy(weights, folder / f"model-0000{part}-of-00002.safetensors")
-    weights.unlink()
-    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert "model-00002-of-00002.safetensors" in collect_contents(folder).files
-    (folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"model-00002-of-00002.safetensors and .* do not go together"):
-        collect_contents(folder)
-
-
-@pytest.mark.parametrize("card", ["# No metadata\n", "---\n- a\n- list\n---\n# Card\n", "---\na: [\n---\n# Card\n"])
-def test_a_card_without_readable_metadata_is_refused(folder, card):
-    (folder / "README.md").write_text(card)
-    with pytest.raises(ValueError, match=r"README.md begins with") as caught:
-        collect_contents(folder)
-    assert "\n" not in str(caught.value)
-
-
-def test_paths_of_this_machine_do_not_leave(folder):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"_name_or_path": "/home/me/wav2vec2/"}))
-    spoil_results(folder, recipe={"augmentation": {"noise": {"folder": "/data/musan/noise"}}, "note": "and/or"})
-    contents = collect_contents(folder)
-    assert json.loads(contents.read("config.json")) == config | {"_name_or_path": "wav2vec2"}
-    assert json.loads(contents.read("results.json"))["recipe"] == {
-        "augmentation": {"noise": {"folder": "noise"}},
-        "note": "and/or",
-    }
-    assert "results.json: 'noise' instead of '/data/musan/noise'." in contents.notes
-
-
-@pytest.mark.parametrize("secret", [f"hf_{'a1' * 17}", f"{Path.home()}/corpora/IEMOCAP"])
-def test_a_token_or_the_home_of_the_user_stops_the_push(folder, secret):
-    with (folder / "README.md").open("a") as card:
-        card.write(f"\nTrained with {secret}.\n")
-    with pytest.raises(ValueError, match=r"README.md, line \d+, holds a (token|path)"):
-        collect_contents(folder)
-
-
 def test_adapters_need_a_base_on_the_hub(folder, hub, push, told):
     base = folder / "base"
     base.mkdir()
@@ -402,14 +235,6 @@ def test_adapters_on_a_model_of_the_hub_need_nothing_said(folder, push, hub):
     make_adapter(folder, "someone/base")
     push(folder)
     assert json.loads(history(hub)[-1].files["adapter_config.json"])["base_model_name_or_path"] == "someone/base"
-
-
-@pytest.mark.parametrize("base_model", ["someone/base", "/somewhere/base", "a b"])
-def test_a_base_model_is_for_adapters_and_has_a_name(folder, base_model):
-    if base_model != "someone/base":
-        make_adapter(folder, folder / "base")
-    with pytest.raises(ValueError, match=r"holds no adapters|is no name of a repository"):
-        collect_contents(folder, base_model)
 
 
 CARD = """---

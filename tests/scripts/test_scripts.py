@@ -149,7 +149,7 @@ def test_predict_does_without_either_modality(training, in_process, row):
 def test_predict_says_what_is_missing(training, complaint, row, tmp_path):
     _, folder = training
     recording = row["audio"]["path"]
-    assert "give it a recording or --text" in complaint("predict.py", folder)
+    assert "give audio or text" in complaint("predict.py", folder)
     assert "nowhere.wav" in complaint("predict.py", folder, tmp_path / "nowhere.wav")
     assert "config.json" in complaint("predict.py", tmp_path, recording)
     assert str(tmp_path / "nowhere") in complaint("predict.py", tmp_path / "nowhere", recording)

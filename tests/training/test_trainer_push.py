@@ -5,8 +5,7 @@ import json
 import pytest
 from emofusion.training.arguments import EmotionTrainingArguments, parse_recipe
 from emofusion.training.run import train
-from huggingface_hub import constants
-from testing_hub_server import TOKEN, HubServer
+from testing_hub_server import HubServer, connect
 from testing_training import tiny_recipe
 
 # The Hub's own client passes its HTTP library a file in a way that this has given up.
@@ -16,9 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 @pytest.fixture
 def hub(monkeypatch):
     with HubServer() as server:
-        for name, value in {"ENDPOINT": server.endpoint, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}.items():
-            monkeypatch.setattr(constants, name, value)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        connect(monkeypatch, server)
         yield server
 
 

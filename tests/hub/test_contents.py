@@ -1,0 +1,150 @@
+"""What of a folder may be published, and what stops a push before anything is sent."""
+
+import json
+import pickle
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from emofusion.hub.contents import collect_contents
+from testing_model_folder import change_results, make_adapter, make_model_folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "cross_attention"
+    make_model_folder(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """A folder as a run leaves it, to be spoilt."""
+    return shutil.copytree(made, tmp_path / "runs" / "cross_attention")
+
+
+REFUSED = {
+    "Ses01F_impro01_F000.wav": "a recording",
+    "dia0_utt0.MP4": "a film",
+    "transcripts.txt": "able to hold transcripts",
+    "rows.jsonl": "able to hold transcripts",
+    "data.arrow": "able to hold transcripts",
+    "pytorch_model.bin": "able to hold a pickle, which runs code when it is loaded",
+    "weights.PT": "able to hold a pickle, which runs code when it is loaded",
+    "notes.md": "no file that a model needs",
+    "secret.py": "code that the model does not import",
+    "face.png": "a picture that README.md does not show",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_file_that_is_not_known_to_be_harmless_stops_the_push(folder, name):
+    if name.endswith("png"):
+        shutil.copy(folder / "confusion_matrix.png", folder / name)
+    else:
+        (folder / name).write_text("x = 1\n")
+    with pytest.raises(ValueError, match=re.escape(f"{name} is {REFUSED[name]}. Move that out")):
+        collect_contents(folder)
+
+
+def test_many_refused_files_are_one_sentence(folder):
+    for number in range(12):
+        (folder / f"{number:02}.wav").touch()
+    with pytest.raises(
+        ValueError, match=r"00.wav is a recording.*04.wav is a recording, and so on with 7 more\. Move"
+    ):
+        collect_contents(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "confusion_matrix.png", "tokenizer.json", "pooling.py", "README.md"]
+)
+@pytest.mark.parametrize("disguise", ["pickle", "zip"])
+def test_a_pickle_is_found_under_any_name(folder, name, disguise):
+    if disguise == "pickle":
+        (folder / name).write_bytes(pickle.dumps({"weights": [1.0]}))
+    else:
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr("data.pkl", pickle.dumps(1))
+    with pytest.raises(ValueError, match=rf"{name} is not readable as what its name says"):
+        collect_contents(folder)
+
+
+def test_links_and_folders_stay(folder, tmp_path):
+    outside = tmp_path / "vocab.txt"
+    outside.write_text("[PAD]\n")
+    (folder / "vocab.txt").symlink_to(outside)
+    (folder / "merges.txt").symlink_to(tmp_path / "nowhere")
+    (folder / "wav").mkdir()
+    with pytest.raises(ValueError, match="cannot be published") as caught:
+        collect_contents(folder)
+    assert "vocab.txt is a link that leads out of the folder" in str(caught.value)
+    assert "merges.txt is a link that leads out of the folder" in str(caught.value)
+    assert "wav is a folder" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("config.json", "has no config.json"),
+        ("model.safetensors", "has no weights"),
+        ("README.md", "has no README.md"),
+        ("pooling.py", "is missing: emofusion.hub.write_bundle"),
+    ],
+)
+def test_a_folder_that_is_not_whole_is_not_pushed(folder, name, sentence):
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(sentence)):
+        collect_contents(folder)
+
+
+def test_weights_in_parts_must_be_those_of_their_index(folder):
+    weights = folder / "model.safetensors"
+    for part in (1, 2):
+        shutil.copy(weights, folder / f"model-0000{part}-of-00002.safetensors")
+    weights.unlink()
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "model-00002-of-00002.safetensors" in collect_contents(folder).files
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"model-00002-of-00002.safetensors and .* do not go together"):
+        collect_contents(folder)
+
+
+@pytest.mark.parametrize("card", ["# No metadata\n", "---\n- a\n- list\n---\n# Card\n", "---\na: [\n---\n# Card\n"])
+def test_a_card_without_readable_metadata_is_refused(folder, card):
+    (folder / "README.md").write_text(card)
+    with pytest.raises(ValueError, match=r"README.md begins with") as caught:
+        collect_contents(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_paths_of_this_machine_do_not_leave(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"_name_or_path": "/home/me/wav2vec2/"}))
+    change_results(folder, recipe={"augmentation": {"noise": {"folder": "/data/musan/noise"}}, "note": "and/or"})
+    contents = collect_contents(folder)
+    assert json.loads(contents.read("config.json")) == config | {"_name_or_path": "wav2vec2"}
+    assert json.loads(contents.read("results.json"))["recipe"] == {
+        "augmentation": {"noise": {"folder": "noise"}},
+        "note": "and/or",
+    }
+    assert "results.json: 'noise' instead of '/data/musan/noise'." in contents.notes
+
+
+@pytest.mark.parametrize("secret", [f"hf_{'a1' * 17}", f"{Path.home()}/corpora/IEMOCAP"])
+def test_a_token_or_the_home_of_the_user_stops_the_push(folder, secret):
+    with (folder / "README.md").open("a") as card:
+        card.write(f"\nTrained with {secret}.\n")
+    with pytest.raises(ValueError, match=r"README.md, line \d+, holds a (token|path)"):
+        collect_contents(folder)
+
+
+@pytest.mark.parametrize("base_model", ["someone/base", "/somewhere/base", "a b"])
+def test_a_base_model_is_for_adapters_and_has_a_name(folder, base_model):
+    if base_model != "someone/base":
+        make_adapter(folder, folder / "base")
+    with pytest.raises(ValueError, match=r"holds no adapters|is no name of a repository"):
+        collect_contents(folder, base_model)

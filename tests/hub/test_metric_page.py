@@ -1,0 +1,106 @@
+"""The metric as a page of the Hub."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import emofusion
+import pytest
+from emofusion.hub.metric_page import push_metric
+from huggingface_hub import RepoCard
+from testing_hub_server import HubServer, connect
+
+FOLDER = Path(emofusion.__file__).parent / "metrics" / "emotion_metrics"
+REPO = "someone/emotion_metrics"
+
+LOAD = """
+import json
+import sys
+
+sys.modules["emofusion"] = None
+import evaluate
+
+metric = evaluate.load(sys.argv[1], revision=sys.argv[2])
+print(json.dumps(metric.compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0], labels=["calm", "angry"])))
+"""
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    with HubServer() as server:
+        connect(monkeypatch, server)
+        yield server
+
+
+@pytest.fixture
+def app(monkeypatch):
+    """`app.py` as on the Hub: the module lies next to it."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    specification = importlib.util.spec_from_file_location("metric_app", FOLDER / "app.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    yield module
+    sys.modules.pop("emotion_metrics")
+
+
+def test_a_pushed_metric_is_loaded_by_its_name(hub, tmp_path):
+    told = []
+    commit = push_metric(FOLDER, "emotion_metrics", private=False, tell=told.append)
+    repo = hub.repos["space", REPO]
+    assert not repo.private
+    assert repo.find(commit.oid).files.keys() - {".gitattributes"} == {
+        *("README.md", "app.py", "requirements.txt", "emotion_metrics.py"),
+    }
+    assert f'evaluate.load("{REPO}")' in repo.find(commit.oid).files["README.md"].decode()
+    assert told[1].endswith(f'evaluate.load("{REPO}", revision="{commit.oid}")')
+    environment = os.environ | {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(tmp_path),
+        "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+        "HF_HUB_OFFLINE": "0",
+    }
+    command = [sys.executable, "-c", LOAD, REPO, commit.oid]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-3000:]
+    scores = json.loads(done.stdout)
+    assert scores["wa"] == 3 / 4
+    assert scores["ua"] == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_a_dry_run_of_the_metric_sends_nothing(hub):
+    told = []
+    assert push_metric(FOLDER, REPO, dry_run=True, tell=told.append) is None
+    assert told[0].startswith(f"To {REPO} (private, new), branch main:\n")
+    assert not hub.repos
+
+
+def test_a_metric_is_called_like_its_module(hub, tmp_path):
+    with pytest.raises(ValueError, match="must end with emotion_metrics"):
+        push_metric(FOLDER, "someone/metric")
+    with pytest.raises(FileNotFoundError, match=r"it has no README.md"):
+        push_metric(tmp_path, f"someone/{tmp_path.name}")
+    assert not hub.requests
+
+
+def test_the_page_is_a_gradio_space():
+    data = RepoCard((FOLDER / "README.md").read_text(encoding="utf-8")).data
+    assert (data.sdk, data.app_file) == ("gradio", "app.py")
+    assert {"evaluate", "metric"} <= set(data.tags)
+    assert len(data.short_description) <= 60  # the Hub refuses more
+
+
+def test_the_page_scores_what_is_pasted(app):
+    overall, classes, counts = app.score("angry, calm\nangry; calm ,", "angry,calm,calm,calm,")
+    assert overall == [["WA", "75.0"], ["UA", "75.0"], ["Weighted F1", "73.3"], ["Macro F1", "73.3"]]
+    assert classes == [["angry", "50.0", "100.0", "66.7", "2"], ["calm", "100.0", "66.7", "80.0", "2"]]
+    assert counts == [["angry", 1, 1], ["calm", 0, 2]]
+    assert app.score("angry", "calm")[1][1] == ["calm", "", "0.0", "0.0", "0"]
+
+
+@pytest.mark.parametrize(("true", "predicted"), [("", ""), ("angry, calm", "angry")])
+def test_the_page_refuses_what_does_not_pair(app, true, predicted):
+    with pytest.raises(ValueError, match="give as many of both"):
+        app.score(true, predicted)

@@ -1,0 +1,60 @@
+"""The folder of a trained model in miniature, as a run leaves it, and what may become of it."""
+
+import json
+from pathlib import Path
+
+import torch
+from emofusion.hub import write_bundle, write_card
+from emofusion.processing import EmoFusionProcessor
+from PIL import Image
+from safetensors.torch import save_file
+from testing_common import CASES
+from transformers import BertTokenizer, PreTrainedModel, Wav2Vec2FeatureExtractor
+
+LABELS = ["angry", "happy", "calm"]
+RESULTS = {
+    "format": 1,
+    "system": "cross_attention",
+    "labels": LABELS,
+    "modalities": ["audio", "text"],
+    "corpus": {"name": "mine", "title": "my corpus", "license": "CC BY 4.0"},
+    "metrics": {"test": {"wa": 0.75, "ua": 0.5, "wf1": 0.7}},
+    "pictures": ["confusion_matrix.png"],
+}
+
+
+def make_model_folder(folder: Path) -> tuple[PreTrainedModel, EmoFusionProcessor]:
+    """Write it; returns what is in it."""
+    case = next(case for case in CASES if case.name == "cross_attention")
+    model = case.model(num_labels=len(LABELS), id2label=dict(enumerate(LABELS)))
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
+    tokenizer = BertTokenizer(vocab={token: index for index, token in enumerate(vocabulary)})
+    processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(), tokenizer)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_bundle(model, folder, processor)
+    Image.new("RGB", (4, 4)).save(folder / "confusion_matrix.png")
+    (folder / "results.json").write_text(json.dumps(RESULTS))
+    write_card(folder)
+    (folder / "predictions.jsonl").write_text('{"id": "Ses01"}\n')
+    (folder / "checkpoint-3").mkdir()
+    torch.save({}, folder / "checkpoint-3" / "optimizer.pt")
+    return model, processor
+
+
+def change_results(folder: Path, **fields) -> None:
+    """Set fields of `results.json`."""
+    path = folder / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def make_adapter(folder: Path, base: str | Path) -> None:
+    """Turn the folder into one of adapters on a base."""
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).unlink()
+    for file in folder.glob("*.py"):
+        if file.name not in ("processing_emofusion.py", "media.py", "video.py"):  # the processor's
+            file.unlink()
+    save_file({"lora": torch.ones(1)}, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    change_results(folder, adapter={"method": "lora", "base_model": str(base)})
