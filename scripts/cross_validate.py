@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from emofusion.training.arguments import parse_recipe
+from emofusion.training.console import show_run
 from emofusion.training.cross_validation import (
     CROSS_VALIDATION_ARGUMENTS,
     cross_validate,
@@ -26,7 +27,7 @@ def main() -> None:
         states = find_states(runs)
         if is_first:
             print(format_plan(runs, states), flush=True)
-        results = cross_validate(runs, states, tell if is_first else None)
+        results = cross_validate(runs, states, tell if is_first else None, show_run)
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"cross_validate.py: {error}")
     if is_first:

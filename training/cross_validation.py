@@ -14,6 +14,7 @@ from .interruption import list_checkpoints
 from .report import describe_environment, write_json
 from .run import train
 from .summary import write_summary
+from .trainer import EmotionTrainer
 
 RECORD = "recipe.json"  # what a run is, written before it begins
 # What two runs have in common besides the recipe, or they are no runs of one protocol.
@@ -137,7 +138,12 @@ def find_state(run: Run) -> str:
     return "new"
 
 
-def cross_validate(runs: Sequence[Run], states: Sequence[str], tell: Callable[[str], object] | None = None) -> dict:
+def cross_validate(
+    runs: Sequence[Run],
+    states: Sequence[str],
+    tell: Callable[[str], object] | None = None,
+    show: Callable[[EmotionTrainer], None] | None = None,
+) -> dict:
     """Train what is not finished, one run after the other, and put the results together.
 
     A run is exactly what `train` makes of its arguments: nothing of one run is seen by the next. Under several
@@ -147,6 +153,7 @@ def cross_validate(runs: Sequence[Run], states: Sequence[str], tell: Callable[[s
         runs: from `plan_runs`.
         states: of each, from `find_states`.
         tell: is given a line whenever a run ends.
+        show: as `train` takes it.
 
     Returns:
         The results of the protocol, as in `results.json` in the folder around the runs.
@@ -154,7 +161,7 @@ def cross_validate(runs: Sequence[Run], states: Sequence[str], tell: Callable[[s
     for number, (run, state) in enumerate(zip(runs, states, strict=True), start=1):
         if state == "finished":
             continue
-        results = _train(run, state)
+        results = _train(run, state, show)
         if tell is not None:
             test = results["metrics"]["test"]
             scores = ", ".join(f"{score.upper()} {100 * test[score]:.1f}" for score in ("wa", "ua", "wf1"))
@@ -170,14 +177,14 @@ def find_states(runs: Sequence[Run]) -> list[str]:
     return broadcast_object_list([find_state(run) for run in runs] if is_first else [None] * len(runs))
 
 
-def _train(run: Run, state: str) -> dict:
+def _train(run: Run, state: str, show: Callable[[EmotionTrainer], None] | None) -> dict:
     model_args, data_args, training_args = run.arguments
     if state != "new":
         training_args = dataclasses.replace(training_args, resume_from_checkpoint="true")
     elif training_args.process_index == 0:
         run.folder.mkdir(parents=True, exist_ok=True)
         write_json(run.folder / RECORD, run.describe())
-    return train(model_args, data_args, training_args)
+    return train(model_args, data_args, training_args, show)
 
 
 def _compare(made: Mapping, wanted: Mapping) -> list[str]:
