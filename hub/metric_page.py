@@ -1,12 +1,14 @@
 """The metric as a page of the Hub, from which `evaluate.load` takes it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import CommitInfo
 
 from .contents import Contents
-from .push import check_repo_id, check_visibility, describe, look_at, upload
+from .push import describe
+from .remote import check_repo_id, check_visibility, look_at, upload
 
 FILES = ("README.md", "app.py", "requirements.txt")
 
@@ -50,10 +52,10 @@ def push_metric(
     for name, path in files.items():
         if not path.is_file():
             raise FileNotFoundError(f"{folder} is not the folder of a metric: it has no {name}.")
-    remote = look_at(repo_id, "space", private, revision, token, dry_run)
+    remote = replace(look_at(repo_id, "space", private, revision, token, dry_run), files=[])  # which are left alone
     card = files["README.md"].read_text(encoding="utf-8").replace(f"OWNER/{folder.name}", remote.repo_id)
     contents = Contents(files | {"README.md": card.encode()}, {}, [])
-    tell(describe(contents.files, contents, remote, revision))
+    tell(describe(contents, remote, revision))
     check_visibility(remote, private)
     if dry_run:
         return None

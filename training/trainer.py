@@ -16,7 +16,8 @@ from transformers.trainer_utils import EvalPrediction, seed_worker
 
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
-from ..hub.push import check_repo_id, check_visibility, look_at, push_to_hub
+from ..hub.push import push_to_hub
+from ..hub.remote import check_repo_id, check_visibility, look_at
 from ..metrics import EmotionMetrics
 from ..modeling.modeling_emofusion import MAIN_INPUTS
 from .adapters import unwrap_adapters

@@ -148,7 +148,7 @@ def test_everything_is_told_before_anything_is_sent(folder, hub):
     assert sizes["model.safetensors"] == format_size(weights).split()
     assert "predictions.jsonl (ids, speakers and labels of the corpus)" in plan[-1]
     assert "checkpoint-3 (a checkpoint to go on from)" in plan[-1]
-    assert "Trained on my corpus, of which nothing is sent. Its licence: CC BY 4.0." in plan
+    assert "Trained on my corpus, which is not sent. Its licence: CC BY 4.0." in plan
     assert [commit.message for commit in history(hub)] == [
         "initial commit",
         "Upload cross_attention",
@@ -220,21 +220,51 @@ def test_adapters_need_a_base_on_the_hub(folder, hub, push, told):
     base = folder / "base"
     base.mkdir()
     make_adapter(folder, base)
-    with pytest.raises(ValueError, match=r"is no repository of the Hub: publish that folder first"):
+    with pytest.raises(ValueError, match="is no repository of the Hub: publish that folder first"):
         push(folder)
-    push(folder, base_model="someone/base")
+    with pytest.raises(OSError, match="The Hub has no someone/base"):
+        push(folder, base_model="someone/base")
+    assert ("model", REPO) not in hub.repos
+    head = hub.add("someone/base").find("main").sha
+    commit = push(folder, base_model="someone/base")
     files = history(hub)[-1].files
-    assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "someone/base"
+    config = json.loads(files["adapter_config.json"])
+    assert config == {"base_model_name_or_path": "someone/base", "revision": head}
     assert json.loads(files["results.json"])["adapter"]["base_model"] == "someone/base"
-    assert ModelCard(files["README.md"].decode()).data.base_model == "someone/base"
+    page = files["README.md"].decode()
+    assert ModelCard(page).data.base_model == "someone/base"
+    assert f'AutoProcessor.from_pretrained("{REPO}", revision="{commit.oid}", trust_remote_code=True)' in page
+    pin = f'revision="{head}", adapter_kwargs={{"revision": "{commit.oid}"}}, trust_remote_code=True'
+    assert f'AutoModelForAudioClassification.from_pretrained("{REPO}", {pin})' in page
     assert not any(str(base).encode() in content for content in files.values())
     assert any("base (the base model of adapters, a repository of its own)" in line for line in told)
 
 
-def test_adapters_on_a_model_of_the_hub_need_nothing_said(folder, push, hub):
+def test_adapters_on_a_model_of_the_hub_stay_on_their_commit_of_it(folder, push, hub):
     make_adapter(folder, "someone/base")
+    base = hub.add("someone/base")
+    head = base.find("main").sha
+    base.commit("main", "later", {})
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"revision": head}))
     push(folder)
-    assert json.loads(history(hub)[-1].files["adapter_config.json"])["base_model_name_or_path"] == "someone/base"
+    assert json.loads(history(hub)[-1].files["adapter_config.json"]) == config | {"revision": head}
+
+
+def test_a_push_whose_card_could_not_be_pinned_says_where_the_rest_is(folder, hub, push):
+    hub.add(REPO, private=True)
+    original = hub.repos["model", REPO].commit
+
+    def commit(*arguments):
+        hub.failures["POST .*preupload"] = (403, "")
+        return original(*arguments)
+
+    hub.repos["model", REPO].commit = commit
+    with pytest.raises(
+        OSError, match=r"^Everything is in http.*/commit/\w+, only the card does not name it: This token"
+    ):
+        push(folder)
+    assert len(history(hub)) == 2
 
 
 CARD = """---
