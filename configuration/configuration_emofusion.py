@@ -1,10 +1,15 @@
 """What every fusion variant's configuration has in common."""
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
+
+# Of checkpoints, written into each `config.json`. It is raised whenever code that knows the number before would read some
+# new checkpoint wrongly: a weight gets another name or shape, a field another meaning or default, or there is a new field
+# or a new habit of the processor that changes answers. `from_dict` then goes on reading what has a lower number.
+FORMAT = 1
 
 # modality -> the field that configures its encoder
 ENCODER_CONFIGS = {"audio": "audio_config", "text": "text_config", "video": "vision_config"}
@@ -115,6 +120,28 @@ class EmoFusionConfig(PreTrainedConfig):
             raise ValueError(
                 f"class_weights has {len(self.class_weights)} numbers for {self.num_labels} labels; give one per label."
             )
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs) -> "EmoFusionConfig":
+        """As transformers', but what later code has written is not misread.
+
+        Raises:
+            ValueError: if the checkpoint is of a format that this code does not know yet.
+        """
+        fields = dict(config_dict)
+        number = fields.pop("emofusion_format", 1)
+        if number not in range(1, FORMAT + 1):
+            source = kwargs.get("name_or_path") or fields.get("_name_or_path") or "This checkpoint"
+            raise ValueError(
+                f"{source} has the emofusion_format {number}, and this code knows formats up to {FORMAT}: upgrade it "
+                "(pip install --upgrade emofusion), or do not import emofusion and load with trust_remote_code=True, "
+                "which runs the code in the checkpoint's own folder."
+            )
+        return super().from_dict(fields, **kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As transformers', with the format."""
+        return super().to_dict() | {"emofusion_format": FORMAT}
 
     def _refuse_unused(self, name: str, unset) -> None:
         if getattr(self, name) != unset:

@@ -1,8 +1,13 @@
-"""A checkpoint folder as a complete Hub repository: `write_bundle` adds its code, `write_card` its page."""
+"""A checkpoint folder as a complete Hub repository: `write_bundle` adds its code, `write_card` its page, `push_to_hub` sends it."""
 
 import importlib
 
-_HOMES = {"write_bundle": ".bundle", "write_card": ".card"}
+_HOMES = {
+    "push_metric": ".metric_page",
+    "push_to_hub": ".push",
+    "write_bundle": ".bundle",
+    "write_card": ".card",
+}
 
 __all__ = sorted(_HOMES)
 

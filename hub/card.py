@@ -1,18 +1,14 @@
 """The page of a checkpoint, rendered from its results: what was not measured is not on it."""
 
 import json
-import math
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub import EvalResult, ModelCardData
 
-from ..corpora.staging import staged
+from .contents import is_repo_id
+from .page import cite_paper, measured, percent, settings_table, table, words, write_page
 
 FORMAT = 1
 
@@ -83,21 +79,7 @@ def _checked(folder: Path, results: Mapping[str, Any] | None) -> dict[str, Any]:
         raise ValueError(
             f"{source}: 'modalities' is {results.get('modalities')!r}, name one or more of {', '.join(MODALITIES)}."
         )
-    return _measured(results)
-
-
-def _measured(value: Any) -> Any:
-    """Drop what says nothing from mappings, at any depth: None, numbers that are not finite, paths of this machine."""
-    if isinstance(value, Mapping):
-        kept = {key: _measured(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item is not None and item != {}}
-    if isinstance(value, list | tuple):
-        return [_measured(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, str) and Path(value).is_absolute():
-        return None
-    return value
+    return measured(results)
 
 
 def _render(folder: Path, results: dict[str, Any]) -> str:
@@ -119,7 +101,7 @@ def _render(folder: Path, results: dict[str, Any]) -> str:
         arguments=", ".join(f"{name}={MODALITIES[name][1]}" for name in results["modalities"]),
         utterance=", ".join(f'"{name}": {MODALITIES[name][1]}' for name in results["modalities"]),
         auto_class="AutoModelForAudioClassification" if audio else "AutoModelForSequenceClassification",
-        claim=_words([f"{SCORES[name]} {_percent(test[name])}" for name in HUB_METRICS if name in test]),
+        claim=words([f"{SCORES[name]} {percent(test[name])}" for name in HUB_METRICS if name in test]),
         corpus=results.get("corpus", {}),
         adapter=results.get("adapter", {}),
         runs=runs,
@@ -161,7 +143,7 @@ def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
         library_name="peft" if adapter else "transformers",
         pipeline_tag=task,
         tags=tags,
-        base_model=[name for name in bases if _is_repo_id(name)] or None,
+        base_model=[name for name in bases if is_repo_id(name)] or None,
         datasets=[corpus["hub_id"]] if "hub_id" in corpus else None,
         metrics=[HUB_METRICS[name][0] for name in measured] or None,
         eval_results=[
@@ -182,17 +164,9 @@ def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
     )
 
 
-def _is_repo_id(name: str) -> bool:
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return True
-
-
 def _score_table(results: dict[str, Any]) -> str:
     """Return the scores of each split: shares in percent, but for NLL."""
-    return _table("Split", SCORES, {split: _cells(scores) for split, scores in results.get("metrics", {}).items()})
+    return table("Split", SCORES, {split: _cells(scores) for split, scores in results.get("metrics", {}).items()})
 
 
 def _spread_table(results: dict[str, Any]) -> str:
@@ -204,13 +178,13 @@ def _spread_table(results: dict[str, Any]) -> str:
             values = {score: given[measure] for score, given in cross.get(over, {}).items() if measure in given}
             if values:
                 rows[f"{name} over {title}"] = _cells(values)
-    return _table("Test split of", SCORES, rows)
+    return table("Test split of", SCORES, rows)
 
 
 def _interval(results: dict[str, Any]) -> str:
     """Return the intervals by speaker as part of a sentence, empty where there are none."""
     intervals = results.get("intervals", {})
-    return _words([f"{SCORES[name]} {_span(*intervals[name])}" for name in HUB_METRICS if name in intervals])
+    return words([f"{SCORES[name]} {_span(*intervals[name])}" for name in HUB_METRICS if name in intervals])
 
 
 def _part_table(results: dict[str, Any]) -> str:
@@ -219,19 +193,19 @@ def _part_table(results: dict[str, Any]) -> str:
         name.capitalize(): _cells(part) | {name: str(part[name]) for name in ("utterances", "classes")}
         for name, part in results.get("breakdown", {}).items()
     }
-    return _table("Part", {"utterances": "Answers", "classes": "Classes"} | SCORES, rows)
+    return table("Part", {"utterances": "Answers", "classes": "Classes"} | SCORES, rows)
 
 
 def _cells(scores: Mapping[str, Any]) -> dict[str, str]:
     return {
-        name: f"{scores[name]:.3f}" if name.startswith("nll") else _percent(scores[name])
+        name: f"{scores[name]:.3f}" if name.startswith("nll") else percent(scores[name])
         for name in SCORES
         if name in scores
     }
 
 
 def _span(low: float, high: float) -> str:
-    return f"{100 * low:.1f} to {_percent(high)}"
+    return f"{100 * low:.1f} to {percent(high)}"
 
 
 def _class_table(results: dict[str, Any]) -> str:
@@ -241,8 +215,8 @@ def _class_table(results: dict[str, Any]) -> str:
     for name in CLASS_SCORES.keys() & scores.keys():
         for label, value in zip(results["labels"], scores[name], strict=True):
             if value is not None:
-                rows[label][name] = str(value) if name == "support" else _percent(value)
-    return _table("Class", CLASS_SCORES, rows)
+                rows[label][name] = str(value) if name == "support" else percent(value)
+    return table("Class", CLASS_SCORES, rows)
 
 
 def _data_table(results: dict[str, Any]) -> str:
@@ -256,45 +230,4 @@ def _data_table(results: dict[str, Any]) -> str:
         counts |= {f"of {label}": str(count) for label, count in data.get("classes", {}).items()}
         rows[split] = counts | {f"without {level}": str(count) for level, count in data.get("unaligned", {}).items()}
     columns |= {f"of {label}": label for label in results["labels"]}
-    return _table("Split", columns | UNALIGNED, rows)
-
-
-def _training_table(results: dict[str, Any]) -> str:
-    """Return the settings, the size and duration of the training, and the versions it ran on."""
-    settings = results.get("training", {}).items()
-    values = {f"`{name}`": value for name, value in settings if isinstance(value, str | int | float)}
-    if "model_class" in results:
-        values["Model class"] = f"`{results['model_class']}`"
-    values |= {f"Parameters, {name}": f"{count:,}" for name, count in results.get("parameters", {}).items()}
-    if "seconds" in results:
-        values["Duration"] = f"{results['seconds']:.1f} s"
-    values |= results.get("environment", {})
-    return _table("Setting", {"value": "Value"}, {name: {"value": str(value)} for name, value in values.items()})
-
-
-def _citation(results: dict[str, Any]) -> str:
-    """Return the paper as BibTeX, empty where there is none."""
-    paper = results.get("paper", {})
-    fields = {"title": "title", "authors": "author", "year": "year", "url": "url"}
-    lines = [f"  {bibtex} = {{{paper[name]}}}," for name, bibtex in fields.items() if name in paper]
-    key = f"{results.get('system', 'paper')}{paper.get('year', '')}"
-    return "\n".join([f"@misc{{{key},", *lines, "}"]) if lines else ""
-
-
-def _table(corner: str, columns: dict[str, str], rows: dict[str, dict[str, str]]) -> str:
-    """Return a Markdown table with those of `columns` (key -> heading) that any row has; empty if there are none."""
-    present = [key for key in columns if any(key in row for row in rows.values())]
-    if not present:
-        return ""
-    lines = [[corner, *(columns[key] for key in present)], ["---"] + ["---:"] * len(present)]
-    lines += [[name, *(row.get(key, "") for key in present)] for name, row in rows.items()]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _words(items: list[str], last: str = "and") -> str:
-    """Join as in a sentence: `a, b and c`."""
-    return f" {last} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+    return table("Split", columns | UNALIGNED, rows)

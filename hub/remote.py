@@ -173,6 +173,8 @@ def one_sentence(repo_id: str) -> Iterator[None]:
         raise OSError("HF_HUB_OFFLINE is set: unset it, to push.") from error
     except (HTTPError, RuntimeError) as error:
         raise OSError(_explain(error, repo_id)) from error
+    except ValueError as error:
+        raise OSError(f"The Hub refuses what {repo_id} shall hold: {' '.join(str(error).split())}") from error
 
 
 def _explain(error: Exception, repo_id: str) -> str:

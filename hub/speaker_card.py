@@ -1,15 +1,23 @@
 """The page of a speaker network, rendered from its results."""
 
 import json
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import jinja2
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import ModelCardData
 
-from ..corpora.staging import staged
+from .page import cite_paper, measured, percent, settings_table, table, write_page
 
-COLUMNS = {"accuracy": "Accuracy", "eer": "EER", "min_dcf": "minDCF"}
+SCORES = {"accuracy": "Accuracy", "eer": "EER", "min_dcf": "minDCF"}
+# name in the results -> heading
+DATA = {
+    "speakers": "Speakers",
+    "training": "Recordings to learn from",
+    "validation": "Recordings held out",
+    "validation_trials": "Trials for validation",
+    "test_trials": "Trials for the test",
+}
 
 
 def write_speaker_card(folder: str | Path) -> Path:
@@ -27,46 +35,43 @@ def write_speaker_card(folder: str | Path) -> Path:
     folder = Path(folder)
     if not (folder / "results.json").is_file():
         raise FileNotFoundError(f"{folder / 'results.json'} does not exist: pre-train the network first.")
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    template = resources.files("emofusion.hub_cards").joinpath("speaker_card.md").read_text(encoding="utf-8")
+    results = measured(json.loads((folder / "results.json").read_text(encoding="utf-8")))
     metadata = ModelCardData(
         license="apache-2.0",
         library_name="transformers",
         pipeline_tag="feature-extraction",
         tags=["speaker-recognition", "speaker-verification", "emofusion"],
     )
-    settings = {**results["training"], "parameters": f"{results['parameters']:,}", **results["environment"]}
-    page = environment.from_string(template).render(
-        metadata=metadata.to_yaml(),
-        name=folder.resolve().name,
-        paper=results["paper"] or {},
-        scores=_score_table(results["metrics"]),
+    name = folder.resolve().name
+    return write_page(
+        folder,
+        "speaker_card.md",
+        metadata,
+        name=name,
+        source=name,
+        paper=results.get("paper", {}),
+        selection=results.get("selection", ""),
+        scores=_score_table(results.get("metrics", {})),
         p_target=results["p_target"],
         data=results["data"],
-        settings={name: value for name, value in settings.items() if isinstance(value, str | int | float)},
+        counts=table("Data", {"count": "Count"}, _counts(results["data"])),
+        training=settings_table({**results, "parameters": {"total": results["parameters"]}}),
+        citation=cite_paper(results),
+        environment=results.get("environment", {}),
     )
-    with staged(folder) as staging:
-        ModelCard(page).save(staging / "README.md")
-    return folder / "README.md"
 
 
-def _score_table(metrics: dict[str, dict[str, float]]) -> str:
-    columns = [name for name in COLUMNS if any(name in scores for scores in metrics.values())]
-    lines = [
-        "| | " + " | ".join(COLUMNS[name] for name in columns) + " |",
-        "|---|" + "---:|" * len(columns),
-        *(
-            f"| {split} | " + " | ".join(_figure(name, scores.get(name)) for name in columns) + " |"
-            for split, scores in metrics.items()
-        ),
-    ]
-    return "\n".join(lines) if columns else ""
+def _score_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    rows = {
+        split: {
+            name: f"{value:.3f}" if name == "min_dcf" else percent(value)
+            for name, value in scores.items()
+            if name in SCORES
+        }
+        for split, scores in metrics.items()
+    }
+    return table("Split", SCORES, rows)
 
 
-def _figure(name: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if name == "min_dcf" else f"{100 * value:.1f} %"
+def _counts(data: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    return {title: {"count": f"{data[name]:,}"} for name, title in DATA.items() if name in data}

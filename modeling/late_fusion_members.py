@@ -11,6 +11,7 @@ from transformers import (
 
 from ..configuration.configuration_late_fusion import as_member_config, member_modalities
 from .audio_encoder import receptive_field
+from .loading import refuse_pickles
 from .modeling_cross_attention import CrossAttentionFusionForSequenceClassification
 from .modeling_multi_level import MultiLevelFusionForSequenceClassification
 from .modeling_speaker_resnet import SpeakerResNetForSequenceClassification
@@ -62,6 +63,7 @@ def load_member(source: str) -> PreTrainedModel:
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     loader = MEMBER_MODELS.get(config.model_type) or _auto_class(config)
+    refuse_pickles(source)
     model, info = loader.from_pretrained(source, config=config, use_safetensors=True, output_loading_info=True)
     if missing := sorted(info["missing_keys"]):
         raise ValueError(

@@ -10,10 +10,10 @@ from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 
 from ..configuration.configuration_emofusion import EmoFusionConfig
-from .adapter_loading import AdapterLoading
 from .audio_encoder import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
 from .classification_loss import classification_loss
 from .gathering import gather_rows
+from .loading import SafeLoading, refuse_pickles
 from .missing_modality import StandIns
 from .outputs import EmotionOutput, Encoded
 from .sharding import Sharding
@@ -26,7 +26,7 @@ OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
 MAIN_INPUTS = {"audio": "input_values", "text": "input_ids", "video": "pixel_values_videos"}
 
 
-class EmoFusionPreTrainedModel(AdapterLoading, Sharding, PreTrainedModel):
+class EmoFusionPreTrainedModel(SafeLoading, Sharding, PreTrainedModel):
     """Loading, saving, initialisation and freezing, shared by all models of the package."""
 
     config: EmoFusionConfig
@@ -382,6 +382,7 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
 
 def _load_encoder(kind: str, source: str) -> PreTrainedModel:
     """A pre-trained encoder, whole or not at all, from safetensors only."""
+    refuse_pickles(source)
     encoder, info = AutoModel.from_pretrained(source, use_safetensors=True, output_loading_info=True)
     missing = [key for key in info["missing_keys"] if not key.startswith(OPTIONAL_WEIGHTS)]
     if missing:

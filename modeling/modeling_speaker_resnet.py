@@ -85,8 +85,8 @@ class SpeakerResNetModel(EmoFusionModel):
 class SpeakerResNetForSequenceClassification(EmoFusionForSequenceClassification):
     """The speaker network with an emotion head.
 
-    `from_pretrained` also takes the folder of a [`SpeakerResNetForSpeakerRecognition`]: the network is transferred,
-    and transformers tells that the head is new.
+    `from_pretrained` with `output_loading_info=True` also takes the folder of a
+    [`SpeakerResNetForSpeakerRecognition`]: the network is transferred, and the head is new.
     """
 
     config: SpeakerResNetConfig

@@ -50,11 +50,10 @@ def change_results(folder: Path, **fields) -> None:
 
 def make_adapter(folder: Path, base: str | Path) -> None:
     """Turn the folder into one of adapters on a base."""
-    for name in ("config.json", "model.safetensors"):
-        (folder / name).unlink()
-    for file in folder.glob("*.py"):
-        if file.name not in ("processing_emofusion.py", "media.py", "video.py"):  # the processor's
-            file.unlink()
+    processor = EmoFusionProcessor.from_pretrained(folder)
+    for file in [folder / "config.json", folder / "model.safetensors", *folder.glob("*.py")]:
+        file.unlink()
+    write_bundle(None, folder, processor)
     save_file({"lora": torch.ones(1)}, folder / "adapter_model.safetensors")
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
     change_results(folder, adapter={"method": "lora", "base_model": str(base)})

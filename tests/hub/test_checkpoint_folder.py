@@ -16,12 +16,12 @@ from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExt
 
 # The files that every variant's folder has, and those that its variant has more.
 SHARED = {
-    "adapter_loading.py",
     "audio_encoder.py",
     "classification_loss.py",
     "configuration_emofusion.py",
     "download.py",
     "gathering.py",
+    "loading.py",
     "media.py",
     "missing_modality.py",
     "modeling_emofusion.py",

@@ -8,8 +8,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from emofusion.hub import write_bundle, write_card
 from emofusion.hub.contents import collect_contents
+from emofusion.processing import EmoFusionProcessor
+from testing_common import CASES, IMAGE
 from testing_model_folder import change_results, make_adapter, make_model_folder
+from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +152,24 @@ def test_a_base_model_is_for_adapters_and_has_a_name(folder, base_model):
         make_adapter(folder, folder / "base")
     with pytest.raises(ValueError, match=r"holds no adapters|is no name of a repository"):
         collect_contents(folder, base_model)
+
+
+FIRST = {case.variant: case for case in reversed(CASES)}
+
+
+@pytest.mark.parametrize("variant", FIRST)
+def test_every_variant_can_be_published_as_it_is_saved(tmp_path, variant):
+    model = FIRST[variant].model()
+    modalities = list(model.config.modalities)
+    processor = EmoFusionProcessor(
+        Wav2Vec2FeatureExtractor() if "audio" in modalities else None,
+        BertTokenizer(vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}) if "text" in modalities else None,
+        ViTImageProcessorPil(size={"height": IMAGE, "width": IMAGE}) if "video" in modalities else None,
+    )
+    model.save_pretrained(tmp_path, max_shard_size="20KB")
+    processor.save_pretrained(tmp_path)
+    write_bundle(model, tmp_path, processor)
+    write_card(tmp_path, {"format": 1, "labels": ["a", "b", "c"], "modalities": modalities})
+    contents = collect_contents(tmp_path)
+    assert set(contents.files) == {file.name for file in tmp_path.iterdir()}
+    assert not contents.notes

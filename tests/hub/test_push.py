@@ -298,6 +298,7 @@ def test_a_card_is_addressed_and_pinned_in_its_examples_only():
 
 ERRORS = {
     "POST /api/repos/create": (403, "may not write to someone/angry"),
+    "POST .*validate-yaml": (400, "refuses what someone/angry shall hold: Invalid metadata in README.md."),
     "POST .*preupload": (404, "has no someone/angry"),
     "POST .*commit": (412, "changed by somebody else at the same moment"),
     "POST .*batch": (413, "too large"),
