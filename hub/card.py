@@ -58,11 +58,45 @@ def write_card(folder: str | Path, results: Mapping[str, Any] | None = None) -> 
         ValueError: If the results are of another format, or lack the labels or a known modality.
     """
     folder = Path(folder)
-    with staged(folder) as staging:
-        results = _checked(folder, results)
-        # Reads the metadata back first: a page that huggingface_hub rejects is not written.
-        ModelCard(_render(folder, results)).save(staging / "README.md")
-    return folder / "README.md"
+    results = _checked(folder, results)
+    repo_id = results.get("hub_model_id", folder.resolve().name)
+    test = results.get("metrics", {}).get("test", {})
+    audio = "audio" in results["modalities"]
+    runs = [run["name"] for run in results.get("cross_validation", {}).get("runs", [])]
+    return write_page(
+        folder,
+        "model_card.md",
+        _metadata(results, repo_id),
+        name=repo_id.rpartition("/")[2],
+        source="/".join([repo_id.rpartition("/")[2], runs[0]]) if runs else repo_id,
+        labels=results["labels"],
+        modalities=[MODALITIES[name][0] for name in results["modalities"]],
+        arguments=", ".join(f"{name}={MODALITIES[name][1]}" for name in results["modalities"]),
+        utterance=", ".join(f'"{name}": {MODALITIES[name][1]}' for name in results["modalities"]),
+        auto_class="AutoModelForAudioClassification" if audio else "AutoModelForSequenceClassification",
+        claim=words([f"{SCORES[name]} {percent(test[name])}" for name in HUB_METRICS if name in test]),
+        corpus=results.get("corpus", {}),
+        adapter=results.get("adapter", {}),
+        runs=runs,
+        scores=_score_table(results),
+        spread=_spread_table(results),
+        systems=_system_table(results),
+        combination=results.get("training", {}).get("combination", ""),
+        interval=_interval(results),
+        calibrated=[name for name in ("ece", "nll", "ece_scaled") if name in test],
+        temperature=f"{results['temperature']:.3g}" if "temperature" in results else "",
+        parts=_part_table(results),
+        classes=_class_table(results),
+        confusion=_confusion_table(results),
+        pictures=[
+            name for name in results.get("pictures", []) if Path(name).name == name and (folder / name).is_file()
+        ],
+        data=_data_table(results),
+        training=settings_table(results),
+        paper=results.get("paper", {}),
+        citation=cite_paper(results),
+        environment=results.get("environment", {}),
+    )
 
 
 def _checked(folder: Path, results: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -82,51 +116,11 @@ def _checked(folder: Path, results: Mapping[str, Any] | None) -> dict[str, Any]:
     return measured(results)
 
 
-def _render(folder: Path, results: dict[str, Any]) -> str:
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters["words"] = _words
-    template = resources.files("emofusion.hub_cards").joinpath("model_card.md").read_text(encoding="utf-8")
-    repo_id = results.get("hub_model_id", folder.resolve().name)
-    test = results.get("metrics", {}).get("test", {})
-    audio = "audio" in results["modalities"]
-    runs = [run["name"] for run in results.get("cross_validation", {}).get("runs", [])]
-    return environment.from_string(template).render(
-        metadata=_metadata(results, repo_id).to_yaml(),
-        repo_id=repo_id,
-        source="/".join([repo_id.rpartition("/")[2], runs[0]]) if runs else repo_id,
-        labels=results["labels"],
-        modalities=[MODALITIES[name][0] for name in results["modalities"]],
-        arguments=", ".join(f"{name}={MODALITIES[name][1]}" for name in results["modalities"]),
-        utterance=", ".join(f'"{name}": {MODALITIES[name][1]}' for name in results["modalities"]),
-        auto_class="AutoModelForAudioClassification" if audio else "AutoModelForSequenceClassification",
-        claim=words([f"{SCORES[name]} {percent(test[name])}" for name in HUB_METRICS if name in test]),
-        corpus=results.get("corpus", {}),
-        adapter=results.get("adapter", {}),
-        runs=runs,
-        scores=_score_table(results),
-        spread=_spread_table(results),
-        interval=_interval(results),
-        scaled="ece_scaled" in test,
-        **({"temperature": f"{results['temperature']:.3g}"} if "temperature" in results else {}),
-        parts=_part_table(results),
-        classes=_class_table(results),
-        pictures=[
-            name for name in results.get("pictures", []) if Path(name).name == name and (folder / name).is_file()
-        ],
-        data=_data_table(results),
-        training=_training_table(results),
-        paper=results.get("paper", {}),
-        citation=_citation(results),
-    )
-
-
 def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
     modalities, corpus, adapter = results["modalities"], results.get("corpus", {}), results.get("adapter")
     task = TASKS[next(name for name in TASKS if name in modalities)]
     test = results.get("metrics", {}).get("test", {})
-    measured = [name for name in HUB_METRICS if name in test and "name" in corpus]
+    scored = [name for name in HUB_METRICS if name in test and "name" in corpus]
     tags = ["emotion-recognition", "emofusion"]
     if "audio" in modalities:
         tags.append("speech-emotion-recognition")
@@ -137,7 +131,7 @@ def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
         tags.append(adapter["method"])
         bases = [adapter.get("base_model", "")]
     return ModelCardData(
-        model_name=repo_id if measured else None,
+        model_name=repo_id if scored else None,
         language="en",
         license="apache-2.0",
         library_name="peft" if adapter else "transformers",
@@ -145,7 +139,7 @@ def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
         tags=tags,
         base_model=[name for name in bases if is_repo_id(name)] or None,
         datasets=[corpus["hub_id"]] if "hub_id" in corpus else None,
-        metrics=[HUB_METRICS[name][0] for name in measured] or None,
+        metrics=[HUB_METRICS[name][0] for name in scored] or None,
         eval_results=[
             EvalResult(
                 task_type=task,
@@ -158,7 +152,7 @@ def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
                 metric_name=HUB_METRICS[name][2],
                 metric_value=round(test[name], 4),
             )
-            for name in measured
+            for name in scored
         ]
         or None,
     )
@@ -178,7 +172,19 @@ def _spread_table(results: dict[str, Any]) -> str:
             values = {score: given[measure] for score, given in cross.get(over, {}).items() if measure in given}
             if values:
                 rows[f"{name} over {title}"] = _cells(values)
-    return table("Test split of", SCORES, rows)
+    return table("Test part of", SCORES, rows)
+
+
+def _system_table(results: dict[str, Any]) -> str:
+    """Return the scores of every member of a late fusion alone, and of every way to combine them."""
+    figures = {name: SCORES[name] for name in ("wa", "ua", "wf1", "nll")}
+    splits = ("validation", "test")
+    columns = {f"{split} {name}": f"{title}, {split}" for split in splits for name, title in figures.items()}
+    rows = {
+        system: {f"{split} {name}": cell for split in parts for name, cell in _cells(parts[split]).items()}
+        for system, parts in results.get("late_fusion", {}).get("systems", {}).items()
+    }
+    return table("System", columns, rows)
 
 
 def _interval(results: dict[str, Any]) -> str:
@@ -217,6 +223,17 @@ def _class_table(results: dict[str, Any]) -> str:
             if value is not None:
                 rows[label][name] = str(value) if name == "support" else percent(value)
     return table("Class", CLASS_SCORES, rows)
+
+
+def _confusion_table(results: dict[str, Any]) -> str:
+    """Return how often each class of the test split was answered with each."""
+    counts = results.get("metrics", {}).get("test", {}).get("confusion_matrix", [])
+    labels = results["labels"]
+    rows = {
+        label: {answer: str(count) for answer, count in zip(labels, row, strict=True)}
+        for label, row in zip(labels, counts)
+    }
+    return table("True class", {label: f"as {label}" for label in labels}, rows)
 
 
 def _data_table(results: dict[str, Any]) -> str:

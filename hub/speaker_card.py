@@ -9,8 +9,13 @@ from huggingface_hub import ModelCardData
 
 from .page import cite_paper, measured, percent, settings_table, table, write_page
 
+# name in the results -> heading, what it is
 SCORES = {"accuracy": "Accuracy", "eer": "EER", "min_dcf": "minDCF"}
-# name in the results -> heading
+EXPLAINED = {
+    "accuracy": "Accuracy is that among the speakers of the training, on recordings that were held out",
+    "eer": "EER the equal error rate of the trials",
+    "min_dcf": "minDCF their least detection cost (prior {p_target}), of which 1 is worth nothing",
+}
 DATA = {
     "speakers": "Speakers",
     "training": "Recordings to learn from",
@@ -42,7 +47,7 @@ def write_speaker_card(folder: str | Path) -> Path:
         pipeline_tag="feature-extraction",
         tags=["speaker-recognition", "speaker-verification", "emofusion"],
     )
-    name = folder.resolve().name
+    name, metrics = folder.resolve().name, results.get("metrics", {})
     return write_page(
         folder,
         "speaker_card.md",
@@ -50,10 +55,8 @@ def write_speaker_card(folder: str | Path) -> Path:
         name=name,
         source=name,
         paper=results.get("paper", {}),
-        selection=results.get("selection", ""),
-        scores=_score_table(results.get("metrics", {})),
-        p_target=results["p_target"],
-        data=results["data"],
+        scores=_score_table(metrics),
+        explained=[EXPLAINED[name].format(**results) for name in SCORES if any(name in part for part in metrics.values())],
         counts=table("Data", {"count": "Count"}, _counts(results["data"])),
         training=settings_table({**results, "parameters": {"total": results["parameters"]}}),
         citation=cite_paper(results),
