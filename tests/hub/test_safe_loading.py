@@ -1,0 +1,289 @@
+"""Checkpoints that are not what they should be: whole, in safetensors, and of a format that this code knows."""
+
+import json
+import os
+import pickle
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from emofusion.configuration.configuration_emofusion import FORMAT
+from emofusion.modeling.modeling_cross_attention import (
+    CrossAttentionFusionForSequenceClassification,
+    CrossAttentionFusionModel,
+)
+from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
+from emofusion.modeling.modeling_unimodal import UnimodalForSequenceClassification
+from emofusion.training.adapters import Lora, find_targets, put_adapters
+from safetensors.torch import load_file, save_file
+from testing_common import BERT, CASES
+from testing_hub_server import HubServer, connect, sha256
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForAudioClassification,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertModel,
+)
+
+CLASSIFIER = CrossAttentionFusionForSequenceClassification
+INDEX = "model.safetensors.index.json"
+REPO = "someone/angry"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A classifier's folder."""
+    folder = tmp_path_factory.mktemp("saved")
+    next(case for case in CASES if case.name == "cross_attention").model().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy of it, to be spoilt."""
+    return shutil.copytree(saved, tmp_path / "model")
+
+
+@pytest.fixture
+def no_pickles(monkeypatch, tmp_path):
+    """Writes a pickle that tells of being opened; the test fails if one was, in whatever way."""
+    opened = tmp_path / "opened"
+
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(opened),)
+
+    def note(*arguments, **options):
+        raise AssertionError("A pickle was opened.")
+
+    monkeypatch.setattr(torch, "load", note)
+    yield lambda path: path.write_bytes(pickle.dumps(Evil()))
+    assert not opened.exists()
+
+
+def change_config(folder: Path, **fields) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def change_weights(folder: Path, lost: str | None = None, **more: torch.Tensor) -> None:
+    path = folder / "model.safetensors"
+    weights = load_file(path) | more
+    weights = {name: value for name, value in weights.items() if name != lost}
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def lead_to_a_pickle(folder: Path, how: str, write_pickle) -> None:
+    """Put one where the weights were, and let the folder's own files name it."""
+    weights = list(load_file(folder / "model.safetensors"))
+    (folder / "model.safetensors").unlink()
+    if how == "only a pickle":
+        write_pickle(folder / "pytorch_model.bin")
+    elif how == "index":
+        write_pickle(folder / "pytorch_model.bin")
+        index = {"metadata": {}, "weight_map": dict.fromkeys(weights, "pytorch_model.bin")}
+        (folder / INDEX).write_text(json.dumps(index))
+    else:
+        write_pickle(folder / "adapter_model.bin")
+        change_config(folder, transformers_weights="adapter_model.bin")
+    change_config(folder, dtype=None)  # which transformers would look up in the weights, before there is a model
+
+
+@pytest.mark.parametrize("how", ["only a pickle", "index", "configuration"])
+@pytest.mark.parametrize("loader", [CLASSIFIER, AutoModel, AutoModelForAudioClassification])
+def test_a_pickle_is_not_opened_whatever_leads_to_it(folder, no_pickles, loader, how):
+    lead_to_a_pickle(folder, how, no_pickles)
+    error, message = (
+        (OSError, "safetensors") if how == "only a pickle" else (ValueError, r"model\.bin, which is not op")
+    )
+    with pytest.raises(error, match=message) as caught:
+        loader.from_pretrained(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_is_not_opened_on_demand(folder, no_pickles):
+    lead_to_a_pickle(folder, "only a pickle", no_pickles)
+    with pytest.raises(ValueError, match=r"from safetensors only: leave out use_safetensors=False\.$"):
+        AutoModelForAudioClassification.from_pretrained(folder, use_safetensors=False)
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin, which is not opened"):
+        CLASSIFIER.from_pretrained(
+            folder / "pytorch_model.bin", config=CLASSIFIER.config_class.from_pretrained(folder)
+        )
+
+
+def test_encoders_and_members_are_held_to_the_same(tmp_path, no_pickles):
+    folder = tmp_path / "encoder"
+    BertModel(BertConfig(**{name: value for name, value in BERT.items() if name != "model_type"})).save_pretrained(
+        folder
+    )
+    lead_to_a_pickle(folder, "index", no_pickles)
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin, which is not opened"):
+        UnimodalForSequenceClassification.from_encoders_pretrained(text=str(folder), modality="text")
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin, which is not opened"):
+        LateFusionForSequenceClassification.from_members_pretrained([folder])
+
+
+@pytest.fixture
+def adapters(folder, tmp_path):
+    """A folder of adapters on the classifier."""
+    model = CLASSIFIER.from_pretrained(folder)
+    put_adapters(model, Lora(rank=2), find_targets(model, Lora())).save_pretrained(tmp_path / "adapters")
+    return tmp_path / "adapters"
+
+
+@pytest.mark.parametrize("loader", [CLASSIFIER, AutoModelForAudioClassification])
+def test_the_base_of_adapters_is_held_to_the_same(adapters, folder, no_pickles, loader):
+    lead_to_a_pickle(folder, "index", no_pickles)
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(folder))} has weights in pytorch_model\.bin"):
+        loader.from_pretrained(adapters)
+
+
+@pytest.mark.parametrize("at_the_hub", [False, True])
+def test_adapters_in_a_pickle_are_not_opened(adapters, folder, no_pickles, monkeypatch, tmp_path, at_the_hub):
+    model = CLASSIFIER.from_pretrained(folder)
+    (adapters / "adapter_model.safetensors").unlink()
+    no_pickles(adapters / "adapter_model.bin")
+    with HubServer() as hub:
+        connect(monkeypatch, hub)
+        put_on_hub(hub, adapters)
+        with pytest.raises(OSError, match=r"adapter_model\.safetensors"):
+            model.load_adapter(
+                REPO if at_the_hub else str(adapters),
+                adapter_kwargs={"cache_dir": str(tmp_path / "cache")} if at_the_hub else None,
+            )
+
+
+def put_on_hub(hub: HubServer, folder: Path) -> None:
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    hub.large |= {sha256(content): content for content in files.values()}
+    hub.add(REPO).commit("main", "All of it", files)
+
+
+@pytest.mark.parametrize("how", ["only a pickle", "index", "configuration"])
+def test_a_pickle_of_the_hub_is_not_even_fetched(folder, no_pickles, monkeypatch, tmp_path, how):
+    lead_to_a_pickle(folder, how, no_pickles)
+    monkeypatch.setenv("DISABLE_SAFETENSORS_CONVERSION", "1")  # a service of the Hub that is not there
+    with HubServer() as hub:
+        connect(monkeypatch, hub)
+        put_on_hub(hub, folder)
+        for loader in (AutoModelForAudioClassification, CLASSIFIER):
+            with pytest.raises((OSError, ValueError), match=r"safetensors"):
+                loader.from_pretrained(REPO, cache_dir=tmp_path / "cache")
+    assert f"HEAD /{REPO}/resolve/main/config.json" in hub.requests or any("config.json" in it for it in hub.requests)
+    assert not [request for request in hub.requests if ".bin" in request]
+
+
+def test_shards_and_their_revision_load_from_the_hub(folder, monkeypatch, tmp_path):
+    model = CLASSIFIER.from_pretrained(folder)
+    shutil.rmtree(folder)
+    model.save_pretrained(folder, max_shard_size="20kB")
+    assert (folder / INDEX).is_file()
+    with HubServer() as hub:
+        connect(monkeypatch, hub)
+        put_on_hub(hub, folder)
+        sha = hub.repos["model", REPO].branches["main"][-1].sha
+        hub.repos["model", REPO].commit("main", "Nothing left", {})
+        loaded = AutoModelForAudioClassification.from_pretrained(REPO, revision=sha, cache_dir=tmp_path / "cache")
+    assert_same(loaded, model)
+
+
+def assert_same(first, second) -> None:
+    torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
+
+
+LOST = "model.audio_encoder.encoder.layer_norm.bias"
+
+
+@pytest.mark.parametrize("loader", [CLASSIFIER, AutoModelForAudioClassification, AutoModelForSequenceClassification])
+@pytest.mark.parametrize(
+    ("lost", "more", "message"),
+    [
+        (LOST, {}, rf"lacks 1 weights of {CLASSIFIER.__name__} \({LOST}\): load it"),
+        (None, {"spare": torch.ones(1)}, rf"has 1 that {CLASSIFIER.__name__} has no place for \(spare\): load it"),
+        (LOST, {"model.spare": torch.ones(1)}, rf"\({LOST}\) and has 1 that \w+ has no place for \(model\.spare\): "),
+    ],
+)
+def test_a_weight_that_is_lost_is_an_error(folder, loader, lost, more, message):
+    change_weights(folder, lost, **more)
+    with pytest.raises(
+        ValueError, match=rf"^{re.escape(str(folder))} .*{message}.*output_loading_info=True"
+    ) as caught:
+        loader.from_pretrained(folder)
+    assert "\n" not in str(caught.value)
+    _, info = loader.from_pretrained(folder, output_loading_info=True)  # who asks for it is told
+    assert (set(info["missing_keys"]), set(info["unexpected_keys"])) == ({lost} - {None}, set(more))
+
+
+def test_a_model_without_a_head_leaves_that_of_its_checkpoint_and_nothing_else(folder):
+    assert_same(AutoModel.from_pretrained(folder), CLASSIFIER.from_pretrained(folder).model)
+    change_weights(folder, **{"model.spare": torch.ones(1)})
+    with pytest.raises(ValueError, match=r"has 1 that CrossAttentionFusionModel has no place for \(model\.spare\)"):
+        AutoModel.from_pretrained(folder)
+
+
+def test_a_new_head_has_to_be_asked_for(folder, tmp_path):
+    CrossAttentionFusionModel.from_pretrained(folder).save_pretrained(tmp_path / "headless")
+    with pytest.raises(ValueError, match=r"lacks 2 weights .*\(classifier\.bias, classifier\.weight\)"):
+        AutoModelForAudioClassification.from_pretrained(tmp_path / "headless")
+    model, info = AutoModelForAudioClassification.from_pretrained(
+        tmp_path / "headless", num_labels=5, output_loading_info=True
+    )
+    assert model.classifier.out_features == 5
+    assert set(info["missing_keys"]) == {"classifier.bias", "classifier.weight"}
+
+
+def test_weights_that_are_handed_over_are_counted_too(folder):
+    model = CLASSIFIER.from_pretrained(folder)
+    weights = model.state_dict()
+    assert_same(CLASSIFIER.from_pretrained(None, config=model.config, state_dict=dict(weights)), model)
+    del weights[LOST]
+    with pytest.raises(ValueError, match=r"^The state_dict lacks 1 weights"):
+        CLASSIFIER.from_pretrained(None, config=model.config, state_dict=weights)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_configuration_is_written_with_its_format(case):
+    config = case.config()
+    written = [config.to_dict(), json.loads(config.to_json_string())]
+    written += [
+        member for member in written[0].get("member_configs", ()) if member["model_type"].startswith("emofusion")
+    ]
+    assert {fields["emofusion_format"] for fields in written} == {FORMAT}
+
+
+@pytest.mark.parametrize("loader", [AutoConfig, CLASSIFIER.config_class, AutoModel, CLASSIFIER])
+@pytest.mark.parametrize("number", [FORMAT + 1, "two"])
+def test_a_reader_that_is_too_old_says_so(folder, loader, number):
+    # What it could not make sense of comes second.
+    change_config(folder, emofusion_format=number, freeze_audio_layers={"all": True})
+    message = (
+        rf"has the emofusion_format {number}, and this code knows formats up to {FORMAT}: upgrade it .*trust_remote"
+    )
+    with pytest.raises(ValueError, match=message) as caught:
+        loader.from_pretrained(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_fusion_with_a_member_that_is_too_new_says_so(tmp_path):
+    case = next(case for case in CASES if case.variant == "late_fusion")
+    case.config().save_pretrained(tmp_path)
+    members = json.loads((tmp_path / "config.json").read_text())["member_configs"]
+    members[0]["emofusion_format"] = FORMAT + 1
+    change_config(tmp_path, member_configs=members)
+    with pytest.raises(ValueError, match=f"has the emofusion_format {FORMAT + 1}"):
+        AutoConfig.from_pretrained(tmp_path)
+
+
+def test_a_checkpoint_from_before_there_was_a_number_is_of_the_first_format(folder):
+    model = CLASSIFIER.from_pretrained(folder)
+    fields = json.loads((folder / "config.json").read_text())
+    del fields["emofusion_format"]
+    (folder / "config.json").write_text(json.dumps(fields))
+    again = CLASSIFIER.from_pretrained(folder)
+    assert_same(again, model)
+    again.save_pretrained(folder)
+    assert json.loads((folder / "config.json").read_text())["emofusion_format"] == FORMAT
