@@ -14,12 +14,16 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from .adapters import saved_weights
 from .arguments import EmotionTrainingArguments
+
+# What writers of files raise on a full disk: Python's, torch's and safetensors'.
+UNWRITTEN = (OSError, RuntimeError, SafetensorError)
 
 
 def train_interruptibly(trainer: Trainer, resume_from_checkpoint: str | None = None) -> None:
@@ -221,6 +225,8 @@ def _no_half_checkpoint(trainer: Trainer) -> Iterator[None]:
             raise
         if trainer.args.should_save:
             shutil.rmtree(folder, ignore_errors=True)
+        if not isinstance(error, UNWRITTEN):
+            raise
         whole = [str(other) for other in list_checkpoints(trainer.args.output_dir) if other != folder]
         left = f"{whole[-1]} is left: resume from it" if whole else "there is none before it: start again"
         reason = " ".join(str(error).split()) or type(error).__name__
