@@ -93,6 +93,7 @@ def write_card(folder: str | Path, results: Mapping[str, Any] | None = None) -> 
         ],
         data=_data_table(results),
         training=settings_table(results),
+        recipe="recipe" in results,
         paper=results.get("paper", {}),
         citation=cite_paper(results),
         environment=results.get("environment", {}),
@@ -231,7 +232,7 @@ def _confusion_table(results: dict[str, Any]) -> str:
     labels = results["labels"]
     rows = {
         label: {answer: str(count) for answer, count in zip(labels, row, strict=True)}
-        for label, row in zip(labels, counts)
+        for label, row in zip(labels, counts, strict=False)  # there may be no counts
     }
     return table("True class", {label: f"as {label}" for label in labels}, rows)
 

@@ -175,7 +175,7 @@ def address_card(
     if page.data.get("model_name"):
         page.data.model_name = repo_id
     if base_model is not None:
-        page.data.base_model = base_model
+        page.data.base_model = [base_model]
     return str(page)
 
 

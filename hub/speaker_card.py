@@ -9,13 +9,8 @@ from huggingface_hub import ModelCardData
 
 from .page import cite_paper, measured, percent, settings_table, table, write_page
 
-# name in the results -> heading, what it is
+# name in the results -> heading
 SCORES = {"accuracy": "Accuracy", "eer": "EER", "min_dcf": "minDCF"}
-EXPLAINED = {
-    "accuracy": "Accuracy is that among the speakers of the training, on recordings that were held out",
-    "eer": "EER the equal error rate of the trials",
-    "min_dcf": "minDCF their least detection cost (prior {p_target}), of which 1 is worth nothing",
-}
 DATA = {
     "speakers": "Speakers",
     "training": "Recordings to learn from",
@@ -56,9 +51,12 @@ def write_speaker_card(folder: str | Path) -> Path:
         source=name,
         paper=results.get("paper", {}),
         scores=_score_table(metrics),
-        explained=[EXPLAINED[name].format(**results) for name in SCORES if any(name in part for part in metrics.values())],
+        told={name for part in metrics.values() for name in part},
+        p_target=results["p_target"],
+        data=results["data"],
         counts=table("Data", {"count": "Count"}, _counts(results["data"])),
         training=settings_table({**results, "parameters": {"total": results["parameters"]}}),
+        recipe="recipe" in results,
         citation=cite_paper(results),
         environment=results.get("environment", {}),
     )

@@ -110,13 +110,15 @@ def refuse_pickles(source: str | os.PathLike, variant: str | None = None, **plac
 def _read(source: str | os.PathLike, name: str, **place) -> dict:
     try:
         file = _find(source, name, **place)
-    except OSError:  # not there, or transformers will soon say what is wrong
+    except OSError:
+        file = None
+    if file is None:  # it is not there, or transformers will soon say what is wrong
         return {}
     with open(file, encoding="utf-8") as opened:
         return json.load(opened)
 
 
-def _find(source: str | os.PathLike, name: str, **place) -> str:
+def _find(source: str | os.PathLike, name: str, **place) -> str | None:
     place = {argument: place[argument] for argument in PLACE if place.get(argument) is not None}
     return cached_file(source, name, **place)
 

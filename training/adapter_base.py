@@ -27,8 +27,11 @@ training. By itself it recognises nothing; load the adapter, which names it as i
 
 
 def find_source(model: PreTrainedModel, source: str | None) -> str | None:
-    """The checkpoint that a model was loaded from, if it is still the same."""
-    if source is None or _comparable(type(model.config).from_pretrained(source)) != _comparable(model.config):
+    """The checkpoint that a model was loaded from, if it is still the same, and whole."""
+    saved = None if source is None else type(model.config).from_pretrained(source)
+    if saved is None or _comparable(saved) != _comparable(model.config):
+        return None
+    if type(model).__name__ not in (saved.architectures or ()):  # it has no head, and would not load as a base
         return None
     return str(Path(source).resolve()) if Path(source).is_dir() else source
 

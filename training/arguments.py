@@ -84,7 +84,9 @@ class DataArguments:
     )
     text_column: str = field(
         default="text",
-        metadata={"help": 'Transcript that the model reads: "text", as people wrote it, or "asr_text", as a recogniser did.'},
+        metadata={
+            "help": 'Transcript that the model reads: "text", as people wrote it, or "asr_text", as a recogniser did.'
+        },
     )
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(
@@ -185,7 +187,9 @@ class EmotionTrainingArguments(TrainingArguments):
             self.run_name = Path(self.output_dir).name  # or trackio makes two runs of one
         self.dataloader_pin_memory &= self.device.type != "cpu"  # where there is nothing to pin it for, torch warns
         if self.push_to_hub and self.hub_strategy != "end":
-            raise ValueError(f"hub_strategy is {self.hub_strategy.value!r}: a model is pushed when measured, at the end.")
+            raise ValueError(
+                f"hub_strategy is {self.hub_strategy.value!r}: a model is pushed when measured, at the end."
+            )
         if not 0 <= self.label_smoothing_factor < 1:
             raise ValueError(
                 f"label_smoothing_factor is {self.label_smoothing_factor}; it must be at least 0 and below 1."

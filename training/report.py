@@ -78,8 +78,11 @@ def collect_facts(
         "parameters": count_parameters(model),
         "adapter": describe_adapter(model),
         "base_models": {
-            "model": model_args.model_name_or_path,
-            **{kind: getattr(model_args, f"{kind}_model_name_or_path") for kind in ("audio", "text", "vision")},
+            "model": _locate(model_args.model_name_or_path),
+            **{
+                kind: _locate(getattr(model_args, f"{kind}_model_name_or_path"))
+                for kind in ("audio", "text", "vision")
+            },
         },
         "training": describe_training(training_args)
         | _describe_loss_and_rows(model, data_args, training_args)
@@ -93,6 +96,7 @@ def describe_training(training_args: EmotionTrainingArguments) -> dict:
     """The settings that decide what is learned."""
     return {
         **{name: getattr(training_args, name) for name in SETTINGS},
+        **({"num_train_epochs": None, "max_steps": training_args.max_steps} if training_args.max_steps > 0 else {}),
         "head_epochs": training_args.head_epochs or None,
         "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
         "learning_rates": training_args.learning_rates,
@@ -252,6 +256,11 @@ def _selection(training_args: EmotionTrainingArguments) -> str:
     metric = training_args.metric_for_best_model.removeprefix("eval_")
     metric = SCORES.get(metric, metric)
     return f"The checkpoint with the {best} validation {metric} was kept"
+
+
+def _locate(source: str | None) -> str | None:
+    """A folder by its whole path, because `runs/speech` could be a name on the Hub as well."""
+    return str(Path(source).resolve()) if source and Path(source).exists() else source
 
 
 def _is_speaker_independent(corpus: DatasetDict) -> bool:

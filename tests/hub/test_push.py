@@ -232,7 +232,7 @@ def test_adapters_need_a_base_on_the_hub(folder, hub, push, told):
     assert config == {"base_model_name_or_path": "someone/base", "revision": head}
     assert json.loads(files["results.json"])["adapter"]["base_model"] == "someone/base"
     page = files["README.md"].decode()
-    assert ModelCard(page).data.base_model == "someone/base"
+    assert ModelCard(page).data.base_model == ["someone/base"]
     assert f'AutoProcessor.from_pretrained("{REPO}", revision="{commit.oid}", trust_remote_code=True)' in page
     pin = f'revision="{head}", adapter_kwargs={{"revision": "{commit.oid}"}}, trust_remote_code=True'
     assert f'AutoModelForAudioClassification.from_pretrained("{REPO}", {pin})' in page

@@ -16,7 +16,9 @@ from emofusion.modeling.modeling_cross_attention import (
 )
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from emofusion.modeling.modeling_unimodal import UnimodalForSequenceClassification
+from emofusion.training.adapter_base import find_source
 from emofusion.training.adapters import Lora, find_targets, put_adapters
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from testing_common import BERT, CASES
 from testing_hub_server import HubServer, connect, sha256
@@ -31,7 +33,6 @@ from transformers import (
 
 CLASSIFIER = CrossAttentionFusionForSequenceClassification
 INDEX = "model.safetensors.index.json"
-REPO = "someone/angry"
 
 
 @pytest.fixture(scope="module")
@@ -142,53 +143,59 @@ def test_the_base_of_adapters_is_held_to_the_same(adapters, folder, no_pickles, 
         loader.from_pretrained(adapters)
 
 
-@pytest.mark.parametrize("at_the_hub", [False, True])
-def test_adapters_in_a_pickle_are_not_opened(adapters, folder, no_pickles, monkeypatch, tmp_path, at_the_hub):
+@pytest.fixture
+def hub(monkeypatch):
+    """The Hub, for what this process loads."""
+    with HubServer() as server:
+        connect(monkeypatch, server)
+        template = f"{server.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        # A service of the Hub, which makes safetensors of pickles and is not there.
+        monkeypatch.setenv("DISABLE_SAFETENSORS_CONVERSION", "1")
+        yield server
+
+
+def put_on_hub(hub: HubServer, folder: Path) -> str:
+    """Returns its name there, which no other test uses: the client remembers commits."""
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    hub.large |= {sha256(content): content for content in files.values()}
+    name = f"someone/{folder.parent.name}"
+    hub.add(name).commit("main", "All of it", files)
+    return name
+
+
+def test_adapters_in_a_pickle_are_not_opened(adapters, folder, no_pickles, hub, tmp_path):
     model = CLASSIFIER.from_pretrained(folder)
     (adapters / "adapter_model.safetensors").unlink()
     no_pickles(adapters / "adapter_model.bin")
-    with HubServer() as hub:
-        connect(monkeypatch, hub)
-        put_on_hub(hub, adapters)
+    for source in (str(adapters), put_on_hub(hub, adapters)):
         with pytest.raises(OSError, match=r"adapter_model\.safetensors"):
-            model.load_adapter(
-                REPO if at_the_hub else str(adapters),
-                adapter_kwargs={"cache_dir": str(tmp_path / "cache")} if at_the_hub else None,
-            )
-
-
-def put_on_hub(hub: HubServer, folder: Path) -> None:
-    files = {file.name: file.read_bytes() for file in folder.iterdir()}
-    hub.large |= {sha256(content): content for content in files.values()}
-    hub.add(REPO).commit("main", "All of it", files)
-
-
-@pytest.mark.parametrize("how", ["only a pickle", "index", "configuration"])
-def test_a_pickle_of_the_hub_is_not_even_fetched(folder, no_pickles, monkeypatch, tmp_path, how):
-    lead_to_a_pickle(folder, how, no_pickles)
-    monkeypatch.setenv("DISABLE_SAFETENSORS_CONVERSION", "1")  # a service of the Hub that is not there
-    with HubServer() as hub:
-        connect(monkeypatch, hub)
-        put_on_hub(hub, folder)
-        for loader in (AutoModelForAudioClassification, CLASSIFIER):
-            with pytest.raises((OSError, ValueError), match=r"safetensors"):
-                loader.from_pretrained(REPO, cache_dir=tmp_path / "cache")
-    assert f"HEAD /{REPO}/resolve/main/config.json" in hub.requests or any("config.json" in it for it in hub.requests)
+            model.load_adapter(source, adapter_kwargs={"cache_dir": tmp_path / "cache"})
     assert not [request for request in hub.requests if ".bin" in request]
 
 
-def test_shards_and_their_revision_load_from_the_hub(folder, monkeypatch, tmp_path):
+@pytest.mark.parametrize("how", ["only a pickle", "index", "configuration"])
+def test_a_pickle_of_the_hub_is_not_even_fetched(folder, no_pickles, hub, tmp_path, how):
+    lead_to_a_pickle(folder, how, no_pickles)
+    repo_id = put_on_hub(hub, folder)
+    for loader in (AutoModelForAudioClassification, CLASSIFIER):
+        with pytest.raises((OSError, ValueError), match=r"safetensors"):
+            loader.from_pretrained(repo_id, cache_dir=tmp_path / "cache")
+    assert any("config.json" in request for request in hub.requests)
+    assert not [request for request in hub.requests if ".bin" in request]
+
+
+def test_shards_of_a_revision_load_from_the_hub(folder, hub, tmp_path):
     model = CLASSIFIER.from_pretrained(folder)
     shutil.rmtree(folder)
     model.save_pretrained(folder, max_shard_size="20kB")
     assert (folder / INDEX).is_file()
-    with HubServer() as hub:
-        connect(monkeypatch, hub)
-        put_on_hub(hub, folder)
-        sha = hub.repos["model", REPO].branches["main"][-1].sha
-        hub.repos["model", REPO].commit("main", "Nothing left", {})
-        loaded = AutoModelForAudioClassification.from_pretrained(REPO, revision=sha, cache_dir=tmp_path / "cache")
-    assert_same(loaded, model)
+    repo_id = put_on_hub(hub, folder)
+    repo = hub.repos["model", repo_id]
+    sha = repo.find("main").sha
+    repo.commit("main", "Nothing is left", {})
+    for loader in (AutoModelForAudioClassification, CLASSIFIER):
+        assert_same(loader.from_pretrained(repo_id, revision=sha, cache_dir=tmp_path / "cache"), model)
 
 
 def assert_same(first, second) -> None:
@@ -234,6 +241,13 @@ def test_a_new_head_has_to_be_asked_for(folder, tmp_path):
     )
     assert model.classifier.out_features == 5
     assert set(info["missing_keys"]) == {"classifier.bias", "classifier.weight"}
+
+
+def test_a_model_without_a_head_is_no_base_of_adapters(folder, tmp_path):
+    CrossAttentionFusionModel.from_pretrained(folder).save_pretrained(tmp_path / "headless")
+    model, _ = CLASSIFIER.from_pretrained(tmp_path / "headless", output_loading_info=True)
+    assert find_source(model, str(folder)) == str(folder)
+    assert find_source(model, str(tmp_path / "headless")) is None
 
 
 def test_weights_that_are_handed_over_are_counted_too(folder):

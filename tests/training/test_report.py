@@ -7,6 +7,24 @@ from emofusion.training.report import collect_facts
 from testing_training import FUSION
 
 
+def test_a_folder_is_not_taken_for_a_name_of_the_hub(corpus, tmp_path, monkeypatch):
+    (tmp_path / "runs" / "speech").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    model = MultiLevelFusionForSequenceClassification.from_encoders_pretrained(**FUSION)
+    given = ModelArguments(
+        audio_model_name_or_path="runs/speech", text_model_name_or_path="google-bert/bert-base-uncased"
+    )
+    training_args = EmotionTrainingArguments(output_dir="out", use_cpu=True, max_steps=3)
+    facts = collect_facts(model, corpus, {}, given, DataArguments(), training_args)
+    assert facts["base_models"] == {
+        "model": None,
+        "audio": str(tmp_path / "runs" / "speech"),
+        "text": "google-bert/bert-base-uncased",
+        "vision": None,
+    }
+    assert (facts["training"]["max_steps"], facts["training"]["num_train_epochs"]) == (3, None)
+
+
 def test_utterances_that_are_taken_in_frames_are_counted(corpus, tmp_path):
     nothing = {"start": [], "end": [], "symbol": []}
     silence = {"start": [0.0], "end": [0.1], "symbol": ["SIL"]}

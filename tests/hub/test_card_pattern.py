@@ -1,0 +1,331 @@
+"""Every kind of card, written from what runs really tell, is held to one pattern."""
+
+import functools
+import json
+import re
+from pathlib import Path
+
+import emofusion
+import numpy as np
+import pytest
+import yaml
+from datasets import Dataset, DatasetDict
+from emofusion.corpora import describe_corpus
+from emofusion.corpora.schema import features
+from emofusion.hub import write_card
+from emofusion.hub.push import address_card
+from emofusion.hub.speaker_card import write_speaker_card
+from emofusion.modeling.score_combination import COMBINATIONS
+from emofusion.training.adapters import Lora, find_targets, put_adapters
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from emofusion.training.cross_validation import Run
+from emofusion.training.late_fusion import combine, compare
+from emofusion.training.predictions import FILE, collect_predictions, write_predictions
+from emofusion.training.report import collect_facts, collect_results
+from emofusion.training.summary import summarise_runs
+from huggingface_hub import ModelCard, RepoCard
+from testing_cards import check_page, examples, sections, strange_numbers
+from testing_common import CASES
+from transformers.trainer_utils import PredictionOutput
+
+ROOT = Path(emofusion.__file__).parent
+LABELS = ["angry", "happy", "calm"]
+SECTIONS = ["Use", "Scores", "Data", "Limits", "Out of scope", "Training", "Citation"]
+NOT_FOR = (
+    "hiring",
+    "at work",
+    "surveillance",
+    "clinical",
+    "EU AI Act",
+    "(EU) 2024/1689",
+    "workplace and in education",
+)
+REMOTE_CODE = ("`revision`", "Python files", "pip install emofusion", "import emofusion")
+SHA = "0123456789" * 4
+# One of every variant and choice of modalities.
+KINDS = {(case.variant, case.modalities): case for case in reversed(CASES)}
+TASKS = {"audio": "audio-classification", "text": "text-classification", "video": "video-classification"}
+ENCODERS = {"audio": "facebook/wav2vec2-base", "text": "google-bert/bert-base-uncased"}
+every_kind = pytest.mark.parametrize("kind", [*(case.name for case in KINDS.values()), "adapter", "cross_validation"])
+
+
+def make_corpus() -> DatasetDict:
+    def rows(split, count):
+        for number in range(count):
+            yield {
+                **dict.fromkeys(features(LABELS)),
+                "id": f"{split}-{number}",
+                "text": f"said in training {number % 4}" if number % 2 else f"{split} {number}",
+                "label": number % 3,
+                "speaker": f"{split}-{number % 5}",
+                "start": 0.0,
+                "end": 1.5 + number,
+                "scripted": number % 4 == 0,
+            }
+
+    counts = {"train": 24, "validation": 12, "test": 30}
+    return DatasetDict(
+        {name: Dataset.from_list(list(rows(name, count)), features(LABELS)) for name, count in counts.items()}
+    )
+
+
+def answer(corpus, seed=0, members=1) -> dict[str, PredictionOutput]:
+    """Log-probabilities that are often right."""
+    random, outputs = np.random.default_rng(seed), {}
+    for split in ("validation", "test"):
+        labels = np.array(corpus[split]["label"][:])
+        logits = random.normal(size=(len(labels), members, len(LABELS))) + 1.2 * np.eye(3)[labels][:, None]
+        logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        outputs[split] = PredictionOutput(logits.reshape(len(labels), -1), labels, {})
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def tell(tmp_path_factory):
+    """The results of a kind of run, as `results.json` has them."""
+    corpus = make_corpus()
+
+    def arguments(case, seed, folder="run"):
+        model_args = ModelArguments(case.variant)
+        for kind in ("audio", "text"):
+            if f"{kind}_config" in case.fields:
+                setattr(model_args, f"{kind}_model_name_or_path", ENCODERS[kind])
+        training_args = EmotionTrainingArguments(str(tmp_path_factory.getbasetemp() / folder), use_cpu=True, seed=seed)
+        return model_args, DataArguments("iemocap"), training_args
+
+    def run(case, given, corpus_name="iemocap", adapters=False):
+        model = case.model(num_labels=3, id2label=dict(enumerate(LABELS)))
+        if adapters:
+            model.name_or_path = adapters
+            model = put_adapters(model, Lora(rank=2), find_targets(model, Lora()))
+        facts = collect_facts(model, corpus, describe_corpus(corpus_name), *given)
+        outputs = answer(corpus, given[-1].seed)
+        if case.has_members:
+            fused = {kind: combination(2, 3).double() for kind, combination in COMBINATIONS.items()}
+            answers = answer(corpus, members=2)
+            systems = compare(["runs/speech", "someone/text"], fused, answers, LABELS)
+            facts |= {"late_fusion": {"systems": systems}, "training": {"combination": "weighted", "members": "a, b"}}
+            outputs = {split: combine(fused["weighted"], rows) for split, rows in answers.items()}
+        predictions = collect_predictions(corpus, outputs)
+        return collect_results(facts, predictions, 12.34), predictions
+
+    def protocol(case):
+        runs = []
+        for fold in (1, 2, 3):
+            given = arguments(case, 0, f"protocol/fold-{fold}-seed-0")
+            runs.append(Run(f"fold-{fold}-seed-0", fold, given))
+            folder = Path(given[-1].output_dir)
+            folder.mkdir(parents=True)
+            results, predictions = run(case, given)
+            (folder / "results.json").write_text(json.dumps(results))
+            write_predictions(folder / FILE, predictions, LABELS)
+        return summarise_runs(runs)[0]
+
+    @functools.cache
+    def tell(kind, **options):
+        cases = {case.name: case for case in CASES}
+        if kind == "cross_validation":
+            return protocol(cases["cross_attention"])
+        if kind == "adapter":
+            options = {"adapters": "someone/base"} | options
+        case = cases.get(kind, cases["cross_attention"])
+        results, _ = run(case, arguments(case, 0), **options)
+        return json.loads(json.dumps(results))
+
+    return tell
+
+
+def write(folder, results):
+    for name in results.get("pictures", []):
+        (folder / name).write_bytes(b"\x89PNG")
+    (folder / "results.json").write_text(json.dumps(results))
+    return check_page(write_card(folder))
+
+
+@every_kind
+def test_a_card_tells_what_its_kind_must_and_nothing_else(tell, tmp_path, kind):
+    results = tell(kind)
+    card = write(tmp_path, results)
+    parts, test = sections(card), results["metrics"]["test"]
+    assert list(parts) == SECTIONS
+    assert not strange_numbers(card.content, results)
+
+    claim = card.text.partition("## ")[0]
+    assert f"WA {percent(test['wa'])}, UA {percent(test['ua'])} and Weighted F1 {percent(test['wf1'])}" in claim
+    assert results["corpus"]["title"] in claim
+    assert results["corpus"]["protocol"] in claim
+    if results["paper"]:
+        assert results["paper"]["title"] in claim
+        assert results["paper"]["url"] in parts["Citation"]
+
+    assert f"| test | {percent(test['wa'])} | {percent(test['ua'])} |" in parts["Scores"]
+    assert results["corpus"]["selection"] in parts["Scores"]
+    for number, label in enumerate(LABELS):
+        row = [percent(test[name][number]) for name in ("recall", "precision", "f1")]
+        assert f"| {label} | {' | '.join(row)} | {test['support'][number]} |" in parts["Scores"]
+        assert f"| {label} | {' | '.join(map(str, test['confusion_matrix'][number]))} |" in parts["Scores"]
+    assert set(results["breakdown"]) == {"scripted", "improvised", "text seen in training", "text not seen"}
+    for name, part in results["breakdown"].items():
+        counts = f"{part['utterances']} | {part['classes']} | {percent(part['wa'])}"
+        assert f"| {name.capitalize()} | {counts} |" in parts["Scores"]
+    for low, high in results["intervals"].values():
+        assert f"{100 * low:.1f} to {percent(high)}" in parts["Scores"]
+    for picture in results["pictures"]:
+        assert f"]({picture})" in parts["Scores"]
+
+    assert f"| test | {results['data']['test']['utterances']} |" in parts["Data"]
+    assert results["corpus"]["license"] in parts["Data"]
+    for word in ("perceived", "acted", "scripted", "English"):
+        assert word in parts["Limits"]
+    assert all(word in " ".join(parts["Out of scope"].split()) for word in NOT_FOR)
+    for name, value in results["environment"].items():
+        assert f"| {name} | {value} |" in parts["Training"]
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    for value in (cff["title"], cff["authors"][0]["name"], results["environment"]["emofusion"]):
+        assert f"{value}}}" in parts["Citation"]
+
+
+@every_kind
+def test_the_metadata_are_those_of_the_hub(tell, tmp_path, kind):
+    results = tell(kind)
+    data = write(tmp_path, results).data
+    task = TASKS[next(name for name in TASKS if name in results["modalities"])]
+    assert (data.pipeline_tag, data.license, data.language) == (task, "apache-2.0", "en")
+    assert data.library_name == ("peft" if kind == "adapter" else "transformers")
+    bases = [ENCODERS[name] for name in results["modalities"] if results["base_models"].get(name)]
+    assert (data.base_model or []) == (["someone/base"] if kind == "adapter" else bases)
+    assert {"emotion-recognition", "emofusion"} <= set(data.tags)
+    assert ("multimodal" in data.tags) == (len(results["modalities"]) > 1)
+    assert {result.metric_name[:2]: result.metric_value for result in data.eval_results} == {
+        name: round(results["metrics"]["test"][key], 4) for name, key in (("WA", "wa"), ("UA", "ua"), ("We", "wf1"))
+    }
+    told = {(result.dataset_type, result.dataset_name, result.dataset_split) for result in data.eval_results}
+    assert told == {("iemocap", results["corpus"]["title"], "test")}
+
+
+@every_kind
+def test_a_model_is_loaded_in_four_lines_of_one_commit(tell, tmp_path, kind):
+    card = write(tmp_path, tell(kind))
+    first, *others = examples(card)
+    last = (others or [first])[-1]
+    assert len([line for line in first.splitlines()[1:] if line]) <= 4
+    if kind == "cross_validation":
+        assert f'"{tmp_path.name}/fold-1-seed-0"' in first
+        return
+    options = {"base_revision": "b" * 40} if kind == "adapter" else {}
+    pinned = ModelCard(address_card(card.content, "someone/model", revision=SHA, **options))
+    assert pinned.text.startswith("\n# model\n")
+    calls = [line for code in examples(pinned) for line in code.splitlines() if "trust_remote_code" in line]
+    assert len(calls) == sum(code.count("trust_remote_code") for code in (first, *others))
+    assert all("someone/model" in call and f'"{SHA}"' in call for call in calls)
+    assert "AutoProcessor.from_pretrained" in last
+    assert all(word in sections(pinned)["Use"] for word in REMOTE_CODE)
+
+
+def test_a_late_fusion_is_compared_with_its_members_and_the_other_combinations(tell, tmp_path):
+    results = tell("late_fusion")
+    scores = sections(write(tmp_path, results))["Scores"]
+    assert set(results["late_fusion"]["systems"]) == {"speech", "text", *COMBINATIONS}
+    for name, splits in results["late_fusion"]["systems"].items():
+        cells = (
+            f"{percent(part['wa'])} | {percent(part['ua'])} | {percent(part['wf1'])} | {part['nll']:.3f}"
+            for part in (splits["validation"], splits["test"])
+        )
+        assert f"| {name} | {' | '.join(cells)} |" in scores
+    assert "this repository holds `weighted`" in scores
+
+
+def test_a_protocol_tells_of_its_runs_and_their_spread(tell, tmp_path):
+    results = tell("cross_validation")
+    parts = sections(write(tmp_path, results))
+    for run in results["cross_validation"]["runs"]:
+        assert f"| {run['name']} | {percent(run['metrics']['test']['wa'])} |" in parts["Scores"]
+    for measure, title in (("mean", "Mean"), ("std", "Standard deviation")):
+        value = results["cross_validation"]["over_runs"]["wa"][measure]
+        assert f"| {title} over runs | {percent(value)} |" in parts["Scores"]
+    assert "every test part was measured once" in parts["Scores"]
+
+
+def test_adapters_tell_of_their_base_and_of_the_versions_that_load_them(tell, tmp_path):
+    card = write(tmp_path, tell("adapter"))
+    assert card.data.tags[-1] == "lora"
+    use = " ".join(sections(card)["Use"].split())
+    assert "AutoModelForAudioClassification.from_pretrained" in use
+    for words in ("`someone/base`", "`pip install peft`", "5.17 does not", "`peft.PeftModel.from_pretrained`"):
+        assert words in use
+    local = write(tmp_path, tell("adapter", adapters=str(tmp_path / "base")))
+    assert local.data.base_model is None
+    assert "base model, which `adapter_config.json` names" in " ".join(sections(local)["Use"].split())
+
+
+@pytest.mark.parametrize("name", ["spoken", "meld", "folder"])
+def test_a_corpus_is_told_as_it_tells_of_itself(tell, tmp_path, name):
+    results = tell("cross_attention", corpus_name=name)
+    card = write(tmp_path, results)
+    assert list(sections(card)) == SECTIONS
+    assert ("no benchmark" in card.text) == (name == "spoken")
+    assert ("Licence of the corpus" in card.text) == ("license" in results["corpus"])
+    assert name == "spoken" or results["corpus"]["license"] in card.text
+
+
+def test_a_checkpoint_in_the_middle_of_a_training_claims_nothing(tell, tmp_path):
+    measured = ("metrics", "intervals", "breakdown", "temperature", "seconds", "pictures")
+    results = {name: value for name, value in tell("wavfusion").items() if name not in measured}
+    card = write(tmp_path, results)
+    assert list(sections(card)) == [name for name in SECTIONS if name != "Scores"]
+    assert "%" not in card.text
+    assert card.data.eval_results is None
+
+
+SPEAKER = {
+    "system": "speaker_resnet",
+    "model_class": "SpeakerResNetForSpeakerRecognition",
+    "paper": {"title": "A paper", "authors": "A and B", "year": 2022, "url": "https://arxiv.org/abs/2202.08974"},
+    "metrics": {
+        "validation": {"accuracy": 0.875, "eer": 0.125, "min_dcf": 0.5},
+        "test": {"eer": 0.25, "min_dcf": 0.75},
+    },
+    "p_target": 0.01,
+    "data": {"speakers": 40, "training": 1600, "validation": 160, "test_trials": 300},
+    "parameters": 123456,
+    "training": {"learning_rate": 0.003, "class_weights": None, "learning_rates": {}, "seed": 0},
+    "recipe": {"model_config": {}},
+    "environment": {"emofusion": "0.1.0", "torch": "2.13.0+cpu"},
+    "seconds": 33.3,
+}
+
+
+@pytest.mark.parametrize("metrics", [SPEAKER["metrics"], {"validation": {"accuracy": 0.875}}, {}])
+def test_the_card_of_a_speaker_network_keeps_the_pattern(tmp_path, metrics):
+    results = SPEAKER | {"metrics": metrics}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    card = check_page(write_speaker_card(tmp_path))
+    parts = sections(card)
+    assert list(parts) == [name for name in SECTIONS if name != "Scores" or metrics]
+    assert not strange_numbers(card.content, results)
+    assert (card.data.pipeline_tag, card.data.library_name) == ("feature-extraction", "transformers")
+    assert ("EER is" in card.text) == ("test" in metrics)
+    assert ("| test |  | 25.0 % | 0.750 |" in card.text) == ("test" in metrics)
+    assert all(word in " ".join(parts["Out of scope"].split()) for word in NOT_FOR)
+    assert "| Parameters, total | 123,456 |" in parts["Training"]
+    assert all(word in parts["Use"] for word in REMOTE_CODE)
+    pinned = address_card(card.content, "someone/voices", revision=SHA)
+    assert pinned.count(f'from_pretrained("someone/voices", revision="{SHA}", trust_remote_code=True)') == 2
+
+
+def test_the_page_of_the_metric_keeps_what_of_the_pattern_is_its_own():
+    file = ROOT / "metrics" / "emotion_metrics" / "README.md"
+    card = RepoCard.load(file)
+    data = card.data.to_dict()
+    assert {"title", "license", "sdk", "sdk_version", "app_file", "tags"} <= data.keys()
+    assert (data["sdk"], data["license"], data["tags"]) == ("gradio", "apache-2.0", ["evaluate", "metric"])
+    assert (file.parent / data["app_file"]).is_file()
+    assert list(sections(card)) == ["How to use", "Limits", "Source"]
+    assert "`revision`" in card.text
+    assert not re.search(r"\]\((?!https://)", card.text)
+    for code in examples(card):
+        compile(code, "example", "exec")
+
+
+def percent(share):
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,100 @@
+"""What every card must be, whatever it is about."""
+
+import re
+from pathlib import Path
+
+import yaml
+from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
+from huggingface_hub.utils import validate_repo_id
+
+NUMBER = re.compile(r"(?<![\w.-])\d[\d,]*(?:\.\d+)*(?:e[+-]?\d+)?")
+EMPTY = re.compile(r"\b(None|nan|undefined|null|TODO|inf)\b|\{\}|\[\]|[{]{2}|[}]{2}|<[a-z_ ]+>")
+# of examples, of an interval, of the AI Act, and of transformers' versions
+CONSTANTS = {"0", "1", "95", "5", "2024", "1689", "5.17", "5.23"}
+AUTHORS = "{{The emofusion authors}}"  # the one place for two braces: BibTeX's, around a name that is not a person's
+
+
+def check_page(file: Path) -> ModelCard:
+    """Hold a page to what does not depend on what it tells: nothing empty, no path, whole tables, readable metadata."""
+    page = file.read_text(encoding="utf-8")
+    card = ModelCard.load(file)
+    assert card.content == page
+    assert not (found := EMPTY.search(page.replace(AUTHORS, ""))), found
+    assert not re.search(r"(?<![\w.:/])/(?!/)\w+/", page), "a path of the machine"
+    assert not re.search(r"\n{3,}|[ \t]+$", page, flags=re.MULTILINE)
+    assert page.endswith("\n")
+    assert not page.endswith("\n\n")
+    assert len(re.findall(r"^# ", card.text, flags=re.MULTILINE)) == 1 + card.text.count("\n# emofusion")
+    headings = sections(card)
+    assert all(text.strip() for text in headings.values()), headings
+    anchors = {f"#{heading.lower().replace(' ', '-')}" for heading in headings}
+    for link in re.findall(r"\]\(([^)]+)\)", page):
+        assert link.startswith("https://") or link in anchors or (file.parent / link).is_file(), link
+    for lines in re.findall(r"(?:^\|.*\|\n)+", page, flags=re.MULTILINE):
+        head, rule, *rows = lines.splitlines()
+        assert rows, head
+        assert len({line.count("|") for line in (head, rule, *rows)}) == 1, lines
+        assert re.fullmatch(r"\| ---( \| ---:)+ \|", rule), rule
+        assert all(re.match(r"\| [^ |]", row) for row in rows), lines
+    for code in examples(card):
+        compile(code, "example", "exec")
+    check_metadata(card, page)
+    return card
+
+
+def check_metadata(card: ModelCard, page: str) -> None:
+    """Read the metadata as the Hub's own client does, and write them again."""
+    block = re.match(r"---\n(.*?)\n---\n", page, re.DOTALL)[1]
+    fields = yaml.safe_load(block)
+    assert fields == card.data.to_dict()
+    assert ModelCardData(**fields).to_yaml() == block
+    assert "" not in fields.values()
+    assert {"library_name", "license", "pipeline_tag", "tags"} <= fields.keys()
+    for base in fields.get("base_model", []):
+        validate_repo_id(base)
+        assert not Path(base).exists()
+    if "model-index" in fields:
+        name, results = model_index_to_eval_results(fields["model-index"])
+        assert eval_results_to_model_index(name, results) == fields["model-index"]
+        assert all(0 <= result.metric_value <= 1 for result in results)
+
+
+def sections(card: ModelCard) -> dict[str, str]:
+    """Heading -> text below it, in order."""
+    _, *parts = re.split(r"^## (.+)$", card.text, flags=re.MULTILINE)
+    assert len(set(parts[::2])) == len(parts[::2])
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def examples(card: ModelCard) -> list[str]:
+    """The Python blocks of a card."""
+    return re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
+
+
+def strange_numbers(page: str, results: dict) -> set[str]:
+    """The numbers on a page that the results do not have."""
+    return set(NUMBER.findall(page)) - CONSTANTS - {form for value in walk(results) for form in forms(value)}
+
+
+def walk(value):
+    """Everything that is neither a mapping nor a list, at any depth, and the keys."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from walk(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from walk(item)
+    else:
+        yield value
+
+
+def forms(value) -> set[str]:
+    """How a page may write what is in the results."""
+    if isinstance(value, str):
+        return set(NUMBER.findall(value))
+    if isinstance(value, bool) or value is None:
+        return set()
+    fixed = {f"{value:.3f}", f"{value:.1f}", f"{value:.3g}", f"{value / 60:.1f}", str(round(value, 4))}
+    return {str(value), f"{value:,}", f"{100 * value:.1f}", *fixed}
