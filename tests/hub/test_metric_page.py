@@ -11,7 +11,6 @@ import emofusion
 import pytest
 from emofusion.hub.metric_page import push_metric
 from huggingface_hub import RepoCard
-from testing_hub_server import HubServer, connect
 
 FOLDER = Path(emofusion.__file__).parent / "metrics" / "emotion_metrics"
 REPO = "someone/emotion_metrics"
@@ -26,13 +25,6 @@ import evaluate
 metric = evaluate.load(sys.argv[1], revision=sys.argv[2])
 print(json.dumps(metric.compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0], labels=["calm", "angry"])))
 """
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    with HubServer() as server:
-        connect(monkeypatch, server)
-        yield server
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import torch
 from emofusion.hub.push import address_card, format_size, push_to_hub
 from huggingface_hub import ModelCard, constants
 from safetensors.torch import load_file
-from testing_hub_server import TOKEN, HubServer, connect
+from testing_hub_server import TOKEN, HubServer
 from testing_model_folder import LABELS, make_adapter, make_model_folder
 
 # The Hub's own client passes its HTTP library a file in a way that this has given up.
@@ -59,14 +59,6 @@ def made(tmp_path_factory):
 def folder(made, tmp_path):
     """A copy of it, to be spoilt."""
     return shutil.copytree(made[0], tmp_path / "runs" / "cross_attention")
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """The Hub, for the client in this process."""
-    with HubServer() as server:
-        connect(monkeypatch, server)
-        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import emofusion
 import pytest
 from emofusion.hub import write_bundle, write_card
 from testing_common import CASES
-from testing_hub_server import TOKEN, HubServer
+from testing_hub_server import TOKEN
 
 SCRIPT = Path(emofusion.__file__).parent / "scripts" / "push_to_hub.py"
 
@@ -21,12 +21,6 @@ def place(tmp_path_factory):
     write_bundle(model, place / "model")
     write_card(place / "model", {"format": 1, "labels": ["a", "b", "c"], "modalities": ["text"]})
     return place
-
-
-@pytest.fixture
-def hub():
-    with HubServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -5,18 +5,10 @@ import json
 import pytest
 from emofusion.training.arguments import EmotionTrainingArguments, parse_recipe
 from emofusion.training.run import train
-from testing_hub_server import HubServer, connect
 from testing_training import tiny_recipe
 
 # The Hub's own client passes its HTTP library a file in a way that this has given up.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    with HubServer() as server:
-        connect(monkeypatch, server)
-        yield server
 
 
 @pytest.fixture(scope="module")
