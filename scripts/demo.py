@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emofusion import load_corpus
 from emofusion.training.arguments import ARGUMENTS, DataArguments, EmotionTrainingArguments, parse_recipe
-from emofusion.training.console import format_table, summarise
+from emofusion.training.console import format_table, show_run, summarise
 from emofusion.training.late_fusion import LateFusionArguments, fit_late_fusion
 from emofusion.training.pictures import draw_confusion_matrices, draw_learning_curves
 from emofusion.training.report import write_json
@@ -110,7 +110,7 @@ def trained(system: str, folder: Path, code: str) -> dict:
         members = [str(folder / member) for member in QUADRANTS if member != FUSION]
         results = fit_late_fusion(*parse_recipe([*recipe, "--members", *members], LATE_FUSION_ARGUMENTS))
     else:
-        results = train(*parse_recipe(recipe, ARGUMENTS))
+        results = train(*parse_recipe(recipe, ARGUMENTS), show_run)
     write_json(mark, code)
     return {**results, "folder": str(target)}
 
