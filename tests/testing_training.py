@@ -33,6 +33,18 @@ FUSION = {
     "num_attention_heads": 2,
 }
 
+# Arguments of a trainer that takes a few steps of four rows, and neither measures nor saves.
+SMALL_STEPS = {
+    "per_device_train_batch_size": 4,
+    "learning_rate": 1e-2,
+    "logging_steps": 1,
+    "eval_strategy": "no",
+    "save_strategy": "no",
+    "load_best_model_at_end": False,
+    "disable_tqdm": True,
+    "use_cpu": True,
+}
+
 
 def tiny_recipe(corpus_root, output_dir, **others) -> dict:
     """Two epochs of two steps on the smallest corpus there is."""

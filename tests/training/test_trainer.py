@@ -9,7 +9,7 @@ from emofusion.training.collator import EmotionCollator
 from emofusion.training.run import build_model, build_processor
 from emofusion.training.trainer import EmotionTrainer
 from sklearn.utils.class_weight import compute_class_weight
-from testing_training import AUDIO, FUSION, TEXT
+from testing_training import AUDIO, FUSION, SMALL_STEPS, TEXT
 from transformers import set_seed
 
 STILL = {
@@ -37,14 +37,7 @@ def make_trainer(corpus, tmp_path):
         settings = {
             "output_dir": str(tmp_path / "run"),
             "max_steps": 2,
-            "per_device_train_batch_size": 4,
-            "learning_rate": 1e-2,
-            "logging_steps": 1,
-            "eval_strategy": "no",
-            "save_strategy": "no",
-            "load_best_model_at_end": False,
-            "disable_tqdm": True,
-            "use_cpu": True,
+            **SMALL_STEPS,
         }
         set_seed(0)
         labels = corpus["train"].features["label"].names

@@ -13,7 +13,7 @@ from emofusion.training.collator import EmotionCollator, build_training_collator
 from emofusion.training.run import build_model, build_processor, train
 from emofusion.training.trainer import EmotionTrainer
 from safetensors.torch import load_file
-from testing_training import FUSION, tiny_recipe
+from testing_training import FUSION, SMALL_STEPS, tiny_recipe
 from transformers import set_seed
 
 AUGMENTATION = {"speed": {"rate": [0.9, 1.1]}, "noise": {"snr_db": [5, 20]}}
@@ -39,14 +39,7 @@ def make_trainer(corpus, tmp_path):
         settings = {
             "output_dir": str(tmp_path / folder),
             "num_train_epochs": 2,
-            "per_device_train_batch_size": 4,
-            "learning_rate": 1e-2,
-            "logging_steps": 1,
-            "eval_strategy": "no",
-            "save_strategy": "no",
-            "load_best_model_at_end": False,
-            "disable_tqdm": True,
-            "use_cpu": True,
+            **SMALL_STEPS,
         }
         set_seed(0)
         labels = corpus["train"].features["label"].names
