@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..corpora import iemocap
-from ..corpora.prepare import prepare
-from ..corpora.prepared_folder import open_prepared
-from .child import in_child
+from ..corpora.iemocap import corpus as iemocap
+from ..corpora.preparation.prepare import prepare
+from ..corpora.preparation.prepared_folder import open_prepared
 from .iemocap_tree import DIALOGUES, build_tree
 from .measuring import table, timing
+from .subprocess_run import in_child
 
 TURNS = 10039
 HEADER = 44  # bytes of a wav before its samples

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from .. import recipes
-from .child import in_child
 from .measuring import compare, table
+from .subprocess_run import in_child
 
 SYSTEMS = {
     "speech": "speech",

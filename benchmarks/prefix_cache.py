@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .child import in_child
 from .decode import write_film
 from .measuring import compare, table
 from .model import LABELS, LENGTHS, build, count_operations
+from .subprocess_run import in_child
 
 RATE = 16000  # Hz
 # title -> recipe, and whether the encoders are frozen beyond what the recipe says
@@ -77,7 +77,7 @@ def measure_epochs(recipe: str, frozen: bool, clips: int, size: int, repeats: in
 
     from ..training.arguments import EmotionTrainingArguments
     from ..training.collator import EmotionCollator
-    from ..training.prefix_cache import find_base, use_prefix_cache
+    from ..training.prefix.cache import find_base, use_prefix_cache
 
     torch.manual_seed(0)
     model = build(recipe).train()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # `about(**options)`: what a page on a model trained with it says of it (title, protocol, whether it is a demonstration,
 # license, and `speaker_independent` where the protocol promises that no speaker is in two splits). A corpus of several
 # folds also holds `list_folds(**options)`: for each, the options of `load` that choose it.
-CORPORA = ("spoken", "iemocap", "meld", "folder")
+CORPORA = {"spoken": "demo.spoken", "iemocap": "iemocap.corpus", "meld": "meld", "folder": "folder"}
 
 
 def load_corpus(name: str, root: str | Path | None = None, **options) -> "DatasetDict":
@@ -30,7 +30,7 @@ def load_corpus(name: str, root: str | Path | None = None, **options) -> "Datase
     Raises:
         ValueError: If there is no such corpus or it has no such option.
     """
-    load = _module(name).load
+    load = corpus_module(name).load
     known = [option for option in inspect.signature(load).parameters if option != "root"]
     unknown = [option for option in options if option not in known]
     if unknown:
@@ -48,7 +48,7 @@ def describe_corpus(name: str, **options) -> dict:
     Raises:
         ValueError: If there is no such corpus.
     """
-    return {"name": name, **_module(name).about(**options)}
+    return {"name": name, **corpus_module(name).about(**options)}
 
 
 def list_folds(name: str, **options) -> list[dict]:
@@ -61,7 +61,7 @@ def list_folds(name: str, **options) -> list[dict]:
     Raises:
         ValueError: If there is no such corpus, or an option is bad.
     """
-    module = _module(name)
+    module = corpus_module(name)
     return module.list_folds(**options) if hasattr(module, "list_folds") else [{}]
 
 
@@ -80,7 +80,8 @@ def export_folds(name: str, root: str | Path | None = None, **options) -> dict[s
     return folds
 
 
-def _module(name: str):
+def corpus_module(name: str):
+    """The module of a corpus, by its name in `CORPORA`; ValueError if there is none."""
     if name not in CORPORA:
         raise ValueError(f"There is no corpus {name!r}; choose one of {', '.join(CORPORA)}.")
-    return importlib.import_module(f".{name}", __name__)
+    return importlib.import_module(f".{CORPORA[name]}", __name__)

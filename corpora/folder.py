@@ -15,7 +15,6 @@ from datasets import DatasetDict
 from tqdm.auto import tqdm
 
 from .alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
-from .disk import Scan, choose, find_root, finish, problem, read_csv
 from .folds import (
     carve_validation,
     describe_fold_file,
@@ -26,7 +25,8 @@ from .folds import (
     split_by_ids,
     split_by_speaker,
 )
-from .prepare import prepare
+from .preparation.prepare import prepare
+from .scan import Scan, choose, find_root, finish, problem, read_csv
 from .schema import LEVELS, SPLITS
 from .textgrid import read_textgrid
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from .disk import choose
+from .scan import choose
 from .schema import SPLITS
 from .words import words
 

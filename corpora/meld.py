@@ -16,8 +16,8 @@ from typing import NamedTuple
 from datasets import DatasetDict
 from tqdm.auto import tqdm
 
-from .disk import Scan, find_root, finish, list_files, problem, read_csv
-from .prepare import prepare
+from .preparation.prepare import prepare
+from .scan import Scan, find_root, finish, list_files, problem, read_csv
 
 
 class Part(NamedTuple):

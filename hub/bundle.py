@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from transformers.dynamic_module_utils import get_imports, get_relative_imports
 
-from ..corpora.staging import staged
+from ..corpora.atomic_write import staged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from huggingface_hub import ModelCard, ModelCardData
 
-from ..corpora.staging import staged
+from ..corpora.atomic_write import staged
 
 
 def write_page(folder: str | Path, template: str, metadata: ModelCardData, **values: Any) -> Path:

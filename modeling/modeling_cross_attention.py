@@ -3,11 +3,11 @@
 import torch
 
 from ..configuration.configuration_cross_attention import CrossAttentionFusionConfig
-from .attention import CrossModalAttention
-from .branches import ConvBranch, RecurrentBranch
+from .fusion_attention import CrossModalAttention
+from .fusion_branches import ConvBranch, RecurrentBranch
+from .fusion_pooling import statistics_pooling
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
-from .outputs import EmotionOutput
-from .pooling import statistics_pooling
+from .modeling_outputs import EmotionOutput
 
 
 class CrossAttentionFusionModel(EmoFusionModel):

@@ -10,16 +10,16 @@ from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 
 from ..configuration.configuration_emofusion import EmoFusionConfig
-from .audio_encoder import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
-from .classification_loss import classification_loss
-from .gathering import gather_rows
-from .loading import SafeLoading, refuse_pickles
-from .missing_modality import StandIns
-from .outputs import EmotionOutput, Encoded
+from .distributed import gather_rows
+from .encoder_audio import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
+from .encoder_stages import EncodingStages, LayerSum
+from .encoder_text import build_text_encoder, freeze_text_layers, prepare_text_encoder
+from .encoder_vision import build_vision_encoder, prepare_vision_encoder
+from .fusion_missing_modality import StandIns
+from .loss_classification import classification_loss
+from .modeling_loading import SafeLoading, refuse_pickles
+from .modeling_outputs import EmotionOutput, Encoded
 from .sharding import Sharding
-from .stages import EncodingStages, LayerSum
-from .text_encoder import build_text_encoder, freeze_text_layers, prepare_text_encoder
-from .vision_encoder import build_vision_encoder, prepare_vision_encoder
 
 # Weights that a pre-trained checkpoint may lack: one stands for masked frames only, the others are not used.
 OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")

@@ -7,10 +7,10 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..configuration.configuration_late_fusion import LateFusionConfig
-from .late_fusion_members import INPUTS, ask_member, build_member, load_member, select_inputs
+from .fusion_late_members import INPUTS, ask_member, build_member, load_member, select_inputs
+from .head_score_combination import COMBINATIONS
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionPreTrainedModel
-from .outputs import EmotionOutput
-from .score_combination import COMBINATIONS
+from .modeling_outputs import EmotionOutput
 
 # How the names end of all in a batch that a classifier may look at.
 ENDINGS = tuple(name for names in INPUTS.values() for name in names)

@@ -4,12 +4,12 @@ import torch
 from torch import nn
 
 from ..configuration.configuration_multi_level import MultiLevelFusionConfig
-from .audio_encoder import frame_hop
-from .coattention import CoattentionBlock
+from .encoder_audio import frame_hop
+from .fusion_coattention import CoattentionBlock
+from .fusion_pooling import masked_mean
+from .fusion_segments import segment_stream
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
-from .outputs import EmotionOutput
-from .pooling import masked_mean
-from .segments import segment_stream
+from .modeling_outputs import EmotionOutput
 
 SAMPLING_RATE = 16000  # Hz, of the forward contract
 

@@ -6,11 +6,11 @@ from torch import nn
 from transformers import initialization as init
 
 from ..configuration.configuration_speaker_resnet import SpeakerResNetConfig
+from .encoder_resnet import ResNet
+from .encoder_spectrogram import LogMelSpectrogram, mask_spectrogram
+from .fusion_pooling import statistics_pooling
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel, EmoFusionPreTrainedModel
-from .outputs import EmotionOutput
-from .pooling import statistics_pooling
-from .resnet import ResNet
-from .spectrogram import LogMelSpectrogram, mask_spectrogram
+from .modeling_outputs import EmotionOutput
 
 
 class SpeakerResNetModel(EmoFusionModel):

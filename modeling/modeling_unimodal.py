@@ -3,10 +3,10 @@
 import torch
 
 from ..configuration.configuration_unimodal import UnimodalConfig
-from .branches import ConvBranch, RecurrentBranch
+from .fusion_branches import ConvBranch, RecurrentBranch
+from .fusion_pooling import statistics_pooling
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
-from .outputs import EmotionOutput
-from .pooling import statistics_pooling
+from .modeling_outputs import EmotionOutput
 
 BRANCHES = {"audio": RecurrentBranch, "text": ConvBranch, "video": RecurrentBranch}
 

@@ -5,16 +5,16 @@ from torch import nn
 from transformers import initialization as init
 
 from ..configuration.configuration_wavfusion import WavFusionConfig
-from .audio_encoder import apply_layers, layer_context
-from .discrepancy import HomogeneousEncoder, discrepancy_loss
-from .gated_attention import GatedCrossModalAttention
-from .gathering import gather_rows
+from .distributed import gather_rows
+from .encoder_audio import apply_layers, layer_context
+from .encoder_wav2vec2 import MODEL_TYPES, normalises_at_the_end
+from .fusion_gated_attention import GatedCrossModalAttention
+from .fusion_pooling import masked_mean
+from .fusion_recurrent_attention import RecurrentAttention
+from .fusion_visual_center import LearnableVisualCenter, VisualEncoder
+from .loss_discrepancy import HomogeneousEncoder, discrepancy_loss
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
-from .outputs import EmotionOutput
-from .pooling import masked_mean
-from .recurrent_attention import RecurrentAttention
-from .visual_center import LearnableVisualCenter, VisualEncoder
-from .wav2vec2_encoder import MODEL_TYPES, normalises_at_the_end
+from .modeling_outputs import EmotionOutput
 
 
 class WavFusionModel(EmoFusionModel):

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from emofusion.benchmarks import SECTIONS
-from emofusion.benchmarks.child import in_child
 from emofusion.benchmarks.measuring import describe_machine, format_table
+from emofusion.benchmarks.subprocess_run import in_child
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from emofusion.training.comparison import compare_systems, format_comparison
+from emofusion.evaluation.comparison import compare_systems, format_comparison
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from emofusion.corpora.spoken_speakers import TRIALS, make_speakers
+from emofusion.corpora.demo.speakers import TRIALS, make_speakers
 from emofusion.training.arguments import parse_recipe
 from emofusion.training.report import write_json
 from emofusion.training.run import train
-from emofusion.training.speaker import SPEAKER_ARGUMENTS, pretrain_speaker
+from emofusion.training.speaker.pretrain import SPEAKER_ARGUMENTS, pretrain_speaker
 from transformers.utils import logging
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "spoken"

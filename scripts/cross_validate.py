@@ -8,14 +8,14 @@ from pathlib import Path
 
 from emofusion.training.arguments import parse_recipe
 from emofusion.training.console import show_run
-from emofusion.training.cross_validation import (
+from emofusion.training.cross_validation.runs import (
     CROSS_VALIDATION_ARGUMENTS,
     cross_validate,
     find_states,
     format_plan,
     plan_runs,
 )
-from emofusion.training.summary import format_results
+from emofusion.training.cross_validation.summary import format_results
 
 
 def main() -> None:

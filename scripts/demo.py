@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from emofusion import load_corpus
+from emofusion.evaluation.pictures import draw_confusion_matrices, draw_learning_curves
 from emofusion.training.arguments import ARGUMENTS, DataArguments, EmotionTrainingArguments, parse_recipe
 from emofusion.training.console import format_table, show_run, summarise
-from emofusion.training.late_fusion import LateFusionArguments, fit_late_fusion
-from emofusion.training.pictures import draw_confusion_matrices, draw_learning_curves
+from emofusion.training.late_fusion.fit import LateFusionArguments, fit_late_fusion
 from emofusion.training.report import write_json
 from emofusion.training.run import train
 from emofusion.training.withheld import score_without

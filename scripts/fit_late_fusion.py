@@ -4,7 +4,7 @@ import sys
 
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, parse_recipe
 from emofusion.training.console import predict_command, push_command
-from emofusion.training.late_fusion import LateFusionArguments, fit_late_fusion, format_comparison
+from emofusion.training.late_fusion.fit import LateFusionArguments, fit_late_fusion, format_comparison
 
 
 def main() -> None:

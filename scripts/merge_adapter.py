@@ -4,7 +4,7 @@ import argparse
 import sys
 
 import emofusion  # noqa: F401 (lets the Auto classes know the models)
-from emofusion.training.merging import merge_adapter
+from emofusion.training.adapters.merge import merge_adapter
 from transformers.utils import logging
 
 

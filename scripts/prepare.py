@@ -1,21 +1,20 @@
 """Look through a corpus on disk: `python scripts/prepare.py NAME ROOT [--out DIR] [--report] [options of the corpus]`."""
 
 import argparse
-import importlib
 import inspect
 import sys
 from collections import Counter
 from pathlib import Path
 
 import yaml
-from emofusion.corpora import CORPORA, describe_corpus, export_folds
-from emofusion.corpora.counts import format_counts
+from emofusion.corpora import CORPORA, corpus_module, describe_corpus, export_folds
 from emofusion.corpora.folds import write_folds
-from emofusion.corpora.prepare import prepare
-from emofusion.corpora.prepared_folder import Prepared
-from emofusion.corpora.report import write_corpus_report
-from emofusion.corpora.transcribe import transcribe
-from emofusion.corpora.word_errors import compare_transcripts, format_errors
+from emofusion.corpora.preparation.prepare import prepare
+from emofusion.corpora.preparation.prepared_folder import Prepared
+from emofusion.corpora.report.counts import format_counts
+from emofusion.corpora.report.page import write_corpus_report
+from emofusion.corpora.transcripts.transcribe import transcribe
+from emofusion.corpora.transcripts.word_errors import compare_transcripts, format_errors
 
 NAMES = [name for name in CORPORA if name != "spoken"]  # which is made, not found
 
@@ -54,7 +53,7 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     parser.add_argument("--folds", metavar="FILE", help="write who is in which split of every fold, as JSON")
     parser.add_argument("--report", action="store_true", help="write report.html, a page to look at")
     name = next((argument for argument in argv if argument in NAMES), None)
-    known = inspect.signature(_module(name).load).parameters if name else {}
+    known = inspect.signature(corpus_module(name).load).parameters if name else {}
     known = {option: parameter for option, parameter in known.items() if option not in ("root", "max_seconds", "fold")}
     group = parser.add_argument_group(f"options of {name}, see docs/corpora.md" if name else "options of the corpus")
     for option, parameter in known.items():
@@ -66,7 +65,7 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, dict]:
 
 def run(arguments: argparse.Namespace, options: dict) -> None:
     """Prepare a corpus and print what was found."""
-    scanned = inspect.signature(_module(arguments.name).scan).parameters
+    scanned = inspect.signature(corpus_module(arguments.name).scan).parameters
     options, choices = {name: value for name, value in options.items() if name in scanned}, options
     prepared = prepare(
         arguments.name,
@@ -79,7 +78,7 @@ def run(arguments: argparse.Namespace, options: dict) -> None:
     )
     if arguments.transcribe:
         prepared = transcribe(prepared, arguments.transcribe, language=arguments.language)
-    published = _module(arguments.name).published(**options)
+    published = corpus_module(arguments.name).published(**options)
     print(f"\n{describe_corpus(arguments.name, **options)['title']}: {prepared.facts['rows']:,} utterances\n")
     print(format_counts(prepared.facts["counts"], published))
     print(f"\n{describe_problems(prepared)}")
@@ -92,7 +91,7 @@ def run(arguments: argparse.Namespace, options: dict) -> None:
         print(f"\n{len(folds)} folds, by the ids of their utterances: {arguments.folds}")
     if arguments.report:
         page = prepared.folder / "report.html"
-        write_corpus_report(prepared, published, _module(arguments.name).PART, page)
+        write_corpus_report(prepared, published, corpus_module(arguments.name).PART, page)
         print(f"\nA page to look at: {page}")
     print(f"\nThe corpus is in {prepared.folder}; it is read again only when its files change.")
 
@@ -109,10 +108,6 @@ def describe_problems(prepared: Prepared) -> str:
     if not lines:
         return "No problems."
     return "\n".join([*lines, f"Each with its reason: {Path(prepared.folder, 'problems.txt')}"])
-
-
-def _module(name: str):
-    return importlib.import_module(f"emofusion.corpora.{name}")
 
 
 if __name__ == "__main__":

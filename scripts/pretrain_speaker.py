@@ -3,7 +3,7 @@
 import sys
 
 from emofusion.training.arguments import parse_recipe
-from emofusion.training.speaker import SPEAKER_ARGUMENTS, pretrain_speaker
+from emofusion.training.speaker.pretrain import SPEAKER_ARGUMENTS, pretrain_speaker
 
 
 def main() -> None:

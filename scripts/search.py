@@ -7,9 +7,9 @@ in one that runs.
 import sys
 
 from emofusion.training.arguments import parse_recipe
-from emofusion.training.search import search
-from emofusion.training.search_report import format_search
-from emofusion.training.search_space import SEARCH_ARGUMENTS
+from emofusion.training.search.report import format_search
+from emofusion.training.search.space import SEARCH_ARGUMENTS
+from emofusion.training.search.trials import search
 
 
 def main() -> None:

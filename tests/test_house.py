@@ -19,9 +19,10 @@ ROOMS = {
     "processing": set(),
     "corpora": {"processing"},
     "metrics": set(),
-    "hub": {"configuration", "modeling", "processing", "corpora", "metrics"},
-    "training": {"configuration", "modeling", "processing", "corpora", "metrics", "hub"},
-    "benchmarks": {"configuration", "modeling", "processing", "corpora", "metrics", "hub", "training"},
+    "evaluation": {"processing", "corpora", "metrics"},
+    "hub": {"configuration", "modeling", "processing", "corpora", "metrics", "evaluation"},
+    "training": {"configuration", "modeling", "processing", "corpora", "metrics", "evaluation", "hub"},
+    "benchmarks": {"configuration", "modeling", "processing", "corpora", "metrics", "evaluation", "hub", "training"},
 }
 TRAVELLING = ("configuration", "modeling", "processing")
 # All that a travelling file may import without a `try`: transformers' loader demands it on the reader's machine. With

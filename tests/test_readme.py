@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from emofusion.corpora import spoken
+from emofusion.corpora.demo import spoken
 from emofusion.hub import write_bundle
 from emofusion.training.arguments import parse_recipe
 from emofusion.training.run import build_model, build_processor

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from emofusion.configuration import VARIANTS
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, parse_recipe
-from emofusion.training.late_fusion import LateFusionArguments
-from emofusion.training.speaker import SPEAKER_ARGUMENTS
+from emofusion.training.late_fusion.fit import LateFusionArguments
+from emofusion.training.speaker.pretrain import SPEAKER_ARGUMENTS
 
 ROOT = Path(emofusion.__file__).parent
 FOLDER = ROOT / "docs" / "systems"

@@ -1,6 +1,6 @@
 """A recipe in miniature, for the tests of the training room and of the scripts."""
 
-from emofusion.corpora.spoken import BLOCK
+from emofusion.corpora.demo.spoken import BLOCK
 
 AUDIO = {
     "model_type": "wav2vec2",

@@ -13,7 +13,7 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 from ..configuration import VARIANTS
-from .adapters import check_lora
+from .adapters.lora import check_lora
 from .augmentation import check_augmentation
 from .texts import TEXT_COLUMNS
 from .tracking import check_trackers
@@ -53,7 +53,7 @@ class ModelArguments:
         default_factory=dict,
         metadata={
             "help": "Adapters in the encoders, which are frozen, as JSON: any of rank, alpha, dropout, audio, text, vision, "
-            'use_rslora and use_dora, as in {"rank": 8, "text": ["query", "value"]}; see training/adapters.py.'
+            'use_rslora and use_dora, as in {"rank": 8, "text": ["query", "value"]}; see training/adapters/lora.py.'
         },
     )
     quantization: str | None = field(

@@ -13,7 +13,7 @@ from .arguments import DataArguments
 from .augmentation import Augmentation
 
 if TYPE_CHECKING:
-    from .prefix_cache import PrefixCache
+    from .prefix.cache import PrefixCache
 
 # modality, as the column of a row and the argument of a processor are called -> its sub-processor
 PARTS = {"audio": "feature_extractor", "text": "tokenizer", "video": "image_processor"}

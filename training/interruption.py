@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from .adapters import saved_weights
+from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 
 # What writers of files raise on a full disk: Python's, torch's and safetensors'.

@@ -14,18 +14,18 @@ from transformers import PreTrainedModel
 from transformers.trainer_utils import PredictionOutput
 
 from .. import __version__
+from ..corpora.atomic_write import staged
 from ..corpora.folds import check_speaker_independent
-from ..corpora.staging import staged
+from ..evaluation.breakdown import break_down
+from ..evaluation.pictures import draw_confusion_matrices, draw_learning_curves, draw_reliability
+from ..evaluation.predictions import FILE, Predictions, write_predictions
+from ..evaluation.statistics import speaker_intervals
 from ..hub.card import FORMAT, SCORES, write_card
 from ..metrics import EmotionMetrics
 from ..processing.processing_emofusion import SILENCE
-from .adapters import count_parameters, describe_adapter, unwrap_adapters
+from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments, describe_recipe
 from .augmentation import describe_augmentation
-from .breakdown import break_down
-from .pictures import draw_confusion_matrices, draw_learning_curves, draw_reliability
-from .predictions import FILE, Predictions, write_predictions
-from .statistics import speaker_intervals
 
 # Baselines go by what they look at, fusion systems by their variant.
 BASELINES = {("audio",): "speech", ("text",): "text", ("video",): "video"}

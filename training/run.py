@@ -23,14 +23,14 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from ..configuration import VARIANTS
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.folds import check_splits
-from ..modeling.text_encoder import max_tokens
+from ..evaluation.predictions import collect_predictions
+from ..modeling.encoder_text import max_tokens
 from ..processing import EmoFusionProcessor
-from .adapters import add_adapters
+from .adapters.lora import add_adapters
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .collator import EmotionCollator, build_training_collator
 from .interruption import check_output_dir, check_room, find_checkpoint, train_interruptibly
-from .predictions import collect_predictions
-from .prefix_cache import PrefixGuard, use_prefix_cache
+from .prefix.cache import PrefixGuard, use_prefix_cache
 from .report import collect_facts, collect_results, write_report
 from .texts import choose_texts
 from .tokenizer import PAD_TOKEN_ID, train_tokenizer

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 from transformers import ProcessorMixin, TrainerCallback
 
-from ..corpora.inspection import measure
+from ..corpora.preparation.inspection import measure
 
 POOL = 8  # batches that are drawn from one stretch of similar lengths: more mix better and pad more
 SHORTEST = 0.5  # seconds that an utterance counts at least: very many rows cost more than their sound

@@ -20,7 +20,7 @@ from ..hub.push import push_to_hub
 from ..hub.remote import check_repo_id, check_visibility, look_at
 from ..metrics import EmotionMetrics
 from ..modeling.modeling_emofusion import MAIN_INPUTS
-from .adapters import unwrap_adapters
+from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import EpochTeller
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of

@@ -8,7 +8,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import PreTrainedModel
 
-from .adapters import unwrap_adapters
+from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .collator import EmotionCollator
 from .trainer import EmotionTrainer

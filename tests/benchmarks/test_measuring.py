@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 from emofusion.benchmarks import corpora
-from emofusion.benchmarks.child import in_child
 from emofusion.benchmarks.measuring import compare, format_table, table
+from emofusion.benchmarks.subprocess_run import in_child
 
 
 def test_calls_are_timed_in_turn_after_one_round_that_does_not_count():

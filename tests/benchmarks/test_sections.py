@@ -7,8 +7,8 @@ import pytest
 from emofusion.benchmarks import corpora as corpora_section
 from emofusion.benchmarks import decode, model, padding, resample
 from emofusion.benchmarks.iemocap_tree import build_tree
-from emofusion.corpora import iemocap
-from emofusion.corpora.inspection import measure
+from emofusion.corpora.iemocap import corpus as iemocap
+from emofusion.corpora.preparation.inspection import measure
 from emofusion.processing import load_audio, load_video
 
 

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from emofusion.corpora import charts
-from emofusion.corpora.charts import (
+from emofusion.corpora.report import charts
+from emofusion.corpora.report.charts import (
     bin_edges,
     class_color,
     draw_balance,

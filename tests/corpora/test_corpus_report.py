@@ -8,14 +8,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
-import emofusion.corpora.report as report_module
+import emofusion.corpora.report.page as report_module
 import numpy as np
 import pytest
 import soundfile
 from datasets import Dataset, DatasetDict
-from emofusion.corpora import charts, iemocap
-from emofusion.corpora.prepare import prepare
-from emofusion.corpora.report import write_corpus_report
+from emofusion.corpora.iemocap import corpus as iemocap
+from emofusion.corpora.preparation.prepare import prepare
+from emofusion.corpora.report import charts
+from emofusion.corpora.report.page import write_corpus_report
 from emofusion.corpora.schema import features
 from testing_iemocap import build_iemocap
 from testing_meld import RATE, tone

@@ -1,4 +1,4 @@
-from emofusion.corpora.counts import compare_counts, format_counts
+from emofusion.corpora.report.counts import compare_counts, format_counts
 
 FOUND = {"Ses01": {"sad": 3, "angry": 5}, "Ses02": {"angry": 1200}}
 

@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 import pytest
-from emofusion.corpora.espeak import SAMPLING_RATE, Prompt, speak
+from emofusion.corpora.demo.espeak import SAMPLING_RATE, Prompt, speak
 
 TEXT = "Anna, the bus stops on the corner."
 

@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from emofusion.corpora import describe_corpus, face, load_corpus, spoken
+from emofusion.corpora import describe_corpus, load_corpus
+from emofusion.corpora.demo import face, spoken
 from emofusion.corpora.folds import check_speaker_independent
 from emofusion.corpora.schema import features
 from emofusion.processing import load_video

@@ -6,10 +6,11 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from emofusion.corpora import describe_corpus, iemocap, load_corpus
+from emofusion.corpora import describe_corpus, load_corpus
 from emofusion.corpora.folds import check_speaker_independent, write_folds
-from emofusion.corpora.iemocap import PUBLISHED, published, scan
-from emofusion.corpora.iemocap_turns import read_evaluation
+from emofusion.corpora.iemocap import corpus as iemocap
+from emofusion.corpora.iemocap.corpus import PUBLISHED, published, scan
+from emofusion.corpora.iemocap.turns import read_evaluation
 from emofusion.corpora.schema import features
 from emofusion.processing.media import load_audio
 from emofusion.processing.video import load_video

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from emofusion.corpora import load_corpus
-from emofusion.corpora.iemocap import scan
+from emofusion.corpora.iemocap.corpus import scan
 from testing_folder import close
 from testing_iemocap import HEADER, TURNS, block, build_dialogue, build_iemocap
 

@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from emofusion.corpora.inspection import inspect, measure
+from emofusion.corpora.preparation.inspection import inspect, measure
 from emofusion.processing import load_audio
 from testing_meld import RATE, tone, write_film
 

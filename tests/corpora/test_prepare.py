@@ -9,10 +9,10 @@ import datasets
 import pytest
 import soundfile
 from emofusion import load_corpus
-from emofusion.corpora import inspection, prepared_folder
 from emofusion.corpora.folder import scan
-from emofusion.corpora.prepare import prepare
-from emofusion.corpora.prepared_folder import open_prepared
+from emofusion.corpora.preparation import inspection, prepared_folder
+from emofusion.corpora.preparation.prepare import prepare
+from emofusion.corpora.preparation.prepared_folder import open_prepared
 from emofusion.corpora.schema import features
 from emofusion.processing import load_audio
 from testing_folder import make_folder, make_rows
@@ -125,7 +125,7 @@ def test_an_option_prepares_again_and_both_are_kept(root, looks):
 
 def test_other_code_prepares_again(root, looks, monkeypatch):
     prepare("folder", root)
-    monkeypatch.setattr("emofusion.corpora.prepare._digest_code", lambda: "other")
+    monkeypatch.setattr("emofusion.corpora.preparation.prepare._digest_code", lambda: "other")
     prepare("folder", root)
     assert len(looks) == 2
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from emofusion.corpora import recogniser
-from emofusion.corpora.recogniser import Recogniser
+from emofusion.corpora.transcripts import recogniser
+from emofusion.corpora.transcripts.recogniser import Recogniser
 from testing_recognisers import WINDOW, save_ctc, save_whisper
 from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer, Wav2Vec2Model
 

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from emofusion.corpora import espeak, load_corpus, spoken
+from emofusion.corpora import load_corpus
+from emofusion.corpora.demo import espeak, spoken
 from emofusion.corpora.folds import check_speaker_independent
 from emofusion.corpora.schema import features
 

@@ -2,8 +2,8 @@ import itertools
 
 import pytest
 import soundfile
-from emofusion.corpora import spoken
-from emofusion.corpora.spoken_speakers import TRIALS, VOICES, make_speakers
+from emofusion.corpora.demo import spoken
+from emofusion.corpora.demo.speakers import TRIALS, VOICES, make_speakers
 
 
 @pytest.fixture(scope="module")

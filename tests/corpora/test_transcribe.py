@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 from datasets import Dataset, DatasetDict
-from emofusion.corpora import transcribe as module
-from emofusion.corpora.prepared_folder import Prepared
-from emofusion.corpora.recogniser import Recogniser
+from emofusion.corpora.preparation.prepared_folder import Prepared
 from emofusion.corpora.schema import features
-from emofusion.corpora.transcribe import add_transcripts, carry_transcripts, transcribe, transcripts_name
+from emofusion.corpora.transcripts import transcribe as module
+from emofusion.corpora.transcripts.recogniser import Recogniser
+from emofusion.corpora.transcripts.transcribe import add_transcripts, carry_transcripts, transcribe, transcripts_name
 from testing_recognisers import save_ctc
 
 RATE, ROWS = 8000, 11  # a rate that is not the recogniser's
@@ -305,7 +305,7 @@ def test_no_warning_where_all_is_well(prepared, model):
 
 
 def test_recordings_of_about_equal_length_go_together_and_long_ones_alone(prepared, model, monkeypatch):
-    monkeypatch.setattr("emofusion.corpora.recogniser.LONG", 0.5)
+    monkeypatch.setattr("emofusion.corpora.transcripts.recogniser.LONG", 0.5)
     batches, hear = [], Recogniser.__call__
 
     def spy(self, waveforms):

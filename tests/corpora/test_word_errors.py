@@ -3,7 +3,7 @@ import random
 import pytest
 from datasets import Dataset, DatasetDict
 from emofusion.corpora.schema import features
-from emofusion.corpora.word_errors import compare_transcripts, word_error_rate
+from emofusion.corpora.transcripts.word_errors import compare_transcripts, word_error_rate
 
 
 def distance(said: list[str], heard: list[str]) -> int:

@@ -12,17 +12,17 @@ import yaml
 from datasets import Dataset, DatasetDict
 from emofusion.corpora import describe_corpus
 from emofusion.corpora.schema import features
+from emofusion.evaluation.predictions import FILE, collect_predictions, write_predictions
 from emofusion.hub import write_card
 from emofusion.hub.push import address_card
 from emofusion.hub.speaker_card import write_speaker_card
-from emofusion.modeling.score_combination import COMBINATIONS
-from emofusion.training.adapters import Lora, find_targets, put_adapters
+from emofusion.modeling.head_score_combination import COMBINATIONS
+from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
-from emofusion.training.cross_validation import Run
-from emofusion.training.late_fusion import combine, compare
-from emofusion.training.predictions import FILE, collect_predictions, write_predictions
+from emofusion.training.cross_validation.runs import Run
+from emofusion.training.cross_validation.summary import summarise_runs
+from emofusion.training.late_fusion.fit import combine, compare
 from emofusion.training.report import collect_facts, collect_results
-from emofusion.training.summary import summarise_runs
 from huggingface_hub import ModelCard, RepoCard
 from testing_cards import check_page, examples, sections, strange_numbers
 from testing_common import CASES

@@ -9,7 +9,7 @@ import soundfile
 import torch
 import transformers
 from emofusion.hub import push_to_hub, write_bundle, write_card
-from emofusion.training.adapters import Lora, find_targets, put_adapters
+from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
 from packaging.version import Version
 from safetensors.torch import load_file
 from testing_hub_server import TOKEN, HubServer, connect

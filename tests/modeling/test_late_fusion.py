@@ -6,7 +6,7 @@ import torch
 from emofusion import LateFusionConfig, LateFusionForSequenceClassification, LateFusionModel, UnimodalConfig
 from emofusion.configuration import VARIANTS
 from emofusion.configuration.configuration_late_fusion import MEMBER_CONFIGS
-from emofusion.modeling.late_fusion_members import MEMBER_MODELS
+from emofusion.modeling.fusion_late_members import MEMBER_MODELS
 from safetensors.torch import load_file
 from testing_common import BERT, CASES, INPUTS, SPEECH_MEMBER, TEXT_MEMBER, WAV2VEC2_GROUP, make_batch
 from torch.testing import assert_close

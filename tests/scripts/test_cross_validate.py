@@ -8,7 +8,7 @@ from pathlib import Path
 import emofusion
 import pytest
 import torch
-from emofusion.corpora.spoken import BLOCK
+from emofusion.corpora.demo.spoken import BLOCK
 from testing_training import TEXT, tiny_recipe
 
 SCRIPTS = Path(emofusion.__file__).parent / "scripts"

@@ -6,7 +6,7 @@ from pathlib import Path
 import emofusion
 import pytest
 from emofusion.corpora import load_corpus
-from emofusion.corpora.spoken import BLOCK
+from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.training.arguments import parse_recipe
 from emofusion.training.run import train
 from testing_training import TEXT, tiny_recipe

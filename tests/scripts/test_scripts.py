@@ -9,7 +9,7 @@ import emofusion
 import pytest
 import yaml
 from emofusion.corpora import load_corpus
-from emofusion.corpora.spoken import BLOCK
+from emofusion.corpora.demo.spoken import BLOCK
 from testing_training import tiny_recipe
 
 SCRIPTS = Path(emofusion.__file__).parent / "scripts"

@@ -7,9 +7,9 @@ import emofusion
 import numpy as np
 import pytest
 import soundfile
-from emofusion.corpora import spoken_speakers
+from emofusion.corpora.demo import speakers as spoken_speakers
 from emofusion.training import run as training_run
-from emofusion.training import speaker as training_speaker
+from emofusion.training.speaker import pretrain as training_speaker
 
 SCRIPTS = Path(emofusion.__file__).parent / "scripts"
 

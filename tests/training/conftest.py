@@ -2,7 +2,7 @@
 
 import pytest
 from emofusion.corpora import load_corpus
-from emofusion.corpora.spoken import BLOCK
+from emofusion.corpora.demo.spoken import BLOCK
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from emofusion.training.adapter_base import check_quantization
-from emofusion.training.adapters import Lora, find_targets, put_adapters
+from emofusion.training.adapters.base import check_quantization
+from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
 from emofusion.training.arguments import EmotionTrainingArguments, ModelArguments, parse_recipe
 from emofusion.training.run import train
 from safetensors.torch import load_file

@@ -8,12 +8,13 @@ import statistics
 import pytest
 import yaml
 from emofusion.corpora import describe_corpus, list_folds, load_corpus
+from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.corpora.folds import check_speaker_independent, write_folds
-from emofusion.corpora.spoken import BLOCK
 from emofusion.metrics import EmotionMetrics
-from emofusion.training import cross_validation, run
+from emofusion.training import run
 from emofusion.training.arguments import describe_recipe, parse_recipe
-from emofusion.training.cross_validation import (
+from emofusion.training.cross_validation import runs as cross_validation
+from emofusion.training.cross_validation.runs import (
     CROSS_VALIDATION_ARGUMENTS,
     cross_validate,
     find_state,
@@ -21,8 +22,8 @@ from emofusion.training.cross_validation import (
     format_plan,
     plan_runs,
 )
+from emofusion.training.cross_validation.summary import format_results, spread
 from emofusion.training.run import train
-from emofusion.training.summary import format_results, spread
 from huggingface_hub import ModelCard
 from testing_folder import make_folder, make_rows
 from testing_training import TEXT, tiny_recipe

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 from emofusion.configuration.configuration_late_fusion import MEMBER_CONFIGS
-from emofusion.corpora.spoken import BLOCK
-from emofusion.modeling.score_combination import LogisticCombination, WeightedCombination
+from emofusion.corpora.demo.spoken import BLOCK
+from emofusion.modeling.head_score_combination import LogisticCombination, WeightedCombination
 from emofusion.processing import EmoFusionProcessor
-from emofusion.training import late_fusion
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.late_fusion import (
+from emofusion.training.late_fusion import fit as late_fusion
+from emofusion.training.late_fusion.fit import (
     INVERSE_STRENGTHS,
     LateFusionArguments,
     fit_combinations,

@@ -13,8 +13,8 @@ from emofusion.modeling.modeling_emofusion import EmoFusionModel
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.arguments import EmotionTrainingArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.prefix_cache import PrefixGuard, build_prefix_cache, use_prefix_cache
-from emofusion.training.prefix_store import PrefixStore
+from emofusion.training.prefix.cache import PrefixGuard, build_prefix_cache, use_prefix_cache
+from emofusion.training.prefix.store import PrefixStore
 from emofusion.training.tokenizer import train_tokenizer
 from safetensors.torch import load_file
 from testing_common import AUDIO_LENGTHS, CASES, CLASSES, IMAGE, VOCABULARY
@@ -244,9 +244,9 @@ def test_a_recording_is_known_by_its_content(rows, arguments, tmp_path, encoded_
 
 def test_files_are_read_once_as_long_as_size_and_time_stay(rows, arguments, tmp_path, monkeypatch):
     case, args, read = BY_NAME["speech"], arguments(), []
-    monkeypatch.setattr("emofusion.training.prefix_keys.JUST_NOW", -(10**18))
+    monkeypatch.setattr("emofusion.training.prefix.keys.JUST_NOW", -(10**18))
     build(case, rows, args)
-    from emofusion.training import prefix_keys
+    from emofusion.training.prefix import keys as prefix_keys
 
     opened = prefix_keys.open_file
     monkeypatch.setattr(prefix_keys, "open_file", lambda path, name: read.append(path) or opened(path, name))
@@ -300,7 +300,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_computed(rows, argume
 def test_the_room_that_is_asked_for_is_about_what_is_taken(rows, arguments, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "emofusion.training.prefix_fill.check_room", lambda store, needed: asked.append((store, needed))
+        "emofusion.training.prefix.fill.check_room", lambda store, needed: asked.append((store, needed))
     )
     build(BY_NAME["wavfusion"], rows, arguments(), **FROZEN)
     for store, needed in asked:

@@ -3,11 +3,11 @@ import sys
 
 import pytest
 import torch
-from emofusion.training.prefix_store import PrefixStore
+from emofusion.training.prefix.store import PrefixStore
 
 FILLER = """
 import sys, time, torch
-from emofusion.training.prefix_store import PrefixStore
+from emofusion.training.prefix.store import PrefixStore
 
 def compute(keys):
     for key in keys:

@@ -12,7 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 from emofusion.corpora import load_corpus
-from emofusion.corpora.spoken import BLOCK
+from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.interruption import find_checkpoint, train_interruptibly

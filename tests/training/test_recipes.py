@@ -9,12 +9,12 @@ import soundfile
 import torch
 import yaml
 from emofusion.configuration import VARIANTS
-from emofusion.corpora.spoken import BLOCK, VIDEO_BLOCK
+from emofusion.corpora.demo.spoken import BLOCK, VIDEO_BLOCK
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, parse_recipe
-from emofusion.training.late_fusion import LateFusionArguments, fit_late_fusion
+from emofusion.training.late_fusion.fit import LateFusionArguments, fit_late_fusion
 from emofusion.training.run import build_model, train
-from emofusion.training.speaker import SPEAKER_ARGUMENTS, build_speaker_model, pretrain_speaker
+from emofusion.training.speaker.pretrain import SPEAKER_ARGUMENTS, build_speaker_model, pretrain_speaker
 
 FOLDER = Path(emofusion.__file__).parent / "recipes"
 REGISTRY = yaml.safe_load((FOLDER / "registry.yaml").read_text("utf-8"))

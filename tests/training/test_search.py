@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 import yaml
-from emofusion.training import search as search_module
 from emofusion.training.arguments import parse_recipe, read_recipe
-from emofusion.training.search import build_trial, search
-from emofusion.training.search_report import format_search
-from emofusion.training.search_space import SEARCH_ARGUMENTS, SearchArguments
+from emofusion.training.search import trials as search_module
+from emofusion.training.search.report import format_search
+from emofusion.training.search.space import SEARCH_ARGUMENTS, SearchArguments
+from emofusion.training.search.trials import build_trial, search
 from testing_training import tiny_recipe
 
 pytest.importorskip("optuna")

@@ -11,13 +11,13 @@ from emofusion.metrics.speaker_verification import equal_error_rate, min_dcf
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.arguments import ModelArguments, parse_recipe
 from emofusion.training.run import build_model
-from emofusion.training.speaker import (
+from emofusion.training.speaker.pretrain import (
     SPEAKER_ARGUMENTS,
     build_speaker_model,
     pretrain_speaker,
     score_trials,
 )
-from emofusion.training.speaker_corpus import read_trials
+from emofusion.training.speaker.recordings import read_trials
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import Wav2Vec2FeatureExtractor

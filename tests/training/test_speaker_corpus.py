@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from emofusion.training.speaker_corpus import (
+from emofusion.training.speaker.recordings import (
     SpeakerRecordings,
     crop,
     read_tree,

@@ -7,7 +7,8 @@ from pathlib import Path
 import emofusion
 import pytest
 import yaml
-from emofusion.corpora import describe_corpus, iemocap
+from emofusion.corpora import describe_corpus
+from emofusion.corpora.iemocap import corpus as iemocap
 from emofusion.training.arguments import parse_recipe
 from emofusion.training.run import train
 from testing_common import WAVFUSION, WITH_TEXT, WITH_VIDEO

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from emofusion.modeling.classification_loss import classification_loss
+from emofusion.modeling.loss_classification import classification_loss
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
 from emofusion.training.collator import EmotionCollator, build_training_collator
 from emofusion.training.run import build_model, build_processor, train

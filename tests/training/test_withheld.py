@@ -1,7 +1,7 @@
 import pytest
 import torch
 from emofusion import load_corpus
-from emofusion.corpora.spoken import BLOCK, LABELS
+from emofusion.corpora.demo.spoken import BLOCK, LABELS
 from emofusion.training.arguments import DataArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.run import build_model, build_processor

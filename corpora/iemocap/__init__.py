@@ -1,0 +1,1 @@
+"""IEMOCAP: its release on disk, its dialogues and its folds."""

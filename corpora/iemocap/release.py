@@ -1,0 +1,163 @@
+"""A user's copy of IEMOCAP on disk: where its files are, and what is wrong with them."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from ..alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
+from ..scan import find_root, list_files, problem
+from .turns import Turn, read_evaluation, read_transcriptions
+
+FOLDER = "IEMOCAP_full_release"
+SESSION_FOLDERS = tuple(f"Session{number}" for number in range(1, 6))
+
+# Inside a session.
+EVALUATIONS, TRANSCRIPTIONS, FILMS = "dialog/EmoEvaluation", "dialog/transcriptions", "dialog/avi/DivX"
+RECORDINGS, ALIGNMENTS = "sentences/wav", "sentences/ForcedAlignment"
+
+# These were published without words.
+WITHOUT_WORDS = frozenset({"Ses03F_impro07_M030", "Ses03M_impro03_M001"})
+
+# Problems that every copy has.
+KNOWN_KINDS = frozenset({"other emotion", "unnumbered", "published without words"})
+
+
+def find_sessions(root: str | Path | None) -> Path:
+    """The folder that holds the sessions, without links.
+
+    Args:
+        root: That folder, or the one around `IEMOCAP_full_release`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it is not the corpus; where it is one level off, the right folder is named.
+    """
+    return _sessions_in(
+        find_root("IEMOCAP", root, lambda folder: _sessions_in(folder) is not None, "Session1 to Session5")
+    )
+
+
+def _sessions_in(root: Path) -> Path | None:
+    root = Path(os.path.realpath(root))
+    inner = Path(os.path.realpath(root / FOLDER))
+    for folder in (root, *([inner] if inner.is_relative_to(root) else [])):
+        if any((folder / session).is_dir() for session in SESSION_FOLDERS):
+            return folder
+    return None
+
+
+class Copy:
+    """A copy, of which no more than a dialogue's files are kept in mind.
+
+    Args:
+        root: From `find_sessions`.
+
+    Attributes:
+        problems: What was met on the way, see `iemocap.scan`.
+    """
+
+    def __init__(self, root: Path):
+        self.root, self.problems = root, []
+        self._files = lru_cache(8)(lambda folder: dict(list_files(root, folder, self.problems)))
+        self._texts = lru_cache(1)(read_transcriptions)
+
+    def note(self, kind: str, what: str, file: str, turn: str | None = None, dropped: bool = False) -> None:
+        """Add a problem with a file inside the copy, which may be one of a single turn."""
+        self.problems.append(problem(kind, what, file, turn, dropped, known=kind in KNOWN_KINDS))
+
+    def sources(self) -> list[Path]:
+        """The folders that are read."""
+        parts = EVALUATIONS, TRANSCRIPTIONS, FILMS, RECORDINGS, ALIGNMENTS
+        folders = (self.root / session / part for session in SESSION_FOLDERS for part in parts)
+        return [folder for folder in folders if os.path.isdir(folder)]
+
+    def evaluations(self) -> list[str]:
+        """Every dialogue's file that says which turns there are."""
+        found = []
+        for folder in (f"{session}/{EVALUATIONS}" for session in SESSION_FOLDERS):
+            files = [f"{folder}/{name}" for name in self._files(folder) if name.endswith(".txt")]
+            if not files:
+                self.note("missing session", f"No dialogue is described in {folder}.", folder)
+            found += files
+        return found
+
+    def turns(self, evaluation: str) -> list[Turn]:
+        """The turns of a dialogue in the order of time."""
+        turns, broken = read_evaluation(self.root / evaluation)
+        for line in broken:
+            what = f"{evaluation}, line {line}, is no turn: it lacks span, name or label."
+            self.note("unreadable turn", what, evaluation, dropped=True)
+        if turns:
+            self._note_missing_files(_session(evaluation), Path(evaluation).stem)
+        else:
+            self.note("empty dialogue", f"No turn is described in {evaluation}.", evaluation)
+        return turns
+
+    def row(self, evaluation: str, turn: Turn, alignment_offset: float, prefix_half: str) -> dict | None:
+        """What the files tell of a turn; None, and a problem, without a recording."""
+        session = _session(evaluation)
+        folder, file = f"{session}/{RECORDINGS}/{turn.dialogue}", f"{turn.name}.wav"
+        recording = self._files(folder).get(file)
+        if recording is None:
+            what = f"{turn.name} is dropped: there is no {folder}/{file}."
+            self.note("missing audio", what, f"{folder}/{file}", turn.name, dropped=True)
+            return None
+        film = self._files(f"{session}/{FILMS}").get(f"{turn.dialogue}.avi")
+        crop = prefix_half if turn.is_marked else {"left": "right", "right": "left"}[prefix_half]
+        return {
+            "id": turn.name,
+            "audio": {"path": recording},
+            "text": self._text(session, turn),
+            "speaker": turn.speaker,
+            "session": turn.session,
+            "dialogue": turn.dialogue,
+            "start": turn.start,
+            "end": turn.end,
+            "scripted": turn.is_scripted,
+            "video": film and {"path": film, "start": turn.start, "end": turn.end, "crop": crop},
+            "alignment": self._alignment(session, turn, alignment_offset),
+            "vad": turn.vad,
+        }
+
+    def _note_missing_files(self, session: str, dialogue: str) -> None:
+        for kind, folder, file in (
+            ("missing video", f"{session}/{FILMS}", f"{dialogue}.avi"),
+            ("missing transcript", f"{session}/{TRANSCRIPTIONS}", f"{dialogue}.txt"),
+        ):
+            if file not in self._files(folder):
+                self.note(kind, f"{dialogue}: there is no {folder}/{file}.", f"{folder}/{file}")
+
+    def _text(self, session: str, turn: Turn) -> str | None:
+        folder, file = f"{session}/{TRANSCRIPTIONS}", f"{turn.dialogue}.txt"
+        path = self._files(folder).get(file)
+        if path is None:
+            return None  # which is noted once for the dialogue
+        text = self._texts(path).get(turn.name)
+        if not text:
+            what = f"{turn.name} has no text: there is no line of it in {folder}/{file}."
+            self.note("missing transcript", what, f"{folder}/{file}", turn.name)
+        return text or None
+
+    def _alignment(self, session: str, turn: Turn, offset: float) -> dict | None:
+        folder = f"{session}/{ALIGNMENTS}/{turn.dialogue}"
+        files, levels = self._files(folder), {}
+        for level, suffix in SPHINX_SUFFIXES.items():
+            levels[level], file = None, f"{turn.name}{suffix}"
+            if file in files:
+                try:
+                    levels[level] = read_sphinx(files[file], offset)
+                except ValueError as error:
+                    what = f"{turn.name} keeps no {level}s: {error}"
+                    self.note("unreadable alignment", what, f"{folder}/{file}", turn.name)
+            elif level != "syllable":  # which follow from the others
+                known = level == "word" and turn.name in WITHOUT_WORDS
+                kind = "published without words" if known else f"missing {level}s"
+                what = f"{turn.name} has no {level}s: there is no {folder}/{file}."
+                self.note(kind, what, f"{folder}/{file}", turn.name)
+        if levels["syllable"] is None and levels["word"] and levels["phone"]:
+            levels["syllable"] = syllables_from_phones(levels["phone"], levels["word"])
+        return levels if any(levels.values()) else None
+
+
+def _session(file: str) -> str:
+    return file.partition("/")[0]

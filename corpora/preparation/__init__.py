@@ -1,0 +1,1 @@
+"""Preparing a corpus on disk: inspect every recording once, write Arrow rows, reuse them."""

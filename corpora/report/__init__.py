@@ -1,0 +1,1 @@
+"""The report on a prepared corpus: counts, charts and an HTML page."""

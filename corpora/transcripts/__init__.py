@@ -1,0 +1,1 @@
+"""Transcripts by a speech recogniser, and their word error rates."""

@@ -1,0 +1,83 @@
+"""How far what a recogniser heard is from what people wrote down."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from datasets import ClassLabel, Dataset, DatasetDict
+
+from ..words import words
+
+SPEECH = {True: "scripted", False: "improvised"}
+
+
+def word_error_rate(
+    references: Iterable[str | None], hypotheses: Iterable[str | None]
+) -> dict[str, float | int | None]:
+    """Word error rate of a set of utterances: all errors over all words, after normalisation by `words`.
+
+    Args:
+        references: What was said. None, where nobody wrote it down, is not compared; a text without words is, and all that
+            was heard there is inserted.
+        hypotheses: What was heard, one per reference. None, where nothing was transcribed, is not compared.
+
+    Returns:
+        `wer` (None without a word of reference), `substitutions`, `deletions`, `insertions`, `words` (of the references),
+        `utterances` (that were compared) and `not_compared`.
+
+    Raises:
+        ValueError: If there are not as many hypotheses as references.
+    """
+    import jiwer
+
+    pairs = list(zip(references, hypotheses, strict=True))
+    compared = [pair for pair in pairs if None not in pair]
+    errors = dict.fromkeys(("substitutions", "deletions", "insertions"), 0)
+    count = 0
+    if compared:
+        said, heard = ([" ".join(words(text)) for text in texts] for texts in zip(*compared, strict=True))
+        found = jiwer.process_words(said, heard)
+        errors = {kind: getattr(found, kind) for kind in errors}
+        count = found.hits + found.substitutions + found.deletions
+    return {
+        "wer": sum(errors.values()) / count if count else None,
+        **errors,
+        "words": count,
+        "utterances": len(compared),
+        "not_compared": len(pairs) - len(compared),
+    }
+
+
+def compare_transcripts(splits: DatasetDict) -> dict[str, dict]:
+    """`text` against `asr_text`.
+
+    Returns:
+        Per split: `all`, and where the corpus tells them, `label` per class and `scripted` for "scripted" and "improvised"
+        speech, each as `word_error_rate` gives it.
+    """
+    compared = {}
+    for split, rows in splits.items():
+        label = rows.features["label"]
+        name = label.int2str if isinstance(label, ClassLabel) else str
+        compared[split] = {
+            "all": word_error_rate(rows["text"][:], rows["asr_text"][:]),
+            "label": _compare_by(rows, "label", name),
+            "scripted": _compare_by(rows, "scripted", SPEECH.get),
+        }
+    return compared
+
+
+def format_errors(compared: Mapping[str, Mapping]) -> str:
+    """What `compare_transcripts` gives, as a table for the console; rates in percent."""
+    lines = ["   WER    words  utterances"]
+    for split, groups in compared.items():
+        for name, errors in {split: groups["all"], **groups["label"], **groups["scripted"]}.items():
+            rate = "    -" if errors["wer"] is None else f"{100 * errors['wer']:5.1f}"
+            lines.append(f" {rate} {errors['words']:8,} {errors['utterances']:11,}  {name}")
+    return "\n".join(lines)
+
+
+def _compare_by(rows: Dataset, column: str, name: Callable) -> dict[str, dict]:
+    groups = {}
+    for value, text, heard in zip(rows[column][:], rows["text"][:], rows["asr_text"][:], strict=True):
+        if value is not None:
+            groups.setdefault(value, []).append((text, heard))
+    return {name(value): word_error_rate(*zip(*groups[value], strict=True)) for value in sorted(groups)}

@@ -1,0 +1,1 @@
+"""Evaluation of predictions: scores, statistics, calibration, comparison, pictures and typed results."""

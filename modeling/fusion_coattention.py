@@ -1,0 +1,89 @@
+"""Coattention: two sequences that ask each other, block after block (Zhao 2022, arXiv 2207.04697)."""
+
+import torch
+from torch import nn
+
+from .fusion_attention import CrossModalAttention
+
+
+class FeedForward(nn.Module):
+    """`LN(X + Dropout(Linear(GELU(Linear(X)))))`.
+
+    Args:
+        hidden_size: width of the sequence.
+        intermediate_size: width between the two linear layers.
+        hidden_dropout: dropout on the output before it is added.
+        layer_norm_eps: epsilon of the layer normalisation.
+    """
+
+    def __init__(self, hidden_size: int, intermediate_size: int, hidden_dropout: float, layer_norm_eps: float):
+        super().__init__()
+        self.intermediate = nn.Linear(hidden_size, intermediate_size)
+        self.output = nn.Linear(intermediate_size, hidden_size)
+        self.dropout = nn.Dropout(hidden_dropout)
+        self.layer_norm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """`(batch, positions, hidden)` to the same."""
+        output = self.output(nn.functional.gelu(self.intermediate(hidden_states)))
+        return self.layer_norm(hidden_states + self.dropout(output))
+
+
+class CoattentionBlock(nn.Module):
+    """Speech asks text while text asks speech, each about the other's previous layer; then each a feed-forward layer.
+
+        S' = FF(LN(S + MHA(Q=S, K=V=X)))      X' = FF(LN(X + MHA(Q=X, K=V=S)))      FF(Y) = LN(Y + FFN(Y))
+
+    That speech and text are fused by coattention is the paper's; this form of it, the common one, is ours.
+
+    Args:
+        hidden_size: width of both sequences.
+        num_attention_heads: heads; divides `hidden_size`.
+        intermediate_size: width inside the feed-forward layers.
+        attention_dropout: dropout on the attention weights.
+        hidden_dropout: dropout on what is added.
+        layer_norm_eps: epsilon of the layer normalisations.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_attention_heads: int,
+        intermediate_size: int,
+        attention_dropout: float,
+        hidden_dropout: float,
+        layer_norm_eps: float,
+    ):
+        super().__init__()
+        attention = (hidden_size, num_attention_heads, attention_dropout, hidden_dropout, layer_norm_eps)
+        feed_forward = (hidden_size, intermediate_size, hidden_dropout, layer_norm_eps)
+        self.audio_text_attention = CrossModalAttention(*attention)
+        self.text_audio_attention = CrossModalAttention(*attention)
+        self.audio_feed_forward = FeedForward(*feed_forward)
+        self.text_feed_forward = FeedForward(*feed_forward)
+
+    def forward(
+        self,
+        audio: torch.Tensor,
+        audio_mask: torch.Tensor,
+        text: torch.Tensor,
+        text_mask: torch.Tensor,
+        output_attentions: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor | None]]:
+        """Fuse once.
+
+        Args:
+            audio: `(batch, positions, hidden)`.
+            audio_mask: `(batch, positions)`, bool; every row has at least one valid position.
+            text: `(batch, tokens, hidden)`.
+            text_mask: `(batch, tokens)`, bool; likewise.
+            output_attentions: whether to return the maps.
+
+        Returns:
+            Both sequences in the same shapes, and the maps `"audio_text"` `(batch, heads, positions, tokens)` and
+            `"text_audio"` `(batch, heads, tokens, positions)`, None unless wanted.
+        """
+        from_text, audio_text = self.audio_text_attention(audio, text, text_mask, output_attentions)
+        from_audio, text_audio = self.text_audio_attention(text, audio, audio_mask, output_attentions)
+        maps = {"audio_text": audio_text, "text_audio": text_audio}
+        return self.audio_feed_forward(from_text), self.text_feed_forward(from_audio), maps

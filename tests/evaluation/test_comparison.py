@@ -1,0 +1,154 @@
+"""Two systems on the same utterances, as folders that were never trained."""
+
+import json
+
+import numpy as np
+import pytest
+from emofusion.evaluation.comparison import compare_systems, format_comparison, judge
+from emofusion.evaluation.predictions import FILE, Predictions, write_predictions
+from emofusion.evaluation.statistics import exchange_test, group_confusions
+from scipy.stats import binomtest
+
+LABELS = ["angry", "happy", "sad", "calm"]
+ROWS, SPEAKERS = 240, 8
+
+
+def make(folder, right=0.5, seed=0, labels=LABELS, speakers=SPEAKERS, rows=ROWS):
+    """A folder of a run that is right about so many utterances, whose truth is always the same."""
+    truth = np.random.default_rng(9).integers(4, size=rows)
+    rng = np.random.default_rng(seed)
+    answers = np.where(rng.uniform(size=rows) < right, truth, (truth + 1) % 4)
+    order = [labels.index(label) for label in LABELS]
+    logits = np.zeros((rows, 4))
+    logits[:, order] = np.eye(4)[answers]
+    part = Predictions(
+        ids=[f"u{number}" for number in range(rows)],
+        speakers=[f"s{number % speakers}" if speakers else None for number in range(rows)],
+        labels=np.array(order)[truth],
+        logits=logits,
+        scripted=[None] * rows,
+        text_seen=[None] * rows,
+        temperature=np.ones(rows),
+    )
+    folder.mkdir(parents=True)
+    write_predictions(folder / FILE, {"validation": part, "test": part}, labels)
+    (folder / "results.json").write_text(json.dumps({"labels": labels, "metrics": {}}))
+    return truth, answers
+
+
+def test_the_tests_are_those_of_scipy_and_of_exchanged_speakers(tmp_path):
+    truth, one = make(tmp_path / "a", 0.5, seed=1)
+    _, other = make(tmp_path / "b", 0.6, seed=2)
+    found = compare_systems(tmp_path / "a", tmp_path / "b")
+    only = int(((one == truth) & (other != truth)).sum()), int(((one != truth) & (other == truth)).sum())
+    assert (found["wa"]["only_first"], found["wa"]["only_second"]) == only
+    assert found["wa"]["p_utterances"] == pytest.approx(binomtest(only[0], sum(only)).pvalue)
+    assert found["wa"]["difference"] == pytest.approx((other == truth).mean() - (one == truth).mean())
+    groups = [f"s{number % SPEAKERS}" for number in range(ROWS)]
+    counts = [group_confusions(truth, np.eye(4)[answers], groups) for answers in (one, other)]
+    assert found["ua"]["p_speakers"] == exchange_test(*counts, "ua")
+    low, high = found["ua"]["interval"]
+    assert low < found["ua"]["difference"] < high
+    assert (found["utterances"], found["speakers"]) == (ROWS, SPEAKERS)
+
+
+def test_a_large_difference_is_more_than_noise_and_none_is_not(tmp_path):
+    make(tmp_path / "poor", 0.4, seed=1)
+    make(tmp_path / "good", 0.9, seed=2)
+    make(tmp_path / "same", 0.9, seed=2)
+    good, poor, same = (str(tmp_path / name) for name in ("good", "poor", "same"))
+    assert compare_systems(poor, good)["verdict"] == f"{good} is better, in WA and in UA, by more than noise."
+    assert compare_systems(good, poor)["verdict"] == f"{good} is better, in WA and in UA, by more than noise."
+    alike = compare_systems(good, same)
+    assert alike["verdict"] == f"The difference between {good} and {same} is no more than noise."
+    assert alike["wa"]["p_utterances"] == alike["ua"]["p_speakers"] == 1
+    screen = format_comparison(compare_systems(poor, good))
+    assert f"{ROWS} utterances, speakers: {SPEAKERS}" in screen
+
+
+def test_classes_may_stand_in_another_order(tmp_path):
+    make(tmp_path / "a", 0.7, seed=1)
+    make(tmp_path / "b", 0.7, seed=1, labels=LABELS[::-1])
+    found = compare_systems(tmp_path / "a", tmp_path / "b")
+    assert found["wa"]["only_first"] == found["wa"]["only_second"] == 0
+    assert found["ua"]["difference"] == 0
+
+
+@pytest.mark.parametrize(("speakers", "words"), [(5, "5 speakers are too few"), (None, "speakers are not known")])
+def test_few_speakers_tell_nothing_of_others(tmp_path, speakers, words):
+    make(tmp_path / "a", 0.4, seed=1, speakers=speakers)
+    make(tmp_path / "b", 0.9, seed=2, speakers=speakers)
+    found = compare_systems(tmp_path / "a", tmp_path / "b")
+    assert found["ua"]["interval"] is None
+    assert "is more than noise" in found["verdict"]
+    assert words in found["verdict"]
+    assert "95 %" not in format_comparison(found)
+
+
+def test_runs_with_several_seeds_count_as_one_system(tmp_path):
+    answers = [make(tmp_path / "many" / f"seed-{seed}", 0.6, seed=seed)[1] for seed in (1, 2)]
+    runs = [{"name": f"seed-{seed}"} for seed in (1, 2)]
+    results = {"labels": LABELS, "metrics": {}, "cross_validation": {"runs": runs}}
+    (tmp_path / "many" / "results.json").write_text(json.dumps(results))
+    truth, one = make(tmp_path / "one", 0.6, seed=3)
+    found = compare_systems(tmp_path / "many", tmp_path / "one")
+    share = np.mean([said == truth for said in answers], axis=0)
+    assert found["systems"][0]["wa"] == pytest.approx(share.mean())
+    assert found["wa"]["only_first"] == (share > (one == truth)).sum()
+    assert found["wa"]["only_second"] == (share < (one == truth)).sum()
+
+
+def verdict(utterances, wa, ua, signs=(1, 1)):
+    systems = [{"name": "A"}, {"name": "B"}]
+    scores = [
+        {"difference": sign, "p_speakers": p, "p_utterances": utterances}
+        for sign, p in zip(signs, (wa, ua), strict=True)
+    ]
+    return judge({"systems": systems, "speakers": 9, "wa": scores[0], "ua": scores[1]})
+
+
+def test_the_verdict_says_which_score_it_is_about():
+    assert verdict(0.2, 0.01, 0.2) == "The difference between A and B is no more than noise."
+    assert verdict(0.01, 0.2, 0.2) == "The difference between A and B is no more than noise."
+    assert verdict(0.01, 0.01, 0.01, (1, -1)) == "B is better in WA and A in UA, both by more than noise."
+    only = "B is better in UA by more than noise; the difference in WA is no more than noise."
+    assert verdict(0.2, 0.2, 0.01) == only
+    assert verdict(0.01, 0.01, 0.2, (-1, 1)).startswith("A is better in WA by more than noise;")
+
+
+def test_other_utterances_labels_or_speakers_are_refused(tmp_path):
+    make(tmp_path / "a")
+    make(tmp_path / "fewer", rows=200)
+    make(tmp_path / "speakers", speakers=7)
+    make(tmp_path / "named")
+    results = {"labels": [*LABELS[:3], "bored"], "metrics": {}}
+    (tmp_path / "named" / "results.json").write_text(json.dumps(results))
+    make(tmp_path / "turned")
+    lines = (tmp_path / "turned" / FILE).read_text().splitlines()
+    row = json.loads(lines[-1])
+    row["label"] = next(label for label in LABELS if label != row["label"])
+    (tmp_path / "turned" / FILE).write_text("\n".join([*lines[:-1], json.dumps(row)]))
+    for other, message in (
+        ("fewer", "not tested on the same utterances: .*a has 40 that .*fewer lacks"),
+        ("speakers", "do not agree on who speaks"),
+        ("turned", f"'u{ROWS - 1}' is "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            compare_systems(tmp_path / "a", tmp_path / other)
+    with pytest.raises(ValueError, match=r"predictions\.jsonl, line"):
+        compare_systems(tmp_path / "a", tmp_path / "named")
+    with pytest.raises(FileNotFoundError, match="give a folder that"):
+        compare_systems(tmp_path / "a", tmp_path / "nowhere")
+    (tmp_path / "named" / "results.json").write_text("{}")
+    with pytest.raises(ValueError, match="not the result of an emotion recogniser"):
+        compare_systems(tmp_path / "a", tmp_path / "named")
+
+
+def test_systems_of_other_labels_are_not_compared(tmp_path):
+    make(tmp_path / "a")
+    make(tmp_path / "b")
+    for name in (FILE, "results.json"):
+        path = tmp_path / "b" / name
+        path.write_text(path.read_text().replace("calm", "bored"))
+    with pytest.raises(ValueError, match="compare systems of the same labels"):
+        compare_systems(tmp_path / "a", tmp_path / "b")

@@ -1,0 +1,208 @@
+"""The speech encoder run in stages: transformers' own answers where those are right, and better ones where not."""
+
+import pytest
+import torch
+from emofusion.modeling.encoder_audio import (
+    build_audio_encoder,
+    conv_features,
+    embed_frames,
+    frame_hop,
+    freeze_audio_layers,
+    receptive_field,
+    run_layers,
+)
+from emofusion.modeling.encoder_wav2vec2 import masked_instance_norm
+from testing_common import DATA2VEC, HUBERT, WAV2VEC2_GROUP, WAV2VEC2_LAYER, WAVLM, WHISPER
+from torch import nn
+from torch.testing import assert_close
+from transformers import AutoConfig
+
+LAYER_NORM = {name: WAV2VEC2_LAYER[name] for name in ("feat_extract_norm", "conv_bias", "do_stable_layer_norm")}
+WAV2VEC2_FAMILY = {
+    "wav2vec2": WAV2VEC2_GROUP,
+    "wav2vec2-layer-norm": WAV2VEC2_LAYER,
+    "hubert": HUBERT,
+    "hubert-layer-norm": HUBERT | LAYER_NORM,
+    "wavlm": WAVLM,
+    "wavlm-layer-norm": WAVLM | LAYER_NORM,
+    "data2vec": DATA2VEC,
+}
+ENCODERS = WAV2VEC2_FAMILY | {"whisper": WHISPER}
+every_encoder = pytest.mark.parametrize("fields", ENCODERS.values(), ids=ENCODERS)
+every_wav2vec2 = pytest.mark.parametrize("fields", WAV2VEC2_FAMILY.values(), ids=WAV2VEC2_FAMILY)
+
+
+def build(fields: dict, **overrides):
+    torch.manual_seed(0)
+    encoder = build_audio_encoder(AutoConfig.for_model(**fields | overrides)).eval()
+    for module in encoder.modules():
+        if isinstance(module, nn.LayerNorm | nn.GroupNorm) and module.weight is not None:
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.3)
+    return encoder
+
+
+def run(encoder, values, mask=None, stop=None, output_attentions=False):
+    mask = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
+    features, frames = conv_features(encoder, values, mask)
+    stop = encoder.config.num_hidden_layers if stop is None else stop
+    return run_layers(encoder, embed_frames(encoder, features, frames), frames, 0, stop, output_attentions)
+
+
+@every_wav2vec2
+def test_stages_give_what_transformers_gives_on_unpadded_audio(fields):
+    encoder = build(fields)
+    encoder.set_attn_implementation("eager")
+    values = torch.randn(2, 6000)
+    expected = encoder(values, output_hidden_states=True, output_attentions=True)
+    states, hidden_states, attentions = run(encoder, values, output_attentions=True)
+    assert_close(states, expected.last_hidden_state, atol=1e-5, rtol=0)
+    assert_close(attentions, expected.attentions)
+    assert_close(hidden_states[:-1], expected.hidden_states[:-1], atol=1e-5, rtol=0)
+    assert_close(hidden_states[-1], states)
+
+
+@every_encoder
+def test_a_row_is_the_same_alone_and_in_every_batch_whatever_its_padding_holds(fields):
+    encoder, lengths = build(fields).double(), (9000, 16000, 300, 2000)  # in float32 rounding may grow to 4e-5
+    mask = torch.arange(16700) < torch.tensor(lengths)[:, None]
+    values = torch.randn(mask.shape).double().masked_fill(~mask, 7)
+    together, _, _ = run(encoder, values, mask)
+    assert together.std() > 0.1
+    for index, length in enumerate(lengths):
+        alone, _, _ = run(encoder, values[index : index + 1, :length])
+        assert_close(together[index, : alone.shape[1]], alone[0], atol=2e-6, rtol=0)
+
+
+@every_encoder
+def test_layers_run_in_two_parts_give_what_they_give_in_one(fields):
+    encoder = build(fields)
+    frames = torch.arange(12) < torch.tensor([[12], [5]])
+    inputs = torch.randn(2, 12, 16)
+    whole, states, _ = run_layers(encoder, inputs, frames, 0, 2)
+    middle, first, _ = run_layers(encoder, inputs, frames, 0, 1)
+    end, second, _ = run_layers(encoder, middle, frames, 1, 2)
+    assert torch.equal(end, whole)
+    assert_close((*first, *second[1:]), states, atol=0, rtol=0)
+    nothing, only, _ = run_layers(encoder, whole, frames, 2, 2)
+    assert nothing is whole
+    assert only == (whole,)
+
+
+@every_encoder
+def test_layer_drop_is_left_out(fields):
+    name = "encoder_layerdrop" if fields is WHISPER else "layerdrop"
+    encoder = build(fields, **{name: 1.0}).train()
+    states, hidden_states, _ = run(encoder, torch.randn(1, 4000))
+    assert len(hidden_states) == 3
+    assert not torch.equal(hidden_states[0], hidden_states[1])
+    states.square().mean().backward()
+    layers = (encoder if fields is WHISPER else encoder.encoder).layers
+    assert all(p.grad is not None for p in layers.parameters())
+
+
+@every_encoder
+def test_what_is_frozen_is_what_the_frozen_layers_read_and_what_can_no_longer_learn(fields):
+    values = torch.randn(1, 4000)
+    for count in (0, 1, 2, -1):
+        encoder = build(fields)
+        if count:
+            run(encoder, values, stop=2 if count == -1 else count)[0].sum().backward()
+        else:
+            conv_features(encoder, values, torch.ones(1, 4000, dtype=torch.bool))[0].sum().backward()
+        read = {name for name, p in encoder.named_parameters() if p.grad is not None}
+        never = {"embed_positions.weight"} if fields is WHISPER else {"masked_spec_embed"} if count else set()
+        freeze_audio_layers(encoder, True, count)
+        assert {name for name, p in encoder.named_parameters() if not p.requires_grad} == read | never
+        # Dropout and SpecAugment are off in what is frozen.
+        encoder.train()
+        freeze_audio_layers(encoder, True, count)
+        torch.manual_seed(1)
+        if count:
+            states = [run(encoder, values, stop=2 if count == -1 else count)[0] for _ in range(2)]
+            assert torch.equal(*states)
+
+
+def test_masked_instance_norm_is_group_norm_of_each_row_cut_to_its_length():
+    torch.manual_seed(0)
+    norm = nn.GroupNorm(6, 6)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    states, lengths = torch.randn(4, 6, 50) + 3, torch.tensor([50, 1, 7, 31])
+    normalised = masked_instance_norm(states, lengths, norm)
+    assert normalised.shape == states.shape
+    norm.double()
+    for row, length in enumerate(lengths):
+        cut = states[row, :, :length].double().expand(2, -1, -1)  # torch refuses to normalise one value alone
+        assert_close(normalised[row, :, :length].double(), norm(cut)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_frames_come_every_20_ms_and_the_first_of_wav2vec2_reaches_over_400_samples():
+    for fields in ENCODERS.values():
+        assert frame_hop(AutoConfig.for_model(**fields)) == 320
+    assert receptive_field(AutoConfig.for_model("wav2vec2")) == 400
+    small = AutoConfig.for_model("wav2vec2", conv_dim=[8] * 2, conv_kernel=[10, 3], conv_stride=[5, 2])
+    assert (receptive_field(small), frame_hop(small)) == (20, 10)
+
+
+@pytest.mark.parametrize("fields", [WAV2VEC2_LAYER, WAVLM | LAYER_NORM, DATA2VEC, WHISPER])
+def test_a_frame_sees_the_samples_up_to_its_reach(fields):
+    encoder = build(fields)
+    values = torch.randn(1, 3200, requires_grad=True)
+    features, _ = conv_features(encoder, values, torch.ones(1, 3200, dtype=torch.bool))
+    for frame in (0, 1, 5):
+        (seen,) = torch.autograd.grad(features[0, frame].sum(), values, retain_graph=True)
+        last = int(seen[0].nonzero().max())
+        assert last + 1 == receptive_field(encoder.config) + frame * frame_hop(encoder.config)
+
+
+@every_wav2vec2
+def test_frames_are_counted_as_transformers_counts_them_and_a_short_clip_has_one(fields):
+    encoder = build(fields)
+    lengths = (1, 300, 399, 400, 719, 720, 3280)
+    mask = torch.arange(3280) < torch.tensor(lengths)[:, None]
+    features, frames = conv_features(encoder, torch.randn(mask.shape), mask)
+    assert frames.sum(dim=1).tolist() == [1, 1, 1, 1, 1, 2, 10]
+    assert features.shape == (7, 10, 8)
+    assert features[frames].isfinite().all()
+    alone = encoder.feature_extractor(torch.randn(1, 3280))
+    assert alone.shape[-1] == frames.shape[1]
+
+
+def test_a_clip_shorter_than_the_reach_counts_as_followed_by_silence():
+    encoder = build(WAV2VEC2_GROUP)
+    clip = torch.randn(1, 300)
+    short, frames = conv_features(encoder, clip, torch.ones(1, 300, dtype=torch.bool))
+    silent = nn.functional.pad(clip, (0, 100))
+    expected, _ = conv_features(encoder, silent, torch.ones(1, 400, dtype=torch.bool))
+    assert frames.tolist() == [[True]]
+    assert torch.equal(short, expected)
+
+
+@every_encoder
+def test_spec_augment_is_for_training_only(fields):
+    encoder = build(fields, **{"apply_spec_augment": True} if fields is WHISPER else {})
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    encoder.config.dropout = 0.0  # Whisper's
+    values = torch.randn(1, 16000)
+    assert torch.equal(run(encoder, values, stop=0)[0], run(encoder, values, stop=0)[0])
+    encoder.train()
+    assert not torch.equal(run(encoder, values, stop=0)[0], run(encoder, values, stop=0)[0])
+
+
+def test_an_encoder_of_another_family_is_refused_by_name():
+    message = (
+        r"^audio_config names the model_type 'bert'; choose one of wav2vec2, hubert, wavlm, data2vec-audio, whisper\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        build({"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2})
+
+
+@pytest.mark.parametrize(
+    ("fields", "option"), [(WAV2VEC2_GROUP, "add_adapter"), (DATA2VEC, "add_adapter"), (HUBERT, "conv_pos_batch_norm")]
+)
+def test_an_option_that_cannot_be_run_is_refused_by_name(fields, option):
+    with pytest.raises(ValueError, match=rf"^audio_config has {option}=True, which .*; set it to False\.$"):
+        build(fields, **{option: True})

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+from emofusion.modeling.encoder_spectrogram import FLOOR, LogMelSpectrogram, mask_spectrogram, random_stretches
+from torch.testing import assert_close
+
+SETTINGS = {"sampling_rate": 16000, "win_length": 400, "hop_length": 160, "n_fft": 512, "num_mel_bins": 80}
+
+
+def spectrogram(waveform, **others):
+    """The frames of one waveform, alone."""
+    module = LogMelSpectrogram(**SETTINGS | others)
+    states, mask = module(waveform[None], torch.ones(1, len(waveform), dtype=torch.bool))
+    assert mask.all()
+    return states[0]
+
+
+@pytest.fixture
+def voice():
+    """Half a second of a gliding tone in noise."""
+    time = torch.arange(8000) / 16000
+    noise = torch.randn(8000, generator=torch.Generator().manual_seed(0))
+    return torch.sin(2 * torch.pi * (200 * time + 3000 * time**2)) + 0.1 * noise
+
+
+def test_energies_are_those_of_librosa(voice):
+    librosa = pytest.importorskip("librosa")
+    padded = np.pad(voice.numpy(), 56)  # librosa too puts the window of 400 in the middle of the 512
+    energies = librosa.feature.melspectrogram(
+        y=padded, sr=16000, n_fft=512, win_length=400, hop_length=160, center=False, n_mels=80
+    )
+    logs = np.log(energies + FLOOR)
+    expected = torch.from_numpy((logs - logs.mean(axis=1, keepdims=True)).T)
+    assert expected.std() > 0.5
+    assert_close(spectrogram(voice), expected, atol=1e-4, rtol=0)
+
+
+def test_a_frame_is_the_transform_of_its_own_samples(voice):
+    filters = LogMelSpectrogram(**SETTINGS).filters.double().numpy()
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    frames = []
+    for start in range(0, len(voice) - 400 + 1, 160):
+        power = np.abs(np.fft.rfft(voice[start : start + 400].numpy() * window, 512)) ** 2
+        frames.append(np.log(power @ filters + FLOOR))
+    expected = torch.from_numpy(np.array(frames) - np.mean(frames, axis=0)).float()
+    assert_close(spectrogram(voice), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("samples", "frames"), [(1, 1), (399, 1), (400, 1), (559, 1), (560, 2), (16000, 98)])
+def test_a_frame_exists_where_its_whole_window_does(samples, frames):
+    assert len(spectrogram(torch.ones(samples))) == frames
+
+
+def test_padding_batch_and_loudness_change_nothing(voice):
+    lengths = torch.tensor([8000, 300, 0, 5000])
+    mask = torch.arange(9999) < lengths[:, None]
+    batch = torch.full((4, 9999), 7.0)  # whatever the padding holds
+    batch[:, :8000] = torch.where(mask[:, :8000], voice, batch[:, :8000])
+    states, frame_mask = LogMelSpectrogram(**SETTINGS)(batch, mask)
+    assert frame_mask.sum(dim=1).tolist() == [48, 1, 0, 29]
+    assert (states[~frame_mask] == 0).all()
+    for row in (0, 1, 3):
+        assert_close(states[row][frame_mask[row]], spectrogram(voice[: lengths[row]]), atol=1e-5, rtol=0)
+    assert_close(spectrogram(voice), spectrogram(10 * voice), atol=5e-3, rtol=0)
+    assert_close(spectrogram(voice).mean(dim=0), torch.zeros(80), atol=1e-5, rtol=0)
+
+
+def test_half_precision_costs_little(voice):
+    module = LogMelSpectrogram(**SETTINGS)
+    mask = torch.ones(1, 8000, dtype=torch.bool)
+    expected, _ = module(voice[None], mask)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert_close(module(voice[None], mask)[0], expected)
+    assert_close(module.to(torch.bfloat16)(voice[None], mask)[0], expected, atol=0.15, rtol=0)
+
+
+def test_stretches_have_every_width_and_number_and_stay_inside():
+    torch.manual_seed(0)
+    lengths, widest = torch.tensor([50, 9]).repeat(2000), torch.tensor([5, 1]).repeat(2000)
+    one = random_stretches(lengths, widest, 60, 1)
+    for row, (length, most) in enumerate(((50, 5), (9, 1))):
+        chosen = one[row::2]
+        widths = chosen.sum(dim=1)
+        assert set(widths.tolist()) == set(range(most + 1))
+        assert widths.float().mean() == pytest.approx(most / 2, abs=0.15)
+        assert chosen.any(dim=0).nonzero().flatten().tolist() == list(range(length))
+    starts = random_stretches(lengths, torch.ones_like(widest), 60, 2).sum(dim=1)
+    # No stretch: the one is empty (1/2 * 1/2) or both of two are (1/2 * 1/4).
+    assert (starts == 0).float().mean() == pytest.approx(0.375, abs=0.03)
+
+
+def test_masks_hide_at_most_what_they_may_and_are_the_utterances_own():
+    torch.manual_seed(0)
+    states = torch.ones(300, 100, 80)
+    mask = torch.arange(100) < torch.tensor([100, 20, 4]).repeat(100)[:, None]
+    masked = mask_spectrogram(states, mask, num_masks=2, bands=15, frames=40, share=0.2)
+    assert set(masked.unique().tolist()) == {0.0, 1.0}
+    bands, frames = (masked == 0).all(dim=1), (masked == 0).all(dim=2)
+    assert (masked == 0).logical_xor(bands.unsqueeze(1) | frames.unsqueeze(2)).sum() == 0
+    assert bands.sum(dim=1).max() > 15
+    assert bands.sum(dim=1).max() <= 30
+    assert len({tuple(row) for row in bands.tolist()}) > 250
+    for row, most in enumerate((40, 8, 0)):
+        hidden = frames[row::3].sum(dim=1)
+        assert hidden.max() <= most
+        assert not most or hidden.max() > most // 2
+    assert not frames[~mask].any()

@@ -1,0 +1,148 @@
+"""The encoder of single frames: what transformers' own forward gives, frame by frame."""
+
+import pytest
+import torch
+from emofusion.configuration.configuration_emofusion import vision_size
+from emofusion.modeling.encoder_vision import build_vision_encoder, encode_video
+from testing_common import BERT, WIDE
+from torch import nn
+from torch.testing import assert_close
+from transformers import AutoConfig, AutoModel
+
+LAYERS = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 16,
+    "patch_size": 8,
+    "initializer_range": WIDE,
+}
+STAGES = {"hidden_sizes": [8, 12], "depths": [1, 1], "initializer_range": WIDE}
+EFFICIENTNET = {
+    "model_type": "efficientnet",
+    "width_coefficient": 0.05,
+    "depth_coefficient": 0.1,
+    "hidden_dim": 64,
+    "image_size": 32,
+    "initializer_range": 0.5,
+}
+# What pools an image in transformers: the encoder itself, or nothing that a checkpoint has the weights of.
+POOLED = {
+    "efficientnet": EFFICIENTNET,
+    "resnet": {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1]},
+    "convnext": STAGES | {"model_type": "convnext", "num_stages": 2, "layer_scale_init_value": 1.0},
+    "dinov2": LAYERS | {"model_type": "dinov2", "layerscale_value": 1.0},
+    "clip": LAYERS | {"model_type": "clip_vision_model", "intermediate_size": 32},
+    "swin": {"model_type": "swin", "embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2], "image_size": 16}
+    | {"patch_size": 2, "window_size": 2},
+}
+UNPOOLED = {
+    "vit": LAYERS | {"model_type": "vit", "intermediate_size": 32},
+    "deit": LAYERS | {"model_type": "deit", "intermediate_size": 32},
+    "segformer": {"model_type": "segformer", "hidden_sizes": [8, 8, 8, 12], "depths": [1] * 4}
+    | {"num_attention_heads": [1, 1, 2, 2]},
+}
+ENCODERS = POOLED | UNPOOLED
+every_encoder = pytest.mark.parametrize("name", ENCODERS)
+
+
+def build(name):
+    torch.manual_seed(0)
+    return build_vision_encoder(AutoConfig.for_model(**ENCODERS[name])).eval()
+
+
+def films(name, lengths=(3, 1, 0, 2)):
+    """Noise, with a mask; a length of 0 is a row without a film."""
+    side = 32 if name in ("efficientnet", "segformer") else 16
+    torch.manual_seed(1)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return torch.randn(*mask.shape, 3, side, side), mask
+
+
+@every_encoder
+@torch.no_grad()
+def test_a_frames_vector_is_what_transformers_gives_for_the_image(name):
+    encoder, (pixels, mask) = build(name), films(name)
+    states = encode_video(encoder, pixels, mask)
+    assert states.shape == (4, 3, vision_size(encoder.config))
+    assert states.std(dim=-1)[mask].min() > 0
+    for row, frame in mask.nonzero():
+        outputs = encoder(pixel_values=pixels[row, frame][None])
+        if name in POOLED:
+            expected = outputs.pooler_output.flatten()
+        else:
+            last = outputs.last_hidden_state[0]
+            expected = last.mean(dim=0) if last.dim() == 2 else last.mean(dim=(1, 2))
+        assert_close(states[row, frame], expected, atol=1e-5, rtol=1e-5)
+    assert not states[~mask].any()
+
+
+@every_encoder
+@torch.no_grad()
+def test_padding_and_other_rows_never_change_a_frame(name):
+    encoder, (pixels, mask) = build(name), films(name)
+    states = encode_video(encoder, pixels, mask)
+    pixels[~mask] = torch.nan
+    assert_close(encode_video(encoder, pixels, mask), states, atol=0, rtol=0)
+    for row, length in enumerate(mask.sum(dim=1).tolist()):
+        alone = encode_video(encoder, pixels[row : row + 1, :length], mask[row : row + 1, :length])
+        assert_close(alone[0], states[row, :length], atol=1e-5, rtol=1e-5)
+
+
+def test_padding_is_never_computed(monkeypatch):
+    encoder, (pixels, mask) = build("resnet"), films("resnet")
+    seen = []
+    encoder.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(len(kwargs["pixel_values"])), with_kwargs=True
+    )
+    encode_video(encoder, pixels, mask)
+    assert seen == [6]
+    assert encode_video(encoder, pixels, torch.zeros_like(mask)).tolist() == torch.zeros(4, 3, 12).tolist()
+    assert seen == [6]
+
+
+@pytest.mark.parametrize("name", ["vit", "resnet"])
+def test_every_weight_learns_where_the_encoder_is_not_frozen(name):
+    encoder, (pixels, mask) = build(name), films(name)
+    encode_video(encoder, pixels, mask)[mask].pow(3).sum().backward()
+    unused = {key for key, weight in encoder.named_parameters() if weight.grad is None}
+    assert not unused - {"embeddings.mask_token"}
+
+
+def test_a_dense_pooler_is_dropped_and_any_other_is_kept():
+    assert not [key for name in UNPOOLED for key in build(name).state_dict() if key.startswith("pooler")]
+    assert isinstance(build("resnet").pooler, nn.AdaptiveAvgPool2d)
+
+
+UNSUITABLE = {
+    "bert": (BERT, "'bert', which does not take images"),
+    "clip": ({"model_type": "clip"}, "'clip', which does not take images"),
+    "videomae": (LAYERS | {"model_type": "videomae", "intermediate_size": 32}, "'videomae', which takes whole films"),
+    "vit_mae": (LAYERS | {"model_type": "vit_mae", "intermediate_size": 32}, "'vit_mae', which hides a random part"),
+    "mobilenet_v2": ({"model_type": "mobilenet_v2", "depth_multiplier": 0.1}, "does not say how wide its vectors are"),
+}
+
+
+@pytest.mark.parametrize("name", UNSUITABLE)
+def test_what_gives_no_vector_of_an_image_is_refused_by_name(name):
+    fields, message = UNSUITABLE[name]
+    with torch.device("meta"), pytest.raises(ValueError, match=f"vision_config names the model_type .*{message}"):
+        build_vision_encoder(AutoConfig.for_model(**fields))
+
+
+def test_vectors_of_another_width_than_promised_are_refused_by_name():
+    config = AutoConfig.for_model("mobilevit", hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 8, 16, 16, 16, 48])
+    encoder = build_vision_encoder(config).eval()
+    with pytest.raises(
+        ValueError, match=r"'mobilevit', whose vectors have 48 numbers where its configuration says 32"
+    ):
+        encode_video(encoder, torch.randn(1, 1, 3, 64, 64), torch.ones(1, 1, dtype=torch.bool))
+
+
+def test_saved_weights_come_back(tmp_path):
+    encoder, (pixels, mask) = build("vit"), films("vit")
+    AutoModel.from_config(encoder.config).save_pretrained(tmp_path)  # with a pooler, as checkpoints may have
+    loaded = AutoModel.from_pretrained(tmp_path)
+    encoder.load_state_dict(loaded.state_dict(), strict=False)
+    expected = loaded.eval()(pixel_values=pixels[0]).last_hidden_state.mean(dim=1)
+    assert_close(encode_video(encoder, pixels, mask)[0], expected)

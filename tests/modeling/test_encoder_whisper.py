@@ -1,0 +1,108 @@
+"""The Whisper encoder on waveforms: transformers' answers on full clips, and an utterance's own on shorter ones."""
+
+import pytest
+import torch
+from emofusion import UnimodalForSequenceClassification
+from emofusion.modeling.encoder_audio import build_audio_encoder, conv_features, embed_frames, run_layers
+from emofusion.modeling.encoder_whisper import log_mel_spectrogram
+from testing_common import CLASSES, WHISPER, make_batch
+from torch.testing import assert_close
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForAudioClassification,
+    WhisperForConditionalGeneration,
+    WhisperModel,
+)
+
+SECOND = WHISPER | {"max_source_positions": 50}  # positions for one second
+SPEECH = {"modality": "audio", "hidden_size": 16, "num_labels": CLASSES}
+
+
+def waveforms(*lengths):
+    """Noise whose second half is so soft that it lies more than eight decades below the first, and its mask."""
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    loudness = torch.where(torch.arange(max(lengths)) < max(lengths) // 2, 0.3, 1e-6)
+    return torch.randn(mask.shape, generator=torch.Generator().manual_seed(0)) * loudness * mask, mask
+
+
+@pytest.mark.parametrize("num_mel_bins", [80, 128])
+def test_the_spectrogram_is_that_of_the_feature_extractor(num_mel_bins):
+    extractor = WhisperFeatureExtractor(feature_size=num_mel_bins, chunk_length=2)
+    values, mask = waveforms(16000, 12345, 300, 100, 1, 161)
+    values[0, 15999] = 1.0  # the loudest window is one that begins in the utterance, with its middle beyond the end
+    spectrogram, frames = log_mel_spectrogram(values.masked_fill(~mask, 7), mask, num_mel_bins)
+    assert spectrogram.shape == (6, num_mel_bins, 100)
+    assert frames.sum(dim=1).tolist() == [100, 78, 2, 1, 1, 2]
+    for row, length in enumerate(mask.sum(dim=1)):
+        alone = extractor(values[row, :length].numpy(), sampling_rate=16000, return_tensors="pt").input_features[0]
+        count = int(frames[row].sum())
+        assert_close(spectrogram[row, :, :count], alone[:, :count], atol=1e-5, rtol=0)
+        assert not spectrogram[row, :, count:].any()
+
+
+def test_a_full_clip_gives_what_transformers_gives():
+    encoder = build_audio_encoder(AutoConfig.for_model(**SECOND)).eval()
+    values, mask = waveforms(16000)
+    # The extractor pads with silence, but a clip that fills it is mirrored at its end; here it ends in silence.
+    values[:, -200:] = 0
+    features = WhisperFeatureExtractor(feature_size=8, chunk_length=1)(values[0].numpy(), sampling_rate=16000)
+    expected = encoder(torch.from_numpy(features.input_features)).last_hidden_state
+    states, frames = conv_features(encoder, values, mask)
+    assert frames.shape == (1, 50)
+    states, _, _ = run_layers(encoder, embed_frames(encoder, states, frames), frames, 0, 2)
+    assert_close(states, expected, atol=1e-5, rtol=0)
+
+
+def test_the_spectrogram_is_exact_under_autocast():
+    values, mask = waveforms(8000)
+    expected, _ = log_mel_spectrogram(values, mask, 80)
+    with torch.autocast("cpu", torch.bfloat16):
+        spectrogram, _ = log_mel_spectrogram(values, mask, 80)
+    assert torch.equal(spectrogram, expected)
+
+
+def test_a_recording_beyond_the_positions_is_refused_with_the_remedy():
+    encoder = build_audio_encoder(AutoConfig.for_model(**SECOND)).eval()
+    message = r"^A recording lasts 1\.25 s, .* positions for 1 s only; cut recordings with max_seconds=1\.$"
+    with pytest.raises(ValueError, match=message):
+        conv_features(encoder, *waveforms(20000, 8000))
+    values, mask = waveforms(20000, 16000)
+    padded, frames = conv_features(encoder, values[1:], mask[1:])  # padding may go on
+    cut, _ = conv_features(encoder, values[1:, :16000], mask[1:, :16000])
+    assert frames.all()
+    assert torch.equal(padded, cut)
+
+
+def test_a_full_size_configuration_has_positions_for_30_seconds():
+    config = AutoConfig.for_model(**WHISPER)
+    assert (config.hidden_size, config.num_hidden_layers) == (16, 2)
+    encoder = build_audio_encoder(config)
+    with pytest.raises(ValueError, match=r"max_seconds=30\.$"):
+        conv_features(encoder, torch.zeros(1, 480001), torch.ones(1, 480001, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("source", [WhisperModel, WhisperForConditionalGeneration, WhisperForAudioClassification])
+def test_of_a_pretrained_whisper_the_encoder_is_kept_and_saved(source, tmp_path):
+    torch.manual_seed(0)
+    whole = source(WhisperConfig(**{name: value for name, value in WHISPER.items() if name != "model_type"}))
+    expected = dict(whole.get_encoder().state_dict())
+    whole.save_pretrained(tmp_path / "whisper")
+    for audio in (str(tmp_path / "whisper"), whole):
+        model = UnimodalForSequenceClassification.from_encoders_pretrained(audio=audio, **SPEECH).eval()
+        assert_close(dict(model.model.audio_encoder.state_dict()), expected, atol=0, rtol=0)
+    model.save_pretrained(tmp_path / "ours")
+    loaded, info = UnimodalForSequenceClassification.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert not any("decoder" in name for name in loaded.state_dict())
+    assert not loaded.model.audio_encoder.embed_positions.weight.requires_grad
+    assert type(loaded.config.audio_config) is WhisperConfig
+    assert_close(loaded(**make_batch()).logits, model(**make_batch()).logits)
+
+
+def test_an_encoder_alone_is_taken_as_it_is():
+    encoder = AutoModel.from_config(AutoConfig.for_model(**WHISPER)).get_encoder()
+    model = UnimodalForSequenceClassification.from_encoders_pretrained(audio=encoder, **SPEECH)
+    assert model.model.audio_encoder is encoder

@@ -1,0 +1,69 @@
+"""Cross-modal attention against `torch.nn.MultiheadAttention` with the same weights."""
+
+import pytest
+import torch
+from emofusion.modeling.fusion_attention import CrossModalAttention
+from torch import nn
+from torch.testing import assert_close
+
+
+@pytest.fixture
+def attention():
+    torch.manual_seed(0)
+    module = CrossModalAttention(16, 4, attention_dropout=0.0, hidden_dropout=0.0, layer_norm_eps=1e-5)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return module.eval()
+
+
+@pytest.fixture
+def inputs():
+    random = torch.Generator().manual_seed(1)
+    queries, keys = torch.randn(3, 6, 16, generator=random), torch.randn(3, 9, 16, generator=random)
+    return queries, keys, torch.arange(9) < torch.tensor([[9], [1], [4]])
+
+
+def reference(attention: CrossModalAttention) -> nn.MultiheadAttention:
+    copy = nn.MultiheadAttention(16, 4, batch_first=True).eval()
+    parts = (attention.q_proj, attention.k_proj, attention.v_proj)
+    copy.load_state_dict(
+        {
+            "in_proj_weight": torch.cat([part.weight for part in parts]),
+            "in_proj_bias": torch.cat([part.bias for part in parts]),
+            "out_proj.weight": attention.out_proj.weight,
+            "out_proj.bias": attention.out_proj.bias,
+        }
+    )
+    return copy
+
+
+@pytest.mark.parametrize("output_attentions", [False, True])
+def test_it_is_multi_head_attention_added_and_normalised(attention, inputs, output_attentions):
+    queries, keys, mask = inputs
+    context, weights = reference(attention)(queries, keys, keys, key_padding_mask=~mask, average_attn_weights=False)
+    expected = nn.functional.layer_norm(
+        queries + context, (16,), attention.layer_norm.weight, attention.layer_norm.bias, 1e-5
+    )
+    states, maps = attention(queries, keys, mask, output_attentions)
+    assert_close(states, expected)
+    if output_attentions:
+        assert_close(maps, weights)
+    else:
+        assert maps is None
+
+
+def test_keys_under_the_mask_are_not_seen(attention, inputs):
+    queries, keys, mask = inputs
+    noisy = keys.masked_fill(~mask.unsqueeze(-1), 50.0)
+    assert_close(attention(queries, noisy, mask)[0], attention(queries, keys, mask)[0])
+
+
+@pytest.mark.parametrize("output_attentions", [False, True])
+@pytest.mark.parametrize("name", ["attention_dropout", "hidden_dropout"])
+def test_each_dropout_acts_in_training_only(inputs, name, output_attentions):
+    rates = {"attention_dropout": 0.0, "hidden_dropout": 0.0} | {name: 0.5}
+    module = CrossModalAttention(16, 4, **rates, layer_norm_eps=1e-5)
+    states = [module.train()(*inputs, output_attentions)[0] for _ in range(2)]
+    assert not torch.equal(*states)
+    states = [module.eval()(*inputs, output_attentions)[0] for _ in range(2)]
+    assert torch.equal(*states)

@@ -1,0 +1,51 @@
+"""Branches on a padded batch against the same layers on each row alone."""
+
+import pytest
+import torch
+from emofusion.modeling.fusion_branches import ConvBranch, RecurrentBranch
+from torch import nn
+from torch.testing import assert_close
+
+LENGTHS = (9, 1, 5)
+
+
+@pytest.fixture
+def batch():
+    states = torch.randn(3, 9, 6, generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(9) < torch.tensor(LENGTHS)[:, None]
+    return states.masked_fill(~mask.unsqueeze(-1), 100.0), mask
+
+
+def conv(module: nn.Conv1d, row: torch.Tensor) -> torch.Tensor:
+    """`ReLU(Conv1d(x))` of one row `(frames, features)`, frame by frame."""
+    reach = module.kernel_size[0] // 2
+    padded = nn.functional.pad(row, (0, 0, reach, reach))
+    windows = [padded[start : start + module.kernel_size[0]] for start in range(len(row))]
+    return torch.stack([(module.weight * window.T).sum(dim=(1, 2)) + module.bias for window in windows]).relu()
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_the_conv_branch_sees_nothing_beyond_a_rows_end(batch, kernel_size):
+    states, mask = batch
+    branch = ConvBranch(6, 8, kernel_size)
+    answers = branch(states, mask)
+    assert answers.shape == (3, 9, 8)
+    for row, length in enumerate(LENGTHS):
+        assert_close(answers[row, :length], conv(branch.conv, states[row, :length]))
+
+
+def test_the_recurrent_branch_reads_each_row_from_both_its_ends(batch):
+    states, mask = batch
+    branch = RecurrentBranch(6, 8, 3)
+    answers = branch(states, mask)
+    assert answers.shape == (3, 9, 8)
+    for row, length in enumerate(LENGTHS):
+        projected = branch.linear(conv(branch.conv_branch.conv, states[row, :length]))
+        assert_close(answers[row, :length], branch.lstm(projected)[0])
+
+
+def test_rows_that_all_end_early_keep_their_places(batch):
+    states, mask = batch
+    branch = RecurrentBranch(6, 8, 3)
+    assert branch(states[1:], mask[1:]).shape == (2, 9, 8)
+    assert_close(branch(states[1:], mask[1:])[1, :5], branch(states, mask)[2, :5])

@@ -1,0 +1,44 @@
+"""Pooling against a loop over rows."""
+
+import torch
+from emofusion.modeling.fusion_pooling import masked_mean, statistics_pooling
+from torch.testing import assert_close
+
+
+def ragged(lengths=(7, 1, 4)):
+    states = torch.randn(len(lengths), max(lengths), 5, generator=torch.Generator().manual_seed(0))
+    return states, torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+
+
+def test_the_mean_is_over_valid_frames():
+    states, mask = ragged()
+    expected = torch.stack([row[valid].mean(dim=0) for row, valid in zip(states, mask, strict=True)])
+    assert_close(masked_mean(states, mask), expected)
+
+
+def test_statistics_are_means_and_then_standard_deviations_of_the_population():
+    states, mask = ragged()
+    pooled = statistics_pooling(states, mask, eps=0.0)
+    for row, valid, answer in zip(states, mask, pooled, strict=True):
+        expected = torch.cat([row[valid].mean(dim=0), row[valid].std(dim=0, correction=0)])
+        assert_close(answer, expected)
+
+
+def test_what_padding_holds_does_not_matter():
+    states, mask = ragged()
+    noisy = states.masked_fill(~mask.unsqueeze(-1), 1e4)
+    assert torch.equal(statistics_pooling(noisy, mask), statistics_pooling(states, mask))
+
+
+def test_one_frame_has_a_finite_gradient():
+    states, mask = ragged((1, 1))
+    states.requires_grad_()
+    statistics_pooling(states, mask).sum().backward()
+    assert states.grad.isfinite().all()
+
+
+def test_low_precision_is_summed_in_high():
+    states = torch.full((1, 3000, 2), 1.0, dtype=torch.bfloat16)
+    pooled = statistics_pooling(states, torch.ones(1, 3000, dtype=torch.bool))
+    assert pooled.dtype == torch.bfloat16
+    assert_close(pooled[0, :2], torch.ones(2, dtype=torch.bfloat16))

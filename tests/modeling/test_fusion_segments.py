@@ -1,0 +1,114 @@
+"""Segment pooling against a slow loop that counts in whole milliseconds."""
+
+import pytest
+import torch
+from emofusion.modeling.fusion_segments import segment_stream
+from torch.testing import assert_close
+
+HOP = 0.02  # seconds
+
+
+def ragged(lengths, size=5, dtype=torch.float32):
+    states = torch.randn(len(lengths), max(lengths), size, generator=torch.Generator().manual_seed(0))
+    return states.to(dtype), torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+
+
+def seconds(rows: list[list[tuple[int, int]]]) -> torch.Tensor:
+    """Spans of rows in milliseconds, as the processor pads them."""
+    most = max(1, *map(len, rows))
+    padded = [[(start / 1000, end / 1000) for start, end in row] + [(-1, -1)] * (most - len(row)) for row in rows]
+    return torch.tensor(padded, dtype=torch.float32)
+
+
+def slow(states: torch.Tensor, mask: torch.Tensor, rows: list[list[tuple[int, int]]]) -> list[torch.Tensor]:
+    """Per row the means of its segments, in float64; of its frames where it has none."""
+    answers = []
+    for frames, valid, row in zip(states.double(), mask, rows, strict=True):
+        frames, means = frames[: valid.sum()], []
+        for start, end in row:
+            first, last = start // 20, max(start // 20 + 1, -(-end // 20))
+            if first < len(frames):
+                means.append(frames[first:last].mean(dim=0))
+        answers.append(torch.stack(means) if means else frames)
+    return answers
+
+
+def check(states, mask, rows, rtol=1e-5):
+    stream, stream_mask, fallback = segment_stream(states, mask, seconds(rows), HOP)
+    assert stream.dtype == states.dtype
+    for answer, valid, expected in zip(stream, stream_mask, slow(states, mask, rows), strict=True):
+        assert_close(answer[valid].double(), expected, rtol=rtol, atol=rtol)
+        assert (answer[~valid] == 0).all()
+    return stream_mask, fallback
+
+
+def test_segments_are_the_means_of_their_frames():
+    states, mask = ragged((50, 40, 50))
+    rows = [
+        [(0, 20), (20, 60), (60, 61), (61, 999), (999, 1000)],  # on the edges of frames, just behind, to the last
+        [(0, 800), (100, 300), (200, 400), (100, 300)],  # around and over each other
+        [(500, 500), (490, 490)],  # without duration
+    ]
+    stream_mask, fallback = check(states, mask, rows)
+    assert not fallback.any()
+    assert stream_mask.sum(dim=1).tolist() == [5, 4, 2]
+
+
+def test_every_multiple_of_the_hop_is_the_edge_of_a_frame():
+    states, mask = ragged((1500,))
+    check(states, mask, [[(20 * frame, 20 * frame + 20) for frame in range(1500)]], rtol=0)
+
+
+def test_random_segments_of_a_long_clip_are_accurate():
+    draw = torch.Generator().manual_seed(1)
+    starts = torch.randint(0, 29900, (2, 300), generator=draw)
+    ends = starts + torch.randint(0, 400, (2, 300), generator=draw)
+    rows = [list(zip(*row, strict=True)) for row in zip(starts.tolist(), ends.tolist(), strict=True)]
+    states, mask = ragged((1500, 1400))
+    check(10 + states, mask, rows)
+
+
+def test_low_precision_is_averaged_in_high():
+    states, mask = ragged((1500,), dtype=torch.bfloat16)
+    rows = [[(0, 30000), (29000, 30000), (10, 15)]]
+    check(states, mask, rows, rtol=2**-8)  # rounded once, at the end
+    exact, _, _ = segment_stream(states.float(), mask, seconds(rows), HOP)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        stream, _, _ = segment_stream(states.float(), mask, seconds(rows), HOP)
+    assert torch.equal(stream, exact)
+
+
+def test_a_segment_is_cut_at_the_end_of_the_clip_and_left_out_behind_it():
+    states, mask = ragged((10, 20))
+    stream_mask, fallback = check(states, mask, [[(180, 5000), (200, 300), (100, 200)], [(380, 390), (400, 410)]])
+    assert stream_mask.tolist() == [[True, False, True], [True, False, False]]
+    assert not fallback.any()
+
+
+def test_rows_without_segments_fall_back_to_their_frames():
+    states, mask = ragged((6, 3, 4))
+    rows = [[], [(0, 20), (20, 60)], [(5000, 6000)]]  # the last one's lies behind the clip
+    stream_mask, fallback = check(states, mask, rows)
+    assert fallback.tolist() == [True, False, True]
+    assert stream_mask.sum(dim=1).tolist() == [6, 2, 4]
+    many = [[], [(0, 20)] * 9, []]  # more segments than frames
+    stream_mask, fallback = check(states, mask, many)
+    assert stream_mask.sum(dim=1).tolist() == [6, 9, 4]
+
+
+@pytest.mark.parametrize("spans", [None, torch.full((2, 1, 2), -1.0)])
+def test_a_batch_without_segments_is_its_frames(spans):
+    states, mask = ragged((6, 3))
+    stream, stream_mask, fallback = segment_stream(states, mask, spans, HOP)
+    assert torch.equal(stream * mask.unsqueeze(-1), states * mask.unsqueeze(-1))
+    assert torch.equal(stream_mask, mask)
+    assert fallback.all()
+
+
+def test_gradients_go_to_the_frames_of_the_segments_only():
+    states, mask = ragged((10, 10))
+    states.requires_grad_()
+    stream, _, _ = segment_stream(states, mask, seconds([[(40, 80), (60, 100)], [(0, 20)]]), HOP)
+    stream.sum().backward()
+    assert_close(states.grad[0, :, 0], torch.tensor([0, 0, 0.5, 1, 0.5, 0, 0, 0, 0, 0]))
+    assert_close(states.grad[1, :, 0], torch.tensor([1.0] + [0] * 9))

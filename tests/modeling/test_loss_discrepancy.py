@@ -1,0 +1,114 @@
+"""Discrepancy learning against a loop over its triplets, in one process and in two."""
+
+import itertools
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from emofusion.modeling.distributed import gather_rows
+from emofusion.modeling.loss_discrepancy import HomogeneousEncoder, discrepancy_loss
+from torch import nn
+from torch.testing import assert_close
+
+LABELS = torch.tensor([0, 1, 0, 2, 1, 1, 0])
+MARGIN = 0.2
+
+
+def batch(missing=()) -> torch.Tensor:
+    embeddings = torch.randn(len(LABELS), 3, 5, generator=torch.Generator().manual_seed(0))
+    for row, modality in missing:
+        embeddings[row, modality] = 0
+    return embeddings
+
+
+def brute_force(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The mean over Omega = {(i, j, k): m_i != m_j, m_i = m_k, c_i = c_j, c_i != c_k}."""
+    features = [
+        (embeddings[row, modality], modality, labels[row].item())
+        for row in range(len(embeddings))
+        for modality in range(embeddings.shape[1])
+        if embeddings[row, modality].any()
+    ]
+    hinges = []
+    for (h_i, m_i, c_i), (h_j, m_j, c_j), (h_k, m_k, c_k) in itertools.product(features, repeat=3):
+        if m_i != m_j and m_i == m_k and c_i == c_j and c_i != c_k:
+            closer = torch.cosine_similarity(h_i, h_j, dim=0) - torch.cosine_similarity(h_i, h_k, dim=0)
+            hinges.append((MARGIN - closer).clamp_min(0))
+    return torch.stack(hinges).mean()
+
+
+@pytest.mark.parametrize("missing", [(), [(0, 1), (3, 0), (4, 1), (4, 2), (5, 0)]])
+def test_it_is_the_mean_over_all_triplets_of_what_is_there(missing):
+    embeddings = batch(missing).requires_grad_()
+    loss, expected = discrepancy_loss(embeddings, LABELS, MARGIN), brute_force(embeddings, LABELS)
+    assert expected > 0.1
+    assert_close(loss, expected)
+    (gradient,) = torch.autograd.grad(loss, embeddings)
+    (expected_gradient,) = torch.autograd.grad(expected, embeddings)
+    present = embeddings.any(dim=-1)
+    assert_close(gradient[present], expected_gradient[present])
+    assert (gradient[~present] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels"),
+    [
+        (batch(), torch.zeros_like(LABELS)),  # no other emotion
+        (batch()[:, :1], LABELS),  # no other modality
+        (batch([(row, modality) for row in range(7) for modality in (1, 2)]), LABELS),  # nor where they are missing
+        (batch()[:1], LABELS[:1]),
+    ],
+)
+def test_without_a_triplet_it_is_zero_and_so_is_its_gradient(embeddings, labels):
+    embeddings.requires_grad_()
+    loss = discrepancy_loss(embeddings, labels, MARGIN)
+    loss.backward()
+    assert loss == 0
+    assert (embeddings.grad == 0).all()
+
+
+def test_features_are_means_over_time_through_one_shared_layer():
+    torch.manual_seed(0)
+    encoder = HomogeneousEncoder({"audio": 4, "text": 4, "video": 2}, 4)
+    states = {"audio": torch.randn(2, 6, 4), "text": torch.randn(2, 3, 4), "video": torch.randn(2, 5, 2)}
+    masks = {name: torch.arange(value.shape[1]) < torch.tensor([[2], [3]]) for name, value in states.items()}
+    embeddings = encoder(states, masks)
+    assert set(encoder.projections) == {"video"}
+    for row, length in enumerate((2, 3)):
+        for name in states:
+            mean = states[name][row, :length].mean(dim=0)
+            mean = encoder.projections[name](mean) if name == "video" else mean
+            assert_close(embeddings[name][row], encoder.shared(mean))
+
+
+def shared_layer() -> nn.Linear:
+    torch.manual_seed(1)
+    return nn.Linear(5, 4)
+
+
+def average_gradient(rank: int, address: str, split: int, results) -> None:
+    """What one of two processes sees: its loss, and the gradient that distributed training would average."""
+    dist.init_process_group("gloo", init_method=f"file://{address}", rank=rank, world_size=2)
+    rows = slice(None, split) if rank == 0 else slice(split, None)
+    layer = nn.parallel.DistributedDataParallel(shared_layer())
+    embeddings, labels = gather_rows(layer(batch()[rows])), gather_rows(LABELS[rows])
+    loss = discrepancy_loss(embeddings, labels, MARGIN)
+    loss.backward()
+    results[rank] = (loss.item(), layer.module.weight.grad.tolist(), labels.tolist())
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("split", [3, 6])
+def test_two_processes_see_the_loss_and_the_gradient_of_the_whole_batch(split, tmp_path):
+    layer = shared_layer()
+    expected = discrepancy_loss(layer(batch()), LABELS, MARGIN)
+    expected.backward()
+    with mp.Manager() as manager:
+        results = manager.dict()
+        mp.spawn(average_gradient, (str(tmp_path / "store"), split, results), nprocs=2)
+        for rank in range(2):
+            loss, gradient, labels = results[rank]
+            assert labels == LABELS.tolist()
+            assert loss == pytest.approx(expected.item(), abs=1e-6)
+            assert_close(torch.tensor(gradient), layer.weight.grad)

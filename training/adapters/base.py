@@ -1,0 +1,98 @@
+"""The model that adapters are put into: where it is, so that they can name it, and in how many bits."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin, TrainingArguments
+
+from ...configuration.configuration_emofusion import ENCODER_CONFIGS
+from ...corpora.atomic_write import staged
+from ...hub.bundle import write_bundle
+
+BASE = "base"  # folder of the base model, inside that of the adapters
+
+BASE_CARD = """---
+library_name: transformers
+tags:
+- emotion-recognition
+- emofusion
+{encoders}---
+
+# Base of an adapter
+
+This model is what an adapter of emofusion was trained on: encoders, and around them fusion and head as they were before the
+training. By itself it recognises nothing; load the adapter, which names it as its base.
+"""
+
+
+def find_source(model: PreTrainedModel, source: str | None) -> str | None:
+    """The checkpoint that a model was loaded from, if it is still the same, and whole."""
+    saved = None if source is None else type(model.config).from_pretrained(source)
+    if saved is None or _comparable(saved) != _comparable(model.config):
+        return None
+    if type(model).__name__ not in (saved.architectures or ()):  # it has no head, and would not load as a base
+        return None
+    return str(Path(source).resolve()) if Path(source).is_dir() else source
+
+
+def save_base(model: PreTrainedModel, processor: ProcessorMixin, args: TrainingArguments) -> str:
+    """Save a model that is nowhere else as a Hub folder, so that its adapters can name it."""
+    folder = Path(args.output_dir, BASE).resolve()
+    with args.main_process_first(desc="the base model"):
+        if args.should_save:
+            folder.mkdir(parents=True, exist_ok=True)
+            names = [getattr(model.config, name) for name in ENCODER_CONFIGS.values()]
+            names = [config.name_or_path for config in names if config is not None and config.name_or_path]
+            listed = "".join(f"- {name}\n" for name in names if not Path(name).exists())
+            with staged(folder) as staging:
+                model.save_pretrained(staging)
+                processor.save_pretrained(staging)
+                write_bundle(model, staging, processor)
+                card = BASE_CARD.format(encoders=f"base_model:\n{listed}" if listed else "")
+                (staging / "README.md").write_text(card, encoding="utf-8")
+    return str(folder)
+
+
+def load_quantized(model: PreTrainedModel, base: str, quantization: str, whole: list[str]) -> PreTrainedModel:
+    """The same model with its encoders' linear layers in 8 or 4 bit."""
+    from peft import prepare_model_for_kbit_training
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_8bit=quantization == "8bit",
+        load_in_4bit=quantization == "4bit",
+        bnb_4bit_quant_type="nf4",
+        llm_int8_skip_modules=whole,
+    )
+    model = type(model).from_pretrained(base, quantization_config=config, use_safetensors=True)
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+
+
+def check_quantization(args: TrainingArguments) -> None:
+    """Ask for what quantised weights need.
+
+    Raises:
+        ImportError: if bitsandbytes is not installed.
+        ValueError: if there is no CUDA device.
+    """
+    from transformers.utils import is_bitsandbytes_available
+
+    if not torch.cuda.is_available() or args.device.type != "cuda":
+        raise ValueError("quantization needs a CUDA device, and this run has none; leave it out.")
+    if not is_bitsandbytes_available():
+        raise ImportError("quantization needs bitsandbytes: pip install bitsandbytes, or leave it out.")
+
+
+def _comparable(config: PreTrainedConfig) -> dict:
+    """Of a configuration what a loaded model depends on; what weighs the loss is a matter of each run."""
+    left_out = {
+        *("class_weights", "label_smoothing", "focal_gamma", "architectures", "auto_map", "custom_pipelines"),
+        *("dtype", "transformers_version", "_name_or_path"),
+    }
+
+    def keep(fields: Mapping) -> dict:
+        kept = {name: value for name, value in fields.items() if name not in left_out}
+        return {name: keep(value) if isinstance(value, dict) else value for name, value in kept.items()}
+
+    return keep(config.to_dict())

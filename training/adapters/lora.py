@@ -1,0 +1,315 @@
+"""LoRA (Hu et al. 2021, arXiv 2106.09685) in the encoders, with fusion and head trained whole, through peft."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
+
+from .base import check_quantization, find_source, load_quantized, save_base
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+QUANTIZATIONS = ("8bit", "4bit")
+MODALITIES = {"audio": "audio", "text": "text", "vision": "video"}  # encoder -> what it looks at
+
+# model_type -> layers that get adapters by default: as in the paper, queries and values. Vision encoders stay as they are.
+TARGETS = {
+    **dict.fromkeys(("wav2vec2", "hubert", "data2vec-audio", "whisper"), ("q_proj", "v_proj")),
+    "wavlm": ("intermediate_dense", "output_dense"),
+    **dict.fromkeys(("bert", "roberta", "xlm-roberta"), ("query", "value")),
+    "deberta-v2": ("query_proj", "value_proj"),
+    "modernbert": ("Wqkv",),
+}
+# Layers whose weights their model reads without calling them, so that adapters would never be computed.
+BYPASSED = {"wavlm": ("q_proj", "k_proj", "v_proj", "out_proj")}
+ADAPTABLE = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d)
+
+
+@dataclass(frozen=True)
+class Lora:
+    """What a recipe says of its adapters. A list of layers is given by the ends of their names.
+
+    Args:
+        rank: of the matrices.
+        alpha: their product is scaled by alpha / rank.
+        dropout: on their input.
+        audio: layers of the speech encoder; by default those of `TARGETS`, and none if empty.
+        text: the same of the text encoder.
+        vision: the same of the vision encoder, by default none.
+        use_rslora: scale by alpha / sqrt(rank) (Kalajdzievski 2023).
+        use_dora: learn the magnitude of the weights apart (Liu et al. 2024).
+    """
+
+    rank: int = 8
+    alpha: int | float = 16
+    dropout: int | float = 0.0
+    audio: list[str] | None = None
+    text: list[str] | None = None
+    vision: list[str] | None = None
+    use_rslora: bool = False
+    use_dora: bool = False
+
+    def __post_init__(self):
+        if type(self.rank) is not int or self.rank < 1:
+            raise ValueError(f"lora.rank is {self.rank!r}; it must be a whole number of at least 1.")
+        if not _is_number(self.alpha) or self.alpha <= 0:
+            raise ValueError(f"lora.alpha is {self.alpha!r}; it must be a positive number.")
+        if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
+            raise ValueError(f"lora.dropout is {self.dropout!r}; it must be a number of at least 0 and below 1.")
+        for name in MODALITIES:
+            layers = getattr(self, name)
+            if layers is not None and not (isinstance(layers, list) and all(isinstance(end, str) for end in layers)):
+                raise ValueError(f"lora.{name} is {layers!r}; give a list of names of layers, as in [q_proj, v_proj].")
+        for name in ("use_rslora", "use_dora"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"lora.{name} is {getattr(self, name)!r}; give true or false.")
+
+
+def check_lora(lora: Mapping, quantization: str | None) -> None:
+    """Refuse adapters that cannot be.
+
+    Args:
+        lora: fields of [`Lora`]; without any there are no adapters.
+        quantization: of the base model, or None.
+
+    Raises:
+        ValueError: if a field is unknown or bad, or a base is to be quantised without adapters.
+    """
+    known = [item.name for item in fields(Lora)]
+    for name in lora:
+        if name not in known:
+            raise ValueError(f"lora has an unknown field {name!r}; there are {', '.join(known)}.")
+    Lora(**lora)
+    if quantization is not None and quantization not in QUANTIZATIONS:
+        raise ValueError(f"quantization is {quantization!r}; choose one of {', '.join(QUANTIZATIONS)}.")
+    if quantization is not None and not lora:
+        raise ValueError(
+            "quantization is given without lora: quantised weights cannot be trained, adapters on them can."
+        )
+
+
+def add_adapters(
+    model: PreTrainedModel,
+    lora: Mapping,
+    processor: ProcessorMixin,
+    args: TrainingArguments,
+    source: str | None = None,
+    quantization: str | None = None,
+) -> "PeftModel":
+    """Adapters in the encoders of a classifier, of which nothing else of the encoders is trained, and all the rest is.
+
+    What the configuration freezes stays as it is: adapters are above it. An encoder without any is frozen.
+
+    Args:
+        model: a classifier of ours with encoders.
+        lora: fields of [`Lora`].
+        processor: the model's.
+        args: of the run. Unless `source` is the model as it is, the model is saved in the folder `base` of `output_dir`.
+        source: the checkpoint that the model was loaded from, if it was loaded as a whole.
+        quantization: "8bit" or "4bit", to load the encoders so.
+
+    Raises:
+        ImportError: if bitsandbytes is wanted and not installed.
+        ValueError: if a layer is not there, is frozen, or cannot have adapters; or a base cannot be quantised here.
+    """
+    if quantization is not None:
+        check_quantization(args)
+    lora = Lora(**lora)
+    targets = find_targets(model, lora)
+    base = find_source(model, source) or save_base(model, processor, args)
+    if quantization is not None:
+        model = load_quantized(model, base, quantization, find_whole(model))
+    model.name_or_path = base
+    return put_adapters(model, lora, targets)
+
+
+def put_adapters(model: PreTrainedModel, lora: Lora, targets: Mapping[str, list[str]]) -> "PeftModel":
+    """Put adapters into a model, and freeze the rest of its encoders.
+
+    Args:
+        model: a classifier of ours, whose `name_or_path` the adapters will name as their base.
+        lora: their sizes.
+        targets: from `find_targets`.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    whole = find_whole(model)
+    _freeze_without(model, targets)
+    config = LoraConfig(
+        task_type="SEQ_CLS",  # by which AutoPeftModelForSequenceClassification finds the classes of a base with own code
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=float(lora.dropout),
+        use_rslora=lora.use_rslora,
+        use_dora=lora.use_dora,
+        target_modules=_as_pattern(name for names in targets.values() for name in names),
+        modules_to_save=whole,
+    )
+    return get_peft_model(model, config)
+
+
+def find_targets(model: PreTrainedModel, lora: Lora) -> dict[str, list[str]]:
+    """Names of the layers that get adapters, per encoder that gets any.
+
+    Args:
+        model: with that frozen what its configuration names.
+        lora: wanted.
+
+    Raises:
+        ValueError: if a layer is not there, is frozen, or cannot have adapters.
+    """
+    targets = {}
+    for kind, modality in MODALITIES.items():
+        wanted = getattr(lora, kind)
+        if modality not in model.config.encoders:
+            if wanted:
+                raise ValueError(f"lora.{kind} is given, but this {type(model).__name__} has no such encoder.")
+            continue
+        encoder = getattr(model.base_model, f"{kind}_encoder")
+        ends = TARGETS.get(encoder.config.model_type, ()) if wanted is None else wanted
+        found = _find_layers(kind, encoder, ends)
+        free = [name for name, layer in found.items() if layer.weight.requires_grad]
+        if wanted and not free:
+            setting = "freeze_vision_encoder" if kind == "vision" else f"freeze_{kind}_layers"
+            raise ValueError(
+                f"lora.{kind} names layers that are all frozen by {setting}: adapters can only be above what is frozen."
+            )
+        if free:
+            targets[kind] = [f"{model.base_model_prefix}.{kind}_encoder.{name}" for name in free]
+    if not targets:
+        raise ValueError(
+            f"lora is given, but this {type(model).__name__} has no layer for adapters: no encoder, or all of them frozen "
+            "(freeze_audio_layers, freeze_text_layers), or none of its layers named."
+        )
+    return targets
+
+
+def find_whole(model: PreTrainedModel) -> list[str]:
+    """Names of the modules that are trained and saved whole: fusion, head, and all else that is not inside an encoder.
+
+    A container, which is never called, is given by what it holds.
+    """
+    encoders = {f"{model.base_model_prefix}.{kind}_encoder" for kind in MODALITIES}
+    opened = (nn.ModuleDict, nn.ModuleList, type(model), type(model.base_model))
+
+    def walk(name: str, module: nn.Module) -> Iterator[str]:
+        if name in encoders or not any(True for _ in module.parameters()):
+            return
+        if not isinstance(module, opened):
+            yield name
+            return
+        for child, inner in module.named_children():
+            yield from walk(f"{name}.{child}" if name else child, inner)
+
+    return list(walk("", model))
+
+
+def count_parameters(model: nn.Module) -> dict[str, int]:
+    """How many parameters there are in `total`, and how many are `trainable`.
+
+    Of a module that peft trains whole, which it keeps twice, the trained copy counts.
+    """
+    own = {name: weight for name, weight in model.named_parameters() if ".original_module." not in name}
+    return {
+        "total": sum(_size(weight) for weight in own.values()),
+        "trainable": sum(_size(weight) for weight in own.values() if weight.requires_grad),
+    }
+
+
+def describe_adapter(model: nn.Module) -> dict | None:
+    """What `results.json` tells of the adapters of a model; None where there are none."""
+    config = getattr(model, "peft_config", {}).get("default")
+    if config is None:
+        return None
+    return {
+        "method": "lora",
+        "rank": config.r,
+        "alpha": config.lora_alpha,
+        "dropout": config.lora_dropout,
+        "use_rslora": config.use_rslora,
+        "use_dora": config.use_dora,
+        "layers": sorted({name.rpartition(".")[2] for name in model.targeted_module_names}),
+        "base_model": config.base_model_name_or_path,
+    }
+
+
+def saved_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights that a checkpoint of the model holds: of one with adapters these, and what is trained whole."""
+    if not hasattr(model, "peft_config"):
+        return model.state_dict()
+    from peft import get_peft_model_state_dict
+
+    return get_peft_model_state_dict(model, save_embedding_layers=False)
+
+
+def unwrap_adapters(model: nn.Module) -> PreTrainedModel:
+    """The model that adapters are in; the same where there are none."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
+def _find_layers(kind: str, encoder: PreTrainedModel, ends: Iterable[str]) -> dict[str, nn.Module]:
+    model_type = encoder.config.model_type
+    layers = {name: module for name, module in encoder.named_modules() if isinstance(module, ADAPTABLE)}
+    found = {}
+    for end in ends:
+        if end.rpartition(".")[2] in BYPASSED.get(model_type, ()):
+            raise ValueError(
+                f"lora.{kind} names {end!r}, whose weights {model_type} reads without calling the layer, so that an adapter "
+                f"would do nothing; choose others, as {' and '.join(TARGETS[model_type])}."
+            )
+        matching = {name: layer for name, layer in layers.items() if f".{name}".endswith(f".{end}")}
+        if not matching:
+            names = sorted({name.rpartition(".")[2] for name, layer in layers.items() if isinstance(layer, nn.Linear)})
+            raise ValueError(
+                f"lora.{kind} names {end!r}, and no layer of this {model_type} is called so; there are {', '.join(names)}."
+            )
+        found |= matching
+    return {name: layer for name, layer in layers.items() if name in found}
+
+
+def _as_pattern(names: Iterable[str]) -> str:
+    """A regular expression that matches these names and no others; those that differ in their first number are one."""
+    numbers = defaultdict(list)
+    for name in names:
+        number = re.search(r"(?<=\.)\d+(?=\.)", name)
+        if number is None:
+            numbers[name, ""].append("")
+        else:
+            numbers[name[: number.start()], name[number.end() :]].append(number[0])
+    return "|".join(
+        re.escape(head) + (f"({'|'.join(found)})" if found != [""] else "") + re.escape(tail)
+        for (head, tail), found in numbers.items()
+    )
+
+
+def _freeze_without(model: PreTrainedModel, targets: Mapping[str, list[str]]) -> None:
+    """Freeze, by the configuration too, every encoder without adapters, and the convolutions below those that have some.
+
+    What is so frozen is computed without dropout and without a graph, and can be cached.
+    """
+    config = model.config
+    for kind, modality in MODALITIES.items():
+        if modality not in config.encoders:
+            continue
+        if kind == "audio":
+            config.freeze_feature_encoder = True
+        if kind not in targets and kind == "vision":
+            config.freeze_vision_encoder = True
+        elif kind not in targets:
+            config.set_frozen_layers(modality, -1)
+    model.base_model.freeze()
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _size(weight: torch.Tensor) -> int:
+    """Numbers in a parameter; in 4 bit two of them are one byte."""
+    return weight.numel() * (2 if type(weight).__name__ == "Params4bit" else 1)

@@ -1,0 +1,1 @@
+"""Cross-validation: every fold with every seed, and the results together."""

@@ -1,0 +1,158 @@
+"""Computing what a prefix cache lacks: which rows, how much room they need, and the first stage over them."""
+
+import math
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tqdm.auto import tqdm
+from transformers import ProcessorMixin
+
+from ...modeling.modeling_emofusion import MAIN_INPUTS, EmoFusionModel
+from ..arguments import EmotionTrainingArguments
+from ..sampler import seconds_of
+from .keys import FileContents, ids_key, media_key
+from .store import PrefixStore
+
+MASKS = {"audio": "audio_attention_mask", "text": "attention_mask", "video": "video_attention_mask"}
+TEXTS = 1000  # that are tokenised at a time
+UNKNOWN = 10.0  # seconds that a recording counts for whose header does not say: most utterances are shorter
+ROOM = 1.05  # of what is needed must be free
+
+
+def fill_store(
+    store: PrefixStore,
+    modality: str,
+    base: EmoFusionModel,
+    processor: ProcessorMixin,
+    parts: Sequence[Dataset],
+    contents: FileContents,
+    args: EmotionTrainingArguments,
+) -> None:
+    """Compute what a store lacks of one modality of all rows.
+
+    Args:
+        store: to fill.
+        modality: of the rows.
+        base: the model without its head, on its device.
+        processor: the model's.
+        parts: of the corpus.
+        contents: of files, which are added to it.
+        args: of the run.
+
+    Raises:
+        ValueError: if the disk has no room.
+    """
+    with args.main_process_first(desc="the files' contents"):  # which it remembers for the others
+        rows = list(_scan(modality, processor, parts, contents))
+    wanted = {key: place for key, *place in rows if key not in store}  # part, row, and how long it is
+    if not wanted:
+        return
+    columns = [part.select_columns([modality]) for part in parts]
+
+    def load(keys: list[bytes]) -> Mapping[str, torch.Tensor]:
+        items = [columns[part][row][modality] for part, row, _ in map(wanted.get, keys)]
+        return processor(**{modality: items}, padding=True, return_tensors="pt")
+
+    def encode(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
+        device, half = args.device, torch.float16 if args.fp16 else torch.bfloat16
+        names = (MAIN_INPUTS[modality], MASKS[modality])
+        with torch.autocast(device.type, half, enabled=args.bf16 or (args.fp16 and device.type != "cpu")):
+            encoded = base.encode(**{name: inputs[name].to(device) for name in names})
+        return encoded[modality].to(store.dtype).cpu(), encoded[f"{modality}_mask"].sum(dim=1).tolist()
+
+    def compute(keys: list[bytes]) -> Iterator[tuple[bytes, torch.Tensor]]:
+        keys = sorted(keys, key=lambda key: wanted[key][-1])  # so that little is padded
+        size = args.per_device_eval_batch_size
+        batches = [keys[start : start + size] for start in range(0, len(keys), size)]
+        # A tokenizer is not to be shared by threads.
+        threads = 1 if modality == "text" else max(1, args.dataloader_num_workers)
+        for batch, inputs in _ahead(load, batches, threads):
+            states, lengths = encode(inputs)
+            for key, row, length in zip(batch, states, lengths, strict=True):
+                yield key, row[:length]
+            bar.update(len(batch))
+
+    check_room(store, _estimate(modality, processor, encode, [length for *_, length in wanted.values()]))
+    with tqdm(total=len(wanted), desc=f"Prefix cache, {modality}", disable=args.disable_tqdm) as bar:
+        store.fill(wanted, compute)
+
+
+def check_room(store: PrefixStore, needed: float) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Raises:
+        ValueError: if it is so.
+    """
+    free = shutil.disk_usage(store.folder).free
+    if needed * ROOM > free:
+        raise ValueError(
+            f"The prefix cache {store.folder} needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; give "
+            "another cache_dir, cache_dtype bfloat16 for half of it, or leave cache_prefix out."
+        )
+
+
+def _scan(
+    modality: str, processor: ProcessorMixin, parts: Sequence[Dataset], contents: FileContents
+) -> Iterator[tuple[bytes, int, int, float]]:
+    """Key, part, row and length of all rows that have the modality: seconds, of text tokens."""
+    for number, part in enumerate(parts):
+        if modality == "text":
+            yield from ((key, number, row, length) for key, row, length in _scan_texts(processor, part["text"]))
+            continue
+        seconds = seconds_of(part, modality, processor.max_seconds)
+        on_disk = []
+        for row, (item, length) in enumerate(zip(part[modality], seconds.tolist(), strict=True)):
+            length = length if math.isfinite(length) else UNKNOWN
+            if item is not None and item.get("bytes") is None:
+                on_disk.append((item, row, length))
+            elif item is not None:
+                yield media_key(item, contents), number, row, length
+        contents.add(item["path"] for item, _, _ in on_disk)
+        yield from ((media_key(item, contents), number, row, length) for item, row, length in on_disk)
+
+
+def _scan_texts(processor: ProcessorMixin, texts: Iterable[str | None]) -> Iterator[tuple[bytes, int, int]]:
+    present = [(row, text) for row, text in enumerate(texts) if text is not None]
+    for start in range(0, len(present), TEXTS):
+        some = present[start : start + TEXTS]
+        batch = processor(text=[text for _, text in some], padding=True, return_tensors="pt")
+        for (row, _), ids, mask in zip(some, batch["input_ids"], batch["attention_mask"].bool(), strict=True):
+            yield ids_key(ids[mask]), row, int(mask.sum())
+
+
+def _estimate(
+    modality: str,
+    processor: ProcessorMixin,
+    encode: Callable[[Mapping[str, torch.Tensor]], tuple[torch.Tensor, list[int]]],
+    lengths: list[float],
+) -> float:
+    """Bytes that rows of these lengths need, from what one second of silence, a word or a black picture does."""
+    if modality == "audio":
+        seconds, rate = min(1.0, processor.max_seconds or 1.0), processor.feature_extractor.sampling_rate
+        inputs, unit = processor(audio=np.zeros(round(seconds * rate), np.float32), sampling_rate=rate), 1 / seconds
+    elif modality == "video":
+        inputs, unit = processor(video=np.zeros((1, 32, 32, 3), np.uint8)), processor.frames_per_second
+    else:
+        inputs = processor(text="a")
+        unit = 1 / inputs["attention_mask"].sum().item()
+    states, (positions,) = encode(inputs)
+    return sum(lengths) * unit * states[0, :positions].nbytes
+
+
+def _ahead(function: Callable[[Any], Any], items: Iterable, threads: int) -> Iterator[tuple[Any, Any]]:
+    """Each item with the function's result, which is computed while the items before it are used."""
+    with ThreadPoolExecutor(threads) as pool:
+        pending = deque()
+        for item in items:
+            pending.append((item, pool.submit(function, item)))
+            if len(pending) > threads:
+                item, future = pending.popleft()
+                yield item, future.result()
+        for item, future in pending:
+            yield item, future.result()

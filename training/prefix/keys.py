@@ -1,0 +1,186 @@
+"""What the states behind a frozen prefix depend on, as keys: the prefix itself, and what goes into it."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import time_ns
+
+import torch
+import transformers
+from filelock import FileLock
+from torch import nn
+from transformers import ProcessorMixin
+
+from ... import __version__
+from ...configuration.configuration_emofusion import ENCODER_CONFIGS
+from ...corpora.atomic_write import staged
+from ...modeling.modeling_emofusion import EmoFusionModel
+from ...processing.media import open_file
+from .store import KEY_SIZE
+
+FORMAT = 1  # raise it whenever a prefix computes something else from the same weights and inputs
+
+# modality -> the submodules of a model that its prefix may run
+MODULES = {"audio": ("spectrogram", "audio_encoder"), "text": ("text_encoder",), "video": ("vision_encoder",)}
+# modality -> the sub-processor that prepares it, and the other settings of the processor that it depends on; words go
+# by their ids, so that nothing of the tokenizer matters besides
+PREPARATION = {
+    "audio": ("feature_extractor", ("max_seconds",)),
+    "text": (None, ()),
+    "video": ("image_processor", ("max_seconds", "frames_per_second")),
+}
+# Of a speaker network, what its spectrogram and its stages are.
+SPEAKER_FIELDS = ("sampling_rate", "win_length", "hop_length", "n_fft", "num_mel_bins", "hidden_sizes", "depths")
+# In the names of an encoder's fields: matters of training, and of other models made from it.
+IMMATERIAL = (
+    "drop",
+    "mask_",
+    "spec_augment",
+    "label",
+    "output_",
+    "_name_or_path",
+    "_version",
+    "architectures",
+    "dtype",
+)
+JUST_NOW = 2 * 10**9  # nanoseconds: a file changed since may change again without its time telling
+
+
+def describe_prefix(model: EmoFusionModel, processor: ProcessorMixin, modality: str, computed_in: str) -> dict:
+    """All that decides what the frozen part of a modality's encoder computes, in JSON; nothing of fusion and head.
+
+    Args:
+        model: without its head.
+        processor: the model's.
+        modality: one whose inputs the prefix changes.
+        computed_in: the dtype of the computation.
+    """
+    config = model.config
+    encoder = getattr(config, ENCODER_CONFIGS[modality], None)
+    fields = (
+        {name: getattr(config, name) for name in SPEAKER_FIELDS}
+        if encoder is None
+        else {name: value for name, value in encoder.to_dict().items() if not any(part in name for part in IMMATERIAL)}
+    )
+    part, settings = PREPARATION[modality]
+    frozen = -1 if modality == "video" else getattr(config, f"freeze_{modality}_layers")
+    return {
+        "format": FORMAT,
+        "versions": {"emofusion": __version__, "transformers": transformers.__version__},
+        "modality": modality,
+        "encoder": fields,
+        "frozen_layers": config.num_encoder_layers(modality) if frozen == -1 and modality != "video" else frozen,
+        "all_layers": config.use_weighted_layer_sum,
+        "weights": _hash_weights(model, MODULES[modality]),
+        "processor": {name: getattr(processor, name) for name in settings}
+        | ({} if part is None else {part: getattr(processor, part).to_dict()}),
+        "computed_in": computed_in,
+    }
+
+
+def digest_of(description: Mapping) -> str:
+    """A name for a description, the same for equal ones."""
+    return hashlib.blake2b(json.dumps(description, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
+
+
+def media_key(item: Mapping, contents: Mapping[str, bytes]) -> bytes:
+    """The key of a recording or film: its content, and the span and the half of the picture that are taken of it.
+
+    Args:
+        item: of a row, `path` or `bytes`, `start`, `end` and, of a film, `crop`.
+        contents: of files, by path; one that is not there makes a key that nothing has.
+    """
+    data = item.get("bytes")
+    content = contents.get(item["path"], b"") if data is None else _digest(data)
+    return _digest(content + repr([item.get(name) for name in ("start", "end", "crop")]).encode())
+
+
+def ids_key(input_ids: torch.Tensor) -> bytes:
+    """The key of a text: its token ids `(tokens,)`."""
+    return _digest(input_ids.numpy().astype("<i8").tobytes())
+
+
+class FileContents(Mapping):
+    """Digests of files' contents by path. A file is read once, and again only when its size or time has changed.
+
+    Args:
+        folder: where `files.json` remembers them for later runs.
+    """
+
+    def __init__(self, folder: Path):
+        self._path = folder / "files.json"
+        self._digests: dict[str, bytes] = {}
+
+    def __getitem__(self, path: str) -> bytes:
+        return self._digests[path]
+
+    def __iter__(self):
+        return iter(self._digests)
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def add(self, paths: Iterable[str]) -> None:
+        """Learn the contents of files.
+
+        Raises:
+            FileNotFoundError: if one does not exist.
+            ValueError: if one is empty, or a folder.
+        """
+        paths = sorted(set(paths) - set(self._digests))
+        remembered, read = self._remembered(), {}
+
+        def learn(path: str) -> bytes:
+            place = Path(path).absolute()
+            state = _state(place)
+            *known, digest = remembered.get(str(place), (None,))
+            if known == state:
+                return bytes.fromhex(digest)
+            with open_file(path, path)[0] as file:
+                content = hashlib.file_digest(file, _new_digest).digest()
+            if time_ns() - state[1] > JUST_NOW:
+                read[str(place)] = [*state, content.hex()]
+            return content
+
+        with ThreadPoolExecutor(8) as pool:
+            self._digests |= dict(zip(paths, pool.map(learn, paths), strict=True))
+        if read:
+            with FileLock(self._path.with_suffix(".lock")), staged(self._path.parent) as staging:
+                (staging / self._path.name).write_text(json.dumps(self._remembered() | read), encoding="utf-8")
+
+    def _remembered(self) -> dict[str, list]:
+        return json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+
+
+def _hash_weights(model: nn.Module, names: Iterable[str]) -> str:
+    """Of the submodules' frozen parameters, and of the buffers beside them."""
+    digest = hashlib.blake2b(digest_size=KEY_SIZE)
+    for name in names:
+        for path, module in getattr(model, name, nn.Module()).named_modules(prefix=name):
+            own = list(module.named_parameters(prefix=path, recurse=False))
+            frozen = [(key, value) for key, value in own if not value.requires_grad]
+            if len(frozen) == len(own):
+                frozen += module.named_buffers(prefix=path, recurse=False)
+            for key, value in frozen:
+                digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+                digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _state(path: Path) -> list[int] | None:
+    """Size and time of change; None where there is no file, as whoever opens it will tell."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _new_digest():
+    return hashlib.blake2b(digest_size=KEY_SIZE)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=KEY_SIZE).digest()

@@ -1,0 +1,1 @@
+"""Speaker pre-training (Padi 2022)."""
