@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -27,8 +28,8 @@ def staged(folder: str | Path) -> Iterator[Path]:
             os.replace(file, folder / file.name)
 
 
-def write_json(path: str | Path, content) -> None:
-    """Write indented JSON, whole or not at all."""
+def write_json(path: str | Path, content: Any) -> None:
+    """Write indented JSON to `path`, all of it or nothing."""
     path = Path(path)
     with staged(path.parent) as staging:
         text = json.dumps(content, indent=2, ensure_ascii=False)

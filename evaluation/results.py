@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from ..configuration.modalities import MODALITIES
 from ..corpora.atomic_write import write_json
 from .records import Record
 from .scores import ClassificationScores, Intervals, SubsetScores
 
 FORMAT = 1
 FILE = "results.json"
-MODALITIES = ("audio", "text", "video")
 
 
 @dataclass(kw_only=True)
@@ -319,7 +319,7 @@ class RunResults(Results):
     def __post_init__(self):
         if not self.labels:
             raise ValueError("'labels' is missing: name the emotions that the model knows.")
-        if not self.modalities or not set(MODALITIES) >= set(self.modalities):
+        if not self.modalities or not MODALITIES.keys() >= set(self.modalities):
             raise ValueError(f"'modalities' is {self.modalities!r}: name one or more of {', '.join(MODALITIES)}.")
 
 

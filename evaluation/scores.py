@@ -1,5 +1,6 @@
 """Scores of a classifier's predictions: on a split, on subsets of it, and their intervals over speakers."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -120,24 +121,35 @@ def score(output: "PredictionOutput", labels: list[str]) -> ClassificationScores
     logits = np.asarray(output.predictions, dtype=np.float64)
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return ClassificationScores(**_compute(logits.argmax(axis=-1), output.label_ids, probabilities, labels))
+    return score_classes(logits.argmax(axis=-1), output.label_ids, labels, probabilities)
 
 
 def score_calibrated(predictions: "Predictions", labels: list[str]) -> ClassificationScores:
     """Return the scores of predictions, with ECE and NLL after temperature scaling too, which changes no other."""
     plain, scaled = (
-        _compute(predictions.answers, predictions.labels, predictions.probabilities(scaled), labels)
+        score_classes(predictions.answers, predictions.labels, labels, predictions.probabilities(scaled))
         for scaled in (False, True)
     )
-    return ClassificationScores(**plain, ece_scaled=scaled["ece"], nll_scaled=scaled["nll"])
+    return dataclasses.replace(plain, ece_scaled=scaled.ece, nll_scaled=scaled.nll)
 
 
-def _compute(predicted: np.ndarray, references: np.ndarray, probabilities: np.ndarray, labels: list[str]) -> dict:
+def score_classes(
+    predicted: np.ndarray, references: np.ndarray, labels: list[str], probabilities: np.ndarray | None = None
+) -> ClassificationScores:
+    """Return the scores of class numbers.
+
+    Args:
+        predicted: Predicted class numbers `(utterances,)`.
+        references: True class numbers `(utterances,)`.
+        labels: Names of the classes.
+        probabilities: `(utterances, classes)`; without them ECE and NLL are None.
+    """
     from ..metrics import EmotionMetrics
 
-    return EmotionMetrics(keep_in_memory=True).compute(
+    scores = EmotionMetrics(keep_in_memory=True).compute(
         predictions=predicted.tolist(), references=references.tolist(), labels=labels, probabilities=probabilities
     )
+    return ClassificationScores(**scores)
 
 
 def break_down(predictions: "Predictions") -> dict[str, SubsetScores]:
