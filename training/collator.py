@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import torch
 from datasets import Dataset
 from transformers import BatchFeature, ProcessorMixin
 
 from ..configuration.modalities import MODALITIES
+from ..evaluation.task import Task, load_task
 from .arguments import DataArguments
 from .augmentation import Augmentation
 
@@ -27,56 +27,33 @@ class EmotionCollator:
 
     Args:
         processor: The processor of the model. Rows are read for the modalities that it has.
-        labels: Names of the classes, in the order of the model's outputs.
-        soft_labels: Whether the shares of the raters' votes are the labels of rows that have them.
+        task: The task, which makes `labels` of the rows' labels; names of classes stand for their classification.
         augment: A function that changes a row before everything else.
         cache: A cache of frozen prefixes; with it a batch holds `encoded` instead of inputs.
     """
 
     processor: ProcessorMixin
-    labels: Sequence[str]
-    soft_labels: bool = False
+    task: Task | Sequence[str]
     augment: Callable[[Mapping], Mapping] | None = None
     cache: InputCache | None = None
 
-    def __call__(self, rows: list[Mapping]) -> BatchFeature | dict:
-        """Return a batch of the forward contract.
+    def __post_init__(self):
+        if not isinstance(self.task, Task):
+            self.task = load_task("classification", list(self.task))
 
-        It has `labels` if the rows have labels: `(batch,)`, or `(batch, classes)` with `soft_labels`.
+    def __call__(self, rows: list[Mapping]) -> BatchFeature | dict:
+        """Return a batch of the forward contract, with `labels` if the rows have labels.
 
         Raises:
-            ValueError: If a label is not a class number, or shares do not fit the classes; the row is named.
+            ValueError: If a label does not fit the task; the row is named.
         """
         if self.augment is not None:
             rows = [self.augment(row) for row in rows]
         batch = process_rows(rows, self.processor) if self.cache is None else self.cache.prepare(rows)
-        if self.soft_labels:
-            batch["labels"] = torch.tensor([self._shares(row) for row in rows])
-        elif any(row.get("label") is not None for row in rows):
-            batch["labels"] = torch.tensor([self._label(row) for row in rows])
+        labels = self.task.encode_labels(rows)
+        if labels is not None:
+            batch["labels"] = labels
         return batch
-
-    def _shares(self, row: Mapping) -> list[float]:
-        """Return the shares of the raters' votes; a row without votes gives its label the share 1."""
-        shares = row.get("soft_label")
-        if shares is None:
-            label = self._label(row)
-            return [float(number == label) for number in range(len(self.labels))]
-        if len(shares) != len(self.labels) or not min(shares) >= 0 or not abs(sum(shares) - 1) < 1e-3:
-            raise ValueError(
-                f"Row {row.get('id')!r} has the soft_label {shares}; it needs one share for each class "
-                f"({', '.join(self.labels)}), with the sum 1."
-            )
-        return shares
-
-    def _label(self, row: Mapping) -> int:
-        label = row.get("label")
-        if not isinstance(label, int) or not 0 <= label < len(self.labels):
-            raise ValueError(
-                f"Row {row.get('id')!r} has the label {label!r}; the model knows 0 to {len(self.labels) - 1} "
-                f"({', '.join(self.labels)})."
-            )
-        return label
 
 
 def process_rows(rows: list[Mapping], processor: ProcessorMixin, without: Collection[str] = ()) -> BatchFeature:
@@ -121,4 +98,5 @@ def build_training_collator(
                 "augmentation.gain has no effect: the processor scales every recording to the same variance.",
                 stacklevel=2,
             )
-    return replace(collator, soft_labels=data_args.soft_labels, augment=augment)
+    task = replace(collator.task, soft_labels=data_args.soft_labels)
+    return replace(collator, task=task, augment=augment)
