@@ -24,8 +24,9 @@ from ..hub.card import FORMAT, SCORES, write_card
 from ..metrics import EmotionMetrics
 from ..processing.processing_emofusion import SILENCE
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
-from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments, describe_recipe
+from .arguments import DataArguments, EmotionTrainingArguments
 from .augmentation import describe_augmentation
+from .recipe import Recipe
 
 # Baselines go by what they look at, fusion systems by their variant.
 BASELINES = {("audio",): "speech", ("text",): "text", ("video",): "video"}
@@ -48,9 +49,7 @@ def collect_facts(
     model: PreTrainedModel,
     corpus: DatasetDict,
     about: Mapping,
-    model_args: ModelArguments,
-    data_args: DataArguments,
-    training_args: EmotionTrainingArguments,
+    recipe: Recipe,
 ) -> dict:
     """What is known before training, in the form of `results.json` (format 1, see `hub/card.py`).
 
@@ -58,10 +57,9 @@ def collect_facts(
         model: the model to be trained.
         corpus: its data.
         about: what the corpus says of itself.
-        model_args: which model.
-        data_args: on what.
-        training_args: how.
+        recipe: Model, data and training.
     """
+    model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
     return {
         "format": FORMAT,
         "system": BASELINES[model.config.modalities] if model_args.variant == "unimodal" else model_args.variant,
@@ -87,7 +85,7 @@ def collect_facts(
         "training": describe_training(training_args)
         | _describe_loss_and_rows(model, data_args, training_args)
         | {"lora": json.dumps(model_args.lora) if model_args.lora else None, "quantization": model_args.quantization},
-        "recipe": describe_recipe((model_args, data_args, training_args)),
+        "recipe": recipe.describe(),
         "environment": describe_environment(training_args),
     }
 

@@ -27,10 +27,11 @@ from ..evaluation.predictions import collect_predictions
 from ..modeling.encoder_text import max_tokens
 from ..processing import EmoFusionProcessor
 from .adapters.lora import add_adapters
-from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from .arguments import DataArguments, ModelArguments
 from .collator import EmotionCollator, build_training_collator
 from .interruption import check_output_dir, check_room, find_checkpoint, train_interruptibly
 from .prefix.cache import PrefixGuard, use_prefix_cache
+from .recipe import Recipe
 from .report import collect_facts, collect_results, write_report
 from .texts import choose_texts
 from .tokenizer import PAD_TOKEN_ID, train_tokenizer
@@ -38,33 +39,29 @@ from .trainer import EmotionTrainer
 from .transfer import load_transferred, train_head
 
 
-def train(
-    model_args: ModelArguments,
-    data_args: DataArguments,
-    training_args: EmotionTrainingArguments,
-    show: Callable[[EmotionTrainer], object] | None = None,
-) -> dict:
+def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None) -> dict:
     """Train a model, choose its checkpoint on the validation part, measure it once on the test part.
 
     `output_dir` becomes a Hub folder: weights, configuration, processor, code, `results.json`, pictures and card. With
     `lora` the weights are adapters, and their base is in the folder `base` in it, or was named.
 
+    From Python: `train(Recipe.read("recipe.yaml", learning_rate=1e-4))`.
+
     Args:
-        model_args: which model.
-        data_args: on what.
-        training_args: how, and where to.
+        recipe: Model, data and training.
         show: is given the trainer before it trains, as `show_run` of `console.py`.
 
     Returns:
         The results, as in `results.json`.
     """
-    if model_args.variant == "late_fusion":
+    training_args = recipe.training
+    if recipe.model.variant == "late_fusion":
         raise ValueError("A late fusion is made of models that are trained: make one with scripts/fit_late_fusion.py.")
     check_output_dir(training_args)
-    corpus, about = load_rows(data_args, training_args)
+    corpus, about = load_rows(recipe)
     resume = find_checkpoint(training_args)
     start = time.perf_counter()
-    trainer = build_trainer(corpus, about, model_args, data_args, training_args, resume)
+    trainer = build_trainer(corpus, about, recipe, resume)
     if show is not None:
         show(trainer)
     train_interruptibly(trainer, resume)
@@ -90,13 +87,13 @@ def push_or_tell(trainer: EmotionTrainer) -> None:
         warnings.warn(f"Not pushed: {error} The model is in {folder}: see scripts/push_to_hub.py.", stacklevel=2)
 
 
-def load_rows(data_args: DataArguments, training_args: EmotionTrainingArguments) -> tuple[DatasetDict, dict]:
+def load_rows(recipe: Recipe) -> tuple[DatasetDict, dict]:
     """The splits of the corpus as the model shall see them, and what the corpus says of itself.
 
     Args:
-        data_args: which corpus.
-        training_args: whose seed draws rows.
+        recipe: Its data arguments name the corpus; the seed of its training draws rows.
     """
+    data_args, training_args = recipe.data, recipe.training
     with training_args.main_process_first(desc="the corpus"):
         corpus = load_corpus(data_args.corpus, data_args.corpus_root, **data_args.corpus_options)
     corpus = choose_texts(corpus, data_args.text_column)
@@ -110,9 +107,7 @@ def load_rows(data_args: DataArguments, training_args: EmotionTrainingArguments)
 def build_trainer(
     corpus: DatasetDict,
     about: Mapping,
-    model_args: ModelArguments,
-    data_args: DataArguments,
-    training_args: EmotionTrainingArguments,
+    recipe: Recipe,
     resume: str | None = None,
 ) -> EmotionTrainer:
     """Everything that is trained and that it takes; what comes before all steps, as `head_epochs`, is done.
@@ -120,11 +115,10 @@ def build_trainer(
     Args:
         corpus: splits "train" and "validation"; of others, utterances are counted and what is frozen is computed.
         about: what the corpus says of itself.
-        model_args: which model.
-        data_args: on what.
-        training_args: how.
+        recipe: Model, data and training.
         resume: checkpoint that will be gone on from.
     """
+    model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
     set_seed(training_args.seed)
     labels = corpus["train"].features["label"].names
     model = build_model(model_args, labels)
@@ -147,7 +141,7 @@ def build_trainer(
         train_dataset=corpus["train"],
         eval_dataset=corpus["validation"],
         processing_class=processor,
-        facts=collect_facts(model, corpus, about, model_args, data_args, training_args),
+        facts=collect_facts(model, corpus, about, recipe),
     )
     if collator.cache is not None:
         trainer.add_callback(PrefixGuard(collator.cache))

@@ -1,16 +1,15 @@
 """A whole protocol: every fold with every seed, each a run of its own."""
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from accelerate.utils import broadcast_object_list, release_memory
 
 from ...corpora import describe_corpus, list_folds
-from ..arguments import ARGUMENTS, DataArguments, EmotionTrainingArguments, ModelArguments, describe_recipe
 from ..interruption import list_checkpoints
+from ..recipe import Recipe
 from ..report import describe_environment, write_json
 from ..run import train
 from ..trainer import EmotionTrainer
@@ -21,27 +20,6 @@ RECORD = "recipe.json"  # what a run is, written before it begins
 ENVIRONMENT = ("emofusion", "device", "processes")
 
 
-@dataclass
-class CrossValidationArguments:
-    """Which folds, and how often each."""
-
-    seeds: list[int] = field(
-        default_factory=list,
-        metadata={"help": "Every fold is trained once with each; by default the recipe's `seed`."},
-    )
-    folds: list[int] = field(
-        default_factory=list, metadata={"help": "Only these folds, by their number from 1; by default all."}
-    )
-
-    def __post_init__(self):
-        for name, numbers in (("seeds", self.seeds), ("folds", self.folds)):
-            if len(set(numbers)) < len(numbers):
-                raise ValueError(f"{name} names a number twice: {', '.join(map(str, numbers))}.")
-
-
-CROSS_VALIDATION_ARGUMENTS = (CrossValidationArguments, *ARGUMENTS)
-
-
 @dataclass(frozen=True)
 class Run:
     """One fold with one seed.
@@ -49,45 +27,39 @@ class Run:
     Args:
         name: of its folder.
         fold: its number, from 1.
-        arguments: those that `train` takes.
+        recipe: What `train` takes.
     """
 
     name: str
     fold: int
-    arguments: tuple[ModelArguments, DataArguments, EmotionTrainingArguments]
+    recipe: Recipe
 
     @property
     def folder(self) -> Path:
         """Where it is trained to."""
-        return Path(self.arguments[-1].output_dir)
+        return Path(self.recipe.training.output_dir)
 
     @property
     def seed(self) -> int:
         """What it is drawn from."""
-        return self.arguments[-1].seed
+        return self.recipe.training.seed
 
     def describe(self) -> dict:
         """What has to be the same for the run to be the same."""
-        return {"recipe": describe_recipe(self.arguments), "environment": describe_environment(self.arguments[-1])}
+        return {"recipe": self.recipe.describe(), "environment": describe_environment(self.recipe.training)}
 
 
-def plan_runs(
-    cross_args: CrossValidationArguments,
-    model_args: ModelArguments,
-    data_args: DataArguments,
-    training_args: EmotionTrainingArguments,
-) -> list[Run]:
+def plan_runs(recipe: Recipe) -> list[Run]:
     """All runs of a protocol, fold by fold.
 
     Args:
-        cross_args: which folds and seeds.
-        model_args: which model.
-        data_args: on what; an option that chooses a fold is passed over.
-        training_args: how, and the folder that holds the folders of the runs.
+        recipe: Its group `cross_validation` names folds and seeds; a corpus option that selects a fold is overridden.
+            The folders of the runs lie in its `output_dir`.
 
     Raises:
         ValueError: if there is no such fold, or an argument makes no sense for many runs.
     """
+    cross_args, data_args, training_args = recipe.cross_validation, recipe.data, recipe.training
     if training_args.push_to_hub:
         raise ValueError("push_to_hub is given, but every fold is a model of its own: push the folder of your choice.")
     if str(training_args.resume_from_checkpoint).lower() not in ("none", "true", "false"):
@@ -98,18 +70,17 @@ def plan_runs(
         raise ValueError(f"There is no fold {wrong[0]}; this protocol of {data_args.corpus} has {len(folds)}.")
     runs = []
     for number in numbers:
-        fold_args = dataclasses.replace(data_args, corpus_options=data_args.corpus_options | folds[number - 1])
         for seed in cross_args.seeds or [training_args.seed]:
             name = f"seed-{seed}" if folds == [{}] else f"fold-{number}-seed-{seed}"
             folder = Path(training_args.output_dir, name)
-            run_args = dataclasses.replace(
-                training_args,
+            run_recipe = recipe.replace(
+                corpus_options=data_args.corpus_options | folds[number - 1],
                 output_dir=str(folder),
                 seed=seed,
                 run_name=f"{training_args.run_name or folder.parent.name}-{name}",
                 resume_from_checkpoint=None,
             )
-            runs.append(Run(name, number, (model_args, fold_args, run_args)))
+            runs.append(Run(name, number, run_recipe))
     return runs
 
 
@@ -167,24 +138,24 @@ def cross_validate(
             scores = ", ".join(f"{score.upper()} {100 * test[score]:.1f}" for score in ("wa", "ua", "wf1"))
             tell(f"{run.name} ({number} of {len(runs)}): {scores} in {results['seconds']:.0f} s")
         release_memory()
-    is_first = runs[0].arguments[-1].process_index == 0
+    is_first = runs[0].recipe.training.process_index == 0
     return broadcast_object_list([write_summary(runs) if is_first else None])[0]
 
 
 def find_states(runs: Sequence[Run]) -> list[str]:
     """`find_state` of all runs, the same on every process: as the first one sees it."""
-    is_first = runs[0].arguments[-1].process_index == 0
+    is_first = runs[0].recipe.training.process_index == 0
     return broadcast_object_list([find_state(run) for run in runs] if is_first else [None] * len(runs))
 
 
 def _train(run: Run, state: str, show: Callable[[EmotionTrainer], None] | None) -> dict:
-    model_args, data_args, training_args = run.arguments
+    recipe = run.recipe
     if state != "new":
-        training_args = dataclasses.replace(training_args, resume_from_checkpoint="true")
-    elif training_args.process_index == 0:
+        recipe = recipe.replace(resume_from_checkpoint="true")
+    elif recipe.training.process_index == 0:
         run.folder.mkdir(parents=True, exist_ok=True)
         write_json(run.folder / RECORD, run.describe())
-    return train(model_args, data_args, training_args, show)
+    return train(recipe, show)
 
 
 def _compare(made: Mapping, wanted: Mapping) -> list[str]:
@@ -211,11 +182,12 @@ def _flat(settings: Mapping, prefix: str = "") -> dict:
 
 def format_plan(runs: Sequence[Run], states: Sequence[str]) -> str:
     """What is going to be done, a line per run, for the console."""
-    model_args, data_args, _ = runs[0].arguments
+    recipe = runs[0].recipe
+    data_args = recipe.data
     title = describe_corpus(data_args.corpus, **data_args.corpus_options).get("title", data_args.corpus)
     finished = states.count("finished")
     lines = [
-        f"{model_args.variant} on {title}",
+        f"{recipe.model.variant} on {title}",
         f"{len(runs)} runs, {finished} of them finished, into {runs[0].folder.parent}",
         "",
     ]

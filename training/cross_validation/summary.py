@@ -57,7 +57,7 @@ def summarise_runs(runs: Sequence["Run"]) -> tuple[dict, dict[str, Predictions]]
     splits = [read_predictions(run.folder, first["labels"]) for run in runs]
     predictions = {split: pool(part[split] for part in splits) for split in ("validation", "test")}
     folds, seeds = sorted({run.fold for run in runs}), sorted({run.seed for run in runs})
-    data_args = runs[0].arguments[1]
+    data_args = runs[0].recipe.data
     about = describe_corpus(data_args.corpus, **data_args.corpus_options)
     results = {
         **{name: first[name] for name in SHARED},

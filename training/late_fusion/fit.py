@@ -1,8 +1,8 @@
 """Late fusion of trained classifiers: fitted on the validation part, measured on the test part."""
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,8 +18,10 @@ from ...modeling.head_score_combination import COMBINATIONS, LogisticCombination
 from ...modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
-from ..arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from ..arguments import ModelArguments
 from ..collator import EmotionCollator
+from ..command_arguments import LateFusionArguments
+from ..recipe import Recipe
 from ..report import collect_facts, collect_results, score, write_report
 from ..texts import choose_texts
 from ..trainer import EmotionTrainer
@@ -33,35 +35,14 @@ NEVER = -1e3
 FIGURES = ("wa", "ua", "wf1", "nll")
 
 
-@dataclass
-class LateFusionArguments:
-    """Which members, and how they are combined."""
-
-    members: list[str] = field(
-        default_factory=list, metadata={"help": "Folders, or names on the Hub, of one or more trained classifiers."}
-    )
-    combination: str = field(
-        default="mean", metadata={"help": f"What is saved: one of {', '.join(COMBINATIONS)}. All are measured."}
-    )
-
-    def __post_init__(self):
-        if not self.members:
-            raise ValueError("members is empty; name the folders of one or more trained classifiers.")
-        if self.combination not in COMBINATIONS:
-            raise ValueError(f"combination is {self.combination!r}; choose one of {', '.join(COMBINATIONS)}.")
-
-
-def fit_late_fusion(
-    fusion_args: LateFusionArguments, data_args: DataArguments, training_args: EmotionTrainingArguments
-) -> dict:
+def fit_late_fusion(recipe: Recipe) -> dict:
     """Run the members over the validation and the test part, fit every combination on the former, save one.
 
     `output_dir` becomes a Hub folder: weights, configuration, processor, code, `results.json`, picture and card.
 
     Args:
-        fusion_args: which members, and which combination is saved.
-        data_args: on what.
-        training_args: where to, and how much at a time (`per_device_eval_batch_size`); nothing is trained in steps.
+        recipe: Its groups `late_fusion`, `data` and `training`; of the last, `output_dir` and
+            `per_device_eval_batch_size` matter, because nothing is trained in steps.
 
     Returns:
         The results, as in `results.json`; `late_fusion` has the figures of every member and every combination.
@@ -70,6 +51,7 @@ def fit_late_fusion(
         ValueError: if a member cannot be one or does not know the labels of the corpus, or if an argument is given
             that is a matter of the members.
     """
+    fusion_args, data_args, training_args = recipe.late_fusion, recipe.data, recipe.training
     theirs = ("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation")
     for group, names in ((data_args, theirs), (training_args, ("class_weights", "label_smoothing_factor"))):
         if name := next((name for name in names if getattr(group, name)), None):
@@ -105,7 +87,7 @@ def fit_late_fusion(
 
     model_args = ModelArguments(variant="late_fusion", model_config={"combination": fusion_args.combination})
     about = describe_corpus(data_args.corpus, **data_args.corpus_options)
-    facts = collect_facts(model, corpus, about, model_args, data_args, training_args)
+    facts = collect_facts(model, corpus, about, dataclasses.replace(recipe, model=model_args))
     facts |= _describe(fusion_args, facts["corpus"], combinations, inverse_strength)
     facts["late_fusion"]["systems"] = compare(fusion_args.members, combinations, scores, labels)
     predictions = collect_predictions(corpus, {split: combine(chosen, rows) for split, rows in scores.items()})

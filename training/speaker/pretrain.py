@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,86 +17,25 @@ from ...metrics.speaker_verification import equal_error_rate, min_dcf
 from ...modeling.modeling_speaker_resnet import SpeakerResNetForSpeakerRecognition
 from ...processing import EmoFusionProcessor
 from ...processing.media import load_audio
-from ..arguments import EmotionTrainingArguments, as_dict
 from ..collator import EmotionCollator
+from ..command_arguments import ERRORS
 from ..interruption import check_output_dir, find_checkpoint, train_interruptibly
+from ..recipe import Recipe
 from ..report import describe_environment, describe_training, write_json
 from ..run import check_fields, push_or_tell
 from ..trainer import EmotionTrainer
 from .recordings import SpeakerRecordings, Trial, read_tree, read_trials, speakers_of, split_recordings
 
 P_TARGET = 0.01  # prior of the detection cost
-ERRORS = ("eer", "min_dcf")
 
 
-@dataclass
-class SpeakerArguments:
-    """Which speaker network is trained, and on whom."""
-
-    corpus_root: str | None = field(
-        default=None, metadata={"help": "Tree of recordings, <speaker>/<video>/<recording>, as VoxCeleb has it."}
-    )
-    validation_trials: str | None = field(
-        default=None, metadata={"help": "Trial list, lines `label path path`, that the checkpoint is chosen by."}
-    )
-    test_trials: str | None = field(default=None, metadata={"help": "Trial list that is measured once, at the end."})
-    validation_share: float = field(
-        default=0.05,
-        metadata={
-            "help": "Share of a speaker's recordings, one at least, that tell the accuracy and are not learned. "
-            "0 holds none out: nothing is measured on the way, and the last weights are kept."
-        },
-    )
-    crop_seconds: list[float] = field(
-        default_factory=lambda: [3.0, 4.0],
-        metadata={"help": "Shortest and longest stretch of a recording in training. Shorter recordings are repeated."},
-    )
-    max_seconds: float | None = field(
-        default=None, metadata={"help": "Cut the recordings of trials to this many seconds."}
-    )
-    model_config: dict | str | None = field(
-        default_factory=dict, metadata={"help": "Fields of SpeakerResNetConfig, as JSON."}
-    )
-
-    def __post_init__(self):
-        self.model_config = as_dict("model_config", self.model_config)
-        if len(self.crop_seconds) != 2 or not 0 < self.crop_seconds[0] <= self.crop_seconds[1]:
-            raise ValueError(f"crop_seconds is {self.crop_seconds}; give the shortest and the longest, in seconds.")
-        if not 0 <= self.validation_share < 1:
-            raise ValueError(f"validation_share is {self.validation_share}; it must be at least 0 and below 1.")
-
-
-@dataclass
-class SpeakerTrainingArguments(EmotionTrainingArguments):
-    """The arguments of a run whose checkpoint is chosen by the equal error rate."""
-
-    figures: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *ERRORS)
-
-    metric_for_best_model: str | None = field(
-        default="eer", metadata={"help": "Validation figure that is best; the accuracy where there are no trials."}
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("class_weights", "label_smoothing_factor"):
-            if getattr(self, name):
-                raise ValueError(
-                    f"{name} is given, but speakers are learned with a margin loss of its own; leave it out."
-                )
-        self.greater_is_better = self.metric_for_best_model == "accuracy"
-
-
-SPEAKER_ARGUMENTS = (SpeakerArguments, SpeakerTrainingArguments)
-
-
-def pretrain_speaker(arguments: SpeakerArguments, training_args: SpeakerTrainingArguments) -> dict:
+def pretrain_speaker(recipe: Recipe) -> dict:
     """Train a speaker network, choose its checkpoint on the validation trials, measure it once on the test trials.
 
     Nobody whom a trial list names is trained on. `output_dir` becomes a Hub folder, from which emotion models start.
 
     Args:
-        arguments: which network, on whom.
-        training_args: how, and where to.
+        recipe: Its groups `speaker` and `training`.
 
     Returns:
         The results, as in `results.json`.
@@ -107,6 +44,7 @@ def pretrain_speaker(arguments: SpeakerArguments, training_args: SpeakerTraining
         FileNotFoundError: if a trial list, or a recording that it names, does not exist.
         ValueError: if the tree holds fewer than two speakers to learn from, or an argument or a trial is bad.
     """
+    arguments, training_args = recipe.speaker, recipe.training
     if arguments.corpus_root is None:
         raise ValueError("corpus_root is not given; name the folder of the recordings.")
     check_output_dir(training_args)
