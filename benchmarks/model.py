@@ -83,7 +83,7 @@ def measure_step(recipe: str, clips: int, repeats: int) -> dict:
 def build(recipe: str):
     """The model of a recipe; configurations of the same size stand for its pre-trained encoders."""
     from ..training.arguments import ModelArguments
-    from ..training.run import build_model
+    from ..training.model_building import build_model
 
     folder = Path(recipes.__file__).parent
     described = yaml.safe_load((folder / recipe).read_text("utf-8"))

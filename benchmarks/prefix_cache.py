@@ -130,7 +130,7 @@ def freeze_encoders(model) -> None:
 def make_processor(model, texts: list[str]):
     """As a run makes it where no encoder is pre-trained."""
     from ..training.arguments import DataArguments, ModelArguments
-    from ..training.run import build_processor
+    from ..training.processor_building import build_processor
 
     return build_processor(ModelArguments(), DataArguments(), model, texts)
 

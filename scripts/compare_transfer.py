@@ -12,9 +12,9 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from emofusion.corpora.atomic_write import write_json
 from emofusion.corpora.demo.speakers import TRIALS, make_speakers
 from emofusion.training.recipe import SPEAKER, parse_recipe
-from emofusion.training.report import write_json
 from emofusion.training.run import train
 from emofusion.training.speaker.pretrain import pretrain_speaker
 from transformers.utils import logging

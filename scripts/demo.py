@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 
 from emofusion import load_corpus
+from emofusion.corpora.atomic_write import write_json
 from emofusion.evaluation.pictures import draw_confusion_matrices, draw_learning_curves
 from emofusion.training.console import format_table, show_run, summarise
 from emofusion.training.late_fusion.fit import fit_late_fusion
 from emofusion.training.recipe import LATE_FUSION as LATE_FUSION_GROUPS
 from emofusion.training.recipe import parse_recipe
-from emofusion.training.report import write_json
-from emofusion.training.run import train
-from emofusion.training.withheld import score_without
+from emofusion.training.run import score_without, train
 
 ROOT = Path(__file__).resolve().parent.parent
 FUSION = "cross_attention"
