@@ -69,7 +69,9 @@ def build_trainer(
         resume: The checkpoint that the training will resume from.
     """
     model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
-    described = recipe.describe()  # it makes default training arguments, which reset accelerate's state: before Trainer
+    described = (
+        recipe.describe()
+    )  # it makes default training arguments, which reset accelerate's state: before Trainer
     set_seed(training_args.seed)
     labels = corpus["train"].features["label"].names
     model = build_model(model_args, labels)
