@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from testing_training import FUSION, tiny_recipe
+from testing_training import FUSION, record_writes, tiny_recipe
 from torch.testing import assert_close
 from transformers import (
     AutoModelForAudioClassification,
@@ -129,11 +129,11 @@ def _options(path, recipe: dict) -> list[str]:
     return [str(path)]
 
 
-def run(members, corpus_root, output_dir, **others) -> dict:
+def run(members, corpus_root, output_dir, combination="weighted", training=None, **others):
     recipe = Recipe(
-        late_fusion=LateFusionArguments(members=members, combination=others.pop("combination", "weighted")),
+        late_fusion=LateFusionArguments(members=members, combination=combination),
         data=DataArguments(corpus_root=str(corpus_root), corpus_options={"utterances": BLOCK}, **others),
-        training=EmotionTrainingArguments(output_dir=str(output_dir), use_cpu=True, disable_tqdm=True),
+        training=EmotionTrainingArguments(str(output_dir), use_cpu=True, disable_tqdm=True, **training or {}),
     )
     return fit_late_fusion(recipe)
 
@@ -191,12 +191,49 @@ def test_the_folder_is_a_hub_folder_whose_page_tells_how_it_was_made(fused):
 
 def test_what_is_fitted_does_not_depend_on_the_test_part(fused, members, corpus_root, corpus, tmp_path, monkeypatch):
     _, results = fused
-    reversed_test = {**corpus, "test": corpus["train"].select(range(30))}
-    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)(reversed_test))
+    rows = corpus["test"]
+    relabelled = rows.map(lambda row: {"label": (row["label"] + 1) % 4}, features=rows.features)
+    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": relabelled}))
     other = run(members, corpus_root, tmp_path / "other")
     assert other.metrics["test"] != results.metrics["test"]
     assert other.late_fusion.weights == results.late_fusion.weights
     assert other.late_fusion.inverse_strength == results.late_fusion.inverse_strength
+
+
+def test_a_speaker_in_two_splits_is_refused(members, corpus_root, corpus, tmp_path, monkeypatch):
+    rows, speaker = corpus["test"], corpus["train"]["speaker"][0]
+    leaking = rows.map(lambda row: {"speaker": speaker}, features=rows.features)
+    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": leaking}))
+    with pytest.raises(ValueError, match=speaker):
+        run(members, corpus_root, tmp_path / "leaking")
+
+
+def test_an_output_dir_that_cannot_be_written_is_refused_at_once(members, corpus_root, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(lifecycle, "load_corpus", None)  # the fusion fails before
+    with pytest.raises(OSError, match="output_dir .* cannot be written to"):
+        run(members, corpus_root, tmp_path / "file" / "fusion")
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_a_fusion_is_pushed_if_its_arguments_ask_for_it(hub, members, corpus_root, tmp_path):
+    push = {"push_to_hub": True, "hub_model_id": "someone/fusion"}
+    results = run(members, corpus_root, tmp_path / "fusion", training=push)
+    _, commit, pinned = hub.repos["model", "someone/fusion"].branches["main"]
+    assert {*results.pictures, "model.safetensors", "results.json"} <= commit.files.keys()
+    assert f"WA {100 * results.metrics['test'].wa:.1f} %" in pinned.files["README.md"].decode()
+
+
+def test_each_file_of_a_fusion_is_written_once_and_the_results_last(members, corpus_root, tmp_path, monkeypatch):
+    written = record_writes(monkeypatch, tmp_path / "fusion")
+    run(members, corpus_root, tmp_path / "fusion")
+    kept = [name for name in written if name.endswith((".json", ".jsonl", ".md", ".png", ".safetensors"))]
+    assert {name: kept.count(name) for name in ("model.safetensors", "predictions.jsonl", "README.md")} == {
+        "model.safetensors": 1,
+        "predictions.jsonl": 1,
+        "README.md": 1,
+    }
+    assert written[-2:] == ["README.md", "results.json"]
 
 
 @pytest.mark.parametrize(("combination", "told"), [("mean", "Nothing was fitted"), ("logistic", "| `C` |")])

@@ -45,7 +45,7 @@ def tree(tmp_path_factory):
     return root
 
 
-def arguments(tree, folder, **others):
+def recipe(tree, folder, **others):
     recipe = {
         "corpus_root": tree,
         "validation_trials": tree / "validation.txt",
@@ -72,7 +72,7 @@ def measured(results, split):
 @pytest.fixture(scope="module")
 def finished(tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "network"
-    return folder, pretrain_speaker(arguments(tree, folder))
+    return folder, pretrain_speaker(recipe(tree, folder))
 
 
 def test_the_folder_holds_a_network_and_what_was_measured(finished, tree):
@@ -92,8 +92,28 @@ def test_the_folder_holds_a_network_and_what_was_measured(finished, tree):
     assert auto_map["AutoModelForAudioXVector"] == "modeling_speaker_resnet.SpeakerResNetForSpeakerRecognition"
     assert "AutoModelForAudioClassification" not in auto_map
     names = {file.name for file in folder.iterdir()}
-    assert {"modeling_speaker_resnet.py", "spectrogram.py", "processor_config.json", "training_log.json"} <= names
+    assert {
+        "modeling_speaker_resnet.py",
+        "encoder_spectrogram.py",
+        "processor_config.json",
+        "training_log.json",
+    } <= names
     assert not [name for name in names if name.startswith(".") or name.endswith(".bin")]
+
+
+def test_the_results_are_written_last(tree, tmp_path, monkeypatch):
+    written = record_writes(monkeypatch, tmp_path / "network")
+    pretrain_speaker(recipe(tree, tmp_path / "network", num_train_epochs=1))
+    assert written[0] == "model.safetensors"
+    assert written[-3:] == ["training_log.json", "README.md", "results.json"]
+    assert len(written) == len(set(written))
+
+
+def test_every_checkpoint_has_a_card(tree, tmp_path):
+    pretrain_speaker(recipe(tree, tmp_path / "network", num_train_epochs=1))
+    (checkpoint,) = (tmp_path / "network").glob("checkpoint-*")
+    page = ModelCard.load(checkpoint / "README.md")
+    assert "Trained on 6 recordings of 2 speakers" in page.text
 
 
 def test_the_page_tells_the_figures_and_its_example_runs(finished, tree, monkeypatch, capsys):
@@ -164,7 +184,7 @@ def test_without_trials_the_accuracy_chooses(tree, tmp_path):
 
 
 def test_nothing_needs_to_be_held_out(tree, tmp_path):
-    results = pretrain_speaker(arguments(tree, tmp_path / "all", validation_share=0, max_steps=1))
+    results = pretrain_speaker(recipe(tree, tmp_path / "all", validation_share=0, max_steps=1))
     assert set(results.metrics) == {"test"}
     assert results.data.training == 8
 
@@ -193,7 +213,7 @@ def test_an_emotion_model_starts_from_the_folder(finished):
 )
 def test_bad_arguments_are_one_sentence(tree, tmp_path, others, message):
     with pytest.raises(ValueError, match=message) as caught:
-        pretrain_speaker(arguments(tree, tmp_path, **others))
+        pretrain_speaker(recipe(tree, tmp_path, **others))
     assert "\n" not in str(caught.value)
 
 
@@ -202,4 +222,4 @@ def test_a_tree_of_trial_speakers_alone_is_refused(tree, tmp_path):
     for speaker in (2, 3):
         shutil.copytree(tree / f"id{speaker}", only / f"id{speaker}")
     with pytest.raises(ValueError, match="0 speakers whom no trial list names"):
-        pretrain_speaker(arguments(only, tmp_path, validation_trials=tree / "validation.txt", test_trials=None))
+        pretrain_speaker(recipe(only, tmp_path, validation_trials=tree / "validation.txt", test_trials=None))
