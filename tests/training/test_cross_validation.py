@@ -226,7 +226,7 @@ def test_runs_of_other_settings_are_never_mixed(finished, tmp_path, corpus_root,
 def test_checkpoints_of_unknown_settings_are_refused(tmp_path, corpus_root):
     first = plan(tmp_path / "tiny", corpus_root)[0]
     (first.folder / "checkpoint-2").mkdir(parents=True)
-    with pytest.raises(ValueError, match="holds checkpoints, but no recipe.json"):
+    with pytest.raises(ValueError, match=r"holds checkpoints, but no recipe\.json"):
         find_state(first)
 
 

@@ -4,9 +4,10 @@ import json
 from collections import Counter
 
 import pytest
+from emofusion.corpora.atomic_write import write_json
 from emofusion.evaluation.results import RunResults
 from emofusion.training import lifecycle
-from emofusion.training.cross_validation.plan import Run, find_state
+from emofusion.training.cross_validation.plan import RECORD, Run, find_state
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
@@ -62,6 +63,7 @@ def test_a_run_that_is_killed_before_its_end_is_not_finished(make_recipe, tmp_pa
     recipe = make_recipe(num_train_epochs=1)
     run = Run("run", 1, recipe)
     train(recipe)
+    write_json(run.folder / RECORD, run.describe())  # as the cross-validation does
     assert find_state(run) == "finished"
 
     def kill(*_, **__):
@@ -80,10 +82,10 @@ def test_a_run_that_is_killed_before_its_end_is_not_finished(make_recipe, tmp_pa
         with pytest.raises(KeyboardInterrupt):
             train(recipe)
     assert not (tmp_path / "run" / "results.json").exists()
-    assert find_state(run) != "finished"
+    assert find_state(run) == "checkpoint-1"
 
 
-def test_an_old_card_does_not_survive_a_new_run(make_recipe, tmp_path):
+def test_a_second_run_replaces_the_results_of_the_first(make_recipe, tmp_path):
     first = train(make_recipe())
     second = train(make_recipe(seed=1, learning_rate=0.5))
     assert RunResults.read(tmp_path / "run") == second != first

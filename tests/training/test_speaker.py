@@ -21,6 +21,7 @@ from emofusion.training.speaker.pretrain import (
 from emofusion.training.speaker.recordings import read_trials
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
+from testing_training import record_writes
 from transformers import Wav2Vec2FeatureExtractor
 
 NETWORK = {"num_mel_bins": 16, "hidden_sizes": [4, 8], "depths": [1, 1], "embedding_size": 8}
@@ -174,9 +175,7 @@ def test_the_checkpoint_with_the_lowest_error_is_kept(finished):
 
 def test_without_trials_the_accuracy_chooses(tree, tmp_path):
     results = pretrain_speaker(
-        arguments(
-            tree, tmp_path / "bare", validation_trials=None, test_trials=None, max_steps=2, num_train_epochs=None
-        )
+        recipe(tree, tmp_path / "bare", validation_trials=None, test_trials=None, max_steps=2, num_train_epochs=None)
     )
     assert results.data.speakers == SPEAKERS
     assert set(results.metrics) == {"validation"}
