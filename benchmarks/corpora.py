@@ -17,7 +17,7 @@ from ..corpora.preparation.prepare import prepare
 from ..corpora.preparation.prepared_folder import open_prepared
 from .iemocap_tree import DIALOGUES, build_tree
 from .measuring import table, timing
-from .subprocess_run import in_child
+from .subprocess_run import run_in_subprocess
 
 TURNS = 10039
 HEADER = 44  # bytes of a wav before its samples
@@ -44,13 +44,13 @@ def measure_corpus(turns: int, dialogues: int, repeats: int) -> dict:
         ]
         rows, floor = [], None
         for what, step, arguments, times in steps:
-            results, peaks = zip(*(in_child(step, **arguments) for _ in range(times)), strict=True)
+            results, peaks = zip(*(run_in_subprocess(step, **arguments) for _ in range(times)), strict=True)
             seconds = [result["seconds"] for result in results]
             floor = floor or statistics.median(seconds)
             cpu = 1e3 * statistics.median(result["cpu"] for result in results)
             facts = {"CPU ms": cpu, "rows": results[-1]["rows"], "peak MB": max(peaks)}
             rows.append(timing(what, seconds, floor) | facts)
-        _, idle = in_child(import_only)
+        _, idle = run_in_subprocess(import_only)
     note = f"Ratio: to the floor. CPU: of both cores, whatever else the machine did. A process that imports the same and does nothing holds {idle:.0f} MB."
     return table(f"{turns:,} turns in {dialogues:,} dialogues, {files:,} files", rows, note)
 

@@ -12,7 +12,7 @@ import yaml
 
 from .. import recipes
 from .measuring import compare, table
-from .subprocess_run import in_child
+from .subprocess_run import run_in_subprocess
 
 SYSTEMS = {
     "speech": "speech",
@@ -42,7 +42,7 @@ def measure(quick: bool) -> list[dict]:
             if quick and system not in QUICK:
                 continue
             name = full_size if corpus == "iemocap" else system
-            row, memory = in_child(measure_step, recipe=f"{corpus}/{name}.yaml", clips=clips, repeats=repeats)
+            row, memory = run_in_subprocess(measure_step, recipe=f"{corpus}/{name}.yaml", clips=clips, repeats=repeats)
             rows.append(row | {"peak MB": memory})
         tables.append(table(f"Forward and backward, {title} of {min(LENGTHS)} to {max(LENGTHS)} s, float32", rows))
     tables[-1]["note"] = (

@@ -12,7 +12,7 @@ import numpy as np
 from .decode import write_film
 from .measuring import compare, table
 from .model import LABELS, LENGTHS, build, count_operations
-from .subprocess_run import in_child
+from .subprocess_run import run_in_subprocess
 
 RATE = 16000  # Hz
 # title -> recipe, and whether the encoders are frozen beyond what the recipe says
@@ -56,7 +56,7 @@ def measure(quick: bool) -> list[dict]:
     corpus, clips, batch, repeats = ("spoken", 4, 2, 1) if quick else ("iemocap", 16, 4, 3)
     rows = []
     for title, (name, frozen) in (QUICK if quick else SYSTEMS).items():
-        row, _ = in_child(
+        row, _ = run_in_subprocess(
             measure_epochs, recipe=f"{corpus}/{name}.yaml", frozen=frozen, clips=clips, size=batch, repeats=repeats
         )
         rows.append({"what": title} | row)

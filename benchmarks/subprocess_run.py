@@ -11,7 +11,7 @@ from typing import Any
 from .measuring import peak_memory
 
 
-def in_child(function: Callable, **arguments: Any) -> tuple[Any, float]:
+def run_in_subprocess(function: Callable, **arguments: Any) -> tuple[Any, float]:
     """Call a function in a new process.
 
     Args:
@@ -34,7 +34,7 @@ def in_child(function: Callable, **arguments: Any) -> tuple[Any, float]:
 
 
 def main() -> None:
-    """The other side of `in_child`."""
+    """The other side of `run_in_subprocess`."""
     module, name, arguments = sys.argv[1:]
     with contextlib.redirect_stdout(sys.stderr):  # the standard output is for the result alone
         result = getattr(importlib.import_module(module), name)(**json.loads(arguments))
