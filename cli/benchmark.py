@@ -16,7 +16,9 @@ def run(argv: list[str]) -> None:
     parser = Parser("benchmark")
     parser.add_argument("sections", metavar="SECTION", nargs="*", help=f"any of {', '.join(SECTIONS)} (default: all)")
     parser.add_argument("--list", action="store_true", help="list the sections, measure nothing")
-    parser.add_argument("--quick", action="store_true", help="small sizes: checks that it runs, measures nothing useful")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes: checks that it runs, measures nothing useful"
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/benchmark.json"), help="default: %(default)s")
     arguments = parser.parse_args(argv)
     if arguments.list:

@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     command, *arguments = argv
     if command not in COMMANDS:
-        return _fail("emofusion", f"There is no command {command!r}{did_you_mean(command, COMMANDS)}; see emofusion --help.", 2)
+        return _fail(
+            "emofusion", f"There is no command {command!r}{did_you_mean(command, COMMANDS)}; see emofusion --help.", 2
+        )
     show_traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
     expected = EXPECTED

@@ -13,7 +13,9 @@ def run(argv: list[str]) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
     parser.add_argument("--text", help="transcript of the recording")
-    parser.add_argument("--transcriber", metavar="MODEL", help="speech recognizer on the Hub that makes the transcript")
+    parser.add_argument(
+        "--transcriber", metavar="MODEL", help="speech recognizer on the Hub that makes the transcript"
+    )
     parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
     arguments = parser.parse_args(argv)

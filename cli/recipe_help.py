@@ -10,8 +10,9 @@ import importlib.util
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from .commands import COMMANDS
 
@@ -24,7 +25,12 @@ TRAINING = ("training", "training.arguments", "EmotionTrainingArguments")
 # Command -> its groups of options: heading, module, dataclass.
 RECIPE_COMMANDS = {
     "train": (MODEL, DATA, TRAINING),
-    "cross-validate": (("cross-validation", "training.command_arguments", "CrossValidationArguments"), MODEL, DATA, TRAINING),
+    "cross-validate": (
+        ("cross-validation", "training.command_arguments", "CrossValidationArguments"),
+        MODEL,
+        DATA,
+        TRAINING,
+    ),
     "search": (("search", "training.search.space", "SearchArguments"), MODEL, DATA, TRAINING),
     "fit-late-fusion": (("late fusion", "training.command_arguments", "LateFusionArguments"), DATA, TRAINING),
     "pretrain-speaker": (
@@ -32,7 +38,21 @@ RECIPE_COMMANDS = {
         ("training", "training.command_arguments", "SpeakerTrainingArguments"),
     ),
 }
-TRAINER = "Trainer's own (transformers.TrainingArguments)"
+SAVING = "evaluation, saving, logging and publishing"
+TRAINER = "Trainer's other options"
+# Fields of transformers that belong under our headings, and how the names of others there begin.
+COMMON = (
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "learning_rate",
+    "warmup_steps",
+    "seed",
+    "bf16",
+)
+SAVED = ("eval_", "save_", "load_best", "metric_for", "greater_is", "resume_from", "push_", "hub_")
+SAVED += ("logging_", "log_", "report_to", "run_name", "disable_tqdm")
+BASES = {"TrainingArguments": ("transformers.training_args", "TrainingArguments")}
 WIDTH = 110
 
 
@@ -42,49 +62,112 @@ class Option:
 
     Args:
         name: Name of the field.
-        help: What it says of itself.
-        default: Its default as Python source; empty if a function makes it.
+        help: Its help text.
+        default: Its default; None if it has none, or if a function makes it.
     """
 
     name: str
     help: str
-    default: str
+    default: Any = None
 
     def format(self) -> str:
         """Return the option as `--help` prints it."""
-        default = f" (default: {self.default})" if self.default not in ("", "None") else ""
-        text = textwrap.fill(
-            self.help + default, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False
+        default = str(self.default).lower() if isinstance(self.default, bool) else self.default
+        text = self.help if default in (None, "") else f"{self.help} (default: {default})"
+        indent = 6 * " "
+        return f"  --{self.name}\n" + textwrap.fill(
+            text,
+            WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_on_hyphens=False,
+            break_long_words=False,
         )
-        return f"  --{self.name}\n{text}"
 
 
 def format_recipe_help(command: str) -> str:
     """Return what `emofusion COMMAND --help` prints: our options by subject, then those of transformers."""
     parts = [
         f"usage: emofusion {command} [RECIPE.yaml] [--option value ...]",
-        f"{COMMANDS[command]} A recipe is a YAML file with any of these options, without the dashes. Options behind the\n"
-        "recipe override it; a dot reaches into a mapping, as in --model_config.hidden_size 128.",
+        f"{COMMANDS[command]} A recipe is a YAML file with any of these options, without the dashes. Options after\n"
+        "the recipe override it; a dot reaches into a mapping, as in --model_config.hidden_size 128.",
     ]
-    for heading, options in read_groups(command).items():
+    for heading, options in group_options(command).items():
         parts.append("\n".join([f"{heading}:", *(option.format() for option in options)]))
     return "\n\n".join(parts)
 
 
-def read_groups(command: str) -> dict[str, list[Option]]:
+def group_options(command: str) -> dict[str, list[Option]]:
     """Return the options of a command by heading, each once.
 
     Args:
         command: A key of `RECIPE_COMMANDS`.
     """
-    groups, seen, inherited = {}, set(), {}
+    groups, trainer = {}, {}
     for heading, module, name in RECIPE_COMMANDS[command]:
-        own, *above = Source.of_ours(module).lineage(name)
-        groups[heading] = own
-        for options in above:
-            inherited |= {option.name: option for option in options if option.name not in inherited}
-    ...
+        ours = {}
+        for module, name in lineage(f"{PACKAGE}.{module}", name):
+            fields = ours if module.startswith(f"{PACKAGE}.") else trainer
+            fields |= {option.name: option for option in read_fields(module, name) if option.name not in ours | fields}
+        groups[heading] = list(ours.values())
+    promoted = [trainer.pop(name) for name in COMMON if name in trainer]
+    groups["training"] = [*promoted, *groups["training"]]
+    saved = [option for option in [*groups["training"], *trainer.values()] if option.name.startswith(SAVED)]
+    groups["training"] = [option for option in groups["training"] if option not in saved]
+    groups[SAVING] = saved
+    groups[TRAINER] = [option for option in trainer.values() if option not in saved]
     return groups
+
+
+def lineage(module: str, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the module and name of a class and of the dataclasses that it extends, itself first."""
+    yield module, name
+    tree = parse(module)
+    for base in find_class(tree, name).bases:
+        if isinstance(base, ast.Name):
+            yield from lineage(*BASES.get(base.id) or locate(tree, module, base.id))
+
+
+def read_fields(module: str, name: str) -> list[Option]:
+    """Return the fields that a dataclass itself defines, by its source.
+
+    Args:
+        module: Full name of the module, which is not imported.
+        name: The class.
+    """
+    tree, options = parse(module), []
+    for statement in find_class(tree, name).body:
+        if not isinstance(statement, ast.AnnAssign) or "ClassVar" in ast.unparse(statement.annotation):
+            continue
+        keywords = {word.arg: word.value for word in getattr(statement.value, "keywords", ())}
+        if "init" in keywords:  # set by the class itself
+            continue
+        texts = keywords.get("metadata")
+        text = dict(zip(map(ast.literal_eval, texts.keys), texts.values, strict=True))["help"] if texts else None
+        options.append(
+            Option(
+                statement.target.id,
+                evaluate(text, tree, module) if text else "",
+                evaluate(keywords["default"], tree, module) if "default" in keywords else None,
+            )
+        )
+    return options
+
+
+def evaluate(expression: ast.expr, tree: ast.Module, module: str) -> Any:
+    """Return the value of an expression in a source file; None if it depends on more than imported names.
+
+    Modules whose names it uses are imported.
+    """
+    names = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
+    scope = {}
+    for name in names:
+        try:
+            source, name_there = locate(tree, module, name)
+        except LookupError:
+            return None
+        scope[name] = getattr(importlib.import_module(source), name_there)
+    return eval(compile(ast.Expression(expression), module, "eval"), scope)
 
 
 def locate(tree: ast.Module, module: str, name: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
-"""What a visitor of the Hub page does who has transformers but not emofusion.
+"""Use a model as somebody who has transformers but not emofusion.
 
-`python scripts/visit.py FOLDER AUDIO TEXT LABEL`: load a checkpoint folder by its own code, recognise one recording.
+`python cli/without_emofusion.py FOLDER AUDIO TEXT LABEL` loads a checkpoint folder with the code in it, and classifies
+one recording. The demonstration runs it in another process.
 """
 
 import sys
@@ -13,7 +14,7 @@ from transformers.utils import logging
 
 
 def main(folder: str, audio: str, text: str, label: str) -> None:
-    """Load, recognise, print."""
+    """Print the probabilities of a recording."""
     logging.disable_progress_bar()
     model = AutoModelForAudioClassification.from_pretrained(folder, trust_remote_code=True).eval()
     processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
