@@ -48,7 +48,7 @@ def run(argv: list[str]) -> None:
     group = parser.add_argument_group(title)
     for option in options:
         spellings = dict.fromkeys((f"--{option.name.replace('_', '-')}", f"--{option.name}"))
-        help_text = f"{option.metadata.get('help', '')} (default: %(default)s)".strip()
+        help_text = f"{option.metadata.get('help', '').replace('%', '%%')} (default: %(default)s)"
         group.add_argument(
             *spellings,
             dest=option.name,

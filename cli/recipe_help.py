@@ -106,9 +106,11 @@ def group_options(command: str) -> dict[str, list[Option]]:
     groups, trainer = {}, {}
     for heading, module, name in RECIPE_COMMANDS[command]:
         ours = {}
-        for module, name in lineage(f"{PACKAGE}.{module}", name):
-            fields = ours if module.startswith(f"{PACKAGE}.") else trainer
-            fields |= {option.name: option for option in read_fields(module, name) if option.name not in ours | fields}
+        for source, ancestor in lineage(f"{PACKAGE}.{module}", name):
+            fields = ours if source.startswith(f"{PACKAGE}.") else trainer
+            for option in read_fields(source, ancestor):
+                if option.name not in ours:
+                    fields.setdefault(option.name, option)
         groups[heading] = list(ours.values())
     promoted = [trainer.pop(name) for name in COMMON if name in trainer]
     groups["training"] = [*promoted, *groups["training"]]
