@@ -1,40 +1,21 @@
 import json
-import runpy
-import sys
-from pathlib import Path
 
-import emofusion
 import pytest
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_training import TEXT, tiny_recipe
 
-SCRIPTS = Path(emofusion.__file__).parent / "scripts"
 
-
-@pytest.fixture
-def script(monkeypatch, capsys):
-    """Runs a script in this process; returns what it printed."""
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        capsys.readouterr()  # what was printed before is not the script's
-        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
-
-
-def test_members_are_fused_and_the_fusion_predicts(script, tmp_path):
+def test_members_are_fused_and_the_fusion_predicts(call, tmp_path):
     config = {"modality": "text", "text_config": TEXT, "hidden_size": 8}
     recipe = tiny_recipe(tmp_path / "corpora", tmp_path / "text", variant="unimodal", model_config=config, max_steps=1)
-    (tmp_path / "text.yaml").write_text(json.dumps(recipe))  # which is YAML too
-    train(*parse_recipe([str(tmp_path / "text.yaml")]))
+    (tmp_path / "text.yaml").write_text(json.dumps(recipe))  # JSON is YAML
+    train(parse_recipe([str(tmp_path / "text.yaml")]))
     options = ("--corpus_root", tmp_path / "corpora", "--corpus_options.utterances", BLOCK, "--use_cpu", "true")
-    printed = script(
-        "fit_late_fusion.py",
+    printed = call(
+        "fit-late-fusion",
         *("--members", tmp_path / "text", tmp_path / "text", "--combination", "weighted"),
         *("--output_dir", tmp_path / "fused", "--disable_tqdm", "true", *options),
     )
@@ -42,8 +23,8 @@ def test_members_are_fused_and_the_fusion_predicts(script, tmp_path):
     assert [line.split()[0] for line in table[-5:]] == ["text-0", "text-1", "mean", "weighted", "logistic"]
     assert "text-0 0.500, text-1 0.500" in printed
     row = load_corpus("spoken", tmp_path / "corpora", utterances=BLOCK)["test"][0]
-    probabilities = script("predict.py", tmp_path / "fused", "--text", row["text"])
-    assert probabilities == script("predict.py", tmp_path / "text", "--text", row["text"])
+    probabilities = call("predict", tmp_path / "fused", "--text", row["text"])
+    assert probabilities == call("predict", tmp_path / "text", "--text", row["text"])
 
 
 @pytest.mark.parametrize(
@@ -55,8 +36,5 @@ def test_members_are_fused_and_the_fusion_predicts(script, tmp_path):
         (["--members", "a", "--variant", "unimodal"], "Unknown option --variant"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(script, arguments, message):
-    with pytest.raises(SystemExit) as caught:
-        script("fit_late_fusion.py", *arguments)
-    assert caught.value.code.startswith(f"fit_late_fusion.py: {message}")
-    assert "\n" not in caught.value.code
+def test_what_is_wrong_is_one_sentence(complaint, arguments, message):
+    assert complaint("fit-late-fusion", *arguments, status=2).startswith(message)

@@ -1,21 +1,15 @@
 import json
 import re
-import runpy
 import shutil
-import sys
-from pathlib import Path
 
-import emofusion
 import pytest
 import torch
 import yaml
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from peft import PeftModel
 from testing_training import tiny_recipe
 from transformers import AutoModelForAudioClassification, AutoProcessor
-
-SCRIPTS = Path(emofusion.__file__).parent / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -24,34 +18,13 @@ def adapter(tmp_path_factory):
     place = tmp_path_factory.mktemp("merge")
     recipe = tiny_recipe(place, place / "adapter", lora={"rank": 2, "use_dora": True}, num_train_epochs=1)
     (place / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    train(*parse_recipe([str(place / "recipe.yaml")]))
+    train(parse_recipe([str(place / "recipe.yaml")]))
     return place / "adapter"
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run_script(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run_script
-
-
-@pytest.fixture
-def complaint(run):
-    def complain(*arguments):
-        with pytest.raises(SystemExit) as caught:
-            run("merge_adapter.py", *arguments)
-        assert "\n" not in caught.value.code
-        return caught.value.code
-
-    return complain
-
-
-def test_the_merged_folder_is_plain_and_answers_the_same(adapter, run, tmp_path):
+def test_the_merged_folder_is_plain_and_predicts_the_same(adapter, call, tmp_path):
     out = tmp_path / "merged"
-    assert "CrossAttentionFusionForSequenceClassification" in run("merge_adapter.py", adapter, out)
+    assert "CrossAttentionFusionForSequenceClassification" in call("merge-adapter", adapter, out)
     model = AutoModelForAudioClassification.from_pretrained(adapter / "base")
     model = PeftModel.from_pretrained(model, adapter).eval()
     merged = AutoModelForAudioClassification.from_pretrained(out).eval()
@@ -77,28 +50,28 @@ def test_the_merged_folder_is_plain_and_answers_the_same(adapter, run, tmp_path)
     assert results["adapter"] is None
 
 
-def test_predict_takes_the_folder_of_adapters(adapter, run):
-    shares = run("predict.py", adapter, "--text", "I will be there").splitlines()
+def test_predict_takes_the_folder_of_adapters(adapter, call):
+    shares = call("predict", adapter, "--text", "I will be there").splitlines()
     assert {line.split()[0] for line in shares} == {"angry", "happy", "sad", "calm"}
 
 
-def test_a_base_is_found_beside_adapters_that_were_moved(adapter, run, tmp_path, complaint):
+def test_a_base_is_found_beside_adapters_that_were_moved(adapter, call, tmp_path, complaint):
     moved = tmp_path / "moved"
     shutil.copytree(adapter, moved)
     config = json.loads((moved / "adapter_config.json").read_text()) | {"base_model_name_or_path": "/nowhere/base"}
     (moved / "adapter_config.json").write_text(json.dumps(config))
-    run("merge_adapter.py", moved, tmp_path / "merged")
+    call("merge-adapter", moved, tmp_path / "merged")
     shutil.rmtree(moved / "base")
-    assert "base model /nowhere/base, which is not there" in complaint(moved, tmp_path / "other")
-    run("merge_adapter.py", moved, tmp_path / "other", "--base", adapter / "base")
+    assert "base model /nowhere/base, which is not there" in complaint("merge-adapter", moved, tmp_path / "other")
+    call("merge-adapter", moved, tmp_path / "other", "--base", adapter / "base")
 
 
 def test_what_cannot_be_merged_is_one_sentence(adapter, complaint, tmp_path):
-    assert "is not a folder of adapters" in complaint(tmp_path, tmp_path / "out")
-    assert "is not empty" in complaint(adapter, adapter)
+    assert "is not a folder of adapters" in complaint("merge-adapter", tmp_path, tmp_path / "out")
+    assert "is not empty" in complaint("merge-adapter", adapter, adapter)
     quantised = tmp_path / "quantised"
     shutil.copytree(adapter / "base", quantised)
     config = json.loads((quantised / "config.json").read_text()) | {"quantization_config": {"load_in_8bit": True}}
     (quantised / "config.json").write_text(json.dumps(config))
-    assert "quantised base" in complaint(adapter, tmp_path / "out", "--base", quantised)
+    assert "quantised base" in complaint("merge-adapter", adapter, tmp_path / "out", "--base", quantised)
     assert not (tmp_path / "out").exists()

@@ -1,70 +1,58 @@
-import runpy
-import sys
-from pathlib import Path
-
-import emofusion
 import pytest
 from emofusion import load_corpus
+from emofusion.cli.main import main
 from testing_folder import make_folder, make_rows, write_metadata
 from testing_iemocap import build_iemocap
 from testing_meld import make_raw
 from testing_recognisers import save_ctc
 
-SCRIPT = Path(emofusion.__file__).parent / "scripts" / "prepare.py"
-
-
 few_films = pytest.mark.filterwarnings("ignore:IEMOCAP has .* missing video:UserWarning")
 
 
-@pytest.fixture
-def prepare(monkeypatch, capsys):
-    """Runs the script; returns what it printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["prepare.py", *map(str, arguments)])
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
-
-
 @few_films
-def test_iemocap_is_counted_beside_the_published_counts(tmp_path, prepare):
-    printed = prepare("iemocap", build_iemocap(tmp_path), "--out", tmp_path / "out", "--classes", 6)
+def test_iemocap_is_counted_beside_the_published_counts(tmp_path, call):
+    printed = call("prepare", "iemocap", build_iemocap(tmp_path), "--out", tmp_path / "out", "--classes", 6)
     assert "IEMOCAP with six classes: 72 utterances" in printed
     (line,) = (line for line in printed.splitlines() if line.startswith("Ses03"))
     assert " ".join(line.split()) == "Ses03 6 (320) 2 (240) 2 (305) 2 (151) 2 (135) 2 16"
-    assert "Left out: 10 other emotion" in printed
+    assert "Dropped: 10 other emotion" in printed
     assert "Kept, with a problem: 11 missing video, 2 published without words" in printed
-    assert f"Each with its reason: {tmp_path / 'out' / 'problems.txt'}" in printed
+    assert f"All problems: {tmp_path / 'out' / 'problems.txt'}" in printed
     assert len(load_corpus("iemocap", tmp_path / "out", classes=6, fold=2)["test"]) == 14
 
 
 @pytest.mark.filterwarnings("ignore:MELD has:UserWarning")
-def test_meld_is_counted_per_split(tmp_path, prepare):
+def test_meld_is_counted_per_split(tmp_path, call):
     root = make_raw(tmp_path / "MELD.Raw")
-    printed = prepare("meld", root, "--out", tmp_path / "out", "--max-seconds", 3)
+    printed = call("prepare", "meld", root, "--out", tmp_path / "out", "--max-seconds", 3)
     assert "MELD: 7 utterances" in printed
     (line,) = (line for line in printed.splitlines() if line.startswith("validation"))
     assert line.split()[-2:] == ["1", "(1,109)"]
-    assert "Left out: 1 unreadable, 1 missing" in printed or "Left out: 1 missing, 1 unreadable" in printed
+    assert "Dropped: 1 unreadable, 1 missing" in printed or "Dropped: 1 missing, 1 unreadable" in printed
     assert "1 too long" in printed
     assert len(load_corpus("meld", tmp_path / "out", max_seconds=3)["test"]) == 2
 
 
-def test_a_folder_without_problems_says_so(tmp_path, prepare):
-    printed = prepare("folder", make_folder(tmp_path / "own"), "--embed-audio", "--labels", "[sad, glad]")
+def test_a_folder_without_problems_says_so(tmp_path, call):
+    printed = call("prepare", "folder", make_folder(tmp_path / "own"), "--embed-audio", "--labels", "[sad, glad]")
     assert "a folder of recordings: 12 utterances" in printed
     assert "No problems." in printed
     assert "published" not in printed
 
 
-def test_a_recogniser_and_a_page_are_added_to_what_is_prepared(tmp_path, prepare):
+def test_a_recogniser_and_a_page_are_added_to_what_is_prepared(tmp_path, call):
     model = save_ctc(tmp_path / "model")
-    printed = prepare(
-        "folder", make_folder(tmp_path / "own"), "--out", tmp_path / "out", "--report", "--transcribe", model
+    printed = call(
+        "prepare",
+        "folder",
+        make_folder(tmp_path / "own"),
+        "--out",
+        tmp_path / "out",
+        "--report",
+        "--transcribe",
+        model,
     )
-    assert f"What {model} heard, beside the transcripts of the corpus:" in printed
+    assert f"Word error rate of {model} against the transcripts of the corpus:" in printed
     (line,) = (line for line in printed.splitlines() if line.endswith("  train"))
     assert line.split()[1:3] == ["48", "12"]
     assert "<svg" in (tmp_path / "out" / "report.html").read_text()
@@ -72,10 +60,10 @@ def test_a_recogniser_and_a_page_are_added_to_what_is_prepared(tmp_path, prepare
 
 
 @few_films
-def test_folds_are_written_for_others_and_read_back(tmp_path, prepare):
+def test_folds_are_written_for_others_and_read_back(tmp_path, call):
     root, file = build_iemocap(tmp_path), tmp_path / "folds.json"
-    printed = prepare("iemocap", root, "--folds", file, "--protocol", "leave-one-speaker-out")
-    assert f"10 folds, by the ids of their utterances: {file}" in printed
+    printed = call("prepare", "iemocap", root, "--folds", file, "--protocol", "leave-one-speaker-out")
+    assert f"The ids of the utterances of 10 folds are in {file}." in printed
     given = load_corpus("iemocap", root, fold_file=file, fold=3)
     made = load_corpus("iemocap", root, protocol="leave-one-speaker-out", fold=3)
     assert {split: rows["id"][:] for split, rows in given.items()} == {
@@ -151,29 +139,24 @@ def no_row(tmp_path):
         (no_row, "own has no utterance that can be used. The first of 12 problems: metadata.csv, row 1, is dropped"),
     ],
 )
-def test_a_corpus_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, prepare, spoil, reason):
+def test_a_corpus_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, complaint, spoil, reason):
     name, root = spoil(tmp_path)
-    with pytest.raises(SystemExit) as refused:
-        prepare(name, root, "--out", tmp_path / "out")
-    assert reason in str(refused.value)
-    assert str(refused.value).startswith("prepare.py: ")
-    assert "\n" not in str(refused.value)
+    assert reason in complaint("prepare", name, root, "--out", tmp_path / "out")
     assert not [path for path in tmp_path.iterdir() if "out" in path.name and path.suffix != ".lock"]
 
 
 @pytest.mark.parametrize(
     "options", [("--classes", "5"), ("--max-seconds", "0"), ("--max-seconds", "-3"), ("--prefix-half", "upper")]
 )
-def test_an_option_that_is_none_is_refused_in_one_sentence(tmp_path, prepare, options):
-    with pytest.raises(SystemExit) as refused:
-        prepare("iemocap", build_iemocap(tmp_path), *options)
-    assert options[0].strip("-").replace("-", "_") in str(refused.value)
-    assert "\n" not in str(refused.value)
+def test_a_wrong_option_is_refused_in_one_sentence(tmp_path, complaint, options):
+    status = 2 if options[0] == "--prefix-half" else 1
+    message = complaint("prepare", "iemocap", build_iemocap(tmp_path), *options, status=status)
+    assert options[0].strip("-").replace("-", "_") in message.replace("-", "_")
 
 
-def test_help_names_the_options_of_the_corpus(prepare, capsys):
+def test_help_lists_the_options_of_the_corpus(capsys):
     with pytest.raises(SystemExit):
-        prepare("iemocap", "--help")
+        main(["prepare", "iemocap", "--help"])
     printed = capsys.readouterr().out
     assert "options of iemocap" in printed
     assert "--alignment-offset" in printed

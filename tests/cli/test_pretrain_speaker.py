@@ -1,32 +1,10 @@
-import json
-import runpy
-import sys
-from pathlib import Path
-
-import emofusion
 import numpy as np
 import pytest
 import soundfile
-from emofusion.corpora.demo import speakers as spoken_speakers
-from emofusion.training import run as training_run
-from emofusion.training.speaker import pretrain as training_speaker
-
-SCRIPTS = Path(emofusion.__file__).parent / "scripts"
+from emofusion.evaluation.results import SpeakerResults
 
 
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Runs a script in this process; returns what it printed."""
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
-
-
-def test_pretraining_prints_what_was_measured(call, tmp_path):
+def test_accuracy_and_verification_errors_are_printed(call, tmp_path):
     random = np.random.default_rng(0)
     for number in range(8):
         file = tmp_path / "voices" / f"id{number // 2}" / f"video{number % 2}" / "1.wav"
@@ -39,62 +17,20 @@ def test_pretraining_prints_what_was_measured(call, tmp_path):
         "crop_seconds: [0.1, 0.2]\nnum_train_epochs: 1\nuse_cpu: true\ndisable_tqdm: true\n"
         f"corpus_root: {tmp_path / 'voices'}\n"
     )
-    printed = call(
-        "pretrain_speaker.py", tmp_path / "recipe.yaml", "--output_dir", tmp_path / "network", "--test_trials", trials
-    )
-    results = json.loads((tmp_path / "network" / "results.json").read_text())
-    assert results["data"]["speakers"] == 2
-    assert f"test: EER {100 * results['metrics']['test']['eer']:.1f} %" in printed
+    network = tmp_path / "network"
+    printed = call("pretrain-speaker", tmp_path / "recipe.yaml", "--output_dir", network, "--test_trials", trials)
+    results = SpeakerResults.read(network)
+    assert results.data.speakers == 2
+    assert f"test: EER {100 * results.metrics['test'].eer:.1f} %" in printed
     assert "validation: accuracy" in printed
-    assert f"--model_name_or_path {tmp_path / 'network'}" in printed
+    assert f"--model_name_or_path {network}" in printed
 
 
-@pytest.mark.parametrize("arguments", [[], ["--corpus_root", "nowhere"], ["--seedd", "1"], ["nowhere.yaml"]])
-def test_pretraining_stops_with_one_sentence(call, arguments, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [([], 1), (["--corpus_root", "nowhere"], 1), (["--seedd", "1"], 2), (["nowhere.yaml"], 2)],
+)
+def test_what_is_wrong_is_named(complaint, arguments, status, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as caught:
-        call("pretrain_speaker.py", *arguments)
-    assert caught.value.code.startswith("pretrain_speaker.py: ")
-    assert "\n" not in caught.value.code
-    assert not arguments or arguments[0] in caught.value.code or arguments[-1] in caught.value.code
-
-
-def test_the_comparison_runs_every_system_with_every_seed(call, monkeypatch, tmp_path):
-    """The trainings are stood in for: here it is what they are asked, and what is made of their results."""
-    runs = []
-
-    def pretrain(arguments, training_args):
-        folder = Path(training_args.output_dir)
-        folder.mkdir(parents=True)
-        (folder / "results.json").write_text('{"metrics": {"test": {"eer": 0.05, "min_dcf": 0.3}}}')
-
-    def train(model_args, data_args, training_args):
-        runs.append((model_args, data_args, training_args))
-        # two of three excited ones are heard as such, and of the subdued ones all or (seed 1) half
-        calm = [0, 0, 2, 2] if training_args.seed == 0 else [2, 0, 2, 0]
-        confusion = [[2, 2, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0], calm]
-        labels = ["angry", "happy", "sad", "calm"]
-        return {"labels": labels, "seconds": 1, "metrics": {"test": {"confusion_matrix": confusion}}}
-
-    monkeypatch.setattr(spoken_speakers, "make_speakers", lambda root: root)
-    monkeypatch.setattr(training_speaker, "pretrain_speaker", pretrain)
-    monkeypatch.setattr(training_run, "train", train)
-    printed = call("compare_transfer.py", "--output_dir", tmp_path / "out", "--seeds", 2, "--samples", 12, 24)
-
-    high, low = (2 / 3 + 1) / 2, (2 / 3 + 1 / 2) / 2
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert list(results["arousal_ua"]) == ["scratch", "transfer", "augmentation", "transfer + augmentation"]
-    for system, figures in results["arousal_ua"].items():
-        assert figures == {size: pytest.approx([high, low]) for size in ("12", "24")}
-        cell = f"{50 * (high + low):.1f} ± {100 * (high - low) / 2**0.5:.1f}"
-        assert f"| {system} | {cell} | {cell} |" in printed
-    assert "EER 5.0 %" in printed
-    network = str(tmp_path / "out" / "speaker_network")
-    for index, (model_args, data_args, training_args) in enumerate(runs):
-        transfers, augments = index // 2 % 4 in (1, 3), index // 2 % 4 in (2, 3)
-        assert (training_args.seed, data_args.max_train_samples) == (index % 2, 12 if index < 8 else 24)
-        assert model_args.model_name_or_path == (network if transfers else None)
-        assert model_args.model_config["apply_spec_augment"] is augments
-        assert training_args.head_epochs + training_args.num_train_epochs == 16
-        assert bool(training_args.head_epochs) == transfers
-    assert len({training_args.output_dir for _, _, training_args in runs}) == 16
+    message = complaint("pretrain-speaker", *arguments, status=status)
+    assert not arguments or arguments[0] in message or arguments[-1] in message

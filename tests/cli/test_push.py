@@ -1,15 +1,8 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import emofusion
 import pytest
 from emofusion.hub import write_bundle, write_card
+from testing_commands import start_command
 from testing_common import CASES
 from testing_hub_server import TOKEN
-
-SCRIPT = Path(emofusion.__file__).parent / "scripts" / "push_to_hub.py"
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +19,16 @@ def place(tmp_path_factory):
 @pytest.fixture
 def push(place, hub):
     def run(*arguments, token=TOKEN):
-        environment = os.environ | {
-            "HF_ENDPOINT": hub.endpoint,
-            "HF_HOME": str(place / "home"),
-            "HF_TOKEN": token,
-            "HF_HUB_DISABLE_XET": "1",
-            "HF_HUB_OFFLINE": "0",
-        }
-        command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=60)
+        return start_command(
+            "push",
+            *arguments,
+            cwd=place,
+            HF_ENDPOINT=hub.endpoint,
+            HF_HOME=str(place / "home"),
+            HF_TOKEN=token,
+            HF_HUB_DISABLE_XET="1",
+            HF_HUB_OFFLINE="0",
+        )
 
     return run
 
@@ -65,7 +59,7 @@ def test_it_stops_with_one_sentence_and_no_traceback(hub, push):
         (loose, "holds no adapters"),
     ):
         assert done.returncode == 1
-        assert done.stderr.startswith("push_to_hub.py: ")
+        assert done.stderr.startswith("emofusion push: ")
         assert part in done.stderr
         assert done.stderr.count("\n") == 1, done.stderr
     assert not hub.repos
