@@ -105,7 +105,7 @@ class AdapterMetadata(Record):
         base_model: Folder or Hub id of the base model.
     """
 
-    method: str | None = None
+    method: str
     rank: int | None = None
     alpha: float | None = None
     dropout: float | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .calibration import softmax
 from .records import Record
 from .statistics import confusion_scores, group_confusions, speaker_intervals
 
@@ -103,7 +104,7 @@ def measure(predictions: Mapping[str, "Predictions"], labels: list[str]) -> dict
         labels: Names of the classes.
     """
     test = predictions["test"]
-    intervals = speaker_intervals(test.labels, test.answers, test.speakers, len(labels))
+    intervals = speaker_intervals(test.labels, test.predicted, test.speakers, len(labels))
     return {
         "metrics": {split: score_calibrated(rows, labels) for split, rows in predictions.items()},
         "intervals": Intervals(**intervals) if intervals else None,
@@ -118,16 +119,14 @@ def score(output: "PredictionOutput", labels: list[str]) -> ClassificationScores
         output: Logits `(utterances, classes)` and label ids `(utterances,)`.
         labels: Names of the classes.
     """
-    logits = np.asarray(output.predictions, dtype=np.float64)
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return score_classes(logits.argmax(axis=-1), output.label_ids, labels, probabilities)
+    logits = np.asarray(output.predictions)
+    return score_classes(logits.argmax(axis=-1), output.label_ids, labels, softmax(logits))
 
 
 def score_calibrated(predictions: "Predictions", labels: list[str]) -> ClassificationScores:
     """Return the scores of predictions, with ECE and NLL after temperature scaling too, which changes no other."""
     plain, scaled = (
-        score_classes(predictions.answers, predictions.labels, labels, predictions.probabilities(scaled))
+        score_classes(predictions.predicted, predictions.labels, labels, predictions.probabilities(scaled))
         for scaled in (False, True)
     )
     return dataclasses.replace(plain, ece_scaled=scaled.ece, nll_scaled=scaled.nll)
@@ -168,7 +167,7 @@ def break_down(predictions: "Predictions") -> dict[str, SubsetScores]:
             rows = np.flatnonzero([known is value for known in values])
             if not len(rows):
                 continue
-            shares = np.eye(predictions.logits.shape[1])[predictions.answers[rows]]
+            shares = np.eye(predictions.logits.shape[1])[predictions.predicted[rows]]
             confusion = group_confusions(predictions.labels[rows], shares, ["subset"] * len(rows))[0]
             scores = {score: float(value) for score, value in confusion_scores(confusion).items()}
             classes = int((confusion.sum(axis=1) > 0).sum())
