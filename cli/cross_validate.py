@@ -9,7 +9,8 @@ from .commands import read_recipe
 def run(argv: list[str]) -> None:
     """Print the plan, train what is missing, and print the scores over all runs."""
     from ..training.console import show_run
-    from ..training.cross_validation.runs import cross_validate, find_states, format_plan, plan_runs
+    from ..training.cross_validation.plan import find_states, format_plan, plan_runs
+    from ..training.cross_validation.runs import cross_validate
     from ..training.cross_validation.summary import format_results
     from ..training.recipe import CROSS_VALIDATION
 
@@ -23,8 +24,8 @@ def run(argv: list[str]) -> None:
     if is_first:
         folder = recipe.training.output_dir
         print(f"\n{format_results(results)}")
-        print(f"\nMeasured on {results['corpus']['title']}. {results['corpus']['selection']}")
-        print(f"\nThe card (README.md), results.json and {', '.join(results['pictures'])} are in {folder};")
+        print(f"\nMeasured on {results.corpus.title}. {results.corpus.selection}")
+        print(f"\nThe card (README.md), results.json and {', '.join(results.pictures)} are in {folder};")
         print("each of its folders holds the model of one run. To compare with another system:")
         print(f"  emofusion compare {folder} OTHER")
 

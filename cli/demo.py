@@ -155,10 +155,10 @@ def compare(folder: Path, prefix: str, results: dict[str, "RunResults"]) -> dict
 def score_without_modalities(folder: Path, options: list[str]) -> dict[str, float]:
     """Return the UA of the model of three modalities on the test split without each of them, and write it."""
     from ..corpora.atomic_write import write_json
-    from ..training.withheld import score_without
+    from ..training.run import score_without
 
     rows = load_test_split("wavfusion", options)
-    scores = {modality: score_without(modality, folder / "wavfusion", rows)["ua"] for modality in MODALITIES}
+    scores = {modality: score_without(modality, folder / "wavfusion", rows).ua for modality in MODALITIES}
     write_json(folder / "octants_withheld.json", scores)
     return scores
 

@@ -14,9 +14,9 @@ def run(argv: list[str]) -> None:
     if recipe.training.process_index != 0:
         return
     folder = recipe.training.output_dir
-    weights = ", ".join(f"{name} {weight:.3f}" for name, weight in results["late_fusion"]["weights"].items())
+    weights = ", ".join(f"{name} {weight:.3f}" for name, weight in results.late_fusion.weights.items())
     print(f"\n{format_comparison(results)}")
-    print(f"\nMeasured on {results['corpus']['title']}; fitted on its validation split. Weights of the weighted mean:")
+    print(f"\nMeasured on {results.corpus.title}; fitted on its validation split. Weights of the weighted mean:")
     print(f"  {weights}")
     print(f"\nThe fusion ({recipe.late_fusion.combination}), its card (README.md) and results.json are in {folder}.")
     print("To try and to publish it:")

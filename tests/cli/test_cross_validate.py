@@ -38,7 +38,7 @@ def test_runs_are_planned_trained_averaged_compared_and_not_repeated(call, compl
     assert again.rpartition("\ntest ")[2] == ending
 
     compared = call("compare", place / "a", place / "a")
-    assert compared.splitlines()[-1].endswith("is no more than noise.")
+    assert compared.splitlines()[-1].endswith("is not significant.")
     assert "made with other settings" in complaint("cross-validate", *arguments, "--learning_rate", "0.5")
 
 
