@@ -1,7 +1,6 @@
 """`emofusion benchmark`: measure speed."""
 
-import json
-import os
+import importlib
 from pathlib import Path
 
 from .commands import Parser, UsageError, did_you_mean
@@ -33,11 +32,10 @@ def run(argv: list[str]) -> None:
 
 def measure(sections: list[str], quick: bool, output: Path) -> None:
     """Measure sections one after another, each in its own process; the file keeps the finished ones if one fails."""
-    import importlib
-
     from .. import benchmarks
     from ..benchmarks.measuring import describe_machine, format_table
     from ..benchmarks.subprocess_run import run_in_subprocess
+    from ..corpora.atomic_write import write_json
 
     output.parent.mkdir(parents=True, exist_ok=True)
     machine, _ = run_in_subprocess(describe_machine)
@@ -48,7 +46,5 @@ def measure(sections: list[str], quick: bool, output: Path) -> None:
         section = importlib.import_module(f".{name}", benchmarks.__name__)
         results["sections"][name], _ = run_in_subprocess(section.measure, quick=quick)
         print("\n\n".join(map(format_table, results["sections"][name])), flush=True)
-        draft = output.with_name(f".{output.name}")
-        draft.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        os.replace(draft, output)
+        write_json(output, results)
     print(f"\nWritten to {output}.")
