@@ -1,4 +1,5 @@
 import pytest
+from emofusion.evaluation.results import RunResults
 from emofusion.hub import write_bundle, write_card
 from testing_commands import start_command
 from testing_common import CASES
@@ -12,7 +13,7 @@ def place(tmp_path_factory):
     model = next(case for case in CASES if case.name == "text").model()
     model.save_pretrained(place / "model")
     write_bundle(model, place / "model")
-    write_card(place / "model", {"format": 1, "labels": ["a", "b", "c"], "modalities": ["text"]})
+    write_card(place / "model", RunResults(labels=["a", "b", "c"], modalities=["text"]))
     return place
 
 
