@@ -12,8 +12,9 @@ import pytest
 import soundfile
 from emofusion.corpora.demo import spoken
 from emofusion.hub import write_bundle
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from emofusion.training.recipe import parse_recipe
-from emofusion.training.run import build_model, build_processor
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md")

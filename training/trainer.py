@@ -22,7 +22,7 @@ from ..hub.push import push_to_hub
 from ..hub.remote import check_repo_id, check_visibility, look_at
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
-from .augmentation import EpochTeller
+from .augmentation import AugmentationEpochSetter
 from .metadata import RunMetadataCallback
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 
@@ -54,7 +54,7 @@ class EmotionTrainer(Trainer):
         self._positions = []  # real and padded positions of each batch since the last log
         self.add_callback(EpochSetter())
         if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
-            self.add_callback(EpochTeller(augment))
+            self.add_callback(AugmentationEpochSetter(augment))
         if self.args.class_weights is not None:
             self.model.config.class_weights = self._class_weights()
         if self.args.label_smoothing_factor:
@@ -160,7 +160,9 @@ class EmotionTrainer(Trainer):
         """Save weights, configuration, processor and code into a folder, without a card."""
         if self.args.should_save:  # it is written last and marks a complete checkpoint
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
-        super().save_model(str(folder), _internal_call=True)  # without this argument it would push an incomplete folder
+        super().save_model(
+            str(folder), _internal_call=True
+        )  # without this argument it would push an incomplete folder
         if self.args.should_save:
             # A pickle does not belong in a Hub folder; `results.json` has the arguments.
             (folder / "training_args.bin").unlink(missing_ok=True)
