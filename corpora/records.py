@@ -19,8 +19,11 @@ class ScanOptions:
 
     def __post_init__(self):
         seconds = self.max_seconds
-        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+        if seconds is None:
+            return
+        if not isinstance(seconds, int | float) or not seconds > 0:
             raise ValueError(f"max_seconds must be positive, or None to cut nothing, not {seconds!r}.")
+        object.__setattr__(self, "max_seconds", float(seconds))  # 60 and 60.0 share a prepared folder
 
 
 @dataclass

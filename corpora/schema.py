@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..configuration.modalities import SPAN_LEVELS
+
 if TYPE_CHECKING:
     from datasets import Features
 
 SPLITS = ("train", "validation", "test")
-LEVELS = ("word", "syllable", "phone")
+LEVELS = SPAN_LEVELS  # of an alignment
 
 
 def features(labels: Sequence[str]) -> "Features":

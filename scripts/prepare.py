@@ -1,22 +1,22 @@
 """Look through a corpus on disk: `python scripts/prepare.py NAME ROOT [--out DIR] [--report] [options of the corpus]`."""
 
 import argparse
-import inspect
 import sys
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import yaml
-from emofusion.corpora import CORPORA, corpus_module, describe_corpus, export_folds
+from emofusion.corpora.corpus import DiskCorpus
 from emofusion.corpora.folds import write_folds
-from emofusion.corpora.preparation.prepare import prepare
-from emofusion.corpora.preparation.prepared_folder import Prepared
+from emofusion.corpora.records import Prepared
+from emofusion.corpora.registry import CORPORA, export_folds, get_corpus, prepare_corpus
 from emofusion.corpora.report.counts import format_counts
 from emofusion.corpora.report.page import write_corpus_report
 from emofusion.corpora.transcripts.transcribe import transcribe
 from emofusion.corpora.transcripts.word_errors import compare_transcripts, format_errors
 
-NAMES = [name for name in CORPORA if name != "spoken"]  # which is made, not found
+NAMES = [name for name, corpus in CORPORA.items() if isinstance(corpus, DiskCorpus)]
 
 
 def main() -> None:
@@ -45,7 +45,6 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     parser.add_argument(
         "--embed-audio", action="store_true", help="put the recordings inside, so that the folder can be moved"
     )
-    parser.add_argument("--max-seconds", type=float, default=60.0, help="cut recordings here (default: %(default)s)")
     parser.add_argument(
         "--transcribe", metavar="MODEL", help="add what this recogniser of the Hub, or of a folder, hears"
     )
@@ -53,45 +52,44 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     parser.add_argument("--folds", metavar="FILE", help="write who is in which split of every fold, as JSON")
     parser.add_argument("--report", action="store_true", help="write report.html, a page to look at")
     name = next((argument for argument in argv if argument in NAMES), None)
-    known = inspect.signature(corpus_module(name).load).parameters if name else {}
-    known = {option: parameter for option, parameter in known.items() if option not in ("root", "max_seconds", "fold")}
+    known = [option for option in fields(get_corpus(name).options) if option.name != "fold"] if name else []
     group = parser.add_argument_group(f"options of {name}, see docs/corpora.md" if name else "options of the corpus")
-    for option, parameter in known.items():
-        spellings = dict.fromkeys((f"--{option.replace('_', '-')}", f"--{option}"))
-        group.add_argument(*spellings, type=yaml.safe_load, default=parameter.default, help="default: %(default)s")
+    for option in known:
+        spellings = dict.fromkeys((f"--{option.name.replace('_', '-')}", f"--{option.name}"))
+        text = f"{option.metadata['help']} (default: {option.default})".replace("%", "%%")
+        group.add_argument(*spellings, type=yaml.safe_load, default=option.default, help=text)
     arguments = parser.parse_args(argv)
-    return arguments, {option: getattr(arguments, option) for option in known}
+    return arguments, {option.name: getattr(arguments, option.name) for option in known}
 
 
 def run(arguments: argparse.Namespace, options: dict) -> None:
     """Prepare a corpus and print what was found."""
-    scanned = inspect.signature(corpus_module(arguments.name).scan).parameters
-    options, choices = {name: value for name, value in options.items() if name in scanned}, options
-    prepared = prepare(
-        arguments.name,
+    corpus = get_corpus(arguments.name)
+    chosen = corpus.parse(**options)
+    prepared = prepare_corpus(
+        corpus.name,
         arguments.root,
         arguments.out,
         decode=arguments.decode,
         embed_audio=arguments.embed_audio,
-        max_seconds=arguments.max_seconds,
         **options,
     )
     if arguments.transcribe:
         prepared = transcribe(prepared, arguments.transcribe, language=arguments.language)
-    published = corpus_module(arguments.name).published(**options)
-    print(f"\n{describe_corpus(arguments.name, **options)['title']}: {prepared.facts['rows']:,} utterances\n")
-    print(format_counts(prepared.facts["counts"], published))
+    published = corpus.published_counts(chosen)
+    print(f"\n{corpus.describe(chosen)['title']}: {prepared.metadata['rows']:,} utterances\n")
+    print(format_counts(prepared.metadata["counts"], published))
     print(f"\n{describe_problems(prepared)}")
     if arguments.transcribe:
         print(f"\nWhat {arguments.transcribe} heard, beside the transcripts of the corpus:")
         print(format_errors(compare_transcripts(prepared.splits)))
     if arguments.folds:
-        folds = export_folds(arguments.name, prepared.folder, max_seconds=arguments.max_seconds, **choices)
+        folds = export_folds(corpus.name, prepared.folder, **options)
         write_folds(arguments.folds, folds)
         print(f"\n{len(folds)} folds, by the ids of their utterances: {arguments.folds}")
     if arguments.report:
         page = prepared.folder / "report.html"
-        write_corpus_report(prepared, published, corpus_module(arguments.name).PART, page)
+        write_corpus_report(prepared, published, corpus.count_by, page)
         print(f"\nA page to look at: {page}")
     print(f"\nThe corpus is in {prepared.folder}; it is read again only when its files change.")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
 from ..records import problem
-from ..schema import LEVELS, SPLITS
+from ..schema import LEVELS
 from ..textgrid import read_textgrid
 from .tables import SPLIT_NAMES
 

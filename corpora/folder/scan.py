@@ -30,7 +30,9 @@ class FolderScanOptions(ScanOptions):
         if labels is not None:
             in_order = isinstance(labels, Sequence) and not isinstance(labels, str)
             if not in_order or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
-                raise TypeError(f"labels must be a list of different names in their order (in quotes), not {labels!r}.")
+                raise TypeError(
+                    f"labels must be a list of different names in their order (in quotes), not {labels!r}."
+                )
 
 
 def scan(root: str | Path | None, options: FolderScanOptions) -> Scan:

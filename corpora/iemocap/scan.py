@@ -69,7 +69,9 @@ def scan(root: str | Path | None, options: IemocapScanOptions) -> Scan:
     """
     labels = CLASSES[options.classes]
     release = IemocapRelease(find_sessions(root))
-    return Scan(release.root, list_labels(labels), _rows(release, labels, options), release.problems, release.sources())
+    return Scan(
+        release.root, list_labels(labels), _rows(release, labels, options), release.problems, release.sources()
+    )
 
 
 def list_labels(label_of: Mapping[str, str]) -> list[str]:

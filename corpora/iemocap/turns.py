@@ -44,7 +44,7 @@ class Turn(NamedTuple):
 
     @property
     def speaker(self) -> str:
-        """Session and letter of the last field. (The letter in the first field is the actor who wears the markers.)"""
+        """Session and letter of the last field; the letter in the first field is the actor who wears the markers."""
         return self.session + NAME.fullmatch(self.name)["speaker"]
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...configuration.modalities import SAMPLING_RATE
 from ...processing.media import SPAN_TOLERANCE, load_audio, open_container, open_file
 from ..records import problem
 

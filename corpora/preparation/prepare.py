@@ -63,7 +63,7 @@ def prepare(
     scan = corpus.scan(root, options)
     unusual = {name: value for name, value in values.items() if value != defaults[name]}
     description = corpus.describe(corpus.parse(**values)) | {"options": unusual}
-    wanted |= {"root": str(scan.root), "embedded": embed_audio, "code": _digest_code(corpus)}
+    wanted |= {"root": str(scan.root), "embedded": embed_audio, "code": digest_code(code_entries(corpus))}
     folder = _default_folder(wanted) if out is None else Path(out).absolute()
     _check_folder(folder, scan.root)
     with _locked(folder):
@@ -99,9 +99,9 @@ def _open_root(folder: Path, wanted: Mapping) -> Prepared:
     return prepared
 
 
-def _digest_code(corpus: DiskCorpus) -> str:
-    """Return a digest of the code that determines a prepared folder: the corpus's scan, the inspection, the writer."""
-    return digest_code(Path(inspect.getfile(entry)) for entry in (corpus.scan, inspection, writing))
+def code_entries(corpus: DiskCorpus) -> list[Path]:
+    """Return the files whose code, with all that they import, determines a prepared folder: scan, inspection, writer."""
+    return [Path(inspect.getfile(entry)) for entry in (corpus.scan, inspection, writing)]
 
 
 def _default_folder(wanted: Mapping) -> Path:

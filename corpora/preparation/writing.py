@@ -76,7 +76,7 @@ def write_prepared(
             tables.add(split, row)
     if not tables.rows:
         first = f" The first of {len(scan.problems)} problems: {scan.problems[0]['what']}" if scan.problems else ""
-        raise ValueError(f"{scan.root} has no usable utterance.{first}")
+        raise ValueError(f"{scan.root} has no utterance that can be used.{first}")
     splits = {split: tables.rows[split] for split in SPLITS if split in tables.rows}
     counts = {
         name: {label: counts[name][label] for label in scan.labels if counts[name][label]}
