@@ -8,8 +8,8 @@ from itertools import islice
 import pytest
 from emofusion.corpora import describe_corpus, load_corpus
 from emofusion.corpora.folds import check_speaker_independent, write_folds
-from emofusion.corpora.iemocap import corpus as iemocap
-from emofusion.corpora.iemocap.corpus import PUBLISHED, published, scan
+from emofusion.corpora.iemocap.corpus import IEMOCAP, PROTOCOLS, PUBLISHED
+from emofusion.corpora.iemocap.scan import EMOTIONS
 from emofusion.corpora.iemocap.turns import read_evaluation
 from emofusion.corpora.schema import features
 from emofusion.processing.media import load_audio
@@ -17,6 +17,14 @@ from emofusion.processing.video import load_video
 from testing_iemocap import DIALOGUES, HEADER, LENGTH, PAUSE, TURNS, block, build_iemocap
 
 FIRST = "Ses01F_impro01_F000"
+
+
+def scan(root, classes=4, **options):
+    return IEMOCAP.scan(root, IEMOCAP.parse(classes=classes, **options))
+
+
+def published(classes):
+    return IEMOCAP.published_counts(IEMOCAP.parse(classes=classes))
 
 
 def read(root, *args, **options):
@@ -155,7 +163,7 @@ def test_a_turn_without_any_alignment_has_none(copy):
     [
         (4, ["angry", "happy", "neutral", "sad"]),
         (6, ["neutral", "frustrated", "angry", "sad", "excited", "happy"]),
-        ("all", list(iemocap.EMOTIONS.values())),
+        ("all", list(EMOTIONS.values())),
     ],
 )
 def test_classes_are_named_in_a_fixed_order(root, classes, labels):
@@ -198,9 +206,9 @@ def test_leaving_a_speaker_out_validates_on_the_other_of_the_session(root, fold,
     assert (speakers["test"], speakers["validation"], len(speakers["train"])) == ([test], [validation], 8)
 
 
-@pytest.mark.parametrize("protocol", iemocap.PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_turn_is_tested_in_one_fold(root, protocol):
-    folds = len(iemocap.PROTOCOLS[protocol][1])
+    folds = len(PROTOCOLS[protocol][1])
     tested = Counter(
         name for fold in range(1, folds + 1) for name in load(root, fold=fold, protocol=protocol)["test"]["id"]
     )
@@ -212,8 +220,8 @@ def test_the_folds_of_others_can_be_used(root, tmp_path):
     write_folds(tmp_path / "theirs.json", {"theirs": split})
     with (
         pytest.warns(UserWarning, match="11 missing video"),
-        pytest.warns(UserWarning, match=r"theirs\.json, fold 1: 59 utterances are in no split of it"),
-        pytest.warns(UserWarning, match=r"fold 1: 1 of its utterances are not here, Ses09F_x_F000 for one"),
+        pytest.warns(UserWarning, match=r"theirs\.json, fold 1: 59 utterances are in none of its splits"),
+        pytest.warns(UserWarning, match=r"fold 1: 1 of its utterances do not exist, for example Ses09F_x_F000"),
     ):
         corpus = load_corpus("iemocap", root, fold_file=tmp_path / "theirs.json")
     assert {name: part["id"][:] for name, part in corpus.items()} == split | {"test": ["Ses03F_impro01_F001"]}
@@ -223,7 +231,7 @@ def test_the_folds_of_others_can_be_used(root, tmp_path):
 def test_a_fold_whose_session_is_not_in_the_copy_is_refused(copy):
     shutil.rmtree(copy / "Session4")
     assert set(load(copy, fold=3)["validation"]["session"]) == {"Ses05"}
-    with pytest.raises(ValueError, match=r"Fold 4 tests Ses04, of which .* has no turn"):
+    with pytest.raises(ValueError, match=r"Fold 4 tests Ses04, but .* has no usable turn of it"):
         load(copy, fold=4)
 
 

@@ -3,14 +3,14 @@ import time
 
 import numpy as np
 import pytest
-from emofusion.corpora.demo.espeak import SAMPLING_RATE, Prompt, speak
+from emofusion.corpora.demo.espeak import ESPEAK_RATE, Prompt, speak
 
 TEXT = "Anna, the bus stops on the corner."
 
 
 def test_words_and_phones_follow_each_other_inside_the_recording():
     (speech,) = speak([Prompt(TEXT, "en-us")])
-    seconds = len(speech.samples) / 2 / SAMPLING_RATE
+    seconds = len(speech.samples) / 2 / ESPEAK_RATE
     assert " ".join(word.symbol for word in speech.words) == "Anna the bus stops on the corner"
     for segments in (speech.words, speech.phones):
         times = [time for segment in segments for time in (segment.start, segment.end)]
@@ -24,8 +24,8 @@ def test_the_pause_at_a_comma_belongs_to_no_word():
     (speech,) = speak([Prompt(TEXT, "en-us")])
     samples = np.frombuffer(speech.samples, "<i2")
     anna, the, *_ = speech.words
-    pause = samples[round((anna.end + 0.02) * SAMPLING_RATE) : round((the.start - 0.02) * SAMPLING_RATE)]
-    assert len(pause) > 0.05 * SAMPLING_RATE
+    pause = samples[round((anna.end + 0.02) * ESPEAK_RATE) : round((the.start - 0.02) * ESPEAK_RATE)]
+    assert len(pause) > 0.05 * ESPEAK_RATE
     assert np.abs(pause).max() < 0.02 * np.abs(samples).max()
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 from datasets import Dataset, DatasetDict
-from emofusion.corpora.preparation.prepared_folder import Prepared
+from emofusion.corpora.records import Prepared
 from emofusion.corpora.schema import features
 from emofusion.corpora.transcripts import transcribe as module
+from emofusion.corpora.transcripts.files import add_transcripts, carry_transcripts, transcripts_name
 from emofusion.corpora.transcripts.recogniser import Recogniser
-from emofusion.corpora.transcripts.transcribe import add_transcripts, carry_transcripts, transcribe, transcripts_name
+from emofusion.corpora.transcripts.transcribe import transcribe
 from testing_recognisers import save_ctc
 
 RATE, ROWS = 8000, 11  # a rate that is not the recogniser's

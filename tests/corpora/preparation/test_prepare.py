@@ -9,9 +9,9 @@ import datasets
 import pytest
 import soundfile
 from emofusion import load_corpus
-from emofusion.corpora.folder import scan
-from emofusion.corpora.preparation import inspection, prepared_folder
-from emofusion.corpora.preparation.prepare import prepare
+from emofusion.corpora import prepare_corpus as prepare
+from emofusion.corpora.folder.corpus import FOLDER
+from emofusion.corpora.preparation import inspection, writing
 from emofusion.corpora.preparation.prepared_folder import open_prepared
 from emofusion.corpora.schema import features
 from emofusion.processing import load_audio
@@ -23,7 +23,8 @@ PARTS = ("train", "validation", "test")
 PROCESS = """
 import sys
 root, out, before = sys.argv[1:]
-from emofusion.corpora import inspection, prepare
+from emofusion.corpora import prepare_corpus
+from emofusion.corpora.preparation import inspection
 inspect = inspection.inspect
 def told(*arguments, **options):
     print("looks")
@@ -31,7 +32,7 @@ def told(*arguments, **options):
 inspection.inspect = told
 exec(before)
 try:
-    prepare.prepare("folder", root, out)
+    prepare_corpus("folder", root, out)
 except OSError as error:
     print(error)
 """
@@ -74,12 +75,12 @@ def test_a_prepared_folder_holds_the_rows_of_the_scan_in_the_schema(root, tmp_pa
     schema = features(["glad", "sad"])
     for split, rows in prepared.splits.items():
         assert rows.features == schema
-        wanted = [row for row in scan(root).rows if row["split"] == split]
+        wanted = [row for row in FOLDER.scan(root, FOLDER.parse()).rows if row["split"] == split]
         assert rows["id"][:] == [row["id"] for row in wanted]
         assert [schema["label"].int2str(label) for label in rows["label"]] == [row["label"] for row in wanted]
         assert rows[0]["audio"] == {"path": wanted[0]["audio"]["path"], "bytes": None, "start": None, "end": None}
-    assert prepared.facts["counts"] == {split: {"sad": 2, "glad": 2} for split in PARTS}
-    assert prepared.facts["rows"] == 12
+    assert prepared.metadata["counts"] == {split: {"sad": 2, "glad": 2} for split in PARTS}
+    assert prepared.metadata["rows"] == 12
     assert prepared.problems == []
     assert (tmp_path / "out" / "problems.txt").read_text() == "No problems.\n"
 
@@ -125,7 +126,7 @@ def test_an_option_prepares_again_and_both_are_kept(root, looks):
 
 def test_other_code_prepares_again(root, looks, monkeypatch):
     prepare("folder", root)
-    monkeypatch.setattr("emofusion.corpora.preparation.prepare._digest_code", lambda: "other")
+    monkeypatch.setattr("emofusion.corpora.preparation.prepare.digest_code", lambda entries: "other")
     prepare("folder", root)
     assert len(looks) == 2
 
@@ -158,13 +159,13 @@ def test_an_interrupted_preparation_leaves_what_was_there(root, tmp_path, monkey
         with pytest.raises(KeyboardInterrupt):
             prepare("folder", root, tmp_path / "out")
     assert left(tmp_path) == ["own"]
-    before = prepare("folder", root, tmp_path / "out").facts
+    before = prepare("folder", root, tmp_path / "out").metadata
     edit(root)
     monkeypatch.setattr(inspection, "inspect", broken)
     with pytest.raises(KeyboardInterrupt):
         prepare("folder", root, tmp_path / "out")
     assert left(tmp_path) == ["out", "own"]
-    assert open_prepared(tmp_path / "out").facts == before
+    assert open_prepared(tmp_path / "out").metadata == before
 
 
 def test_what_a_killed_process_left_is_not_taken_for_finished_and_goes_away(root, tmp_path):
@@ -206,7 +207,7 @@ def test_a_prepared_folder_stands_for_the_corpus(root, tmp_path):
     assert {split: rows["id"][:] for split, rows in corpus.items()} == {
         split: rows["id"][:] for split, rows in wanted.items()
     }
-    with pytest.raises(ValueError, match=r"was prepared of the corpus 'folder', not 'iemocap'"):
+    with pytest.raises(ValueError, match=r"was prepared from the corpus 'folder', not 'iemocap'"):
         load_corpus("iemocap", tmp_path / "out")
     with pytest.raises(ValueError, match=r"was prepared with max_seconds=60\.0, not 5\.0: give that option"):
         load_corpus("folder", tmp_path / "out", max_seconds=5.0)
@@ -245,12 +246,14 @@ def test_embedded_recordings_go_where_the_folder_goes(root, tmp_path):
 
 
 def test_a_large_corpus_is_cut_into_several_files(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(prepared_folder, "ROWS", 1)
-    monkeypatch.setattr(prepared_folder, "SHARD", 1)
+    monkeypatch.setattr(writing, "ROWS", 1)
+    monkeypatch.setattr(writing, "SHARD", 1)
     prepared = prepare("folder", root, tmp_path / "out", embed_audio=True)
     names = [path.name for path in sorted((tmp_path / "out" / "data").glob("train-*"))]
     assert names == [f"train-{number:05}-of-00004.arrow" for number in range(4)]
-    assert prepared.splits["train"]["id"][:] == [row["id"] for row in scan(root).rows if row["split"] == "train"]
+    assert prepared.splits["train"]["id"][:] == [
+        row["id"] for row in FOLDER.scan(root, FOLDER.parse()).rows if row["split"] == "train"
+    ]
     assert len(datasets.load_dataset(str(tmp_path / "out"), cache_dir=tmp_path / "cache")["train"]) == 4
 
 
@@ -282,7 +285,7 @@ def test_every_problem_is_told_as_text_and_as_json(root, tmp_path):
     for found in prepared.problems:
         assert f"{found['kind']}: 1, 1 left out\n" in text
         assert found["what"] in text
-    assert prepared.facts["rows"] + sum(found["dropped"] for found in prepared.problems) == 12
+    assert prepared.metadata["rows"] + sum(found["dropped"] for found in prepared.problems) == 12
 
 
 def test_a_corpus_without_a_usable_row_is_refused(root, tmp_path):

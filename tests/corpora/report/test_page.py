@@ -6,15 +6,15 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import emofusion.corpora.report.page as report_module
 import numpy as np
 import pytest
 import soundfile
 from datasets import Dataset, DatasetDict
-from emofusion.corpora.iemocap import corpus as iemocap
-from emofusion.corpora.preparation.prepare import prepare
+from emofusion.corpora import prepare_corpus
+from emofusion.corpora.iemocap.corpus import IEMOCAP
+from emofusion.corpora.records import Prepared
 from emofusion.corpora.report import charts
 from emofusion.corpora.report.page import write_corpus_report
 from emofusion.corpora.schema import features
@@ -98,15 +98,15 @@ def make_rows(folder):
     return rows
 
 
-def as_prepared(rows, problems=(), corpus="folder", labels=LABELS, **facts):
+def as_prepared(rows, problems=(), corpus="folder", labels=LABELS, **metadata):
     schema = features(labels)
     whole = [{**dict.fromkeys(schema), **row} for row in rows]
     half = len(whole) // 2
     parts = {"train": whole[:half], "test": whole[half:]}
     columns = {name: {column: [row[column] for row in part] for column in schema} for name, part in parts.items()}
     splits = DatasetDict({name: Dataset.from_dict(part, features=schema) for name, part in columns.items()})
-    facts = {"corpus": corpus, "options": {}, "root": "/data/mine", "decoded": True, "embedded": False} | facts
-    return SimpleNamespace(splits=splits, problems=list(problems), facts=facts)
+    metadata = {"corpus": corpus, "options": {}, "root": "/data/mine", "decoded": True, "embedded": False} | metadata
+    return Prepared(Path("prepared"), splits, list(problems), metadata)
 
 
 def write(tmp_path, prepared, published=None, part="session"):
@@ -198,16 +198,16 @@ def test_counts_that_differ_from_the_published_ones_are_marked(tmp_path):
     assert table["one"][0] == f"{counts['glad']} ✓"
     assert table["one"][1] == f"{counts['sad']} ≠ {counts['sad'] + 2}−2"
     assert table["lost"][:2] == ["0 ≠ 1−1", "0"]
-    assert "counts differ from those published" in page.text
+    assert "counts differ from the published counts" in page.text
 
     page = write(tmp_path, as_prepared(rows), {"one": dict(counts)})
-    assert "All 8 counts are those published" in " ".join(page.text.split())
+    assert "All 8 counts agree with the published counts" in " ".join(page.text.split())
     assert "≠" not in page.text
 
 
 @quick
 def test_parts_and_speakers_beyond_the_limit_are_summed(tmp_path, monkeypatch):
-    monkeypatch.setattr(report_module, "PARTS", 2)
+    monkeypatch.setattr(report_module, "GROUPS", 2)
     monkeypatch.setattr(report_module, "SPEAKERS", 2)
     rows = [row | {"session": f"Ses{number % 6}"} for number, row in enumerate(make_rows(tmp_path))]
     page = write(tmp_path, as_prepared(rows))
@@ -232,10 +232,10 @@ def test_problems_are_grouped_and_known_ones_apart(tmp_path):
         *[found("unnumbered", dropped=True, known=True)] * 3,
     ]
     text = " ".join(write(tmp_path, as_prepared(make_rows(tmp_path), problems)).text.split())
-    assert "left out 10 3 known of every copy problems of this copy 8 3 more are known of every copy" in text
+    assert "left out 10 3 known for every copy problems of this copy 8 3 more known for every copy" in text
     assert text.index("missing: 7 all left out") < text.index("too short: 1 nothing left out")
     assert (
-        text.index("too short: 1") < text.index("Known of every copy These") < text.index("unnumbered: 3 all left out")
+        text.index("too short: 1") < text.index("Known for every copy These") < text.index("unnumbered: 3 all left out")
     )
     assert "lost4" in text
     assert "lost5" not in text
@@ -250,7 +250,7 @@ def test_what_comes_from_the_corpus_is_text_and_never_markup(tmp_path):
     for number, row in enumerate(rows):
         row["id"] = f"{EVIL}{number}"
     problems = [found(EVIL, id=EVIL, file=EVIL, what=EVIL)]
-    prepared = as_prepared(rows, problems, labels=labels, options={EVIL: EVIL}, root=f"/data/{EVIL.replace('/', '')}")
+    prepared = as_prepared(rows, problems, labels=labels, options={"labels": [EVIL]}, root=f"/data/{EVIL.replace('/', '')}")
     page = write(tmp_path, prepared, {EVIL: {EVIL: 1}})
     assert "script" not in {tag for tag, _ in page.tags}
     assert "<script" not in page.source
@@ -313,8 +313,8 @@ def test_each_class_is_heard_from_several_speakers(tmp_path):
     page = write(tmp_path, as_prepared(rows))
     assert len(samples(page)) == 6
     listen = page.text[page.text.rindex("Listen") :]
-    assert {*re.findall(r"glad\s+(s\d|nobody named)", listen)} == {"s0", "s2", "nobody named"}
-    assert {*re.findall(r"sad\s+(s\d|nobody named)", listen)} == {"s0", "s1", "s3"}
+    assert {*re.findall(r"glad\s+(s\d|unknown speaker)", listen)} == {"s0", "s2", "unknown speaker"}
+    assert {*re.findall(r"sad\s+(s\d|unknown speaker)", listen)} == {"s0", "s1", "s3"}
 
 
 @quick
@@ -377,11 +377,11 @@ def test_a_corpus_without_rows_has_no_page(tmp_path):
 
 
 def test_a_prepared_copy_of_iemocap_is_shown_with_its_published_counts(tmp_path):
-    prepared = prepare("iemocap", build_iemocap(tmp_path), tmp_path / "prepared")
+    prepared = prepare_corpus("iemocap", build_iemocap(tmp_path), tmp_path / "prepared")
     path = prepared.folder / "report.html"
-    write_corpus_report(prepared, iemocap.published(), iemocap.PART, path)
+    write_corpus_report(prepared, IEMOCAP.published_counts(IEMOCAP.parse()), IEMOCAP.count_by, path)
     page = Page(path)
-    for session, counts in prepared.facts["counts"].items():
+    for session, counts in prepared.metadata["counts"].items():
         cells = [cell.partition(" ")[0] for cell in page.table("counts")[session]]
         assert cells == [
             *(str(counts.get(label, 0)) for label in ("angry", "happy", "neutral", "sad")),

@@ -67,7 +67,7 @@ def test_one_modality_alone_tells_half_at_most(corpus, metadata):
 
 
 def test_the_manner_of_speaking_does_not_depend_on_the_words():
-    turns = list(spoken._turns(SIZE, seed=0))
+    turns = list(spoken.make_turns(SIZE, seed=0))
     manners = [(p.voice, p.rate, p.pitch, p.pitch_range, p.volume) for _, p, _ in turns]
     assert lookup_accuracy(manners, [row["label"] for row, _, _ in turns]) <= 0.5
 
@@ -85,7 +85,7 @@ def test_speakers_and_sentence_frames_stay_in_their_split(corpus):
 def test_train_knows_every_valence_word_of_the_other_splits(utterances):
     vocabulary = {word for pair in (*spoken.MOODS, *spoken.FEELINGS) for word in pair}
     used = defaultdict(set)
-    for row, _, _ in spoken._turns(utterances, seed=1):
+    for row, _, _ in spoken.make_turns(utterances, seed=1):
         (word,) = vocabulary & set(words(row["text"]))
         used[row["split"]].add(word)
     assert used["validation"] | used["test"] <= used["train"]

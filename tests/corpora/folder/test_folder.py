@@ -4,7 +4,8 @@ import warnings
 import numpy as np
 import pytest
 import soundfile
-from emofusion.corpora import describe_corpus, folder, list_folds, load_corpus
+from emofusion.corpora import describe_corpus, list_folds, load_corpus
+from emofusion.corpora.folder.corpus import FOLDER
 from emofusion.corpora.folds import check_speaker_independent, write_folds
 from emofusion.corpora.schema import features
 from emofusion.processing import load_audio
@@ -25,8 +26,12 @@ def with_splits(rows):
     return [row | {"split": PARTS[number % 3]} for number, row in enumerate(rows)]
 
 
+def scan(root, **options):
+    return FOLDER.scan(root, FOLDER.parse(**options))
+
+
 def read(root, **options):
-    found = folder.scan(root, **options)
+    found = scan(root, **options)
     return list(found.rows), found.problems
 
 
@@ -153,7 +158,7 @@ def test_every_row_is_used_or_accounted_for(tmp_path):
         assert problem["what"].startswith(f"metadata.csv, row {number}, is dropped: ")
         assert (problem["file"], problem["dropped"], problem["known"]) == ("metadata.csv", True, False)
     assert "its split 'practice' is none of train" in problems[0]["what"]
-    assert "its split is not told" in problems[1]["what"]
+    assert "its split is unknown" in problems[1]["what"]
 
 
 def test_a_recording_that_may_not_be_read_is_left_out(tmp_path, monkeypatch):
@@ -209,7 +214,7 @@ def test_no_path_leaves_the_folder(tmp_path, name, column):
     (root / "metadata.csv").unlink()
     write_metadata(root, rows, "jsonl")
     with pytest.raises(ValueError, match=rf"metadata\.jsonl, row 3: the {column} .* leads out of the folder"):
-        folder.scan(root)
+        scan(root)
 
 
 def test_a_path_may_go_up_inside_the_folder_and_a_link_may_stay_in_it(tmp_path):
@@ -254,7 +259,7 @@ def test_numbers_that_parquet_and_json_keep_as_numbers_are_names(tmp_path):
 def test_metadata_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message) as error:
-        folder.scan(tmp_path)  # before a row is asked for
+        scan(tmp_path)  # before a row is asked for
     assert "\n" not in str(error.value)
 
 
@@ -262,11 +267,11 @@ def test_two_descriptions_of_one_folder_are_refused(tmp_path):
     make_folder(tmp_path)
     write_metadata(tmp_path / "train", make_rows())
     with pytest.raises(ValueError, match=r"metadata\.csv and .*train/metadata\.csv both describe the folder"):
-        folder.scan(tmp_path)
+        scan(tmp_path)
     write_metadata(tmp_path / "train", make_rows(), "jsonl")
     (tmp_path / "metadata.csv").unlink()
     with pytest.raises(ValueError, match=r"metadata\.csv and .*metadata\.jsonl both describe the folder"):
-        folder.scan(tmp_path)
+        scan(tmp_path)
 
 
 def test_a_wrong_root_is_refused_and_one_level_off_is_told_the_right_one(tmp_path):
@@ -295,10 +300,10 @@ def test_nothing_but_the_metadata_tells_the_classes(tmp_path):
     rows = make_rows()
     rows[0]["label"] = "bored"
     make_folder(tmp_path, rows)
-    assert folder.scan(tmp_path).labels == ["bored", "glad", "sad"]
-    assert folder.scan(tmp_path, labels=["sad"]).labels == ["sad"]
-    assert folder.scan(tmp_path).sources == [tmp_path.resolve()]
-    assert folder.published(labels=["sad"]) == {}
+    assert scan(tmp_path).labels == ["bored", "glad", "sad"]
+    assert scan(tmp_path, labels=["sad"]).labels == ["sad"]
+    assert scan(tmp_path).sources == [tmp_path.resolve()]
+    assert FOLDER.published_counts(FOLDER.parse(labels=["sad"])) == {}
 
 
 def test_it_says_how_its_splits_come_about():
@@ -315,7 +320,7 @@ def test_folds_of_others_take_the_place_of_the_splits(tmp_path):
     write_folds(tmp_path / "folds.json", {"a": {**fold, "train": ids[5:]}, "b": fold})
     corpus = load_corpus("folder", tmp_path / "own", fold_file=str(tmp_path / "folds.json"), fold=2)
     assert {split: rows["id"][:] for split, rows in corpus.items()} == fold
-    with pytest.warns(UserWarning, match=f"fold 1: 1 utterances are in no split of it, {ids[4]} for one"):
+    with pytest.warns(UserWarning, match=f"fold 1: 1 utterances are in none of its splits, for example {ids[4]}"):
         load_corpus("folder", tmp_path / "own", fold_file=str(tmp_path / "folds.json"))
     assert list_folds("folder", fold_file=str(tmp_path / "folds.json")) == [{"fold": 1}, {"fold": 2}]
     assert "fold 2 in folds.json" in describe_corpus("folder", fold_file="a/folds.json", fold=2)["protocol"]

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from emofusion.corpora import load_corpus
-from emofusion.corpora.iemocap.corpus import scan
+from emofusion.corpora.iemocap.corpus import IEMOCAP
 from testing_folder import close
 from testing_iemocap import HEADER, TURNS, block, build_dialogue, build_iemocap
 
@@ -26,8 +26,8 @@ def copy(root, tmp_path):
     return shutil.copytree(root, tmp_path / "IEMOCAP" / "IEMOCAP_full_release")
 
 
-def read(root, *args):
-    found = scan(root, *args)
+def read(root, classes=4):
+    found = IEMOCAP.scan(root, IEMOCAP.parse(classes=classes))
     return list(found.rows), found.problems
 
 
@@ -152,7 +152,7 @@ def test_a_line_that_is_no_turn_is_named(copy, line):
     path.write_text(f"{HEADER}{line}\n" + path.read_text().removeprefix(HEADER))
     problem = one_problem(read(copy)[1], "unreadable turn")
     assert problem["file"] == "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
-    assert "Ses01F_impro01.txt, line 3, is no turn" in problem["what"]
+    assert "Ses01F_impro01.txt, line 3, is not a turn" in problem["what"]
 
 
 def test_a_turn_without_a_number_has_no_recording_and_no_row(copy):

@@ -1,7 +1,7 @@
 """Folders and tables on somebody's disk."""
 
 import pytest
-from emofusion.corpora.scan import find_root, list_files, read_csv
+from emofusion.corpora.corpus_files import find_root, list_files, read_csv
 from testing_folder import close
 
 

@@ -23,7 +23,7 @@ def test_the_table_shows_what_differs():
         "Ses01      5  3 (4)  8 (9)",
         "Ses02  1,200      0  1,200",
         "all    1,205      3  1,208",
-        "2 of 3 counts are not the published ones, which are in brackets.",
+        "2 of 3 counts differ from the published ones, which are in brackets.",
     ]
-    assert format_counts(FOUND, {"Ses01": {"angry": 5}}).endswith("published ones, where any were published.")
+    assert format_counts(FOUND, {"Ses01": {"angry": 5}}).endswith("All counts agree with the published ones.")
     assert format_counts(FOUND, {}).splitlines()[-1] == "all      3  1,205  1,208"

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from emofusion.corpora import describe_corpus, load_corpus
 from emofusion.corpora.demo import face, spoken
+from emofusion.corpora.demo.corpus import VERSION
 from emofusion.corpora.folds import check_speaker_independent
 from emofusion.corpora.schema import features
 from emofusion.processing import load_video
@@ -68,7 +69,7 @@ def test_the_emotion_is_the_sign_of_pleasure_arousal_and_dominance(corpus):
 @pytest.mark.parametrize(("known", "most"), [(1, 1 / 4), (2, 1 / 2), (3, 1)])
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_every_sign_that_is_left_out_halves_what_can_be_told(split, known, most):
-    turns = [turn for turn in spoken._turns(SIZE, 0, video=True) if turn.row["split"] == split]
+    turns = [turn for turn in spoken.make_turns(SIZE, 0, video=True) if turn.row["split"] == split]
     labels = [turn.row["label"] for turn in turns]
     prompts = [turn.prompt for turn in turns]
     signs = {
@@ -83,7 +84,7 @@ def test_every_sign_that_is_left_out_halves_what_can_be_told(split, known, most)
 
 def test_every_speaker_has_looks_of_their_own():
     looks = defaultdict(set)
-    for row, _, (own, _) in spoken._turns(SIZE, 0, video=True):
+    for row, _, (own, _) in spoken.make_turns(SIZE, 0, video=True):
         looks[row["speaker"]].add(own)
     assert all(len(own) == 1 for own in looks.values())
     assert len(set.union(*looks.values())) == len(looks) == 26
@@ -109,7 +110,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_another_face(root, c
         contents.append({str(path.relative_to(folder)): path.read_bytes() for path in files})
     assert contents[0] == contents[1]
     assert len(contents[0]) == 2 * SIZE + 2
-    first, other = (next(spoken._turns(SIZE, seed, video=True)).portrait for seed in (0, 1))
+    first, other = (next(spoken.make_turns(SIZE, seed, video=True)).portrait for seed in (0, 1))
     assert first != other
 
 
@@ -126,7 +127,7 @@ def test_the_folders_page_says_what_the_face_shows(root, corpus):
 def test_without_faces_the_corpus_has_its_old_place_and_no_film(tmp_path):
     rows = load_corpus("spoken", tmp_path, utterances=104, seed=2)["test"]
     (folder,) = tmp_path.iterdir()
-    options = json.dumps({"version": spoken.VERSION, "utterances": 104, "seed": 2})
+    options = json.dumps({"version": VERSION, "utterances": 104, "seed": 2})
     assert folder.name == f"spoken-{hashlib.sha256(options.encode()).hexdigest()[:12]}"
     assert set(rows["video"]) == {None}
     assert not (folder / "video").exists()
@@ -173,7 +174,7 @@ def test_the_mouth_follows_the_loudness_whatever_the_volume():
 def test_a_film_shows_what_was_drawn(tmp_path):
     looks, bearing = portrait(5, 4.5)
     samples = np.random.default_rng(0).standard_normal(16000) * np.linspace(0, 1, 16000) ** 2
-    face.film(tmp_path / "film.mp4", looks, bearing, samples, 16000)
+    face.write_video(tmp_path / "film.mp4", looks, bearing, samples, 16000)
     drawn = [face.draw(looks, bearing, opening) for opening in face.mouth_openings(samples, 16000)]
     film = load_video(tmp_path / "film.mp4", face.FRAME_RATE)
     assert len(film) == len(drawn) == 10
