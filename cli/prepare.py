@@ -2,9 +2,9 @@
 
 import argparse
 from collections import Counter
-from dataclasses import MISSING, Field, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .commands import Parser
 
@@ -24,7 +24,8 @@ def run(argv: list[str]) -> None:
 
     names = [name for name, corpus in CORPORA.items() if isinstance(corpus, DiskCorpus)]
     name = next((argument for argument in argv if argument in names), None)
-    options = fields(CORPORA[name].options) if name else ()
+    # Folds only choose splits, and --folds writes all of them.
+    options = [option for option in fields(CORPORA[name].options) if option.name != "fold"] if name else []
     parser = Parser("prepare")
     parser.add_argument("name", metavar="NAME", choices=names, help=f"the corpus: {', '.join(names)}")
     parser.add_argument("root", metavar="ROOT", help="its folder, or a folder that was prepared from it")
@@ -48,22 +49,17 @@ def run(argv: list[str]) -> None:
     group = parser.add_argument_group(title)
     for option in options:
         spellings = dict.fromkeys((f"--{option.name.replace('_', '-')}", f"--{option.name}"))
-        help_text = f"{option.metadata.get('help', '').replace('%', '%%')} (default: %(default)s)"
+        help_text = f"{option.metadata['help'].replace('%', '%%')} (default: %(default)s)"
         group.add_argument(
             *spellings,
             dest=option.name,
             metavar="VALUE",
             type=yaml.safe_load,
-            default=find_default(option),
+            default=option.default,
             help=help_text,
         )
     arguments = parser.parse_args(argv)
     prepare(CORPORA[arguments.name], arguments, {option.name: getattr(arguments, option.name) for option in options})
-
-
-def find_default(option: Field) -> Any:
-    """Return the default value of a field of a dataclass."""
-    return option.default if option.default is not MISSING else option.default_factory()
 
 
 def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) -> None:
@@ -75,7 +71,7 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
         options: Options of the corpus.
     """
     from ..corpora.folds import write_folds
-    from ..corpora.registry import describe_corpus, export_folds, prepare_corpus
+    from ..corpora.registry import export_folds, prepare_corpus
     from ..corpora.report.counts import format_counts
     from ..corpora.report.page import write_corpus_report
     from ..corpora.transcripts.transcribe import transcribe
@@ -91,8 +87,8 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
     )
     if arguments.transcribe:
         prepared = transcribe(prepared, arguments.transcribe, language=arguments.language)
-    published = corpus.published_counts(corpus.parse(**options))
-    title = describe_corpus(corpus.name, **options)["title"]
+    parsed = corpus.parse(**options)
+    published, title = corpus.published_counts(parsed), corpus.describe(parsed)["title"]
     print(f"\n{title}: {prepared.metadata['rows']:,} utterances\n")
     print(format_counts(prepared.metadata["counts"], published))
     print(f"\n{format_problems(prepared)}")

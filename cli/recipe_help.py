@@ -157,19 +157,29 @@ def read_fields(module: str, name: str) -> list[Option]:
 
 
 def evaluate(expression: ast.expr, tree: ast.Module, module: str) -> Any:
-    """Return the value of an expression in a source file; None if it depends on more than imported names.
+    """Return the value of an expression at the top level of a source file; None if it cannot be found.
 
-    Modules whose names it uses are imported.
+    Modules from which it uses a name are imported.
     """
-    names = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
     scope = {}
-    for name in names:
+    for name in {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}:
+        constants = [
+            node.value for node in tree.body if isinstance(node, ast.Assign) and is_name(node.targets[0], name)
+        ]
+        if constants:
+            scope[name] = evaluate(constants[0], tree, module)
+            continue
         try:
             source, name_there = locate(tree, module, name)
         except LookupError:
             return None
         scope[name] = getattr(importlib.import_module(source), name_there)
     return eval(compile(ast.Expression(expression), module, "eval"), scope)
+
+
+def is_name(expression: ast.expr, name: str) -> bool:
+    """Return whether an expression is a name alone."""
+    return isinstance(expression, ast.Name) and expression.id == name
 
 
 def locate(tree: ast.Module, module: str, name: str) -> tuple[str, str]:
