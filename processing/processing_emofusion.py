@@ -18,7 +18,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from .media import AudioSource, as_waveform, load_audio
 from .video import VideoSource, count_frames, load_video
 
-ALIGNMENT_LEVELS = ("word", "syllable", "phone")
+SPAN_LEVELS = ("word", "syllable", "phone")
 
 # Silence and noise in the Sphinx segments of IEMOCAP, and the names that other corpora are converted to.
 SILENCE = re.compile(r"<s>|</s>|<sil>|SIL|\+.+\+")
@@ -109,7 +109,7 @@ class EmoFusionProcessor(ProcessorMixin):
         audio = ["input_values", "audio_attention_mask"] if self.feature_extractor is not None else []
         text = ["input_ids", "attention_mask"] if self.tokenizer is not None else []
         video = ["pixel_values_videos", "video_attention_mask"] if self.image_processor is not None else []
-        return [*audio, *text, *video, *(f"{level}_spans" for level in ALIGNMENT_LEVELS)]
+        return [*audio, *text, *video, *(f"{level}_spans" for level in SPAN_LEVELS)]
 
     def __call__(
         self,
@@ -168,7 +168,7 @@ class EmoFusionProcessor(ProcessorMixin):
         if not batch:
             raise ValueError(f"There is nothing to process: audio, text and video are None in all {rows} rows.")
         if alignment is not None:
-            for level in ALIGNMENT_LEVELS:
+            for level in SPAN_LEVELS:
                 batch[f"{level}_spans"] = self._pad_spans(alignment, level)
         return BatchFeature(batch, tensor_type=return_tensors)
 
