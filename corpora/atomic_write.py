@@ -1,10 +1,12 @@
 """Files that appear in a folder all together or not at all."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -24,3 +26,11 @@ def staged(folder: str | Path) -> Iterator[Path]:
         yield Path(staging)
         for file in sorted(Path(staging).iterdir()):
             os.replace(file, folder / file.name)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write indented JSON to `path`, all of it or nothing."""
+    path = Path(path)
+    with staged(path.parent) as staging:
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        (staging / path.name).write_text(f"{text}\n", encoding="utf-8")

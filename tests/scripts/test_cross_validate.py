@@ -53,7 +53,7 @@ def test_a_protocol_is_told_done_compared_and_not_done_again(script, place):
     assert again.rpartition("\ntest ")[2] == ending
 
     compared = script("compare.py", place / "a", place / "a")
-    assert compared.splitlines()[-1].endswith("is no more than noise.")
+    assert compared.splitlines()[-1].endswith("is not significant.")
     with pytest.raises(SystemExit, match="made with other settings"):
         script("cross_validate.py", *arguments, "--learning_rate", "0.5")
 
