@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 from emofusion.configuration import VARIANTS
+from emofusion.evaluation.results import RunResults
 from emofusion.hub import write_bundle, write_card
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
@@ -122,7 +123,7 @@ def save_checkpoint(folder, case):
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     write_bundle(model, folder, processor)
-    write_card(folder, {"format": 1, "labels": list(LABELS.values()), "modalities": list(config.modalities)})
+    write_card(folder, RunResults(labels=list(LABELS.values()), modalities=list(config.modalities)))
     return model, processor
 
 
