@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin, TrainingArguments
 
-from ...configuration.configuration_emofusion import ENCODER_CONFIGS
+from ...configuration.modalities import MODALITIES
 from ...corpora.atomic_write import staged
 from ...hub.bundle import write_bundle
 
@@ -42,7 +42,7 @@ def save_base(model: PreTrainedModel, processor: ProcessorMixin, args: TrainingA
     with args.main_process_first(desc="the base model"):
         if args.should_save:
             folder.mkdir(parents=True, exist_ok=True)
-            names = [getattr(model.config, name) for name in ENCODER_CONFIGS.values()]
+            names = [getattr(model.config, modality.config_field) for modality in MODALITIES.values()]
             names = [config.name_or_path for config in names if config is not None and config.name_or_path]
             listed = "".join(f"- {name}\n" for name in names if not Path(name).exists())
             with staged(folder) as staging:

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
+from ...configuration.modalities import MODALITIES
 from .base import check_quantization, find_source, load_quantized, save_base
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
 QUANTIZATIONS = ("8bit", "4bit")
-MODALITIES = {"audio": "audio", "text": "text", "vision": "video"}  # encoder -> what it looks at
 
 # model_type -> layers that get adapters by default: as in the paper, queries and values. Vision encoders stay as they are.
 TARGETS = {
@@ -28,6 +28,7 @@ TARGETS = {
 }
 # Layers whose weights their model reads without calling them, so that adapters would never be computed.
 BYPASSED = {"wavlm": ("q_proj", "k_proj", "v_proj", "out_proj")}
+ENCODER_KINDS = tuple(modality.encoder_kind for modality in MODALITIES.values())
 ADAPTABLE = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d)
 
 
@@ -62,10 +63,10 @@ class Lora:
             raise ValueError(f"lora.alpha is {self.alpha!r}; it must be a positive number.")
         if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
             raise ValueError(f"lora.dropout is {self.dropout!r}; it must be a number of at least 0 and below 1.")
-        for name in MODALITIES:
-            layers = getattr(self, name)
+        for kind in ENCODER_KINDS:
+            layers = getattr(self, kind)
             if layers is not None and not (isinstance(layers, list) and all(isinstance(end, str) for end in layers)):
-                raise ValueError(f"lora.{name} is {layers!r}; give a list of names of layers, as in [q_proj, v_proj].")
+                raise ValueError(f"lora.{kind} is {layers!r}; give a list of layer names, such as [q_proj, v_proj].")
         for name in ("use_rslora", "use_dora"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"lora.{name} is {getattr(self, name)!r}; give true or false.")
@@ -165,23 +166,24 @@ def find_targets(model: PreTrainedModel, lora: Lora) -> dict[str, list[str]]:
         ValueError: if a layer is not there, is frozen, or cannot have adapters.
     """
     targets = {}
-    for kind, modality in MODALITIES.items():
+    for modality in MODALITIES.values():
+        kind = modality.encoder_kind
         wanted = getattr(lora, kind)
-        if modality not in model.config.encoders:
+        if modality.name not in model.config.encoders:
             if wanted:
                 raise ValueError(f"lora.{kind} is given, but this {type(model).__name__} has no such encoder.")
             continue
-        encoder = getattr(model.base_model, f"{kind}_encoder")
+        encoder = getattr(model.base_model, modality.encoder)
         ends = TARGETS.get(encoder.config.model_type, ()) if wanted is None else wanted
         found = _find_layers(kind, encoder, ends)
         free = [name for name, layer in found.items() if layer.weight.requires_grad]
         if wanted and not free:
-            setting = "freeze_vision_encoder" if kind == "vision" else f"freeze_{kind}_layers"
             raise ValueError(
-                f"lora.{kind} names layers that are all frozen by {setting}: adapters can only be above what is frozen."
+                f"lora.{kind} names layers that are all frozen by {modality.freeze_field}; adapters can only be above "
+                "what is frozen."
             )
         if free:
-            targets[kind] = [f"{model.base_model_prefix}.{kind}_encoder.{name}" for name in free]
+            targets[kind] = [f"{model.base_model_prefix}.{modality.encoder}.{name}" for name in free]
     if not targets:
         raise ValueError(
             f"lora is given, but this {type(model).__name__} has no layer for adapters: no encoder, or all of them frozen "
@@ -195,7 +197,7 @@ def find_whole(model: PreTrainedModel) -> list[str]:
 
     A container, which is never called, is given by what it holds.
     """
-    encoders = {f"{model.base_model_prefix}.{kind}_encoder" for kind in MODALITIES}
+    encoders = {f"{model.base_model_prefix}.{modality.encoder}" for modality in MODALITIES.values()}
     opened = (nn.ModuleDict, nn.ModuleList, type(model), type(model.base_model))
 
     def walk(name: str, module: nn.Module) -> Iterator[str]:
@@ -294,15 +296,17 @@ def _freeze_without(model: PreTrainedModel, targets: Mapping[str, list[str]]) ->
     What is so frozen is computed without dropout and without a graph, and can be cached.
     """
     config = model.config
-    for kind, modality in MODALITIES.items():
-        if modality not in config.encoders:
+    for name, modality in MODALITIES.items():
+        if name not in config.encoders:
             continue
-        if kind == "audio":
+        if name == "audio":
             config.freeze_feature_encoder = True
-        if kind not in targets and kind == "vision":
-            config.freeze_vision_encoder = True
-        elif kind not in targets:
-            config.set_frozen_layers(modality, -1)
+        if modality.encoder_kind in targets:
+            continue
+        if modality.has_layers:
+            config.set_frozen_layers(name, -1)
+        else:
+            setattr(config, modality.freeze_field, True)
     model.base_model.freeze()
 
 

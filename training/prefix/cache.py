@@ -14,10 +14,11 @@ from datasets import config as datasets_config
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 
-from ...modeling.modeling_emofusion import MAIN_INPUTS, EmoFusionModel
+from ...configuration.modalities import MODALITIES
+from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
-from ..collator import PARTS, EmotionCollator, process_rows
-from .fill import MASKS, fill_store
+from ..collator import EmotionCollator, process_rows
+from .fill import fill_store
 from .keys import FileContents, describe_prefix, digest_of, ids_key, media_key
 from .store import PrefixStore
 
@@ -56,18 +57,20 @@ class PrefixCache:
                 keys = self._keys(modality, rows, batch)
                 if any(key is not None for key in keys):
                     encoded[modality], encoded[f"{modality}_mask"] = self._read(modality, keys, rows)
-            elif MAIN_INPUTS[modality] in batch:
-                encoded[modality] = batch[MAIN_INPUTS[modality]]
-                encoded[f"{modality}_mask"] = batch[MASKS[modality]].bool()
+            elif MODALITIES[modality].main_input in batch:
+                encoded[modality] = batch[MODALITIES[modality].main_input]
+                encoded[f"{modality}_mask"] = batch[MODALITIES[modality].mask].bool()
         spans = {f"{level}_spans": batch[f"{level}_spans"] for level in self.span_levels if f"{level}_spans" in batch}
         return {"encoded": encoded | spans}
 
     def _process(self, rows: list[Mapping]) -> Mapping[str, torch.Tensor]:
         """The inputs of what is not stored, the ids by which texts are found, and the spans; no file is decoded in vain."""
         stored = {"audio", "video"} & set(self.stores)
-        absent = {modality for modality in PARTS if all(row.get(modality) is None for row in rows)}
+        absent = {modality for modality in MODALITIES if all(row.get(modality) is None for row in rows)}
         if any(
-            getattr(self.processor, part) is not None for name, part in PARTS.items() if name not in stored | absent
+            getattr(self.processor, modality.processor_part) is not None
+            for name, modality in MODALITIES.items()
+            if name not in stored | absent
         ):
             return process_rows(rows, self.processor, without=stored | absent)
         if self.span_levels and any(row.get("alignment") for row in rows):
@@ -80,9 +83,10 @@ class PrefixCache:
     def _keys(self, modality: str, rows: list[Mapping], batch: Mapping[str, torch.Tensor]) -> list[bytes | None]:
         if modality != "text":
             return [None if row[modality] is None else media_key(row[modality], self.contents) for row in rows]
-        if MAIN_INPUTS["text"] not in batch:
+        text = MODALITIES["text"]
+        if text.main_input not in batch:
             return [None] * len(rows)
-        ids = zip(batch[MAIN_INPUTS["text"]], batch[MASKS["text"]].bool(), strict=True)
+        ids = zip(batch[text.main_input], batch[text.mask].bool(), strict=True)
         return [ids_key(row[mask]) if mask.any() else None for row, mask in ids]
 
     def _read(self, modality: str, keys: list[bytes | None], rows: list[Mapping]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,13 +13,13 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import ProcessorMixin
 
-from ...modeling.modeling_emofusion import MAIN_INPUTS, EmoFusionModel
+from ...configuration.modalities import MODALITIES
+from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
 from ..sampler import seconds_of
 from .keys import FileContents, ids_key, media_key
 from .store import PrefixStore
 
-MASKS = {"audio": "audio_attention_mask", "text": "attention_mask", "video": "video_attention_mask"}
 TEXTS = 1000  # that are tokenised at a time
 UNKNOWN = 10.0  # seconds that a recording counts for whose header does not say: most utterances are shorter
 ROOM = 1.05  # of what is needed must be free
@@ -61,7 +61,7 @@ def fill_store(
 
     def encode(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
         device, half = args.device, torch.float16 if args.fp16 else torch.bfloat16
-        names = (MAIN_INPUTS[modality], MASKS[modality])
+        names = (MODALITIES[modality].main_input, MODALITIES[modality].mask)
         with torch.autocast(device.type, half, enabled=args.bf16 or (args.fp16 and device.type != "cpu")):
             encoded = base.encode(**{name: inputs[name].to(device) for name in names})
         return encoded[modality].to(store.dtype).cpu(), encoded[f"{modality}_mask"].sum(dim=1).tolist()

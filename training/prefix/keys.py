@@ -14,7 +14,7 @@ from torch import nn
 from transformers import ProcessorMixin
 
 from ... import __version__
-from ...configuration.configuration_emofusion import ENCODER_CONFIGS
+from ...configuration.modalities import MODALITIES
 from ...corpora.atomic_write import staged
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ...processing.media import open_file
@@ -22,15 +22,9 @@ from .store import KEY_SIZE
 
 FORMAT = 1  # raise it whenever a prefix computes something else from the same weights and inputs
 
-# modality -> the submodules of a model that its prefix may run
-MODULES = {"audio": ("spectrogram", "audio_encoder"), "text": ("text_encoder",), "video": ("vision_encoder",)}
-# modality -> the sub-processor that prepares it, and the other settings of the processor that it depends on; words go
-# by their ids, so that nothing of the tokenizer matters besides
-PREPARATION = {
-    "audio": ("feature_extractor", ("max_seconds",)),
-    "text": (None, ()),
-    "video": ("image_processor", ("max_seconds", "frames_per_second")),
-}
+# Settings of the processor that the inputs of a modality depend on, besides its sub-processor. Text is keyed by its token
+# ids, so that neither settings nor tokenizer matter.
+SETTINGS = {"audio": ("max_seconds",), "text": (), "video": ("max_seconds", "frames_per_second")}
 # Of a speaker network, what its spectrogram and its stages are.
 SPEAKER_FIELDS = ("sampling_rate", "win_length", "hop_length", "n_fft", "num_mel_bins", "hidden_sizes", "depths")
 # In the names of an encoder's fields: matters of training, and of other models made from it.
@@ -57,25 +51,26 @@ def describe_prefix(model: EmoFusionModel, processor: ProcessorMixin, modality: 
         modality: one whose inputs the prefix changes.
         computed_in: the dtype of the computation.
     """
-    config = model.config
-    encoder = getattr(config, ENCODER_CONFIGS[modality], None)
+    config, names = model.config, MODALITIES[modality]
+    encoder = getattr(config, names.config_field, None)
     fields = (
         {name: getattr(config, name) for name in SPEAKER_FIELDS}
         if encoder is None
         else {name: value for name, value in encoder.to_dict().items() if not any(part in name for part in IMMATERIAL)}
     )
-    part, settings = PREPARATION[modality]
-    frozen = -1 if modality == "video" else getattr(config, f"freeze_{modality}_layers")
+    frozen = getattr(config, names.freeze_field) if names.has_layers else -1
+    settings = {name: getattr(processor, name) for name in SETTINGS[modality]}
+    if modality != "text":
+        settings[names.processor_part] = getattr(processor, names.processor_part).to_dict()
     return {
         "format": FORMAT,
         "versions": {"emofusion": __version__, "transformers": transformers.__version__},
         "modality": modality,
         "encoder": fields,
-        "frozen_layers": config.num_encoder_layers(modality) if frozen == -1 and modality != "video" else frozen,
+        "frozen_layers": config.num_encoder_layers(modality) if frozen == -1 and names.has_layers else frozen,
         "all_layers": config.use_weighted_layer_sum,
-        "weights": _hash_weights(model, MODULES[modality]),
-        "processor": {name: getattr(processor, name) for name in settings}
-        | ({} if part is None else {part: getattr(processor, part).to_dict()}),
+        "weights": _hash_weights(model, names.first_stage),
+        "processor": settings,
         "computed_in": computed_in,
     }
 
