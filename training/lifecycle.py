@@ -175,7 +175,7 @@ def draw_pictures(
             folder / CONFUSION, {title: results.metrics["test"].confusion_matrix}, results.labels
         )
     if RELIABILITY in results.pictures:
-        correct = test.answers == test.labels
+        correct = test.predicted == test.labels
         panels = {
             name: (test.probabilities(scaled).max(axis=1), correct)
             for name, scaled in (("as trained", False), ("after temperature scaling", True))
