@@ -22,6 +22,7 @@ _EXPORTS = {
     "EmotionCollator": "training.collator",
     "EmotionTrainer": "training.trainer",
     "EmotionTrainingArguments": "training.arguments",
+    "Recipe": "training.recipe",
     "load_corpus": "corpora",
     "train": "training.run",
     "write_bundle": "hub",

@@ -12,8 +12,30 @@ from .calibration import measure_reliability
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from .predictions import Predictions
+    from .results import RunResults
+
 PANELS = 4  # confusion matrices in a row
 LEGEND_ROWS = 14
+
+
+def draw_test_split(folder: str | Path, title: str, results: "RunResults", test: "Predictions") -> None:
+    """Draw the confusion matrix and the reliability of the test predictions into a folder.
+
+    Args:
+        folder: The folder, which exists.
+        title: Title of the confusion matrix.
+        results: The results of the run.
+        test: Predictions on the test split.
+    """
+    confusion = {title: results.metrics["test"].confusion_matrix}
+    draw_confusion_matrices(Path(folder, "confusion_matrix.png"), confusion, results.labels)
+    correct = test.predicted == test.labels
+    panels = {
+        name: (test.probabilities(scaled).max(axis=1), correct)
+        for name, scaled in (("as trained", False), ("after temperature scaling", True))
+    }
+    draw_reliability(Path(folder, "reliability.png"), panels)
 
 
 def draw_confusion_matrices(

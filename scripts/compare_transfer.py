@@ -13,10 +13,10 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from emofusion.corpora.demo.speakers import TRIALS, make_speakers
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import SPEAKER, parse_recipe
 from emofusion.training.report import write_json
 from emofusion.training.run import train
-from emofusion.training.speaker.pretrain import SPEAKER_ARGUMENTS, pretrain_speaker
+from emofusion.training.speaker.pretrain import pretrain_speaker
 from transformers.utils import logging
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "spoken"
@@ -70,7 +70,7 @@ def compare(folder: Path, seeds: int, samples: list[int]) -> None:
     figures = {system: {size: [] for size in samples} for system in SYSTEMS}
     for size, system, seed in itertools.product(samples, SYSTEMS, range(seeds)):
         with redirect_stdout(None):
-            results = train(*parse_recipe(options(system, seed, size, network, folder)))
+            results = train(parse_recipe(options(system, seed, size, network, folder)))
         figure = arousal_ua(results["labels"], results["metrics"]["test"]["confusion_matrix"])
         figures[system][size].append(figure)
         print(
@@ -97,7 +97,7 @@ def pretrain(folder: Path, network: Path) -> None:
     for split, name in TRIALS.items():
         recipe += [f"--{split}_trials", str(tree / name)]
     print("Pre-training the speaker network", flush=True)
-    pretrain_speaker(*parse_recipe([*recipe, "--disable_tqdm", "true"], SPEAKER_ARGUMENTS))
+    pretrain_speaker(parse_recipe([*recipe, "--disable_tqdm", "true"], SPEAKER))
 
 
 def options(system: str, seed: int, samples: int, network: Path, folder: Path) -> list[str]:

@@ -6,24 +6,23 @@ Also under `accelerate launch`. Runs that are finished are kept, and one that wa
 import sys
 from pathlib import Path
 
-from emofusion.training.arguments import parse_recipe
 from emofusion.training.console import show_run
 from emofusion.training.cross_validation.runs import (
-    CROSS_VALIDATION_ARGUMENTS,
     cross_validate,
     find_states,
     format_plan,
     plan_runs,
 )
 from emofusion.training.cross_validation.summary import format_results
+from emofusion.training.recipe import CROSS_VALIDATION, parse_recipe
 
 
 def main() -> None:
     """Read the recipe, say what is to be done, do it, print what was measured."""
     try:
-        arguments = parse_recipe(arguments=CROSS_VALIDATION_ARGUMENTS)
-        is_first = arguments[-1].process_index == 0
-        runs = plan_runs(*arguments)
+        recipe = parse_recipe(groups=CROSS_VALIDATION)
+        is_first = recipe.training.process_index == 0
+        runs = plan_runs(recipe)
         states = find_states(runs)
         if is_first:
             print(format_plan(runs, states), flush=True)
@@ -31,7 +30,7 @@ def main() -> None:
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"cross_validate.py: {error}")
     if is_first:
-        folder = Path(arguments[-1].output_dir)
+        folder = Path(recipe.training.output_dir)
         print(f"\n{format_results(results)}")
         print(f"\nMeasured on {results['corpus']['title']}. {results['corpus']['selection']}")
         print(f"\n{folder} has the page (README.md), results.json and the pictures {', '.join(results['pictures'])};")

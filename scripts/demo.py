@@ -9,9 +9,10 @@ from pathlib import Path
 
 from emofusion import load_corpus
 from emofusion.evaluation.pictures import draw_confusion_matrices, draw_learning_curves
-from emofusion.training.arguments import ARGUMENTS, DataArguments, EmotionTrainingArguments, parse_recipe
 from emofusion.training.console import format_table, show_run, summarise
-from emofusion.training.late_fusion.fit import LateFusionArguments, fit_late_fusion
+from emofusion.training.late_fusion.fit import fit_late_fusion
+from emofusion.training.recipe import LATE_FUSION as LATE_FUSION_GROUPS
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.report import write_json
 from emofusion.training.run import train
 from emofusion.training.withheld import score_without
@@ -19,7 +20,6 @@ from emofusion.training.withheld import score_without
 ROOT = Path(__file__).resolve().parent.parent
 FUSION = "cross_attention"
 LATE_FUSION = "late_fusion"
-LATE_FUSION_ARGUMENTS = (LateFusionArguments, DataArguments, EmotionTrainingArguments)
 
 # The recipes of `recipes/spoken` that each act trains; with --all, the first act gets the second list too.
 QUADRANTS = ("speech", "text", FUSION)
@@ -108,9 +108,9 @@ def trained(system: str, folder: Path, code: str) -> dict:
     recipe = [str(ROOT / "recipes" / "spoken" / f"{system}.yaml"), "--output_dir", str(target)]
     if system == LATE_FUSION:
         members = [str(folder / member) for member in QUADRANTS if member != FUSION]
-        results = fit_late_fusion(*parse_recipe([*recipe, "--members", *members], LATE_FUSION_ARGUMENTS))
+        results = fit_late_fusion(parse_recipe([*recipe, "--members", *members], LATE_FUSION_GROUPS))
     else:
-        results = train(*parse_recipe(recipe, ARGUMENTS), show_run)
+        results = train(parse_recipe(recipe), show_run)
     write_json(mark, code)
     return {**results, "folder": str(target)}
 

@@ -2,19 +2,19 @@
 
 import sys
 
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, parse_recipe
 from emofusion.training.console import predict_command, push_command
-from emofusion.training.late_fusion.fit import LateFusionArguments, fit_late_fusion, format_comparison
+from emofusion.training.late_fusion.fit import fit_late_fusion, format_comparison
+from emofusion.training.recipe import LATE_FUSION, parse_recipe
 
 
 def main() -> None:
     """Read the recipe, fit on the validation part, print what was measured."""
     try:
-        arguments = parse_recipe(arguments=(LateFusionArguments, DataArguments, EmotionTrainingArguments))
-        results = fit_late_fusion(*arguments)
+        recipe = parse_recipe(groups=LATE_FUSION)
+        results = fit_late_fusion(recipe)
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"fit_late_fusion.py: {error}")
-    fusion_args, _, training_args = arguments
+    fusion_args, training_args = recipe.late_fusion, recipe.training
     if training_args.process_index == 0:
         weights = results["late_fusion"]["weights"].items()
         print(f"\n{format_comparison(results)}")

@@ -2,17 +2,18 @@
 
 import sys
 
-from emofusion.training.arguments import parse_recipe
-from emofusion.training.speaker.pretrain import SPEAKER_ARGUMENTS, pretrain_speaker
+from emofusion.training.recipe import SPEAKER, parse_recipe
+from emofusion.training.speaker.pretrain import pretrain_speaker
 
 
 def main() -> None:
     """Read the recipe, train, print what was measured."""
     try:
-        arguments, training_args = parse_recipe(arguments=SPEAKER_ARGUMENTS)
-        results = pretrain_speaker(arguments, training_args)
+        recipe = parse_recipe(groups=SPEAKER)
+        results = pretrain_speaker(recipe)
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"pretrain_speaker.py: {error}")
+    training_args = recipe.training
     if training_args.process_index == 0:
         for split, metrics in results["metrics"].items():
             figures = [f"accuracy {100 * metrics['accuracy']:.1f} %"] if "accuracy" in metrics else []

@@ -6,21 +6,19 @@ in one that runs.
 
 import sys
 
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import SEARCH, parse_recipe
 from emofusion.training.search.report import format_search
-from emofusion.training.search.space import SEARCH_ARGUMENTS
 from emofusion.training.search.trials import search
 
 
 def main() -> None:
     """Read the recipe, search, print what was found."""
     try:
-        argv = sys.argv[1:]
-        *_, training_args = parse_recipe(argv, SEARCH_ARGUMENTS)
-        found = search(argv, tell)
+        recipe = parse_recipe(groups=SEARCH)
+        found = search(recipe, tell)
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"search.py: {error}")
-    print(f"\n{format_search(found, training_args.output_dir)}")
+    print(f"\n{format_search(found, recipe.training.output_dir)}")
 
 
 def tell(line: str) -> None:

@@ -2,19 +2,19 @@
 
 import sys
 
-from emofusion.training.arguments import parse_recipe
 from emofusion.training.console import format_end, show_run
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 
 
 def main() -> None:
     """Read the recipe, train, print what was measured."""
     try:
-        arguments = parse_recipe()
-        results = train(*arguments, show_run)
+        recipe = parse_recipe()
+        results = train(recipe, show_run)
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"train.py: {error}")
-    training_args = arguments[-1]
+    training_args = recipe.training
     if training_args.process_index == 0:
         print(format_end(results, training_args.output_dir))
 

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from emofusion.corpora.demo import spoken
 from emofusion.hub import write_bundle
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import build_model, build_processor
 
 ROOT = Path(__file__).parents[1]
@@ -36,9 +36,9 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workplace")
     output = folder / "runs" / "demo" / "cross_attention"
     recipe = ROOT / "recipes" / "spoken" / "cross_attention.yaml"
-    model_args, data_args, _ = parse_recipe([str(recipe)])
-    model = build_model(model_args, list(spoken.LABELS))
-    processor = build_processor(model_args, data_args, model, ["What a lovely morning."])
+    recipe = parse_recipe([str(recipe)])
+    model = build_model(recipe.model, list(spoken.LABELS))
+    processor = build_processor(recipe.model, recipe.data, model, ["What a lovely morning."])
     model.save_pretrained(output)
     processor.save_pretrained(output)
     write_bundle(model, output, processor)

@@ -22,7 +22,7 @@ from ..hub.push import push_to_hub
 from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
-from .augmentation import EpochTeller
+from .augmentation import AugmentationEpochSetter
 from .metadata import RunMetadataCallback
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 
@@ -54,7 +54,7 @@ class EmotionTrainer(Trainer):
         self._positions = []  # real and padded positions of each batch since the last log
         self.add_callback(EpochSetter())
         if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
-            self.add_callback(EpochTeller(augment))
+            self.add_callback(AugmentationEpochSetter(augment))
         if self.args.class_weights is not None:
             self.model.config.class_weights = self._class_weights()
         if self.args.label_smoothing_factor:

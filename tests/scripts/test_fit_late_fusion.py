@@ -7,7 +7,7 @@ import emofusion
 import pytest
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_training import TEXT, tiny_recipe
 
@@ -31,7 +31,7 @@ def test_members_are_fused_and_the_fusion_predicts(script, tmp_path):
     config = {"modality": "text", "text_config": TEXT, "hidden_size": 8}
     recipe = tiny_recipe(tmp_path / "corpora", tmp_path / "text", variant="unimodal", model_config=config, max_steps=1)
     (tmp_path / "text.yaml").write_text(json.dumps(recipe))  # which is YAML too
-    train(*parse_recipe([str(tmp_path / "text.yaml")]))
+    train(parse_recipe([str(tmp_path / "text.yaml")]))
     options = ("--corpus_root", tmp_path / "corpora", "--corpus_options.utterances", BLOCK, "--use_cpu", "true")
     printed = script(
         "fit_late_fusion.py",

@@ -9,7 +9,7 @@ import emofusion
 import pytest
 import torch
 import yaml
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from peft import PeftModel
 from testing_training import tiny_recipe
@@ -24,7 +24,7 @@ def adapter(tmp_path_factory):
     place = tmp_path_factory.mktemp("merge")
     recipe = tiny_recipe(place, place / "adapter", lora={"rank": 2, "use_dora": True}, num_train_epochs=1)
     (place / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    train(*parse_recipe([str(place / "recipe.yaml")]))
+    train(parse_recipe([str(place / "recipe.yaml")]))
     return place / "adapter"
 
 

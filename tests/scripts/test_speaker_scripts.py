@@ -63,15 +63,15 @@ def test_the_comparison_runs_every_system_with_every_seed(call, monkeypatch, tmp
     """The trainings are stood in for: here it is what they are asked, and what is made of their results."""
     runs = []
 
-    def pretrain(arguments, training_args):
-        folder = Path(training_args.output_dir)
+    def pretrain(recipe):
+        folder = Path(recipe.training.output_dir)
         folder.mkdir(parents=True)
         (folder / "results.json").write_text('{"metrics": {"test": {"eer": 0.05, "min_dcf": 0.3}}}')
 
-    def train(model_args, data_args, training_args):
-        runs.append((model_args, data_args, training_args))
+    def train(recipe):
+        runs.append(recipe)
         # two of three excited ones are heard as such, and of the subdued ones all or (seed 1) half
-        calm = [0, 0, 2, 2] if training_args.seed == 0 else [2, 0, 2, 0]
+        calm = [0, 0, 2, 2] if recipe.training.seed == 0 else [2, 0, 2, 0]
         confusion = [[2, 2, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0], calm]
         labels = ["angry", "happy", "sad", "calm"]
         return {"labels": labels, "seconds": 1, "metrics": {"test": {"confusion_matrix": confusion}}}
@@ -90,11 +90,12 @@ def test_the_comparison_runs_every_system_with_every_seed(call, monkeypatch, tmp
         assert f"| {system} | {cell} | {cell} |" in printed
     assert "EER 5.0 %" in printed
     network = str(tmp_path / "out" / "speaker_network")
-    for index, (model_args, data_args, training_args) in enumerate(runs):
+    for index, recipe in enumerate(runs):
+        model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
         transfers, augments = index // 2 % 4 in (1, 3), index // 2 % 4 in (2, 3)
         assert (training_args.seed, data_args.max_train_samples) == (index % 2, 12 if index < 8 else 24)
         assert model_args.model_name_or_path == (network if transfers else None)
         assert model_args.model_config["apply_spec_augment"] is augments
         assert training_args.head_epochs + training_args.num_train_epochs == 16
         assert bool(training_args.head_epochs) == transfers
-    assert len({training_args.output_dir for _, _, training_args in runs}) == 16
+    assert len({recipe.training.output_dir for recipe in runs}) == 16
