@@ -1,130 +1,10 @@
-"""Draws the diagrams of these pages: `python docs/systems/draw.py` writes an SVG beside each page."""
+"""Diagrams of the five systems, one for each page in `docs/systems/`."""
 
-from dataclasses import dataclass
-from html import escape
-from pathlib import Path
-
-# kind of box -> its fill; the caption names those that a diagram has
-FILLS = {"given": "#ffffff", "pre-trained": "#dcebfa", "new": "#f3f3f3", "result": "#fdf0d5", "group": "none"}
-CAPTIONS = {"pre-trained": "pre-trained", "new": "learned anew, or nothing to learn", "result": "in the output"}
-
-
-@dataclass(frozen=True)
-class Box:
-    """A step, or with the kind "group" a dashed line around some: `x` is the middle and `y` the top of its box."""
-
-    x: float
-    y: float
-    title: str
-    note: str = ""
-    kind: str = "new"
-    width: float = 260
-    height: float = 50
-
-
-@dataclass(frozen=True)
-class Arrow:
-    """What flows, and in which shape: from the bottom of a box to the top of one below, or to the side of one beside.
-
-    `leave` and `enter` are places along the edges of the boxes, from 0 to 1, and `at` is one along the arrow.
-    """
-
-    start: str
-    end: str
-    label: str = ""
-    leave: float = 0.5
-    enter: float = 0.5
-    at: float = 0.5
-    left: bool = False  # the label stands left of the arrow, instead of right
-
-
-@dataclass(frozen=True)
-class Diagram:
-    """Boxes by name, and the arrows between them."""
-
-    title: str
-    boxes: dict[str, Box]
-    arrows: list[Arrow]
-    width: int = 860
-
-
-def draw(diagram: Diagram) -> str:
-    """The diagram as SVG.
-
-    Raises:
-        ValueError: if a box is too narrow for what is written in it.
-    """
-    bottom = max(box.y + box.height for box in diagram.boxes.values())
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {diagram.width} {bottom + 50:g}" '
-        'font-family="sans-serif" font-size="12">',
-        f"<title>{escape(diagram.title)}</title>",
-        '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto">'
-        '<path d="M0 0L10 5L0 10z" fill="#555"/></marker></defs>',
-        f'<rect width="{diagram.width}" height="{bottom + 50:g}" fill="#fff"/>',
-        *(_arrow(arrow, diagram.boxes) for arrow in diagram.arrows),
-        *map(_box, diagram.boxes.values()),
-        *_captions(diagram, bottom + 24),
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
-
-
-def _box(box: Box) -> str:
-    left, room = box.x - box.width / 2, box.width - 12
-    dashes = ' stroke-dasharray="6 4"' if box.kind == "group" else ""
-    frame = (
-        f'<rect x="{left:g}" y="{box.y:g}" width="{box.width:g}" height="{box.height:g}" rx="8" '
-        f'fill="{FILLS[box.kind]}" stroke="#555"{dashes}/>'
-    )
-    if box.kind == "group":
-        return frame + _text(left + 12, box.y + 18, box.title, "start", room)
-    title = _text(box.x, box.y + (20 if box.note else 30), box.title, "middle", room, bold=True)
-    return frame + title + _text(box.x, box.y + 39, box.note, "middle", room)
-
-
-def _arrow(arrow: Arrow, boxes: dict[str, Box]) -> str:
-    start, end = boxes[arrow.start], boxes[arrow.end]
-    beside = end.y < start.y + start.height
-    if beside:
-        x1, x2 = start.x + start.width / 2, end.x - end.width / 2 - 2
-        y1 = y2 = end.y + end.height / 2
-    else:
-        x1, y1 = start.x + (arrow.leave - 0.5) * start.width, start.y + start.height
-        x2, y2 = end.x + (arrow.enter - 0.5) * end.width, end.y - 2
-    line = (
-        f'<path d="M{x1:g} {y1:g}L{x2:g} {y2:g}" stroke="#555" stroke-width="1.5" fill="none" marker-end="url(#tip)"/>'
-    )
-    x, y = x1 + arrow.at * (x2 - x1), y1 + arrow.at * (y2 - y1)
-    if beside:
-        return line + _text(x, y - 8, arrow.label, "middle")
-    away = 8 + 7 * abs(x2 - x1) / (y2 - y1)  # a slanting line needs more room beside it
-    return line + _text(x - away if arrow.left else x + away, y + 4, arrow.label, "end" if arrow.left else "start")
-
-
-def _text(x: float, y: float, text: str, anchor: str, room: float | None = None, bold: bool = False) -> str:
-    size = 14 if bold else 12
-    # As wide as the widest common sans-serif font writes it.
-    if room is not None and len(text) * size * (0.58 if bold else 0.54) > room:
-        raise ValueError(f"{text!r} does not fit into {room:g} pixels; make its box wider.")
-    weight = ' font-size="14" font-weight="bold"' if bold else ""
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}"{weight}>{escape(text)}</text>' if text else ""
-
-
-def _captions(diagram: Diagram, y: float) -> list[str]:
-    kinds = {box.kind for box in diagram.boxes.values()}
-    x, parts = 20, []
-    for kind, caption in CAPTIONS.items():
-        if kind in kinds:
-            box = f'<rect x="{x}" y="{y:g}" width="14" height="14" rx="3" fill="{FILLS[kind]}" stroke="#555"/>'
-            parts.append(box + _text(x + 20, y + 11, caption, "start"))
-            x += 50 + 7 * len(caption)
-    return parts
-
+from .svg import Arrow, Box, Diagram
 
 AUDIO, TEXT = 215, 645  # columns of speech and text
 CROSS_ATTENTION = Diagram(
-    "Cross-modal attention: how the tensors go",
+    "Cross-modal attention: from tensors in to logits out",
     {
         "waveform": Box(AUDIO, 20, "input_values", "(batch, samples), 16 kHz", "given"),
         "tokens": Box(TEXT, 20, "input_ids", "(batch, tokens)", "given"),
@@ -163,7 +43,7 @@ CROSS_ATTENTION = Diagram(
 )
 
 MULTI_LEVEL = Diagram(
-    "Multi-level fusion: how the tensors go",
+    "Multi-level fusion: from tensors in to logits out",
     {
         "waveform": Box(170, 20, "input_values", "(batch, samples), 16 kHz", "given", 230),
         "spans": Box(430, 20, "phone_spans and so on", "(batch, segments, 2) seconds", "given", 230),
@@ -203,7 +83,7 @@ MULTI_LEVEL = Diagram(
     ],
 )
 SPEAKER_RESNET = Diagram(
-    "Speaker network: how the tensors go",
+    "Speaker network: from tensors in to logits out",
     {
         "waveform": Box(430, 20, "input_values", "(batch, samples), 16 kHz", "given"),
         "spectrogram": Box(430, 106, "spectrogram", "80 log-mel bands, less their means; every 10 ms", width=340),
@@ -233,7 +113,7 @@ SPEAKER_RESNET = Diagram(
     ],
 )
 LATE_FUSION = Diagram(
-    "Late fusion: how the tensors go",
+    "Late fusion: from tensors in to logits out",
     {
         "batch": Box(430, 20, "batch", "input_values, input_ids and so on; masks", "given", 320),
         "first": Box(150, 130, "members.0", "for example speech", "pre-trained", 210),
@@ -262,7 +142,7 @@ LATE_FUSION = Diagram(
 )
 
 WAVFUSION = Diagram(
-    "WavFusion: how the tensors go",
+    "WavFusion: from tensors in to logits out",
     {
         "tokens": Box(125, 20, "input_ids", "(batch, tokens)", "given", 210),
         "waveform": Box(365, 20, "input_values", "(batch, samples), 16 kHz", "given", 210),
@@ -310,14 +190,10 @@ WAVFUSION = Diagram(
     1060,
 )
 
-DIAGRAMS = {
+SYSTEMS = {
     "cross_attention": CROSS_ATTENTION,
     "multi_level": MULTI_LEVEL,
     "speaker_resnet": SPEAKER_RESNET,
     "late_fusion": LATE_FUSION,
     "wavfusion": WAVFUSION,
 }
-
-if __name__ == "__main__":
-    for name, diagram in DIAGRAMS.items():
-        Path(__file__).with_name(f"{name}.svg").write_text(draw(diagram), encoding="utf-8")
