@@ -71,7 +71,11 @@ def _inputs() -> list[str]:
 def _encoders() -> list[str]:
     parts = []
     for y, (title, names) in zip(ROWS, ENCODERS, strict=True):
-        parts += [_arrow(182, y, 208, y), _box(212, y - 39, 220, 78, "pre-trained"), _text(322, y - 16, title, bold=True)]
+        parts += [
+            _arrow(182, y, 208, y),
+            _box(212, y - 39, 220, 78, "pre-trained"),
+            _text(322, y - 16, title, bold=True),
+        ]
         parts += [_text(322, y + 5 + 18 * line, name, size=12) for line, name in enumerate(names)]
         parts.append(_arrow(436, y, 472, y))
     return parts
@@ -98,9 +102,7 @@ def _emotions() -> list[str]:
 
 
 def _box(x: float, y: float, width: float, height: float, kind: str) -> str:
-    return (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="8" fill="{FILLS[kind]}" stroke="{QUIET}"/>'
-    )
+    return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="8" fill="{FILLS[kind]}" stroke="{QUIET}"/>'
 
 
 def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:

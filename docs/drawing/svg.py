@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 # Kind of box -> fill colour.
 FILLS = {
@@ -151,5 +150,3 @@ def _captions(diagram: Diagram, y: float) -> list[str]:
             parts.append(box + _text(x + 20, y + 11, caption, "start"))
             x += 50 + 7 * len(caption)
     return parts
-
-

@@ -2,7 +2,7 @@
 
 from .svg import Arrow, Box, Diagram
 
-AUDIO, TEXT = 215, 645  # columns of speech and text
+AUDIO, TEXT = 215, 645  # x of the columns of speech and text
 CROSS_ATTENTION = Diagram(
     "Cross-modal attention: from tensors in to logits out",
     {
@@ -20,7 +20,7 @@ CROSS_ATTENTION = Diagram(
         "text_statistics": Box(
             TEXT, 398, "statistics pooling", "mean ; std of the valid tokens: (batch, 512)", width=300
         ),
-        "embedding": Box(430, 484, "embedding", "both, side by side: (batch, 1024)", "result"),
+        "embedding": Box(430, 484, "embedding", "both, concatenated: (batch, 1024)", "result"),
         "classifier": Box(430, 570, "classifier", "dropout, Linear"),
         "logits": Box(430, 656, "logits", "(batch, classes)", "result"),
     },
@@ -50,14 +50,14 @@ MULTI_LEVEL = Diagram(
         "tokens": Box(690, 20, "input_ids", "(batch, tokens)", "given", 230),
         "wav2vec2": Box(170, 106, "audio_encoder", "wav2vec 2.0: a frame every 20 ms", "pre-trained", 230),
         "bert": Box(690, 106, "text_encoder", "BERT", "pre-trained", 230),
-        "stream": Box(270, 244, "stream of g", "frames, or their means in each span", width=260),
+        "stream": Box(270, 244, "stream of g", "frames, or their mean in each span", width=260),
         "audio_text": Box(220, 370, "audio_text_attention", "LN(S + MHA(Q = S, K = V = X))", width=270),
         "text_audio": Box(640, 370, "text_audio_attention", "LN(X + MHA(Q = X, K = V = S))", width=270),
         "audio_forward": Box(220, 456, "audio_feed_forward", "LN(S + FFN(S))", width=270),
         "text_forward": Box(640, 456, "text_feed_forward", "LN(X + FFN(X))", width=270),
         "audio_mean": Box(220, 562, "mean", "of the valid positions: (batch, 768)", width=270),
         "text_mean": Box(640, 562, "mean", "of the valid tokens: (batch, 768)", width=270),
-        "embedding": Box(430, 670, "embedding", "of all granularities, side by side: (batch, 6144)", "result", 340),
+        "embedding": Box(430, 670, "embedding", "all granularities, concatenated: (batch, 6144)", "result", 340),
         "classifier": Box(430, 756, "classifier", "Linear (256), ReLU, dropout, Linear"),
         "logits": Box(430, 842, "logits", "(batch, classes)", "result"),
         "granularity": Box(430, 200, "for each granularity g", "", "group", 832, 432),
@@ -86,8 +86,8 @@ SPEAKER_RESNET = Diagram(
     "Speaker network: from tensors in to logits out",
     {
         "waveform": Box(430, 20, "input_values", "(batch, samples), 16 kHz", "given"),
-        "spectrogram": Box(430, 106, "spectrogram", "80 log-mel bands, less their means; every 10 ms", width=340),
-        "masks": Box(430, 192, "SpecAugment", "in training: masks over frequency and time", width=340),
+        "spectrogram": Box(430, 106, "spectrogram", "80 log-mel bands minus their means; every 10 ms", width=340),
+        "masks": Box(430, 192, "SpecAugment", "in training: masks in frequency and time", width=340),
         "stem": Box(430, 278, "stem", "convolution 3 x 3", "pre-trained", 340),
         "stages": Box(
             430, 364, "ResNet-34", "stages of 3, 4, 6 and 3 blocks; all but the first halve", "pre-trained", 400
@@ -119,17 +119,17 @@ LATE_FUSION = Diagram(
         "first": Box(150, 130, "members.0", "for example speech", "pre-trained", 210),
         "second": Box(430, 130, "members.1", "for example text", "pre-trained", 210),
         "third": Box(710, 130, "members.2", "for example speech and text", "pre-trained", 210),
-        "first_scores": Box(150, 216, "log-softmax", "labels in one order", width=210),
-        "second_scores": Box(430, 216, "log-softmax", "labels in one order", width=210),
-        "third_scores": Box(710, 216, "log-softmax", "labels in one order", width=210),
-        "embedding": Box(430, 336, "embedding", "side by side: (batch, members x classes)", "result", 320),
+        "first_scores": Box(150, 216, "log-softmax", "same order of labels", width=210),
+        "second_scores": Box(430, 216, "log-softmax", "same order of labels", width=210),
+        "third_scores": Box(710, 216, "log-softmax", "same order of labels", width=210),
+        "embedding": Box(430, 336, "embedding", "concatenated: (batch, members x classes)", "result", 320),
         "classifier": Box(430, 422, "classifier", "mean, weighted or logistic", width=320),
         "logits": Box(430, 508, "logits", "log-probabilities (batch, classes)", "result", 320),
     },
     [
-        Arrow("batch", "first", "what it knows", 0.2, 0.5, left=True),
-        Arrow("batch", "second", "what it knows"),
-        Arrow("batch", "third", "what it knows", 0.8, 0.5),
+        Arrow("batch", "first", "its inputs", 0.2, 0.5, left=True),
+        Arrow("batch", "second", "its inputs"),
+        Arrow("batch", "third", "its inputs", 0.8, 0.5),
         Arrow("first", "first_scores", "(batch, classes)"),
         Arrow("second", "second_scores", "(batch, classes)"),
         Arrow("third", "third_scores", "(batch, classes)"),
@@ -146,12 +146,12 @@ WAVFUSION = Diagram(
     {
         "tokens": Box(125, 20, "input_ids", "(batch, tokens)", "given", 210),
         "waveform": Box(365, 20, "input_values", "(batch, samples), 16 kHz", "given", 210),
-        "video": Box(605, 20, "pixel_values_videos", "(batch, pictures, 3, h, w)", "given", 210),
+        "video": Box(605, 20, "pixel_values_videos", "(batch, frames, 3, h, w)", "given", 210),
         "roberta": Box(125, 106, "text_encoder", "RoBERTa, frozen", "pre-trained", 210),
         "wav2vec2": Box(365, 106, "audio_encoder", "convolutions, 9 layers, frozen", "pre-trained", 210),
         "efficientnet": Box(605, 106, "vision_encoder", "EfficientNet, frozen", "pre-trained", 210),
         "text_branch": Box(125, 226, "branches.text", "GRU, self-attention", width=210),
-        "frames": Box(365, 226, "frames", "as they are", width=210),
+        "frames": Box(365, 226, "frames", "unchanged", width=210),
         "video_branch": Box(605, 226, "branches.video", "GRU, attention; visual center", width=210),
         "unfused": Box(365, 192, "unfused", "", "group", 720, 98),
         "homogeneous": Box(935, 226, "homogeneous", "means, one shared Linear", width=210),
@@ -160,7 +160,7 @@ WAVFUSION = Diagram(
         "text_attention": Box(145, 380, "attention to text", "F1 = CMA(Q = X_a, K = V = X_t)", width=250),
         "video_attention": Box(585, 380, "attention to video", "F2 = CMA(Q = X_a, K = V = X_v)", width=250),
         "gate": Box(365, 480, "gate", "P F1 + (1 - P) F2, P = sigmoid(Linear [F1 ; F2])", width=360),
-        "forward": Box(365, 566, "the layer goes on", "residual, norm, feed-forward", "pre-trained", 360),
+        "forward": Box(365, 566, "rest of the layer", "residual, norm, feed-forward", "pre-trained", 360),
         "deep": Box(365, 340, "deep layer, three times", "", "group", 720, 296),
         "embedding": Box(365, 682, "embedding", "mean of the valid frames: (batch, 768)", "result", 300),
         "classifier": Box(365, 768, "classifier", "dropout, Linear", width=300),
@@ -172,11 +172,11 @@ WAVFUSION = Diagram(
         Arrow("video", "efficientnet"),
         Arrow("roberta", "text_branch", "(batch, tokens, 768)", at=0.3),
         Arrow("wav2vec2", "frames", "(batch, frames, 768)", at=0.3),
-        Arrow("efficientnet", "video_branch", "(batch, pictures, 1280)", at=0.3),
+        Arrow("efficientnet", "video_branch", "(batch, video frames, 1280)", at=0.3),
         Arrow("text_branch", "text_attention", "X_t (batch, tokens, 768)", 0.75, 0.63, 0.3, left=True),
         Arrow("frames", "text_attention", "", 0.3, 0.85),
         Arrow("frames", "video_attention", "X_a", 0.7, 0.15, 0.3),
-        Arrow("video_branch", "video_attention", "X_v (batch, pictures, 64)", 0.25, 0.37, 0.3),
+        Arrow("video_branch", "video_attention", "X_v (batch, video frames, 64)", 0.25, 0.37, 0.3),
         Arrow("unfused", "homogeneous", "X_a, X_t, X_v", at=0.45),
         Arrow("homogeneous", "modality_embeddings"),
         Arrow("modality_embeddings", "discrepancy"),
