@@ -1,5 +1,6 @@
 """Commands, code and links of the Markdown pages, for tests that follow them."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -28,7 +29,7 @@ def emofusion_arguments(command: list[str]) -> list[str] | None:
     """Arguments of `emofusion`, run directly or as a module by a launcher; None for another program."""
     if command[0] == "emofusion":
         return command[1:]
-    for place, pair in enumerate(zip(command, command[1:], strict=False)):
+    for place, pair in enumerate(itertools.pairwise(command)):
         if pair == ("-m", "emofusion"):
             return command[place + 2 :]
     return None
