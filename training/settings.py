@@ -37,9 +37,9 @@ def field_types(groups: Mapping[str, type]) -> dict[str, Any]:
 def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Path] = ()) -> dict:
     """Read the settings of a recipe file and of those that it is based on.
 
-    `base: other.yaml` names another recipe, by its path relative to the file. Its settings hold where the file has
-    none; a mapping is merged, member by member, into that of the base. `null` is the default of the field, whatever the
-    base says; inside a mapping it is an ordinary value.
+    `base: other.yaml` names a recipe to start from, by its path relative to the file. The file overrides it; mappings are
+    merged member by member. `null` removes what the base sets: an option has its default again, and a member of a
+    mapping is gone.
 
     Args:
         path: A YAML file with a mapping.
@@ -160,10 +160,12 @@ def _read_mapping(path: Path) -> dict:
 
 
 def _merge(old: Any, new: Any) -> Any:
-    """Return `new`, with what only `old` has where both are mappings."""
+    """Return `new`; if both are mappings, with the members that only `old` has. Null removes a member of `old`."""
     if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
         return new
-    return {**old, **{name: _merge(old.get(name), value) for name, value in new.items()}}
+    removed = {name for name, value in new.items() if value is None and name in old}
+    merged = {**old, **{name: _merge(old.get(name), value) for name, value in new.items()}}
+    return {name: value for name, value in merged.items() if name not in removed}
 
 
 def _set_member(mapping: Any, path: Sequence[str], value: Any, option: str) -> dict:
