@@ -11,9 +11,7 @@ import emofusion
 import numpy as np
 import pytest
 import yaml
-from datasets import Dataset, DatasetDict
 from emofusion.corpora import describe_corpus
-from emofusion.corpora.schema import features
 from emofusion.evaluation.predictions import FILE, collect_predictions, write_predictions
 from emofusion.evaluation.results import CorpusMetadata, LateFusionResults
 from emofusion.hub import write_card
@@ -32,6 +30,7 @@ from emofusion.training.recipe import Recipe
 from huggingface_hub import ModelCard, RepoCard
 from testing_cards import check_page, examples, sections, strange_numbers
 from testing_common import CASES
+from testing_predictions import make_corpus
 from transformers.trainer_utils import PredictionOutput
 
 ROOT = Path(emofusion.__file__).parent
@@ -55,26 +54,6 @@ ENCODERS = {"audio": "facebook/wav2vec2-base", "text": "google-bert/bert-base-un
 every_kind = pytest.mark.parametrize("kind", [*(case.name for case in KINDS.values()), "adapter", "cross_validation"])
 
 
-def make_corpus() -> DatasetDict:
-    def rows(split, count):
-        for number in range(count):
-            yield {
-                **dict.fromkeys(features(LABELS)),
-                "id": f"{split}-{number}",
-                "text": f"said in training {number % 4}" if number % 2 else f"{split} {number}",
-                "label": number % 3,
-                "speaker": f"{split}-{number % 6}",
-                "start": 0.0,
-                "end": 1.5 + number,
-                "scripted": number % 4 == 0,
-            }
-
-    counts = {"train": 24, "validation": 12, "test": 30}
-    return DatasetDict(
-        {name: Dataset.from_list(list(rows(name, count)), features(LABELS)) for name, count in counts.items()}
-    )
-
-
 def predict(corpus, seed=0, members=1) -> dict[str, PredictionOutput]:
     """Log-probabilities that are often right."""
     random, outputs = np.random.default_rng(seed), {}
@@ -89,7 +68,7 @@ def predict(corpus, seed=0, members=1) -> dict[str, PredictionOutput]:
 @pytest.fixture(scope="module")
 def results_of(tmp_path_factory):
     """Return the results of a kind of run."""
-    corpus = make_corpus()
+    corpus = make_corpus(LABELS)
 
     def make_recipe(case, seed, folder="run"):
         model_args = ModelArguments(case.variant)
