@@ -16,7 +16,7 @@ from testing_training import TEXT, record_writes, tiny_recipe
 
 @pytest.fixture
 def make_recipe(corpus_root, corpus, tmp_path):
-    """Makes the recipe of a run of one step, in the folder `run`."""
+    """A function that makes the recipe of a run of one step, in the folder `run`."""
 
     def make(**others):
         model = {"modality": "text", "text_config": TEXT, "hidden_size": 8}

@@ -30,7 +30,7 @@ SPEAKERS = 6
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """Speakers who hum, each at a pitch of their own, and trial lists of the last four."""
+    """Speakers who hum, each at another pitch, and trial lists of the last four."""
     root, random = tmp_path_factory.mktemp("voices"), np.random.default_rng(0)
     for speaker in range(SPEAKERS):
         for number in range(4):
@@ -65,7 +65,7 @@ def recipe(tree, folder, **others):
 
 
 def measured(results, split):
-    """Names of the scores of a split that are not None."""
+    """Return the names of the scores of a split that are not None."""
     scores = results.metrics[split].to_dict()
     return {name for name, value in scores.items() if value is not None}
 
@@ -76,7 +76,7 @@ def finished(tree, tmp_path_factory):
     return folder, pretrain_speaker(recipe(tree, folder))
 
 
-def test_the_folder_holds_a_network_and_what_was_measured(finished, tree):
+def test_the_folder_holds_a_network_and_its_results(finished, tree):
     folder, results = finished
     assert SpeakerResults.read(folder) == results
     assert results.data == SpeakerData(
@@ -117,7 +117,7 @@ def test_every_checkpoint_has_a_card(tree, tmp_path):
     assert "Trained on 6 recordings of 2 speakers" in page.text
 
 
-def test_the_page_tells_the_figures_and_its_example_runs(finished, tree, monkeypatch, capsys):
+def test_the_card_has_the_scores_and_its_example_runs(finished, tree, monkeypatch, capsys):
     folder, results = finished
     page = ModelCard.load(folder / "README.md")
     assert page.data.library_name == "transformers"
@@ -137,7 +137,7 @@ def test_the_page_tells_the_figures_and_its_example_runs(finished, tree, monkeyp
     assert cosine == pytest.approx(scores[0], abs=1e-5)
 
 
-def test_the_saved_network_makes_the_figures(finished, tree):
+def test_the_saved_network_has_the_measured_scores(finished, tree):
     folder, results = finished
     model = SpeakerResNetForSpeakerRecognition.from_pretrained(folder).train()
     processor = EmoFusionProcessor.from_pretrained(folder)
@@ -173,7 +173,7 @@ def test_the_checkpoint_with_the_lowest_error_is_kept(finished):
     assert results.metrics["validation"].eer == errors[-1] == min(errors)
 
 
-def test_without_trials_the_accuracy_chooses(tree, tmp_path):
+def test_without_trials_the_checkpoint_is_selected_by_accuracy(tree, tmp_path):
     results = pretrain_speaker(
         recipe(tree, tmp_path / "bare", validation_trials=None, test_trials=None, max_steps=2, num_train_epochs=None)
     )
@@ -182,7 +182,7 @@ def test_without_trials_the_accuracy_chooses(tree, tmp_path):
     assert measured(results, "validation") == {"accuracy"}
 
 
-def test_nothing_needs_to_be_held_out(tree, tmp_path):
+def test_recordings_need_not_be_held_out(tree, tmp_path):
     results = pretrain_speaker(recipe(tree, tmp_path / "all", validation_share=0, max_steps=1))
     assert set(results.metrics) == {"test"}
     assert results.data.training == 8
@@ -210,13 +210,13 @@ def test_an_emotion_model_starts_from_the_folder(finished):
         ({"model_config": '{"focal_gamma": 2}'}, "model_config.focal_gamma is given, but speakers"),
     ],
 )
-def test_bad_arguments_are_one_sentence(tree, tmp_path, others, message):
+def test_bad_arguments_are_refused(tree, tmp_path, others, message):
     with pytest.raises(ValueError, match=message) as caught:
         pretrain_speaker(recipe(tree, tmp_path, **others))
     assert "\n" not in str(caught.value)
 
 
-def test_a_tree_of_trial_speakers_alone_is_refused(tree, tmp_path):
+def test_a_tree_without_training_speakers_is_refused(tree, tmp_path):
     only = tmp_path / "only"
     for speaker in (2, 3):
         shutil.copytree(tree / f"id{speaker}", only / f"id{speaker}")
