@@ -113,7 +113,7 @@ def test_switches_reach_peft():
             "cross_attention",
             {},
             {"text": ["q_proj"]},
-            "lora.text names 'q_proj', and no layer .* there are dense, key",
+            "lora.text names 'q_proj', but this bert has no such layer; it has dense, key",
         ),
         ("speech-wavlm", {}, {"audio": ["q_proj"]}, "reads without calling .* intermediate_dense and output_dense"),
         ("text", {}, {"audio": ["q_proj"]}, "lora.audio is given, but this UnimodalFor.* has no such encoder"),

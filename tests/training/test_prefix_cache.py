@@ -309,7 +309,7 @@ def test_the_estimated_size_is_close_to_the_actual_one(rows, arguments, tmp_path
 
 
 def test_a_model_without_frozen_parameters_is_refused(rows, arguments):
-    with pytest.raises(ValueError, match="nothing of this UnimodalForSequenceClassification is frozen; freeze a part"):
+    with pytest.raises(ValueError, match="nothing in this UnimodalForSequenceClassification is frozen; freeze a part"):
         build(BY_NAME["text"], rows, arguments())
 
 
@@ -325,7 +325,7 @@ def test_augmentation_of_cached_audio_is_refused(rows, arguments):
     with pytest.raises(ValueError, match=r"^cache_prefix and augmentation exclude each other"):
         use_prefix_cache(collators, case.model(), [rows], arguments())
     unfrozen = case.model(freeze_feature_encoder=False)
-    with pytest.raises(ValueError, match="nothing of this"):
+    with pytest.raises(ValueError, match="nothing in this"):
         use_prefix_cache(collators, unfrozen, [rows], arguments())
 
 

@@ -69,5 +69,5 @@ def test_a_damaged_file_is_named(tmp_path):
     PrefixStore(tmp_path, torch.float32).fill([key], lambda keys: iter([(key, torch.ones(2, 3))]))
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(ValueError, match=rf"^{path} is damaged .*; delete it, and what it held is computed anew\.$"):
+    with pytest.raises(ValueError, match=rf"^{path} is damaged .*; delete it, and its rows will be computed again\.$"):
         PrefixStore(tmp_path, torch.float32)

@@ -2,11 +2,12 @@ import json
 
 import pytest
 from datasets import DatasetDict
-from emofusion.training import run
+from emofusion.training import lifecycle
 from emofusion.training.arguments import DataArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.lifecycle import choose_texts
 from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import train
 from testing_training import tiny_recipe
 
 
@@ -36,7 +37,7 @@ def test_recognised_transcripts_replace_them(corpus):
 
 
 def test_a_corpus_without_recognised_transcripts_is_refused(corpus):
-    with pytest.raises(ValueError, match="no row of the split 'train' has one: transcribe the corpus first"):
+    with pytest.raises(ValueError, match="no row of the train split has one; transcribe the corpus first"):
         choose_texts(corpus, "asr_text")
     silent = transcribed(corpus, lambda row: "")
     assert set(choose_texts(silent, "asr_text")["test"]["text"]) == {""}
@@ -49,7 +50,7 @@ def test_another_column_is_refused():
 
 def test_the_tokenizer_learns_from_the_selected_transcripts(tmp_path, corpus, corpus_root, monkeypatch):
     heard = transcribed(corpus, lambda row: "zebra")
-    monkeypatch.setattr(run, "load_corpus", lambda *_, **__: heard)
+    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: heard)
     batches, call = [], EmotionCollator.__call__
 
     def spy(self, rows):
@@ -59,6 +60,6 @@ def test_the_tokenizer_learns_from_the_selected_transcripts(tmp_path, corpus, co
     monkeypatch.setattr(EmotionCollator, "__call__", spy)
     recipe = tiny_recipe(corpus_root, tmp_path / "run", max_steps=1, text_column="asr_text")
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
-    run.train(parse_recipe([str(tmp_path / "recipe.yaml")]))
+    train(parse_recipe([str(tmp_path / "recipe.yaml")]))
     assert all(len(set(map(tuple, batch["input_ids"].tolist()))) == 1 for batch in batches)
     assert "zebra" in (tmp_path / "run" / "tokenizer.json").read_text("utf-8")

@@ -1,7 +1,6 @@
 """Training on a miniature IEMOCAP release; the full-size recipes need the licensed corpus."""
 
 import inspect
-import json
 from pathlib import Path
 
 import emofusion
@@ -9,6 +8,7 @@ import pytest
 import yaml
 from emofusion.corpora import describe_corpus
 from emofusion.corpora.iemocap import corpus as iemocap
+from emofusion.evaluation.results import RunResults
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_common import WAVFUSION, WITH_TEXT, WITH_VIDEO
@@ -37,7 +37,7 @@ def test_a_recipe_trains_on_a_release(tmp_path, classes):
         "validation": 2,
         "test": 2,
     }
-    assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
+    assert RunResults.read(tmp_path / "run") == results
     page = (tmp_path / "run" / "README.md").read_text()
     assert "Leave-one-session-out, fold 1 of 5" in page
     assert "This is a demonstration" not in page

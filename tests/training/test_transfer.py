@@ -1,12 +1,12 @@
-import json
-
 import pytest
 import torch
 import yaml
+from emofusion.evaluation.results import RunResults
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training import run
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
+from emofusion.training.lifecycle import draw_rows
 from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
 from emofusion.training.recipe import parse_recipe
@@ -153,18 +153,18 @@ def test_a_run_has_both_phases_and_a_resumed_one_the_second(tmp_path, corpus_roo
     assert results.training["head_epochs"] == 1
     assert results.data["train"].utterances == 24
     assert set(results.data["train"].classes.values()) == {6}
-    assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
+    assert RunResults.read(tmp_path / "run") == results
     train(parse_recipe([str(path), "--resume_from_checkpoint", "true", "--num_train_epochs", "2"]))
     assert len(phases) == 1
 
 
 def test_the_seed_selects_the_utterances(corpus):
-    drawn = [run.draw_rows(corpus["train"], 12, seed)["id"] for seed in (0, 0, 1)]
+    drawn = [draw_rows(corpus["train"], 12, seed)["id"] for seed in (0, 0, 1)]
     assert drawn[0][:] == drawn[1][:]
     assert set(drawn[0]) != set(drawn[2])
-    assert run.draw_rows(corpus["train"], len(corpus["train"]), 0) is corpus["train"]
-    with pytest.raises(ValueError, match="max_train_samples is 73; the training part has 72"):
-        run.draw_rows(corpus["train"], 73, 0)
+    assert draw_rows(corpus["train"], len(corpus["train"]), 0) is corpus["train"]
+    with pytest.raises(ValueError, match="max_train_samples is 73; the training split has 72"):
+        draw_rows(corpus["train"], 73, 0)
 
 
 def test_head_epochs_are_not_negative(tmp_path):
