@@ -1,4 +1,4 @@
-"""Checks that every card must pass."""
+"""Checks for every model card."""
 
 import re
 from pathlib import Path
@@ -10,13 +10,13 @@ from huggingface_hub.utils import validate_repo_id
 
 NUMBER = re.compile(r"(?<![\w.-])\d[\d,]*(?:\.\d+)*(?:e[+-]?\d+)?")
 EMPTY = re.compile(r"\b(None|nan|undefined|null|TODO|inf)\b|\{\}|\[\]|[{]{2}|[}]{2}|<[a-z_ ]+>")
-# in examples, of an interval, of the AI Act, and of transformers' versions
+# Numbers in examples, of the interval, of the AI Act, and of versions of transformers.
 CONSTANTS = {"0", "1", "95", "5", "2024", "1689", "5.17", "5.23"}
-AUTHORS = "{{The emofusion authors}}"  # double braces of BibTeX, around a name that is not a person's
+AUTHORS = "{{The emofusion authors}}"  # BibTeX's braces around an organisation's name: the only place for two braces
 
 
 def check_page(file: Path) -> ModelCard:
-    """Check a card: no empty values, no paths, complete tables, readable metadata; return it."""
+    """Check what does not depend on the content: nothing empty, no local path, complete tables, valid metadata."""
     page = file.read_text(encoding="utf-8")
     card = ModelCard.load(file)
     assert card.content == page
@@ -44,7 +44,7 @@ def check_page(file: Path) -> ModelCard:
 
 
 def check_metadata(card: ModelCard, page: str) -> None:
-    """Check that the Hub's client reads the metadata, and writes the same."""
+    """Check that the Hub's client reads the metadata and writes them unchanged."""
     block = re.match(r"---\n(.*?)\n---\n", page, re.DOTALL)[1]
     fields = yaml.safe_load(block)
     assert fields == card.data.to_dict()
@@ -61,7 +61,7 @@ def check_metadata(card: ModelCard, page: str) -> None:
 
 
 def sections(card: ModelCard) -> dict[str, str]:
-    """Return the text of each section by its heading, in order."""
+    """Return heading -> text below it, in order."""
     _, *parts = re.split(r"^## (.+)$", card.text, flags=re.MULTILINE)
     assert len(set(parts[::2])) == len(parts[::2])
     return dict(zip(parts[::2], parts[1::2], strict=True))
@@ -78,7 +78,7 @@ def strange_numbers(page: str, results: dict) -> set[str]:
 
 
 def walk(value):
-    """Yield all keys, and all values that are neither mappings nor lists, at any depth."""
+    """Yield all keys and all values that are neither mappings nor lists, at any depth."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield key

@@ -1,4 +1,4 @@
-"""The folder of a run in miniature, and ways to change it."""
+"""A tiny folder of a trained model, as a run leaves it, and changes to it."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ RESULTS = {
 
 
 def make_model_folder(folder: Path) -> tuple[PreTrainedModel, EmoFusionProcessor]:
-    """Write the folder of a run; return its model and processor."""
+    """Write the folder; return its model and processor."""
     case = next(case for case in CASES if case.name == "cross_attention")
     model = case.model(num_labels=len(LABELS), id2label=dict(enumerate(LABELS)))
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
@@ -43,13 +43,13 @@ def make_model_folder(folder: Path) -> tuple[PreTrainedModel, EmoFusionProcessor
 
 
 def change_results(folder: Path, **fields) -> None:
-    """Set keys of `results.json`."""
+    """Set fields of `results.json`."""
     path = folder / "results.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
 def make_adapter(folder: Path, base: str | Path) -> None:
-    """Turn the folder of a model into one of adapters of a base."""
+    """Turn the folder into one with adapters for a base model."""
     processor = EmoFusionProcessor.from_pretrained(folder)
     for file in [folder / "config.json", folder / "model.safetensors", *folder.glob("*.py")]:
         file.unlink()

@@ -10,8 +10,10 @@ from transformers import TrainingArguments
 from ..configuration import VARIANTS
 from .adapters.lora import check_lora
 from .augmentation import check_augmentation
-from .texts import TEXT_COLUMNS
 from .tracking import check_trackers
+
+# Columns of a corpus that hold transcripts.
+TEXT_COLUMNS = ("text", "asr_text")
 
 
 @dataclass

@@ -139,7 +139,9 @@ def check_augmentation(options: Mapping) -> None:
             raise ValueError(f"augmentation.{name} must be a mapping with {' and '.join(known)}, not {settings!r}.")
         for key in settings:
             if key not in (*known, "p"):
-                raise ValueError(f"augmentation.{name} has an unknown option {key!r}; choose from {', '.join(known)}, p.")
+                raise ValueError(
+                    f"augmentation.{name} has an unknown option {key!r}; choose from {', '.join(known)}, p."
+                )
         for key in set(known) & set(RANGES):
             _check_range(f"augmentation.{name}.{key}", settings.get(key), positive=key == "rate")
         folder = settings.get("folder")

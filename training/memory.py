@@ -9,8 +9,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from .arguments import DataArguments, ModelArguments
+from .model_building import build_model
 from .recipe import Recipe
-from .run import build_model
 
 REGISTRY = Path(__file__).parent.parent / "recipes" / "registry.yaml"
 SAMPLING_RATE = 16000

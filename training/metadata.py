@@ -153,7 +153,9 @@ def describe_trainer(trainer: Trainer) -> RunResults | None:
         parameters=ParameterCounts(**count_parameters(trainer.model)),
         adapter=None if (adapter := describe_adapter(trainer.model)) is None else AdapterMetadata.from_dict(adapter),
         base_models=_find_base_models(model),
-        training=describe_training(args) | _describe_loss(model, args) | _describe_collator(trainer.train_data_collator),
+        training=describe_training(args)
+        | _describe_loss(model, args)
+        | _describe_collator(trainer.train_data_collator),
         environment=describe_environment(args),
     )
 

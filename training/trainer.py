@@ -160,7 +160,9 @@ class EmotionTrainer(Trainer):
         """Save weights, configuration, processor and code into a folder, without a card."""
         if self.args.should_save:  # it is written last and marks a complete checkpoint
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
-        super().save_model(str(folder), _internal_call=True)  # without this argument it would push an incomplete folder
+        super().save_model(
+            str(folder), _internal_call=True
+        )  # without this argument it would push an incomplete folder
         if self.args.should_save:
             # A pickle does not belong in a Hub folder; `results.json` has the arguments.
             (folder / "training_args.bin").unlink(missing_ok=True)
@@ -185,7 +187,9 @@ class EmotionTrainer(Trainer):
         if self.is_world_process_zero():
             check_repo_id(self.hub_model_id)
             private = self.args.hub_private_repo if private is None else private
-            remote = inspect_remote(self.hub_model_id, "model", private is not False, token=token or self.args.hub_token)
+            remote = inspect_remote(
+                self.hub_model_id, "model", private is not False, token=token or self.args.hub_token
+            )
             check_visibility(remote, private is not False)
 
     def push_to_hub(

@@ -10,8 +10,9 @@ from contextlib import closing
 import pytest
 from emofusion.training import console
 from emofusion.training.console import Bar, Console, format_end, format_log, format_seconds, show_run
+from emofusion.training.lifecycle import load_rows
 from emofusion.training.recipe import parse_recipe
-from emofusion.training.run import build_trainer, load_rows, train
+from emofusion.training.run import build_trainer, train
 from testing_training import tiny_recipe
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from yaml import safe_dump

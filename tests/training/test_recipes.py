@@ -12,8 +12,9 @@ from emofusion.configuration import VARIANTS
 from emofusion.corpora.demo.spoken import BLOCK, VIDEO_BLOCK
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from emofusion.training.late_fusion.fit import fit_late_fusion
+from emofusion.training.model_building import build_model
 from emofusion.training.recipe import LATE_FUSION, SPEAKER, TRAINING, Recipe
-from emofusion.training.run import build_model, train
+from emofusion.training.run import train
 from emofusion.training.speaker.pretrain import build_speaker_model, pretrain_speaker
 
 FOLDER = Path(emofusion.__file__).parent / "recipes"

@@ -8,9 +8,10 @@ from emofusion.processing import EmoFusionProcessor
 from emofusion.training import run
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor, train_tokenizer
 from emofusion.training.recipe import Recipe, parse_recipe
-from emofusion.training.run import build_model, build_processor, train
-from emofusion.training.tokenizer import train_tokenizer
+from emofusion.training.run import train
 from PIL import Image
 from safetensors.torch import load_file
 from testing_common import WHISPER

@@ -10,8 +10,8 @@ from emofusion import SpeakerResNetForSpeakerRecognition
 from emofusion.metrics.speaker_verification import equal_error_rate, min_dcf
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.arguments import ModelArguments
+from emofusion.training.model_building import build_model
 from emofusion.training.recipe import SPEAKER, parse_recipe
-from emofusion.training.run import build_model
 from emofusion.training.speaker.pretrain import (
     build_speaker_model,
     pretrain_speaker,

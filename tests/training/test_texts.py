@@ -5,8 +5,8 @@ from datasets import DatasetDict
 from emofusion.training import run
 from emofusion.training.arguments import DataArguments
 from emofusion.training.collator import EmotionCollator
+from emofusion.training.lifecycle import choose_texts
 from emofusion.training.recipe import parse_recipe
-from emofusion.training.texts import choose_texts
 from testing_training import tiny_recipe
 
 

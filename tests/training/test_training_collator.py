@@ -10,8 +10,10 @@ import yaml
 from emofusion.modeling.loss_classification import classification_loss
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator, build_training_collator
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from emofusion.training.recipe import parse_recipe
-from emofusion.training.run import build_model, build_processor, train
+from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
 from safetensors.torch import load_file
 from testing_training import FUSION, SMALL_STEPS, tiny_recipe

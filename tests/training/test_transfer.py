@@ -7,9 +7,10 @@ from emofusion.processing import EmoFusionProcessor
 from emofusion.training import run
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from emofusion.training.recipe import parse_recipe
-from emofusion.training.run import build_model, build_processor, train
-from emofusion.training.transfer import encoders_frozen, train_head
+from emofusion.training.run import encoders_frozen, train, train_head
 from safetensors.torch import load_file
 from testing_training import AUDIO, FUSION, tiny_recipe
 

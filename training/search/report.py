@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import yaml
 from matplotlib.figure import Figure
 
-from ...corpora.atomic_write import staged
-from ..report import write_json
+from ...corpora.atomic_write import staged, write_json
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -18,9 +18,10 @@ from ...corpora import describe_corpus, list_folds
 from ..adapters.base import BASE
 from ..arguments import DataArguments, EmotionTrainingArguments
 from ..interruption import check_output_dir
+from ..lifecycle import load_rows
+from ..metadata import describe_environment
 from ..recipe import Recipe
-from ..report import describe_environment
-from ..run import build_trainer, load_rows
+from ..run import build_trainer
 from ..trainer import EmotionTrainer
 from .report import collect_search, format_trial, write_search
 from .space import suggest
@@ -83,7 +84,7 @@ def search(recipe: Recipe, tell: Callable[[str], object] | None = None) -> dict:
             metric=metric_of(training_args),
             space=search_args.search,
             recipe=recipe.describe(),
-            environment=describe_environment(training_args),
+            environment=describe_environment(training_args).to_dict(),
         )
         best = None
         if found["best"] is not None:
