@@ -110,8 +110,8 @@ def test_sigterm_saves_and_ends_the_process_with_one_sentence(runs):
     sentence = (folder / "stopped" / "errors.txt").read_text().strip().splitlines()[-1]
     checkpoint = folder / "stopped" / f"checkpoint-{step}"
     assert sentence == (
-        f"Stopped by SIGTERM after step {step} of {STEPS}: {checkpoint} is saved, and the same command with "
-        "--resume_from_checkpoint true goes on."
+        f"Stopped by SIGTERM after step {step} of {STEPS}: {checkpoint} is saved; resume with the same command "
+        "and --resume_from_checkpoint true."
     )
     assert found["killed"][1] == -signal.SIGKILL
 
