@@ -137,11 +137,11 @@ def checkpoints(runs, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "trainer_state.json").unlink(), "not written to its end"),
-        (lambda folder: cut(folder / "trainer_state.json"), "not written to its end"),
-        (lambda folder: cut(folder / "model.safetensors"), r"its model\.safetensors is cut off"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b""), r"its model\.safetensors is cut off"),
-        (lambda folder: cut(folder / "optimizer.pt"), r"its optimizer\.pt is cut off"),
+        (lambda folder: (folder / "trainer_state.json").unlink(), "it is incomplete"),
+        (lambda folder: cut(folder / "trainer_state.json"), "it is incomplete"),
+        (lambda folder: cut(folder / "model.safetensors"), r"its model\.safetensors is truncated"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b""), r"its model\.safetensors is truncated"),
+        (lambda folder: cut(folder / "optimizer.pt"), r"its optimizer\.pt is truncated"),
     ],
 )
 def test_a_run_resumes_from_its_last_complete_checkpoint(damage, message, checkpoints):
