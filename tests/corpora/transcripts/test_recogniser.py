@@ -122,8 +122,8 @@ def test_a_model_of_several_languages_is_told_one(models, monkeypatch):
     ("kind", "language", "message"),
     [
         ("whisper", "klingon", "does not know the language 'klingon'; it knows de, en"),
-        ("english", "en", "cannot be told a language, but 'en' is given"),
-        ("ctc", "en", "cannot be told a language"),
+        ("english", "en", "takes no language, but 'en' is given"),
+        ("ctc", "en", "takes no language"),
     ],
 )
 def test_a_language_that_a_model_does_not_know_is_refused(models, kind, language, message):
