@@ -1,4 +1,4 @@
-"""A recipe in miniature, for the tests of the training room and of the scripts."""
+"""A tiny recipe for the tests of training and of the commands."""
 
 from emofusion.corpora.demo.spoken import BLOCK
 
@@ -33,7 +33,7 @@ FUSION = {
     "num_attention_heads": 2,
 }
 
-# Arguments of a trainer that takes a few steps of four rows, and neither measures nor saves.
+# Arguments of a trainer that makes a few steps of four rows, without evaluation and checkpoints.
 SMALL_STEPS = {
     "per_device_train_batch_size": 4,
     "learning_rate": 1e-2,
@@ -47,7 +47,7 @@ SMALL_STEPS = {
 
 
 def tiny_recipe(corpus_root, output_dir, **others) -> dict:
-    """Two epochs of two steps on the smallest corpus there is."""
+    """Return a recipe of two epochs with two steps each on the smallest spoken corpus."""
     return {
         "variant": "cross_attention",
         "model_config": FUSION,

@@ -19,7 +19,7 @@ from ..evaluation.task import Task, load_task
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..hub.push import push_to_hub
-from ..hub.remote import check_repo_id, check_visibility, look_at
+from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import AugmentationEpochSetter
@@ -187,7 +187,9 @@ class EmotionTrainer(Trainer):
         if self.is_world_process_zero():
             check_repo_id(self.hub_model_id)
             private = self.args.hub_private_repo if private is None else private
-            remote = look_at(self.hub_model_id, "model", private is not False, token=token or self.args.hub_token)
+            remote = inspect_remote(
+                self.hub_model_id, "model", private is not False, token=token or self.args.hub_token
+            )
             check_visibility(remote, private is not False)
 
     def push_to_hub(

@@ -180,7 +180,7 @@ def test_the_screens_tell_of_every_run(finished):
     assert "resumes from checkpoint-3" in screen
     screen = format_results(results)
     assert [line.split()[0] for line in screen.splitlines()[1:4]] == [run.name for run in runs]
-    assert f"{100 * results['metrics']['test']['ua']:.1f}" in screen
+    assert f"{100 * results.metrics['test'].ua:.1f}" in screen
     assert "95 % by speaker" in screen
 
 

@@ -184,7 +184,7 @@ def test_the_folder_is_a_hub_folder_whose_page_tells_how_it_was_made(fused):
     assert not {"learning_curve.png", "training_log.json", "training_args.bin"} & names
     page = (folder / "README.md").read_text()
     assert "fitted on the validation split" in page
-    assert f"speech {results['late_fusion']['weights']['speech']:.3f}" in page
+    assert f"speech {results.late_fusion.weights['speech']:.3f}" in page
     assert "learning_rate" not in page
     assert str(folder) not in page
 

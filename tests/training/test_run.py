@@ -106,7 +106,7 @@ def test_the_folder_is_a_hub_folder_with_pictures_and_a_page(finished):
         with Image.open(folder / picture) as image:
             assert image.format == "PNG"
     page = (folder / "README.md").read_text()
-    assert f"{100 * results['metrics']['test']['wa']:.1f} %" in page
+    assert f"{100 * results.metrics['test'].wa:.1f} %" in page
     assert all(picture in page for picture in results.pictures)
     names = {path.name for path in folder.iterdir()}
     assert {"modeling_cross_attention.py", "processing_emofusion.py", "tokenizer.json"} <= names

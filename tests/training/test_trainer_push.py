@@ -34,7 +34,7 @@ def test_a_run_is_pushed_once_and_with_what_it_measured(hub, run):
     _, commit, pinned = repo.branches["main"]
     assert commit.message == "End of training"
     assert json.loads(commit.files["results.json"]) == json.loads((folder / "results.json").read_text())
-    assert f"WA {100 * results['metrics']['test']['wa']:.1f} %" in pinned.files["README.md"].decode()
+    assert f"WA {100 * results.metrics['test'].wa:.1f} %" in pinned.files["README.md"].decode()
     assert {*results.pictures, "model.safetensors", "training_log.json"} <= commit.files.keys()
     assert not [name for name in commit.files if name.startswith(("checkpoint", "predictions", "training_args"))]
 
