@@ -1,6 +1,5 @@
 """Training on IEMOCAP, in miniature; the full-size recipes need the licensed corpus."""
 
-import inspect
 import json
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import emofusion
 import pytest
 import yaml
 from emofusion.corpora import describe_corpus
-from emofusion.corpora.iemocap import corpus as iemocap
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_common import WAVFUSION, WITH_TEXT, WITH_VIDEO
@@ -60,6 +58,4 @@ def test_a_model_looks_at_films_where_there_are_any(tmp_path):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_options_of_a_recipe_are_those_of_the_corpus(path):
     options = yaml.safe_load(path.read_text("utf-8")).get("corpus_options", {})
-    inspect.signature(iemocap.load).bind("root", **options)
-    assert options.get("classes", 4) in iemocap.CLASSES
     assert describe_corpus("iemocap", **options)["title"]
