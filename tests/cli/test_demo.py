@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from emofusion.cli import demo
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.evaluation.results import RunResults
 
@@ -35,6 +36,10 @@ def test_three_systems_are_trained_compared_and_used_without_emofusion(call, pla
         assert f"\n  {name} " in printed
     assert f"emofusion predict {made / 'cross_attention'} RECORDING.wav" in printed
 
+    assert "process without emofusion" in printed
+    assert "\n  probabilities angry " in printed
+
+    monkeypatch.setattr(demo, "use_without_emofusion", lambda *arguments: None)
     again = demonstrate(call, place)
     for system in SYSTEMS:
         assert f"{system}: trained before by the same code" in again
