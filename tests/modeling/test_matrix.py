@@ -139,7 +139,7 @@ def test_a_row_without_anything_gets_an_answer_that_ignores_its_padding(case):
 
 @every_case
 def test_a_batch_of_nothing_is_refused(case):
-    with pytest.raises(ValueError, match=r"^The batch holds nothing that \w+ looks at; give it \w+.*\.$"):
+    with pytest.raises(ValueError, match=r"^The batch has no input for \w+; give \w+.*\.$"):
         case.model()(labels=torch.tensor([0]))
 
 
