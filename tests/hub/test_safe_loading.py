@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from emofusion.configuration.configuration_emofusion import FORMAT
+from emofusion.modeling.fusion_late_members import load_member
 from emofusion.modeling.modeling_cross_attention import (
     CrossAttentionFusionForSequenceClassification,
     CrossAttentionFusionModel,
@@ -275,7 +276,7 @@ def test_a_reader_that_is_too_old_says_so(folder, loader, number):
     # What it could not make sense of comes second.
     change_config(folder, emofusion_format=number, freeze_audio_layers={"all": True})
     message = (
-        rf"has the emofusion_format {number}, and this code knows formats up to {FORMAT}: upgrade it .*trust_remote"
+        rf"has the emofusion_format {number}, and this code reads format {FORMAT}: upgrade emofusion .*trust_remote"
     )
     with pytest.raises(ValueError, match=message) as caught:
         loader.from_pretrained(folder)
@@ -292,12 +293,15 @@ def test_a_fusion_with_a_member_that_is_too_new_says_so(tmp_path):
         AutoConfig.from_pretrained(tmp_path)
 
 
-def test_a_checkpoint_from_before_there_was_a_number_is_of_the_first_format(folder):
-    model = CLASSIFIER.from_pretrained(folder)
+@pytest.mark.parametrize("number", [None, 1])
+def test_an_older_checkpoint_is_refused(folder, number):
     fields = json.loads((folder / "config.json").read_text())
     del fields["emofusion_format"]
+    fields |= {} if number is None else {"emofusion_format": number}
     (folder / "config.json").write_text(json.dumps(fields))
-    again = CLASSIFIER.from_pretrained(folder)
-    assert_same(again, model)
-    again.save_pretrained(folder)
-    assert json.loads((folder / "config.json").read_text())["emofusion_format"] == FORMAT
+    found = "no emofusion_format" if number is None else f"the emofusion_format {number}"
+    for load in (AutoConfig.from_pretrained, CLASSIFIER.from_pretrained, load_member):
+        message = rf"has {found}, and this code reads format {FORMAT}: train it again, or .*trust_remote"
+        with pytest.raises(ValueError, match=message) as caught:
+            load(str(folder))
+        assert "\n" not in str(caught.value)
