@@ -12,19 +12,19 @@ class CrossAttentionFusionConfig(EmoFusionConfig):
     r"""Cross-modal attention between a speech and a text encoder, statistics pooling, early fusion.
 
     After Krishna D N, "Using Large Pre-Trained Models with Cross-Modal Attention for Multi-Modal Emotion
-    Recognition" (arXiv 2108.09669). The sizes below are ours: the paper's were not available to us.
+    Recognition" (arXiv 2108.09669). All sizes below are ours; the paper's were not available.
 
     Args:
         hidden_size (`int`, *optional*, defaults to 256):
             Width of both branches between encoder and pooling. The utterance embedding is four times as wide.
         num_attention_heads (`int`, *optional*, defaults to 8):
-            Heads of the two cross-modal attentions.
+            Attention heads of the two cross-modal attentions.
         conv_kernel_size (`int`, *optional*, defaults to 3):
-            Kernel of the convolution that opens each branch; odd, so that frames keep their places.
+            Kernel size of each branch's first convolution; odd, so that the number of frames stays the same.
         attention_dropout (`float`, *optional*, defaults to 0.1):
             Dropout on the cross-modal attention weights.
         hidden_dropout (`float`, *optional*, defaults to 0.1):
-            Dropout on each attention's output before it is added.
+            Dropout on each attention's output before the residual connection.
         layer_norm_eps (`float`, *optional*, defaults to 1e-5):
             Epsilon of the layer normalisations.
 
@@ -58,5 +58,5 @@ class CrossAttentionFusionConfig(EmoFusionConfig):
 
     @property
     def embedding_size(self) -> int:
-        """Mean and standard deviation of both branches."""
+        """Width of the utterance embedding: mean and standard deviation of both branches."""
         return 4 * self.hidden_size

@@ -6,13 +6,14 @@ from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from .configuration_cross_attention import CrossAttentionFusionConfig
-from .configuration_emofusion import EmoFusionConfig
+from .configuration_emofusion import FORMAT, EmoFusionConfig
 from .configuration_multi_level import MultiLevelFusionConfig
 from .configuration_speaker_resnet import SpeakerResNetConfig
 from .configuration_unimodal import UnimodalConfig
 from .configuration_wavfusion import WavFusionConfig
+from .modalities import MODALITIES
 
-# Written out, because where emofusion is not installed nobody else knows what a `model_type` of ours stands for.
+# Listed here because without emofusion installed, the Auto classes do not know our model types.
 MEMBER_CONFIGS: dict[str, type[EmoFusionConfig]] = {
     config.model_type: config
     for config in (
@@ -23,30 +24,30 @@ MEMBER_CONFIGS: dict[str, type[EmoFusionConfig]] = {
         WavFusionConfig,
     )
 }
-# What of a member's saved configuration tells of the place where it lay.
-PLACE = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version")
+# Fields of a saved configuration that depend on where it was saved.
+LOCATION_FIELDS = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version")
 
 
 @strict
 class LateFusionConfig(EmoFusionConfig):
-    r"""Late fusion: whole classifiers side by side, of whose log-probabilities one answer is made.
+    r"""Late fusion: complete classifiers whose log-probabilities are combined.
 
     After Padi, Sadjadi, Manocha and Sriram (arXiv 2202.08974), who fuse the scores of a speech and a text model, and
-    Zhao, Wang and Wang (arXiv 2207.04697), who add models that read both. Everything below is ours.
+    Zhao, Wang and Wang (arXiv 2207.04697), whose late fusion includes models of both modalities. Everything below is ours.
 
     Args:
         member_configs (`list[dict | PreTrainedConfig]`, *optional*):
-            Configurations of the members, one or more: any variant of emofusion, and any of transformers' classifiers
-            of waveforms or of text. A dict names its `model_type`. All know the same labels, each in its own order.
-            Defaults to two `UnimodalConfig()`, of speech and of text.
+            Configurations of the members, at least one: any variant of emofusion, and any classifier of waveforms or
+            text in transformers. A dict names its `model_type`. All members have the same labels, in any order.
+            Defaults to two `UnimodalConfig()`, for speech and for text.
         combination (`str`, *optional*, defaults to `"mean"`):
-            `"mean"` of the members' log-probabilities; `"weighted"`, with a weight for each member, at least 0 and
-            together 1; or `"logistic"`, multinomial logistic regression on them.
+            `"mean"`, the mean of the members' log-probabilities; `"weighted"`, with non-negative weights that sum to 1;
+            or `"logistic"`, multinomial logistic regression on the log-probabilities.
         freeze_members (`bool`, *optional*, defaults to `True`):
-            Whether the members stay as they are, and only the combination learns.
+            Whether to freeze the members and train only the combination.
 
-    The labels (`id2label`) default to those of the first member. Of the other arguments those of [`EmoFusionConfig`]
-    that tell of encoders, dropout or the classification head do not apply: the members have their own.
+    The labels (`id2label`) default to those of the first member. The arguments of [`EmoFusionConfig`] for encoders, dropout
+    and the classification head do not apply: each member has its own.
     """
 
     model_type = "emofusion_late_fusion"
@@ -62,30 +63,32 @@ class LateFusionConfig(EmoFusionConfig):
             labels = {"id2label": self.id2label} if self.id2label else {"num_labels": kwargs.get("num_labels", 2)}
             self.member_configs = [UnimodalConfig(modality=name, **labels) for name in ("audio", "text")]
         if not self.member_configs:
-            raise ValueError("member_configs is empty; a late fusion needs one member or more.")
+            raise ValueError("member_configs is empty; a late fusion needs at least one member.")
         self.member_configs = [as_member_config(member) for member in self.member_configs]
         if self.id2label is None:
             self.id2label = dict(self.member_configs[0].id2label)
         super().__post_init__(**kwargs)
         self.label2id = {label: number for number, label in self.id2label.items()}
         for name, unset in (("modality_dropout", 0.0), ("classifier_dropout", 0.0), ("classifier_proj_size", None)):
-            self._refuse_unused(name, unset)
+            self._check_unused(name, unset)
         for number, member in enumerate(self.member_configs):
             self._check_labels(number, member)
 
     def _check_labels(self, number: int, member: PreTrainedConfig) -> None:
         if member.problem_type in ("regression", "multi_label_classification"):
-            raise ValueError(f"Member {number} does {member.problem_type}; a late fusion needs one label of several.")
+            raise ValueError(
+                f"Member {number} has problem_type {member.problem_type!r}; a late fusion needs single-label classification."
+            )
         wanted, known = list(self.id2label.values()), list(member.id2label.values())
         if sorted(wanted) != sorted(known):
             raise ValueError(
-                f"Member {number} ({member.model_type}) knows the labels {', '.join(known)}, and the fusion "
-                f"{', '.join(wanted)}: give members of the same labels, in any order."
+                f"Member {number} ({member.model_type}) has the labels {', '.join(known)}, and the fusion "
+                f"{', '.join(wanted)}; give members with the same labels, in any order."
             )
 
     @property
     def sub_configs(self) -> dict[str, type]:
-        """The members by the names under which transformers finds them, to hand on `dtype` and the like."""
+        """The members, named so that transformers passes `dtype` and similar settings on to them."""
         return {f"member_{number}_config": AutoConfig for number in range(len(self.member_configs or ()))}
 
     def __getattr__(self, name: str) -> Any:
@@ -95,56 +98,58 @@ class LateFusionConfig(EmoFusionConfig):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What any member looks at, in the order of the forward contract."""
-        seen = {modality for member in self.member_configs for modality in member_modalities(member)}
-        return tuple(modality for modality in ("audio", "text", "video") if modality in seen)
+        """The modalities that any member uses, in the order of the forward contract."""
+        used = {modality for member in self.member_configs for modality in member_modalities(member)}
+        return tuple(modality for modality in MODALITIES if modality in used)
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """None of its own: they are the members'."""
+        """None: the encoders belong to the members."""
         return ()
 
     @property
     def embedding_size(self) -> int:
-        """The log-probabilities of all members."""
+        """Width of the utterance embedding: the log-probabilities of all members."""
         return len(self.member_configs) * self.num_labels
 
     def to_dict(self) -> dict[str, Any]:
-        """Serialise, with the members as dicts that do not tell where they lay."""
+        """Return the fields, with the members as dicts without their location."""
         members = [
-            {name: value for name, value in member.to_dict().items() if name not in PLACE}
+            {name: value for name, value in member.to_dict().items() if name not in LOCATION_FIELDS}
             for member in self.member_configs
         ]
         return super().to_dict() | {"member_configs": members}
 
 
 def as_member_config(value: dict[str, Any] | PreTrainedConfig) -> PreTrainedConfig:
-    """A member's configuration as an object.
+    """Return a member's configuration as an object.
 
     Args:
-        value: it, or its fields with `model_type`.
+        value: A configuration, or its fields with `model_type`.
 
     Raises:
-        ValueError: if it cannot be a member.
+        ValueError: If it cannot be a member, or has a checkpoint format that this code does not read.
     """
     if not isinstance(value, PreTrainedConfig):
-        fields = {name: field for name, field in value.items() if name not in PLACE}
+        fields = {name: field for name, field in value.items() if name not in LOCATION_FIELDS}
         model_type = fields.pop("model_type", None)
         if model_type not in MEMBER_CONFIGS and model_type not in CONFIG_MAPPING:
             raise ValueError(
-                f"A member has the model_type {model_type!r}, which neither emofusion nor transformers knows."
+                f"A member has the model_type {model_type!r}, which neither emofusion nor transformers knows; name a classifier of one of them."
             )
-        config_class = MEMBER_CONFIGS.get(model_type) or CONFIG_MAPPING[model_type]
-        value = config_class.from_dict(fields)
+        if model_type in MEMBER_CONFIGS:  # members of a saved fusion have a format, those of a recipe do not
+            value = MEMBER_CONFIGS[model_type].from_dict({"emofusion_format": FORMAT} | fields)
+        else:
+            value = CONFIG_MAPPING[model_type].from_dict(fields)
     member_modalities(value)
     return value
 
 
 def member_modalities(config: PreTrainedConfig) -> tuple[str, ...]:
-    """What a member looks at: what a variant of emofusion says; waveforms or text for a model of transformers.
+    """Return the modalities of a member: those of a variant of emofusion; waveforms or text for a model of transformers.
 
     Raises:
-        ValueError: if it cannot be a member; it is named.
+        ValueError: If the model type cannot be a member.
     """
     if config.model_type in MEMBER_CONFIGS:
         return config.modalities
@@ -155,10 +160,10 @@ def member_modalities(config: PreTrainedConfig) -> tuple[str, ...]:
     if type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         return ("text",)
     if type(config) in MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING:
-        if hasattr(config, "conv_kernel"):  # the others want spectrograms
+        if hasattr(config, "conv_kernel"):  # the others take spectrograms
             return ("audio",)
         raise ValueError(
-            f"{config.model_type} cannot be a member of a late fusion: it does not hear waveforms; choose a model "
+            f"{config.model_type} cannot be a member of a late fusion: it does not take waveforms; choose a model "
             "with a convolutional front end, such as wav2vec2, hubert or wavlm."
         )
     raise ValueError(f"{config.model_type} cannot be a member of a late fusion: it classifies neither audio nor text.")

@@ -6,41 +6,43 @@ from typing import ClassVar, Literal
 from huggingface_hub.dataclasses import strict
 
 from .configuration_emofusion import EmoFusionConfig
+from .modalities import SPAN_LEVELS
 
-GRANULARITIES = ("frame", "phone", "syllable", "word")
+# Fine to coarse.
+GRANULARITIES = ("frame", *reversed(SPAN_LEVELS))
 
 
 @strict
 class MultiLevelFusionConfig(EmoFusionConfig):
-    r"""Coattention between speech and text, with speech in frames, phones, syllables and words.
+    r"""Coattention between speech and text, with speech as frames, phones, syllables and words.
 
     After Zhao, Wang and Wang, "Multi-level Fusion of Wav2vec 2.0 and BERT for Multimodal Emotion Recognition" (arXiv
-    2207.04697). The form of the blocks and all sizes are ours: the paper's were not available to us.
+    2207.04697). The form of the blocks and all sizes are ours; the paper's were not available.
 
     Args:
         granularities (`list[str]`, *optional*, defaults to `["frame", "phone", "syllable", "word"]`):
-            The streams of speech, each with blocks of its own: `"frame"`, and `"phone"`, `"syllable"`, `"word"`, which
-            need an alignment in the batch. A row without one goes through those blocks in frames.
+            The speech streams, each with its own blocks: `"frame"`, and `"phone"`, `"syllable"` and `"word"`, which
+            need an alignment in the batch. A row without an alignment passes through these blocks as frames.
         fusion (`str`, *optional*, defaults to `"coattention"`):
-            `"coattention"`, or `"concat"`: the control, which has no blocks, so that the means of the streams and of
-            the text are all that is fused.
+            `"coattention"`, or the control `"concat"`, which has no blocks and concatenates the means of the streams and
+            of the text.
         hidden_size (`int`, *optional*, defaults to 768):
-            Width of all streams. Encoders of another width are projected to it.
+            Width of all streams. The states of an encoder of another width are projected.
         num_coattention_layers (`int`, *optional*, defaults to 2):
-            Coattention blocks of each granularity.
+            Coattention blocks per granularity.
         num_attention_heads (`int`, *optional*, defaults to 8):
-            Heads of their attentions.
+            Attention heads of the blocks.
         intermediate_size (`int`, *optional*, defaults to 3072):
-            Width inside their feed-forward layers.
+            Width inside the feed-forward layers of the blocks.
         attention_dropout (`float`, *optional*, defaults to 0.1):
-            Dropout on their attention weights.
+            Dropout on the attention weights of the blocks.
         hidden_dropout (`float`, *optional*, defaults to 0.1):
-            Dropout on what their attentions and feed-forward layers add.
+            Dropout on the outputs of attentions and feed-forward layers before the residual connection.
         layer_norm_eps (`float`, *optional*, defaults to 1e-5):
             Epsilon of the layer normalisations.
 
-    The other arguments are those of [`EmoFusionConfig`], of which `classifier_proj_size` defaults to 256 and
-    `classifier_dropout` to 0.3 here.
+    The other arguments are those of [`EmoFusionConfig`]; `classifier_proj_size` defaults to 256 and `classifier_dropout` to
+    0.3 here.
     """
 
     model_type = "emofusion_multi_level"
@@ -77,8 +79,8 @@ class MultiLevelFusionConfig(EmoFusionConfig):
             )
         if self.num_coattention_layers < 1:
             raise ValueError(
-                f"num_coattention_layers is {self.num_coattention_layers}; it must be at least 1, "
-                'and fusion="concat" has none.'
+                f"num_coattention_layers is {self.num_coattention_layers}; it must be at least 1; "
+                'for a model without blocks set fusion="concat".'
             )
 
     @property
@@ -88,5 +90,5 @@ class MultiLevelFusionConfig(EmoFusionConfig):
 
     @property
     def embedding_size(self) -> int:
-        """Means of speech and text, from every granularity."""
+        """Width of the utterance embedding: the means of speech and text for every granularity."""
         return 2 * self.hidden_size * len(self.granularities)

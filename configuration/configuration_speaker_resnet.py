@@ -5,56 +5,57 @@ from typing import ClassVar
 from huggingface_hub.dataclasses import strict
 
 from .configuration_emofusion import EmoFusionConfig
+from .modalities import SAMPLING_RATE
 
 
 @strict
 class SpeakerResNetConfig(EmoFusionConfig):
-    r"""Log-mel spectrogram, ResNet, statistics pooling: learns to know speakers, then what they feel.
+    r"""Log-mel spectrogram, ResNet, statistics pooling; trained on speaker recognition, then on emotion.
 
     After Padi, Sadjadi, Manocha and Sriram, "Multimodal Emotion Recognition using Transfer Learning from Speaker
-    Recognition and BERT-based models" (arXiv 2202.08974). That a ResNet with a statistics-pooling layer is trained on
-    speaker recognition and transferred, and that random time and frequency masks augment the spectrograms, is the
-    paper's; all numbers below are ours.
+    Recognition and BERT-based models" (arXiv 2202.08974). From the paper: a ResNet with a statistics-pooling layer, trained
+    on speaker recognition and transferred, and random time and frequency masks on the spectrograms. All numbers below
+    are ours.
 
-    It reads speech only and has no encoder of another library: `audio_config` is refused. `freeze_audio_layers`
-    counts the stages of the ResNet, and the stem is frozen with the first; -1 freezes the embedding layer too.
-    `freeze_feature_encoder` has no effect: the spectrogram learns nothing.
+    The model reads speech only and builds its own network, so `audio_config` must be left out. `freeze_audio_layers`
+    counts the stages of the ResNet; the stem is frozen with the first stage, and -1 freezes the embedding layer as well.
+    `freeze_feature_encoder` has no effect, since the spectrogram has no parameters.
 
     Args:
         sampling_rate (`int`, *optional*, defaults to 16000):
-            Of the waveform, in Hz.
+            Sampling rate of the waveform in Hz.
         win_length (`int`, *optional*, defaults to 400):
-            Samples of the Hann window, 25 ms. A frame is valid if all of its window lies inside the utterance.
+            Length of the Hann window in samples (25 ms). A frame is valid if its window lies inside the utterance.
         hop_length (`int`, *optional*, defaults to 160):
-            Samples from one frame to the next, 10 ms.
+            Samples from one frame to the next (10 ms).
         n_fft (`int`, *optional*, defaults to 512):
-            Size of the Fourier transform; the window is padded with zeros to it.
+            Size of the Fourier transform; the window is zero-padded to this size.
         num_mel_bins (`int`, *optional*, defaults to 80):
-            Bands of the filter bank (Slaney's scale and area normalisation), from 0 Hz to half the rate.
+            Mel bands (Slaney's scale and area normalisation) from 0 Hz to half the sampling rate.
         apply_spec_augment (`bool`, *optional*, defaults to `True`):
-            Whether training masks parts of the spectrogram. Nothing is masked where the first stage is frozen, since
-            what is frozen gives the same result each time.
+            Whether to mask the spectrogram in training. Nothing is masked if the first stage is frozen, because the
+            output of frozen layers must be the same in every epoch.
         num_masks (`int`, *optional*, defaults to 2):
-            An utterance gets from one to this many masks over frequency, and from one to this many over time.
+            Maximum number of frequency masks of an utterance, and of time masks; at least one of each is drawn.
         mask_feature_length (`int`, *optional*, defaults to 15):
-            Most mel bands that one mask covers; the number is drawn, and may be 0.
+            Maximum width of a frequency mask in mel bands; the width is drawn from 0 up.
         mask_time_length (`int`, *optional*, defaults to 40):
-            Most frames that one mask covers, likewise.
+            Maximum width of a time mask in frames; the width is drawn from 0 up.
         mask_time_share (`float`, *optional*, defaults to 0.2):
-            Most that one mask over time covers of an utterance.
+            Maximum share of an utterance's frames that one time mask covers.
         hidden_sizes (`list[int]`, *optional*, defaults to `[32, 64, 128, 256]`):
-            Channels of the ResNet's stages. The stem has as many as the first, and each stage but the first halves
+            Channels of the ResNet's stages. The stem has the channels of the first stage. Every later stage halves
             frequency and time.
         depths (`list[int]`, *optional*, defaults to `[3, 4, 6, 3]`):
             Basic blocks of each stage; the default is ResNet-34.
         embedding_size (`int`, *optional*, defaults to 256):
             Width of the utterance embedding.
         num_speakers (`int`, *optional*):
-            Speakers that [`SpeakerResNetForSpeakerRecognition`] tells apart.
+            Number of speakers of [`SpeakerResNetForSpeakerRecognition`].
         am_softmax_scale (`float`, *optional*, defaults to 30.0):
-            What the cosines between embedding and speakers are multiplied with.
+            Scale of the cosines between embedding and speakers in the additive-margin softmax.
         am_softmax_margin (`float`, *optional*, defaults to 0.2):
-            What is taken from the cosine of the true speaker in training.
+            Margin subtracted from the cosine of the true speaker in training.
 
     The other arguments are those of [`EmoFusionConfig`].
     """
@@ -67,7 +68,7 @@ class SpeakerResNetConfig(EmoFusionConfig):
         "url": "https://arxiv.org/abs/2202.08974",
     }
 
-    sampling_rate: int = 16000
+    sampling_rate: int = SAMPLING_RATE
     win_length: int = 400
     hop_length: int = 160
     n_fft: int = 512
@@ -89,7 +90,7 @@ class SpeakerResNetConfig(EmoFusionConfig):
         if not self.depths or len(self.depths) != len(self.hidden_sizes):
             raise ValueError(
                 f"hidden_sizes has {len(self.hidden_sizes)} numbers and depths has {len(self.depths)}; give both one "
-                "for each stage of the ResNet."
+                "number per stage of the ResNet."
             )
         if min(*self.depths, *self.hidden_sizes) < 1:
             raise ValueError("hidden_sizes and depths must be at least 1 in every stage.")
@@ -101,7 +102,7 @@ class SpeakerResNetConfig(EmoFusionConfig):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Speech."""
+        """Speech only."""
         return ("audio",)
 
     @property
@@ -111,15 +112,15 @@ class SpeakerResNetConfig(EmoFusionConfig):
 
     @property
     def layered_encoders(self) -> tuple[str, ...]:
-        """The ResNet, by its stages."""
+        """The ResNet, which is frozen stage by stage."""
         return self.modalities
 
     def num_encoder_layers(self, modality: str) -> int:
-        """Stages of the ResNet."""
+        """Return the number of stages of the ResNet."""
         return len(self.depths)
 
     def state_size(self, modality: str) -> int:
-        """Channels times bands that the last stage leaves of a frame."""
+        """Return the width of a frame after the last stage: channels times bands."""
         bands = self.num_mel_bins
         for _ in self.depths[1:]:
             bands = (bands + 1) // 2

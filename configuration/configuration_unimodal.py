@@ -9,18 +9,19 @@ from .configuration_emofusion import EmoFusionConfig
 
 @strict
 class UnimodalConfig(EmoFusionConfig):
-    r"""One encoder, one branch, statistics pooling: the baseline that a fusion has to beat.
+    r"""One encoder, one branch, statistics pooling: the baseline for the fusion variants.
 
-    After the unimodal experiments of Krishna D N (arXiv 2108.09669): the branch is the one that the cross-modal
-    attention model has for that modality. Film, which that model has not got, gets the branch of speech (ours).
+    After the unimodal experiments of Krishna D N (arXiv 2108.09669): the branch is that of the cross-modal attention model
+    for the same modality. Video, which that model does not have, gets the branch of speech (ours).
 
     Args:
         modality (`str`, *optional*, defaults to `"audio"`):
-            `"audio"`, `"text"` or `"video"`: the one the model looks at. The others' inputs are accepted and ignored.
+            The modality that the model uses: `"audio"`, `"text"` or `"video"`. Inputs of the others are accepted and
+            ignored.
         hidden_size (`int`, *optional*, defaults to 256):
             Width of the branch. The utterance embedding is twice as wide.
         conv_kernel_size (`int`, *optional*, defaults to 3):
-            Kernel of the convolution that opens the branch; odd, so that frames keep their places.
+            Kernel size of the branch's first convolution; odd, so that the number of frames stays the same.
 
     The other arguments are those of [`EmoFusionConfig`].
     """
@@ -45,5 +46,5 @@ class UnimodalConfig(EmoFusionConfig):
 
     @property
     def embedding_size(self) -> int:
-        """Mean and standard deviation of the branch."""
+        """Width of the utterance embedding: mean and standard deviation of the branch."""
         return 2 * self.hidden_size

@@ -11,50 +11,49 @@ AUXILIARY = ("text", "video")
 
 @strict
 class WavFusionConfig(EmoFusionConfig):
-    r"""Speech asks text and video inside the last layers of a wav2vec 2.0 encoder.
+    r"""Speech attends to text and video inside the last layers of a wav2vec 2.0 encoder.
 
     After Li, Luo and Xia, "WavFusion: Towards wav2vec 2.0 Multimodal Speech Emotion Recognition" (arXiv 2412.05558).
     The paper's abstract names wav2vec 2.0, gated cross-modal attention and homogeneous feature discrepancy learning.
-    What is marked "notes" below is from a third party's reading notes of the paper; all else is ours.
+    Facts marked "notes" below are from a third party's reading notes of the paper; everything else is ours.
 
     Args:
         auxiliary_modalities (`list[str]`, *optional*, defaults to `["text", "video"]`):
-            What speech is fused with (notes: text and video). An empty list leaves speech alone.
+            Modalities fused with speech (notes: text and video). An empty list makes a speech-only model.
         num_fusion_layers (`int`, *optional*, defaults to 3):
-            The speech encoder's last layers, in which the modalities meet (notes). They are trainable, whatever
-            `freeze_audio_layers` says; it counts only the layers below.
+            Number of last layers of the speech encoder in which the modalities are fused (notes). They are trainable;
+            `freeze_audio_layers` counts only the layers below.
         fusion (`str`, *optional*, defaults to `"gated"`):
-            `"gated"` replaces the self-attention of those layers by gated cross-modal attention (notes). `"concat"` is
-            the fair control: the same layers keep their self-attention, and the means of all modalities are
-            concatenated at the end.
+            `"gated"` replaces the self-attention of these layers by gated cross-modal attention (notes). The control
+            `"concat"` keeps their self-attention and concatenates the means of all modalities at the end.
         gate_self_attention (`bool`, *optional*, defaults to `True`):
-            With one auxiliary modality only: whether the gate weighs it against the layer's self-attention, which is
-            then kept. Otherwise the cross-modal attention stands alone, without a gate.
+            With one auxiliary modality: whether to keep the layer's self-attention and let the gate weigh the two.
+            `False` uses the cross-modal attention alone, without a gate. No effect with two auxiliary modalities.
         use_visual_center (`bool`, *optional*, defaults to `True`):
-            Whether a learnable visual center stands beside the recurrent part of the visual encoder (notes). Without
-            it that part is as wide as both were.
+            Whether the video branch has a learnable visual center next to its recurrent part (notes). Without it the
+            recurrent part takes the whole width.
         num_codewords (`int`, *optional*, defaults to 64):
-            Codewords of the learnable visual center.
+            Number of codewords of the learnable visual center.
         text_hidden_size (`int`, *optional*, defaults to 768):
-            Width of the text that speech asks (notes).
+            Width of the text branch's output (notes).
         visual_hidden_size (`int`, *optional*, defaults to 64):
-            Width of the video that speech asks (notes).
+            Width of the video branch's output (notes).
         num_attention_heads (`int`, *optional*, defaults to 8):
-            Heads of the self-attention behind the GRUs. Cross-modal attention has those of the speech encoder.
+            Attention heads of the self-attention after the GRUs. Cross-modal attention uses the heads of the speech encoder.
         attention_dropout (`float`, *optional*, defaults to 0.1):
-            Dropout on the attention weights behind the GRUs.
+            Dropout on the attention weights after the GRUs.
         hidden_dropout (`float`, *optional*, defaults to 0.1):
-            Dropout on that attention's output before it is added.
+            Dropout on the output of this attention before the residual connection.
         layer_norm_eps (`float`, *optional*, defaults to 1e-5):
-            Epsilon of the layer normalisations behind the GRUs and in the visual center.
+            Epsilon of the layer normalisations after the GRUs and in the visual center.
         discrepancy_weight (`float`, *optional*, defaults to 1.0):
-            Weight lambda of discrepancy learning in the loss (notes: 1 was best). 0 leaves it out.
+            Weight lambda of discrepancy learning in the loss (notes: 1 was best). 0 turns it off.
         margin (`float`, *optional*, defaults to 0.2):
             Margin theta of discrepancy learning.
         freeze_audio_layers (`int`, *optional*, defaults to -1):
-            As in [`EmoFusionConfig`], of the layers below the fusion: all of them (notes).
-        freeze_text_layers (`int`, *optional*, defaults to -1 if there is text):
-            As in [`EmoFusionConfig`]: all (notes).
+            As in [`EmoFusionConfig`], counting the layers below the fusion; the default freezes all of them (notes).
+        freeze_text_layers (`int`, *optional*, defaults to -1 with text, 0 without):
+            As in [`EmoFusionConfig`]; the default freezes all layers (notes).
         text_config (`dict` or `PreTrainedConfig`, *optional*):
             As in [`EmoFusionConfig`]. Defaults to `RobertaConfig()` (notes: RoBERTa).
 
@@ -102,18 +101,18 @@ class WavFusionConfig(EmoFusionConfig):
         self._check_widths()
         if self.use_weighted_layer_sum:
             raise ValueError(
-                "use_weighted_layer_sum is True, but the fusion goes on inside the speech encoder; set it to False."
+                "use_weighted_layer_sum is True, but the fusion happens inside the speech encoder; set it to False."
             )
 
     def _check_fusion_layers(self) -> None:
         layers, fused = self.audio_config.num_hidden_layers, self.num_fusion_layers
         if not 0 <= fused < layers:
             raise ValueError(
-                f"num_fusion_layers is {fused}; the audio encoder has {layers} layers, of which one must be left below."
+                f"num_fusion_layers is {fused}; the audio encoder has {layers} layers, and at least one must stay below the fusion."
             )
         if not fused and self.fusion == "gated" and self.auxiliary_modalities:
             raise ValueError(
-                'num_fusion_layers is 0, so that nothing would be fused; set it to 1 or more, or fusion to "concat".'
+                'num_fusion_layers is 0, so nothing would be fused; set it to 1 or more, or set fusion to "concat".'
             )
 
     def _check_widths(self) -> None:
@@ -125,26 +124,26 @@ class WavFusionConfig(EmoFusionConfig):
             width = getattr(self, name)
             if any(width % divisor for divisor in divisors):
                 raise ValueError(
-                    f"{name} is {width}; it must divide by {divisors[0]} for the GRU's directions, and by {divisors[1]} "
+                    f"{name} is {width}; it must be divisible by {divisors[0]} for the GRU's directions, and by {divisors[1]} "
                     f"for num_attention_heads ({self.num_attention_heads})."
                 )
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Speech, and what it is fused with."""
+        """Speech and the auxiliary modalities."""
         return ("audio", *self.auxiliary_modalities)
 
     def num_encoder_layers(self, modality: str) -> int:
-        """How many layers the encoder of speech or text has; of speech, those below the fusion."""
+        """Return the number of layers of the speech or text encoder; for speech, those below the fusion."""
         return super().num_encoder_layers(modality) - (self.num_fusion_layers if modality == "audio" else 0)
 
     @property
     def stream_sizes(self) -> dict[str, int]:
-        """Width of each auxiliary modality as it is fused."""
+        """Width of the branch of each auxiliary modality."""
         widths = {"text": self.text_hidden_size, "video": self.visual_hidden_size}
         return {name: widths[name] for name in self.auxiliary_modalities}
 
     @property
     def embedding_size(self) -> int:
-        """Mean of the fused speech; with `"concat"`, means of all modalities."""
+        """Width of the utterance embedding: the mean of the fused speech; with `"concat"`, the means of all modalities."""
         return self.state_size("audio") + (sum(self.stream_sizes.values()) if self.fusion == "concat" else 0)

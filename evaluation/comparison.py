@@ -1,13 +1,13 @@
-"""Two systems on the same utterances: how large is the difference, and is it more than noise?"""
+"""Comparison of two systems on the same utterances: the difference of their scores, and whether it is significant."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .predictions import Predictions, read_predictions
+from .results import RunResults
 from .statistics import (
     LEVEL,
     MIN_SPEAKERS,
@@ -19,19 +19,19 @@ from .statistics import (
     sign_test,
 )
 
-ALPHA = 1 - LEVEL  # the p below which a difference counts as more than noise
+ALPHA = 1 - LEVEL  # level of significance
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What a system said of each utterance of the test part, over all of its runs.
+class SystemPredictions:
+    """Predictions of a system on the test split, over all of its runs.
 
     Args:
-        name: of the system, its folder.
-        labels: names of the classes.
-        truth: per id, the true class number.
-        speakers: per id, who speaks.
-        shares: per id, how often each class was the answer `(classes,)`, in shares of the runs that test the utterance.
+        name: Its folder.
+        labels: Names of the classes.
+        truth: True class number by id of the utterance.
+        speakers: Speaker by id.
+        shares: Share of the runs that predict each class `(classes,)`, by id.
     """
 
     name: str
@@ -42,25 +42,25 @@ class Answers:
 
 
 def compare_systems(first: str | Path, second: str | Path) -> dict:
-    """Compare two folders that `train`, `fit_late_fusion` or `cross_validate` made.
+    """Compare two systems, each the folder of a run, of a late fusion or of a cross-validation.
 
-    WA is tested over utterances (McNemar's exact test; over several runs of a system, the sign test), and WA and UA
-    over speakers (permutation). Intervals are of the difference, over resampled speakers.
+    WA is tested over utterances (McNemar's exact test; the sign test for systems of several runs), and WA and UA are
+    tested over speakers (permutation test). Intervals of the differences are over resampled speakers.
 
     Args:
-        first: a folder.
-        second: another.
+        first: Folder of the first system.
+        second: Folder of the second system.
 
     Returns:
-        `systems`, their names and scores; per score, the `difference` (second less first), its `interval`, `p_speakers`
-        (both None with fewer than six speakers) and for WA `p_utterances`; numbers of utterances and speakers; and the
-        `verdict`, a sentence.
+        `systems`, their names and scores; for `wa` and `ua` the `difference` (second minus first), its `interval` and
+        `p_speakers` (both None with fewer than six speakers), and for `wa` also `p_utterances`; the numbers of
+        `utterances` and `speakers`; and the `verdict`, a sentence.
 
     Raises:
-        FileNotFoundError: if a folder lacks results or predictions.
-        ValueError: if the two are not about the same utterances and labels.
+        FileNotFoundError: If a folder has no results or predictions.
+        ValueError: If the two systems have different test utterances or labels.
     """
-    one, other = (read_answers(folder) for folder in (first, second))
+    one, other = (read_system(folder) for folder in (first, second))
     _check_same(one, other)
     truth, order = np.array(list(one.truth.values())), [other.labels.index(label) for label in one.labels]
     shares = [
@@ -68,7 +68,7 @@ def compare_systems(first: str | Path, second: str | Path) -> dict:
         np.array([other.shares[name] for name in one.truth])[:, order],
     ]
     speakers = list(one.speakers.values())
-    counts = np.stack([group_confusions(truth, part, speakers) for part in shares])
+    counts = np.stack([group_confusions(truth, predicted, speakers) for predicted in shares])
     scores = confusion_scores(counts.sum(axis=1))
     number = None if None in speakers else counts.shape[1]
     comparison = {
@@ -79,66 +79,60 @@ def compare_systems(first: str | Path, second: str | Path) -> dict:
             for place, system in enumerate((one, other))
         ],
     }
-    drawn = None
+    resampled = None
     if number is not None and number >= MIN_SPEAKERS:
-        drawn = confusion_scores(resample(counts))
+        resampled = confusion_scores(resample(counts))
     for score in ("wa", "ua"):
         comparison[score] = {
             "difference": float(scores[score][1] - scores[score][0]),
-            "interval": interval(drawn[score][1] - drawn[score][0]) if drawn else None,
-            "p_speakers": exchange_test(*counts, score) if drawn else None,
+            "interval": interval(resampled[score][1] - resampled[score][0]) if resampled else None,
+            "p_speakers": exchange_test(*counts, score) if resampled else None,
         }
-    right = [part[np.arange(len(truth)), truth] for part in shares]
-    test = sign_test(*right)
+    correct = [predicted[np.arange(len(truth)), truth] for predicted in shares]
+    test = sign_test(*correct)
     comparison["wa"] |= {"p_utterances": test["p"], "only_first": test["first"], "only_second": test["second"]}
     return comparison | {"verdict": judge(comparison)}
 
 
-def read_answers(folder: str | Path) -> Answers:
-    """The answers of a system on the test part, from the predictions of its run or of all its runs.
+def read_system(folder: str | Path) -> SystemPredictions:
+    """Read the test predictions of a run, or of all runs of a cross-validation.
 
     Raises:
-        FileNotFoundError: if the folder lacks results or predictions.
-        ValueError: if they are damaged, or contradict each other.
+        FileNotFoundError: If the folder has no results or predictions.
+        ValueError: If they are damaged or contradict each other.
     """
-    path = Path(folder, "results.json")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: give a folder that train.py or cross_validate.py finished.")
-    results = json.loads(path.read_text("utf-8"))
-    if "labels" not in results or "metrics" not in results:
-        raise ValueError(f"{path} is not the result of an emotion recogniser.")
-    labels = results["labels"]
-    runs = [run["name"] for run in results.get("cross_validation", {}).get("runs", [])]
-    parts = [read_predictions(part, labels)["test"] for part in ([Path(folder, run) for run in runs] or [folder])]
-    return _collect(str(folder), labels, parts)
+    results = RunResults.read(folder)
+    runs = [Path(folder, run.name) for run in results.cross_validation.runs] if results.cross_validation else [folder]
+    return _pool(str(folder), results.labels, [read_predictions(run, results.labels)["test"] for run in runs])
 
 
-def _collect(name: str, labels: list[str], parts: list[Predictions]) -> Answers:
+def _pool(name: str, labels: list[str], runs: list[Predictions]) -> SystemPredictions:
+    """Return the predictions of several runs, which need not test the same utterances, by utterance."""
     truth, speakers, counts = {}, {}, {}
-    for part in parts:
-        answers = np.eye(len(labels))[part.answers]
-        for utterance, label, speaker, answer in zip(
-            part.ids, part.labels.tolist(), part.speakers, answers, strict=True
-        ):
+    for run in runs:
+        columns = (run.ids, run.labels.tolist(), run.speakers, np.eye(len(labels))[run.predicted])
+        for utterance, label, speaker, predicted in zip(*columns, strict=True):
             if truth.setdefault(utterance, label) != label or speakers.setdefault(utterance, speaker) != speaker:
                 raise ValueError(f"{name}: the runs do not agree on the label and speaker of {utterance!r}.")
-            counts[utterance] = counts.get(utterance, 0) + answer
-    return Answers(name, labels, truth, speakers, {key: count / count.sum() for key, count in counts.items()})
+            counts[utterance] = counts.get(utterance, 0) + predicted
+    return SystemPredictions(
+        name, labels, truth, speakers, {key: count / count.sum() for key, count in counts.items()}
+    )
 
 
-def _check_same(one: Answers, other: Answers) -> None:
+def _check_same(one: SystemPredictions, other: SystemPredictions) -> None:
     if set(one.labels) != set(other.labels):
         raise ValueError(
-            f"{one.name} knows {', '.join(one.labels)}, and {other.name} {', '.join(other.labels)}: compare systems of the "
-            "same labels."
+            f"{one.name} has the labels {', '.join(one.labels)}, and {other.name} {', '.join(other.labels)}: compare "
+            "systems of the same labels."
         )
     lacking = [
-        f"{name} has {len(lone)} that {where} lacks, as {lone[0]!r}"
-        for name, lone, where in (
+        f"{name} has {len(extra)} that {where} lacks, as {extra[0]!r}"
+        for name, extra, where in (
             (one.name, sorted(one.truth.keys() - other.truth.keys()), other.name),
             (other.name, sorted(other.truth.keys() - one.truth.keys()), one.name),
         )
-        if lone
+        if extra
     ]
     if lacking:
         raise ValueError(f"The two were not tested on the same utterances: {'; '.join(lacking)}.")
@@ -147,29 +141,32 @@ def _check_same(one: Answers, other: Answers) -> None:
         if names[0] != names[1]:
             raise ValueError(f"{utterance!r} is {names[0]} for {one.name} and {names[1]} for {other.name}.")
         if one.speakers[utterance] != other.speakers[utterance]:
-            raise ValueError(f"{one.name} and {other.name} do not agree on who speaks {utterance!r}.")
+            raise ValueError(f"{one.name} and {other.name} do not agree on the speaker of {utterance!r}.")
 
 
 def judge(comparison: Mapping) -> str:
-    """Whether a difference is more than noise, in a sentence.
+    """Return a sentence that says whether the differences are significant.
 
-    A difference in WA counts if neither the test over utterances nor that over speakers takes it for noise, one in UA
-    if the test over speakers does not.
+    A difference in WA is significant if the tests over utterances and over speakers both are, one in UA if the test
+    over speakers is.
+
+    Args:
+        comparison: From `compare_systems`, the verdict not included.
     """
     first, second = (system["name"] for system in comparison["systems"])
     wa, ua = comparison["wa"], comparison["ua"]
     if wa["p_speakers"] is None:
-        who = (
-            "speakers are not known"
+        reason = (
+            "the speakers are unknown"
             if comparison["speakers"] is None
             else f"{comparison['speakers']} speakers are too few"
         )
-        found = "more" if wa["p_utterances"] < ALPHA else "no more"
+        finding = "significant" if wa["p_utterances"] < ALPHA else "not significant"
         return (
-            f"On these utterances alone the difference in WA is {found} than noise (p = {wa['p_utterances']:.3g}), but "
-            f"{who} to tell whether that holds for others."
+            f"On these utterances the difference in WA is {finding} (p = {wa['p_utterances']:.3g}), but {reason} to "
+            "generalise to other speakers."
         )
-    real = {
+    significant = {
         "WA": max(wa["p_utterances"], wa["p_speakers"]) < ALPHA,
         "UA": ua["p_speakers"] < ALPHA,
     }
@@ -177,41 +174,43 @@ def judge(comparison: Mapping) -> str:
         "WA": second if wa["difference"] > 0 else first,
         "UA": second if ua["difference"] > 0 else first,
     }
-    if not any(real.values()):
-        return f"The difference between {first} and {second} is no more than noise."
-    if all(real.values()):
+    if not any(significant.values()):
+        return f"The difference between {first} and {second} is not significant."
+    if all(significant.values()):
         if better["WA"] == better["UA"]:
-            return f"{better['WA']} is better, in WA and in UA, by more than noise."
-        return f"{better['WA']} is better in WA and {better['UA']} in UA, both by more than noise."
-    (score,) = (name for name, is_real in real.items() if is_real)
-    (rest,) = real.keys() - {score}
-    return f"{better[score]} is better in {score} by more than noise; the difference in {rest} is no more than noise."
+            return f"{better['WA']} is significantly better in WA and in UA."
+        return f"{better['WA']} is significantly better in WA, and {better['UA']} in UA."
+    (score,) = (name for name, is_significant in significant.items() if is_significant)
+    (rest,) = significant.keys() - {score}
+    return f"{better[score]} is significantly better in {score}; the difference in {rest} is not significant."
 
 
 def format_comparison(comparison: Mapping) -> str:
-    """The scores, their differences and the tests, for the console; scores in percent."""
+    """Return the scores, their differences and the tests as a table for the console; scores in percent.
+
+    Args:
+        comparison: From `compare_systems`.
+    """
     systems = comparison["systems"]
     width = max(12, *(len(system["name"]) for system in systems))
+
+    def row(name: str, format_cell: Callable[[Mapping], str]) -> str:
+        return f"{name:<{width}}{format_cell(comparison['wa']):>16}{format_cell(comparison['ua']):>16}"
+
     lines = [f"{'':<{width}}{'WA':>16}{'UA':>16}"]
     for system in systems:
         lines.append(f"{system['name']:<{width}}{100 * system['wa']:>16.1f}{100 * system['ua']:>16.1f}")
-    lines.append(_row("difference", comparison, width, lambda score: f"{100 * score['difference']:+.1f}"))
+    lines.append(row("difference", lambda score: f"{100 * score['difference']:+.1f}"))
     if comparison["wa"]["interval"]:
-        spans = _row(
-            "95 %", comparison, width, lambda score: "{:+.1f} to {:+.1f}".format(*_percent(score["interval"]))
-        )
-        lines += [spans, _row("p, speakers", comparison, width, lambda score: f"{score['p_speakers']:.3g}")]
+        lines.append(row("95 %", lambda score: " to ".join(f"{100 * edge:+.1f}" for edge in score["interval"])))
+        lines.append(row("p, speakers", lambda score: f"{score['p_speakers']:.3g}"))
     lines.append(f"{'p, utterances':<{width}}{comparison['wa']['p_utterances']:>16.3g}")
     speakers = "unknown" if comparison["speakers"] is None else comparison["speakers"]
-    told = f"{comparison['utterances']} utterances, speakers: {speakers}; {comparison['wa']['only_first']} utterances"
     return "\n".join(
-        [*lines, "", f"{told} go better with the first, {comparison['wa']['only_second']} with the second."]
+        [
+            *lines,
+            "",
+            f"{comparison['utterances']} utterances, speakers: {speakers}; {comparison['wa']['only_first']} utterances are "
+            f"better with the first system, {comparison['wa']['only_second']} with the second.",
+        ]
     )
-
-
-def _row(name: str, comparison: Mapping, width: int, tell) -> str:
-    return f"{name:<{width}}{tell(comparison['wa']):>16}{tell(comparison['ua']):>16}"
-
-
-def _percent(values: list[float]) -> list[float]:
-    return [100 * value for value in values]

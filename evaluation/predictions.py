@@ -1,34 +1,37 @@
-"""What a model answered, kept so that every score can be computed again without it."""
+"""Predictions of a model, stored so that every score can be computed again without the model."""
 
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from datasets import DatasetDict
-from transformers.trainer_utils import PredictionOutput
 
-from ..corpora.folds import describe_rows
-from .statistics import fit_temperature
+from .calibration import fit_temperature, softmax
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+    from transformers.trainer_utils import PredictionOutput
 
 FILE = "predictions.jsonl"
+# Properties of a row that subsets are formed by: fields of `Predictions`, and keys of a line.
+PROPERTIES = ("scripted", "text_seen")
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Answers on the rows of a split, and what scores need to know of the rows; never what is said in them.
+    """Predictions on the rows of a split, with what scores need to know of the rows, without their text.
 
     Args:
-        ids: of the utterances.
-        speakers: who speaks them, None where nobody knows.
-        labels: true class numbers `(utterances,)`.
-        logits: `(utterances, classes)`, float64.
-        scripted: whether the words were read, None where nobody knows.
-        text_seen: whether the same words are said in training, None where there are none.
-        temperature: what the logits are divided by to be calibrated `(utterances,)`.
+        ids: Ids of the utterances.
+        speakers: Their speakers, None where unknown.
+        labels: True class numbers `(utterances,)`.
+        logits: Logits `(utterances, classes)`, float64.
+        scripted: Whether the text was scripted, None where unknown.
+        text_seen: Whether the training split contains the same text, None for an utterance without text.
+        temperature: Temperatures that calibrate the logits `(utterances,)`.
     """
 
     ids: list[str]
@@ -40,40 +43,41 @@ class Predictions:
     temperature: np.ndarray
 
     @property
-    def answers(self) -> np.ndarray:
+    def predicted(self) -> np.ndarray:
         """Predicted class numbers `(utterances,)`."""
         return self.logits.argmax(axis=1)
 
     def probabilities(self, scaled: bool = False) -> np.ndarray:
-        """Of the classes `(utterances, classes)`, after temperature scaling if wanted."""
-        logits = self.logits / self.temperature[:, None] if scaled else self.logits
-        return torch.from_numpy(logits).softmax(dim=-1).numpy()
+        """Return the probabilities `(utterances, classes)`, after temperature scaling with `scaled`."""
+        return softmax(self.logits / self.temperature[:, None] if scaled else self.logits)
 
 
-def collect_predictions(corpus: DatasetDict, outputs: Mapping[str, PredictionOutput]) -> dict[str, Predictions]:
-    """Join a model's answers to the rows that they are about, and fit the temperature on the validation part.
+def collect_predictions(corpus: "DatasetDict", outputs: Mapping[str, "PredictionOutput"]) -> dict[str, Predictions]:
+    """Join the outputs of a model to their rows, and fit the temperature on the validation split.
 
     Args:
-        corpus: with "train" and the splits.
-        outputs: per split, logits `(utterances, classes)` and label ids, in the order of the rows.
+        corpus: The corpus, with "train" and the splits of `outputs`.
+        outputs: Logits `(utterances, classes)` and label ids per split, in the order of the rows.
 
     Raises:
-        ValueError: if the answers are not about the rows of the split.
+        ValueError: If the outputs of a split are not in the order of its rows.
     """
+    from ..corpora.folds import describe_rows
+
     splits = {}
     for split, output in outputs.items():
         rows = corpus[split]
         labels = np.asarray(rows["label"][:])
         if not np.array_equal(labels, output.label_ids):
-            raise ValueError(f"The answers on the {split} part are not in the order of its rows.")
-        told = describe_rows(corpus, split)
-        seen = zip(told["text_seen"], rows["text"][:], strict=True)
+            raise ValueError(f"The predictions on the {split} split are not in the order of its rows.")
+        properties = describe_rows(corpus, split)
+        seen = zip(properties["text_seen"], rows["text"][:], strict=True)
         splits[split] = Predictions(
             ids=rows["id"][:],
             speakers=rows["speaker"][:],
             labels=labels,
             logits=np.asarray(output.predictions, dtype=np.float64),
-            scripted=told["scripted"],
+            scripted=properties["scripted"],
             text_seen=[known if text else None for known, text in seen],
             temperature=np.ones(len(labels)),
         )
@@ -81,16 +85,16 @@ def collect_predictions(corpus: DatasetDict, outputs: Mapping[str, PredictionOut
 
 
 def calibrate(splits: Mapping[str, Predictions]) -> dict[str, Predictions]:
-    """Give all splits of a model the temperature that is fitted on its validation part."""
+    """Return the predictions with the temperature that is fitted on the validation split."""
     temperature = fit_temperature(splits["validation"].logits, splits["validation"].labels)
     return {
-        split: dataclasses.replace(part, temperature=np.full(len(part.ids), temperature))
-        for split, part in splits.items()
+        split: dataclasses.replace(predictions, temperature=np.full(len(predictions.ids), temperature))
+        for split, predictions in splits.items()
     }
 
 
 def pool(parts: Iterable[Predictions]) -> Predictions:
-    """The answers of several models one after the other, each with its own temperature."""
+    """Concatenate the predictions of several models; each keeps its temperature."""
     parts, joined = list(parts), {}
     for field in dataclasses.fields(Predictions):
         values = [getattr(part, field.name) for part in parts]
@@ -100,30 +104,36 @@ def pool(parts: Iterable[Predictions]) -> Predictions:
 
 
 def write_predictions(path: str | Path, splits: Mapping[str, Predictions], labels: Sequence[str]) -> None:
-    """Write a JSON object a line; the logits are in the order of `labels`, and lose no digit."""
+    """Write one JSON object per line, with logits in the order of `labels` and in full precision.
+
+    Args:
+        path: File to write.
+        splits: Predictions per split.
+        labels: Names of the classes.
+    """
     with open(path, "w", encoding="utf-8") as lines:
-        for split, part in splits.items():
-            columns = (part.ids, part.speakers, part.labels, part.logits, part.scripted, part.text_seen)
-            for name, speaker, label, logits, scripted, seen in zip(*columns, strict=True):
+        for split, predictions in splits.items():
+            columns = (getattr(predictions, name) for name in ("ids", "speakers", "labels", "logits", *PROPERTIES))
+            for name, speaker, label, logits, *properties in zip(*columns, strict=True):
                 row = {"split": split, "id": name, "speaker": speaker, "label": labels[label]}
-                row |= {"logits": logits.tolist(), "scripted": scripted, "text_seen": seen}
+                row |= {"logits": logits.tolist(), **dict(zip(PROPERTIES, properties, strict=True))}
                 lines.write(f"{json.dumps(row, ensure_ascii=False)}\n")
 
 
 def read_predictions(folder: str | Path, labels: Sequence[str]) -> dict[str, Predictions]:
-    """Read what `write_predictions` wrote into the folder of a run, and calibrate it.
+    """Read and calibrate the predictions of a run, as `write_predictions` wrote them.
 
     Args:
-        folder: of the run.
-        labels: of the model, as in its `results.json`.
+        folder: The folder of the run.
+        labels: Names of the classes, as in its results.
 
     Raises:
-        FileNotFoundError: if the folder has no predictions.
-        ValueError: if the file is damaged or not about these labels.
+        FileNotFoundError: If the folder has no predictions.
+        ValueError: If the file is damaged, is for other labels, or lacks a split.
     """
     path = Path(folder, FILE)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: it is written at the end of a run, so finish or repeat that.")
+        raise FileNotFoundError(f"{path} does not exist: a run writes it at its end, so finish or repeat the run.")
     rows, numbers = {}, {label: number for number, label in enumerate(labels)}
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
@@ -138,18 +148,16 @@ def read_predictions(folder: str | Path, labels: Sequence[str]) -> dict[str, Pre
                     f"{path}, line {number}: not the prediction of a model for {', '.join(labels)}."
                 ) from error
     if "validation" not in rows or "test" not in rows:
-        raise ValueError(f"{path} must hold the predictions for the validation and the test part.")
+        raise ValueError(f"{path} must hold the predictions for the validation and the test split.")
     return calibrate({split: _from_rows(part) for split, part in rows.items()})
 
 
-def _from_rows(rows: list[dict]) -> Predictions:
-    columns = {name: [row[name] for row in rows] for name in ("speaker", "label", "logits", "scripted", "text_seen")}
+def _from_rows(rows: Sequence[Mapping]) -> Predictions:
     return Predictions(
         ids=[row["id"] for row in rows],
-        speakers=columns["speaker"],
-        labels=np.array(columns["label"]),
-        logits=np.array(columns["logits"], dtype=np.float64),
-        scripted=columns["scripted"],
-        text_seen=columns["text_seen"],
+        speakers=[row["speaker"] for row in rows],
+        labels=np.array([row["label"] for row in rows]),
+        logits=np.array([row["logits"] for row in rows], dtype=np.float64),
         temperature=np.ones(len(rows)),
+        **{name: [row[name] for row in rows] for name in PROPERTIES},
     )

@@ -1,4 +1,4 @@
-"""How sure the scores are: temperature scaling, intervals by speaker, and paired tests."""
+"""Uncertainty of scores: bootstrap intervals over speakers, and paired tests of two systems."""
 
 from collections.abc import Sequence
 
@@ -6,51 +6,28 @@ import numpy as np
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-# Fewer speakers tell nothing of how much speakers differ: with five, not even a difference that all of them share has
-# a p below 0.05.
+# Fewer speakers do not show how much speakers differ: with five, even a difference that all of them share has a p of
+# more than 0.05.
 MIN_SPEAKERS = 6
-# Up to so many speakers every exchange is tried, which is 8192; with more, `RESAMPLES` are drawn.
+# Up to this number of speakers all 2 ** speakers exchanges are tried; with more, `RESAMPLES` are drawn.
 MAX_EXACT = 13
-TEMPERATURES = 0.01, 100.0  # where every answer is right, none is too low: that is where the search ends
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature of the highest likelihood (Guo et al. 2017, section 4.2), between 0.01 and 100.
-
-    Args:
-        logits: `(utterances, classes)`, of the validation part.
-        labels: class numbers `(utterances,)`.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
-
-    logits = np.asarray(logits, dtype=np.float64)
-    true = logits[np.arange(len(labels)), labels]
-
-    def loss(log_temperature: float) -> float:
-        sharpness = np.exp(-log_temperature)
-        return float((logsumexp(sharpness * logits, axis=1) - sharpness * true).mean())
-
-    # In the inverse temperature the loss is convex, so there is one minimum in its logarithm too.
-    found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
 
 
 def confusion_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """WA, UA and weighted F1 of many confusion matrices at once.
+    """Return WA, UA and weighted F1 of many confusion matrices at once.
 
     Args:
-        confusion: counts `(..., classes, classes)`, which may be fractions; rows are true classes.
+        confusion: Counts `(..., classes, classes)`, possibly fractional; rows are true classes.
 
     Returns:
-        Per score, an array `(...)`. UA is over the classes that occur.
+        Per score, an array `(...)`. UA is the mean over the classes that occur.
     """
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    support, guesses = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
     total = support.sum(axis=-1)
     occurs = support > 0
     recall = np.divide(hits, support, out=np.zeros(hits.shape), where=occurs)
-    f1 = np.divide(2 * hits, support + guesses, out=np.zeros(hits.shape), where=support + guesses > 0)
+    f1 = np.divide(2 * hits, support + predicted, out=np.zeros(hits.shape), where=support + predicted > 0)
     return {
         "wa": hits.sum(axis=-1) / total,
         "ua": recall.sum(axis=-1) / occurs.sum(axis=-1),
@@ -59,15 +36,15 @@ def confusion_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def group_confusions(labels: np.ndarray, shares: np.ndarray, groups: Sequence[str | None]) -> np.ndarray:
-    """A confusion matrix per group.
+    """Return one confusion matrix per group.
 
     Args:
-        labels: true class numbers `(utterances,)`.
-        shares: how often each class was the answer `(utterances, classes)`: one 1 a row, or fractions over several runs.
-        groups: the group of every utterance, as its speaker; None is a group of its own for every such utterance.
+        labels: True class numbers `(utterances,)`.
+        shares: Share of the runs that predict each class `(utterances, classes)`; one-hot for a single run.
+        groups: Group of each utterance, as its speaker. Each None is a group of its own.
 
     Returns:
-        Counts `(groups, classes, classes)`; the groups are in the order in which they first occur.
+        Counts `(groups, classes, classes)`, with the groups in the order of their first utterance.
     """
     numbers = {}
     index = [
@@ -79,15 +56,16 @@ def group_confusions(labels: np.ndarray, shares: np.ndarray, groups: Sequence[st
 
 
 def resample(counts: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
-    """Confusion matrices of as many groups, drawn with replacement: the bootstrap over groups.
+    """Return the confusion matrices of bootstrap samples of the groups.
 
     Args:
-        counts: `(..., groups, classes, classes)`; systems before the groups are drawn alike, which pairs them.
-        seed: the draw is the same for the same seed.
-        resamples: how many.
+        counts: Counts `(..., groups, classes, classes)`. All leading entries, as systems, get the same samples: they
+            are paired.
+        seed: Seed of the samples.
+        resamples: Number of samples.
 
     Returns:
-        `(..., resamples, classes, classes)`.
+        Counts `(..., resamples, classes, classes)`.
     """
     groups = counts.shape[-3]
     drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples)
@@ -95,31 +73,31 @@ def resample(counts: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> n
 
 
 def interval(values: np.ndarray) -> list[float]:
-    """The middle 95 % of bootstrap values (the percentile interval)."""
+    """Return the percentile interval of bootstrap values: the middle 95 %."""
     edge = (1 - LEVEL) / 2
     return np.quantile(values, [edge, 1 - edge]).tolist()
 
 
-def speaker_intervals(labels: np.ndarray, answers: np.ndarray, speakers: Sequence[str | None], classes: int) -> dict:
-    """95 % intervals of WA, UA and weighted F1 over resampled speakers.
+def speaker_intervals(labels: np.ndarray, predicted: np.ndarray, speakers: Sequence[str | None], classes: int) -> dict:
+    """Return 95 % intervals of WA, UA and weighted F1 over resampled speakers.
 
-    A speaker's utterances are alike, so resampling utterances would give intervals that are too narrow. With ten
-    speakers, as IEMOCAP has them, these are still rather too narrow than too wide.
+    Utterances of one speaker are alike, so intervals over resampled utterances would be too narrow. With ten speakers,
+    as in IEMOCAP, intervals over speakers still tend to be too narrow.
 
     Args:
-        labels: true class numbers `(utterances,)`.
-        answers: predicted ones.
-        speakers: of the utterances.
-        classes: how many there are.
+        labels: True class numbers `(utterances,)`.
+        predicted: Predicted class numbers `(utterances,)`.
+        speakers: Speaker of each utterance.
+        classes: Number of classes.
 
     Returns:
-        Per score [low, high], with `speakers`, their number, and `resamples`; empty where a speaker is not known or
-        there are fewer than six.
+        `[low, high]` per score, `speakers` (their number) and `resamples`; empty if a speaker is unknown or there are
+        fewer than six.
     """
     known = set(speakers)
     if None in known or len(known) < MIN_SPEAKERS:
         return {}
-    scores = confusion_scores(resample(group_confusions(labels, np.eye(classes)[answers], speakers)))
+    scores = confusion_scores(resample(group_confusions(labels, np.eye(classes)[predicted], speakers)))
     return {
         **{name: interval(values) for name, values in scores.items()},
         "speakers": len(known),
@@ -128,15 +106,15 @@ def speaker_intervals(labels: np.ndarray, answers: np.ndarray, speakers: Sequenc
 
 
 def sign_test(first: np.ndarray, second: np.ndarray) -> dict:
-    """McNemar's exact test: are the utterances that only one system has right shared out as a coin would?
+    """Test whether two systems are correct equally often, over utterances: McNemar's exact test.
 
     Args:
-        first: how often a system is right about each utterance `(utterances,)`: 0 or 1, or a share of several runs,
-            with which this is the sign test over utterances.
-        second: the same of the other system.
+        first: Whether the first system is correct on each utterance `(utterances,)`, or the share of its runs that are;
+            with shares this is the sign test.
+        second: The same of the second system.
 
     Returns:
-        `first` and `second`, on how many utterances each is the better one, and the two-sided `p`.
+        `first` and `second`, the numbers of utterances on which each is better, and the two-sided `p`.
     """
     from scipy.stats import binomtest
 
@@ -146,16 +124,16 @@ def sign_test(first: np.ndarray, second: np.ndarray) -> dict:
 
 
 def exchange_test(first: np.ndarray, second: np.ndarray, score: str, seed: int = 0) -> float:
-    """Permutation test over speakers: would a difference as large appear if the systems' names meant nothing?
+    """Test the difference of a score between two systems, over speakers: the paired permutation test.
 
-    For every speaker the answers of the two systems are exchanged or not: all ways are tried up to thirteen
-    speakers, and 10,000 are drawn with more (p is then that of Phipson and Smyth 2010, never zero).
+    The predictions of the two systems are exchanged for every subset of the speakers. Up to thirteen speakers all
+    subsets are tried; with more, 10,000 are drawn, and p is that of Phipson and Smyth 2010, which is never zero.
 
     Args:
-        first: counts `(speakers, classes, classes)` of a system.
-        second: of the other.
-        score: a name of `confusion_scores`.
-        seed: of the draw.
+        first: Counts of the first system `(speakers, classes, classes)`.
+        second: Counts of the second system.
+        score: Name of the score, a key of `confusion_scores`.
+        seed: Seed of the drawn subsets.
 
     Returns:
         The two-sided p.

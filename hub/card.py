@@ -1,251 +1,228 @@
-"""The page of a checkpoint, rendered from its results: what was not measured is not on it."""
+"""The card of a checkpoint, rendered from its results; it shows what was measured and nothing else."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from ..configuration.modalities import MODALITIES, SPAN_LEVELS
+from ..evaluation.records import Record
+from ..evaluation.results import Results, RunResults, SpeakerResults
+from ..evaluation.task import Task, load_task
 from .contents import is_repo_id
-from .page import cite_paper, measured, percent, settings_table, table, words, write_page
+from .page import (
+    cite_paper,
+    format_settings,
+    format_table,
+    join_words,
+    keep_publishable,
+    known_values,
+    write_page,
+)
+from .speaker_card import write_speaker_card
 
-FORMAT = 1
-
-# modality -> its name in a sentence, and what the page's examples give for it
-MODALITIES = {
-    "audio": ("speech", '"recording.wav"'),
-    "text": ("text", '"I will be there in a minute."'),
-    "video": ("face", '"recording.mp4"'),
-}
-# modality -> the Hub's task of a model that looks at it; the first that it looks at counts
-TASKS = {"audio": "audio-classification", "text": "text-classification", "video": "video-classification"}
-# name in the results -> heading, in the order of the tables
-SCORES = {
-    "wa": "WA",
-    "ua": "UA",
-    "wf1": "Weighted F1",
-    "macro_f1": "Macro F1",
-    "ece": "ECE",
-    "ece_scaled": "ECE, scaled",
-    "nll": "NLL (nats)",
-    "nll_scaled": "NLL, scaled",
-}
-CLASS_SCORES = {"recall": "Recall", "precision": "Precision", "f1": "F1", "support": "Utterances"}
-# Utterances whose alignment has no such segments, which the model takes in frames.
-UNALIGNED = {f"without {level}": f"No {level} times" for level in ("phone", "syllable", "word")}
-# name in the results -> metric of the Hub, its arguments, its name on the Hub's page
-HUB_METRICS = {
-    "wa": ("accuracy", None, "WA (overall accuracy)"),
-    "ua": ("recall", {"average": "macro"}, "UA (mean class recall)"),
-    "wf1": ("f1", {"average": "weighted"}, "Weighted F1"),
-}
+# count of a split -> heading
+COUNTS = {"utterances": "Utterances", "minutes": "Minutes", "speakers": "Speakers"}
+UNALIGNED = {f"without {level}": f"No {level} times" for level in reversed(SPAN_LEVELS)}
 
 
-def write_card(folder: str | Path, results: Mapping[str, Any] | None = None) -> Path:
+def write_card(folder: str | Path, results: Results | None = None) -> Path:
     """Render `README.md` into a checkpoint folder.
 
+    Values that are None, not finite or a path of this machine are left out.
+
     Args:
-        folder: The checkpoint folder. Of the pictures in the results, the page shows those that lie in it.
-        results: The results of the run (`results.json`, format 1), read from the folder if None. An entry that is
-            missing, None or not finite is left out of the page, and so is a path of this machine.
+        folder: The checkpoint folder. The card shows those pictures of the results that are in it.
+        results: The results of the run; None reads them from the folder.
 
     Returns:
         The path of the card.
 
     Raises:
-        FileNotFoundError: If `folder` does not exist, or holds no `results.json` and no results are given.
-        ValueError: If the results are of another format, or lack the labels or a known modality.
+        FileNotFoundError: If `folder` does not exist, or holds no results and none are given.
+        ValueError: If the results in the folder cannot be read.
     """
     folder = Path(folder)
-    results = _checked(folder, results)
-    repo_id = results.get("hub_model_id", folder.resolve().name)
-    test = results.get("metrics", {}).get("test", {})
-    audio = "audio" in results["modalities"]
-    runs = [run["name"] for run in results.get("cross_validation", {}).get("runs", [])]
+    results = keep_publishable(Results.read(folder) if results is None else results)
+    if isinstance(results, SpeakerResults):
+        return write_speaker_card(folder, results)
+    return _write_model_card(folder, results)
+
+
+def _write_model_card(folder: Path, results: RunResults) -> Path:
+    task, name = load_task(results.task, results.labels), folder.resolve().name
+    test = known_values(results.metrics.get("test"))
+    modalities = [MODALITIES[modality] for modality in results.modalities]
+    examples = {modality.name: f'"{modality.example}"' for modality in modalities}
+    runs = [run.name for run in results.cross_validation.runs] if results.cross_validation else []
     return write_page(
         folder,
         "model_card.md",
-        _metadata(results, repo_id),
-        name=repo_id.rpartition("/")[2],
-        source="/".join([repo_id.rpartition("/")[2], runs[0]]) if runs else repo_id,
-        labels=results["labels"],
-        modalities=[MODALITIES[name][0] for name in results["modalities"]],
-        arguments=", ".join(f"{name}={MODALITIES[name][1]}" for name in results["modalities"]),
-        utterance=", ".join(f'"{name}": {MODALITIES[name][1]}' for name in results["modalities"]),
-        auto_class="AutoModelForAudioClassification" if audio else "AutoModelForSequenceClassification",
-        claim=words([f"{SCORES[name]} {percent(test[name])}" for name in HUB_METRICS if name in test]),
-        corpus=results.get("corpus", {}),
-        adapter=results.get("adapter", {}),
+        _build_metadata(results, task, name),
+        name=name,
+        source="/".join([name, runs[0]]) if runs else name,
+        purpose=task.purpose(),
+        modalities=[modality.word for modality in modalities],
+        audio="audio" in results.modalities,
+        text="text" in results.modalities,
+        arguments=", ".join(f"{modality}={value}" for modality, value in examples.items()),
+        utterance=", ".join(f'"{modality}": {value}' for modality, value in examples.items()),
+        auto_class=f"AutoModelFor{'Audio' if 'audio' in results.modalities else 'Sequence'}Classification",
+        example=task.example,
+        claim=join_words(
+            [
+                f"{task.headings[score]} {task.format_score(score, test[score])}"
+                for score in task.hub_metrics
+                if score in test
+            ]
+        ),
+        corpus=results.corpus,
+        adapter=results.adapter,
         runs=runs,
-        scores=_score_table(results),
-        spread=_spread_table(results),
-        systems=_system_table(results),
-        combination=results.get("training", {}).get("combination", ""),
-        interval=_interval(results),
-        calibrated=[name for name in ("ece", "nll", "ece_scaled") if name in test],
-        temperature=f"{results['temperature']:.3g}" if "temperature" in results else "",
-        parts=_part_table(results),
-        classes=_class_table(results),
-        confusion=_confusion_table(results),
-        pictures=[
-            name for name in results.get("pictures", []) if Path(name).name == name and (folder / name).is_file()
+        scores=_score_table(results, task),
+        spread=_spread_table(results, task),
+        systems=_system_table(results, task),
+        combination=results.training.get("combination", ""),
+        interval=_format_intervals(results, task),
+        measured=set(test),
+        temperature="" if results.temperature is None else f"{results.temperature:.3g}",
+        subsets=_subset_table(results, task),
+        details=[
+            (title, text)
+            for title, *columns_and_rows in task.detail_tables(results)
+            if (text := format_table(*columns_and_rows))
         ],
+        pictures=[name for name in results.pictures if Path(name).name == name and (folder / name).is_file()],
         data=_data_table(results),
-        training=settings_table(results),
-        recipe="recipe" in results,
-        paper=results.get("paper", {}),
+        training=format_settings(results, known_values(results.parameters)),
+        recipe=bool(results.recipe),
+        paper=known_values(results.paper),
         citation=cite_paper(results),
-        environment=results.get("environment", {}),
+        version=results.environment.emofusion,
     )
 
 
-def _checked(folder: Path, results: Mapping[str, Any] | None) -> dict[str, Any]:
-    source = folder / "results.json" if results is None else "The results"
-    if results is None:
-        if not source.is_file():
-            raise FileNotFoundError(f"{source} does not exist: give the results, or write that file first.")
-        results = json.loads(source.read_text(encoding="utf-8"))
-    if results.get("format") != FORMAT:
-        raise ValueError(f"{source}: format {results.get('format')!r} is unknown, a card needs format {FORMAT}.")
-    if not results.get("labels"):
-        raise ValueError(f"{source}: 'labels' is missing, name the emotions that the model knows.")
-    if not results.get("modalities") or not MODALITIES.keys() >= set(results["modalities"]):
-        raise ValueError(
-            f"{source}: 'modalities' is {results.get('modalities')!r}, name one or more of {', '.join(MODALITIES)}."
-        )
-    return measured(results)
-
-
-def _metadata(results: dict[str, Any], repo_id: str) -> ModelCardData:
-    modalities, corpus, adapter = results["modalities"], results.get("corpus", {}), results.get("adapter")
-    task = TASKS[next(name for name in TASKS if name in modalities)]
-    test = results.get("metrics", {}).get("test", {})
-    scored = [name for name in HUB_METRICS if name in test and "name" in corpus]
+def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData:
+    corpus, adapter = results.corpus, results.adapter
+    hub_task = next(modality.hub_task for modality in MODALITIES.values() if modality.name in results.modalities)
+    test = known_values(results.metrics.get("test"))
+    metrics = {
+        score: metric for score, metric in task.hub_metrics.items() if score in test and corpus.name is not None
+    }
     tags = ["emotion-recognition", "emofusion"]
-    if "audio" in modalities:
+    if "audio" in results.modalities:
         tags.append("speech-emotion-recognition")
-    if len(modalities) > 1:
+    if len(results.modalities) > 1:
         tags.append("multimodal")
-    bases = results.get("base_models", {}).values()
-    if adapter:  # what is at its base may have others in turn; their page is not this one
-        tags.append(adapter["method"])
-        bases = [adapter.get("base_model", "")]
+    bases = [base for base in results.base_models.values() if base]
+    if adapter:  # the base may itself have base models, which belong on its own card
+        tags.append(adapter.method)
+        bases = [adapter.base_model or ""]
     return ModelCardData(
-        model_name=repo_id if scored else None,
+        model_name=name if metrics else None,
         language="en",
         license="apache-2.0",
         library_name="peft" if adapter else "transformers",
-        pipeline_tag=task,
+        pipeline_tag=hub_task,
         tags=tags,
-        base_model=[name for name in bases if is_repo_id(name)] or None,
-        datasets=[corpus["hub_id"]] if "hub_id" in corpus else None,
-        metrics=[HUB_METRICS[name][0] for name in scored] or None,
+        base_model=[base for base in bases if is_repo_id(base)] or None,
+        datasets=None if corpus.hub_id is None else [corpus.hub_id],
+        metrics=[metric.type for metric in metrics.values()] or None,
         eval_results=[
             EvalResult(
-                task_type=task,
+                task_type=hub_task,
                 task_name="Emotion recognition",
-                dataset_type=corpus["name"],
-                dataset_name=corpus.get("title", corpus["name"]),
+                dataset_type=corpus.name,
+                dataset_name=corpus.title or corpus.name,
                 dataset_split="test",
-                metric_type=HUB_METRICS[name][0],
-                metric_args=HUB_METRICS[name][1],
-                metric_name=HUB_METRICS[name][2],
-                metric_value=round(test[name], 4),
+                metric_type=metric.type,
+                metric_args=metric.arguments,
+                metric_name=metric.title,
+                metric_value=round(test[score], 4),
             )
-            for name in scored
+            for score, metric in metrics.items()
         ]
         or None,
     )
 
 
-def _score_table(results: dict[str, Any]) -> str:
-    """Return the scores of each split: shares in percent, but for NLL."""
-    return table("Split", SCORES, {split: _cells(scores) for split, scores in results.get("metrics", {}).items()})
+def _score_table(results: RunResults, task: Task) -> str:
+    """Return the scores of each split."""
+    rows = {split: _format_scores(scores, task) for split, scores in results.metrics.items()}
+    return format_table("Split", task.headings, rows)
 
 
-def _spread_table(results: dict[str, Any]) -> str:
-    """Return the test scores of every run of a cross-validation, and their mean and standard deviation."""
-    cross = results.get("cross_validation", {})
-    rows = {run["name"]: _cells(run["metrics"]["test"]) for run in cross.get("runs", [])}
-    for title, over in (("runs", "over_runs"), ("seeds, all folds pooled", "over_seeds")):
-        for measure, name in (("mean", "Mean"), ("std", "Standard deviation")):
-            values = {score: given[measure] for score, given in cross.get(over, {}).items() if measure in given}
-            if values:
-                rows[f"{name} over {title}"] = _cells(values)
-    return table("Test part of", SCORES, rows)
+def _spread_table(results: RunResults, task: Task) -> str:
+    """Return the test scores of each run of a cross-validation, their mean and their standard deviation."""
+    cross = results.cross_validation
+    if cross is None:
+        return ""
+    rows = {run.name: _format_scores(run.metrics.get("test", {}), task) for run in cross.runs}
+    for title, spreads in (("runs", cross.over_runs), ("seeds, all folds pooled", cross.over_seeds)):
+        for field, name in (("mean", "Mean"), ("std", "Standard deviation")):
+            values = {score: getattr(spread, field) for score, spread in spreads.items()}
+            if cells := _format_scores(values, task):
+                rows[f"{name} over {title}"] = cells
+    return format_table("Test split of", task.headings, rows)
 
 
-def _system_table(results: dict[str, Any]) -> str:
-    """Return the scores of every member of a late fusion alone, and of every way to combine them."""
-    figures = {name: SCORES[name] for name in ("wa", "ua", "wf1", "nll")}
+def _system_table(results: RunResults, task: Task) -> str:
+    """Return the scores of the members and of all combinations of a late fusion."""
+    if results.late_fusion is None:
+        return ""
+    systems = results.late_fusion.systems
     splits = ("validation", "test")
-    columns = {f"{split} {name}": f"{title}, {split}" for split in splits for name, title in figures.items()}
+    columns = {
+        f"{split} {score}": f"{heading}, {split}" for split in splits for score, heading in task.headings.items()
+    }
     rows = {
-        system: {f"{split} {name}": cell for split in parts for name, cell in _cells(parts[split]).items()}
-        for system, parts in results.get("late_fusion", {}).get("systems", {}).items()
+        system: {
+            f"{split} {score}": cell
+            for split in splits
+            for score, cell in _format_scores(scores.get(split, {}), task).items()
+        }
+        for system, scores in systems.items()
     }
-    return table("System", columns, rows)
+    return format_table("System", columns, rows)
 
 
-def _interval(results: dict[str, Any]) -> str:
-    """Return the intervals by speaker as part of a sentence, empty where there are none."""
-    intervals = results.get("intervals", {})
-    return words([f"{SCORES[name]} {_span(*intervals[name])}" for name in HUB_METRICS if name in intervals])
+def _format_intervals(results: RunResults, task: Task) -> str:
+    """Return the intervals over speakers as part of a sentence, empty if there are none."""
+    intervals = known_values(results.intervals)
+    return join_words(
+        [
+            f"{task.headings[score]} {low.removesuffix(' %')} to {high}"
+            for score in task.hub_metrics
+            if score in intervals
+            for low, high in [(task.format_score(score, edge) for edge in intervals[score])]
+        ]
+    )
 
 
-def _part_table(results: dict[str, Any]) -> str:
-    """Return the scores on parts of the test split."""
+def _subset_table(results: RunResults, task: Task) -> str:
+    """Return the scores on subsets of the test split."""
     rows = {
-        name.capitalize(): _cells(part) | {name: str(part[name]) for name in ("utterances", "classes")}
-        for name, part in results.get("breakdown", {}).items()
+        name.capitalize(): _format_scores(subset, task)
+        | {count: str(getattr(subset, count)) for count in task.subset_headings}
+        for name, subset in results.breakdown.items()
     }
-    return table("Part", {"utterances": "Answers", "classes": "Classes"} | SCORES, rows)
+    return format_table("Subset", task.subset_headings | task.headings, rows)
 
 
-def _cells(scores: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name: f"{scores[name]:.3f}" if name.startswith("nll") else percent(scores[name])
-        for name in SCORES
-        if name in scores
-    }
+def _format_scores(scores: Record | dict[str, Any], task: Task) -> dict[str, str]:
+    """Return the cells of scores; those that are None are left out."""
+    values = known_values(scores) if isinstance(scores, Record) else scores
+    return {score: task.format_score(score, values[score]) for score in task.headings if values.get(score) is not None}
 
 
-def _span(low: float, high: float) -> str:
-    return f"{100 * low:.1f} to {percent(high)}"
-
-
-def _class_table(results: dict[str, Any]) -> str:
-    """Return the scores of each class on the test split."""
-    scores = results.get("metrics", {}).get("test", {})
-    rows = {label: {} for label in results["labels"]}
-    for name in CLASS_SCORES.keys() & scores.keys():
-        for label, value in zip(results["labels"], scores[name], strict=True):
-            if value is not None:
-                rows[label][name] = str(value) if name == "support" else percent(value)
-    return table("Class", CLASS_SCORES, rows)
-
-
-def _confusion_table(results: dict[str, Any]) -> str:
-    """Return how often each class of the test split was answered with each."""
-    counts = results.get("metrics", {}).get("test", {}).get("confusion_matrix", [])
-    labels = results["labels"]
-    rows = {
-        label: {answer: str(count) for answer, count in zip(labels, row, strict=True)}
-        for label, row in zip(labels, counts, strict=False)  # there may be no counts
-    }
-    return table("True class", {label: f"as {label}" for label in labels}, rows)
-
-
-def _data_table(results: dict[str, Any]) -> str:
-    """Return what each split holds."""
-    columns = {"utterances": "Utterances", "minutes": "Minutes", "speakers": "Speakers"}
+def _data_table(results: RunResults) -> str:
+    """Return the size of each split."""
     rows = {}
-    for split, data in results.get("data", {}).items():
-        counts = {name: str(data[name]) for name in ("utterances", "speakers") if name in data}
-        if "seconds" in data:
-            counts["minutes"] = f"{data['seconds'] / 60:.1f}"
-        counts |= {f"of {label}": str(count) for label, count in data.get("classes", {}).items()}
-        rows[split] = counts | {f"without {level}": str(count) for level, count in data.get("unaligned", {}).items()}
-    columns |= {f"of {label}": label for label in results["labels"]}
-    return table("Split", columns | UNALIGNED, rows)
+    for split, data in results.data.items():
+        counts = {name: str(count) for name, count in known_values(data).items() if name in ("utterances", "speakers")}
+        if data.seconds is not None:
+            counts["minutes"] = f"{data.seconds / 60:.1f}"
+        counts |= {f"of {label}": str(count) for label, count in data.classes.items()}
+        rows[split] = counts | {f"without {level}": str(count) for level, count in data.unaligned.items()}
+    columns = COUNTS | {f"of {label}": label for label in results.labels}
+    return format_table("Split", columns | UNALIGNED, rows)

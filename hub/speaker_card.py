@@ -1,78 +1,70 @@
-"""The page of a speaker network, rendered from its results."""
+"""The card of a speaker network."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import ModelCardData
 
-from .page import cite_paper, measured, percent, settings_table, table, write_page
+from ..evaluation.results import SpeakerResults
+from .page import cite_paper, format_percent, format_settings, format_table, known_values, write_page
 
-# name in the results -> heading
+# field of the scores -> heading
 SCORES = {"accuracy": "Accuracy", "eer": "EER", "min_dcf": "minDCF"}
-DATA = {
+# field of the data -> name of the row
+COUNTS = {
     "speakers": "Speakers",
-    "training": "Recordings to learn from",
-    "validation": "Recordings held out",
-    "validation_trials": "Trials for validation",
-    "test_trials": "Trials for the test",
+    "training": "Training recordings",
+    "validation": "Validation recordings",
+    "validation_trials": "Validation trials",
+    "test_trials": "Test trials",
 }
 
 
-def write_speaker_card(folder: str | Path) -> Path:
-    """Render `README.md` into the folder of a speaker network.
+def write_speaker_card(folder: Path, results: SpeakerResults) -> Path:
+    """Render `README.md` into the folder of a speaker network, and return its path.
 
     Args:
-        folder: of the network; its `results.json` is read.
-
-    Returns:
-        The path of the card.
-
-    Raises:
-        FileNotFoundError: if there is no `results.json` in it.
+        folder: The folder, which exists.
+        results: The results, publishable.
     """
-    folder = Path(folder)
-    if not (folder / "results.json").is_file():
-        raise FileNotFoundError(f"{folder / 'results.json'} does not exist: pre-train the network first.")
-    results = measured(json.loads((folder / "results.json").read_text(encoding="utf-8")))
     metadata = ModelCardData(
         license="apache-2.0",
         library_name="transformers",
         pipeline_tag="feature-extraction",
         tags=["speaker-recognition", "speaker-verification", "emofusion"],
     )
-    name, metrics = folder.resolve().name, results.get("metrics", {})
+    name = folder.resolve().name
+    scores = {split: known_values(scores) for split, scores in results.metrics.items()}
+    counts = {title: getattr(results.data, field) for field, title in COUNTS.items()}
     return write_page(
         folder,
         "speaker_card.md",
         metadata,
         name=name,
         source=name,
-        paper=results.get("paper", {}),
-        scores=_score_table(metrics),
-        told={name for part in metrics.values() for name in part},
-        p_target=results["p_target"],
-        data=results["data"],
-        counts=table("Data", {"count": "Count"}, _counts(results["data"])),
-        training=settings_table({**results, "parameters": {"total": results["parameters"]}}),
-        recipe="recipe" in results,
+        paper=known_values(results.paper),
+        scores=_score_table(scores),
+        measured={score for values in scores.values() for score in values},
+        p_target=results.p_target,
+        data=results.data,
+        counts=format_table(
+            "Data",
+            {"count": "Count"},
+            {title: {"count": f"{count:,}"} for title, count in counts.items() if count is not None},
+        ),
+        training=format_settings(results, {} if results.parameters is None else {"total": results.parameters}),
+        recipe=bool(results.recipe),
         citation=cite_paper(results),
-        environment=results.get("environment", {}),
+        version=results.environment.emofusion,
     )
 
 
-def _score_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
+def _score_table(scores: dict[str, dict[str, float]]) -> str:
     rows = {
         split: {
-            name: f"{value:.3f}" if name == "min_dcf" else percent(value)
-            for name, value in scores.items()
+            name: f"{value:.3f}" if name == "min_dcf" else format_percent(value)
+            for name, value in values.items()
             if name in SCORES
         }
-        for split, scores in metrics.items()
+        for split, values in scores.items()
     }
-    return table("Split", SCORES, rows)
-
-
-def _counts(data: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    return {title: {"count": f"{data[name]:,}"} for name, title in DATA.items() if name in data}
+    return format_table("Split", SCORES, rows)

@@ -1,18 +1,51 @@
-"""The rows of a batch that is spread over several processes."""
+"""Training and loading over several processes or devices."""
 
 import torch
 import torch.distributed as dist
+from torch import nn
+
+# Parts of class names of layers that must not be wrapped on their own: convolutions of speech encoders, whose submodules we
+# call one by one, and WavLM's layers, of which the first computes the position bias for all.
+NOT_WRAPPED = ("Conv", "WavLM")
+
+
+class ShardingMixin:
+    """Lets FSDP (through accelerate) and `device_map` split a `PreTrainedModel` around encoders of transformers.
+
+    Some encoders name no layers that must stay whole; others name layers that they do not have.
+    """
+
+    def post_init(self):
+        """Initialise the weights and collect the classes of layers that must not be split over devices."""
+        # Imported here because this module may be loaded while transformers still loads that one.
+        from transformers.modeling_layers import GradientCheckpointingLayer
+
+        super().post_init()
+        names = {type(module).__name__ for module in self.modules() if isinstance(module, GradientCheckpointingLayer)}
+        self._no_split_modules = {name for name in names if not any(part in name for part in NOT_WRAPPED)}
+
+    def get_input_embeddings(self) -> nn.Module | None:
+        """Return the token embeddings, or None if there are none."""
+        if hasattr(self, "text_encoder"):
+            return self.text_encoder.get_input_embeddings()
+        try:
+            return super().get_input_embeddings()
+        except NotImplementedError:
+            return None
 
 
 def gather_rows(values: torch.Tensor) -> torch.Tensor:
-    """The rows of all processes, in the order of the processes; as they are where there is only one.
+    """Return the rows of all processes in the order of the processes; with one process, return `values`.
 
-    A loss over the gathered rows is that of the whole batch, and the same number everywhere. Its gradient reaches only
-    the process's own rows, multiplied by the number of processes: so their average, which distributed training takes,
-    is the gradient of the whole batch.
+    A loss over the gathered rows is the loss of the whole batch, and equal in all processes. Its gradient reaches only
+    the rows of this process, multiplied by the number of processes. Distributed training averages gradients over processes, so
+    the result is the gradient of the whole batch.
 
     Args:
         values: `(rows, ...)`; the number of rows may differ between processes.
+
+    Returns:
+        `(rows of all processes, ...)`.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return values

@@ -1,8 +1,8 @@
 """The speech encoder, run stage by stage: `conv_features` -> `embed_frames` -> `run_layers`.
 
-Stages let a model stop behind any layer and go on later, and let an utterance's result be its own: whatever its batch
-mates, its padding and its length. Only public submodules of the encoder are called, and the encoder stays a plain
-transformers model with its own keys.
+Stages let a model stop after any layer and continue later. They also make the result of an utterance independent of its
+batch mates, padding and length. Only public submodules of the encoder are called; the encoder stays a plain transformers model
+with its own parameter names.
 """
 
 import math
@@ -14,12 +14,18 @@ from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 
-from .encoder_spec_augment import masks_time
-from .encoder_wav2vec2 import MODEL_TYPES, convolve_waveform, first_reach, normalises_at_the_end, project_and_place
-from .encoder_whisper import FIRST_REACH, FRAME_HOP, convolve_spectrogram, place_frames
+from .encoder_spec_augment import masks_frames
+from .encoder_wav2vec2 import (
+    MODEL_TYPES,
+    convolve_waveform,
+    embed_wav2vec2_features,
+    has_final_layer_norm,
+    wav2vec2_receptive_field,
+)
+from .encoder_whisper import FRAME_HOP, RECEPTIVE_FIELD, convolve_spectrogram, embed_whisper_features
 
 SUPPORTED_MODEL_TYPES = (*MODEL_TYPES, "whisper")
-# Options that would make frames of other lengths, or mix the rows of a batch.
+# Options that change the frame rate or mix the rows of a batch, and their effect.
 REFUSED_OPTIONS = {
     "add_adapter": "shortens the frames",
     "conv_pos_batch_norm": "normalises over the batch",
@@ -27,15 +33,15 @@ REFUSED_OPTIONS = {
 
 
 def build_audio_encoder(config: PreTrainedConfig) -> PreTrainedModel:
-    """A speech encoder with random weights."""
+    """Return a speech encoder with random weights."""
     return prepare_audio_encoder(AutoModel.from_config(config))
 
 
 def prepare_audio_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
-    """What of a model is run here (of Whisper its encoder), or a refusal by name.
+    """Return the encoder of a speech model (of Whisper, without the decoder).
 
     Raises:
-        ValueError: if the encoder's type, or an option of its configuration, is not supported.
+        ValueError: If the model type, or an option of its configuration, is not supported.
     """
     config = encoder.config
     if config.model_type not in SUPPORTED_MODEL_TYPES:
@@ -49,9 +55,14 @@ def prepare_audio_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
 
 
 def freeze_audio_layers(encoder: PreTrainedModel, feature_encoder: bool, num_layers: int) -> None:
-    """Freeze the convolutional front end, or all up to layer `num_layers` (-1: the whole encoder).
+    """Freeze the first layers of a speech encoder.
 
-    Parameters that can then not receive a gradient are frozen as well, and so are Whisper's positions, as ever.
+    Parameters that can no longer receive a gradient are frozen as well. Whisper's positions are always frozen.
+
+    Args:
+        encoder: A speech encoder of a supported type.
+        feature_encoder: Whether to freeze the convolutional front end.
+        num_layers: The number of transformer layers to freeze, with everything below them; -1 means the whole encoder.
     """
     config, trunk = encoder.config, layer_stack(encoder)
     if _is_whisper(config):
@@ -63,66 +74,66 @@ def freeze_audio_layers(encoder: PreTrainedModel, feature_encoder: bool, num_lay
     modules = convolutions if feature_encoder or num_layers else []
     if num_layers:
         modules = [*modules, *embeddings, *trunk.layers[:num_layers]]
-        norm_is_below = not _norm_is_last(config) or num_layers == len(trunk.layers)
+        norm_is_below = not _has_final_layer_norm(config) or num_layers == len(trunk.layers)
         modules += [trunk.layer_norm] if norm_is_below else []
     for module in [encoder] if num_layers == -1 else modules:
         module.requires_grad_(False).eval()
-    if (num_layers or not masks_time(config)) and hasattr(encoder, "masked_spec_embed"):
+    if (num_layers or not masks_frames(config)) and hasattr(encoder, "masked_spec_embed"):
         encoder.masked_spec_embed.requires_grad_(False)
 
 
 def frame_hop(config: PreTrainedConfig) -> int:
-    """Samples from one frame to the next (320 at 16 kHz, 20 ms, for all usual checkpoints)."""
+    """Return the samples from one frame to the next (320, 20 ms at 16 kHz, for all usual checkpoints)."""
     return FRAME_HOP if _is_whisper(config) else math.prod(config.conv_stride)
 
 
 def receptive_field(config: PreTrainedConfig) -> int:
-    """Samples of the waveform that the first frame sees (400 for wav2vec 2.0; the next one sees a hop further)."""
-    return FIRST_REACH if _is_whisper(config) else first_reach(config)
+    """Return the receptive field of the first frame in samples (400 for wav2vec 2.0)."""
+    return RECEPTIVE_FIELD if _is_whisper(config) else wav2vec2_receptive_field(config)
 
 
 def layer_stack(encoder: PreTrainedModel) -> nn.Module:
-    """The submodule that holds the transformer layers as `layers`, and their `layer_norm`."""
+    """Return the submodule that holds the transformer layers as `layers`, and their `layer_norm`."""
     return encoder if _is_whisper(encoder.config) else encoder.encoder
 
 
 def self_attention(layer: nn.Module) -> nn.Module:
-    """The self-attention of a transformer layer."""
+    """Return the self-attention of a transformer layer."""
     return layer.self_attn if hasattr(layer, "self_attn") else layer.attention
 
 
 def conv_features(
     encoder: PreTrainedModel, input_values: torch.Tensor, mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The convolutional front end; Whisper's begins with a log-mel spectrogram.
+    """Run the convolutional front end; Whisper's starts with a log-mel spectrogram.
 
     Args:
-        encoder: a speech encoder of a supported type.
-        input_values: `(batch, samples)` waveform. A row shorter than the first frame's reach has one frame.
+        encoder: A speech encoder of a supported type.
+        input_values: `(batch, samples)` waveform. A row shorter than the receptive field gives one frame.
         mask: `(batch, samples)`, bool, ones first; no row is all zero.
 
     Returns:
         Features `(batch, frames, channels)` and their mask `(batch, frames)`, bool.
 
     Raises:
-        ValueError: if a recording is longer than the encoder can take.
+        ValueError: If a recording is longer than the encoder's maximum.
     """
     convolve = convolve_spectrogram if _is_whisper(encoder.config) else convolve_waveform
     return convolve(encoder, input_values, mask)
 
 
 def embed_frames(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """From convolutional features to the first layer's input: projection, SpecAugment in training, positions.
+    """Compute the input of the first layer: projection, SpecAugment in training, positions.
 
     Args:
-        encoder: a speech encoder of a supported type.
+        encoder: A speech encoder of a supported type.
         features: `(batch, frames, channels)`.
         mask: `(batch, frames)`, bool.
 
     Returns:
         `(batch, frames, hidden)`.
     """
-    embed = place_frames if _is_whisper(encoder.config) else project_and_place
+    embed = embed_whisper_features if _is_whisper(encoder.config) else embed_wav2vec2_features
     return embed(encoder, features, mask)
 
 
@@ -134,66 +145,66 @@ def run_layers(
     stop: int,
     output_attentions: bool = False,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
-    """Transformer layers `start` to `stop` (excluded), and the final normalisation behind the last one.
+    """Run transformer layers `start` to `stop` (excluded), and the final normalisation after the last layer.
 
-    Layer drop is left out: it hangs distributed training and saves nothing that matters here.
+    Layer drop is not applied: it can deadlock distributed training.
 
     Args:
-        encoder: a speech encoder of a supported type.
+        encoder: A speech encoder of a supported type.
         hidden_states: `(batch, frames, hidden)`, the input of layer `start`.
         mask: `(batch, frames)`, bool.
-        start: first layer.
-        stop: layer before which to stop.
-        output_attentions: whether to record attention maps; only the eager implementation has any.
+        start: The first layer.
+        stop: The layer before which to stop.
+        output_attentions: Whether to record attention maps; only the eager implementation has them.
 
     Returns:
-        The states `(batch, frames, hidden)`, the input of every layer that ran and then its output, and the
-        attention maps `(batch, heads, frames, frames)`.
+        The states `(batch, frames, hidden)`; the input of every layer and the output of the last one; and the attention maps
+        `(batch, heads, frames, frames)`.
     """
     if start == stop:
         return hidden_states, (hidden_states,), ()
     trunk = layer_stack(encoder)
-    context = layer_context(encoder, hidden_states, mask)
-    states, attentions = apply_layers(trunk.layers[start:stop], hidden_states, context, output_attentions)
-    if stop == len(trunk.layers) and _norm_is_last(encoder.config):
+    arguments = layer_arguments(encoder, hidden_states, mask)
+    states, attentions = apply_layers(trunk.layers[start:stop], hidden_states, arguments, output_attentions)
+    if stop == len(trunk.layers) and _has_final_layer_norm(encoder.config):
         states = (*states[:-1], trunk.layer_norm(states[-1]))
     return states[-1], states, attentions
 
 
 def apply_layers(
-    layers: nn.ModuleList, hidden_states: torch.Tensor, context: dict[str, Any], output_attentions: bool = False
+    layers: nn.ModuleList, hidden_states: torch.Tensor, arguments: dict[str, Any], output_attentions: bool = False
 ) -> tuple[tuple[torch.Tensor, ...], tuple[Any, ...]]:
-    """Transformer layers one after the other.
+    """Run transformer layers in sequence.
 
     Args:
-        layers: of a speech encoder of a supported type.
-        hidden_states: `(batch, frames, hidden)`, the input of the first.
-        context: what every layer is called with besides, as `layer_context` gives it.
-        output_attentions: whether to record what their attentions return besides their output.
+        layers: Layers of a speech encoder of a supported type.
+        hidden_states: `(batch, frames, hidden)`, the input of the first layer.
+        arguments: The other arguments of each layer; see `layer_arguments`.
+        output_attentions: Whether to record the second return value of the layers' attentions.
 
     Returns:
-        The input of every layer and then the last one's output, `(batch, frames, hidden)`; and what was recorded, which
-        is the attention maps `(batch, heads, frames, frames)` where the implementation has any.
+        The input of every layer and the output of the last one, `(batch, frames, hidden)`; and the recorded values, for a
+        self-attention the maps `(batch, heads, frames, frames)` if the implementation has them.
     """
     states = [hidden_states]
     with _recorded_attentions(layers if output_attentions else ()) as attentions:
         for layer in layers:
-            hidden_states = layer(hidden_states, **context)
-            if isinstance(hidden_states, tuple):  # WavLM hands its position bias on, which every layer already has
+            hidden_states = layer(hidden_states, **arguments)
+            if isinstance(hidden_states, tuple):  # WavLM also returns its position bias
                 hidden_states = hidden_states[0]
             states.append(hidden_states)
     return tuple(states), tuple(attentions)
 
 
-def layer_context(encoder: PreTrainedModel, hidden_states: torch.Tensor, mask: torch.Tensor) -> dict[str, Any]:
-    """What a layer is called with besides its states: the attention mask, and WavLM's position bias.
+def layer_arguments(encoder: PreTrainedModel, hidden_states: torch.Tensor, mask: torch.Tensor) -> dict[str, Any]:
+    """Return the arguments of a layer besides its states: the attention mask, and WavLM's position bias.
 
     Args:
-        encoder: a speech encoder of a supported type.
+        encoder: A speech encoder of a supported type.
         hidden_states: `(batch, frames, hidden)`.
         mask: `(batch, frames)`, bool.
     """
-    if encoder.config.model_type == "wavlm":  # its first layer has the bias of all, wherever the run starts
+    if encoder.config.model_type == "wavlm":  # computed by the first layer for all layers
         batch, frames = mask.shape
         bias = encoder.encoder.layers[0].attention.compute_bias(frames, frames)
         return {"attention_mask": mask, "position_bias": bias.repeat(batch, 1, 1)}
@@ -208,13 +219,13 @@ def _is_whisper(config: PreTrainedConfig) -> bool:
     return config.model_type == "whisper"
 
 
-def _norm_is_last(config: PreTrainedConfig) -> bool:
-    return _is_whisper(config) or normalises_at_the_end(config)
+def _has_final_layer_norm(config: PreTrainedConfig) -> bool:
+    return _is_whisper(config) or has_final_layer_norm(config)
 
 
 @contextmanager
 def _recorded_attentions(layers):
-    """Collect the weights that the layers' attentions return while the context is open."""
+    """Collect the attention weights of `layers` while the context is open."""
     attentions = []
 
     def record(module, args, output):

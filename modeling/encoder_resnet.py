@@ -1,8 +1,8 @@
 """A ResNet of basic blocks over spectrograms of different lengths.
 
-transformers' `ResNetModel` opens with a strided 7x7 convolution and a pooling, and knows no lengths; here the stem is
-3x3 and keeps the resolution. What lies beyond an utterance's end is zero wherever a convolution could see it, so that
-padding looks like the nothing that it stands for, and batch normalisation learns from valid frames only.
+`ResNetModel` of transformers starts with a strided 7x7 convolution and a pooling, and does not support lengths. Here the stem is
+3x3 and keeps the resolution, padded frames are zero at the input of every convolution, and batch normalisation uses valid
+frames only.
 """
 
 import torch
@@ -10,10 +10,10 @@ from torch import nn
 
 
 class MaskedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation whose statistics are those of the valid frames (ours); `nn.BatchNorm2d` without padding.
+    """Batch normalisation with statistics over valid frames only (ours); without padding equal to `nn.BatchNorm2d`.
 
-    Under several processes each one normalises by its own batch. With gradient checkpointing the running statistics
-    take each batch in twice, which changes how fast they follow and not where to.
+    In distributed training each process normalises over its own batch. With gradient checkpointing the running statistics are
+    updated twice per batch, so they converge faster to the same values.
     """
 
     def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -27,7 +27,7 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
         centred = states - mean[:, None, None]
         variance = (centred.square() * valid).sum(dim=(0, 2, 3)) / count.clamp_min(1)
         with torch.no_grad():
-            step = self.momentum * (count > 0)  # a batch without any audio teaches nothing
+            step = self.momentum * (count > 0)  # no update from a batch without audio
             unbiased = variance * (count / (count - 1).clamp_min(1))
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), step.to(self.running_mean.dtype))
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), step.to(self.running_var.dtype))
@@ -37,7 +37,7 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias, and batch normalisation; strided positions are 0, `stride`, `2 * stride`, ..."""
+    """A convolution without bias and batch normalisation; strided outputs are at 0, `stride`, `2 * stride`, ..."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
         super().__init__()
@@ -46,7 +46,7 @@ class ConvNorm(nn.Module):
         self.norm = MaskedBatchNorm2d(out_channels)
 
     def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """`(batch, channels, bands, frames)`, zero beyond each end, and the mask of the frames that come out."""
+        """Apply it to `(batch, channels, bands, frames)`, zero where padded, with the mask of the output frames."""
         return self.norm(self.conv(hidden_states), mask)
 
 
@@ -62,7 +62,7 @@ class BasicBlock(nn.Module):
         self.shortcut = ConvNorm(in_channels, out_channels, 1, stride) if changes else None
 
     def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """`(batch, channels, bands, frames)`, zero beyond each end, and the mask of the frames that come out."""
+        """Apply it to `(batch, channels, bands, frames)`, zero where padded, with the mask of the output frames."""
         residual = hidden_states if self.shortcut is None else self.shortcut(hidden_states, mask)
         valid = mask[:, None, None, :]
         hidden_states = self.first(hidden_states, mask).relu() * valid
@@ -72,12 +72,12 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """Stem and stages; every stage but the first halves frequency and time.
 
-    transformers finds `gradient_checkpointing` here, sets it, and says by what function a block is to be called then.
-    (Its `GradientCheckpointingLayer` cannot be imported by a module that registers with the Auto classes.)
+    transformers sets `gradient_checkpointing` and `_gradient_checkpointing_func` on modules that have the first attribute. (Its
+    `GradientCheckpointingLayer` cannot be imported by a module that registers with the Auto classes.)
 
     Args:
-        hidden_sizes: channels of the stages.
-        depths: blocks of the stages.
+        hidden_sizes: The channels of each stage.
+        depths: The number of blocks of each stage.
     """
 
     def __init__(self, hidden_sizes: list[int], depths: list[int]):
@@ -85,43 +85,43 @@ class ResNet(nn.Module):
         self.hidden_sizes = hidden_sizes
         self.gradient_checkpointing = False
         self.stem = ConvNorm(1, hidden_sizes[0], 3)
-        self.layers = nn.ModuleList()
+        self.stages = nn.ModuleList()
         for number, (size, depth) in enumerate(zip(hidden_sizes, depths, strict=True)):
             before = hidden_sizes[max(number - 1, 0)]
             first = BasicBlock(before, size, stride=2 if number else 1)
-            self.layers.append(nn.ModuleList([first, *(BasicBlock(size, size, stride=1) for _ in range(depth - 1))]))
+            self.stages.append(nn.ModuleList([first, *(BasicBlock(size, size, stride=1) for _ in range(depth - 1))]))
 
-    def embed_frames(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The stem.
+    def run_stem(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Apply the stem.
 
         Args:
-            states: `(batch, frames, bands)` spectrogram, zero beyond each end.
+            states: `(batch, frames, bands)` spectrogram, zero where padded.
             mask: `(batch, frames)`, bool.
 
         Returns:
-            `(batch, frames, channels * bands)`, zero beyond each end.
+            `(batch, frames, channels * bands)`, zero where padded.
         """
-        hidden_states = self.stem(_as_picture(states, 1), mask).relu()
+        hidden_states = self.stem(_as_image(states, 1), mask).relu()
         return _as_frames(hidden_states * mask[:, None, None, :])
 
-    def run_layers(
+    def run_stages(
         self, states: torch.Tensor, mask: torch.Tensor, start: int, stop: int
     ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]:
-        """Stages `start` to `stop` (excluded).
+        """Run stages `start` to `stop` (excluded).
 
         Args:
-            states: `(batch, frames, channels * bands)`, the input of stage `start`, zero beyond each end.
+            states: `(batch, frames, channels * bands)`, the input of stage `start`, zero where padded.
             mask: `(batch, frames)`, bool.
-            start: first stage.
-            stop: stage before which to stop.
+            start: The first stage.
+            stop: The stage before which to stop.
 
         Returns:
-            The states `(batch, frames, channels * bands)`, their mask, and the input of every stage that ran and then
-            the output. The frames are fewer after each stage but the first.
+            The states `(batch, frames, channels * bands)`; their mask; and the input of every stage and the output of the
+            last one. Every stage but the first halves the number of frames.
         """
-        hidden_states = _as_picture(states, self.hidden_sizes[max(start - 1, 0)])
+        hidden_states = _as_image(states, self.hidden_sizes[max(start - 1, 0)])
         all_states = [states]
-        for stage in self.layers[start:stop]:
+        for stage in self.stages[start:stop]:
             for block in stage:
                 mask = mask[:, :: block.stride]
                 if self.gradient_checkpointing and self.training:
@@ -132,8 +132,8 @@ class ResNet(nn.Module):
         return all_states[-1], mask, tuple(all_states)
 
 
-def _as_picture(states: torch.Tensor, channels: int) -> torch.Tensor:
-    """`(batch, frames, channels * bands)` to `(batch, channels, bands, frames)`."""
+def _as_image(states: torch.Tensor, channels: int) -> torch.Tensor:
+    """Reshape `(batch, frames, channels * bands)` to `(batch, channels, bands, frames)`."""
     return states.unflatten(2, (channels, -1)).permute(0, 2, 3, 1)
 
 

@@ -4,34 +4,34 @@ import torch
 from transformers import PreTrainedConfig
 
 
-def masks_time(config: PreTrainedConfig) -> bool:
-    """Whether a training utterance loses spans of frames, which a learned vector may stand in for."""
+def masks_frames(config: PreTrainedConfig) -> bool:
+    """Return whether SpecAugment masks frames in training; a learned vector may replace them."""
     return _is_on(config) and config.mask_time_prob > 0
 
 
 def spec_augment(
-    config: PreTrainedConfig, hidden_states: torch.Tensor, mask: torch.Tensor, masked_frame: torch.Tensor | None
+    config: PreTrainedConfig, hidden_states: torch.Tensor, mask: torch.Tensor, mask_embedding: torch.Tensor | None
 ) -> torch.Tensor:
-    """SpecAugment with the encoder's own settings, on the device and for clips of any length.
+    """Apply SpecAugment with the encoder's own settings, on the device and for clips of any length.
 
     As in transformers a row gets `mask_time_prob * frames / mask_time_length` spans, rounded at random, but at least
-    `mask_time_min_masks`; spans may overlap, and a row shorter than one span is left alone.
+    `mask_time_min_masks`. Spans may overlap, and a row shorter than one span is not masked.
 
     Args:
-        config: of the encoder, says how much is masked.
+        config: The configuration of the encoder.
         hidden_states: `(batch, frames, hidden)`.
         mask: `(batch, frames)`, bool.
-        masked_frame: `(hidden,)`, what is written over masked frames; None for zeros.
+        mask_embedding: `(hidden,)`, the value of masked frames; None for zeros.
 
     Returns:
         `(batch, frames, hidden)`.
     """
-    if masks_time(config):
+    if masks_frames(config):
         spans = random_spans(
             mask.sum(dim=1), mask.shape[1], config.mask_time_prob, config.mask_time_length, config.mask_time_min_masks
         )
-        written = torch.zeros_like(hidden_states[0, 0]) if masked_frame is None else masked_frame
-        hidden_states = torch.where(spans.unsqueeze(-1), written.to(hidden_states.dtype), hidden_states)
+        value = torch.zeros_like(hidden_states[0, 0]) if mask_embedding is None else mask_embedding
+        hidden_states = torch.where(spans.unsqueeze(-1), value.to(hidden_states.dtype), hidden_states)
     if _is_on(config) and config.mask_feature_prob > 0:
         batch, _, size = hidden_states.shape
         sizes = torch.full((batch,), size, device=hidden_states.device)
@@ -43,14 +43,14 @@ def spec_augment(
 
 
 def random_spans(lengths: torch.Tensor, size: int, probability: float, span: int, min_spans: int) -> torch.Tensor:
-    """Random spans of `span` positions inside each row's first `lengths` positions.
+    """Draw random spans of `span` positions inside the first `lengths` positions of each row.
 
     Args:
         lengths: `(batch,)`.
-        size: positions of the mask.
-        probability: of a position to be masked, were there no overlaps.
-        span: positions of one span.
-        min_spans: spans that every row gets at least, if it is as long as one.
+        size: The length of the mask.
+        probability: The probability that a position is masked, ignoring overlaps.
+        span: The length of one span.
+        min_spans: The minimum number of spans of a row that is at least one span long.
 
     Returns:
         `(batch, size)`, bool.
@@ -66,4 +66,4 @@ def random_spans(lengths: torch.Tensor, size: int, probability: float, span: int
 
 
 def _is_on(config: PreTrainedConfig) -> bool:
-    return getattr(config, "apply_spec_augment", True)  # data2vec-audio has no switch
+    return getattr(config, "apply_spec_augment", True)  # data2vec-audio has no such field

@@ -1,27 +1,27 @@
-"""Log-mel spectrogram of a waveform, on the model's device, and its augmentation in training."""
+"""Log-mel spectrogram of a waveform on the model's device, and its augmentation in training."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers.audio_utils import mel_filter_bank
 
-# Added to the energies, so that digital silence lies 60 dB below a waveform of unit variance, and not at infinity.
+# Added to the energies: digital silence is then 60 dB below a waveform of unit variance, instead of minus infinity.
 FLOOR = 1e-6
 
 
 class LogMelSpectrogram(nn.Module):
-    """Log energies of mel bands, less the utterance's own mean in each band.
+    """Log energies of mel bands, minus the utterance's mean in each band.
 
-    Frame `k` is the window over samples `hop_length * k` to `hop_length * k + win_length`, and exists only if the
-    utterance has all of them: no frame ever sees padding, and the last incomplete one is dropped. An utterance shorter
-    than one window counts as padded with silence up to it.
+    Frame `k` is the window over samples `hop_length * k` to `hop_length * k + win_length`. It is valid only if the utterance
+    has all of these samples: no frame sees padding, and an incomplete last frame is dropped. An utterance shorter than one
+    window is padded with silence to one window.
 
     Args:
-        sampling_rate: of the waveform, in Hz.
-        win_length: samples of the Hann window.
-        hop_length: samples from one frame to the next.
-        n_fft: size of the Fourier transform.
-        num_mel_bins: bands, spaced and normalised as Slaney's (librosa's default), up to half the rate.
+        sampling_rate: The sampling rate of the waveform in Hz.
+        win_length: The length of the Hann window in samples.
+        hop_length: The samples from one frame to the next.
+        n_fft: The size of the Fourier transform.
+        num_mel_bins: The number of mel bands (Slaney's scale and normalisation, librosa's default), up to half the rate.
     """
 
     def __init__(self, sampling_rate: int, win_length: int, hop_length: int, n_fft: int, num_mel_bins: int):
@@ -36,7 +36,7 @@ class LogMelSpectrogram(nn.Module):
         self.register_buffer("filters", filters, persistent=False)
 
     def constants(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The window `(win_length,)` and the filter bank `(n_fft // 2 + 1, num_mel_bins)`."""
+        """Return the window `(win_length,)` and the filter bank `(n_fft // 2 + 1, num_mel_bins)`."""
         filters = mel_filter_bank(
             num_frequency_bins=self.n_fft // 2 + 1,
             num_mel_filters=self.num_mel_bins,
@@ -49,18 +49,18 @@ class LogMelSpectrogram(nn.Module):
         return torch.hann_window(self.win_length), torch.from_numpy(filters).float()
 
     def forward(self, input_values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """From samples to frames, computed in float32.
+        """Compute the spectrogram in float32.
 
         Args:
             input_values: `(batch, samples)` waveform.
             mask: `(batch, samples)`, bool, ones first; all zero where a row has no audio.
 
         Returns:
-            `(batch, frames, bands)`, zero beyond a row's end, and the mask `(batch, frames)`, bool.
+            `(batch, frames, bands)`, zero where padded, and the mask `(batch, frames)`, bool.
         """
         waveform = (input_values.float() * mask).to(self.window.device)
         missing = max(self.win_length - waveform.shape[1], 0)
-        # `torch.stft` puts the window in the middle of the transform; padding moves the first one to sample 0.
+        # `torch.stft` centres the window in the transform; this padding moves the first window to sample 0.
         before = (self.n_fft - self.win_length) // 2
         waveform = F.pad(waveform, (before, self.n_fft - self.win_length - before + missing))
         with torch.autocast(waveform.device.type, enabled=False):
@@ -86,43 +86,43 @@ class LogMelSpectrogram(nn.Module):
 def mask_spectrogram(
     states: torch.Tensor, mask: torch.Tensor, num_masks: int, bands: int, frames: int, share: float
 ) -> torch.Tensor:
-    """Zeros, which are each band's mean, over random bands and random stretches of time (SpecAugment, Park et al. 2019).
+    """Set random bands and random intervals of time to zero, the mean of each band (SpecAugment, Park et al. 2019).
 
-    Every utterance gets 1 to `num_masks` of either kind, all numbers and widths being as likely.
+    Every utterance gets 1 to `num_masks` masks of each kind; numbers and widths are drawn uniformly.
 
     Args:
         states: `(batch, frames, bands)`.
         mask: `(batch, frames)`, bool.
-        num_masks: most masks of one kind.
-        bands: most bands of one mask.
-        frames: most frames of one mask.
-        share: most of an utterance's frames that one mask may cover.
+        num_masks: The maximum number of masks of one kind.
+        bands: The maximum width of a frequency mask.
+        frames: The maximum width of a time mask.
+        share: The maximum share of an utterance's frames that one time mask covers.
 
     Returns:
         `(batch, frames, bands)`.
     """
     lengths = mask.sum(dim=1)
     widest = (share * lengths).long().clamp_max(frames)
-    hidden = random_stretches(lengths, widest, states.shape[1], num_masks).unsqueeze(2)
+    hidden = random_intervals(lengths, widest, states.shape[1], num_masks).unsqueeze(2)
     all_bands = torch.full_like(lengths, states.shape[2])
-    hidden = hidden | random_stretches(all_bands, all_bands.clamp_max(bands), states.shape[2], num_masks).unsqueeze(1)
+    hidden = hidden | random_intervals(all_bands, all_bands.clamp_max(bands), states.shape[2], num_masks).unsqueeze(1)
     return states.masked_fill(hidden, 0.0)
 
 
-def random_stretches(lengths: torch.Tensor, widest: torch.Tensor, size: int, most: int) -> torch.Tensor:
-    """1 to `most` stretches of 0 to `widest` positions, inside each row's first `lengths` positions.
+def random_intervals(lengths: torch.Tensor, widest: torch.Tensor, size: int, most: int) -> torch.Tensor:
+    """Draw 1 to `most` intervals of 0 to `widest` positions inside the first `lengths` positions of each row.
 
     Args:
         lengths: `(batch,)`.
         widest: `(batch,)`, at most `lengths`.
-        size: positions of the result.
-        most: stretches of a row.
+        size: The length of the result.
+        most: The maximum number of intervals of a row.
 
     Returns:
         `(batch, size)`, bool.
     """
 
-    def draw(limits: torch.Tensor) -> torch.Tensor:  # whole numbers from 0 to each limit, that included
+    def draw(limits: torch.Tensor) -> torch.Tensor:  # integers from 0 to each limit, inclusive
         return (torch.rand(limits.shape, device=limits.device) * (limits + 1)).long()
 
     widths = draw(widest[:, None].expand(-1, most))

@@ -1,4 +1,4 @@
-"""How far each modality is taken by what is frozen, and how it goes on from there."""
+"""The two stages of each modality: the frozen layers, and the layers above them."""
 
 import torch
 from torch import nn
@@ -9,10 +9,10 @@ from .encoder_vision import encode_video
 
 
 class LayerSum(nn.Module):
-    """A sum of an encoder's layers with learned weights, `sum_l softmax(w)_l h_l` (as in SUPERB, Yang et al. 2021).
+    """A weighted sum of an encoder's layers, `sum_l softmax(w)_l h_l`, with learned w (SUPERB, Yang et al. 2021).
 
     Args:
-        layers: how many states there are, the embeddings counted.
+        layers: The number of states, including the embeddings.
     """
 
     def __init__(self, layers: int):
@@ -20,17 +20,17 @@ class LayerSum(nn.Module):
         self.weight = nn.Parameter(torch.zeros(layers))
 
     def forward(self, states: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """States `(batch, positions, hidden)`, one for each layer, to one of that shape."""
+        """Sum the states of all layers, each `(batch, positions, hidden)`, to one of the same shape."""
         return torch.einsum("l,l...->...", self.weight.softmax(dim=0), torch.stack(states))
 
 
 class EncodingStages:
-    """The two stages of every modality, for a model that owns `audio_encoder`, `text_encoder` or `vision_encoder`.
+    """The two stages of every modality, for a model with `audio_encoder`, `text_encoder` or `vision_encoder`.
 
-    `_encode_<modality>(values, mask)` is what the frozen parameters compute: what the modality has become, and its
-    mask. `_finish_<modality>(states, mask, output_hidden_states, output_attentions)` goes on from there and returns
-    the states that are fused, their mask `(batch, positions)`, the states of the encoder's layers and its attention
-    maps. A row whose mask is all zero has not got the modality: it is computed with the others and replaced later.
+    `_encode_<modality>(values, mask)` runs the frozen layers and returns their output and its mask.
+    `_finish_<modality>(states, mask, output_hidden_states, output_attentions)` runs the remaining layers and returns the states
+    for the fusion, their mask `(batch, positions)`, the states of the encoder's layers and its attention maps. A row
+    whose mask is all zero lacks the modality: it is computed with the others and replaced later.
     """
 
     @property
@@ -42,29 +42,29 @@ class EncodingStages:
         frozen = self._frozen_audio_layers
         if not frozen and not self.config.freeze_feature_encoder:
             return values, mask
-        present = mask.any(dim=1, keepdim=True)
-        values, mask = conv_features(self.audio_encoder, values, mask | ~present)
+        has_audio = mask.any(dim=1, keepdim=True)
+        values, mask = conv_features(self.audio_encoder, values, mask | ~has_audio)
         if frozen:
             values = embed_frames(self.audio_encoder, values, mask)
             values, states, _ = run_layers(self.audio_encoder, values, mask, 0, frozen)
-            values = self._keep(values, states)
-        return values, mask & present
+            values = self._pack_layers(values, states)
+        return values, mask & has_audio
 
     def _finish_audio(self, states, mask, output_hidden_states: bool, output_attentions: bool):
         frozen = self._frozen_audio_layers
-        present = mask.any(dim=1, keepdim=True)
-        mask = mask | ~present
+        has_audio = mask.any(dim=1, keepdim=True)
+        mask = mask | ~has_audio
         if not frozen:
             if not self.config.freeze_feature_encoder:
                 states, mask = conv_features(self.audio_encoder, states, mask)
             states, below = embed_frames(self.audio_encoder, states, mask), ()
         else:
-            states, below = self._recall(states)
+            states, below = self._unpack_layers(states)
         states, hidden_states, attentions = run_layers(
             self.audio_encoder, states, mask, frozen, self.config.num_audio_layers, output_attentions
         )
         hidden_states = (*below, *hidden_states)
-        return self._sum_layers("audio", states, hidden_states), mask & present, hidden_states, attentions
+        return self._sum_layers("audio", states, hidden_states), mask & has_audio, hidden_states, attentions
 
     def _encode_text(self, input_ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.config.freeze_text_layers != -1:
@@ -72,11 +72,11 @@ class EncodingStages:
         states, hidden_states, _ = encode_tokens(
             self.text_encoder, input_ids, mask | ~mask.any(dim=1, keepdim=True), self.config.use_weighted_layer_sum
         )
-        return self._keep(states, hidden_states), mask
+        return self._pack_layers(states, hidden_states), mask
 
     def _finish_text(self, states, mask, output_hidden_states: bool, output_attentions: bool):
         if self.config.freeze_text_layers == -1:
-            states, below = self._recall(states)
+            states, below = self._unpack_layers(states)
             hidden_states, attentions = (*below, states), ()
         else:
             states, hidden_states, attentions = encode_tokens(
@@ -98,15 +98,15 @@ class EncodingStages:
             states = encode_video(self.vision_encoder, states, mask)
         return states, mask, (states,), ()
 
-    def _keep(self, states: torch.Tensor, hidden_states: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """What of a frozen encoder is kept between the stages: its last states, or all for a weighted sum."""
+    def _pack_layers(self, states: torch.Tensor, hidden_states: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Return the output of frozen layers: the last states, or for a weighted sum all of them in one tensor."""
         return torch.stack(hidden_states, dim=-2) if self.config.use_weighted_layer_sum else states
 
-    def _recall(self, kept: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """From what was kept, the last states, and those of the layers below."""
+    def _unpack_layers(self, packed: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Return the last states, and the states of the layers below; the inverse of `_pack_layers`."""
         if not self.config.use_weighted_layer_sum:
-            return kept, ()
-        *below, states = kept.unbind(dim=-2)
+            return packed, ()
+        *below, states = packed.unbind(dim=-2)
         return states, tuple(below)
 
     def _sum_layers(self, modality: str, states, hidden_states: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The text encoder: a bidirectional transformer whose token states are read."""
+"""The text encoder: a bidirectional transformer that gives token states."""
 
 import torch
 from torch import nn
@@ -9,16 +9,16 @@ SUPPORTED_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modern
 
 
 def build_text_encoder(config: PreTrainedConfig) -> PreTrainedModel:
-    """A text encoder with random weights."""
+    """Return a text encoder with random weights."""
     _check_config(config)
     return prepare_text_encoder(AutoModel.from_config(config))
 
 
 def prepare_text_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
-    """Drop the pooler, where there is one: the fusion reads tokens, and its weights would never learn.
+    """Return the encoder without its pooler, whose weights would never be trained because the fusion reads tokens.
 
     Raises:
-        ValueError: if the encoder's type, or an option of its configuration, is not supported.
+        ValueError: If the model type, or an option of its configuration, is not supported.
     """
     _check_config(encoder.config)
     if getattr(encoder, "pooler", None) is not None:
@@ -32,18 +32,20 @@ def _check_config(config: PreTrainedConfig) -> None:
             f"text_config names the model_type {config.model_type!r}; choose one of {', '.join(SUPPORTED_MODEL_TYPES)}."
         )
     if getattr(config, "is_decoder", False):
-        raise ValueError("text_config has is_decoder=True, but a text encoder sees both ways; set it to False.")
+        raise ValueError(
+            "text_config has is_decoder=True, but a text encoder attends in both directions; set it to False."
+        )
     if config.pad_token_id is None or not 0 <= config.pad_token_id < config.vocab_size:
         raise ValueError(
-            f"text_config has pad_token_id={config.pad_token_id}, which is not one of its {config.vocab_size} tokens; "
-            "set it to the tokenizer's."
+            f"text_config has pad_token_id={config.pad_token_id}, which is not among its {config.vocab_size} token ids; "
+            "set it to the tokenizer's pad_token_id."
         )
 
 
 def max_tokens(config: PreTrainedConfig) -> int:
-    """Tokens that a text encoder has places for; RoBERTa's begin behind the number of the padding token."""
-    taken = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
-    return config.max_position_embeddings - taken
+    """Return the maximum number of tokens; RoBERTa's positions start after the id of the padding token."""
+    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
+    return config.max_position_embeddings - offset
 
 
 def encode_tokens(
@@ -53,20 +55,20 @@ def encode_tokens(
     output_hidden_states: bool = False,
     output_attentions: bool = False,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
-    """Contextual token states.
+    """Compute contextual token states.
 
     Args:
-        encoder: a text encoder of a supported type.
+        encoder: A text encoder of a supported type.
         input_ids: `(batch, tokens)`.
         mask: `(batch, tokens)`, bool; no row is all zero.
-        output_hidden_states: whether to return the states of every layer.
-        output_attentions: whether to return attention maps; only the eager implementation has any.
+        output_hidden_states: Whether to return the states of every layer.
+        output_attentions: Whether to return attention maps; only the eager implementation has them.
 
     Returns:
-        The states `(batch, tokens, hidden)`, those of every layer, and the maps `(batch, heads, tokens, tokens)`.
+        The states `(batch, tokens, hidden)`, the states of every layer, and the maps `(batch, heads, tokens, tokens)`.
     """
     outputs = encoder(
-        # RoBERTa numbers its places by what is not the padding token, so that padding must hold nothing else.
+        # RoBERTa derives positions from tokens that are not the padding token, so padding must hold that token.
         input_ids=input_ids.masked_fill(~mask, encoder.config.pad_token_id),
         attention_mask=mask.long(),
         output_hidden_states=output_hidden_states,
@@ -77,14 +79,14 @@ def encode_tokens(
 
 
 def freeze_text_layers(encoder: PreTrainedModel, num_layers: int) -> None:
-    """Freeze the embeddings and the first `num_layers` layers of `encoder` (-1: all of it; 0: nothing).
+    """Freeze the embeddings and the first `num_layers` layers of `encoder` (-1: the whole encoder; 0: nothing).
 
-    With the first layer goes all that it reads: DeBERTa's relative positions, which the later layers share, and its
+    Modules that the first layer depends on are frozen with it: DeBERTa's relative positions, shared by all layers, and its
     convolution.
     """
     trunk = getattr(encoder, "encoder", encoder)
     layers = getattr(trunk, "layers", None) or trunk.layer
-    final_norm = getattr(encoder, "final_norm", None)  # ModernBERT's, behind the last layer
+    final_norm = getattr(encoder, "final_norm", None)  # ModernBERT's, after the last layer
     modules: list[nn.Module] = []
     if num_layers == -1:
         modules = [encoder]

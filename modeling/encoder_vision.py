@@ -3,32 +3,31 @@
 import torch
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
-from ..configuration.configuration_emofusion import VISION_WIDTHS, vision_size
+from ..configuration.configuration_emofusion import VISION_SIZE_FIELDS, vision_hidden_size
 
-# Fields of configurations whose encoders give no vector of an image, and why.
-UNSUITABLE_FIELDS = {"num_frames": "takes whole films", "mask_ratio": "hides a random part of every image"}
+# Fields of configurations whose encoders do not give one vector per image, and the reason.
+UNSUITABLE_FIELDS = {"num_frames": "takes whole videos", "mask_ratio": "hides a random part of every image"}
 
 
 def build_vision_encoder(config: PreTrainedConfig) -> PreTrainedModel:
-    """A vision encoder with random weights."""
+    """Return a vision encoder with random weights."""
     return prepare_vision_encoder(AutoModel.from_config(config))
 
 
 def prepare_vision_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
-    """Refuse, by name, what does not give one vector an image, and drop a dense pooler (ViT, DeiT).
+    """Return the encoder without a dense pooler (ViT, DeiT).
 
-    Most checkpoints come without the weights of such a pooler, and as long as the encoder is frozen they would stay as
-    random as they are.
+    Most checkpoints lack the weights of such a pooler, and in a frozen encoder they would stay random.
 
     Raises:
-        ValueError: if the encoder is not one of single images.
+        ValueError: If the encoder does not give one vector per image.
     """
     config = encoder.config
     reasons = [reason for name, reason in UNSUITABLE_FIELDS.items() if hasattr(config, name)]
     if encoder.main_input_name != "pixel_values":
         reasons = ["does not take images"]
-    elif not any(hasattr(config, name) for name in VISION_WIDTHS):
-        reasons = ["does not say how wide its vectors are"]
+    elif not any(hasattr(config, name) for name in VISION_SIZE_FIELDS):
+        reasons = ["does not give the width of its vectors"]
     if reasons:
         raise ValueError(
             f"vision_config names the model_type {config.model_type!r}, which {reasons[0]}; choose an encoder of single "
@@ -40,13 +39,13 @@ def prepare_vision_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
 
 
 def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """One vector a frame: what the encoder itself pools an image to, else the mean of its last states.
+    """Compute one vector per frame: the encoder's pooled output, or the mean of its last states if it has none.
 
-    Only valid frames are computed. Each is one image to the encoder, so neither padding nor other rows change it, as
-    long as batch normalisation is in evaluation mode.
+    Only valid frames are computed. The encoder treats each frame as one image, so padding and other rows do not change the
+    result while batch normalisation is in evaluation mode.
 
     Args:
-        encoder: any encoder of single images in transformers.
+        encoder: An encoder of single images.
         pixel_values_videos: `(batch, frames, channels, height, width)`.
         mask: `(batch, frames)`, bool.
 
@@ -54,9 +53,9 @@ def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, ma
         `(batch, frames, hidden)`, zero where padded.
 
     Raises:
-        ValueError: if the vectors are not as wide as the configuration says.
+        ValueError: If the width of the vectors differs from the configuration.
     """
-    width = vision_size(encoder.config)
+    width = vision_hidden_size(encoder.config)
     states = pixel_values_videos.new_zeros(*mask.shape, width)
     if not mask.any():
         return states
@@ -68,8 +67,8 @@ def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, ma
     vectors = vectors.flatten(1)
     if vectors.shape[1] != width:
         raise ValueError(
-            f"vision_config names the model_type {encoder.config.model_type!r}, whose vectors have {vectors.shape[1]} "
-            f"numbers where its configuration says {width}; choose another encoder."
+            f"vision_config names the model_type {encoder.config.model_type!r}, whose vectors have "
+            f"{vectors.shape[1]} numbers, but its configuration gives {width}; choose another encoder."
         )
     states = states.to(vectors.dtype)
     states[mask] = vectors

@@ -1,8 +1,7 @@
 """The first stages of the wav2vec 2.0 family: wav2vec 2.0, HuBERT, WavLM and data2vec-audio.
 
-transformers' own forward does three things that an utterance's result must not depend on: normalisation and positional
-convolutions reach into padding, clips shorter than the convolutions' reach fail, and so do training clips shorter than
-a SpecAugment span. Running the stages ourselves mends all three.
+In the forward pass of transformers, normalisation and positional convolutions read padding, clips shorter than the receptive
+field fail, and training clips shorter than a SpecAugment span fail. Running the stages here avoids all three.
 """
 
 import torch
@@ -14,37 +13,37 @@ from .encoder_spec_augment import spec_augment
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
 
 
-def first_reach(config: PreTrainedConfig) -> int:
-    """Samples that the first frame reaches over (400 for wav2vec 2.0)."""
-    reach = 1
+def wav2vec2_receptive_field(config: PreTrainedConfig) -> int:
+    """Return the receptive field of the first frame in samples (400 for wav2vec 2.0)."""
+    field = 1
     for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
-        reach = (reach - 1) * stride + kernel
-    return reach
+        field = (field - 1) * stride + kernel
+    return field
 
 
-def normalises_at_the_end(config: PreTrainedConfig) -> bool:
-    """Whether the encoder's last normalisation stands behind its layers rather than before them."""
+def has_final_layer_norm(config: PreTrainedConfig) -> bool:
+    """Return whether the encoder's layer normalisation comes after its layers instead of before them."""
     return getattr(config, "do_stable_layer_norm", False)
 
 
 def convolve_waveform(
     encoder: PreTrainedModel, input_values: torch.Tensor, mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The convolutional front end; rows shorter than the first frame's reach count as followed by silence up to it.
+    """Run the convolutional front end; rows shorter than the receptive field are padded with silence to that length.
 
     Args:
-        encoder: of the wav2vec 2.0 family.
+        encoder: An encoder of the wav2vec 2.0 family.
         input_values: `(batch, samples)` waveform.
         mask: `(batch, samples)`, bool, ones first; no row is all zero.
 
     Returns:
         Features `(batch, frames, channels)` and their mask `(batch, frames)`, bool.
     """
-    reach = first_reach(encoder.config)
-    lengths = mask.sum(dim=1).clamp_min(reach)
+    shortest = wav2vec2_receptive_field(encoder.config)
+    lengths = mask.sum(dim=1).clamp_min(shortest)
     hidden_states = (input_values * mask)[:, None]
-    if hidden_states.shape[-1] < reach:
-        hidden_states = nn.functional.pad(hidden_states, (0, reach - hidden_states.shape[-1]))
+    if hidden_states.shape[-1] < shortest:
+        hidden_states = nn.functional.pad(hidden_states, (0, shortest - hidden_states.shape[-1]))
     for layer in encoder.feature_extractor.conv_layers:
         conv = layer.conv
         lengths = torch.div(lengths - conv.kernel_size[0], conv.stride[0], rounding_mode="floor") + 1
@@ -57,15 +56,15 @@ def convolve_waveform(
 
 
 def masked_instance_norm(hidden_states: torch.Tensor, lengths: torch.Tensor, norm: nn.GroupNorm) -> torch.Tensor:
-    """Group normalisation with one channel a group, its statistics over the valid frames only (ours).
+    """Apply group normalisation with one channel per group and statistics over valid frames only (ours).
 
     Args:
         hidden_states: `(batch, channels, frames)`.
-        lengths: `(batch,)`, valid frames of each row, at least one.
-        norm: whose weight, bias and epsilon are used; `num_groups` equals the channels, as in wav2vec 2.0.
+        lengths: `(batch,)`, the number of valid frames of each row, at least one.
+        norm: The module with weight, bias and epsilon; `num_groups` equals the channels, as in wav2vec 2.0.
 
     Returns:
-        `(batch, channels, frames)`; equal to `norm` on each row cut to its length. What lies behind is not defined.
+        `(batch, channels, frames)`; equal to `norm` on each row cut to its length, and undefined where padded.
     """
     states = hidden_states.to(torch.promote_types(hidden_states.dtype, torch.float32))
     valid = (torch.arange(states.shape[-1], device=lengths.device) < lengths[:, None]).unsqueeze(1)
@@ -77,11 +76,11 @@ def masked_instance_norm(hidden_states: torch.Tensor, lengths: torch.Tensor, nor
     return (centred * scale + norm.bias[:, None]).to(hidden_states.dtype)
 
 
-def project_and_place(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Projection, SpecAugment in training, and convolutional positions.
+def embed_wav2vec2_features(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Apply the projection, SpecAugment in training, and convolutional positions.
 
     Args:
-        encoder: of the wav2vec 2.0 family.
+        encoder: An encoder of the wav2vec 2.0 family.
         features: `(batch, frames, channels)`.
         mask: `(batch, frames)`, bool.
 
@@ -92,20 +91,22 @@ def project_and_place(encoder: PreTrainedModel, features: torch.Tensor, mask: to
     if isinstance(hidden_states, tuple):  # all but HuBERT also return the normalised features
         hidden_states = hidden_states[0]
     if encoder.feature_projection.training:
-        masked_frame = getattr(encoder, "masked_spec_embed", None)
-        hidden_states = spec_augment(encoder.config, hidden_states, mask, masked_frame)
+        mask_embedding = getattr(encoder, "masked_spec_embed", None)
+        hidden_states = spec_augment(encoder.config, hidden_states, mask, mask_embedding)
     trunk, frames = encoder.encoder, mask.unsqueeze(-1)
     hidden_states = hidden_states * frames
-    hidden_states = hidden_states + _convolved_positions(trunk.pos_conv_embed, hidden_states, frames)
-    if not normalises_at_the_end(encoder.config):
+    hidden_states = hidden_states + _positional_convolution(trunk.pos_conv_embed, hidden_states, frames)
+    if not has_final_layer_norm(encoder.config):
         hidden_states = trunk.layer_norm(hidden_states)
     return trunk.dropout(hidden_states)
 
 
-def _convolved_positions(pos_conv_embed: nn.Module, hidden_states: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-    """Padding must look to every positional convolution like the nothing beyond an utterance's end."""
+def _positional_convolution(
+    pos_conv_embed: nn.Module, hidden_states: torch.Tensor, frames: torch.Tensor
+) -> torch.Tensor:
+    """Return the positional convolution of `hidden_states`; every convolution sees zeros where padded."""
     if not hasattr(pos_conv_embed, "layers"):
         return pos_conv_embed(hidden_states)
-    for layer in pos_conv_embed.layers:  # data2vec-audio stacks them, and each would see what the last left in padding
+    for layer in pos_conv_embed.layers:  # data2vec-audio stacks several
         hidden_states = layer((hidden_states * frames).transpose(1, 2)).transpose(1, 2)
     return hidden_states

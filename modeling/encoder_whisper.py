@@ -1,8 +1,8 @@
-"""The first stages of the Whisper encoder (Radford et al. 2022), on waveforms of any length up to its 30 seconds.
+"""The first stages of the Whisper encoder (Radford et al. 2022), for waveforms of any length up to 30 seconds.
 
-Whisper was trained on clips filled up with silence to 30 seconds. Here (ours) an utterance ends where it ends: it costs
-what its length costs, and its frames are the same in every batch. The spectrogram is that of `WhisperFeatureExtractor`,
-the convolutions see zeros behind the end, and attention sees nothing there.
+Whisper was trained on clips padded with silence to 30 seconds. Here (ours) utterances are not padded to 30 seconds: cost is
+proportional to length, and the frames of an utterance are the same in every batch. The spectrogram is that of
+`WhisperFeatureExtractor`; the convolutions see zeros where padded, and attention is masked there.
 """
 
 from functools import lru_cache
@@ -13,59 +13,58 @@ import torch.nn.functional as F
 from transformers import PreTrainedModel
 from transformers.audio_utils import mel_filter_bank
 
+from ..configuration.modalities import SAMPLING_RATE
 from .encoder_spec_augment import spec_augment
 
-# The spectrogram that all Whisper checkpoints were trained on: window and hop in samples, at 16 kHz.
-SAMPLING_RATE = 16000
+# The spectrogram of all Whisper checkpoints: window and hop in samples, at 16 kHz.
 WINDOW = 400
 HOP = 160
-# The convolutions halve its rate; their first frame sees the spectrogram's frames 0 to 2.
+# The convolutions halve the frame rate; their first frame sees frames 0 to 2 of the spectrogram.
 FRAME_HOP = 2 * HOP
-FIRST_REACH = 2 * HOP + WINDOW // 2
+RECEPTIVE_FIELD = 2 * HOP + WINDOW // 2
 
 
 def log_mel_spectrogram(
     input_values: torch.Tensor, mask: torch.Tensor, num_mel_bins: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The spectrogram of `WhisperFeatureExtractor`, in float32: decades of power, the upper eight of an utterance.
+    """Compute the spectrogram of `WhisperFeatureExtractor` in float32: log10 power, clipped 8 below the utterance's maximum.
 
     Args:
-        input_values: `(batch, samples)` waveform of 16 kHz.
+        input_values: `(batch, samples)` waveform at 16 kHz.
         mask: `(batch, samples)`, bool, ones first; no row is all zero.
-        num_mel_bins: mel bands.
+        num_mel_bins: The number of mel bands.
 
     Returns:
-        `(batch, num_mel_bins, frames)` with a frame every 10 ms, zero behind an utterance's end, and the frames' mask
-        `(batch, frames)`, bool.
+        `(batch, num_mel_bins, frames)` with a frame every 10 ms, zero where padded, and the mask `(batch, frames)`, bool.
     """
     device, samples = input_values.device, input_values.shape[1]
     lengths = torch.div(mask.sum(dim=1) + HOP - 1, HOP, rounding_mode="floor")
     frames = torch.arange((samples + HOP - 1) // HOP, device=device) < lengths[:, None]
     with torch.autocast(device.type, enabled=False):
-        waveform = F.pad((input_values * mask).float(), (0, WINDOW))  # silence, where torch would mirror the end
+        waveform = F.pad((input_values * mask).float(), (0, WINDOW))  # silence, where torch would pad by reflection
         window = torch.hann_window(WINDOW, device=device)
         spectrum = torch.stft(waveform, WINDOW, HOP, window=window, return_complex=True)
         power = torch.from_numpy(_mel_filters(num_mel_bins)).to(device) @ spectrum.abs().square()
-    decades = power.clamp_min(1e-10).log10()
-    loudest = decades.amax(dim=(1, 2), keepdim=True)  # windows that only begin in the utterance are heard as well
-    return (torch.maximum(decades, loudest - 8.0) + 4.0)[..., : frames.shape[1]] / 4.0 * frames[:, None], frames
+    log_power = power.clamp_min(1e-10).log10()
+    loudest = log_power.amax(dim=(1, 2), keepdim=True)  # includes windows that only start in the utterance
+    return (torch.maximum(log_power, loudest - 8.0) + 4.0)[..., : frames.shape[1]] / 4.0 * frames[:, None], frames
 
 
 def convolve_spectrogram(
     encoder: PreTrainedModel, input_values: torch.Tensor, mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-mel spectrogram and the two convolutions.
+    """Compute the log-mel spectrogram and apply the two convolutions.
 
     Args:
-        encoder: Whisper's.
-        input_values: `(batch, samples)` waveform of 16 kHz, as it was recorded (not normalised).
+        encoder: A Whisper encoder.
+        input_values: `(batch, samples)` waveform at 16 kHz, not normalised.
         mask: `(batch, samples)`, bool, ones first; no row is all zero.
 
     Returns:
         Features `(batch, frames, hidden)` with a frame every 20 ms, and their mask `(batch, frames)`, bool.
 
     Raises:
-        ValueError: if a recording is longer than the encoder has positions for.
+        ValueError: If a recording is longer than the encoder's positions.
     """
     limit = encoder.config.max_source_positions * FRAME_HOP
     if input_values.shape[1] > limit:
@@ -82,14 +81,14 @@ def convolve_spectrogram(
     return hidden_states.transpose(1, 2), frames[:, ::2]
 
 
-def place_frames(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """SpecAugment in training (off by default), and sinusoidal positions.
+def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Apply SpecAugment in training (off by default), and add sinusoidal positions.
 
-    transformers masks the spectrogram; here (ours) as elsewhere what comes from the convolutions is masked, so that
-    these can be computed once.
+    transformers masks the spectrogram. Here (ours) the output of the convolutions is masked, as for the other encoders, so that
+    the convolutions can be computed once.
 
     Args:
-        encoder: Whisper's.
+        encoder: A Whisper encoder.
         features: `(batch, frames, hidden)`.
         mask: `(batch, frames)`, bool.
 
@@ -105,7 +104,7 @@ def place_frames(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.T
 
 @lru_cache
 def _mel_filters(num_mel_bins: int) -> np.ndarray:
-    """The weight of every frequency in every mel band, `(num_mel_bins, frequencies)`."""
+    """Return the weight of every frequency in every mel band, `(num_mel_bins, frequencies)`."""
     bank = mel_filter_bank(
         WINDOW // 2 + 1, num_mel_bins, 0.0, 8000.0, SAMPLING_RATE, norm="slaney", mel_scale="slaney"
     )

@@ -1,4 +1,4 @@
-"""Attention from one sequence to another."""
+"""Attention of one sequence to another."""
 
 import torch
 import torch.nn.functional as F
@@ -6,13 +6,13 @@ from torch import nn
 
 
 class MultiHeadAttention(nn.Module):
-    """Scaled dot-product attention (Vaswani et al. 2017) whose keys and values may have a width of their own.
+    """Scaled dot-product attention (Vaswani et al. 2017); keys and values may have another width than queries.
 
     Args:
-        hidden_size: width of the queries and of the output.
-        key_value_size: width of what is attended to.
-        num_attention_heads: heads; divides `hidden_size`.
-        attention_dropout: dropout on the attention weights.
+        hidden_size: The width of queries and output.
+        key_value_size: The width of keys and values.
+        num_attention_heads: The number of heads; divides `hidden_size`.
+        attention_dropout: Dropout on the attention weights.
     """
 
     def __init__(self, hidden_size: int, key_value_size: int, num_attention_heads: int, attention_dropout: float):
@@ -38,8 +38,8 @@ class MultiHeadAttention(nn.Module):
             hidden_states: `(batch, queries, hidden)`.
             key_value_states: `(batch, keys, key_value_size)`.
             key_value_mask: `(batch, keys)`, bool; every row has at least one valid key.
-            output_attentions: whether to return the map. It is then computed in the open; otherwise torch picks
-                the fastest kernel.
+            output_attentions: Whether to return the attention map, which is then computed explicitly. Otherwise torch
+                chooses the fastest kernel.
 
         Returns:
             `(batch, queries, hidden)`, and the weights `(batch, heads, queries, keys)` or `None`.
@@ -63,16 +63,16 @@ class MultiHeadAttention(nn.Module):
 
 
 class CrossModalAttention(MultiHeadAttention):
-    """`LN(X + Dropout(MHA(Q=X, K=V=Y)))`: each position of one modality gathers what it needs of the other.
+    """`LN(X + Dropout(MHA(Q=X, K=V=Y)))`: each position of one modality attends to the other modality.
 
-    Krishna 2021 (arXiv 2108.09669); the residual connection and the normalisation behind it are ours.
+    Krishna 2021 (arXiv 2108.09669); the residual connection and the normalisation after it are ours.
 
     Args:
-        hidden_size: width of both sequences.
-        num_attention_heads: heads; divides `hidden_size`.
-        attention_dropout: dropout on the attention weights.
-        hidden_dropout: dropout on the output before it is added.
-        layer_norm_eps: epsilon of the layer normalisation.
+        hidden_size: The width of both sequences.
+        num_attention_heads: The number of heads; divides `hidden_size`.
+        attention_dropout: Dropout on the attention weights.
+        hidden_dropout: Dropout on the output before the residual connection.
+        layer_norm_eps: Epsilon of the layer normalisation.
     """
 
     def __init__(
@@ -94,6 +94,6 @@ class CrossModalAttention(MultiHeadAttention):
         key_value_mask: torch.Tensor,
         output_attentions: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend, add and normalise; arguments and results as of [`MultiHeadAttention`]."""
+        """Attend, add and normalise. Arguments and results as in [`MultiHeadAttention`]."""
         context, weights = super().forward(hidden_states, key_value_states, key_value_mask, output_attentions)
         return self.layer_norm(hidden_states + self.dropout(context)), weights

@@ -1,4 +1,4 @@
-"""Coattention: two sequences that ask each other, block after block (Zhao 2022, arXiv 2207.04697)."""
+"""Coattention: blocks in which two sequences attend to each other (Zhao 2022, arXiv 2207.04697)."""
 
 import torch
 from torch import nn
@@ -10,10 +10,10 @@ class FeedForward(nn.Module):
     """`LN(X + Dropout(Linear(GELU(Linear(X)))))`.
 
     Args:
-        hidden_size: width of the sequence.
-        intermediate_size: width between the two linear layers.
-        hidden_dropout: dropout on the output before it is added.
-        layer_norm_eps: epsilon of the layer normalisation.
+        hidden_size: The width of the sequence.
+        intermediate_size: The width between the two linear layers.
+        hidden_dropout: Dropout on the output before the residual connection.
+        layer_norm_eps: Epsilon of the layer normalisation.
     """
 
     def __init__(self, hidden_size: int, intermediate_size: int, hidden_dropout: float, layer_norm_eps: float):
@@ -24,25 +24,25 @@ class FeedForward(nn.Module):
         self.layer_norm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """`(batch, positions, hidden)` to the same."""
+        """Map `(batch, positions, hidden)` to the same shape."""
         output = self.output(nn.functional.gelu(self.intermediate(hidden_states)))
         return self.layer_norm(hidden_states + self.dropout(output))
 
 
 class CoattentionBlock(nn.Module):
-    """Speech asks text while text asks speech, each about the other's previous layer; then each a feed-forward layer.
+    """Speech attends to text and text to speech, both to the other's previous layer; a feed-forward layer follows each.
 
         S' = FF(LN(S + MHA(Q=S, K=V=X)))      X' = FF(LN(X + MHA(Q=X, K=V=S)))      FF(Y) = LN(Y + FFN(Y))
 
-    That speech and text are fused by coattention is the paper's; this form of it, the common one, is ours.
+    Fusion of speech and text by coattention is the paper's; this form of it, the common one, is ours.
 
     Args:
-        hidden_size: width of both sequences.
-        num_attention_heads: heads; divides `hidden_size`.
-        intermediate_size: width inside the feed-forward layers.
-        attention_dropout: dropout on the attention weights.
-        hidden_dropout: dropout on what is added.
-        layer_norm_eps: epsilon of the layer normalisations.
+        hidden_size: The width of both sequences.
+        num_attention_heads: The number of heads; divides `hidden_size`.
+        intermediate_size: The width inside the feed-forward layers.
+        attention_dropout: Dropout on the attention weights.
+        hidden_dropout: Dropout on outputs before the residual connections.
+        layer_norm_eps: Epsilon of the layer normalisations.
     """
 
     def __init__(
@@ -70,18 +70,18 @@ class CoattentionBlock(nn.Module):
         text_mask: torch.Tensor,
         output_attentions: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor | None]]:
-        """Fuse once.
+        """Apply one block.
 
         Args:
             audio: `(batch, positions, hidden)`.
             audio_mask: `(batch, positions)`, bool; every row has at least one valid position.
             text: `(batch, tokens, hidden)`.
-            text_mask: `(batch, tokens)`, bool; likewise.
-            output_attentions: whether to return the maps.
+            text_mask: `(batch, tokens)`, bool; every row has at least one valid token.
+            output_attentions: Whether to return attention maps.
 
         Returns:
             Both sequences in the same shapes, and the maps `"audio_text"` `(batch, heads, positions, tokens)` and
-            `"text_audio"` `(batch, heads, tokens, positions)`, None unless wanted.
+            `"text_audio"` `(batch, heads, tokens, positions)`, or None for each.
         """
         from_text, audio_text = self.audio_text_attention(audio, text, text_mask, output_attentions)
         from_audio, text_audio = self.text_audio_attention(text, audio, audio_mask, output_attentions)

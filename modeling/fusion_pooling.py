@@ -4,7 +4,7 @@ import torch
 
 
 def masked_mean(hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean over valid frames.
+    """Return the mean over valid frames.
 
     Args:
         hidden_states: `(batch, frames, hidden)`.
@@ -18,17 +18,17 @@ def masked_mean(hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
 
 
 def statistics_pooling(hidden_states: torch.Tensor, mask: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:
-    """Mean and standard deviation over valid frames (statistics pooling, as in Krishna 2021).
+    """Return mean and standard deviation over valid frames (statistics pooling, as in Krishna 2021).
 
-    `eps` under the root keeps the gradient finite where an utterance has one frame only.
+    `eps` under the root keeps the gradient finite for an utterance with one frame.
 
     Args:
         hidden_states: `(batch, frames, hidden)`.
         mask: `(batch, frames)`, bool; every row has at least one valid frame.
-        eps: added to the variance.
+        eps: Added to the variance.
 
     Returns:
-        `(batch, 2 * hidden)`: means, then standard deviations (of the population), computed in float32.
+        `(batch, 2 * hidden)`: means, then population standard deviations, computed in float32.
     """
     states = hidden_states.float()
     mean = masked_mean(states, mask)

@@ -1,4 +1,4 @@
-"""A GRU and then self-attention: how WavFusion reads text and film (Li 2024, arXiv 2412.05558)."""
+"""A GRU followed by self-attention: WavFusion's branch for text, and part of that for video (Li 2024, arXiv 2412.05558)."""
 
 import torch
 from torch import nn
@@ -8,15 +8,15 @@ from .fusion_attention import CrossModalAttention
 
 
 class RecurrentAttention(nn.Module):
-    """`LN(G + MHA(Q=K=V=G))` with `G = GRU(x)` (GRU and self-attention after notes of the paper, the rest ours).
+    """`LN(G + MHA(Q=K=V=G))` with `G = GRU(x)` (GRU and self-attention after notes of the paper; the rest is ours).
 
     Args:
-        input_size: width of the encoder.
-        hidden_size: width of the result; half of it for each direction of the GRU.
-        num_attention_heads: heads; divides `hidden_size`.
-        attention_dropout: dropout on the attention weights.
-        hidden_dropout: dropout on the attention's output before it is added.
-        layer_norm_eps: epsilon of the layer normalisation.
+        input_size: The width of the encoder.
+        hidden_size: The width of the output, half of it per direction of the GRU.
+        num_attention_heads: The number of heads; divides `hidden_size`.
+        attention_dropout: Dropout on the attention weights.
+        hidden_dropout: Dropout on the attention's output before the residual connection.
+        layer_norm_eps: Epsilon of the layer normalisation.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class RecurrentAttention(nn.Module):
         )
 
     def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """`(batch, positions, input_size)` and its mask `(batch, positions)` to `(batch, positions, hidden_size)`."""
-        # Packed, so that the backward direction starts at each utterance's own last position.
+        """Map `(batch, positions, input_size)` with its mask `(batch, positions)` to `(batch, positions, hidden_size)`."""
+        # Packed, so that the backward direction starts at the last valid position of each utterance.
         packed = pack_padded_sequence(hidden_states, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=mask.shape[1])
         return self.self_attention(states, states, mask)[0]

@@ -1,32 +1,31 @@
-"""Segments of speech (phones, syllables, words), each the mean of its frames."""
+"""Segments of speech (phones, syllables, words) as means of their frames."""
 
 import torch
 import torch.nn.functional as F
 
-# Times that lie this near to the edge of a frame are on it, in frames (20 us at a hop of 20 ms): 0.06 / 0.02 is a little
-# more than 3, and 0.06 in float32 a little less than 0.06. Aligners' own steps are hundreds of times longer.
+# Times within this distance of a frame boundary count as on it, in frames (20 us at a hop of 20 ms): in floating point
+# 0.06 / 0.02 is not exactly 3. The time steps of aligners are hundreds of times longer.
 TOLERANCE = 1e-3
 
 
 def segment_stream(
     hidden_states: torch.Tensor, mask: torch.Tensor, spans: torch.Tensor | None, hop: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Every row's segments, each the mean of its frames; or the row's frames, where it has no segments (ours).
+    """Return the segments of every row as means of their frames, or the frames of a row without segments (ours).
 
-    All segments are one product with a matrix of zeros and ones, which is exact to float32's own rounding. Differences
-    of a running sum are not: over half a minute they keep four digits only, or, summed in float64, take ten times
-    longer on a CPU.
+    All segments are computed as one product with a matrix of zeros and ones, which is exact up to float32 rounding. Differences
+    of a cumulative sum are not: over 30 s they keep four digits in float32, and float64 takes ten times longer on a CPU.
 
     Args:
         hidden_states: `(batch, frames, hidden)`.
         mask: `(batch, frames)`, bool; every row has at least one valid frame.
-        spans: `(batch, segments, 2)`, start and end in seconds, negative where padded; None if no row has any.
-        hop: seconds from one frame to the next.
+        spans: `(batch, segments, 2)`, start and end in seconds, negative where padded; None if no row has segments.
+        hop: The seconds from one frame to the next.
 
     Returns:
-        The stream `(batch, positions, hidden)`, its mask `(batch, positions)`, bool, and the rows `(batch,)`, bool,
-        that fell back to their frames. A segment without a valid frame counts as padding, and a row with one frame
-        only, as what stands in for missing speech is, has no segments.
+        The stream `(batch, positions, hidden)`; its mask `(batch, positions)`, bool; and for each row `(batch,)`, bool, whether
+        it fell back to frames. A segment without a valid frame counts as padding. A row with a single frame, such as
+        the embedding of missing speech, has no segments.
     """
     if spans is None:
         return hidden_states, mask, mask.new_ones(len(mask))
@@ -44,12 +43,12 @@ def segment_stream(
 
 
 def frames_of_segments(mask: torch.Tensor, spans: torch.Tensor, hop: float) -> torch.Tensor:
-    """Which frames each segment has: from `floor(start / hop)` to `ceil(end / hop)` (excluded), at least one (ours).
+    """Return the frames of each segment: `floor(start / hop)` to `ceil(end / hop)` (excluded), at least one (ours).
 
     Args:
         mask: `(batch, frames)`, bool; only valid frames count.
         spans: `(batch, segments, 2)`, start and end in seconds, negative where padded. Segments may overlap.
-        hop: seconds from one frame to the next.
+        hop: The seconds from one frame to the next.
 
     Returns:
         `(batch, segments, frames)`, bool.

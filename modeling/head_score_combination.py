@@ -1,7 +1,7 @@
-"""One answer from the log-probabilities of several classifiers (ours).
+"""Combinations of the log-probabilities of several classifiers (ours).
 
-All of it is in the log domain, a product of experts: one that is sure that it is not so is heard. The other common
-rule, a mixture `p = sum_m w_m softmax(l_m)` of probabilities, is another one and not offered.
+All combine in the log domain, as a product of experts, in which one classifier can rule a class out. The other common rule, a
+mixture of probabilities `p = sum_m w_m softmax(l_m)`, is not offered.
 """
 
 import torch
@@ -14,8 +14,8 @@ class MeanCombination(nn.Module):
     r"""The renormalised mean of log-probabilities, \(l = \sum_m \log p_m / M\).
 
     Args:
-        members: how many there are.
-        classes: how many labels.
+        members: The number of classifiers.
+        classes: The number of labels.
     """
 
     def __init__(self, members: int, classes: int):
@@ -23,22 +23,22 @@ class MeanCombination(nn.Module):
         self.members, self.classes = members, classes
 
     def reset_parameters(self) -> None:
-        """Begin as the mean."""
+        """Initialise as the mean."""
 
     @property
     def weights(self) -> torch.Tensor:
-        """Of each member `(members,)`, at least 0 and together 1."""
+        """The weights `(members,)`, non-negative with sum 1."""
         return torch.full((self.members,), 1 / self.members)
 
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities of the labels; all equal for a row on which no member has an opinion.
+        """Combine the scores of all members.
 
         Args:
-            scores: `(batch, members * classes)` log-probabilities, those of a member side by side; all zero, which no
-                distribution is, where a member has no opinion. The weights of the others are then scaled up.
+            scores: `(batch, members * classes)` log-probabilities, grouped by member. All zeros, which is no
+                distribution, mean that a member has no input; the weights of the others are then scaled up.
 
         Returns:
-            `(batch, classes)`.
+            Log-probabilities `(batch, classes)`; uniform for a row without input for any member.
         """
         scores = scores.unflatten(-1, (self.members, self.classes))
         weights = self.weights.to(scores) * scores.any(dim=-1)
@@ -47,28 +47,28 @@ class MeanCombination(nn.Module):
 
 
 class WeightedCombination(MeanCombination):
-    r"""The same with weights that are learned, \(l = \sum_m w_m \log p_m\), `w` being the softmax of a parameter."""
+    r"""The weighted mean \(l = \sum_m w_m \log p_m\), renormalised; `w` is the softmax of a learned parameter."""
 
     def __init__(self, members: int, classes: int):
         super().__init__(members, classes)
         self.weight = nn.Parameter(torch.zeros(members))
 
     def reset_parameters(self) -> None:
-        """Begin as the mean."""
+        """Initialise as the mean."""
         init.zeros_(self.weight)
 
     @property
     def weights(self) -> torch.Tensor:
-        """Of each member `(members,)`, at least 0 and together 1."""
+        """The weights `(members,)`, non-negative with sum 1."""
         return self.weight.softmax(dim=0)
 
 
 class LogisticCombination(nn.Module):
-    """Multinomial logistic regression on the log-probabilities; a member without an opinion counts as undecided.
+    """Multinomial logistic regression on the log-probabilities; a member without input counts as uniform.
 
     Args:
-        members: how many there are.
-        classes: how many labels.
+        members: The number of classifiers.
+        classes: The number of labels.
     """
 
     def __init__(self, members: int, classes: int):
@@ -79,15 +79,15 @@ class LogisticCombination(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Begin as the mean."""
+        """Initialise as the mean."""
         init.copy_(self.weight, torch.eye(self.classes).repeat(1, self.members) / self.members)
         init.zeros_(self.bias)
 
     def features(self, scores: torch.Tensor) -> torch.Tensor:
-        """The log-probabilities `(batch, members * classes)`, those of an undecided member where there are none."""
+        """Return the log-probabilities `(batch, members * classes)`, uniform for members without input."""
         scores = scores.unflatten(-1, (self.members, self.classes))
-        undecided = scores.new_tensor(1 / self.classes).log()
-        return torch.where(scores.any(dim=-1, keepdim=True), scores, undecided).flatten(1)
+        uniform = scores.new_tensor(1 / self.classes).log()
+        return torch.where(scores.any(dim=-1, keepdim=True), scores, uniform).flatten(1)
 
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
         """See [`MeanCombination.forward`]."""

@@ -8,14 +8,14 @@ from .fusion_pooling import masked_mean
 
 
 class HomogeneousEncoder(nn.Module):
-    """One linear encoder, shared by all modalities, makes their unfused features comparable.
+    """One linear encoder, shared by all modalities, for comparable unfused features.
 
-    That it is linear and shared is in a third party's notes of the paper; the mean over time and the linear layers
-    that first bring narrower or wider modalities to its width are ours.
+    The shared linear encoder is from a third party's notes of the paper. The mean over time, and the linear projections of
+    modalities of another width, are ours.
 
     Args:
-        sizes: width of each modality.
-        hidden_size: width of the shared encoder.
+        sizes: The width of each modality.
+        hidden_size: The width of the shared encoder.
     """
 
     def __init__(self, sizes: dict[str, int], hidden_size: int):
@@ -26,7 +26,7 @@ class HomogeneousEncoder(nn.Module):
         self.shared = nn.Linear(hidden_size, hidden_size)
 
     def forward(self, states: dict[str, torch.Tensor], masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Per modality, states `(batch, positions, size)` and masks `(batch, positions)` to `(batch, hidden_size)`."""
+        """Map states `(batch, positions, size)` and masks `(batch, positions)` of each modality to `(batch, hidden_size)`."""
         embeddings = {}
         for name, value in states.items():
             mean = masked_mean(value, masks[name])
@@ -36,30 +36,30 @@ class HomogeneousEncoder(nn.Module):
 
 
 def discrepancy_loss(embeddings: torch.Tensor, labels: torch.Tensor, margin: float) -> torch.Tensor:
-    """The same emotion across modalities must be closer than different emotions within a modality.
+    """Return a margin loss: the same emotion across modalities should be closer than different emotions in one modality.
 
         Omega = {(i, j, k): m_i != m_j, m_i = m_k, c_i = c_j, c_i != c_k}
         L = 1/|Omega| sum_Omega max(0, margin - cos(H_i, H_j) + cos(H_i, H_k))
 
     Args:
-        embeddings: H, `(batch, modalities, hidden)`; zero where a row lacks the modality, which then takes no part.
+        embeddings: H, `(batch, modalities, hidden)`; zero where a row lacks the modality, which is then left out.
         labels: `(batch,)` class ids c.
-        margin: theta of the paper.
+        margin: The paper's theta.
 
     Returns:
-        `()`, float32; zero, with a gradient of zero, where there is no such triplet.
+        `()`, float32; zero, with zero gradient, if the batch has no such triplet.
     """
-    present = embeddings.any(dim=-1)
+    modality_mask = embeddings.any(dim=-1)
     vectors = F.normalize(embeddings.float(), dim=-1)
     same = labels[:, None] == labels
     total, count = 0.0, 0
     for modality in range(vectors.shape[1]):
-        anchors, anchor_present = vectors[:, modality], present[:, modality]
+        anchors, anchor_mask = vectors[:, modality], modality_mask[:, modality]
         others = torch.arange(vectors.shape[1], device=vectors.device) != modality
         across = torch.einsum("ih,jmh->ijm", anchors, vectors[:, others]).flatten(1)
-        is_positive = (same.unsqueeze(-1) & present[:, others]).flatten(1) & anchor_present[:, None]
+        is_positive = (same.unsqueeze(-1) & modality_mask[:, others]).flatten(1) & anchor_mask[:, None]
         within = anchors @ anchors.T
-        is_negative = ~same & anchor_present
+        is_negative = ~same & anchor_mask
         triplets = is_positive.unsqueeze(2) & is_negative.unsqueeze(1)  # (i, j, k)
         hinges = (margin - across.unsqueeze(2) + within.unsqueeze(1)).clamp_min(0)
         total = total + (hinges * triplets).sum()

@@ -11,7 +11,7 @@ from .modeling_outputs import EmotionOutput
 
 
 class CrossAttentionFusionModel(EmoFusionModel):
-    """Speech asks text and text asks speech; statistics of both answers are the utterance.
+    """Speech attends to text and text to speech; statistics of both results form the utterance embedding.
 
         A = BiLSTM(Linear(ReLU(Conv1d(speech))))      T = ReLU(Conv1d(text))
         H1 = LN(A + MHA(Q=A, K=V=T))                  H2 = LN(T + MHA(Q=T, K=V=A))
@@ -59,7 +59,7 @@ class CrossAttentionFusionModel(EmoFusionModel):
 
 
 class CrossAttentionFusionForSequenceClassification(EmoFusionForSequenceClassification):
-    """Cross-modal attention fusion with an emotion head."""
+    """Cross-modal attention fusion with a classification head."""
 
     config: CrossAttentionFusionConfig
     model_class = CrossAttentionFusionModel

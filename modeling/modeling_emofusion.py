@@ -1,40 +1,44 @@
-"""What every fusion model has in common: encode, fuse, head, loss.
+"""Base classes of all fusion models: encode, fuse, head, loss.
 
-A variant is a subclass of [`EmoFusionModel`] with a `fuse` method, and a subclass of
-[`EmoFusionForSequenceClassification`] that names it. Everything else is here, once.
+A variant subclasses [`EmoFusionModel`] with a `fuse` method, and [`EmoFusionForSequenceClassification`] with the name of
+that class.
 """
 
 import torch
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from ..configuration.configuration_emofusion import EmoFusionConfig
-from .distributed import gather_rows
+from ..configuration.modalities import MODALITIES, SPAN_INPUTS
+from .distributed import ShardingMixin, gather_rows
 from .encoder_audio import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
 from .encoder_stages import EncodingStages, LayerSum
 from .encoder_text import build_text_encoder, freeze_text_layers, prepare_text_encoder
 from .encoder_vision import build_vision_encoder, prepare_vision_encoder
-from .fusion_missing_modality import StandIns
+from .fusion_missing_modality import MissingModalityEmbeddings
+from .head_classification import build_classification_head
 from .loss_classification import classification_loss
-from .modeling_loading import SafeLoading, refuse_pickles
+from .modeling_loading import SafeLoadingMixin, load_encoder
 from .modeling_outputs import EmotionOutput, Encoded
-from .sharding import Sharding
 
-# Weights that a pre-trained checkpoint may lack: one stands for masked frames only, the others are not used.
-OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
-MAIN_INPUTS = {"audio": "input_values", "text": "input_ids", "video": "pixel_values_videos"}
+# For each modality, the functions that build an encoder from its configuration and that adapt a pre-trained one.
+ENCODER_BUILDERS = {
+    "audio": (build_audio_encoder, prepare_audio_encoder),
+    "text": (build_text_encoder, prepare_text_encoder),
+    "video": (build_vision_encoder, prepare_vision_encoder),
+}
 
 
-class EmoFusionPreTrainedModel(SafeLoading, Sharding, PreTrainedModel):
-    """Loading, saving, initialisation and freezing, shared by all models of the package."""
+class EmoFusionPreTrainedModel(SafeLoadingMixin, ShardingMixin, PreTrainedModel):
+    """Loading, saving, initialisation and freezing for all models of the package."""
 
     config: EmoFusionConfig
     base_model_prefix = "model"
     main_input_name = "input_values"
-    input_modalities = ("audio", "text", "video")
+    input_modalities = tuple(MODALITIES)
     supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # `forward(**kwargs)` takes other members of the batch, not a loss's normaliser
+    accepts_loss_kwargs = False  # `forward(**kwargs)` takes other inputs, not `num_items_in_batch`
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -42,7 +46,7 @@ class EmoFusionPreTrainedModel(SafeLoading, Sharding, PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module):
         super()._init_weights(module)
-        if isinstance(module, StandIns):
+        if isinstance(module, MissingModalityEmbeddings):
             for vector in module.parameters():
                 init.normal_(vector, std=self.config.initializer_range)
         elif isinstance(module, LayerSum):
@@ -56,36 +60,37 @@ class EmoFusionPreTrainedModel(SafeLoading, Sharding, PreTrainedModel):
         vision: str | PreTrainedModel | None = None,
         **kwargs,
     ) -> "EmoFusionPreTrainedModel":
-        """A model whose encoders are pre-trained and whose fusion is new.
+        """Build a model with pre-trained encoders and a new fusion.
 
         Args:
-            audio: Hub id or folder of a speech encoder, or the encoder itself.
-            text: the same for the text encoder.
-            vision: the same for the encoder of video frames.
-            **kwargs: fields of the variant's configuration.
+            audio: A Hub id or folder of a speech encoder, or the encoder itself.
+            text: The same for the text encoder.
+            vision: The same for the encoder of video frames.
+            **kwargs: Fields of the variant's configuration.
 
         Raises:
-            ValueError: if a checkpoint lacks weights of its encoder; it names them.
+            ValueError: If a checkpoint lacks weights of its encoder.
         """
         encoders = {}
-        for kind, source in (("audio", audio), ("text", text), ("vision", vision)):
+        for name, source in (("audio", audio), ("text", text), ("video", vision)):
             if source is not None:
-                encoder = source if isinstance(source, PreTrainedModel) else _load_encoder(kind, source)
-                encoders[f"{kind}_encoder"] = encoder
-                kwargs[f"{kind}_config"] = encoder.config
+                modality = MODALITIES[name]
+                encoder = source if isinstance(source, PreTrainedModel) else load_encoder(modality, source)
+                encoders[modality.encoder] = encoder
+                kwargs[modality.config_field] = encoder.config
         return cls(cls.config_class(**kwargs), **encoders)
 
     def freeze_feature_encoder(self) -> None:
-        """Stop training the convolutional front end of the speech encoder."""
+        """Freeze the convolutional front end of the speech encoder."""
         self.config.freeze_feature_encoder = True
         self.base_model.freeze()
 
     def freeze_audio_encoder(self, num_layers: int = -1) -> None:
-        """Stop training the speech encoder's first `num_layers` layers and what is below them (-1: all of it)."""
+        """Freeze the first `num_layers` layers of the speech encoder and everything below them (-1: the whole encoder)."""
         self._freeze_layers("audio", num_layers)
 
     def freeze_text_encoder(self, num_layers: int = -1) -> None:
-        """Stop training the text encoder's embeddings and first `num_layers` layers (-1: all of it)."""
+        """Freeze the embeddings and the first `num_layers` layers of the text encoder (-1: the whole encoder)."""
         self._freeze_layers("text", num_layers)
 
     def _freeze_layers(self, modality: str, num_layers: int) -> None:
@@ -94,13 +99,13 @@ class EmoFusionPreTrainedModel(SafeLoading, Sharding, PreTrainedModel):
 
 
 class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
-    """Encoders, the two stages, and what stands in for a missing modality. A variant adds `fuse`.
+    """Encoders, the two stages, and learned embeddings for missing modalities. A variant adds `fuse`.
 
     Args:
-        config: configuration of the variant.
-        audio_encoder: a pre-trained speech encoder to use instead of a new one.
-        text_encoder: the same for text.
-        vision_encoder: the same for video frames.
+        config: The configuration of the variant.
+        audio_encoder: A pre-trained speech encoder; None builds a new one from the configuration.
+        text_encoder: The same for text.
+        vision_encoder: The same for video frames.
     """
 
     def __init__(
@@ -111,25 +116,18 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         vision_encoder: PreTrainedModel | None = None,
     ):
         super().__init__(config)
-        if "audio" in config.encoders:
-            self.audio_encoder = (
-                prepare_audio_encoder(audio_encoder) if audio_encoder else build_audio_encoder(config.audio_config)
-            )
-        if "text" in config.encoders:
-            self.text_encoder = (
-                prepare_text_encoder(text_encoder) if text_encoder else build_text_encoder(config.text_config)
-            )
-        if "video" in config.encoders:
-            self.vision_encoder = (
-                prepare_vision_encoder(vision_encoder)
-                if vision_encoder
-                else build_vision_encoder(config.vision_config)
-            )
+        given = {"audio": audio_encoder, "text": text_encoder, "video": vision_encoder}
+        for name in config.encoders:
+            modality, (build, prepare) = MODALITIES[name], ENCODER_BUILDERS[name]
+            encoder = build(getattr(config, modality.config_field)) if given[name] is None else prepare(given[name])
+            setattr(self, modality.encoder, encoder)
         if config.use_weighted_layer_sum:
             self.layer_sums = nn.ModuleDict(
-                {name: LayerSum(config.num_encoder_layers(name) + 1) for name in config.encoders if name != "video"}
+                {name: LayerSum(config.num_encoder_layers(name) + 1) for name in config.layered_encoders}
             )
-        self.missing = StandIns({name: config.state_size(name) for name in config.modalities})
+        self.missing_modality_embeddings = MissingModalityEmbeddings(
+            {name: config.state_size(name) for name in config.modalities}
+        )
         self.freeze()
 
     def fuse(
@@ -139,27 +137,27 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         spans: dict[str, torch.Tensor],
         output_attentions: bool,
     ) -> EmotionOutput:
-        """From the encoders' states to the utterance: what makes a variant.
+        """Fuse the encoder states to one embedding per utterance. Each variant defines it.
 
         Args:
-            states: per modality, `(batch, positions, hidden of its encoder)`.
-            masks: per modality, `(batch, positions)`, bool; every row has at least one valid position.
-            spans: per level that the variant reads and the batch has, `(batch, segments, 2)` seconds, -1 where padded.
-            output_attentions: whether the attention maps, and the gates, are wanted.
+            states: For each modality, `(batch, positions, hidden of its encoder)`.
+            masks: For each modality, `(batch, positions)`, bool; every row has at least one valid position.
+            spans: For each level that the variant reads and the batch has, `(batch, segments, 2)` in seconds, -1 where padded.
+            output_attentions: Whether to return attention maps and gates.
 
         Returns:
-            An output with the embedding `(batch, embedding_size)`, and what of maps and gates is wanted.
+            An output with the embedding `(batch, embedding_size)` and, on request, maps and gates.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how it fuses.")
+        raise NotImplementedError(f"{type(self).__name__} does not define fuse.")
 
     def freeze(self) -> None:
-        """Freeze what the configuration names. What is frozen once stays so."""
+        """Freeze the layers that the configuration names. Layers that are frozen already stay frozen."""
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "EmoFusionModel":
-        """Training mode, but never for what is frozen: its results must be the same each time they are computed.
+        """Set training mode for all but the frozen layers, whose output must be the same in every pass.
 
-        It is frozen here, because `from_pretrained` makes all parameters anew and then calls `eval`.
+        The layers are frozen here because `from_pretrained` creates all parameters anew and then calls `eval`.
         """
         super().train(mode)
         config = self.config
@@ -181,26 +179,29 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         video_attention_mask: torch.Tensor | None = None,
         **kwargs,
     ) -> Encoded:
-        """First stage: what the frozen parameters compute, without a graph and without dropout.
+        """Run the first stage, all frozen layers, without a graph and without dropout.
 
-        The result can be stored and given to `forward(encoded=...)`, which goes on from there with equal results.
+        The result can be stored and passed to `forward(encoded=...)`, which continues from there with equal results.
 
         Args:
-            input_values: `(batch, samples)` waveform, at the encoder's rate (16 kHz).
-            audio_attention_mask: `(batch, samples)`; ones first. All ones if left out; a row of zeros has no audio.
+            input_values: `(batch, samples)` waveform at the encoder's sampling rate (16 kHz).
+            audio_attention_mask: `(batch, samples)`, ones first; all zero where a row has no audio. None means all ones.
             input_ids: `(batch, tokens)`.
-            attention_mask: `(batch, tokens)`; likewise.
+            attention_mask: `(batch, tokens)`; see `audio_attention_mask`.
             pixel_values_videos: `(batch, frames, channels, height, width)`.
-            video_attention_mask: `(batch, frames)`; likewise.
-            **kwargs: other members of the batch, of which the spans that the variant reads (`word_spans` and so on,
-                `(batch, segments, 2)` seconds, -1 where padded) are kept.
+            video_attention_mask: `(batch, frames)`; see `audio_attention_mask`.
+            **kwargs: Other inputs of the batch. The spans that the variant reads (`word_spans`, `syllable_spans`, `phone_spans`:
+                `(batch, segments, 2)` in seconds, -1 where padded) are kept; the rest is ignored.
+
+        Returns:
+            The encoded batch.
         """
         given = {
             "audio": (input_values, audio_attention_mask, self._encode_audio),
             "text": (input_ids, attention_mask, self._encode_text),
             "video": (pixel_values_videos, video_attention_mask, self._encode_video),
         }
-        encoded = Encoded(**{name: kwargs.get(name) for name in self._span_names})
+        encoded = Encoded(**{name: kwargs.get(name) for name in self._span_inputs.values()})
         with torch.no_grad():
             for modality in self.config.modalities:
                 values, mask, encode = given[modality]
@@ -223,23 +224,26 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         return_dict: bool | None = None,
         **kwargs,
     ) -> EmotionOutput | tuple:
-        """Fused utterance embeddings of a batch.
+        """Compute the fused utterance embeddings of a batch.
 
         Args:
-            input_values: this and the next five as in [`EmoFusionModel.encode`].
-            audio_attention_mask: see there.
-            input_ids: see there.
-            attention_mask: see there.
-            pixel_values_videos: see there.
-            video_attention_mask: see there.
-            encoded: result of `encode`, instead of all others.
-            output_attentions: whether to return attention maps, and gates.
-            output_hidden_states: whether to return the encoders' states.
-            return_dict: whether to return an [`EmotionOutput`] rather than a tuple.
-            **kwargs: other members of the batch, as in [`EmoFusionModel.encode`].
+            input_values: See [`EmoFusionModel.encode`], for all six inputs.
+            audio_attention_mask: See there.
+            input_ids: See there.
+            attention_mask: See there.
+            pixel_values_videos: See there.
+            video_attention_mask: See there.
+            encoded: The result of `encode`, which replaces the inputs.
+            output_attentions: Whether to return attention maps and gates.
+            output_hidden_states: Whether to return the states of all encoder layers.
+            return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
+            **kwargs: Other inputs of the batch; see [`EmoFusionModel.encode`].
+
+        Returns:
+            The output, with `embedding` `(batch, embedding_size)`.
 
         Raises:
-            ValueError: if the batch holds nothing that the model looks at.
+            ValueError: If the batch has no input of a modality that the model uses.
         """
         config = self.config
         output_attentions = bool(config.output_attentions if output_attentions is None else output_attentions)
@@ -264,17 +268,16 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
                     encoded[modality], encoded[f"{modality}_mask"], output_hidden_states, output_attentions
                 )
         if not states:
-            wanted = " or ".join(MAIN_INPUTS[name] for name in config.modalities)
-            raise ValueError(f"The batch holds nothing that {type(self).__name__} looks at; give it {wanted}.")
+            inputs = " or ".join(MODALITIES[name].main_input for name in config.modalities)
+            raise ValueError(f"The batch has no input for {type(self).__name__}; give {inputs}.")
         dropout = config.modality_dropout if self.training else 0.0
-        states, masks, present = self.missing(states, masks, dropout)
-        spans = {
-            name.removesuffix("_spans"): encoded[name] for name in self._span_names if encoded.get(name) is not None
-        }
+        states, masks, modality_mask = self.missing_modality_embeddings(states, masks, dropout)
+        spans = {level: encoded[name] for level, name in self._span_inputs.items() if encoded.get(name) is not None}
         output = self.fuse(states, masks, spans, output_attentions)
-        if output.modality_embeddings is not None:  # those of a modality that a row has not got say nothing
-            own = {name: vectors * present[name][:, None] for name, vectors in output.modality_embeddings.items()}
-            output["modality_embeddings"] = own
+        if output.modality_embeddings is not None:  # without those of learned frames
+            output["modality_embeddings"] = {
+                name: vectors * modality_mask[name][:, None] for name, vectors in output.modality_embeddings.items()
+            }
         if output_hidden_states:
             output["hidden_states"] = hidden_states
         if output_attentions:
@@ -283,16 +286,16 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
     @property
-    def _span_names(self) -> list[str]:
-        return [f"{level}_spans" for level in self.config.span_levels]
+    def _span_inputs(self) -> dict[str, str]:
+        return {level: SPAN_INPUTS[level] for level in self.config.span_levels}
 
 
 class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
-    """A fusion model with an emotion head and its loss. A variant names its `model_class`.
+    """A fusion model with a classification head and its loss. A variant sets `model_class`.
 
     Args:
-        config: configuration of the variant.
-        **encoders: pre-trained encoders, as the model takes them.
+        config: The configuration of the variant.
+        **encoders: Pre-trained encoders; see [`EmoFusionModel`].
     """
 
     model_class: type[EmoFusionModel]
@@ -301,22 +304,14 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         super().__init__(config)
         self.model = self.model_class(config, **encoders)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = self._build_classifier(config)
+        self.classifier = self._build_classifier()
         self.post_init()
 
-    @staticmethod
-    def _build_classifier(config: EmoFusionConfig) -> nn.Module:
-        if config.classifier_proj_size is None:
-            return nn.Linear(config.embedding_size, config.num_labels)
-        return nn.Sequential(
-            nn.Linear(config.embedding_size, config.classifier_proj_size),
-            nn.ReLU(),
-            nn.Dropout(config.classifier_dropout),
-            nn.Linear(config.classifier_proj_size, config.num_labels),
-        )
+    def _build_classifier(self) -> nn.Module:
+        return build_classification_head(self.config)
 
     def encode(self, *args, **kwargs) -> Encoded:
-        """First stage, as [`EmoFusionModel.encode`]."""
+        """Run the first stage; see [`EmoFusionModel.encode`]."""
         return self.model.encode(*args, **kwargs)
 
     def forward(
@@ -332,20 +327,23 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         return_dict: bool | None = None,
         **kwargs,
     ) -> EmotionOutput | tuple:
-        """Emotion scores of a batch, and the loss if `labels` are given.
+        """Compute the logits of a batch, and the loss if `labels` are given.
 
         Args:
-            input_values: this and the next five as in [`EmoFusionModel.encode`].
-            audio_attention_mask: see there.
-            input_ids: see there.
-            attention_mask: see there.
-            pixel_values_videos: see there.
-            video_attention_mask: see there.
-            encoded: result of `encode`, instead of all others.
+            input_values: See [`EmoFusionModel.encode`], for all six inputs.
+            audio_attention_mask: See there.
+            input_ids: See there.
+            attention_mask: See there.
+            pixel_values_videos: See there.
+            video_attention_mask: See there.
+            encoded: The result of `encode`, which replaces the inputs.
             labels: `(batch,)` class ids, or `(batch, classes)` probabilities (soft labels).
-            return_dict: whether to return an [`EmotionOutput`] rather than a tuple.
-            **kwargs: other members of the batch, and `output_attentions` and `output_hidden_states`, as in
+            return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
+            **kwargs: Other inputs of the batch, `output_attentions` and `output_hidden_states`; see
                 [`EmoFusionModel.forward`].
+
+        Returns:
+            The output, with `logits` `(batch, classes)` and, with `labels`, `loss` and `losses`.
         """
         output = self.model(
             input_values=input_values,
@@ -366,31 +364,15 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
     def losses(self, logits: torch.Tensor, labels: torch.Tensor, output: EmotionOutput) -> dict[str, torch.Tensor]:
-        """The named parts of the loss, in float32; here one, the [`classification_loss`] that the configuration sets.
+        """Return the named parts of the loss in float32: here one, [`classification_loss`] as the configuration sets it.
 
         Args:
             logits: `(batch, classes)`.
             labels: `(batch,)` class ids, or `(batch, classes)` probabilities.
-            output: of the model without the head.
+            output: The output of the model without the head.
         """
         config = self.config
-        if self.training:  # class weights, and batches of unequal size, count over the batches of all processes
+        if self.training:  # so that class weights and unequal batches are normalised over all processes
             logits, labels = gather_rows(logits), gather_rows(labels)
         loss = classification_loss(logits, labels, config.class_weights, config.label_smoothing, config.focal_gamma)
         return {"cross_entropy": loss}
-
-
-def _load_encoder(kind: str, source: str) -> PreTrainedModel:
-    """A pre-trained encoder, whole or not at all, from safetensors only."""
-    refuse_pickles(source)
-    encoder, info = AutoModel.from_pretrained(source, use_safetensors=True, output_loading_info=True)
-    missing = [key for key in info["missing_keys"] if not key.startswith(OPTIONAL_WEIGHTS)]
-    if missing:
-        shown = ", ".join(sorted(missing)[:3])
-        raise ValueError(
-            f"The {kind} checkpoint {source!r} lacks {len(missing)} weights of {type(encoder).__name__} "
-            f"({shown}, ...); give a checkpoint of that architecture."
-        )
-    if "masked_spec_embed" in info["missing_keys"]:  # older transformers leaves that of some types uninitialised
-        nn.init.uniform_(encoder.masked_spec_embed)
-    return encoder

@@ -7,17 +7,18 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..configuration.configuration_late_fusion import LateFusionConfig
-from .fusion_late_members import INPUTS, ask_member, build_member, load_member, select_inputs
+from ..configuration.modalities import MODALITIES
+from .fusion_late_members import build_member, load_member, run_member, select_inputs
 from .head_score_combination import COMBINATIONS
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionPreTrainedModel
 from .modeling_outputs import EmotionOutput
 
-# How the names end of all in a batch that a classifier may look at.
-ENDINGS = tuple(name for names in INPUTS.values() for name in names)
+# Endings of the names of all inputs of classifiers, which may have a prefix `member_<number>_`.
+INPUT_SUFFIXES = tuple(name for modality in MODALITIES.values() for name in modality.inputs)
 
 
 class LateFusionPreTrainedModel(EmoFusionPreTrainedModel):
-    """What both models of late fusion share."""
+    """Initialisation and loading for both models of late fusion."""
 
     config: LateFusionConfig
 
@@ -31,14 +32,14 @@ class LateFusionPreTrainedModel(EmoFusionPreTrainedModel):
     def from_members_pretrained(
         cls, members: Sequence[str | PreTrainedModel], **kwargs
     ) -> "LateFusionPreTrainedModel":
-        """A late fusion of trained classifiers, in evaluation mode.
+        """Build a late fusion of trained classifiers, in evaluation mode.
 
         Args:
-            members: Hub ids or folders, or the classifiers themselves; one or more.
-            **kwargs: fields of [`LateFusionConfig`].
+            members: Hub ids or folders, or the classifiers themselves; at least one.
+            **kwargs: Fields of [`LateFusionConfig`].
 
         Raises:
-            ValueError: if one cannot be a member, lacks weights, or has other labels.
+            ValueError: If one cannot be a member, lacks weights, or has other labels.
         """
         models = [member if isinstance(member, PreTrainedModel) else load_member(str(member)) for member in members]
         config = cls.config_class(member_configs=[model.config for model in models], **kwargs)
@@ -46,11 +47,11 @@ class LateFusionPreTrainedModel(EmoFusionPreTrainedModel):
 
 
 class LateFusionModel(LateFusionPreTrainedModel):
-    """The members. The utterance embedding is their log-probabilities, side by side.
+    """The members of a late fusion. The utterance embedding is the concatenation of their log-probabilities.
 
     Args:
-        config: configuration of the fusion.
-        members: trained classifiers to use instead of new ones.
+        config: The configuration of the fusion.
+        members: Trained classifiers; None builds new ones from the configuration.
     """
 
     def __init__(self, config: LateFusionConfig, members: Sequence[PreTrainedModel] | None = None):
@@ -60,30 +61,29 @@ class LateFusionModel(LateFusionPreTrainedModel):
         self.post_init()
 
     def freeze(self) -> None:
-        """Freeze the members, if the configuration says so. What is frozen once stays so."""
+        """Freeze the members if the configuration says so. Members that are frozen already stay frozen."""
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "LateFusionModel":
-        """Training mode, but not for frozen members."""
+        """Set training mode for all but frozen members."""
         super().train(mode)
         if self.config.freeze_members:
             self.members.requires_grad_(False).eval()
         return self
 
     def encode(self, **batch: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        """First stage: the `log_probabilities` of frozen members; of others, what they look at.
+        """Run the first stage: `log_probabilities` of frozen members, or the inputs of trainable members.
 
         Args:
-            **batch: on the forward contract, as in [`EmoFusionModel.encode`]; keys that begin with `member_<number>_`
-                are for that member alone.
+            **batch: The inputs of [`EmoFusionModel.encode`]; keys that begin with `member_<number>_` are for that member only.
 
         Raises:
-            ValueError: if the batch holds nothing that any member looks at.
+            ValueError: If the batch has no input for any member.
         """
         if self.config.freeze_members:
             with torch.no_grad():
-                return {"log_probabilities": self._ask(batch)}
-        return {name: value for name, value in batch.items() if value is not None and name.endswith(ENDINGS)}
+                return {"log_probabilities": self._log_probabilities(batch)}
+        return {name: value for name, value in batch.items() if value is not None and name.endswith(INPUT_SUFFIXES)}
 
     def forward(
         self,
@@ -91,51 +91,51 @@ class LateFusionModel(LateFusionPreTrainedModel):
         return_dict: bool | None = None,
         **batch: torch.Tensor | None,
     ) -> EmotionOutput | tuple:
-        """The members' log-probabilities.
+        """Compute the log-probabilities of all members.
 
         Args:
-            encoded: result of `encode`, instead of the batch.
-            return_dict: whether to return an [`EmotionOutput`] rather than a tuple.
-            **batch: as in `encode`. The members' inner states are not returned.
+            encoded: The result of `encode`, which replaces the batch.
+            return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
+            **batch: See `encode`. Hidden states and attention maps of the members are not returned.
 
         Returns:
-            The embedding `(batch, members * classes)`, the labels in the fusion's order; zeros where a row holds
-            nothing that a member looks at.
+            The output, with `embedding` `(batch, members * classes)`, labels in the fusion's order; zeros where a row has no
+            input for a member.
 
         Raises:
-            ValueError: if the batch holds nothing that any member looks at.
+            ValueError: If the batch has no input for any member.
         """
         encoded = self.encode(**batch) if encoded is None else encoded
-        embedding = encoded["log_probabilities"] if self.config.freeze_members else self._ask(encoded)
+        embedding = encoded["log_probabilities"] if self.config.freeze_members else self._log_probabilities(encoded)
         output = EmotionOutput(embedding=embedding)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
 
-    def _ask(self, batch: dict[str, torch.Tensor | None]) -> torch.Tensor:
-        answers = {}
+    def _log_probabilities(self, batch: dict[str, torch.Tensor | None]) -> torch.Tensor:
+        scores = {}
         for number, member in enumerate(self.members):
             if inputs := select_inputs(number, member.config, batch):
-                logits, present = ask_member(member, inputs)
+                logits, has_input = run_member(member, inputs)
                 places = {label: place for place, label in member.config.id2label.items()}
                 logits = logits[:, [places[label] for _, label in sorted(self.config.id2label.items())]]
-                answers[number] = logits.float().log_softmax(dim=-1).to(logits.dtype) * present[:, None]
-        if not answers:
-            wanted = " or ".join(INPUTS[modality][0] for modality in self.config.modalities)
-            raise ValueError(f"The batch holds nothing that {type(self).__name__} looks at; give it {wanted}.")
-        silence = torch.zeros_like(next(iter(answers.values())))
-        return torch.cat([answers.get(number, silence) for number in range(len(self.members))], dim=-1)
+                scores[number] = logits.float().log_softmax(dim=-1).to(logits.dtype) * has_input[:, None]
+        if not scores:
+            inputs = " or ".join(MODALITIES[name].main_input for name in self.config.modalities)
+            raise ValueError(f"The batch has no input for {type(self).__name__}; give {inputs}.")
+        zeros = torch.zeros_like(next(iter(scores.values())))
+        return torch.cat([scores.get(number, zeros) for number in range(len(self.members))], dim=-1)
 
 
 class LateFusionForSequenceClassification(LateFusionPreTrainedModel, EmoFusionForSequenceClassification):
-    """Late fusion: the logits are the log-probabilities that the combination makes of those of the members.
+    """Late fusion: the logits are the combined log-probabilities of the members.
 
-    On a row that holds nothing that a member looks at, the others decide: it is left out of `mean` and `weighted`,
-    whose weights are scaled up, and counts as undecided in `logistic`. A member that looks at several modalities
-    copes by itself where it finds one of them.
+    Where a row has no input for a member, `mean` and `weighted` leave that member out and scale up the weights of the others;
+    `logistic` uses a uniform distribution for it. A member with several modalities handles missing ones itself as long as
+    the row has one of them.
     """
 
     model_class = LateFusionModel
 
-    @staticmethod
-    def _build_classifier(config: LateFusionConfig) -> nn.Module:
+    def _build_classifier(self) -> nn.Module:
+        config = self.config
         return COMBINATIONS[config.combination](len(config.member_configs), config.num_labels)

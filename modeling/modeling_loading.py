@@ -1,20 +1,25 @@
-"""Loading weights: whole or not at all, and from safetensors only."""
+"""Loading of weights: complete, and from safetensors only."""
 
 import json
 import os
 from collections.abc import Iterable
 
-from transformers import PreTrainedModel
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, cached_file
 
-# Weights of what stands on a model of ours: one without a head leaves them where they are.
-HEADS = ("classifier.", "speakers.")
-# The arguments of `from_pretrained` that say where files are.
-PLACE = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
+from ..configuration.modalities import Modality
+
+# Weights that a pre-trained encoder may lack: the first is used by SpecAugment only, the others not at all.
+OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
+# Weights of heads, which a model without a head does not load.
+HEADS = ("classifier.", "speaker_classifier.")
+# Arguments of `from_pretrained` that locate files.
+LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
-class SafeLoading:
-    """For a `PreTrainedModel`, whose `from_pretrained` is content with less."""
+class SafeLoadingMixin:
+    """Stricter loading for a `PreTrainedModel`: lost weights are errors, and pickles are not opened."""
 
     @classmethod
     def from_pretrained(
@@ -24,17 +29,20 @@ class SafeLoading:
         output_loading_info: bool = False,
         **kwargs,
     ) -> PreTrainedModel | tuple[PreTrainedModel, dict]:
-        """As transformers', but a weight that is lost is an error, and what may hold a pickle is not opened.
+        """Load a model as transformers does; raise if a weight is lost or not in safetensors.
 
         Args:
-            pretrained_model_name_or_path: folder or Hub id, of a model or of adapters.
-            *model_args: see transformers.
-            output_loading_info: whether to return also which weights are missing, and so new, and which are
-                unexpected. Who asks for it judges by himself: then they are no error.
-            **kwargs: see transformers.
+            pretrained_model_name_or_path: A folder or Hub id of a model or of adapters.
+            *model_args: As in transformers.
+            output_loading_info: Whether to return the names of missing (newly initialised) and unexpected weights as well.
+                They are then no error.
+            **kwargs: As in transformers.
+
+        Returns:
+            The model, or the model and the loading info.
 
         Raises:
-            ValueError: if a weight is missing or unexpected, or one has to be read from another file than safetensors.
+            ValueError: If a weight is missing or unexpected, or is not in a safetensors file.
         """
         source = pretrained_model_name_or_path
         if kwargs.get("use_safetensors") is False:
@@ -50,46 +58,75 @@ class SafeLoading:
         unexpected = [key for key in info["unexpected_keys"] if has_head or not key.startswith(HEADS)]
         if missing or unexpected:
             raise ValueError(
-                f"{source or 'The state_dict'} {_complaint(cls, missing, unexpected)}: load it as the class that it was "
-                "saved from, or pass output_loading_info=True, to go on without and be told."
+                f"{source or 'The state_dict'} {_describe_lost(cls, missing, unexpected)}: load it as the class that it was "
+                "saved from, or pass output_loading_info=True, which returns their names instead of raising."
             )
         return model
 
     def load_adapter(self, peft_model_id: str | None = None, *args, **kwargs):
-        """As transformers', but a weight that is lost is an error, and a pickle is not opened.
+        """Load adapters as transformers does; raise if a weight is lost or not in safetensors.
+
+        Args:
+            peft_model_id: A folder or Hub id of adapters.
+            *args: As in transformers.
+            **kwargs: As in transformers.
 
         Raises:
-            OSError: if the adapters are not in safetensors.
-            ValueError: if a weight is missing, or has no place. Older transformers do not find those of fusion and head.
+            OSError: If the adapters are not in safetensors.
+            ValueError: If a weight is missing or unexpected. Older versions of transformers do not find those of fusion and head.
         """
         if peft_model_id is not None:
             place = getattr(kwargs.get("load_config"), "download_kwargs", None) or {}
             place = place | kwargs | (kwargs.get("adapter_kwargs") or {})
-            # After loading a base, transformers' notion of a revision is that of another repository.
+            # After a base model was loaded, this holds the revision of the base's repository.
             place["revision"] = getattr(place.get("revision"), "initial", place.get("revision"))
             _find(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **place)
         info = super().load_adapter(peft_model_id, *args, **kwargs)
         if lost := sorted(info.missing_keys | info.unexpected_keys):
             raise ValueError(
-                f"{len(lost)} weights of the adapters were not loaded ({_some(lost)}): update transformers, or "
+                f"{len(lost)} weights of the adapters were not loaded ({_shorten(lost)}): update transformers, or "
                 "load the base model and then the adapters with peft.PeftModel.from_pretrained."
             )
         return info
 
 
-def refuse_pickles(source: str | os.PathLike, variant: str | None = None, **place) -> None:
-    """Check that the weights of a model are in safetensors, wherever its files say that they are.
-
-    `use_safetensors=True` is not enough: an index, or `transformers_weights` of a configuration, may name any file, and
-    transformers goes by its name.
+def load_encoder(modality: Modality, source: str) -> PreTrainedModel:
+    """Load a pre-trained encoder.
 
     Args:
-        source: folder, file or Hub id of the model.
-        variant: as in `from_pretrained`.
-        **place: as in `from_pretrained`: `revision`, `token` and so on; others are left aside.
+        modality: The modality of the encoder.
+        source: A folder or Hub id.
 
     Raises:
-        ValueError: if they are not; it names the file.
+        ValueError: If the checkpoint lacks weights, or has weights that are not in safetensors.
+    """
+    refuse_pickles(source)
+    encoder, info = AutoModel.from_pretrained(source, use_safetensors=True, output_loading_info=True)
+    missing = [key for key in info["missing_keys"] if not key.startswith(OPTIONAL_WEIGHTS)]
+    if missing:
+        shown = ", ".join(sorted(missing)[:3])
+        raise ValueError(
+            f"The {modality.encoder_kind} checkpoint {source!r} lacks {len(missing)} weights of {type(encoder).__name__} "
+            f"({shown}, ...); give a checkpoint of that architecture."
+        )
+    if "masked_spec_embed" in info["missing_keys"]:  # older transformers leaves it uninitialised for some types
+        nn.init.uniform_(encoder.masked_spec_embed)
+    return encoder
+
+
+def refuse_pickles(source: str | os.PathLike, variant: str | None = None, **place) -> None:
+    """Raise if the weights of a model are not all in safetensors files.
+
+    `use_safetensors=True` is not enough: an index, or `transformers_weights` in a configuration, may name any file, and
+    transformers chooses the reader by the file name.
+
+    Args:
+        source: A folder, file or Hub id of the model.
+        variant: As in `from_pretrained`.
+        **place: Other arguments of `from_pretrained`, of which those that locate files (`revision`, `token`, ...) are used.
+
+    Raises:
+        ValueError: If a file of weights is not in safetensors.
     """
     if os.path.isfile(source):
         named = {str(source)}
@@ -102,8 +139,8 @@ def refuse_pickles(source: str | os.PathLike, variant: str | None = None, **plac
         return None if base is None else refuse_pickles(base, variant, **place)
     if others := [name for name in named if not name.endswith(".safetensors")]:
         raise ValueError(
-            f"{source} has weights in {_some(others)}, which is not opened, because it may run code as it is loaded: "
-            "have them saved as safetensors."
+            f"{source} has weights in {_shorten(others)}, which is not opened because loading it may run code: "
+            "save the weights as safetensors."
         )
 
 
@@ -112,26 +149,26 @@ def _read(source: str | os.PathLike, name: str, **place) -> dict:
         file = _find(source, name, **place)
     except OSError:
         file = None
-    if file is None:  # it is not there, or transformers will soon say what is wrong
+    if file is None:  # absent, or transformers will raise with the reason
         return {}
     with open(file, encoding="utf-8") as opened:
         return json.load(opened)
 
 
 def _find(source: str | os.PathLike, name: str, **place) -> str | None:
-    place = {argument: place[argument] for argument in PLACE if place.get(argument) is not None}
+    place = {argument: place[argument] for argument in LOCATION_ARGUMENTS if place.get(argument) is not None}
     return cached_file(source, name, **place)
 
 
-def _complaint(model_class: type, missing: set[str], unexpected: list[str]) -> str:
+def _describe_lost(model_class: type, missing: set[str], unexpected: list[str]) -> str:
     parts = []
     if missing:
-        parts.append(f"lacks {len(missing)} weights of {model_class.__name__} ({_some(missing)})")
+        parts.append(f"lacks {len(missing)} weights of {model_class.__name__} ({_shorten(missing)})")
     if unexpected:
-        parts.append(f"has {len(unexpected)} that {model_class.__name__} has no place for ({_some(unexpected)})")
+        parts.append(f"has {len(unexpected)} that {model_class.__name__} has no place for ({_shorten(unexpected)})")
     return " and ".join(parts)
 
 
-def _some(names: Iterable[str]) -> str:
+def _shorten(names: Iterable[str]) -> str:
     shown = sorted(names)[:3]
     return ", ".join([*shown, "..."] if len(names) > len(shown) else shown)

@@ -4,14 +4,13 @@ import torch
 from torch import nn
 
 from ..configuration.configuration_multi_level import MultiLevelFusionConfig
+from ..configuration.modalities import SAMPLING_RATE
 from .encoder_audio import frame_hop
 from .fusion_coattention import CoattentionBlock
 from .fusion_pooling import masked_mean
 from .fusion_segments import segment_stream
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_outputs import EmotionOutput
-
-SAMPLING_RATE = 16000  # Hz, of the forward contract
 
 
 class MultiLevelFusionModel(EmoFusionModel):
@@ -21,8 +20,8 @@ class MultiLevelFusionModel(EmoFusionModel):
         for each granularity g:   (S, X) = coattention blocks of g on (S_g, text)
         u = [mean(S) ; mean(X)] of every g
 
-    Coattention and the granularities are the paper's; the form of the blocks, the means and the sizes are ours. A row
-    without segments of a granularity goes through its blocks in frames; `fallbacks` in the output tells which did.
+    Coattention and the granularities are the paper's; the form of the blocks, the means and the sizes are ours. A row without
+    segments of a granularity passes through its blocks as frames; `fallbacks` in the output marks these rows.
     """
 
     config: MultiLevelFusionConfig
@@ -44,8 +43,8 @@ class MultiLevelFusionModel(EmoFusionModel):
         spans: dict[str, torch.Tensor],
         output_attentions: bool,
     ) -> EmotionOutput:
-        """See [`EmoFusionModel.fuse`]. The attention maps are those of each granularity's last block, by names such as
-        `"word_audio_text"`, `(batch, heads, words, tokens)`: words asking text.
+        """See [`EmoFusionModel.fuse`]. The attention maps are those of the last block of each granularity: in
+        `"word_audio_text"`, `(batch, heads, words, tokens)`, words attend to text.
         """
         frames, frames_mask = self.audio_projection(states["audio"]), masks["audio"]
         tokens, tokens_mask = self.text_projection(states["text"]), masks["text"]
@@ -69,7 +68,7 @@ class MultiLevelFusionModel(EmoFusionModel):
 
 
 class MultiLevelFusionForSequenceClassification(EmoFusionForSequenceClassification):
-    """Multi-level fusion with an emotion head."""
+    """Multi-level fusion with a classification head."""
 
     config: MultiLevelFusionConfig
     model_class = MultiLevelFusionModel

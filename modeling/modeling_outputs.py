@@ -1,4 +1,4 @@
-"""What the models return, and what passes between their two stages."""
+"""Outputs of the models, and of their first stage."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,12 @@ from transformers.utils import ModelOutput
 
 @dataclass
 class Encoded(ModelOutput):
-    """What the frozen parameters of a model compute from a batch: all that its second stage needs.
+    """Output of the first stage of a model, its frozen layers; all inputs of the second stage.
 
-    How far a modality has been taken follows from what the configuration freezes. Speech: the waveform where nothing
-    is, else the features of the convolutions, else the states behind the last frozen layer. Text: the ids, or, where
-    the whole encoder is frozen, its states. Video: the frames, or a vector for each where the encoder is frozen. A
-    row without the modality has an all-zero mask. Where the fusion reads a weighted sum of layers, the states of all
-    frozen layers are kept, in a dimension before the last.
+    The form of a modality depends on the frozen layers. Speech: the waveform if nothing is frozen; the features of the
+    convolutions; or the states after the last frozen layer. Text: the token ids, or the states if the whole encoder is frozen.
+    Video: the frames, or one vector per frame if the encoder is frozen. A row without the modality has an all-zero mask.
+    With `use_weighted_layer_sum` the states of all frozen layers are kept, in a dimension before the last.
 
     Args:
         audio (`torch.Tensor`, *optional*):
@@ -30,7 +29,7 @@ class Encoded(ModelOutput):
         video_mask (`torch.Tensor`, *optional*):
             `(batch, frames)`, bool.
         word_spans, syllable_spans, phone_spans (`torch.Tensor`, *optional*):
-            `(batch, segments, 2)` seconds, -1 where padded; those that the fusion reads.
+            `(batch, segments, 2)` in seconds, -1 where padded; only the levels that the fusion reads.
     """
 
     audio: torch.Tensor | None = None
@@ -56,19 +55,19 @@ class EmotionOutput(ModelOutput):
         embedding (`torch.Tensor` of shape `(batch, embedding_size)`):
             The fused utterance embedding.
         losses (`dict[str, torch.Tensor]`, *optional*):
-            The named parts that `loss` is the sum of.
+            The named parts of `loss`, which is their sum.
         cross_attentions (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
-            Fusion attention maps `(batch, heads, queries, keys)`, by name: `"audio_text"` is speech asking text.
+            Attention maps of the fusion `(batch, heads, queries, keys)` by name; in `"audio_text"` speech attends to text.
         gates (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
-            Shares `(batch, frames, hidden)` of the first of two sources in what a gate lets through, by layer.
+            Gate values `(batch, frames, hidden)` by layer: the weight of the first of two sources.
         modality_embeddings (`dict[str, torch.Tensor]`, *optional*):
-            Per modality, `(batch, hidden)`: what discrepancy learning compares. Zero where a row lacks it.
+            For each modality, the inputs of discrepancy learning `(batch, hidden)`; zero where a row lacks it.
         fallbacks (`dict[str, torch.Tensor]`, *optional*):
-            Per level of segments, `(batch,)`, bool: whether a row had none and frames took their place.
+            For each level of segments, `(batch,)`, bool: whether a row has none and frames are used instead.
         hidden_states (`dict[str, tuple[torch.Tensor]]`, *optional*, with `output_hidden_states=True`):
-            Per modality, the encoder's states `(batch, frames or tokens, hidden)`: its embeddings, then each layer.
+            For each modality, the encoder's states `(batch, frames or tokens, hidden)`: embeddings, then each layer.
         attentions (`dict[str, tuple[torch.Tensor]]`, *optional*, with `output_attentions=True`):
-            Per modality, the encoder's own maps. They exist only with `attn_implementation="eager"`.
+            For each modality, the encoder's attention maps; only with `attn_implementation="eager"`.
     """
 
     loss: torch.Tensor | None = None

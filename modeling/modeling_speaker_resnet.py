@@ -1,4 +1,4 @@
-"""The speaker network, and what it is transferred to (Padi 2022, arXiv 2202.08974)."""
+"""The speaker network, for speaker recognition and for emotion recognition (Padi 2022, arXiv 2202.08974)."""
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,10 @@ from .modeling_outputs import EmotionOutput
 
 
 class SpeakerResNetModel(EmoFusionModel):
-    """Log-mel spectrogram -> ResNet -> statistics over time -> linear layer: the speaker embedding."""
+    """Log-mel spectrogram -> ResNet -> statistics pooling over time -> linear layer: the speaker embedding.
+
+    A ResNet with statistics pooling is the paper's; the sizes are ours.
+    """
 
     config: SpeakerResNetConfig
 
@@ -24,7 +27,7 @@ class SpeakerResNetModel(EmoFusionModel):
             config.sampling_rate, config.win_length, config.hop_length, config.n_fft, config.num_mel_bins
         )
         self.audio_encoder = ResNet(config.hidden_sizes, config.depths)
-        self.embedding = nn.Linear(2 * config.state_size("audio"), config.embedding_size)
+        self.embedding_projection = nn.Linear(2 * config.state_size("audio"), config.embedding_size)
         self.freeze()
         self.post_init()
 
@@ -33,17 +36,19 @@ class SpeakerResNetModel(EmoFusionModel):
         super()._init_weights(module)
         if isinstance(module, nn.Conv2d):
             init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, LogMelSpectrogram):  # checkpoints do not hold its constants
+        elif isinstance(module, LogMelSpectrogram):  # its constants are not saved in checkpoints
             for name, value in zip(("window", "filters"), module.constants(), strict=True):
                 init.copy_(getattr(module, name), value)
 
     def train(self, mode: bool = True) -> "SpeakerResNetModel":
         """See [`EmoFusionModel.train`]."""
         super().train(mode)
-        if self.config.freeze_audio_layers and hasattr(self, "embedding"):  # else still under construction
+        if self.config.freeze_audio_layers and hasattr(
+            self, "embedding_projection"
+        ):  # not in the base class's __init__
             network = self.audio_encoder
-            frozen = [network.stem, *network.layers[: self._frozen_audio_layers]]
-            for module in [network, self.embedding] if self.config.freeze_audio_layers == -1 else frozen:
+            frozen = [network.stem, *network.stages[: self._frozen_audio_layers]]
+            for module in [network, self.embedding_projection] if self.config.freeze_audio_layers == -1 else frozen:
                 module.requires_grad_(False).eval()
         return self
 
@@ -51,8 +56,8 @@ class SpeakerResNetModel(EmoFusionModel):
         states, mask = self.spectrogram(values, mask)
         states, frozen = states.to(self.dtype), self._frozen_audio_layers
         if frozen:
-            states = self.audio_encoder.embed_frames(states, mask)
-            states, mask, _ = self.audio_encoder.run_layers(states, mask, 0, frozen)
+            states = self.audio_encoder.run_stem(states, mask)
+            states, mask, _ = self.audio_encoder.run_stages(states, mask, 0, frozen)
         return states, mask
 
     def _finish_audio(self, states, mask, output_hidden_states: bool, output_attentions: bool):
@@ -67,8 +72,8 @@ class SpeakerResNetModel(EmoFusionModel):
                     config.mask_time_length,
                     config.mask_time_share,
                 )
-            states = self.audio_encoder.embed_frames(states, mask)
-        states, mask, hidden_states = self.audio_encoder.run_layers(states, mask, frozen, len(config.depths))
+            states = self.audio_encoder.run_stem(states, mask)
+        states, mask, hidden_states = self.audio_encoder.run_stages(states, mask, frozen, len(config.depths))
         return states, mask, hidden_states, ()
 
     def fuse(
@@ -79,14 +84,14 @@ class SpeakerResNetModel(EmoFusionModel):
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
-        return EmotionOutput(embedding=self.embedding(statistics_pooling(states["audio"], masks["audio"])))
+        return EmotionOutput(embedding=self.embedding_projection(statistics_pooling(states["audio"], masks["audio"])))
 
 
 class SpeakerResNetForSequenceClassification(EmoFusionForSequenceClassification):
-    """The speaker network with an emotion head.
+    """The speaker network with a classification head.
 
-    `from_pretrained` with `output_loading_info=True` also takes the folder of a
-    [`SpeakerResNetForSpeakerRecognition`]: the network is transferred, and the head is new.
+    `from_pretrained` with `output_loading_info=True` also loads the folder of a [`SpeakerResNetForSpeakerRecognition`]: the
+    network is transferred, and the head is new.
     """
 
     config: SpeakerResNetConfig
@@ -94,10 +99,13 @@ class SpeakerResNetForSequenceClassification(EmoFusionForSequenceClassification)
 
 
 class SpeakerResNetForSpeakerRecognition(EmoFusionPreTrainedModel):
-    """The speaker network with an additive-margin softmax over the speakers it learns from (Wang et al. 2018).
+    """The speaker network with an additive-margin softmax over the training speakers (Wang et al. 2018).
+
+    Args:
+        config: The configuration, with `num_speakers`.
 
     Raises:
-        ValueError: if the configuration does not say how many speakers there are.
+        ValueError: If the configuration has no `num_speakers`.
     """
 
     config: SpeakerResNetConfig
@@ -105,9 +113,9 @@ class SpeakerResNetForSpeakerRecognition(EmoFusionPreTrainedModel):
     def __init__(self, config: SpeakerResNetConfig):
         super().__init__(config)
         if not config.num_speakers:
-            raise ValueError("num_speakers is not set; SpeakerResNetForSpeakerRecognition needs to know it.")
+            raise ValueError("num_speakers is not set; SpeakerResNetForSpeakerRecognition needs it.")
         self.model = SpeakerResNetModel(config)
-        self.speakers = nn.Linear(config.embedding_size, config.num_speakers, bias=False)
+        self.speaker_classifier = nn.Linear(config.embedding_size, config.num_speakers, bias=False)
         self.post_init()
 
     def forward(
@@ -118,23 +126,26 @@ class SpeakerResNetForSpeakerRecognition(EmoFusionPreTrainedModel):
         return_dict: bool | None = None,
         **kwargs,
     ) -> EmotionOutput | tuple:
-        """Speaker scores of a batch, and the loss if `labels` are given.
+        """Compute the speaker logits of a batch, and the loss if `labels` are given.
 
         Args:
-            input_values: as in [`EmoFusionModel.encode`].
-            audio_attention_mask: see there.
-            labels: `(batch,)` numbers of the speakers.
-            return_dict: whether to return an [`EmotionOutput`] rather than a tuple.
-            **kwargs: `encoded`, `output_hidden_states` and so on, as in [`EmoFusionModel.forward`].
+            input_values: See [`EmoFusionModel.encode`].
+            audio_attention_mask: See there.
+            labels: `(batch,)` speaker ids.
+            return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
+            **kwargs: Other arguments of [`EmoFusionModel.forward`].
 
         Returns:
-            `embedding` `(batch, embedding_size)`, of which two voices are compared by their cosine; `logits`
-            `(batch, num_speakers)`, the scaled cosines without margin; `loss`.
+            The output, with `embedding` `(batch, embedding_size)`, to be compared by cosine similarity; `logits`
+            `(batch, num_speakers)`, the scaled cosines without margin; and, with `labels`, `loss`.
         """
         output = self.model(
             input_values=input_values, audio_attention_mask=audio_attention_mask, return_dict=True, **kwargs
         )
-        cosines = F.normalize(output.embedding.float(), dim=-1) @ F.normalize(self.speakers.weight.float(), dim=-1).T
+        cosines = (
+            F.normalize(output.embedding.float(), dim=-1)
+            @ F.normalize(self.speaker_classifier.weight.float(), dim=-1).T
+        )
         logits = self.config.am_softmax_scale * cosines
         losses = None
         if labels is not None:

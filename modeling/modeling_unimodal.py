@@ -37,7 +37,7 @@ class UnimodalModel(EmoFusionModel):
 
 
 class UnimodalForSequenceClassification(EmoFusionForSequenceClassification):
-    """One-modality baseline with an emotion head."""
+    """One-modality baseline with a classification head."""
 
     config: UnimodalConfig
     model_class = UnimodalModel

@@ -6,28 +6,28 @@ from transformers import initialization as init
 
 from ..configuration.configuration_wavfusion import WavFusionConfig
 from .distributed import gather_rows
-from .encoder_audio import apply_layers, layer_context
-from .encoder_wav2vec2 import MODEL_TYPES, normalises_at_the_end
+from .encoder_audio import apply_layers, layer_arguments
+from .encoder_wav2vec2 import MODEL_TYPES, has_final_layer_norm
 from .fusion_gated_attention import GatedCrossModalAttention
 from .fusion_pooling import masked_mean
 from .fusion_recurrent_attention import RecurrentAttention
-from .fusion_visual_center import LearnableVisualCenter, VisualEncoder
+from .fusion_visual_center import LearnableVisualCenter, VisualBranch
 from .loss_discrepancy import HomogeneousEncoder, discrepancy_loss
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_outputs import EmotionOutput
 
 
 class WavFusionModel(EmoFusionModel):
-    """Speech asks text and film, frame by frame, inside the last layers of its own encoder.
+    """Every frame of speech attends to text and video inside the last layers of the speech encoder.
 
         X_a = the speech encoder up to its last N layers       X_t = SelfAttention(GRU(text))
-        X_v = [SelfAttention(GRU(film)) ; LearnableVisualCenter(film)]
+        X_v = [SelfAttention(GRU(video)) ; LearnableVisualCenter(video)]
         N deep layers on X_a, their self-attention replaced by P * CMA(X_a, X_t) + (1 - P) * CMA(X_a, X_v)
         u = mean of the last one's frames
 
-    The architecture is that of a third party's notes of the paper. Ours: the deep layers keep their pre-trained
-    normalisations and feed-forward layers, their attention to text starts as the self-attention that was there, each
-    asks with the output of the one before, and what is done without one or both of text and film.
+    The architecture is from a third party's notes of the paper. Ours: the deep layers keep their pre-trained normalisations
+    and feed-forward layers; their attention to text is initialised from the replaced self-attention; each uses the output of the
+    layer below as query; and the forms without text, without video, and without both.
     """
 
     config: WavFusionConfig
@@ -35,11 +35,11 @@ class WavFusionModel(EmoFusionModel):
     def __init__(self, config: WavFusionConfig, **encoders):
         if config.audio_config.model_type not in MODEL_TYPES:
             raise ValueError(
-                f"audio_config names the model_type {config.audio_config.model_type!r}, inside which {type(self).__name__} "
-                f"cannot fuse; choose one of {', '.join(MODEL_TYPES)}."
+                f"audio_config names the model_type {config.audio_config.model_type!r}, which {type(self).__name__} "
+                f"does not support; choose one of {', '.join(MODEL_TYPES)}."
             )
         super().__init__(config, **encoders)
-        self._take_deep_layers()
+        self._split_deep_layers()
         branch = (config.num_attention_heads, config.attention_dropout, config.hidden_dropout, config.layer_norm_eps)
         self.branches = nn.ModuleDict()
         for name, width in config.stream_sizes.items():
@@ -48,27 +48,27 @@ class WavFusionModel(EmoFusionModel):
                 self.branches[name] = RecurrentAttention(size, width, *branch)
             else:
                 codewords = config.num_codewords if config.use_visual_center else 0
-                self.branches[name] = VisualEncoder(size, width, codewords, *branch)
+                self.branches[name] = VisualBranch(size, width, codewords, *branch)
         if config.fusion == "gated" and config.auxiliary_modalities:
             for layer in self.deep_layers:
                 layer.attention = GatedCrossModalAttention(
                     layer.attention, config.stream_sizes, config.gate_self_attention
                 )
-        self.homogeneous = None
+        self.homogeneous_encoder = None
         if config.discrepancy_weight and config.auxiliary_modalities:
             width = config.state_size("audio")
-            self.homogeneous = HomogeneousEncoder({"audio": width} | config.stream_sizes, width)
+            self.homogeneous_encoder = HomogeneousEncoder({"audio": width} | config.stream_sizes, width)
         self.post_init()
 
-    def _take_deep_layers(self) -> None:
-        """The last layers, and the normalisation behind them, leave the encoder, which is frozen without them."""
+    def _split_deep_layers(self) -> None:
+        """Move the last layers, and the normalisation after them, out of the encoder, so that they are not frozen with it."""
         trunk, shallow = self.audio_encoder.encoder, self.config.num_audio_layers
         self.deep_layers = trunk.layers[shallow:]
         trunk.layers = trunk.layers[:shallow]
-        self.deep_norm = nn.Identity()
-        if normalises_at_the_end(self.audio_encoder.config):
-            self.deep_norm, trunk.layer_norm = trunk.layer_norm, nn.Identity()
-        for module in (self.deep_layers, self.deep_norm):  # frozen as long as they were in a frozen encoder
+        self.deep_layer_norm = nn.Identity()
+        if has_final_layer_norm(self.audio_encoder.config):
+            self.deep_layer_norm, trunk.layer_norm = trunk.layer_norm, nn.Identity()
+        for module in (self.deep_layers, self.deep_layer_norm):  # undo the freezing of the encoder
             module.requires_grad_(True).train(self.training)
 
     @torch.no_grad()
@@ -86,24 +86,24 @@ class WavFusionModel(EmoFusionModel):
         spans: dict[str, torch.Tensor],
         output_attentions: bool,
     ) -> EmotionOutput:
-        """See [`EmoFusionModel.fuse`]. Maps and gates are named by the layer of the speech encoder, from 1:
+        """See [`EmoFusionModel.fuse`]. Maps and gates are named by the layer of the speech encoder, counted from 1:
         `"layer_10_audio_text"`, `(batch, heads, frames, tokens)`, and `"layer_10"`, `(batch, frames, hidden)`, the
-        share of text, or of the one auxiliary modality.
+        gate's weight of text, or of the only auxiliary modality.
         """
         audio, mask = states["audio"], masks["audio"]
         streams = {name: branch(states[name], masks[name]) for name, branch in self.branches.items()}
-        context = layer_context(self.audio_encoder, audio, mask)
+        arguments = layer_arguments(self.audio_encoder, audio, mask)
         if self.config.fusion == "gated" and streams:
-            context |= {"streams": streams, "stream_masks": masks, "output_attentions": output_attentions}
+            arguments |= {"streams": streams, "stream_masks": masks, "output_attentions": output_attentions}
         deep_states, records = apply_layers(
-            self.deep_layers, audio, context, output_attentions and "streams" in context
+            self.deep_layers, audio, arguments, output_attentions and "streams" in arguments
         )
-        means = [masked_mean(self.deep_norm(deep_states[-1]), mask)]
+        means = [masked_mean(self.deep_layer_norm(deep_states[-1]), mask)]
         if self.config.fusion == "concat":
             means += [masked_mean(stream, masks[name]) for name, stream in streams.items()]
         output = EmotionOutput(embedding=torch.cat(means, dim=-1))
-        if self.homogeneous is not None:
-            output["modality_embeddings"] = self.homogeneous({"audio": audio} | streams, masks)
+        if self.homogeneous_encoder is not None:
+            output["modality_embeddings"] = self.homogeneous_encoder({"audio": audio} | streams, masks)
         for layer, (maps, gate) in enumerate(records, start=self.config.num_audio_layers + 1):
             named = {f"layer_{layer}_audio_{name}": weights for name, weights in maps.items()}
             output["cross_attentions"] = (output.cross_attentions or {}) | named
@@ -113,21 +113,20 @@ class WavFusionModel(EmoFusionModel):
 
 
 class WavFusionForSequenceClassification(EmoFusionForSequenceClassification):
-    """WavFusion with an emotion head, and discrepancy learning in its loss."""
+    """WavFusion with a classification head, and discrepancy learning in its loss."""
 
     config: WavFusionConfig
     model_class = WavFusionModel
 
     def losses(self, logits: torch.Tensor, labels: torch.Tensor, output: EmotionOutput) -> dict[str, torch.Tensor]:
-        """Cross-entropy and, as `"discrepancy"`, the weighted margin loss of [`discrepancy_loss`].
+        """Return the cross-entropy and, as `"discrepancy"`, the weighted margin loss of [`discrepancy_loss`].
 
-        In distributed training its triplets are drawn from the batches of all processes. A soft label counts as its
-        likeliest class.
+        In distributed training the triplets span the batches of all processes. A soft label counts as its most probable class.
 
         Args:
             logits: `(batch, classes)`.
             labels: `(batch,)` class ids, or `(batch, classes)` probabilities.
-            output: of the model without the head.
+            output: The output of the model without the head.
         """
         losses = super().losses(logits, labels, output)
         if output.modality_embeddings is not None:

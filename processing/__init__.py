@@ -1,4 +1,4 @@
-"""From recordings, transcripts and films to tensors: the decoders of media files and the processor."""
+"""Decoders of media files, and the processor that turns recordings, transcripts and videos into tensors."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["EmoFusionProcessor", "load_audio", "load_video"]
 
 
 def __getattr__(name: str) -> Any:
-    # The processor imports torch and transformers; the decoders, which corpora may use alone, do not.
+    # Lazy, because the processor imports torch and transformers and the decoders do not.
     if name == "EmoFusionProcessor":
         from .processing_emofusion import EmoFusionProcessor
 

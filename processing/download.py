@@ -1,4 +1,4 @@
-"""Files from the web, by http and https and nothing else, within bounds of size and time."""
+"""Download of files over http and https, with limits on size and time."""
 
 import re
 import time
@@ -11,11 +11,11 @@ MAX_BYTES = 2**28  # 256 MiB: more than two hours of 16-bit speech at 16 kHz
 
 
 def fetch(source: Any, timeout: float) -> Any:
-    """A recording or film as the decoders take it: what is on the web comes with its bytes, all else stays.
+    """Return a recording or video in a form that the decoders take; files at an address are downloaded.
 
     Args:
-        source: As `load_audio` and `load_video` take it, and where they take a path also an address. `"raw"` does for
-            `"array"`, as elsewhere in transformers.
+        source: A source of `load_audio` or `load_video`, or an http(s) address in place of a path. `"raw"` is accepted for
+            `"array"`, as in transformers.
         timeout: See `download`.
 
     Raises:
@@ -32,18 +32,18 @@ def fetch(source: Any, timeout: float) -> Any:
 
 
 def download(address: str, timeout: float) -> bytes:
-    """What lies at an address. Redirections are followed, as long as they lead to http or https.
+    """Return the bytes at an address. Redirects to http and https are followed.
 
     Args:
-        address: It begins with `http://` or `https://`.
-        timeout: How long the whole download may take, in seconds.
+        address: An address that begins with `http://` or `https://`.
+        timeout: The limit for the whole download in seconds.
 
     Raises:
-        ValueError: It is another kind of address, cannot be reached, answers with an error, or is larger than
-            `MAX_BYTES`; or it takes too long.
+        ValueError: If the address is of another kind or cannot be reached, the server returns an error, or the file exceeds
+            `MAX_BYTES` or the time limit.
     """
     if not address.lower().startswith(("http://", "https://")):
-        raise ValueError(f"{address} is no http or https address: download the file and give its path.")
+        raise ValueError(f"{address} is not an http or https address: download the file and give its path.")
     content, stop = bytearray(), time.monotonic() + timeout
     try:
         with httpx.stream("GET", address, follow_redirects=True, timeout=timeout) as response:
@@ -55,14 +55,14 @@ def download(address: str, timeout: float) -> bytes:
                         f"{address} is larger than {MAX_BYTES >> 20} MiB: download the file and give its path."
                     )
                 if time.monotonic() > stop:
-                    raise httpx.ReadTimeout("it takes too long")
+                    raise httpx.ReadTimeout("the download exceeds the timeout")
     except httpx.TimeoutException as error:
         raise ValueError(
             f"{address} did not arrive within {timeout:g} s: download the file, or give a longer timeout."
         ) from error
     except httpx.HTTPStatusError as error:
         reason = f"{error.response.status_code} {error.response.reason_phrase}"
-        raise ValueError(f"{address} cannot be downloaded: the server answers {reason}.") from error
+        raise ValueError(f"{address} cannot be downloaded: the server returned {reason}.") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ValueError(f"{address} cannot be downloaded: {error}") from error
     return bytes(content)

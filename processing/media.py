@@ -1,8 +1,8 @@
-"""The one decoder of audio files: path, bytes or `datasets` dict in, mono float32 waveform at the wanted rate out.
+"""Decoder of audio files: from a path, bytes or `datasets` dict to a mono float32 waveform at a given sampling rate.
 
-soundfile reads wav, flac, ogg and mp3; PyAV reads whatever soundfile does not (mp4, m4a, avi, mkv, webm, ...). Both
-seek, so a span of a long recording costs what the span costs. This file travels to the Hub: the decoders are
-imported where they are used, and nothing but numpy is needed to import it.
+soundfile reads wav, flac, ogg and mp3; PyAV reads all other formats (mp4, m4a, avi, mkv, webm, ...). Both can seek, so
+the cost of a span of a long recording depends on the span only. This file is part of every checkpoint: importing it
+needs numpy only, and the decoders are imported where they are used.
 """
 
 import io
@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-# Time stamps of corpora are rounded, so a span may end this many seconds after the file does.
+# Seconds by which a span may end after the file, because time stamps in corpora are rounded.
 SPAN_TOLERANCE = 0.05
 
-# Transform codecs (AAC, MP3, Opus) need the frames before a seek point to decode the frames after it; in seconds.
+# Seconds decoded before a seek point: transform codecs (AAC, MP3, Opus) need the frames before it.
 PRE_ROLL = 0.25
 
-# FFmpeg also reads playlists, which name further files and addresses: a recording must never open those.
+# FFmpeg also reads playlists, which name further files and addresses; these must never be opened.
 CONTAINERS = "mov,matroska,avi,mp3,aac,wav,w64,flac,ogg,aiff,au,caf,asf,amr,flv,mpegts,mpeg"
 
 AudioSource = str | os.PathLike | bytes | Mapping[str, Any]
@@ -30,27 +30,27 @@ AudioSource = str | os.PathLike | bytes | Mapping[str, Any]
 def load_audio(
     source: AudioSource, sampling_rate: int, start: float | None = None, end: float | None = None
 ) -> np.ndarray:
-    """Decodes a recording, or a span of it, to one channel at `sampling_rate`.
+    """Decode a recording, or a span of it, to one channel at `sampling_rate`.
 
-    Channels are averaged; another rate is resampled by soxr (HQ).
+    Channels are averaged. Files with another sampling rate are resampled with soxr (HQ).
 
     Args:
-        source: A path; the bytes of a file; or a dict as `datasets` gives it: `{"path": ..., "bytes": ...}`, of which
-            the bytes win and which may carry a span as `"start"` and `"end"`, or `{"array": ..., "sampling_rate": ...}`.
-        sampling_rate: Rate of the result in Hz.
-        start: Where the span begins, in seconds; None is the beginning (or the dict's `"start"`).
-        end: Where the span ends, in seconds; None is the end (or the dict's `"end"`). A span that ends less than
-            `SPAN_TOLERANCE` after the file is cut at the file's end.
+        source: A path; the bytes of a file; or a dict as in `datasets`: `{"path": ..., "bytes": ...}`, where bytes take
+            precedence and `"start"` and `"end"` may give a span, or `{"array": ..., "sampling_rate": ...}`.
+        sampling_rate: The sampling rate of the result in Hz.
+        start: The start of the span in seconds; None means the dict's `"start"` or the beginning.
+        end: The end of the span in seconds; None means the dict's `"end"` or the end. A span that ends less than
+            `SPAN_TOLERANCE` after the file is cut at the end of the file.
 
     Returns:
-        Waveform `(samples,)`, float32.
+        The waveform `(samples,)`, float32.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        TypeError: `source` is none of the forms above.
-        ValueError: The file is empty, damaged, truncated or has no audio; the span is empty or outside the file;
-            samples are not finite numbers.
-        ImportError: The library that this file needs is not installed.
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `source` has another type.
+        ValueError: If the file is empty, damaged, truncated or has no audio; the span is empty or outside the file; or samples
+            are not finite.
+        ImportError: If the library for this format is not installed.
     """
     name = "the audio"
     if isinstance(source, Mapping):
@@ -76,22 +76,22 @@ def load_audio(
 
 
 def as_waveform(samples: Any, name: str) -> np.ndarray:
-    """Checks that `samples` is a waveform: one channel of finite floating-point numbers.
+    """Return `samples` as a waveform; raise unless they are one channel of finite floating-point numbers.
 
     Args:
-        samples: Array, tensor on the CPU or list of floats, `(samples,)`.
-        name: What an error calls it.
+        samples: An array, tensor on the CPU or list of floats, `(samples,)`.
+        name: The name of the waveform in errors.
 
     Returns:
-        Waveform `(samples,)`, float32.
+        The waveform `(samples,)`, float32.
 
     Raises:
-        TypeError: The values are not floating-point numbers.
-        ValueError: Not one-dimensional, empty, or not finite.
+        TypeError: If the values are not floating-point numbers.
+        ValueError: If the samples are not one-dimensional, empty, or not finite.
     """
     try:
         array = np.asarray(samples)
-    except ValueError as error:  # numpy's word for rows of different length
+    except ValueError as error:  # raised by numpy for rows of different lengths
         raise ValueError(f"{name} must be one list of numbers, not lists of different lengths.") from error
     if array.ndim != 1:
         raise ValueError(
@@ -111,19 +111,19 @@ def as_waveform(samples: Any, name: str) -> np.ndarray:
 
 
 def open_file(source: Any, name: str) -> tuple[io.BufferedIOBase, str]:
-    """Opens a media file for a decoder.
+    """Open a media file for a decoder.
 
     Args:
         source: A path, or the bytes of a file.
-        name: What an error calls bytes.
+        name: The name of bytes in errors.
 
     Returns:
-        The file, and what an error calls it.
+        The file, and its name in errors.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        TypeError: `source` is neither.
-        ValueError: The file is empty, or a folder.
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `source` has another type.
+        ValueError: If the file is empty or a folder.
     """
     if isinstance(source, bytes):
         file = io.BytesIO(source)
@@ -147,10 +147,10 @@ def open_file(source: Any, name: str) -> tuple[io.BufferedIOBase, str]:
 
 
 def import_av(name: str) -> Any:
-    """PyAV, which reads the file `name`.
+    """Return the module of PyAV, for reading the file `name`.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: If PyAV is not installed.
     """
     try:
         import av
@@ -160,10 +160,10 @@ def import_av(name: str) -> Any:
 
 
 def open_container(file: io.BufferedIOBase, name: str) -> Any:
-    """Opens a file with PyAV, if it is one of `CONTAINERS`.
+    """Open a file with PyAV.
 
     Raises:
-        ValueError: It is none of them, or damaged.
+        ValueError: If the format is not one of `CONTAINERS`, or the file is damaged.
     """
     av = import_av(name)
     try:
@@ -173,17 +173,17 @@ def open_container(file: io.BufferedIOBase, name: str) -> Any:
 
 
 def check_span(name: str, start: float, end: float | None) -> None:
-    """Checks a span in seconds, of which None is the end of the file.
+    """Check a span in seconds; None is the end of the file.
 
     Raises:
-        ValueError: It has no length, begins before the file or is not finite.
+        ValueError: If the span is empty, negative or not finite.
     """
     if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
         raise ValueError(f"{name} cannot be cut from {start} s to {end} s: a span needs 0 <= start < end.")
 
 
 def span_outside(name: str, start: float | None, end: float | None, seconds: float) -> ValueError:
-    """The error for a span that is not inside a file of `seconds`."""
+    """Return the error for a span outside a file that lasts `seconds`."""
     until = "its end" if end is None else f"{end} s"
     return ValueError(f"{name} cannot be cut from {start} s to {until}: it is {seconds:.3f} s long.")
 
@@ -191,7 +191,7 @@ def span_outside(name: str, start: float | None, end: float | None, seconds: flo
 def _span_in_samples(
     name: str, start: float | None, end: float | None, rate: int, total: int | None = None
 ) -> tuple[int, int | None]:
-    """Turns seconds into `[first, last)` in samples; a known `total` also bounds the span."""
+    """Convert a span in seconds to `[first, last)` in samples, limited by `total` if that is known."""
     start = 0.0 if start is None else start
     check_span(name, start, end)
     first, last = round(start * rate), None if end is None else round(end * rate)
@@ -207,7 +207,7 @@ def _span_in_samples(
 def _read_with_soundfile(
     file: io.BufferedIOBase, name: str, start: float | None, end: float | None
 ) -> tuple[np.ndarray, int] | None:
-    """Returns mono samples and rate, or None where the format is not soundfile's."""
+    """Return mono samples and sampling rate, or None if soundfile does not read the format."""
     try:
         import soundfile
     except ImportError as error:
@@ -219,11 +219,11 @@ def _read_with_soundfile(
     with sound:
         if sound.format == "MP3" and not _mp3_counts_its_frames(file):
             return None
-        # libsndfile takes a wav that was cut off for a shorter one, and notes it in its log. Writers into a pipe, who
-        # cannot know the length, promise (nearly) all that 31 or 32 bits can count.
+        # libsndfile reads a truncated wav as a shorter one and reports it in its log only. Programs that write to a pipe
+        # do not know the length and write (nearly) the largest number of 31 or 32 bits.
         cut_off = re.search(r"^data : (\d+) \(should be", sound.extra_info, flags=re.MULTILINE)
         if cut_off and int(cut_off[1]) < 2**31 - 2**16:
-            raise ValueError(f"{name} is truncated: its header promises more samples than the file holds.")
+            raise ValueError(f"{name} is truncated: its header states more samples than the file has.")
         first, last = _span_in_samples(name, start, end, sound.samplerate, sound.frames)
         try:
             sound.seek(first)
@@ -231,12 +231,12 @@ def _read_with_soundfile(
         except soundfile.LibsndfileError as error:
             raise ValueError(f"{name} is truncated or damaged: it cannot be decoded to the end.") from error
         if len(samples) < last - first:
-            raise ValueError(f"{name} is truncated: its header promises more samples than the file holds.")
+            raise ValueError(f"{name} is truncated: its header states more samples than the file has.")
         return samples.mean(axis=1), sound.samplerate
 
 
 def _mp3_counts_its_frames(file: io.BufferedIOBase) -> bool:
-    # Without this header libsndfile guesses the length from the first bit rate, and reads no further than its guess.
+    # Without this header libsndfile estimates the length from the first bit rate, and does not read beyond it.
     position = file.tell()
     file.seek(0)
     head = file.read(2**16)
@@ -247,7 +247,7 @@ def _mp3_counts_its_frames(file: io.BufferedIOBase) -> bool:
 def _read_with_av(
     file: io.BufferedIOBase, name: str, start: float | None, end: float | None
 ) -> tuple[np.ndarray, int]:
-    """Returns mono samples and rate of the first audio stream; time 0 is where that stream begins."""
+    """Return mono samples and sampling rate of the first audio stream; time 0 is the start of that stream."""
     av = import_av(name)
     with open_container(file, name) as container:
         if not container.streams.audio:
@@ -272,11 +272,11 @@ def _read_with_av(
             raise ValueError(
                 f"{name} is truncated or damaged: it cannot be decoded after {position / rate:.2f} s."
             ) from error
-        # Only these containers state how long the audio is; for the others FFmpeg guesses from the bit rate.
+        # Only these containers state the duration; for others FFmpeg estimates it from the bit rate.
         stated = stream.duration if container.format.name.startswith(("mov", "avi")) else None
         at_end = last is None or position < last
         if at_end and stated and position / rate < float(stated * stream.time_base) - PRE_ROLL:
-            raise ValueError(f"{name} is truncated: its audio breaks off after {position / rate:.2f} s.")
+            raise ValueError(f"{name} is truncated: its audio ends after {position / rate:.2f} s.")
         if at_end:
             first, last = _span_in_samples(name, start, end, rate, position)
         if first < begin:

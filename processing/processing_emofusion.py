@@ -1,4 +1,4 @@
-"""The processor of every variant: recordings, transcripts, films and alignments in, the batch of the forward contract out."""
+"""The processor of all variants: from recordings, transcripts, videos and alignments to a batch."""
 
 import math
 import os
@@ -15,32 +15,38 @@ from transformers import AutoFeatureExtractor, AutoTokenizer, BatchFeature, Proc
 # transformers 5.17 gives the name at its root only where torchvision is installed, which the class does not need.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
+from ..configuration.modalities import MODALITIES, SPAN_INPUTS
 from .media import AudioSource, as_waveform, load_audio
 from .video import VideoSource, count_frames, load_video
 
-ALIGNMENT_LEVELS = ("word", "syllable", "phone")
-
-# Silence and noise in the Sphinx segments of IEMOCAP, and the names that other corpora are converted to.
+# Silence and noise in the Sphinx segments of IEMOCAP; other corpora are converted to these symbols.
 SILENCE = re.compile(r"<s>|</s>|<sil>|SIL|\+.+\+")
+
+# Sub-processor -> the class that loads it, in the order of the arguments of the processor.
+LOADERS = {
+    "feature_extractor": AutoFeatureExtractor,
+    "tokenizer": AutoTokenizer,
+    "image_processor": AutoImageProcessor,
+}
 
 AudioItem = np.ndarray | torch.Tensor | list[float] | AudioSource | None
 VideoItem = np.ndarray | torch.Tensor | VideoSource | None
 
 
 class EmoFusionProcessor(ProcessorMixin):
-    """Turns recordings, transcripts, films and alignments into one batch that every emofusion model takes.
+    """Turns recordings, transcripts, videos and alignments into one batch for any emofusion model.
 
     Args:
-        feature_extractor: Waveform feature extractor (`Wav2Vec2FeatureExtractor`); None for a model that hears nothing.
-        tokenizer: Tokenizer; None for a model that reads nothing.
-        image_processor: Image processor (`ViTImageProcessor`, ...) for single frames; None for a model that sees nothing.
-        max_seconds: Longer recordings and films are cut here, and so are alignments; None never cuts.
-        frames_per_second: How many pictures of a second of film are looked at. Of a turn in a conversation, mostly 3 to
-            15 s long, the default leaves 6 to 30 (ours).
+        feature_extractor: A waveform feature extractor (`Wav2Vec2FeatureExtractor`); None for a model without audio.
+        tokenizer: A tokenizer; None for a model without text.
+        image_processor: An image processor (`ViTImageProcessor`, ...) for single frames; None for a model without video.
+        max_seconds: The maximum length in seconds; longer recordings, videos and alignments are cut. None means no limit.
+        frames_per_second: The sampled frames per second of video. The default of 2 (ours) gives 6 to 30 frames for a typical
+            turn of 3 to 15 s.
 
     Raises:
-        TypeError: A sub-processor is of the wrong class.
-        ValueError: All sub-processors are None; the feature extractor does not give waveforms padded on the right; or a
+        TypeError: If a sub-processor has the wrong class.
+        ValueError: If all sub-processors are None, the feature extractor does not give waveforms padded on the right, or a
             number is not positive.
     """
 
@@ -53,11 +59,11 @@ class EmoFusionProcessor(ProcessorMixin):
         frames_per_second: float = 2.0,
     ):
         super().__init__(feature_extractor, tokenizer, image_processor)
-        present = [name for name in self.get_attributes() if getattr(self, name) is not None]
-        if not present:
+        parts = [name for name in self.get_attributes() if getattr(self, name) is not None]
+        if not parts:
             raise ValueError("A processor needs a feature_extractor, a tokenizer or an image_processor.")
-        # The class names the sub-processors that there may be, an instance those it has: `save_pretrained` asks it.
-        self.get_attributes = partial(list, present)
+        # `save_pretrained` reads this: the class returns all possible sub-processors, the instance those that it has.
+        self.get_attributes = partial(list, parts)
         if feature_extractor is not None and (
             feature_extractor.model_input_names[0] != "input_values" or feature_extractor.padding_side != "right"
         ):
@@ -73,43 +79,36 @@ class EmoFusionProcessor(ProcessorMixin):
         self.frames_per_second = frames_per_second
 
     def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-        """Checks the class of a sub-processor, which may be None."""
+        """Check the class of a sub-processor, which may be None."""
         return None if argument is None else super().check_argument_for_proper_class(argument_name, argument)
 
     def to_dict(self) -> dict[str, Any]:
-        """Serialises the processor; a sub-processor that it does not have is written as None."""
+        """Return the settings; a missing sub-processor is written as None."""
         return super().to_dict() | {name: None for name in type(self).get_attributes() if getattr(self, name) is None}
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> "EmoFusionProcessor":
-        """Loads the sub-processors that the saved processor had.
+        """Load the processor with the sub-processors that were saved.
 
         Args:
-            pretrained_model_name_or_path: Repository name or folder.
-            kwargs: Where to load from (`revision`, `token`, `cache_dir`, ...), and new values for arguments of
+            pretrained_model_name_or_path: A Hub id or folder.
+            **kwargs: Arguments that locate files (`revision`, `token`, `cache_dir`, ...), and new values for arguments of
                 `__init__`.
         """
         settings, init_kwargs = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
-        loaders = {
-            "feature_extractor": AutoFeatureExtractor,
-            "tokenizer": AutoTokenizer,
-            "image_processor": AutoImageProcessor,
-        }
         parts = [
             None
             if settings.get(name, "saved") is None
             else loader.from_pretrained(pretrained_model_name_or_path, **kwargs)
-            for name, loader in loaders.items()
+            for name, loader in LOADERS.items()
         ]
         return cls.from_args_and_dict(parts, settings, **init_kwargs)
 
     @property
     def model_input_names(self) -> list[str]:
-        """The keys that a batch may have, the main input first."""
-        audio = ["input_values", "audio_attention_mask"] if self.feature_extractor is not None else []
-        text = ["input_ids", "attention_mask"] if self.tokenizer is not None else []
-        video = ["pixel_values_videos", "video_attention_mask"] if self.image_processor is not None else []
-        return [*audio, *text, *video, *(f"{level}_spans" for level in ALIGNMENT_LEVELS)]
+        """The possible keys of a batch, the main input first."""
+        used = [modality for modality in MODALITIES.values() if getattr(self, modality.processor_part) is not None]
+        return [*(name for modality in used for name in (modality.main_input, modality.mask)), *SPAN_INPUTS.values()]
 
     def __call__(
         self,
@@ -122,35 +121,35 @@ class EmoFusionProcessor(ProcessorMixin):
         padding: bool | str = True,
         return_tensors: str | None = "pt",
     ) -> BatchFeature:
-        """Prepares one utterance or a batch. A modality that is None, or None in every row, is left out of the result.
+        """Prepare one utterance or a batch. A modality that is None, or None in every row, is left out of the result.
 
         Args:
-            audio: One item or a list of them. An item is a waveform `(samples,)`, a path, the bytes of a file or a dict
-                (see `load_audio`), or None where the row has no recording.
-            text: One transcript or a list of them, None where the row has none. Longer ones are cut at the
-                tokenizer's `model_max_length`.
-            video: One item or a list of them. An item is pictures `(frames, height, width, 3)`, RGB, uint8, of which there
-                are `frames_per_second`; a path, the bytes of a file or a dict (see `load_video`), which are sampled at
-                that rate; or None where the row has no film.
-            sampling_rate: Rate of the waveforms in Hz: required for waveforms, where it must be the feature extractor's;
-                files know theirs and are resampled.
-            alignment: One row or a list of them, None where the row has none. A row maps `word`, `syllable` and `phone`
-                to `{"start": [...], "end": [...], "symbol": [...]}` in seconds, or to None; silence and noise are
+            audio: One item or a list of items. An item is a waveform `(samples,)`, a path, the bytes of a file or a dict
+                (see `load_audio`), or None for a row without a recording.
+            text: One transcript or a list of them; None for a row without a transcript. Transcripts longer than the
+                tokenizer's `model_max_length` are cut.
+            video: One item or a list of items. An item is an array of frames `(frames, height, width, 3)`, RGB, uint8, at
+                `frames_per_second`; a path, the bytes of a file or a dict (see `load_video`), which are sampled at that rate;
+                or None for a row without video.
+            sampling_rate: The sampling rate of waveforms in Hz, which must be the feature extractor's. Required for
+                waveforms; files have their own rate and are resampled.
+            alignment: One row or a list of rows; None for a row without an alignment. A row maps `word`, `syllable` and
+                `phone` to `{"start": [...], "end": [...], "symbol": [...]}` in seconds, or to None. Silence and noise are
                 dropped.
             padding: As in the feature extractor and the tokenizer; `"max_length"` pads audio and video to `max_seconds`.
-                Video is otherwise padded to the longest.
+                With other values, video is padded to the longest.
             return_tensors: `"pt"` or `"np"`.
 
         Returns:
             `input_values` `(batch, samples)` float32 with `audio_attention_mask` `(batch, samples)`; `input_ids` and
-            `attention_mask` `(batch, tokens)`; `pixel_values_videos` `(batch, frames, channels, height, width)` float32 and
-            `video_attention_mask` `(batch, frames)`; with an alignment `word_spans`, `syllable_spans` and `phone_spans`
-            `(batch, segments, 2)`, float32 seconds, -1 where padded. A row without a modality has an all-zero mask.
+            `attention_mask` `(batch, tokens)`; `pixel_values_videos` `(batch, frames, channels, height, width)` float32 with
+            `video_attention_mask` `(batch, frames)`; and, with an alignment, `word_spans`, `syllable_spans` and `phone_spans`
+            `(batch, segments, 2)` float32 in seconds, -1 where padded. A row without a modality has an all-zero mask.
 
         Raises:
-            TypeError: Audio, text, video or alignment of a wrong type.
-            ValueError: Wrong rate; audio that is empty, not one channel or not finite; pictures of a wrong shape; rows that
-                do not match; nothing given; or a modality that this processor has no sub-processor for.
+            TypeError: If audio, text, video or alignment has a wrong type.
+            ValueError: If a sampling rate is wrong; audio is empty, not one channel or not finite; frames have a wrong shape;
+                arguments have different numbers of rows; all are None; or the processor has no sub-processor for one.
         """
         audio = [audio] if is_one_audio(audio) else audio
         text = [text] if isinstance(text, str) else text
@@ -168,15 +167,13 @@ class EmoFusionProcessor(ProcessorMixin):
         if not batch:
             raise ValueError(f"There is nothing to process: audio, text and video are None in all {rows} rows.")
         if alignment is not None:
-            for level in ALIGNMENT_LEVELS:
-                batch[f"{level}_spans"] = self._pad_spans(alignment, level)
+            for level, name in SPAN_INPUTS.items():
+                batch[name] = self._pad_spans(alignment, level)
         return BatchFeature(batch, tensor_type=return_tensors)
 
     def _process_audio_rows(self, audio: list[AudioItem], sampling_rate: int | None, padding: bool | str) -> dict:
         if self.feature_extractor is None:
-            raise ValueError(
-                "audio was given, but this processor has no feature_extractor: its model does not listen."
-            )
+            raise ValueError("audio was given, but this processor has no feature_extractor: leave audio out.")
         limit = None if self.max_seconds is None else round(self.max_seconds * self.feature_extractor.sampling_rate)
         waveforms = {
             row: self._waveform(item, row, sampling_rate)[:limit] for row, item in enumerate(audio) if item is not None
@@ -189,10 +186,10 @@ class EmoFusionProcessor(ProcessorMixin):
             return_attention_mask=True,
             return_tensors="np",
         )
-        present = list(waveforms)
+        rows = list(waveforms)
         return {
-            "input_values": _spread(features["input_values"], present, len(audio), 0.0),
-            "audio_attention_mask": _spread(features["attention_mask"], present, len(audio), 0),
+            "input_values": _scatter_rows(features["input_values"], rows, len(audio), 0.0),
+            "audio_attention_mask": _scatter_rows(features["attention_mask"], rows, len(audio), 0),
         }
 
     def _waveform(self, item: AudioItem, row: int, sampling_rate: int | None) -> np.ndarray:
@@ -215,13 +212,13 @@ class EmoFusionProcessor(ProcessorMixin):
 
     def _process_text_rows(self, text: list[str | None], padding: bool | str) -> dict:
         if self.tokenizer is None:
-            raise ValueError("text was given, but this processor has no tokenizer: its model does not read.")
-        present = [row for row, item in enumerate(text) if item is not None]
-        for row in present:
+            raise ValueError("text was given, but this processor has no tokenizer: leave text out.")
+        rows = [row for row, item in enumerate(text) if item is not None]
+        for row in rows:
             if not isinstance(text[row], str):
                 raise TypeError(f"text[{row}] must be a string or None, not {type(text[row]).__name__}.")
         tokens = self.tokenizer(
-            [text[row] for row in present],
+            [text[row] for row in rows],
             padding=padding,
             truncation=True,
             return_token_type_ids=False,
@@ -229,13 +226,13 @@ class EmoFusionProcessor(ProcessorMixin):
             return_tensors="np",
         )
         return {
-            "input_ids": _spread(tokens["input_ids"], present, len(text), self.tokenizer.pad_token_id),
-            "attention_mask": _spread(tokens["attention_mask"], present, len(text), 0),
+            "input_ids": _scatter_rows(tokens["input_ids"], rows, len(text), self.tokenizer.pad_token_id),
+            "attention_mask": _scatter_rows(tokens["attention_mask"], rows, len(text), 0),
         }
 
     def _process_video_rows(self, video: list[VideoItem], padding: bool | str) -> dict:
         if self.image_processor is None:
-            raise ValueError("video was given, but this processor has no image_processor: its model does not look.")
+            raise ValueError("video was given, but this processor has no image_processor: leave video out.")
         clips = {row: self._pixels(item, row) for row, item in enumerate(video) if item is not None}
         length = max(map(len, clips.values()))
         if padding == "max_length" and self.max_seconds is not None:
@@ -243,7 +240,7 @@ class EmoFusionProcessor(ProcessorMixin):
         shapes = {clip.shape[1:] for clip in clips.values()}
         if len(shapes) > 1:
             raise ValueError(
-                f"The image_processor must give pictures of one size, not {' and '.join(map(str, shapes))}."
+                f"The image_processor must give images of one size, not {' and '.join(map(str, shapes))}."
             )
         pixels = np.zeros((len(video), length, *shapes.pop()), dtype=np.float32)
         mask = np.zeros((len(video), length), dtype=np.int64)
@@ -253,7 +250,7 @@ class EmoFusionProcessor(ProcessorMixin):
         return {"pixel_values_videos": pixels, "video_attention_mask": mask}
 
     def _pixels(self, item: VideoItem, row: int) -> np.ndarray:
-        """What the encoder sees of one row's film, `(frames, channels, height, width)`."""
+        """Return the pixel values of one row's video, `(frames, channels, height, width)`."""
         name = f"video[{row}]"
         if isinstance(item, (str, os.PathLike, bytes, Mapping)):
             try:
@@ -264,7 +261,7 @@ class EmoFusionProcessor(ProcessorMixin):
             frames = np.asarray(item.detach().cpu() if isinstance(item, torch.Tensor) else item)
             if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape or frames.dtype != np.uint8:
                 raise ValueError(
-                    f"{name} must be pictures of shape (frames, height, width, 3) in uint8, not {frames.shape} in {frames.dtype}."
+                    f"{name} must be frames of shape (frames, height, width, 3) in uint8, not {frames.shape} in {frames.dtype}."
                 )
             if self.max_seconds is not None:
                 frames = frames[: count_frames(self.max_seconds, self.frames_per_second)]
@@ -282,7 +279,7 @@ class EmoFusionProcessor(ProcessorMixin):
 
 
 def is_one_audio(audio: Any) -> bool:
-    """Whether `audio` is one item (a list of numbers is one waveform) and not a list of items."""
+    """Return whether `audio` is one item instead of a list of items; a list of numbers is one waveform."""
     if isinstance(audio, (list, tuple)):
         return len(audio) > 0 and isinstance(audio[0], Real)
     return audio is not None
@@ -301,17 +298,17 @@ def _count_rows(**arguments: list | None) -> int:
     return max(lengths.values())
 
 
-def _spread(values: np.ndarray, present: list[int], rows: int, fill: float) -> np.ndarray:
-    """Puts the rows of `values` where they belong in the batch; the rows that are missing hold `fill`."""
-    if len(present) == rows:
+def _scatter_rows(values: np.ndarray, rows: list[int], count: int, fill: float) -> np.ndarray:
+    """Return a batch of `count` rows with `values` at `rows` and `fill` elsewhere."""
+    if len(rows) == count:
         return values
-    batch = np.full((rows, *values.shape[1:]), fill, dtype=values.dtype)
-    batch[present] = values
+    batch = np.full((count, *values.shape[1:]), fill, dtype=values.dtype)
+    batch[rows] = values
     return batch
 
 
 def _spans(row: Mapping[str, Any] | None, level: str, name: str, limit: float | None) -> np.ndarray:
-    """The spans `(segments, 2)` of one row in seconds, without silence and without what lies after `limit`."""
+    """Return the spans `(segments, 2)` of one row in seconds, without silence, cut at `limit`."""
     if row is not None and not isinstance(row, Mapping):
         raise TypeError(f"{name} must map 'word', 'syllable' or 'phone' to segments, not be {type(row).__name__}.")
     segments = None if row is None else row.get(level)

@@ -1,4 +1,4 @@
-"""The decoder of moving pictures: path, bytes or `datasets` dict in, RGB frames evenly spaced in time out."""
+"""Decoder of videos: from a path, bytes or `datasets` dict to RGB frames at a given frame rate."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -30,31 +30,30 @@ def load_video(
     crop: str | None = None,
     max_seconds: float | None = None,
 ) -> np.ndarray:
-    """Decodes the pictures of a film, or of a span of it, that are on the screen at evenly spaced times.
+    """Decode the frames of a video, or of a span of it, that are visible at evenly spaced times.
 
-    Picture `k` is the one shown at `start + (k + 0.5) / frames_per_second` seconds, for all such times inside the span; a
-    span that is too short for any gives its last picture. Time 0 is the film's first picture. Only the pictures that are
-    returned are held in memory.
+    Frame `k` is the one visible at `start + (k + 0.5) / frames_per_second` seconds, for all such times inside the span. A span too
+    short for any gives its last frame. Time 0 is the first frame of the video. Only returned frames are kept in memory.
 
     Args:
-        source: A path; the bytes of a file; or a dict `{"path": ..., "bytes": ...}`, of which the bytes win and which may
-            carry `"start"`, `"end"` and `"crop"`.
-        frames_per_second: Pictures per second of the result; more than the film has are repeated.
-        start: Where the span begins, in seconds; None is the beginning (or the dict's `"start"`).
-        end: Where the span ends, in seconds; None is the end (or the dict's `"end"`). A span that ends less than
-            `SPAN_TOLERANCE` and one picture after the film is cut at the film's end.
-        crop: `"left"` or `"right"` half of a split screen; None is all of it (or the dict's `"crop"`).
-        max_seconds: Longer spans are cut here; None never cuts.
+        source: A path; the bytes of a file; or a dict `{"path": ..., "bytes": ...}`, where bytes take precedence and
+            `"start"`, `"end"` and `"crop"` are optional.
+        frames_per_second: The frame rate of the result; frames repeat if the video has fewer.
+        start: The start of the span in seconds; None means the dict's `"start"` or the beginning.
+        end: The end of the span in seconds; None means the dict's `"end"` or the end. A span that ends less than
+            `SPAN_TOLERANCE` and one frame after the video is cut at the end of the video.
+        crop: `"left"` or `"right"` half of a split screen; None means the dict's `"crop"` or the whole frame.
+        max_seconds: The maximum length of the span in seconds; None means no limit.
 
     Returns:
-        Pictures `(frames, height, width, 3)`, RGB, uint8.
+        Frames `(frames, height, width, 3)`, RGB, uint8.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        TypeError: `source` is none of the forms above.
-        ValueError: The file is empty, damaged, truncated or has no pictures; the span is empty or outside the film; or
-            there is no such crop.
-        ImportError: PyAV is not installed.
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `source` has another type.
+        ValueError: If the file is empty, damaged, truncated or has no video; the span is empty or outside the video; or the
+            crop is unknown.
+        ImportError: If PyAV is not installed.
     """
     name = "the video"
     if isinstance(source, Mapping):
@@ -68,24 +67,24 @@ def load_video(
     check_span(name, start or 0.0, end)
     file, name = open_file(source, name)
     with file, open_container(file, name) as container:
-        shown = _on_screen(container, name, frames_per_second, start or 0.0, end, max_seconds)
-        pictures = [_as_array(frame, crop) for frame in shown]
-    if len({picture.shape for picture in pictures}) > 1:
-        raise ValueError(f"{name} changes the size of its pictures on the way: convert it to one size.")
-    return np.stack(pictures)
+        sampled = _sample_frames(container, name, frames_per_second, start or 0.0, end, max_seconds)
+        frames = [_as_array(frame, crop) for frame in sampled]
+    if len({frame.shape for frame in frames}) > 1:
+        raise ValueError(f"{name} has frames of different sizes: convert it to one size.")
+    return np.stack(frames)
 
 
 def count_frames(seconds: float, frames_per_second: float) -> int:
-    """How many pictures `load_video` gives of so many seconds."""
+    """Return the number of frames that `load_video` gives for a span of `seconds`."""
     return max(1, math.ceil(seconds * frames_per_second - 0.5))
 
 
-def _on_screen(
+def _sample_frames(
     container: Any, name: str, rate: float, start: float, end: float | None, max_seconds: float | None
 ) -> Iterator[Any]:
-    """The frames that are shown at the wanted times, each given out before the next is decoded."""
+    """Yield the frames visible at evenly spaced times, each before the next one is decoded."""
     if not container.streams.video:
-        raise ValueError(f"{name} has no pictures.")
+        raise ValueError(f"{name} has no video stream.")
     stream = container.streams.video[0]
     stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
     count, shown, until, length = 0, None, 0.0, 1 / float(stream.average_rate or rate)
@@ -97,10 +96,10 @@ def _on_screen(
             break
         shown, until = frame, time + (float(frame.duration * stream.time_base) or length)
     else:
-        # Only these containers state how long the film is; for the others FFmpeg guesses from the bit rate.
+        # Only these containers state the duration; for others FFmpeg estimates it from the bit rate.
         stated = stream.duration if container.format.name.startswith(("mov", "avi")) else None
         if stated and until < float(stated * stream.time_base) - PRE_ROLL - length:
-            raise ValueError(f"{name} is truncated: its pictures break off after {until:.2f} s.")
+            raise ValueError(f"{name} is truncated: its video ends after {until:.2f} s.")
         if start >= until or (end is not None and end > until + SPAN_TOLERANCE + length):
             raise span_outside(name, start, end, until)
         while start + (count + 0.5) / rate < min(until, stop):
@@ -111,7 +110,7 @@ def _on_screen(
 
 
 def _frames_from(container: Any, stream: Any, name: str, start: float) -> Iterator[tuple[float, Any]]:
-    """The frames from the last one before `start` or earlier, each with the time in seconds from which it is shown."""
+    """Yield frames with their times in seconds, from the last frame before `start`, or an earlier one, on."""
     av, origin, time = import_av(name), stream.start_time or 0, 0.0
     try:
         if start > PRE_ROLL:
@@ -129,9 +128,9 @@ def _frames_from(container: Any, stream: Any, name: str, start: float) -> Iterat
 
 
 def _as_array(frame: Any, crop: str | None) -> np.ndarray:
-    """The picture `(height, width, 3)` upright, or half of it."""
-    picture = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)  # as telephones are held
-    half = picture.shape[1] // 2
+    """Return the upright image `(height, width, 3)`, or half of it."""
+    image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)  # phones store videos rotated
+    half = image.shape[1] // 2
     if crop == "left":
-        return picture[:, :half]
-    return picture[:, -half:] if crop == "right" else picture
+        return image[:, :half]
+    return image[:, -half:] if crop == "right" else image

@@ -15,7 +15,8 @@ from emofusion.cli.main import main
 from emofusion.corpora.demo import spoken
 from emofusion.hub import write_bundle
 from emofusion.training import recipe as recipes
-from emofusion.training.build import build_model, build_processor
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from testing_pages import PAGES, ROOT, broken_links, code_blocks, commands, emofusion_arguments, page_name
 
 # Pages whose Python code needs only a recording and the model of the demonstration.
@@ -30,7 +31,7 @@ def workplace(tmp_path_factory):
     output = folder / "runs" / "demo" / "cross_attention"
     recipe = recipes.parse_recipe([str(ROOT / "recipes" / "spoken" / "cross_attention.yaml")])
     model = build_model(recipe.model, list(spoken.LABELS))
-    processor = build_processor(recipe, model, ["What a lovely morning."])
+    processor = build_processor(recipe.model, recipe.data, model, ["What a lovely morning."])
     model.save_pretrained(output)
     processor.save_pretrained(output)
     write_bundle(model, output, processor)

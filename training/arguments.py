@@ -1,22 +1,19 @@
-"""Arguments of a run, and the recipe files that give them."""
+"""Arguments of a training run: the model, the data, the training."""
 
-import difflib
 import json
-import re
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import yaml
-from transformers import HfArgumentParser, TrainingArguments
+from transformers import TrainingArguments
 
 from ..configuration import VARIANTS
 from .adapters.lora import check_lora
 from .augmentation import check_augmentation
-from .texts import TEXT_COLUMNS
 from .tracking import check_trackers
+
+# Columns of a corpus that hold transcripts.
+TEXT_COLUMNS = ("text", "asr_text")
 
 
 @dataclass
@@ -213,173 +210,6 @@ class EmotionTrainingArguments(TrainingArguments):
         for component, rate in self.learning_rates.items():
             if not isinstance(rate, (int, float)):
                 raise ValueError(f"learning_rates gives {component!r} the rate {rate!r}, which is not a number.")
-
-
-ARGUMENTS = (ModelArguments, DataArguments, EmotionTrainingArguments)
-# Fields, and how they begin, that change neither what is learned nor what is measured.
-NOT_LEARNED = {
-    *("corpus_root", "cache_dir", "output_dir", "resume_from_checkpoint", "save_total_limit", "use_cpu"),
-    "disable_tqdm",
-    *("report_to", "run_name", "project", "debug", "local_rank", "do_train", "do_eval", "do_predict"),
-    *("dataloader_num_workers", "dataloader_pin_memory"),
-    *("dataloader_persistent_workers", "dataloader_prefetch_factor"),
-}
-SHOWN = ("logging_", "log_", "hub_", "push_", "trackio_")
-
-
-def parse_recipe(argv: Sequence[str] | None = None, arguments: Sequence[type] = ARGUMENTS) -> tuple:
-    """Read a recipe and the options behind it: `recipe.yaml --learning_rate 1e-4 --model_config.hidden_size 128`.
-
-    A recipe is a YAML file with any fields of the dataclasses; null means the field's default. Every field is an
-    option of the command line too, which wins; a member of a dict field is reached with a dot.
-
-    Args:
-        argv: the command line, by default that of the process.
-        arguments: the dataclasses, by default those of a training run.
-
-    Returns:
-        An instance of each.
-
-    Raises:
-        ValueError: if the recipe cannot be read, or a key or option is unknown or of the wrong type.
-    """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    parser = _Parser(arguments, allow_abbrev=False, usage="%(prog)s [recipe.yaml] [--option value ...]")
-    recipe = read_recipe(argv.pop(0), arguments) if argv and not argv[0].startswith("-") else {}
-    options = []
-    while argv:
-        argument = argv.pop(0)
-        option, equals, value = argument.partition("=")
-        if not option.startswith("--") or "." not in option:
-            options.append(argument)
-            continue
-        if not equals:
-            if not argv:
-                raise ValueError(f"{option} has no value; write {option} VALUE.")
-            value = argv.pop(0)
-        _set_member(recipe, option, value, _known_fields(arguments))
-    *parsed, unknown = parser.parse_args_into_dataclasses(
-        [*_as_options(recipe), *options], look_for_args_file=False, return_remaining_strings=True
-    )
-    if unknown:
-        hint = _did_you_mean(unknown[0].removeprefix("--"), _known_fields(arguments))
-        raise ValueError(f"Unknown option {unknown[0]}{hint}")
-    return tuple(parsed)
-
-
-def read_recipe(path: str | Path, arguments: Sequence[type] = ARGUMENTS) -> dict:
-    """The fields that a recipe sets.
-
-    Raises:
-        ValueError: if the file is missing, is no mapping, or has a key that no argument has.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"There is no recipe {path}; give the path of a YAML file, as those in recipes/.")
-    try:
-        recipe = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(recipe, dict):
-        raise ValueError(f"{path} must be a mapping of argument names to values.")
-    known = _known_fields(arguments)
-    if "search" not in known:
-        recipe.pop("search", None)  # what scripts/search.py tries; all others leave it alone
-    for key in recipe:
-        if key not in known:
-            raise ValueError(f"{path} has an unknown key {key!r}{_did_you_mean(str(key), known)}")
-    return recipe
-
-
-def describe_recipe(arguments: Sequence[Any]) -> dict:
-    """All that decides what is learned and measured, where arguments differ from their defaults; a recipe again.
-
-    Left out are the places of things and what is only shown, saved or sped up, so that a run can be told from another.
-
-    Args:
-        arguments: instances of dataclasses; among them those of the training.
-    """
-    given = list_given(arguments).items()
-    return {name: value for name, value in given if name not in NOT_LEARNED and not name.startswith(SHOWN)}
-
-
-def list_given(arguments: Sequence[Any]) -> dict:
-    """Arguments where they differ from their defaults, but for `output_dir` and `use_cpu`; a recipe again."""
-    recipe = {}
-    for group in arguments:
-        if isinstance(group, TrainingArguments):
-            plain = type(group)(output_dir=group.output_dir, use_cpu=group.use_cpu)
-        else:
-            plain = type(group)()
-        given, usual = (json.loads(json.dumps(_as_plain(part), default=str)) for part in (group, plain))
-        recipe |= {name: value for name, value in given.items() if value != usual[name]}
-    return recipe
-
-
-def _as_plain(group: Any) -> dict:
-    values = group.to_dict() if isinstance(group, TrainingArguments) else vars(group)
-    return {item.name: values[item.name] for item in fields(group) if item.name in values}
-
-
-class _Parser(HfArgumentParser):
-    """Raises one sentence where argparse would print its whole usage."""
-
-    def error(self, message: str):
-        raise ValueError(f"{message[0].upper()}{message[1:]}.")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `1e-4` is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def _known_fields(arguments: Sequence[type]) -> list[str]:
-    return [item.name for group in arguments for item in fields(group) if item.init]
-
-
-def _did_you_mean(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else "; --help lists what there is."
-
-
-def _set_member(recipe: dict, option: str, value: str, known: list[str]) -> None:
-    """Set `recipe["name"]["a"]["b"]` for the option `--name.a.b`."""
-    name, *parents, last = option.removeprefix("--").split(".")
-    if name not in known:
-        raise ValueError(f"Unknown option {option}{_did_you_mean(name, known)}")
-    members = recipe
-    for parent in (name, *parents):
-        if members.get(parent) is None:
-            members[parent] = {}
-        members = members[parent]
-        if not isinstance(members, dict):
-            raise ValueError(f"{option} has no place: what is before the last dot is not a mapping.")
-    try:
-        members[last] = yaml.load(value, _Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{option} has the value {value!r}, which is not readable YAML.") from error
-
-
-def _as_options(recipe: dict) -> list[str]:
-    """The recipe as a command line, so that one parser converts and checks the values of both."""
-    options = []
-    for key, value in recipe.items():
-        if value is None:
-            continue
-        options.append(f"--{key}")
-        if isinstance(value, list) and key != "class_weights":
-            options += [str(item) for item in value]
-        elif isinstance(value, (dict, list)):
-            options.append(json.dumps(value))
-        else:
-            options.append(str(value))
-    return options
 
 
 def as_dict(name: str, value: dict | str | None) -> dict:

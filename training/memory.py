@@ -8,8 +8,9 @@ import yaml
 from torch import nn
 from transformers import PreTrainedModel
 
-from .arguments import DataArguments, ModelArguments, parse_recipe
-from .run import build_model
+from .arguments import DataArguments, ModelArguments
+from .model_building import build_model
+from .recipe import Recipe
 
 REGISTRY = Path(__file__).parent.parent / "recipes" / "registry.yaml"
 SAMPLING_RATE = 16000
@@ -138,15 +139,15 @@ def build_recipe(path: str | Path) -> tuple[PreTrainedModel, DataArguments, int]
     Raises:
         ValueError: if it names another, or starts from a trained model.
     """
-    model_args, data_args, training_args = parse_recipe([str(path), "--output_dir", "unused", "--use_cpu", "true"])
+    recipe = Recipe.read(path, output_dir="unused", use_cpu=True)
     registry = yaml.safe_load(REGISTRY.read_text("utf-8"))
-    if model_args.model_name_or_path is not None:
+    if recipe.model.model_name_or_path is not None:
         raise ValueError(f"{path} starts from a trained model; give a recipe that builds its own.")
-    replace_encoders(model_args, registry["encoders"])
+    replace_encoders(recipe.model, registry["encoders"])
     classes = {entry["path"]: entry.get("classes") for entry in registry["recipes"]}
     number = classes.get("/".join(Path(path).parts[-2:])) or 4
-    model = build_model(model_args, [f"class {index}" for index in range(number)])
-    return model, data_args, training_args.per_device_train_batch_size
+    model = build_model(recipe.model, [f"class {index}" for index in range(number)])
+    return model, recipe.data, recipe.training.per_device_train_batch_size
 
 
 def replace_encoders(model_args: ModelArguments, configurations: dict) -> None:

@@ -1,4 +1,4 @@
-"""transformers' `Trainer`, and the little it lacks."""
+"""`EmotionTrainer`: the Trainer of transformers with learning rates per component and complete Hub folders."""
 
 import json
 from collections import Counter, defaultdict
@@ -12,58 +12,55 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import EvalPrediction, seed_worker
+from transformers.trainer_utils import seed_worker
 
+from ..configuration.modalities import MODALITIES
+from ..evaluation.task import Task, load_task
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..hub.push import push_to_hub
-from ..hub.remote import check_repo_id, check_visibility, look_at
-from ..metrics import EmotionMetrics
-from ..modeling.modeling_emofusion import MAIN_INPUTS
+from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
-from .augmentation import EpochTeller
+from .augmentation import AugmentationEpochSetter
+from .metadata import RunMetadataCallback
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 
 
 class EmotionTrainer(Trainer):
-    """Adds a learning rate per component, class weights, the named losses in the log, and Hub folders.
+    """Trainer with a learning rate per component, class weights, named losses in the log, and complete Hub folders.
+
+    Every folder that it saves has a model card, with everything that `run_metadata` knows.
 
     Args:
-        *args: as [`transformers.Trainer`] takes them.
-        processing_class: the model's processor, which is saved with it.
-        train_data_collator: the collator of the training part, where that is not `data_collator`.
-        facts: what the model card can tell of the run; with it every checkpoint gets a card.
-        **kwargs: as [`transformers.Trainer`] takes them.
+        *args: As in [`transformers.Trainer`].
+        processing_class: The processor of the model; it is saved with the model.
+        train_data_collator: The collator of the training split, if that is not `data_collator`.
+        **kwargs: As in [`transformers.Trainer`]. `compute_metrics` is by default that of the collator's task.
     """
 
     args: EmotionTrainingArguments
 
-    def __init__(
-        self,
-        *args,
-        processing_class=None,
-        train_data_collator: Callable | None = None,
-        facts: dict | None = None,
-        **kwargs,
-    ):
-        kwargs.setdefault("compute_metrics", compute_metrics)
-        # At the start of training Trainer compares the tokenizer's special tokens with the model's, and a speech-only
-        # processor has no tokenizer: so it is kept from Trainer, and saved below.
+    def __init__(self, *args, processing_class=None, train_data_collator: Callable | None = None, **kwargs):
+        # At the start of training Trainer compares the special tokens of tokenizer and model, and a processor without
+        # tokenizer has none. Such a processor is kept from Trainer and saved in `save_bundle`.
         has_tokenizer = getattr(processing_class, "tokenizer", None) is not None
         super().__init__(*args, processing_class=processing_class if has_tokenizer else None, **kwargs)
         self.processor = processing_class
         self.train_data_collator = train_data_collator or self.data_collator
-        self.facts = facts
+        if "compute_metrics" not in kwargs:
+            self.compute_metrics = find_task(self).compute_metrics
         self._named_losses = defaultdict(list)
-        self._positions = []  # real ones and all, of each batch since the last line of the log
+        self._positions = []  # real and padded positions of each batch since the last log
         self.add_callback(EpochSetter())
         if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
-            self.add_callback(EpochTeller(augment))
+            self.add_callback(AugmentationEpochSetter(augment))
         if self.args.class_weights is not None:
             self.model.config.class_weights = self._class_weights()
         if self.args.label_smoothing_factor:
             self._smooth_labels()
+        self.run_metadata = RunMetadataCallback(self)
+        self.add_callback(self.run_metadata)
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         """The optimizer, its parameter groups split so that each component of `learning_rates` has its own.
@@ -150,23 +147,29 @@ class EmotionTrainer(Trainer):
         super().log(logs, start_time)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save a complete Hub folder: weights, configuration, processor, code and, with `facts`, a card.
+        """Save a complete Hub folder: weights, configuration, processor, code and model card.
 
-        Adapters are weights whose configuration and code are those of their base.
+        The weights of a model with adapters are the adapters; configuration and code are those of their base.
         """
         folder = Path(output_dir or self.args.output_dir)
-        if self.args.should_save:  # what is written last, and so tells that a checkpoint is whole
+        self.save_bundle(folder)
+        if self.args.should_save and self.run_metadata.results is not None:
+            write_card(folder, self.run_metadata.results)
+
+    def save_bundle(self, folder: Path) -> None:
+        """Save weights, configuration, processor and code into a folder, without a card."""
+        if self.args.should_save:  # it is written last and marks a complete checkpoint
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
-        super().save_model(output_dir, _internal_call=True)  # it would push before the folder is whole
+        super().save_model(
+            str(folder), _internal_call=True
+        )  # without this argument it would push an incomplete folder
         if self.args.should_save:
-            # A pickle has no place in a Hub folder; `results.json` tells the arguments.
+            # A pickle does not belong in a Hub folder; `results.json` has the arguments.
             (folder / "training_args.bin").unlink(missing_ok=True)
             if self.processor is not self.processing_class:
                 self.processor.save_pretrained(folder)
             model = self.accelerator.unwrap_model(self.model)
             write_bundle(model if unwrap_adapters(model) is model else None, folder, self.processor)
-            if self.facts is not None:
-                write_card(folder, self.facts)
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """Ask, before anything is trained, whether it can be pushed; the repository is made when there is something for it.
@@ -184,7 +187,7 @@ class EmotionTrainer(Trainer):
         if self.is_world_process_zero():
             check_repo_id(self.hub_model_id)
             private = self.args.hub_private_repo if private is None else private
-            remote = look_at(self.hub_model_id, "model", private is not False, token=token or self.args.hub_token)
+            remote = inspect_remote(self.hub_model_id, "model", private is not False, token=token or self.args.hub_token)
             check_visibility(remote, private is not False)
 
     def push_to_hub(
@@ -207,17 +210,28 @@ class EmotionTrainer(Trainer):
             **kwargs: others of `hub.push.push_to_hub`.
 
         Returns:
-            The commit; None on other processes than the first.
+            The commit; None on processes other than the main process.
 
         Raises:
-            OSError: if the Hub cannot be reached or refuses.
-            ValueError: if a file in the folder may not be published.
+            OSError: If the Hub cannot be reached or refuses.
+            ValueError: If a file in the folder must not be published.
         """
         if not blocking:
-            raise ValueError("blocking is False, but the card names the commit: a push is waited for.")
+            raise ValueError("blocking is False, but a push waits for the commit, which the card names.")
+        self.save_model()
+        return self.upload(commit_message, token, revision, private, **kwargs)
+
+    def upload(
+        self,
+        commit_message: str | None = "End of training",
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs,
+    ) -> CommitInfo | None:
+        """Publish `output_dir` as it is, without saving; see [`EmotionTrainer.push_to_hub`]."""
         if self.hub_model_id is None:
             self.init_hf_repo(token, private)
-        self.save_model()
         if not self.is_world_process_zero():
             return None
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
@@ -255,7 +269,7 @@ def lacks_modality(inputs: Mapping, modalities: Iterable[str]) -> bool:
     encoded = inputs.get("encoded")
     if encoded is not None:
         return any(encoded.get(modality) is None for modality in modalities)
-    return any(MAIN_INPUTS[modality] not in inputs for modality in modalities)
+    return any(MODALITIES[modality].main_input not in inputs for modality in modalities)
 
 
 def with_all_parameters(loss: torch.Tensor, model: torch.nn.Module) -> torch.Tensor:
@@ -277,10 +291,7 @@ def _parse_weights(text: str, classes: int) -> list[float]:
     return weights
 
 
-def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """WA, UA, weighted and macro F1 of the logits `(utterances, classes)`."""
-    logits, labels = prediction.predictions, prediction.label_ids
-    scores = EmotionMetrics(keep_in_memory=True).compute(
-        predictions=logits.argmax(axis=-1), references=labels, labels=logits.shape[-1]
-    )
-    return {name: scores[name] for name in ("wa", "ua", "wf1", "macro_f1")}
+def find_task(trainer: Trainer) -> Task:
+    """Return the task of a trainer: that of its collator, or the classification of its model's labels."""
+    task = getattr(trainer.data_collator, "task", None)
+    return task or load_task("classification", list(trainer.model.config.id2label.values()))

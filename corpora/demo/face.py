@@ -1,8 +1,8 @@
 """A schematic talking face whose bearing shows dominance, for the spoken demonstration corpus (ours).
 
-Raised head, straight shoulders, low brows and a gaze at the viewer stand for dominance; a bowed and tilted head,
-hanging shoulders, raised inner brows and lowered eyes for submission. The mouth follows the loudness of the voice,
-relative to the recording's own mean, so that a loud voice does not show in the face.
+A raised head, straight shoulders, low brows and a gaze at the viewer show dominance; a bowed and tilted head, hanging
+shoulders, raised inner brows and lowered eyes show submission. The mouth follows the loudness of the voice relative to
+the mean of the recording, so that the face does not reveal a loud voice.
 """
 
 import colorsys
@@ -18,23 +18,23 @@ FRAME_RATE = 10  # Hz
 
 Colour = tuple[int, int, int]
 
-_SCALE = 4  # drawn this much larger and then shrunk, for smooth edges
-_CANVAS = _SCALE * (SIZE + 16)  # with a margin, from which the picture is cut
+_SCALE = 4  # drawn larger by this factor and then scaled down, for smooth edges
+_CANVAS = _SCALE * (SIZE + 16)  # with a margin, from which the frame is cut
 _MIDDLE = _CANVAS / 2
-_OPENINGS = 6  # how far the mouth can be open: few enough that every picture of a film is drawn once
+_OPENINGS = 6  # openings of the mouth: few, so that every frame of a video is drawn once
 _WHITE, _DARK, _LIPS = (245, 245, 245), (30, 25, 25), (150, 60, 60)
 
 
 @dataclass(frozen=True)
 class Looks:
-    """What a speaker looks like.
+    """The looks of a speaker.
 
     Args:
         skin: Colour of the face.
         hair: Colour of hair and brows.
         clothes: Colour of the shoulders.
-        background: Colour of the wall behind.
-        size: Of the head, 1 on average.
+        background: Colour of the background.
+        size: Size of the head, 1 on average.
     """
 
     skin: Colour
@@ -46,13 +46,13 @@ class Looks:
 
 @dataclass(frozen=True)
 class Bearing:
-    """How a speaker holds the head, and where the camera stands.
+    """The posture of a speaker, and the position in the frame.
 
     Args:
         dominance: 1 (submissive) to 5 (dominant).
-        side: To which side a submissive head tilts and looks, -1 or 1.
-        tilt: What is added to the tilt, in degrees.
-        shift: Of the whole figure, right and down, in pixels.
+        side: Side to which a submissive head tilts and looks, -1 or 1.
+        tilt: Additional tilt of the head, in degrees.
+        shift: Shift of the whole figure, right and down, in pixels.
     """
 
     dominance: float
@@ -62,7 +62,7 @@ class Bearing:
 
 
 def random_looks(rng: random.Random) -> Looks:
-    """The looks of one more speaker: a dark figure before a light wall, whoever it is."""
+    """Return random looks of a speaker, always a dark figure before a light background."""
     tone = rng.uniform(0.6, 1.0)
     return Looks(
         skin=_colour(rng.uniform(0.05, 0.09), 0.5 - 0.2 * tone, tone),
@@ -74,15 +74,22 @@ def random_looks(rng: random.Random) -> Looks:
 
 
 def random_bearing(dominance: float, rng: random.Random) -> Bearing:
-    """A bearing of this dominance."""
+    """Return a random bearing of this dominance."""
     shift = rng.uniform(-4, 4), rng.uniform(-3, 3)
     return Bearing(dominance, rng.choice((-1, 1)), rng.uniform(-4, 4), shift)
 
 
-def film(path: Path, looks: Looks, bearing: Bearing, samples: np.ndarray, sampling_rate: int) -> None:
-    """Write the face that says `samples` `(samples,)` as an MP4 of `SIZE` by `SIZE` pixels at `FRAME_RATE`.
+def write_video(path: Path, looks: Looks, bearing: Bearing, samples: np.ndarray, sampling_rate: int) -> None:
+    """Write a talking face as an MP4 of `SIZE` by `SIZE` pixels at `FRAME_RATE`, as long as a recording.
 
     The same arguments give the same bytes with the same version of PyAV.
+
+    Args:
+        path: The file to write.
+        looks: The looks of the speaker.
+        bearing: The posture of the speaker.
+        samples: The recording, `(samples,)`.
+        sampling_rate: Its rate in Hz.
     """
     import av
 
@@ -99,7 +106,7 @@ def film(path: Path, looks: Looks, bearing: Bearing, samples: np.ndarray, sampli
 
 
 def mouth_openings(samples: np.ndarray, sampling_rate: int) -> list[float]:
-    """How far the mouth is open in each frame of a recording: half where it is as loud as on average, at most 1."""
+    """Return the opening of the mouth for each frame of a recording: half at average loudness, at most 1."""
     hop = sampling_rate // FRAME_RATE
     frames = np.pad(samples, (0, -len(samples) % hop)).reshape(-1, hop)
     loudness = np.sqrt(np.square(frames).mean(axis=1))
@@ -109,7 +116,7 @@ def mouth_openings(samples: np.ndarray, sampling_rate: int) -> list[float]:
 
 @lru_cache(maxsize=4096)
 def draw(looks: Looks, bearing: Bearing, opening: float) -> np.ndarray:
-    """One picture `(SIZE, SIZE, 3)`, uint8, with the mouth `opening` from 0 (closed) to 1."""
+    """Return one frame `(SIZE, SIZE, 3)`, uint8, with the mouth `opening` from 0 (closed) to 1."""
     from PIL import Image
 
     pride = (bearing.dominance - 3) / 2  # -1 to 1
@@ -126,7 +133,7 @@ def draw(looks: Looks, bearing: Bearing, opening: float) -> np.ndarray:
 
 
 def _draw_shoulders(picture, looks: Looks, pride: float) -> None:
-    """Broad and level for pride, narrow and sloping without."""
+    """Draw shoulders: broad and level for dominance, narrow and sloping for submission."""
     from PIL import ImageDraw
 
     pen, x, width = ImageDraw.Draw(picture), _MIDDLE, 84 + 24 * pride
@@ -138,7 +145,7 @@ def _draw_shoulders(picture, looks: Looks, pride: float) -> None:
 
 
 def _draw_head(head, looks: Looks, pride: float, side: int, opening: float) -> None:
-    """A raised head shows chin and little hair, a bowed one the crown; what is in the face moves up and down with it."""
+    """Draw the head: raised, it shows the chin and little hair; bowed, the crown. The parts of the face move with it."""
     from PIL import ImageDraw
 
     pen = ImageDraw.Draw(head)

@@ -216,7 +216,7 @@ def test_a_model_defined_outside_the_rooms_is_refused(toy):
     subclass = "class ToyForSequenceClassification(ToyModel):\n    pass\n"
     toy.change("training/outside.py", f"from ..modeling.modeling_toy import ToyModel\n{subclass}")
     outside = importlib.import_module("toyfusion.training.outside")
-    with pytest.raises(ValueError, match=r"outside\.py, line 1: code that travels"):
+    with pytest.raises(ValueError, match=r"outside\.py, line 1: bundled code"):
         write_bundle(outside.ToyForSequenceClassification(toy.model.config), toy.folder)
 
 

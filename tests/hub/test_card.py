@@ -1,10 +1,10 @@
 """What cards tell of single results, and what they leave out; `test_card_pattern.py` has their pattern."""
 
-import copy
 import json
 import re
 
 import pytest
+from emofusion.evaluation.results import RunResults
 from emofusion.hub import write_card
 from huggingface_hub import ModelCard
 from testing_cards import check_page, sections, strange_numbers
@@ -67,7 +67,6 @@ CASES = {
     "speech": with_modalities("audio") | {"system": "speech", "base_models": {"audio": None}},
     "text": with_modalities("text") | {"system": "text", "base_models": {"text": "bert-base-uncased"}},
     "corpus": RESULTS | {"corpus": RESULTS["corpus"] | {"demonstration": False, "license": "CC BY 4.0"}},
-    "from_the_hub": RESULTS | {"hub_model_id": "somebody/fusion"},
     "not_measured": {name: value for name, value in RESULTS.items() if name not in ("metrics", "data", "pictures")},
     "not_finite": RESULTS
     | {"metrics": {"test": SCORES | {"ece": float("nan"), "nll": None, "recall": [1.0, None, float("nan"), 0.5]}}},
@@ -86,12 +85,12 @@ def folder(tmp_path):
 
 
 def page_of(folder, results):
-    return write_card(folder, copy.deepcopy(results)).read_text(encoding="utf-8")
+    return write_card(folder, RunResults.from_dict(results)).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("results", CASES.values(), ids=CASES.keys())
 def test_a_card_is_whole_whatever_there_is_to_tell(folder, results):
-    write_card(folder, copy.deepcopy(results))
+    write_card(folder, RunResults.from_dict(results))
     card = check_page(folder / "README.md")
     headings = list(sections(card))
     assert headings == [name for name in SECTIONS if name in headings]
@@ -212,14 +211,16 @@ def test_results_are_read_from_the_folder(folder):
 @pytest.mark.parametrize(
     ("results", "error", "message"),
     [
-        (None, FileNotFoundError, r"results\.json does not exist: give the results"),
-        ({"format": 2}, ValueError, "format 2 is unknown, a card needs format 1"),
+        (None, FileNotFoundError, r"results\.json does not exist: name the folder of a finished run"),
+        ({"format": 2}, ValueError, r"results\.json: The format 2 is unknown: this version reads format 1"),
         ({"format": 1, "modalities": ["audio"]}, ValueError, "'labels' is missing"),
-        (RESULTS | {"modalities": ["smell"]}, ValueError, r"'modalities' is \['smell'\], name one or more of audio"),
+        (RESULTS | {"modalities": ["smell"]}, ValueError, r"'modalities' is \['smell'\]: name one or more of audio"),
     ],
 )
-def test_results_that_say_too_little_are_refused_and_nothing_is_written(folder, results, error, message):
+def test_incomplete_results_are_refused_and_nothing_is_written(folder, results, error, message):
+    if results is not None:
+        (folder / "results.json").write_text(json.dumps(results))
     before = sorted(folder.iterdir())
     with pytest.raises(error, match=message):
-        write_card(folder, results)
+        write_card(folder)
     assert sorted(folder.iterdir()) == before

@@ -22,6 +22,7 @@ from emofusion.training.arguments import DataArguments, EmotionTrainingArguments
 from emofusion.training.cross_validation.runs import Run
 from emofusion.training.cross_validation.summary import summarise_runs
 from emofusion.training.late_fusion.fit import combine, compare
+from emofusion.training.recipe import Recipe
 from emofusion.training.report import collect_facts, collect_results
 from huggingface_hub import ModelCard, RepoCard
 from testing_cards import check_page, examples, sections, strange_numbers
@@ -91,15 +92,15 @@ def tell(tmp_path_factory):
             if f"{kind}_config" in case.fields:
                 setattr(model_args, f"{kind}_model_name_or_path", ENCODERS[kind])
         training_args = EmotionTrainingArguments(str(tmp_path_factory.getbasetemp() / folder), use_cpu=True, seed=seed)
-        return model_args, DataArguments("iemocap"), training_args
+        return Recipe(model=model_args, data=DataArguments("iemocap"), training=training_args)
 
     def run(case, given, corpus_name="iemocap", adapters=False):
         model = case.model(num_labels=3, id2label=dict(enumerate(LABELS)))
         if adapters:
             model.name_or_path = adapters
             model = put_adapters(model, Lora(rank=2), find_targets(model, Lora()))
-        facts = collect_facts(model, corpus, describe_corpus(corpus_name), *given)
-        outputs = answer(corpus, given[-1].seed)
+        facts = collect_facts(model, corpus, describe_corpus(corpus_name), given)
+        outputs = answer(corpus, given.training.seed)
         if case.has_members:
             fused = {kind: combination(2, 3).double() for kind, combination in COMBINATIONS.items()}
             answers = answer(corpus, members=2)

@@ -8,49 +8,51 @@ import pytest
 import soundfile
 import torch
 from emofusion.configuration import VARIANTS
+from emofusion.evaluation.results import RunResults
 from emofusion.hub import write_bundle, write_card
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
 from testing_common import CASES, IMAGE
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
-# The files that every variant's folder has, and those that its variant has more.
+# Files that the folders of all variants have, and those that only some variants have.
 SHARED = {
-    "audio_encoder.py",
-    "classification_loss.py",
     "configuration_emofusion.py",
+    "distributed.py",
     "download.py",
-    "gathering.py",
-    "loading.py",
+    "encoder_audio.py",
+    "encoder_spec_augment.py",
+    "encoder_stages.py",
+    "encoder_text.py",
+    "encoder_vision.py",
+    "encoder_wav2vec2.py",
+    "encoder_whisper.py",
+    "fusion_missing_modality.py",
+    "fusion_pooling.py",
+    "head_classification.py",
+    "loss_classification.py",
     "media.py",
-    "missing_modality.py",
+    "modalities.py",
     "modeling_emofusion.py",
-    "outputs.py",
+    "modeling_loading.py",
+    "modeling_outputs.py",
     "pipeline_emotion_recognition.py",
-    "pooling.py",
     "processing_emofusion.py",
-    "sharding.py",
-    "spec_augment.py",
-    "stages.py",
-    "text_encoder.py",
     "transcriber.py",
     "video.py",
-    "vision_encoder.py",
-    "wav2vec2_encoder.py",
-    "whisper_encoder.py",
 }
 MORE = {
-    "unimodal": {"branches.py"},
-    "cross_attention": {"attention.py", "branches.py"},
-    "multi_level": {"attention.py", "coattention.py", "segments.py"},
-    "speaker_resnet": {"resnet.py", "spectrogram.py"},
-    "late_fusion": {"late_fusion_members.py", "score_combination.py"},
+    "unimodal": {"fusion_branches.py"},
+    "cross_attention": {"fusion_attention.py", "fusion_branches.py"},
+    "multi_level": {"fusion_attention.py", "fusion_coattention.py", "fusion_segments.py"},
+    "speaker_resnet": {"encoder_resnet.py", "encoder_spectrogram.py"},
+    "late_fusion": {"fusion_late_members.py", "head_score_combination.py"},
     "wavfusion": {
-        "attention.py",
-        "discrepancy.py",
-        "gated_attention.py",
-        "recurrent_attention.py",
-        "visual_center.py",
+        "fusion_attention.py",
+        "fusion_gated_attention.py",
+        "fusion_recurrent_attention.py",
+        "fusion_visual_center.py",
+        "loss_discrepancy.py",
     },
 }
 # Any variant may be a member of a late fusion, which brings the code of all.
@@ -122,7 +124,7 @@ def save_checkpoint(folder, case):
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     write_bundle(model, folder, processor)
-    write_card(folder, {"format": 1, "labels": list(LABELS.values()), "modalities": list(config.modalities)})
+    write_card(folder, RunResults(labels=list(LABELS.values()), modalities=list(config.modalities)))
     return model, processor
 
 

@@ -39,15 +39,15 @@ def app(monkeypatch):
 
 
 def test_a_pushed_metric_is_loaded_by_its_name(hub, tmp_path):
-    told = []
-    commit = push_metric(FOLDER, "emotion_metrics", private=False, tell=told.append)
+    logged = []
+    commit = push_metric(FOLDER, "emotion_metrics", private=False, log=logged.append)
     repo = hub.repos["space", REPO]
     assert not repo.private
     assert repo.find(commit.oid).files.keys() - {".gitattributes"} == {
         *("README.md", "app.py", "requirements.txt", "emotion_metrics.py"),
     }
     assert f'evaluate.load("{REPO}")' in repo.find(commit.oid).files["README.md"].decode()
-    assert told[1].endswith(f'evaluate.load("{REPO}", revision="{commit.oid}")')
+    assert logged[1].endswith(f'evaluate.load("{REPO}", revision="{commit.oid}")')
     environment = os.environ | {
         "HF_ENDPOINT": hub.endpoint,
         "HF_HOME": str(tmp_path),
@@ -63,9 +63,9 @@ def test_a_pushed_metric_is_loaded_by_its_name(hub, tmp_path):
 
 
 def test_a_dry_run_of_the_metric_sends_nothing(hub):
-    told = []
-    assert push_metric(FOLDER, REPO, dry_run=True, tell=told.append) is None
-    assert told[0].startswith(f"To {REPO} (private, new), branch main:\n")
+    logged = []
+    assert push_metric(FOLDER, REPO, dry_run=True, log=logged.append) is None
+    assert logged[0].startswith(f"To {REPO} (private, new), branch main:\n")
     assert not hub.repos
 
 

@@ -62,15 +62,15 @@ def folder(made, tmp_path):
 
 
 @pytest.fixture
-def told():
-    """What was told, line by line."""
+def logged():
+    """What was logged, line by line."""
     return []
 
 
 @pytest.fixture
-def push(hub, told):
+def push(hub, logged):
     def run(folder, repo_id=REPO, **options):
-        return push_to_hub(folder, repo_id, tell=lambda text: told.extend(text.splitlines()), **options)
+        return push_to_hub(folder, repo_id, log=lambda text: logged.extend(text.splitlines()), **options)
 
     return run
 
@@ -127,19 +127,19 @@ def test_a_pushed_model_loads_by_its_id_where_emofusion_is_not_installed(made, t
 
 
 def test_everything_is_told_before_anything_is_sent(folder, hub):
-    def tell(text):
+    def log(text):
         assert not any(request.startswith(("POST", "PUT")) for request in hub.requests) or "commit/" in text
-        told.append(text)
+        logged.append(text)
 
-    told = []
-    push_to_hub(folder, REPO, tell=tell)
-    plan = told[0].splitlines()
+    logged = []
+    push_to_hub(folder, REPO, log=log)
+    plan = logged[0].splitlines()
     assert plan[0] == f"To {REPO} (private, new), branch main:"
     sizes = {line.split()[-1]: line.split()[:2] for line in plan if line.startswith("  ")}
     weights = (folder / "model.safetensors").stat().st_size
     assert sizes["model.safetensors"] == format_size(weights).split()
     assert "predictions.jsonl (ids, speakers and labels of the corpus)" in plan[-1]
-    assert "checkpoint-3 (a checkpoint to go on from)" in plan[-1]
+    assert "checkpoint-3 (a checkpoint to resume from)" in plan[-1]
     assert "Trained on my corpus, which is not sent. Its licence: CC BY 4.0." in plan
     assert [commit.message for commit in history(hub)] == [
         "initial commit",
@@ -154,32 +154,32 @@ def test_the_folder_stays_as_it_is(folder, push):
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
 
 
-def test_a_dry_run_tells_the_same_and_sends_nothing(folder, hub, push, told):
+def test_a_dry_run_tells_the_same_and_sends_nothing(folder, hub, push, logged):
     assert push(folder, dry_run=True) is None
-    dry = list(told)
+    dry = list(logged)
     assert not hub.repos
     push(folder)
-    assert told[len(dry) : 2 * len(dry)] == dry
+    assert logged[len(dry) : 2 * len(dry)] == dry
 
 
 @pytest.mark.parametrize("state", ["no token", "no network"])
-def test_a_dry_run_needs_no_hub(folder, push, told, hub, monkeypatch, state):
+def test_a_dry_run_needs_no_hub(folder, push, logged, hub, monkeypatch, state):
     if state == "no token":
         monkeypatch.delenv("HF_TOKEN")
     else:
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     push(folder, dry_run=True)
-    assert "model.safetensors" in "".join(told)
+    assert "model.safetensors" in "".join(logged)
 
 
-def test_a_second_push_replaces_what_the_first_one_left(folder, hub, push, told):
+def test_a_second_push_replaces_what_the_first_one_left(folder, hub, push, logged):
     files = {"model-00001-of-00002.safetensors": "x", "model.safetensors.index.json": "{}", "pooling_of_old.py": ""}
     hub.add(REPO, private=True, **files, **{"NOTES.md": "mine", "README.md": "old"})
     push(folder)
     *_, commit, _ = history(hub)
     assert not files.keys() & commit.files.keys()
     assert commit.files["NOTES.md"] == b"mine"
-    assert f"Removed from the repository: {', '.join(sorted(files))}." in told
+    assert f"Removed from the repository: {', '.join(sorted(files))}." in logged
     sent = len([request for request in hub.requests if request.startswith("PUT")])
     push(folder)
     assert len([request for request in hub.requests if request.startswith("PUT")]) == sent
@@ -202,17 +202,17 @@ def test_who_sees_a_repository_is_what_was_meant(folder, hub, push, private):
     push(folder, private=private)
     assert hub.repos["model", REPO].private is private
     commits = len(history(hub))
-    with pytest.raises(ValueError, match=r"public: everybody|private, and stays so"):
+    with pytest.raises(ValueError, match=r"is public, so everybody|is private: make it public"):
         push(folder, private=not private)
     assert hub.repos["model", REPO].private is private
     assert len(history(hub)) == commits
 
 
-def test_adapters_need_a_base_on_the_hub(folder, hub, push, told):
+def test_adapters_need_a_base_on_the_hub(folder, hub, push, logged):
     base = folder / "base"
     base.mkdir()
     make_adapter(folder, base)
-    with pytest.raises(ValueError, match="is no repository of the Hub: publish that folder first"):
+    with pytest.raises(ValueError, match="is not a repository of the Hub: publish that folder first"):
         push(folder)
     with pytest.raises(OSError, match="The Hub has no someone/base"):
         push(folder, base_model="someone/base")
@@ -229,7 +229,7 @@ def test_adapters_need_a_base_on_the_hub(folder, hub, push, told):
     pin = f'revision="{head}", adapter_kwargs={{"revision": "{commit.oid}"}}, trust_remote_code=True'
     assert f'AutoModelForAudioClassification.from_pretrained("{REPO}", {pin})' in page
     assert not any(str(base).encode() in content for content in files.values())
-    assert any("base (the base model of adapters, a repository of its own)" in line for line in told)
+    assert any("base (the base model of adapters, a repository of its own)" in line for line in logged)
 
 
 def test_adapters_on_a_model_of_the_hub_stay_on_their_commit_of_it(folder, push, hub):
@@ -253,7 +253,7 @@ def test_a_push_whose_card_could_not_be_pinned_says_where_the_rest_is(folder, hu
 
     hub.repos["model", REPO].commit = commit
     with pytest.raises(
-        OSError, match=r"^Everything is in http.*/commit/\w+, only the card does not name it: This token"
+        OSError, match=r"^All files are in http.*/commit/\w+, but its card is not pinned to it: The token"
     ):
         push(folder)
     assert len(history(hub)) == 2
@@ -290,12 +290,12 @@ def test_a_card_is_addressed_and_pinned_in_its_examples_only():
 
 ERRORS = {
     "POST /api/repos/create": (403, "may not write to someone/angry"),
-    "POST .*validate-yaml": (400, "refuses what someone/angry shall hold: Invalid metadata in README.md."),
+    "POST .*validate-yaml": (400, "refuses the files for someone/angry: Invalid metadata in README.md."),
     "POST .*preupload": (404, "has no someone/angry"),
-    "POST .*commit": (412, "changed by somebody else at the same moment"),
+    "POST .*commit": (412, "changed by another commit in the meantime"),
     "POST .*batch": (413, "too large"),
     "PUT /large": (403, "may not write"),
-    "GET /api/models/": (429, "asked too often"),
+    "GET /api/models/": (429, "limits the number of requests"),
     "POST .*/commit/": (507, "answered 507: Out of space"),
 }
 
@@ -311,7 +311,7 @@ def test_what_the_hub_refuses_is_one_sentence(folder, hub, push, request_line):
 
 
 def test_what_is_wrong_before_the_hub_is_asked_is_one_sentence(folder, hub, push, monkeypatch):
-    with pytest.raises(ValueError, match="no name of a repository"):
+    with pytest.raises(ValueError, match="not the name of a repository"):
         push(folder, "some one/angry")
     with pytest.raises(OSError, match="may not write to another/angry"):
         push(folder, "another/angry")

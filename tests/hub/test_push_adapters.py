@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 import transformers
+from emofusion.evaluation.results import AdapterMetadata, RunResults
 from emofusion.hub import push_to_hub, write_bundle, write_card
 from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
 from packaging.version import Version
@@ -55,8 +56,8 @@ def test_adapters_are_loaded_by_their_page_on_the_commit_of_their_base(tmp_path,
     adapted.save_pretrained(folder)
     processor.save_pretrained(folder)
     write_bundle(None, folder, processor)
-    adapter = {"method": "lora", "base_model": str(base)}
-    write_card(folder, {"format": 1, "labels": LABELS, "modalities": ["audio", "text"], "adapter": adapter})
+    adapter = AdapterMetadata(method="lora", base_model=str(base))
+    write_card(folder, RunResults(labels=LABELS, modalities=["audio", "text"], adapter=adapter))
     soundfile.write(tmp_path / "recording.wav", 0.1 * torch.randn(4000).numpy(), 16000, subtype="FLOAT")
     with HubServer() as hub:
         connect(monkeypatch, hub)

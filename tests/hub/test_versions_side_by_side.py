@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from emofusion.configuration.configuration_emofusion import FORMAT
 from emofusion.hub import write_bundle
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
@@ -20,7 +21,7 @@ SECONDS = 0.125
 CHANGES = {
     "modeling_emofusion.py": ("logits = self.classifier(", "logits = 2 * self.classifier("),
     "processing_emofusion.py": ("self.max_seconds = max_seconds", f"self.max_seconds = {SECONDS}"),
-    "configuration_emofusion.py": ("FORMAT = 1\n", "FORMAT = 2\n"),
+    "configuration_emofusion.py": (f"\nFORMAT = {FORMAT}\n", f"\nFORMAT = {FORMAT + 1}\n"),
 }
 
 LOAD = """
@@ -85,7 +86,7 @@ def checkpoints(tmp_path_factory):
             assert text.count(before) == 1, file
             (later / file).write_text(text.replace(before, after), encoding="utf-8")
         config = json.loads((later / "config.json").read_text())
-        (later / "config.json").write_text(json.dumps(config | {"emofusion_format": 2}))
+        (later / "config.json").write_text(json.dumps(config | {"emofusion_format": FORMAT + 1}))
     save_file({"waveform": 0.1 * torch.randn(4000)}, root / "waveform.safetensors")
     return root, models, processor
 
@@ -151,7 +152,7 @@ def test_with_emofusion_its_own_code_reads_what_it_knows_and_refuses_the_rest(ch
         assert type(model) is type(models[name])
         torch.testing.assert_close(model.state_dict(), models[name].state_dict(), rtol=0, atol=0)
         for loader in (AutoConfig, AutoModelForAudioClassification):
-            with pytest.raises(ValueError, match=r"later/\w+ has the emofusion_format 2, .* do not import emofusion"):
+            with pytest.raises(ValueError, match=rf"later/\w+ has the emofusion_format {FORMAT + 1}, .* do not import emofusion"):
                 loader.from_pretrained(root / "later" / name, trust_remote_code=True)
 
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from emofusion.modeling.encoder_spec_augment import masks_time, random_spans, spec_augment
+from emofusion.modeling.encoder_spec_augment import masks_frames, random_spans, spec_augment
 from testing_common import DATA2VEC, WAV2VEC2_GROUP
 from torch.testing import assert_close
 from transformers import AutoConfig
@@ -30,22 +30,22 @@ def test_random_spans_are_whole_and_at_least_as_many_as_asked():
     assert not random_spans(torch.full((200,), 1000), 1000, 0.0, 10, 0).any()
 
 
-@pytest.mark.parametrize("masked_frame", [None, torch.arange(16.0) + 2])
-def test_spec_augment_writes_over_frames_and_clears_features(masked_frame):
+@pytest.mark.parametrize("mask_embedding", [None, torch.arange(16.0) + 2])
+def test_spec_augment_writes_over_frames_and_clears_features(mask_embedding):
     config = AutoConfig.for_model(
         **WAV2VEC2_GROUP, mask_time_prob=0.5, mask_feature_prob=0.5, mask_feature_length=4, mask_feature_min_masks=1
     )
     frames = torch.arange(40) < torch.tensor([[40], [5]])
     states = torch.ones(2, 40, 16)
     torch.manual_seed(0)
-    augmented = spec_augment(config, states, frames, masked_frame)
+    augmented = spec_augment(config, states, frames, mask_embedding)
     cleared = (augmented == 0).all(dim=1)
     assert cleared.any(dim=1).all()
     changed = (augmented != 1) & ~cleared[:, None]
     assert changed[0].any()
     assert not changed[1].any()  # five frames are fewer than a span
     written = augmented[0][changed[0].any(dim=-1)][:, ~cleared[0]]
-    expected = torch.zeros(16) if masked_frame is None else masked_frame
+    expected = torch.zeros(16) if mask_embedding is None else mask_embedding
     assert_close(written, expected[~cleared[0]].expand_as(written))
 
 
@@ -63,5 +63,5 @@ def test_spec_augment_writes_over_frames_and_clears_features(masked_frame):
 def test_the_encoders_configuration_decides(fields, on):
     config = AutoConfig.for_model(**fields)
     states, frames = torch.ones(1, 40, 16), torch.ones(1, 40, dtype=torch.bool)
-    assert masks_time(config) is on
+    assert masks_frames(config) is on
     assert torch.equal(spec_augment(config, states, frames, None), states) is not on

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from emofusion.modeling.encoder_spectrogram import FLOOR, LogMelSpectrogram, mask_spectrogram, random_stretches
+from emofusion.modeling.encoder_spectrogram import FLOOR, LogMelSpectrogram, mask_spectrogram, random_intervals
 from torch.testing import assert_close
 
 SETTINGS = {"sampling_rate": 16000, "win_length": 400, "hop_length": 160, "n_fft": 512, "num_mel_bins": 80}
@@ -77,14 +77,14 @@ def test_half_precision_costs_little(voice):
 def test_stretches_have_every_width_and_number_and_stay_inside():
     torch.manual_seed(0)
     lengths, widest = torch.tensor([50, 9]).repeat(2000), torch.tensor([5, 1]).repeat(2000)
-    one = random_stretches(lengths, widest, 60, 1)
+    one = random_intervals(lengths, widest, 60, 1)
     for row, (length, most) in enumerate(((50, 5), (9, 1))):
         chosen = one[row::2]
         widths = chosen.sum(dim=1)
         assert set(widths.tolist()) == set(range(most + 1))
         assert widths.float().mean() == pytest.approx(most / 2, abs=0.15)
         assert chosen.any(dim=0).nonzero().flatten().tolist() == list(range(length))
-    starts = random_stretches(lengths, torch.ones_like(widest), 60, 2).sum(dim=1)
+    starts = random_intervals(lengths, torch.ones_like(widest), 60, 2).sum(dim=1)
     # No stretch: the one is empty (1/2 * 1/2) or both of two are (1/2 * 1/4).
     assert (starts == 0).float().mean() == pytest.approx(0.375, abs=0.03)
 

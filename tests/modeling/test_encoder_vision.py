@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from emofusion.configuration.configuration_emofusion import vision_size
+from emofusion.configuration.configuration_emofusion import vision_hidden_size
 from emofusion.modeling.encoder_vision import build_vision_encoder, encode_video
 from testing_common import BERT, WIDE
 from torch import nn
@@ -64,7 +64,7 @@ def films(name, lengths=(3, 1, 0, 2)):
 def test_a_frames_vector_is_what_transformers_gives_for_the_image(name):
     encoder, (pixels, mask) = build(name), films(name)
     states = encode_video(encoder, pixels, mask)
-    assert states.shape == (4, 3, vision_size(encoder.config))
+    assert states.shape == (4, 3, vision_hidden_size(encoder.config))
     assert states.std(dim=-1)[mask].min() > 0
     for row, frame in mask.nonzero():
         outputs = encoder(pixel_values=pixels[row, frame][None])

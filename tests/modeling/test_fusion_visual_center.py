@@ -3,7 +3,7 @@
 import pytest
 import torch
 from emofusion.modeling.fusion_recurrent_attention import RecurrentAttention
-from emofusion.modeling.fusion_visual_center import LearnableVisualCenter, VisualEncoder
+from emofusion.modeling.fusion_visual_center import LearnableVisualCenter, VisualBranch
 from torch import nn
 from torch.testing import assert_close
 
@@ -76,11 +76,11 @@ def test_a_gru_reads_each_row_from_both_its_ends_and_then_attends(films):
 @pytest.mark.parametrize(("num_codewords", "recurrent"), [(5, 8), (0, 16)])
 def test_both_parts_stand_side_by_side_or_one_is_as_wide_as_both(films, num_codewords, recurrent):
     states, mask = films
-    encoder = randomised(VisualEncoder(8, 16, num_codewords, **BRANCH))
+    encoder = randomised(VisualBranch(8, 16, num_codewords, **BRANCH))
     answers = encoder(states, mask)
     assert answers.shape == (3, 6, 16)
-    assert_close(answers[..., :recurrent], encoder.recurrent(states, mask))
+    assert_close(answers[..., :recurrent], encoder.recurrent_attention(states, mask))
     if num_codewords:
-        assert_close(answers[..., recurrent:], encoder.center(encoder.projection(states), mask))
+        assert_close(answers[..., recurrent:], encoder.visual_center(encoder.projection(states), mask))
     else:
         assert {name.split(".")[0] for name, _ in encoder.named_parameters()} == {"recurrent"}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from emofusion.configuration import VARIANTS
-from emofusion.configuration.configuration_emofusion import ENCODER_CONFIGS
+from emofusion.configuration.modalities import MODALITIES
 from testing_common import CASES, CLASSES, INPUTS, SEGMENTS, make_batch, row
 from testing_matrix import (
     every_case,
@@ -168,7 +168,7 @@ def test_the_configuration_survives_a_round_trip(case, tmp_path):
     for loaded in (type(config).from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
         assert type(loaded) is type(config)
         assert loaded.to_dict() | {"_name_or_path": ""} == config.to_dict()
-        for name in map(ENCODER_CONFIGS.get, config.encoders):
+        for name in (MODALITIES[modality].config_field for modality in config.encoders):
             assert type(getattr(loaded, name)) is type(getattr(config, name))
 
 
@@ -177,7 +177,7 @@ def test_eager_attention_equals_sdpa_and_shows_the_encoders_maps(case, tmp_path)
     case.model().save_pretrained(tmp_path)
     batch, outputs = make_batch(), {}
     config = case.config()
-    types = {getattr(config, ENCODER_CONFIGS[modality]).model_type for modality in config.encoders}
+    types = {getattr(config, MODALITIES[modality].config_field).model_type for modality in config.encoders}
     sdpa = None if types & EAGER_ONLY else "sdpa"  # None: each encoder and block takes the best that it has
     for kind in ("eager", sdpa):
         model = AutoModelForAudioClassification.from_pretrained(tmp_path, attn_implementation=kind)
@@ -187,7 +187,7 @@ def test_eager_attention_equals_sdpa_and_shows_the_encoders_maps(case, tmp_path)
     assert set(outputs["eager"].attentions) == set(case.modalities)
     for modality in config.encoders:
         maps = outputs["eager"].attentions[modality]
-        config = getattr(model.config, ENCODER_CONFIGS[modality])
+        config = getattr(model.config, MODALITIES[modality].config_field)
         assert len(maps) == layers_before_fusion(model.config, modality)
         for weights in maps:
             assert weights.shape[:2] == (4, config.num_attention_heads)

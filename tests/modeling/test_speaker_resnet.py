@@ -30,7 +30,7 @@ def test_the_loss_is_additive_margin_softmax():
     output = model(**audio(), labels=torch.tensor(labels))
     expected = 0.0
     for embedding, label in zip(output.embedding, labels, strict=True):
-        cosines = [torch.cosine_similarity(embedding, weight, dim=0).item() for weight in model.speakers.weight]
+        cosines = [torch.cosine_similarity(embedding, weight, dim=0).item() for weight in model.speaker_classifier.weight]
         own = math.exp(7.0 * (cosines[label] - 0.3))
         others = sum(math.exp(7.0 * cosine) for number, cosine in enumerate(cosines) if number != label)
         expected -= math.log(own / (own + others)) / 3
@@ -38,7 +38,7 @@ def test_the_loss_is_additive_margin_softmax():
     assert_close(output.losses, {"am_softmax": output.loss})
     assert output.logits.abs().max() <= 7.0
     assert_close(
-        output.logits[0, 2] / 7.0, torch.cosine_similarity(output.embedding[0], model.speakers.weight[2], dim=0)
+        output.logits[0, 2] / 7.0, torch.cosine_similarity(output.embedding[0], model.speaker_classifier.weight[2], dim=0)
     )
 
 
@@ -89,7 +89,7 @@ def test_an_emotion_model_starts_from_a_speaker_network(tmp_path):
         tmp_path, num_labels=3, output_loading_info=True
     )
     assert set(info["missing_keys"]) == {"classifier.weight", "classifier.bias"}
-    assert set(info["unexpected_keys"]) == {"speakers.weight"}
+    assert set(info["unexpected_keys"]) == {"speaker_classifier.weight"}
     assert_close(emotion.model.state_dict(), model.model.state_dict(), atol=0, rtol=0)
     assert emotion(**audio()).logits.shape == (3, 3)
 
@@ -111,8 +111,8 @@ def test_spec_augment_is_for_training_of_what_is_not_frozen():
 def test_minus_one_freezes_the_embedding_too():
     model = speaker_network(freeze_audio_layers=-1).train()
     assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == {
-        "speakers.weight",
-        "model.missing.audio",
+        "speaker_classifier.weight",
+        "model.missing_modality_embeddings.audio",
     }
     assert not any(module.training for module in model.model.audio_encoder.modules())
     stages = speaker_network(freeze_audio_layers=2)

@@ -50,7 +50,7 @@ def test_every_pre_trained_weight_finds_its_place(model_class, audio, auxiliary,
                 for kind in ("weight", "bias")
             }
     if audio is ENCODERS["wav2vec2-layer-norm"]:
-        found |= {f"deep_norm.{kind}": f"encoder.layer_norm.{kind}" for kind in ("weight", "bias")}
+        found |= {f"deep_layer_norm.{kind}": f"encoder.layer_norm.{kind}" for kind in ("weight", "bias")}
     state = model.state_dict()
     for ours, theirs in found.items():
         assert torch.equal(state[ours], weights[theirs]), ours
@@ -85,8 +85,8 @@ def test_deep_layers_keep_the_order_of_their_norms_and_ask_with_the_output_of_th
         else:
             expected = layer.layer_norm(expected + layer.attention(expected, streams, masks)[0])
             expected = layer.final_layer_norm(expected + layer.feed_forward(expected))
-    expected = model.deep_norm(expected)
-    assert isinstance(model.deep_norm, torch.nn.LayerNorm) == pre_norm
+    expected = model.deep_layer_norm(expected)
+    assert isinstance(model.deep_layer_norm, torch.nn.LayerNorm) == pre_norm
     embedding = model.fuse(states, masks, {}, False).embedding
     assert_close(embedding, torch.stack([expected[0].mean(dim=0), expected[1, :5].mean(dim=0)]))
 

@@ -9,7 +9,8 @@ import torch
 import yaml
 from emofusion.training.adapters.base import check_quantization
 from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
-from emofusion.training.arguments import EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.arguments import EmotionTrainingArguments, ModelArguments
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from safetensors.torch import load_file
 from testing_common import CASES, make_batch
@@ -159,7 +160,7 @@ def run(tmp_path_factory, corpus_root):
         recipe = place / f"{name}.yaml"
         folder = place / name
         recipe.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, lora={"rank": 2}) | options))
-        return train(*parse_recipe([str(recipe)])), folder
+        return train(parse_recipe([str(recipe)])), folder
 
     return train_to
 

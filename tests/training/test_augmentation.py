@@ -11,7 +11,7 @@ from emofusion.processing.media import load_audio
 from emofusion.training.arguments import DataArguments
 from emofusion.training.augmentation import Augmentation, describe_augmentation
 from emofusion.training.collator import EmotionCollator, build_training_collator
-from emofusion.training.tokenizer import train_tokenizer
+from emofusion.training.processor_building import train_tokenizer
 from torch.utils.data import DataLoader
 from transformers import Wav2Vec2FeatureExtractor
 

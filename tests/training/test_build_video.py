@@ -2,7 +2,8 @@
 
 import torch
 from emofusion.training.arguments import DataArguments, ModelArguments
-from emofusion.training.run import build_model, build_processor
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from torch.testing import assert_close
 from transformers import AutoConfig, AutoModel, ViTImageProcessor
 

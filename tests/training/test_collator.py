@@ -3,7 +3,7 @@ import pytest
 import torch
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.tokenizer import train_tokenizer
+from emofusion.training.processor_building import train_tokenizer
 from transformers import ViTImageProcessor, Wav2Vec2FeatureExtractor
 
 

@@ -9,9 +9,10 @@ from contextlib import closing
 
 import pytest
 from emofusion.training import console
-from emofusion.training.arguments import parse_recipe
 from emofusion.training.console import Bar, Console, format_end, format_log, format_seconds, show_run
-from emofusion.training.run import build_trainer, load_rows, train
+from emofusion.training.lifecycle import load_rows
+from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import build_trainer, train
 from testing_training import tiny_recipe
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from yaml import safe_dump
@@ -33,7 +34,7 @@ def arguments(corpus_root, corpus, tmp_path):
 def test_a_run_is_told_on_one_screen_and_line_by_line_and_on_one_screen(arguments, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(console, "TIMED", 1)
     given = arguments(num_train_epochs=4, gradient_accumulation_steps=2, per_device_train_batch_size=18)
-    results = train(*given, show_run)
+    results = train(given, show_run)
     out = capsys.readouterr().out
     start = out.split("\nstep 1/")[0]
     assert len(start.strip().splitlines()) <= 25
@@ -68,7 +69,7 @@ def test_a_run_is_told_on_one_screen_and_line_by_line_and_on_one_screen(argument
 def test_the_bar_stays_and_transformers_own_lines_go(arguments):
     for quiet, kept in ((False, Bar), (True, None)):
         given = arguments(disable_tqdm=quiet)
-        trainer = build_trainer(*load_rows(*given[1:]), *given)
+        trainer = build_trainer(*load_rows(given), given)
         show_run(trainer)
         kinds = [type(callback) for callback in trainer.callback_handler.callbacks]
         assert not {ProgressCallback, PrinterCallback} & set(kinds)
@@ -78,7 +79,7 @@ def test_the_bar_stays_and_transformers_own_lines_go(arguments):
 
 def test_only_the_first_process_tells(arguments, capsys):
     given = arguments()
-    trainer = build_trainer(*load_rows(*given[1:]), *given)
+    trainer = build_trainer(*load_rows(given), given)
     trainer.state.is_world_process_zero = False
     teller = Console(trainer.facts)
     teller.on_train_begin(trainer.args, trainer.state, trainer.control)
@@ -100,14 +101,14 @@ def test_times_are_told_as_people_say_them(seconds, told):
 
 
 def test_nothing_is_tracked_unless_a_tracker_is_named(arguments):
-    assert arguments()[-1].report_to == []
+    assert arguments().training.report_to == []
 
 
 def test_tensorboard_writes_into_the_folder_of_the_run(arguments, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train(*arguments(report_to="tensorboard", num_train_epochs=1))
+    train(arguments(report_to="tensorboard", num_train_epochs=1))
     (events,) = (tmp_path / "run" / "runs").rglob("events.out.tfevents.*")
     tracked = EventAccumulator(str(events.parent))
     tracked.Reload()
@@ -123,8 +124,8 @@ def test_trackio_tracks_on_this_machine_in_one_run(arguments, tmp_path):
         "OMP_NUM_THREADS": "1",
     }
     code = (
-        "import sys; from emofusion.training.run import train; from emofusion.training.arguments import parse_recipe;"
-        "train(*parse_recipe(sys.argv[1:]))"
+        "import sys; from emofusion.training.run import train; from emofusion.training.recipe import parse_recipe;"
+        "train(parse_recipe(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "recipe.yaml")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)

@@ -12,10 +12,8 @@ from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.corpora.folds import check_speaker_independent, write_folds
 from emofusion.metrics import EmotionMetrics
 from emofusion.training import run
-from emofusion.training.arguments import describe_recipe, parse_recipe
 from emofusion.training.cross_validation import runs as cross_validation
 from emofusion.training.cross_validation.runs import (
-    CROSS_VALIDATION_ARGUMENTS,
     cross_validate,
     find_state,
     find_states,
@@ -23,6 +21,7 @@ from emofusion.training.cross_validation.runs import (
     plan_runs,
 )
 from emofusion.training.cross_validation.summary import format_results, spread
+from emofusion.training.recipe import CROSS_VALIDATION, parse_recipe
 from emofusion.training.run import train
 from huggingface_hub import ModelCard
 from testing_folder import make_folder, make_rows
@@ -37,11 +36,11 @@ def parse(folder, corpus_root, **others):
     fields = {"per_device_train_batch_size": 20, "save_total_limit": 2, **fields}
     path = folder.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, **fields)))
-    return parse_recipe([str(path)], CROSS_VALIDATION_ARGUMENTS)
+    return parse_recipe([str(path)], CROSS_VALIDATION)
 
 
 def plan(folder, corpus_root, **others):
-    return plan_runs(*parse(folder, corpus_root, **others))
+    return plan_runs(parse(folder, corpus_root, **others))
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +93,10 @@ def alone(tmp_path_factory, corpus_root):
         return corpus
 
     folder = tmp_path_factory.mktemp("alone") / "tiny"
-    _, *arguments = parse(folder, corpus_root, corpus_options={**FOLDS, "fold": 2})
+    recipe = parse(folder, corpus_root, corpus_options={**FOLDS, "fold": 2})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "load_corpus", spoiled)
-        train(*arguments)
+        train(recipe)
     return folder
 
 
@@ -236,12 +235,12 @@ def test_checkpoints_of_unknown_settings_are_refused(tmp_path, corpus_root):
 
 
 def test_a_recipe_is_what_decides_the_weights(tmp_path, corpus_root):
-    plain = parse(tmp_path / "a", corpus_root)[1:]
-    elsewhere = parse(tmp_path / "b", corpus_root, logging_steps=3, disable_tqdm=False)[1:]
-    assert describe_recipe(plain) == describe_recipe(elsewhere)
-    assert {"seed", "learning_rate", "model_config", "corpus_options"} <= set(describe_recipe(plain))
+    plain = parse(tmp_path / "a", corpus_root)
+    elsewhere = parse(tmp_path / "b", corpus_root, logging_steps=3, disable_tqdm=False)
+    assert plain.describe() == elsewhere.describe()
+    assert {"seed", "learning_rate", "model_config", "corpus_options"} <= set(plain.describe())
     for change in ({"seed": 2}, {"max_seconds": 0.2}, {"weight_decay": 0.1}, {"corpus_options": {**FOLDS, "fold": 2}}):
-        assert describe_recipe(parse(tmp_path / "c", corpus_root, **change)[1:]) != describe_recipe(plain)
+        assert parse(tmp_path / "c", corpus_root, **change).describe() != plain.describe()
 
 
 @pytest.mark.parametrize(
@@ -263,9 +262,9 @@ def test_a_test_part_that_is_learned_from_is_refused_before_training(
 
     monkeypatch.setattr(run, "load_corpus", leaking)
     monkeypatch.setattr(run, "build_model", None)  # it does not come so far
-    _, *arguments = parse(tmp_path / "leaking", corpus_root)
+    recipe = parse(tmp_path / "leaking", corpus_root)
     with pytest.raises(ValueError, match=message):
-        train(*arguments)
+        train(recipe)
 
 
 @pytest.mark.parametrize("metric", ["test_ua", "train_loss", "eval_test_ua", "support"])
@@ -278,7 +277,7 @@ def test_a_checkpoint_is_chosen_by_a_figure_of_the_validation_part_or_not_at_all
 
 def test_folds_and_seeds_can_be_chosen(tmp_path, corpus_root):
     runs = plan(tmp_path / "some", corpus_root, folds=[2], seeds=[3, 4])
-    assert [(run.name, run.seed, run.arguments[1].corpus_options["fold"]) for run in runs] == [
+    assert [(run.name, run.seed, run.recipe.data.corpus_options["fold"]) for run in runs] == [
         ("fold-2-seed-3", 3, 2),
         ("fold-2-seed-4", 4, 2),
     ]
@@ -318,8 +317,8 @@ def test_several_seeds_are_spread_after_pooling_their_folds(finished, tmp_path):
         for seed in (1, 2):
             folder = tmp_path / f"{run_.fold}-{seed}"
             shutil.copytree(run_.folder, folder, ignore=shutil.ignore_patterns("checkpoint-*", "*.safetensors"))
-            arguments = dataclasses.replace(run_.arguments[2], output_dir=str(folder), seed=seed)
-            copies.append(dataclasses.replace(run_, name=folder.name, arguments=(*run_.arguments[:2], arguments)))
+            recipe = run_.recipe.replace(output_dir=str(folder), seed=seed)
+            copies.append(dataclasses.replace(run_, name=folder.name, recipe=recipe))
     several = cross_validation.write_summary(copies)
     over_seeds = several["cross_validation"]["over_seeds"]["ua"]
     assert over_seeds["mean"] == pytest.approx(results["metrics"]["test"]["ua"])

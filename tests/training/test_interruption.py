@@ -13,8 +13,9 @@ import torch
 import torch.multiprocessing as mp
 import yaml
 from emofusion.training import interruption
-from emofusion.training.arguments import EmotionTrainingArguments, parse_recipe
+from emofusion.training.arguments import EmotionTrainingArguments
 from emofusion.training.interruption import check_output_dir, check_room, find_checkpoint, find_damage
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
 from safetensors.torch import save_file
@@ -39,7 +40,7 @@ def run_recipe(folder, corpus_root, **others):
         "save_total_limit": 2,
     }
     path.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, **settings | others)))
-    return train(*parse_recipe([str(path)]))
+    return train(parse_recipe([str(path)]))
 
 
 def interrupted(folder, corpus_root, step: int, number: int) -> None:
@@ -194,7 +195,7 @@ def test_an_output_dir_that_cannot_be_written_to_is_told_before_anything_else(tm
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match=f"output_dir {tmp_path}/file/run cannot be written to"):
         train(
-            *parse_recipe(["--corpus", "no such", "--output_dir", str(tmp_path / "file" / "run"), "--use_cpu", "true"])
+            parse_recipe(["--corpus", "no such", "--output_dir", str(tmp_path / "file" / "run"), "--use_cpu", "true"])
         )
     args = EmotionTrainingArguments(output_dir=str(tmp_path / "new" / "run"), use_cpu=True)
     check_output_dir(args)

@@ -8,12 +8,12 @@ from emofusion.configuration.configuration_late_fusion import MEMBER_CONFIGS
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.modeling.head_score_combination import LogisticCombination, WeightedCombination
 from emofusion.processing import EmoFusionProcessor
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
+from emofusion.training.command_arguments import LateFusionArguments
 from emofusion.training.late_fusion import fit as late_fusion
 from emofusion.training.late_fusion.fit import (
     INVERSE_STRENGTHS,
-    LateFusionArguments,
     fit_combinations,
     fit_late_fusion,
     fit_logistic,
@@ -21,6 +21,7 @@ from emofusion.training.late_fusion.fit import (
     format_comparison,
     load_processor,
 )
+from emofusion.training.recipe import LATE_FUSION, Recipe, parse_recipe
 from emofusion.training.run import train
 from scipy.optimize import minimize
 from scipy.special import log_softmax
@@ -121,7 +122,7 @@ def members(tmp_path_factory, corpus_root):
     for name, modality in (("speech", "audio"), ("text", "text")):
         config = {"modality": modality, f"{modality}_config": FUSION[f"{modality}_config"], "hidden_size": 8}
         recipe = tiny_recipe(corpus_root, root / name, variant="unimodal", model_config=config, num_train_epochs=1)
-        train(*parse_recipe(_options(root / f"{name}.json", recipe)))
+        train(parse_recipe(_options(root / f"{name}.json", recipe)))
     return [str(root / "speech"), str(root / "text")]
 
 
@@ -131,11 +132,12 @@ def _options(path, recipe: dict) -> list[str]:
 
 
 def run(members, corpus_root, output_dir, **others) -> dict:
-    return fit_late_fusion(
-        LateFusionArguments(members=members, combination=others.pop("combination", "weighted")),
-        DataArguments(corpus_root=str(corpus_root), corpus_options={"utterances": BLOCK}, **others),
-        EmotionTrainingArguments(output_dir=str(output_dir), use_cpu=True, disable_tqdm=True),
+    recipe = Recipe(
+        late_fusion=LateFusionArguments(members=members, combination=others.pop("combination", "weighted")),
+        data=DataArguments(corpus_root=str(corpus_root), corpus_options={"utterances": BLOCK}, **others),
+        training=EmotionTrainingArguments(output_dir=str(output_dir), use_cpu=True, disable_tqdm=True),
     )
+    return fit_late_fusion(recipe)
 
 
 @pytest.fixture(scope="module")
@@ -243,28 +245,32 @@ def test_what_is_a_matter_of_the_members_is_refused(argument, value, members, co
 
 @pytest.mark.parametrize("loss", [{"class_weights": "balanced"}, {"label_smoothing_factor": 0.1}])
 def test_a_loss_is_a_matter_of_the_members(loss, members, tmp_path):
-    training_args = EmotionTrainingArguments(output_dir=str(tmp_path / "lossy"), use_cpu=True, **loss)
+    training = EmotionTrainingArguments(output_dir=str(tmp_path / "lossy"), use_cpu=True, **loss)
+    recipe = Recipe(late_fusion=LateFusionArguments(members=members), data=DataArguments(), training=training)
     with pytest.raises(ValueError, match=rf"^{next(iter(loss))} is given, but the members of a late fusion"):
-        fit_late_fusion(LateFusionArguments(members=members), DataArguments(), training_args)
+        fit_late_fusion(recipe)
 
 
 def test_a_late_fusion_is_not_trained(tmp_path):
     with pytest.raises(ValueError, match=r"fit_late_fusion\.py"):
         train(
-            ModelArguments(variant="late_fusion"), DataArguments(), EmotionTrainingArguments(output_dir=str(tmp_path))
+            Recipe(
+                model=ModelArguments(variant="late_fusion"),
+                data=DataArguments(),
+                training=EmotionTrainingArguments(output_dir=str(tmp_path)),
+            )
         )
 
 
 def test_a_recipe_gives_all_arguments(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("members: [a, b]\ncombination: logistic\ncorpus: spoken\noutput_dir: out\nuse_cpu: true\n")
-    groups = (LateFusionArguments, DataArguments, EmotionTrainingArguments)
-    fusion_args, data_args, training_args = parse_recipe([str(path), "--members", "c"], groups)
-    assert fusion_args == LateFusionArguments(members=["c"], combination="logistic")
-    assert (data_args.corpus, training_args.output_dir) == ("spoken", "out")
+    recipe = parse_recipe([str(path), "--members", "c"], LATE_FUSION)
+    assert recipe.late_fusion == LateFusionArguments(members=["c"], combination="logistic")
+    assert (recipe.data.corpus, recipe.training.output_dir) == ("spoken", "out")
     path.write_text("members: [a]\nvariant: unimodal\n")
     with pytest.raises(ValueError, match="unknown key 'variant'"):
-        parse_recipe([str(path)], groups)
+        parse_recipe([str(path)], LATE_FUSION)
 
 
 def test_members_of_transformers_bring_what_prepares_their_inputs(tmp_path, members):

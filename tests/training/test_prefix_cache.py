@@ -15,7 +15,7 @@ from emofusion.training.arguments import EmotionTrainingArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.prefix.cache import PrefixGuard, build_prefix_cache, use_prefix_cache
 from emofusion.training.prefix.store import PrefixStore
-from emofusion.training.tokenizer import train_tokenizer
+from emofusion.training.processor_building import train_tokenizer
 from safetensors.torch import load_file
 from testing_common import AUDIO_LENGTHS, CASES, CLASSES, IMAGE, VOCABULARY
 from testing_matrix import every_encoding_case

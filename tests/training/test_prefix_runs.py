@@ -1,7 +1,7 @@
 import pytest
 import yaml
 from emofusion.modeling.modeling_emofusion import EmoFusionModel
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from safetensors.torch import load_file
 from testing_training import FUSION, tiny_recipe
@@ -20,7 +20,7 @@ def trained(tmp_path_factory, corpus_root):
         recipe = tiny_recipe(corpus_root, folder / name, **{"model_config": fields, "head_epochs": 0.5, **others})
         path = folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(recipe))
-        results = train(*parse_recipe([str(path)]))
+        results = train(parse_recipe([str(path)]))
         return results["metrics"], load_file(folder / name / "model.safetensors")
 
     return run, run("plain"), {"cache_prefix": True, "cache_dir": str(folder / "cache")}

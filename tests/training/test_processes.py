@@ -16,7 +16,8 @@ from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.interruption import find_checkpoint, train_interruptibly
-from emofusion.training.run import build_model, build_processor
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from emofusion.training.trainer import EmotionTrainer, lacks_modality, with_all_parameters
 from testing_common import CASES, INPUTS, make_batch
 from testing_matrix import sparse_batch

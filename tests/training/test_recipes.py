@@ -11,15 +11,15 @@ import yaml
 from emofusion.configuration import VARIANTS
 from emofusion.corpora.demo.spoken import BLOCK, VIDEO_BLOCK
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, parse_recipe
-from emofusion.training.late_fusion.fit import LateFusionArguments, fit_late_fusion
-from emofusion.training.run import build_model, train
-from emofusion.training.speaker.pretrain import SPEAKER_ARGUMENTS, build_speaker_model, pretrain_speaker
+from emofusion.training.late_fusion.fit import fit_late_fusion
+from emofusion.training.model_building import build_model
+from emofusion.training.recipe import LATE_FUSION, SPEAKER, TRAINING, Recipe
+from emofusion.training.run import train
+from emofusion.training.speaker.pretrain import build_speaker_model, pretrain_speaker
 
 FOLDER = Path(emofusion.__file__).parent / "recipes"
 REGISTRY = yaml.safe_load((FOLDER / "registry.yaml").read_text("utf-8"))
 ENTRIES = {entry["path"]: entry for entry in REGISTRY["recipes"]}
-FUSION_ARGUMENTS = (LateFusionArguments, DataArguments, EmotionTrainingArguments)
 
 
 def entries(small: bool, script: str):
@@ -31,11 +31,8 @@ def entries(small: bool, script: str):
     return pytest.mark.parametrize("path", chosen)
 
 
-def parse(path: str, arguments=None, **options):
-    argv = [str(FOLDER / path)]
-    for name, value in options.items():
-        argv += [f"--{name}", str(value)]
-    return parse_recipe(argv, *([] if arguments is None else [arguments]))
+def parse(path: str, groups=TRAINING, **settings) -> Recipe:
+    return Recipe.read(FOLDER / path, groups, **settings)
 
 
 def registered_as(output_dir: str) -> str:
@@ -95,7 +92,7 @@ def run(tmp_path_factory, corpus_root):
                 "max_seconds": 0.3,
                 **SHORT,
             }
-            done[path] = train(*parse(path, **options)) | {"folder": folder / recipe["output_dir"]}
+            done[path] = train(parse(path, **options)) | {"folder": folder / recipe["output_dir"]}
         return done[path]
 
     return run_once
@@ -110,11 +107,12 @@ def test_a_small_recipe_runs(path, run):
 
 @entries(small=True, script="fit_late_fusion.py")
 def test_a_small_late_fusion_runs(path, run, corpus_root, tmp_path, monkeypatch):
-    fusion_args, data_args, training_args = parse(path, FUSION_ARGUMENTS, output_dir=tmp_path / "fusion", use_cpu=True)
-    data_args.corpus_root, data_args.corpus_options = corpus_root, data_args.corpus_options | {"utterances": BLOCK}
-    members = map(registered_as, fusion_args.members)
-    fusion_args.members = [str(run(member)["folder"]) for member in members]
-    results = fit_late_fusion(fusion_args, data_args, training_args)
+    recipe = parse(path, LATE_FUSION, output_dir=tmp_path / "fusion", use_cpu=True)
+    members = [str(run(registered_as(member))["folder"]) for member in recipe.late_fusion.members]
+    recipe = recipe.replace(
+        **{"members": members, "corpus_root": str(corpus_root), "corpus_options.utterances": BLOCK}
+    )
+    results = fit_late_fusion(recipe)
     assert results["parameters"]["total"] == ENTRIES[path]["parameters"]
     assert len(results["labels"]) == ENTRIES[path]["classes"]
 
@@ -126,9 +124,7 @@ def test_a_small_pretraining_of_speakers_runs(path, tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / f"{number}.wav", np.random.default_rng(number).normal(0, 0.1, 8000), 16000)
     options = {"corpus_root": tmp_path / "voices", "output_dir": tmp_path / "network", **SHORT}
-    arguments, training_args = parse(path, SPEAKER_ARGUMENTS, **options)
-    arguments.crop_seconds = [0.3, 0.4]
-    results = pretrain_speaker(arguments, training_args)
+    results = pretrain_speaker(parse(path, SPEAKER, crop_seconds=[0.3, 0.4], **options))
     speakers = 3 * build_on_meta(path, tmp_path).config.embedding_size
     assert results["parameters"] == ENTRIES[path]["parameters"] + speakers
 
@@ -137,27 +133,22 @@ def build_on_meta(path: str, tmp_path):
     """The recipe's classifier without its numbers, around configurations in place of pre-trained encoders."""
     labels = [f"class {number}" for number in range(ENTRIES[path].get("classes", 0))]
     if ENTRIES[path].get("script") == "fit_late_fusion.py":
-        fusion_args, _, _ = parse(path, FUSION_ARGUMENTS, output_dir=tmp_path, use_cpu=True)
+        fusion_args = parse(path, LATE_FUSION, output_dir=tmp_path, use_cpu=True).late_fusion
         members = [build_on_meta(registered_as(member), tmp_path) for member in fusion_args.members]
         with torch.device("meta"):
             return LateFusionForSequenceClassification.from_members_pretrained(
                 members, combination=fusion_args.combination
             )
     if ENTRIES[path].get("script") == "pretrain_speaker.py":
-        arguments, _ = parse(path, SPEAKER_ARGUMENTS, corpus_root=tmp_path, output_dir=tmp_path, use_cpu=True)
+        fields = parse(path, SPEAKER, corpus_root=tmp_path, output_dir=tmp_path, use_cpu=True).speaker.model_config
         with torch.device("meta"):
-            return build_speaker_model(arguments.model_config, 2).model
-    model_args, _, _ = parse(path, output_dir=tmp_path, use_cpu=True)
+            return build_speaker_model(fields, 2).model
+    model_args = parse(path, output_dir=tmp_path, use_cpu=True).model
     if model_args.model_name_or_path is not None:
-        arguments, _ = parse(
-            registered_as(model_args.model_name_or_path),
-            SPEAKER_ARGUMENTS,
-            corpus_root=tmp_path,
-            output_dir=tmp_path,
-            use_cpu=True,
-        )
+        network = registered_as(model_args.model_name_or_path)
+        fields = parse(network, SPEAKER, corpus_root=tmp_path, output_dir=tmp_path, use_cpu=True).speaker.model_config
         model_args.model_name_or_path = None
-        model_args.model_config = arguments.model_config | model_args.model_config
+        model_args.model_config = fields | model_args.model_config
     for kind in ("audio", "text", "vision"):
         if (name := getattr(model_args, f"{kind}_model_name_or_path")) is not None:
             setattr(model_args, f"{kind}_model_name_or_path", None)

@@ -3,6 +3,7 @@
 from datasets import Dataset, DatasetDict
 from emofusion import MultiLevelFusionForSequenceClassification
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from emofusion.training.recipe import Recipe
 from emofusion.training.report import collect_facts
 from testing_training import FUSION
 
@@ -15,7 +16,8 @@ def test_a_folder_is_not_taken_for_a_name_of_the_hub(corpus, tmp_path, monkeypat
         audio_model_name_or_path="runs/speech", text_model_name_or_path="google-bert/bert-base-uncased"
     )
     training_args = EmotionTrainingArguments(output_dir="out", use_cpu=True, max_steps=3)
-    facts = collect_facts(model, corpus, {}, given, DataArguments(), training_args)
+    recipe = Recipe(model=given, data=DataArguments(), training=training_args)
+    facts = collect_facts(model, corpus, {}, recipe)
     assert facts["base_models"] == {
         "model": None,
         "audio": str(tmp_path / "runs" / "speech"),
@@ -34,11 +36,12 @@ def test_utterances_that_are_taken_in_frames_are_counted(corpus, tmp_path):
     rows[2]["alignment"]["word"] = nothing
     rows[3]["alignment"] |= {"word": silence, "phone": silence}
     unaligned = DatasetDict(corpus | {"test": Dataset.from_list(rows, features=corpus["test"].features)})
-    others = ModelArguments(), DataArguments(), EmotionTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    training_args = EmotionTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    recipe = Recipe(model=ModelArguments(), data=DataArguments(), training=training_args)
 
     def count(**fields):
         model = MultiLevelFusionForSequenceClassification.from_encoders_pretrained(**FUSION, **fields)
-        data = collect_facts(model, unaligned, {}, *others)["data"]
+        data = collect_facts(model, unaligned, {}, recipe)["data"]
         return [data[split]["unaligned"] for split in ("train", "test")]
 
     assert count(granularities=["frame", "word", "phone"]) == [{"word": 0, "phone": 0}, {"word": 4, "phone": 2}]

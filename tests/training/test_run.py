@@ -6,10 +6,12 @@ import torch
 import yaml
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training import run
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.run import build_model, build_processor, train
-from emofusion.training.tokenizer import train_tokenizer
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor, train_tokenizer
+from emofusion.training.recipe import Recipe, parse_recipe
+from emofusion.training.run import train
 from PIL import Image
 from safetensors.torch import load_file
 from testing_common import WHISPER
@@ -22,7 +24,7 @@ LABELS = ["low", "high"]
 def run_recipe(folder, corpus_root, **others):
     path = folder.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, **others)))
-    return train(*parse_recipe([str(path)]))
+    return train(parse_recipe([str(path)]))
 
 
 @pytest.fixture(scope="module")
@@ -266,4 +268,4 @@ def test_a_one_modality_model_trains_and_is_saved_with_its_processor(modality, t
 def test_a_bad_corpus_is_one_sentence(data, message, tmp_path):
     args = EmotionTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
     with pytest.raises(ValueError, match=message):
-        train(ModelArguments(model_config=FUSION), DataArguments(**data), args)
+        train(Recipe(model=ModelArguments(model_config=FUSION), data=DataArguments(**data), training=args))

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_folder import make_folder
 from testing_meld import make_raw, make_reencoded
@@ -15,7 +15,7 @@ def run_one_step(tmp_path, root, **others):
     recipe = tiny_recipe(root, tmp_path / "run", max_steps=1, eval_strategy="no", save_strategy="no", **others)
     recipe |= {"load_best_model_at_end": False, "per_device_train_batch_size": 2}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    return train(*parse_recipe([str(tmp_path / "recipe.yaml")]))
+    return train(parse_recipe([str(tmp_path / "recipe.yaml")]))
 
 
 @pytest.mark.parametrize("layout", [make_raw, make_reencoded])

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 import yaml
-from emofusion.training.arguments import parse_recipe, read_recipe
+from emofusion.training.recipe import SEARCH, parse_recipe, read_recipe
 from emofusion.training.search import trials as search_module
 from emofusion.training.search.report import format_search
-from emofusion.training.search.space import SEARCH_ARGUMENTS, SearchArguments
-from emofusion.training.search.trials import build_trial, search
+from emofusion.training.search.space import SearchArguments
+from emofusion.training.search.trials import build_trial
 from testing_training import tiny_recipe
 
 pytest.importorskip("optuna")
@@ -29,16 +29,20 @@ def write_recipe(corpus_root, tmp_path):
     return write
 
 
+def search(path, *options, tell=None):
+    return search_module.search(parse_recipe([path, *options], SEARCH), tell)
+
+
 def told(folder):
     return json.loads((folder / "search.json").read_text())
 
 
 def test_a_search_that_goes_on_is_that_which_was_never_interrupted(write_recipe, corpus, tmp_path):
     lines = []
-    search([write_recipe("parts"), "--trials", "1"])
-    parts = search([write_recipe("parts"), "--trials", "2"], lines.append)
+    search(write_recipe("parts"), "--trials", "1")
+    parts = search(write_recipe("parts"), "--trials", "2", tell=lines.append)
     assert [line.split(":")[0] for line in lines] == ["trial 1"]
-    whole = search([write_recipe("whole"), "--trials", "2"])
+    whole = search(write_recipe("whole"), "--trials", "2")
     assert told(tmp_path / "parts") == json.loads(json.dumps(parts))
     assert [trial["settings"] for trial in parts["trials"]] == [trial["settings"] for trial in whole["trials"]]
     assert [trial["value"] for trial in parts["trials"]] == [trial["value"] for trial in whole["trials"]]
@@ -49,21 +53,21 @@ def test_a_search_that_goes_on_is_that_which_was_never_interrupted(write_recipe,
     best = whole["best"]
     assert best["value"] == max(trial["value"] for trial in whole["trials"])
 
-    model_args, data_args, training_args = parse_recipe([str(tmp_path / "whole" / "best.yaml")])
-    assert training_args.learning_rate == best["settings"]["learning_rate"]
-    assert model_args.model_config["hidden_size"] == best["settings"]["model_config.hidden_size"]
-    _, asked_model, asked_data, asked_training = parse_recipe([write_recipe("whole")], SEARCH_ARGUMENTS)
-    assert data_args == asked_data
-    assert training_args.per_device_train_batch_size == asked_training.per_device_train_batch_size
-    assert (training_args.output_dir, training_args.use_cpu) == (str(tmp_path / "whole" / "best"), True)
-    assert model_args.model_config | {"hidden_size": 8} == asked_model.model_config
+    recipe = parse_recipe([str(tmp_path / "whole" / "best.yaml")])
+    assert recipe.training.learning_rate == best["settings"]["learning_rate"]
+    assert recipe.model.model_config["hidden_size"] == best["settings"]["model_config.hidden_size"]
+    searched = parse_recipe([write_recipe("whole")], SEARCH)
+    assert recipe.data == searched.data
+    assert recipe.training.per_device_train_batch_size == searched.training.per_device_train_batch_size
+    assert (recipe.training.output_dir, recipe.training.use_cpu) == (str(tmp_path / "whole" / "best"), True)
+    assert recipe.model.model_config | {"hidden_size": 8} == searched.model.model_config
 
     screen = format_search(whole, tmp_path / "whole")
     assert "2 finished" in screen
     assert f"train.py {tmp_path / 'whole' / 'best.yaml'}" in screen
 
     with pytest.raises(ValueError, match="another learning_rate: choose another output_dir"):
-        search([write_recipe("whole"), "--learning_rate", "0.5"])
+        search(write_recipe("whole"), "--learning_rate", "0.5")
 
 
 def test_the_test_part_is_not_given_to_a_trial(write_recipe, corpus, tmp_path, monkeypatch):
@@ -74,19 +78,19 @@ def test_the_test_part_is_not_given_to_a_trial(write_recipe, corpus, tmp_path, m
         assert rows["validation"]["id"] == corpus["validation"]["id"]
 
     monkeypatch.setattr(search_module, "build_trainer", build_trainer)
-    build_trial([write_recipe()], {"learning_rate": 1e-3}, tmp_path)
+    build_trial(parse_recipe([write_recipe()], SEARCH), {"learning_rate": 1e-3}, tmp_path)
     assert seen == [{"train", "validation"}]
 
 
 def test_the_first_fold_is_searched_whichever_the_recipe_trains(monkeypatch):
-    _, _, data_args, _ = parse_recipe(
+    recipe = parse_recipe(
         ["--corpus", "iemocap", "--corpus_options.test_session", "3", "--output_dir", "x", "--use_cpu", "true"],
-        SEARCH_ARGUMENTS,
+        SEARCH,
     )
     monkeypatch.setattr(
         search_module, "list_folds", lambda name, **options: [{"test_session": 1}, {"test_session": 2}]
     )
-    assert search_module.first_fold(data_args).corpus_options["test_session"] == 1
+    assert search_module.first_fold(recipe.data).corpus_options["test_session"] == 1
 
 
 def test_trials_that_fail_are_recorded_and_others_go_on(write_recipe, corpus, tmp_path, monkeypatch):
@@ -103,7 +107,7 @@ def test_trials_that_fail_are_recorded_and_others_go_on(write_recipe, corpus, tm
 
     build_trainer, lines = search_module.build_trainer, []
     monkeypatch.setattr(search_module, "build_trainer", build_badly)
-    found = search([write_recipe(), "--trials", "3"], lines.append)
+    found = search(write_recipe(), "--trials", "3", tell=lines.append)
     assert [trial["state"] for trial in found["trials"]] == ["failed", "failed", "finished"]
     assert found["trials"][0]["error"] == "the validation loss is nan."
     assert "out of memory" in lines[1]
@@ -113,7 +117,7 @@ def test_trials_that_fail_are_recorded_and_others_go_on(write_recipe, corpus, tm
 def test_a_search_of_which_nothing_comes_says_why(write_recipe, corpus, tmp_path):
     space = {"model_config.hidden_size": [7, 9]}  # of two heads
     with pytest.raises(ValueError, match=r"No trial came to its end\. The last that failed: .*hidden_size"):
-        search([write_recipe(space=space), "--trials", "2"])
+        search(write_recipe(space=space), "--trials", "2")
     assert [trial["state"] for trial in told(tmp_path / "search")["trials"]] == ["failed", "failed"]
     assert not (tmp_path / "search" / "best.yaml").exists()
 
@@ -133,7 +137,7 @@ def test_a_search_of_which_nothing_comes_says_why(write_recipe, corpus, tmp_path
 )
 def test_a_space_that_makes_no_sense_is_refused_before_anything_is_trained(write_recipe, space, complaint):
     with pytest.raises(ValueError, match=complaint):
-        search([write_recipe(space=space)])
+        search(write_recipe(space=space))
 
 
 def test_members_may_be_written_with_dots_or_as_mappings():
@@ -148,4 +152,4 @@ def test_other_scripts_leave_the_space_alone(write_recipe):
 def test_without_optuna_one_sentence_says_what_to_install(write_recipe, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(ImportError, match=r"pip install 'emofusion\[search\]'"):
-        search([write_recipe()])
+        search(write_recipe())

@@ -9,10 +9,10 @@ import torch
 from emofusion import SpeakerResNetForSpeakerRecognition
 from emofusion.metrics.speaker_verification import equal_error_rate, min_dcf
 from emofusion.processing import EmoFusionProcessor
-from emofusion.training.arguments import ModelArguments, parse_recipe
-from emofusion.training.run import build_model
+from emofusion.training.arguments import ModelArguments
+from emofusion.training.model_building import build_model
+from emofusion.training.recipe import SPEAKER, parse_recipe
 from emofusion.training.speaker.pretrain import (
-    SPEAKER_ARGUMENTS,
     build_speaker_model,
     pretrain_speaker,
     score_trials,
@@ -59,13 +59,13 @@ def arguments(tree, folder, **others):
         **others,
     }
     options = [part for name, value in recipe.items() if value is not None for part in (f"--{name}", str(value))]
-    return parse_recipe([*options, "--crop_seconds", "0.2", "0.3"], SPEAKER_ARGUMENTS)
+    return parse_recipe([*options, "--crop_seconds", "0.2", "0.3"], SPEAKER)
 
 
 @pytest.fixture(scope="module")
 def finished(tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "network"
-    return folder, pretrain_speaker(*arguments(tree, folder))
+    return folder, pretrain_speaker(arguments(tree, folder))
 
 
 def test_the_folder_holds_a_network_and_what_was_measured(finished, tree):
@@ -147,7 +147,7 @@ def test_the_checkpoint_with_the_lowest_error_is_kept(finished):
 
 def test_without_trials_the_accuracy_chooses(tree, tmp_path):
     results = pretrain_speaker(
-        *arguments(
+        arguments(
             tree, tmp_path / "bare", validation_trials=None, test_trials=None, max_steps=2, num_train_epochs=None
         )
     )
@@ -157,7 +157,7 @@ def test_without_trials_the_accuracy_chooses(tree, tmp_path):
 
 
 def test_nothing_needs_to_be_held_out(tree, tmp_path):
-    results = pretrain_speaker(*arguments(tree, tmp_path / "all", validation_share=0, max_steps=1))
+    results = pretrain_speaker(arguments(tree, tmp_path / "all", validation_share=0, max_steps=1))
     assert set(results["metrics"]) == {"test"}
     assert results["data"]["training"] == 8
 
@@ -186,7 +186,7 @@ def test_an_emotion_model_starts_from_the_folder(finished):
 )
 def test_bad_arguments_are_one_sentence(tree, tmp_path, others, message):
     with pytest.raises(ValueError, match=message) as caught:
-        pretrain_speaker(*arguments(tree, tmp_path, **others))
+        pretrain_speaker(arguments(tree, tmp_path, **others))
     assert "\n" not in str(caught.value)
 
 
@@ -195,4 +195,4 @@ def test_a_tree_of_trial_speakers_alone_is_refused(tree, tmp_path):
     for speaker in (2, 3):
         shutil.copytree(tree / f"id{speaker}", only / f"id{speaker}")
     with pytest.raises(ValueError, match="0 speakers whom no trial list names"):
-        pretrain_speaker(*arguments(only, tmp_path, validation_trials=tree / "validation.txt", test_trials=None))
+        pretrain_speaker(arguments(only, tmp_path, validation_trials=tree / "validation.txt", test_trials=None))

@@ -3,9 +3,10 @@ import json
 import pytest
 from datasets import DatasetDict
 from emofusion.training import run
-from emofusion.training.arguments import DataArguments, parse_recipe
+from emofusion.training.arguments import DataArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.texts import choose_texts
+from emofusion.training.lifecycle import choose_texts
+from emofusion.training.recipe import parse_recipe
 from testing_training import tiny_recipe
 
 
@@ -58,6 +59,6 @@ def test_a_run_learns_its_tokens_from_the_transcripts_that_it_reads(tmp_path, co
     monkeypatch.setattr(EmotionCollator, "__call__", spy)
     recipe = tiny_recipe(corpus_root, tmp_path / "run", max_steps=1, text_column="asr_text")
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
-    run.train(*parse_recipe([str(tmp_path / "recipe.yaml")]))
+    run.train(parse_recipe([str(tmp_path / "recipe.yaml")]))
     assert all(len(set(map(tuple, batch["input_ids"].tolist()))) == 1 for batch in batches)
     assert "zebra" in (tmp_path / "run" / "tokenizer.json").read_text("utf-8")

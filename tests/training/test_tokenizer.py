@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from emofusion.training.tokenizer import SPECIAL_TOKENS, train_tokenizer
+from emofusion.training.processor_building import SPECIAL_TOKENS, train_tokenizer
 from transformers import AutoTokenizer
 
 TEXTS = ["The lamp looks good.", "The LAMP is ugly, isn't it?", "What a lovely café"]
@@ -56,7 +56,7 @@ def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
 
 def test_every_process_learns_the_same(tokenizer):
     code = (
-        "import json, sys; from emofusion.training.tokenizer import train_tokenizer; "
+        "import json, sys; from emofusion.training.processor_building import train_tokenizer; "
         "print(json.dumps(train_tokenizer(json.loads(sys.argv[1]), 200, 16).get_vocab()))"
     )
     printed = subprocess.run(

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from emofusion.corpora import describe_corpus
 from emofusion.corpora.iemocap import corpus as iemocap
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_common import WAVFUSION, WITH_TEXT, WITH_VIDEO
 from testing_iemocap import build_iemocap
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:IEMOCAP has:UserWarning")
 def train_one_step(tmp_path, **others):
     root, path = build_iemocap(tmp_path), tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(tiny_recipe(root, tmp_path / "run", corpus="iemocap", max_steps=1, **others)))
-    return train(*parse_recipe([str(path)]))
+    return train(parse_recipe([str(path)]))
 
 
 @pytest.mark.parametrize("classes", [4, 6])

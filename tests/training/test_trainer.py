@@ -6,7 +6,8 @@ import pytest
 import torch
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.run import build_model, build_processor
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from emofusion.training.trainer import EmotionTrainer
 from sklearn.utils.class_weight import compute_class_weight
 from testing_training import AUDIO, FUSION, SMALL_STEPS, TEXT

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from emofusion.training.arguments import EmotionTrainingArguments, parse_recipe
+from emofusion.training.arguments import EmotionTrainingArguments
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_training import tiny_recipe
 
@@ -21,7 +22,7 @@ def run(corpora, tmp_path):
     def start(**others):
         recipe = tmp_path / "recipe.yaml"
         recipe.write_text(json.dumps(tiny_recipe(corpora, tmp_path / "run", push_to_hub=True, max_steps=1, **others)))
-        return train(*parse_recipe([str(recipe)])), tmp_path / "run"
+        return train(parse_recipe([str(recipe)])), tmp_path / "run"
 
     return start
 

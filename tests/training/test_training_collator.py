@@ -8,9 +8,12 @@ import pytest
 import torch
 import yaml
 from emofusion.modeling.loss_classification import classification_loss
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator, build_training_collator
-from emofusion.training.run import build_model, build_processor, train
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
+from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
 from safetensors.torch import load_file
 from testing_training import FUSION, SMALL_STEPS, tiny_recipe
@@ -191,7 +194,7 @@ def test_a_recipe_sets_them_all_and_the_page_tells_so(corpus_root, corpus, tmp_p
     )
     path.write_text(yaml.safe_dump(recipe))
     with pytest.warns(UserWarning, match=r"augmentation\.gain"):
-        results = train(*parse_recipe([str(path), "--augmentation.noise.p", "0.5"]))
+        results = train(parse_recipe([str(path), "--augmentation.noise.p", "0.5"]))
     expected = {
         "class_weights": "balanced",
         "label_smoothing": 0.1,

@@ -5,10 +5,12 @@ import torch
 import yaml
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training import run
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.run import build_model, build_processor, train
-from emofusion.training.transfer import encoders_frozen, train_head
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
+from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import encoders_frozen, train, train_head
 from safetensors.torch import load_file
 from testing_training import AUDIO, FUSION, tiny_recipe
 
@@ -22,7 +24,7 @@ def trained(tmp_path_factory, corpus_root):
     folder = tmp_path_factory.mktemp("transfer") / "first"
     path = folder.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, max_steps=1)))
-    train(*parse_recipe([str(path)]))
+    train(parse_recipe([str(path)]))
     return folder
 
 
@@ -146,13 +148,13 @@ def test_a_run_has_both_phases_and_a_resumed_one_the_second(tmp_path, corpus_roo
     recipe = tiny_recipe(corpus_root, tmp_path / "run", head_epochs=1, num_train_epochs=1, max_train_samples=24)
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe))
-    results = train(*parse_recipe([str(path)]))
+    results = train(parse_recipe([str(path)]))
     assert len(phases) == 1
     assert results["training"]["head_epochs"] == 1
     assert results["data"]["train"]["utterances"] == 24
     assert set(results["data"]["train"]["classes"].values()) == {6}
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
-    train(*parse_recipe([str(path), "--resume_from_checkpoint", "true", "--num_train_epochs", "2"]))
+    train(parse_recipe([str(path), "--resume_from_checkpoint", "true", "--num_train_epochs", "2"]))
     assert len(phases) == 1
 
 

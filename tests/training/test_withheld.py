@@ -4,8 +4,9 @@ from emofusion import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK, LABELS
 from emofusion.training.arguments import DataArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.run import build_model, build_processor
-from emofusion.training.withheld import score_without
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
+from emofusion.training.run import score_without
 from testing_training import AUDIO, FUSION
 
 

@@ -1,128 +1,90 @@
-"""Late fusion of trained classifiers: fitted on the validation part, measured on the test part."""
+"""Late fusion of trained classifiers: fitted on the validation split, measured on the test split."""
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
 from torch import nn
-from transformers import AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig, set_seed
+from transformers import AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig
 from transformers.trainer_utils import PredictionOutput
 
 from ...configuration.configuration_late_fusion import MEMBER_CONFIGS, member_modalities
-from ...corpora import describe_corpus, load_corpus
 from ...evaluation.predictions import collect_predictions
-from ...modeling.head_score_combination import COMBINATIONS, LogisticCombination, WeightedCombination
+from ...evaluation.results import LateFusionResults, RunResults
+from ...evaluation.scores import score
 from ...modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
-from ..arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from ..arguments import ModelArguments
 from ..collator import EmotionCollator
-from ..report import collect_facts, collect_results, score, write_report
-from ..texts import choose_texts
+from ..lifecycle import CONFUSION, RELIABILITY, add_scores, finish_run, load_rows
+from ..recipe import Recipe
 from ..trainer import EmotionTrainer
+from .combinations import combine, fit_combinations
 
-# Inverse strengths of the logistic regression's penalty that are tried, as in scikit-learn; the strongest first.
-INVERSE_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
-FOLDS = 5
-# Bias of a class that the logistic regression has not seen.
-NEVER = -1e3
-# What is told of every member and every combination.
-FIGURES = ("wa", "ua", "wf1", "nll")
-
-
-@dataclass
-class LateFusionArguments:
-    """Which members, and how they are combined."""
-
-    members: list[str] = field(
-        default_factory=list, metadata={"help": "Folders, or names on the Hub, of one or more trained classifiers."}
-    )
-    combination: str = field(
-        default="mean", metadata={"help": f"What is saved: one of {', '.join(COMBINATIONS)}. All are measured."}
-    )
-
-    def __post_init__(self):
-        if not self.members:
-            raise ValueError("members is empty; name the folders of one or more trained classifiers.")
-        if self.combination not in COMBINATIONS:
-            raise ValueError(f"combination is {self.combination!r}; choose one of {', '.join(COMBINATIONS)}.")
+# Scores of each member and each combination.
+SCORES = ("wa", "ua", "wf1", "nll")
+# Arguments that only matter when the members are trained.
+OF_MEMBERS = {
+    "data": ("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation"),
+    "training": ("class_weights", "label_smoothing_factor"),
+}
 
 
-def fit_late_fusion(
-    fusion_args: LateFusionArguments, data_args: DataArguments, training_args: EmotionTrainingArguments
-) -> dict:
-    """Run the members over the validation and the test part, fit every combination on the former, save one.
+def fit_late_fusion(recipe: Recipe) -> RunResults:
+    """Run the members on validation and test split, fit every combination on the validation split, and save one.
 
-    `output_dir` becomes a Hub folder: weights, configuration, processor, code, `results.json`, picture and card.
+    `output_dir` becomes a Hub folder: weights, configuration, processor, code, `results.json`, pictures and card.
 
     Args:
-        fusion_args: which members, and which combination is saved.
-        data_args: on what.
-        training_args: where to, and how much at a time (`per_device_eval_batch_size`); nothing is trained in steps.
+        recipe: The recipe, with `late_fusion`, `data` and `training`. The training arguments give the output folder and
+            `per_device_eval_batch_size`; nothing is trained in steps.
 
     Returns:
-        The results, as in `results.json`; `late_fusion` has the figures of every member and every combination.
+        The results, as in `results.json`; `late_fusion` has the scores of every member and combination.
 
     Raises:
-        ValueError: if a member cannot be one or does not know the labels of the corpus, or if an argument is given
-            that is a matter of the members.
+        ValueError: If a model cannot be a member or does not know the labels of the corpus, or if an argument is given
+            that only matters when the members are trained.
     """
-    theirs = ("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation")
-    for group, names in ((data_args, theirs), (training_args, ("class_weights", "label_smoothing_factor"))):
-        if name := next((name for name in names if getattr(group, name)), None):
-            raise ValueError(f"{name} is given, but the members of a late fusion are trained already; leave it out.")
-    set_seed(training_args.seed)
-    with training_args.main_process_first(desc="the corpus"):
-        corpus = load_corpus(data_args.corpus, data_args.corpus_root, **data_args.corpus_options)
-    corpus = choose_texts(corpus, data_args.text_column)
+    _check_arguments(recipe)
+    fusion_args, training_args = recipe.late_fusion, recipe.training
+    corpus, metadata = load_rows(recipe)
     labels = corpus["train"].features["label"].names
-    model = LateFusionForSequenceClassification.from_members_pretrained(
-        fusion_args.members, combination=fusion_args.combination, id2label=dict(enumerate(labels))
-    )
-    processors = map(load_processor, fusion_args.members, model.config.member_configs)
-    processor = LateFusionProcessor.from_members(list(processors))
-    trainer = EmotionTrainer(
-        model=model,
-        args=training_args,
-        data_collator=EmotionCollator(processor, labels),
-        eval_dataset=corpus["validation"],
-        processing_class=processor,
-        compute_metrics=None,
-    )
+    trainer = _build_trainer(recipe, corpus, labels)
     start = time.perf_counter()
     scores = {
-        # of the outputs the embedding alone: the members' log-probabilities
+        # The embedding of a late fusion is the log-probabilities of its members; the other outputs are ignored.
         split: trainer.predict(corpus[split], ignore_keys=["logits", "losses"], metric_key_prefix=split)
         for split in ("validation", "test")
     }
     combinations, inverse_strength = fit_combinations(scores["validation"], len(fusion_args.members), len(labels))
     seconds = time.perf_counter() - start
     chosen = combinations[fusion_args.combination]
-    model.classifier.load_state_dict(chosen.state_dict())
+    trainer.model.classifier.load_state_dict(chosen.state_dict())
 
     model_args = ModelArguments(variant="late_fusion", model_config={"combination": fusion_args.combination})
-    about = describe_corpus(data_args.corpus, **data_args.corpus_options)
-    facts = collect_facts(model, corpus, about, model_args, data_args, training_args)
-    facts |= _describe(fusion_args, facts["corpus"], combinations, inverse_strength)
-    facts["late_fusion"]["systems"] = compare(fusion_args.members, combinations, scores, labels)
+    trainer.run_metadata.add_recipe(
+        Recipe(model=model_args, data=recipe.data, training=training_args), corpus, metadata
+    )
+    results = trainer.run_metadata.results
+    results.seconds = round(seconds, 2)
+    describe_fusion(results, fusion_args.members, fusion_args.combination, combinations, inverse_strength)
+    results.late_fusion.systems = compare(fusion_args.members, combinations, scores, labels)
     predictions = collect_predictions(corpus, {split: combine(chosen, rows) for split, rows in scores.items()})
-    results = collect_results(facts, predictions, seconds) | {"pictures": ["confusion_matrix.png", "reliability.png"]}
-    trainer.save_model()
-    if trainer.is_world_process_zero():
-        write_report(training_args.output_dir, results, [], predictions)
-    trainer.accelerator.wait_for_everyone()
+    add_scores(results, trainer.data_collator.task, predictions)
+    results.pictures = [CONFUSION, RELIABILITY]
+    finish_run(training_args.output_dir, results, trainer=trainer, predictions=predictions)
     return results
 
 
 def load_processor(source: str, config: PreTrainedConfig) -> EmoFusionProcessor:
-    """The processor that a member was trained with.
+    """Return the processor of a member.
 
     Args:
-        source: the member's folder, or its name on the Hub.
-        config: its configuration.
+        source: Folder or Hub id of the member.
+        config: Its configuration.
     """
     if config.model_type in MEMBER_CONFIGS:
         return EmoFusionProcessor.from_pretrained(source)
@@ -131,92 +93,36 @@ def load_processor(source: str, config: PreTrainedConfig) -> EmoFusionProcessor:
     return EmoFusionProcessor(tokenizer=AutoTokenizer.from_pretrained(source))
 
 
-def fit_combinations(validation: PredictionOutput, members: int, classes: int) -> tuple[dict[str, nn.Module], float]:
-    """Every combination, in float64, fitted on the validation part to the highest likelihood.
-
-    The penalty of the logistic regression is the one of `INVERSE_STRENGTHS` under which the likelihood is highest in
-    cross-validation, every fifth row of the validation part being held out in turn.
-
-    Args:
-        validation: the members' log-probabilities `(utterances, members * classes)` and label ids `(utterances,)`.
-        members: how many there are.
-        classes: how many labels.
-
-    Returns:
-        The combinations by name, and the inverse strength chosen for the logistic one.
-    """
-    scores, labels = torch.from_numpy(validation.predictions).double(), torch.from_numpy(validation.label_ids)
-    fitted = {kind: combination(members, classes).double() for kind, combination in COMBINATIONS.items()}
-    fit_weights(fitted["weighted"], scores, labels)
-
-    logistic, folds, losses = fitted["logistic"], torch.arange(len(labels)) % FOLDS, []
-    for inverse_strength in INVERSE_STRENGTHS:
-        loss = 0.0
-        for fold in range(FOLDS):
-            fit_logistic(logistic, scores[folds != fold], labels[folds != fold], inverse_strength)
-            with torch.no_grad():
-                answers = logistic(scores[folds == fold])
-            loss += F.cross_entropy(answers, labels[folds == fold], reduction="sum").item()
-        losses.append(loss)
-    best = INVERSE_STRENGTHS[losses.index(min(losses))]
-    fit_logistic(logistic, scores, labels, best)
-    return fitted, best
-
-
-def fit_weights(combination: WeightedCombination, scores: torch.Tensor, labels: torch.Tensor) -> None:
-    """Give the members the weights of the highest likelihood, by L-BFGS; the same each time.
-
-    Args:
-        combination: begins as the mean.
-        scores: log-probabilities `(utterances, members * classes)`.
-        labels: class ids `(utterances,)`.
-    """
-    optimizer = torch.optim.LBFGS(
-        combination.parameters(),
-        max_iter=1000,
-        tolerance_grad=1e-8,
-        tolerance_change=1e-12,
-        line_search_fn="strong_wolfe",
-    )
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = F.cross_entropy(combination(scores), labels)
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-
-
-@torch.no_grad()
-def fit_logistic(
-    combination: LogisticCombination, scores: torch.Tensor, labels: torch.Tensor, inverse_strength: float
+def describe_fusion(
+    results: RunResults,
+    members: Sequence[str],
+    combination: str,
+    combinations: Mapping[str, nn.Module],
+    inverse_strength: float,
 ) -> None:
-    """Give a combination the weights of scikit-learn's logistic regression.
+    """Replace the training settings in the results by members and combination.
 
     Args:
-        combination: is changed.
-        scores: log-probabilities `(utterances, members * classes)`.
-        labels: class ids `(utterances,)`, two or more; others get a probability of (nearly) zero.
-        inverse_strength: of the penalty on the squared weights, scikit-learn's C.
+        results: The results of the fusion.
+        members: Folders or Hub ids of the members.
+        combination: Name of the combination that is saved.
+        combinations: All combinations, fitted.
+        inverse_strength: Inverse strength of the logistic combination's penalty.
     """
-    from sklearn.linear_model import LogisticRegression
-
-    regression = LogisticRegression(C=inverse_strength, tol=1e-6, max_iter=10_000)
-    regression.fit(combination.features(scores).numpy(), labels.numpy())
-    combination.weight.zero_()
-    combination.bias.fill_(NEVER)
-    known = torch.from_numpy(regression.classes_)
-    combination.bias[known] = 0.0
-    known = known[-len(regression.coef_) :]  # of two classes scikit-learn tells the second one's weights
-    combination.weight[known] = torch.from_numpy(regression.coef_)
-    combination.bias[known] = torch.from_numpy(regression.intercept_)
-
-
-@torch.no_grad()
-def combine(combination: nn.Module, rows: PredictionOutput) -> PredictionOutput:
-    """The members' log-probabilities `(utterances, members * classes)` made one, `(utterances, classes)`."""
-    return rows._replace(predictions=combination(torch.from_numpy(rows.predictions).double()).numpy())
+    sources = dict(zip(name_members(members), members, strict=True))
+    weights = dict(zip(sources, combinations["weighted"].weights.tolist(), strict=True))
+    fitted = {
+        "mean": {},
+        "weighted": {"weights": ", ".join(f"{name} {weight:.3f}" for name, weight in weights.items())},
+        "logistic": {"C": inverse_strength},
+    }
+    how = "Nothing was fitted" if combination == "mean" else "The combination was fitted on the validation split"
+    results.corpus = dataclasses.replace(
+        results.corpus, selection=f"{how}; the test split was measured once, at the end."
+    )
+    results.training = {"members": ", ".join(sources), "combination": combination, **fitted[combination]}
+    results.base_models = {name: source for name, source in sources.items() if not Path(source).exists()}
+    results.late_fusion = LateFusionResults(members=sources, weights=weights, inverse_strength=inverse_strength)
 
 
 def compare(
@@ -225,34 +131,31 @@ def compare(
     scores: Mapping[str, PredictionOutput],
     labels: list[str],
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """WA, UA, weighted F1 and NLL of every member alone and of every combination.
+    """Return WA, UA, weighted F1 and NLL of every member and every combination.
 
     Args:
-        members: their folders or names.
-        combinations: from `fit_combinations`.
-        scores: per split, the members' log-probabilities and the label ids.
-        labels: names of the classes.
+        members: Folders or Hub ids of the members.
+        combinations: The combinations, from `fit_combinations`.
+        scores: Per split, the members' log-probabilities and the label ids.
+        labels: Names of the classes.
 
     Returns:
-        Per system and split, the figures.
+        Scores by system, split and name of the score.
     """
     systems = {}
-    for number, name in enumerate(_names(members)):
+    for number, name in enumerate(name_members(members)):
         columns = slice(number * len(labels), (number + 1) * len(labels))
         systems[name] = {
             split: rows._replace(predictions=rows.predictions[:, columns]) for split, rows in scores.items()
         }
     for kind, combination in combinations.items():
         systems[kind] = {split: combine(combination, rows) for split, rows in scores.items()}
-    return {
-        name: {split: {figure: score(rows, labels)[figure] for figure in FIGURES} for split, rows in splits.items()}
-        for name, splits in systems.items()
-    }
+    return {name: {split: _score(rows, labels) for split, rows in splits.items()} for name, splits in systems.items()}
 
 
-def format_comparison(results: Mapping) -> str:
-    """What `compare` found, as a table for the console, in percent; NLL in nats."""
-    systems = results["late_fusion"]["systems"]
+def format_comparison(results: RunResults) -> str:
+    """Return the scores of `compare` as a table for the console, in percent; NLL in nats."""
+    systems = results.late_fusion.systems
     width = max(map(len, systems))
     lines = [
         f"{'':<{width}}{'validation':>24}{'test':>32}",
@@ -260,37 +163,45 @@ def format_comparison(results: Mapping) -> str:
     ]
     for name, splits in systems.items():
         cells = "".join(
-            "".join(f"{100 * figures[figure]:8.1f}" for figure in FIGURES[:3]) + f"{figures['nll']:8.3f}"
-            for figures in splits.values()
+            "".join(f"{100 * scores[score]:8.1f}" for score in SCORES[:3]) + f"{scores['nll']:8.3f}"
+            for scores in splits.values()
         )
         lines.append(f"{name:<{width}}{cells}")
     return "\n".join(lines)
 
 
-def _describe(
-    fusion_args: LateFusionArguments,
-    corpus: Mapping,
-    combinations: Mapping[str, nn.Module],
-    inverse_strength: float,
-) -> dict:
-    """What stands in the results where a training run tells of its steps."""
-    kind, sources = fusion_args.combination, dict(zip(_names(fusion_args.members), fusion_args.members, strict=True))
-    weights = dict(zip(sources, combinations["weighted"].weights.tolist(), strict=True))
-    told = {
-        "mean": {},
-        "weighted": {"weights": ", ".join(f"{name} {weight:.3f}" for name, weight in weights.items())},
-        "logistic": {"C": inverse_strength},
-    }
-    done = "Nothing was fitted" if kind == "mean" else "The combination was fitted on the validation split"
-    return {
-        "training": {"members": ", ".join(sources), "combination": kind, **told[kind]},
-        "corpus": {**corpus, "selection": f"{done}; the test split was measured once, at the end."},
-        "base_models": {name: source for name, source in sources.items() if not Path(source).exists()},
-        "late_fusion": {"members": sources, "weights": weights, "inverse_strength": inverse_strength},
-    }
-
-
-def _names(members: Sequence[str]) -> list[str]:
-    """Of each member the last part of its path, with its number where another has the same."""
+def name_members(members: Sequence[str]) -> list[str]:
+    """Return the last part of each member's path, with the member's number where two parts are equal."""
     last = [Path(member).name for member in members]
     return [name if last.count(name) == 1 else f"{name}-{number}" for number, name in enumerate(last)]
+
+
+def _check_arguments(recipe: Recipe) -> None:
+    for group, names in OF_MEMBERS.items():
+        for name in names:
+            if getattr(getattr(recipe, group), name):
+                raise ValueError(
+                    f"{name} is given, but the members of a late fusion are trained already; leave it out."
+                )
+
+
+def _build_trainer(recipe: Recipe, corpus: Mapping, labels: list[str]) -> EmotionTrainer:
+    members = recipe.late_fusion.members
+    model = LateFusionForSequenceClassification.from_members_pretrained(
+        members, combination=recipe.late_fusion.combination, id2label=dict(enumerate(labels))
+    )
+    processors = list(map(load_processor, members, model.config.member_configs))
+    processor = LateFusionProcessor.from_members(processors)
+    return EmotionTrainer(
+        model=model,
+        args=recipe.training,
+        data_collator=EmotionCollator(processor, labels),
+        eval_dataset=corpus["validation"],
+        processing_class=processor,
+        compute_metrics=None,
+    )
+
+
+def _score(rows: PredictionOutput, labels: list[str]) -> dict[str, float]:
+    scores = score(rows, labels)
+    return {name: getattr(scores, name) for name in SCORES}

@@ -1,31 +1,31 @@
 """What a search found, and the files that tell it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 from matplotlib.figure import Figure
 
-from ...corpora.atomic_write import staged
-from ..arguments import list_given
-from ..report import write_json
+from ...corpora.atomic_write import staged, write_json
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+    from ..recipe import Recipe
+
 FORMAT = 1
 STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
-def write_search(folder: str | Path, found: Mapping, best: Sequence | None) -> None:
+def write_search(folder: str | Path, found: Mapping, best: "Recipe | None") -> None:
     """Write `search.json`, `search.png` and `best.yaml` into the folder of a search.
 
     Args:
         folder: it.
         found: from `collect_search`.
-        best: arguments of the best trial, as the recipe would have them; None if there is none.
+        best: Recipe of the best trial; None if there is none.
     """
     folder = Path(folder)
     with staged(folder) as staging:
@@ -33,7 +33,7 @@ def write_search(folder: str | Path, found: Mapping, best: Sequence | None) -> N
         if best is not None:
             number, metric = found["best"]["number"], found["metric"]
             told = f"# The best of {len(found['trials'])} trials by validation {metric} (trial {number}); see search.json.\n"
-            recipe = list_given(best) | {"output_dir": str(folder / "best"), "use_cpu": best[-1].use_cpu}
+            recipe = best.given() | {"output_dir": str(folder / "best"), "use_cpu": best.training.use_cpu}
             text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
             (staging / "best.yaml").write_text(told + text, encoding="utf-8")
     write_json(folder / "search.json", found)

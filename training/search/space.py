@@ -1,11 +1,10 @@
 """What is searched over: options of a run, and what is tried for each."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..arguments import ARGUMENTS, as_dict
+from ..arguments import as_dict
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -48,9 +47,6 @@ class SearchArguments:
             raise ValueError(f"trials is {self.trials}; it must be at least 1.")
 
 
-SEARCH_ARGUMENTS = (SearchArguments, *ARGUMENTS)
-
-
 def suggest(trial: "Trial", space: Mapping) -> dict:
     """Settings for a trial.
 
@@ -67,14 +63,6 @@ def suggest(trial: "Trial", space: Mapping) -> dict:
         else:
             settings[name] = trial.suggest_float(name, **domain)
     return settings
-
-
-def as_options(settings: Mapping) -> list[str]:
-    """Settings as the command line has them."""
-    options = []
-    for name, value in settings.items():
-        options += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
-    return options
 
 
 def _flatten(space: Mapping, prefix: str = "") -> dict:

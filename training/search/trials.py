@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,15 @@ from transformers import Trainer
 
 from ...corpora import describe_corpus, list_folds
 from ..adapters.base import BASE
-from ..arguments import DataArguments, EmotionTrainingArguments, describe_recipe, parse_recipe
+from ..arguments import DataArguments, EmotionTrainingArguments
 from ..interruption import check_output_dir
-from ..report import describe_environment
-from ..run import build_trainer, load_rows
+from ..lifecycle import load_rows
+from ..metadata import describe_environment
+from ..recipe import Recipe
+from ..run import build_trainer
 from ..trainer import EmotionTrainer
 from .report import collect_search, format_trial, write_search
-from .space import SEARCH_ARGUMENTS, SearchArguments, as_options, suggest
+from .space import suggest
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -33,14 +35,14 @@ RECIPE = "recipe"  # by what the study knows what it is a search over
 FAILURES = (ArithmeticError, MemoryError, RuntimeError, ValueError)
 
 
-def search(argv: Sequence[str], tell: Callable[[str], object] | None = None) -> dict:
+def search(recipe: Recipe, tell: Callable[[str], object] | None = None) -> dict:
     """Train a recipe with one set of settings after the other, and write down which does best.
 
     A trial is what `train` makes of the recipe with a few options more, up to the end of training: the test part is
     taken away from it before anything is built. The folder of the search may be searched on, by several processes too.
 
     Args:
-        argv: a recipe and options, as `parse_recipe` takes them.
+        recipe: Its group `search` says what is tried.
         tell: is given a line whenever a trial ends.
 
     Returns:
@@ -51,13 +53,12 @@ def search(argv: Sequence[str], tell: Callable[[str], object] | None = None) -> 
         ValueError: if there is nothing to search over, the folder holds another search, or no trial came to its end.
     """
     optuna = _import_optuna()
-    search_args, *arguments = parse_recipe(argv, SEARCH_ARGUMENTS)
-    training_args = arguments[-1]
-    _check_search(search_args, training_args, argv)
+    search_args, training_args = recipe.search, recipe.training
+    _check_search(recipe)
     check_output_dir(training_args)
     folder = Path(training_args.output_dir)
-    study = _open_study(optuna, folder, search_args, arguments)
-    conductor = Conductor(argv, search_args.search, training_args, tell)
+    study = _open_study(optuna, folder, recipe)
+    conductor = Conductor(recipe, tell)
     try:
         while _finished(study) < search_args.trials:  # other processes may add to them meanwhile
             try:
@@ -76,18 +77,18 @@ def search(argv: Sequence[str], tell: Callable[[str], object] | None = None) -> 
                 if _completed(study):
                     raise
     finally:
-        about = describe_corpus(arguments[1].corpus, **first_fold(arguments[1]).corpus_options)
+        about = describe_corpus(recipe.data.corpus, **first_fold(recipe.data).corpus_options)
         found = collect_search(
             study,
             corpus=about.get("title", about["name"]),
             metric=metric_of(training_args),
             space=search_args.search,
-            recipe=describe_recipe(arguments),
-            environment=describe_environment(training_args),
+            recipe=recipe.describe(),
+            environment=describe_environment(training_args).to_dict(),
         )
         best = None
         if found["best"] is not None:
-            _, *best = parse_recipe([*argv, *as_options(found["best"]["settings"])], SEARCH_ARGUMENTS)
+            best = recipe.replace(**found["best"]["settings"])
         write_search(folder, found, best)
     if best is None:
         errors = [trial["error"] for trial in found["trials"] if trial["error"]]
@@ -104,23 +105,15 @@ class Conductor(Trainer):
     rates by component and caches, would stay as it was for the first trial.
 
     Args:
-        argv: the recipe and options that all trials have.
-        space: per option, choices or a range.
-        args: of the recipe.
+        recipe: What all trials have in common, and what is tried.
         tell: is given a line whenever a trial ends.
     """
 
-    def __init__(
-        self,
-        argv: Sequence[str],
-        space: Mapping,
-        args: EmotionTrainingArguments,
-        tell: Callable[[str], object] | None,
-    ):
+    def __init__(self, recipe: Recipe, tell: Callable[[str], object] | None):
         still = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
         still |= {"report_to": "none", "push_to_hub": False}
-        super().__init__(model_init=lambda: torch.nn.Identity(), args=dataclasses.replace(args, **still))
-        self.argv, self.space = list(argv), dict(space)
+        super().__init__(model_init=lambda: torch.nn.Identity(), args=dataclasses.replace(recipe.training, **still))
+        self.recipe = recipe
         self.tell = tell or (lambda line: None)
 
     def train(self, resume_from_checkpoint=None, trial: "Trial | None" = None, **kwargs) -> None:
@@ -137,9 +130,9 @@ class Conductor(Trainer):
         trial.study.sampler = TPESampler(seed=self.args.seed + trial.number)
         settings, outcome = {}, "interrupted"
         try:
-            settings = suggest(trial, self.space)
+            settings = suggest(trial, self.recipe.search.search)
             with trial_folder(self.args.output_dir, trial.number) as folder:
-                trainer = build_trial(self.argv, settings, folder)
+                trainer = build_trial(self.recipe, settings, folder)
                 measured = self._listen_to(trainer)
                 trainer.train(trial=trial)
             if not measured:
@@ -189,26 +182,26 @@ def trial_folder(folder: str | Path, number: int) -> Iterator[Path]:
             trial.rmdir()
 
 
-def build_trial(argv: Sequence[str], settings: Mapping, folder: Path) -> EmotionTrainer:
+def build_trial(recipe: Recipe, settings: Mapping, folder: Path) -> EmotionTrainer:
     """The trainer of a recipe with a few settings more, on the first fold, without its test part.
 
     Args:
-        argv: the recipe and options.
+        recipe: What all trials have in common.
         settings: values by the name of the option.
         folder: of the trial.
     """
-    _, model_args, data_args, training_args = parse_recipe([*argv, *as_options(settings)], SEARCH_ARGUMENTS)
-    training_args = dataclasses.replace(
-        training_args,
+    recipe = recipe.replace(**settings)
+    recipe = recipe.replace(
+        corpus_options=first_fold(recipe.data).corpus_options,
         output_dir=str(folder),
-        run_name=f"{training_args.run_name or folder.parent.name}-{folder.name}",
+        run_name=f"{recipe.training.run_name or folder.parent.name}-{folder.name}",
         save_strategy="no",
         load_best_model_at_end=False,
         push_to_hub=False,
     )
-    corpus, about = load_rows(first_fold(data_args), training_args)
+    corpus, about = load_rows(recipe)
     del corpus["test"]
-    return build_trainer(corpus, about, model_args, data_args, training_args)
+    return build_trainer(corpus, about, recipe)
 
 
 def first_fold(data_args: DataArguments) -> DataArguments:
@@ -251,10 +244,10 @@ def study_url(folder: Path) -> str:
     return f"sqlite:///{(folder / STUDY).absolute()}?timeout=60"
 
 
-def _open_study(optuna, folder: Path, search_args: SearchArguments, arguments: Sequence) -> "Study":
+def _open_study(optuna, folder: Path, recipe: Recipe) -> "Study":
     """The study in a folder, a new one or that of the same search."""
-    wanted = json.loads(json.dumps(describe_recipe(arguments) | {"search": search_args.search}))
-    direction = "maximize" if is_greater_better(arguments[-1]) else "minimize"
+    wanted = json.loads(json.dumps(recipe.describe() | {"search": recipe.search.search}))
+    direction = "maximize" if is_greater_better(recipe.training) else "minimize"
     with FileLock(folder / f"{STUDY}.lock"):  # of several processes, one makes the tables
         study = optuna.create_study(
             storage=study_url(folder), study_name="search", direction=direction, load_if_exists=True
@@ -271,8 +264,9 @@ def _open_study(optuna, folder: Path, search_args: SearchArguments, arguments: S
     return study
 
 
-def _check_search(search_args: SearchArguments, training_args: EmotionTrainingArguments, argv: Sequence[str]) -> None:
+def _check_search(recipe: Recipe) -> None:
     """Refuse a search that could not be, before anything is trained."""
+    search_args, training_args = recipe.search, recipe.training
     if not search_args.search:
         raise ValueError(
             "The recipe says nothing to search over: give it a mapping `search`, as in "
@@ -286,8 +280,6 @@ def _check_search(search_args: SearchArguments, training_args: EmotionTrainingAr
         raise ValueError(f"output_dir {training_args.output_dir} holds a model: give the search a folder of its own.")
     for name, domain in search_args.search.items():
         ends = domain if isinstance(domain, list) else (domain["low"], domain["high"])
-        recipes = [
-            describe_recipe(parse_recipe([*argv, *as_options({name: end})], SEARCH_ARGUMENTS)[1:]) for end in ends
-        ]
-        if any(recipe in recipes[:number] for number, recipe in enumerate(recipes)):
+        recipes = [recipe.replace(**{name: end}).describe() for end in ends]
+        if any(described in recipes[:number] for number, described in enumerate(recipes)):
             raise ValueError(f"search names {name!r}, but {ends[0]!r} and others of its values make no difference.")

@@ -2,203 +2,115 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from huggingface_hub.errors import StrictDataclassError
-from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor, set_seed
+from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor
 from transformers.trainer_utils import EvalPrediction, IntervalStrategy
 
 from ...configuration.configuration_speaker_resnet import SpeakerResNetConfig
-from ...hub.speaker_card import write_speaker_card
+from ...evaluation.results import Paper, SpeakerData, SpeakerResults, SpeakerScores
 from ...metrics.speaker_verification import equal_error_rate, min_dcf
 from ...modeling.modeling_speaker_resnet import SpeakerResNetForSpeakerRecognition
 from ...processing import EmoFusionProcessor
 from ...processing.media import load_audio
-from ..arguments import EmotionTrainingArguments, as_dict
 from ..collator import EmotionCollator
-from ..interruption import check_output_dir, find_checkpoint, train_interruptibly
-from ..report import describe_environment, describe_training, write_json
-from ..run import check_fields, push_or_tell
+from ..command_arguments import ERRORS, SpeakerArguments
+from ..interruption import find_checkpoint, train_interruptibly
+from ..lifecycle import begin_run, finish_run
+from ..metadata import describe_environment, describe_training
+from ..model_building import check_fields
+from ..recipe import Recipe
 from ..trainer import EmotionTrainer
-from .recordings import SpeakerRecordings, Trial, read_tree, read_trials, speakers_of, split_recordings
+from .recordings import SpeakerCorpus, SpeakerRecordings, Trial, load_speakers
 
 P_TARGET = 0.01  # prior of the detection cost
-ERRORS = ("eer", "min_dcf")
 
 
-@dataclass
-class SpeakerArguments:
-    """Which speaker network is trained, and on whom."""
+def pretrain_speaker(recipe: Recipe) -> SpeakerResults:
+    """Train a speaker network, select its checkpoint on the validation trials, and measure it once on the test trials.
 
-    corpus_root: str | None = field(
-        default=None, metadata={"help": "Tree of recordings, <speaker>/<video>/<recording>, as VoxCeleb has it."}
-    )
-    validation_trials: str | None = field(
-        default=None, metadata={"help": "Trial list, lines `label path path`, that the checkpoint is chosen by."}
-    )
-    test_trials: str | None = field(default=None, metadata={"help": "Trial list that is measured once, at the end."})
-    validation_share: float = field(
-        default=0.05,
-        metadata={
-            "help": "Share of a speaker's recordings, one at least, that tell the accuracy and are not learned. "
-            "0 holds none out: nothing is measured on the way, and the last weights are kept."
-        },
-    )
-    crop_seconds: list[float] = field(
-        default_factory=lambda: [3.0, 4.0],
-        metadata={"help": "Shortest and longest stretch of a recording in training. Shorter recordings are repeated."},
-    )
-    max_seconds: float | None = field(
-        default=None, metadata={"help": "Cut the recordings of trials to this many seconds."}
-    )
-    model_config: dict | str | None = field(
-        default_factory=dict, metadata={"help": "Fields of SpeakerResNetConfig, as JSON."}
-    )
-
-    def __post_init__(self):
-        self.model_config = as_dict("model_config", self.model_config)
-        if len(self.crop_seconds) != 2 or not 0 < self.crop_seconds[0] <= self.crop_seconds[1]:
-            raise ValueError(f"crop_seconds is {self.crop_seconds}; give the shortest and the longest, in seconds.")
-        if not 0 <= self.validation_share < 1:
-            raise ValueError(f"validation_share is {self.validation_share}; it must be at least 0 and below 1.")
-
-
-@dataclass
-class SpeakerTrainingArguments(EmotionTrainingArguments):
-    """The arguments of a run whose checkpoint is chosen by the equal error rate."""
-
-    figures: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *ERRORS)
-
-    metric_for_best_model: str | None = field(
-        default="eer", metadata={"help": "Validation figure that is best; the accuracy where there are no trials."}
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("class_weights", "label_smoothing_factor"):
-            if getattr(self, name):
-                raise ValueError(
-                    f"{name} is given, but speakers are learned with a margin loss of its own; leave it out."
-                )
-        self.greater_is_better = self.metric_for_best_model == "accuracy"
-
-
-SPEAKER_ARGUMENTS = (SpeakerArguments, SpeakerTrainingArguments)
-
-
-def pretrain_speaker(arguments: SpeakerArguments, training_args: SpeakerTrainingArguments) -> dict:
-    """Train a speaker network, choose its checkpoint on the validation trials, measure it once on the test trials.
-
-    Nobody whom a trial list names is trained on. `output_dir` becomes a Hub folder, from which emotion models start.
+    Speakers of a trial list are not trained on. `output_dir` becomes a Hub folder, from which emotion models can start.
 
     Args:
-        arguments: which network, on whom.
-        training_args: how, and where to.
+        recipe: The recipe, with `speaker` and `training`.
 
     Returns:
         The results, as in `results.json`.
 
     Raises:
-        FileNotFoundError: if a trial list, or a recording that it names, does not exist.
-        ValueError: if the tree holds fewer than two speakers to learn from, or an argument or a trial is bad.
+        FileNotFoundError: If a trial list, or a recording that it names, does not exist.
+        ValueError: If the tree has fewer than two training speakers, or an argument or a trial is bad.
     """
+    arguments, training_args = recipe.speaker, recipe.training
     if arguments.corpus_root is None:
         raise ValueError("corpus_root is not given; name the folder of the recordings.")
-    check_output_dir(training_args)
-    set_seed(training_args.seed)
-    root = Path(arguments.corpus_root)
-    trials = {
-        split: read_trials(file, root)
-        for split, file in (("validation", arguments.validation_trials), ("test", arguments.test_trials))
-        if file is not None
-    }
-    named = speakers_of(trial for part in trials.values() for trial in part)
-    tree = {speaker: files for speaker, files in read_tree(root).items() if speaker not in named}
-    if len(tree) < 2:
-        raise ValueError(f"{root} has {len(tree)} speakers whom no trial list names; at least 2 are needed.")
-    training, held_out = split_recordings(tree, arguments.validation_share, training_args.seed)
-    if not held_out:
-        training_args.eval_strategy, training_args.load_best_model_at_end = IntervalStrategy.NO, False
-    if "validation" not in trials and training_args.metric_for_best_model in ERRORS:
-        training_args.metric_for_best_model, training_args.greater_is_better = "accuracy", True
-
-    model = build_speaker_model(arguments.model_config, len(tree))
-    processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(return_attention_mask=True), None)
-    rate, batch_size = processor.feature_extractor.sampling_rate, training_args.per_device_eval_batch_size
-
-    def measure(split: str) -> dict[str, float]:
-        if split not in trials:
-            return {}
-        scores = score_trials(model, processor, root, trials[split], batch_size, arguments.max_seconds)
-        return verification_errors(trials[split], scores)
-
-    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        accuracy = (prediction.predictions.argmax(axis=-1) == prediction.label_ids).mean()
-        return {"accuracy": float(accuracy), **measure("validation")}
-
-    seconds = arguments.crop_seconds
-    trainer = EmotionTrainer(
-        model=model,
-        args=training_args,
-        data_collator=EmotionCollator(processor, list(tree)),
-        train_dataset=SpeakerRecordings(root, training, seconds, rate),
-        eval_dataset=SpeakerRecordings(root, held_out, seconds, rate, at_random=False) if held_out else None,
-        processing_class=processor,
-        compute_metrics=compute_metrics,
-    )
+    corpus = begin_run(training_args, lambda: load_speakers(arguments, training_args.seed))
+    trainer = build_speaker_trainer(corpus, recipe)
+    results = trainer.run_metadata.results = describe_speaker_run(trainer, corpus, arguments)
     start = time.perf_counter()
     train_interruptibly(trainer, find_checkpoint(training_args))
-    duration = time.perf_counter() - start
-    validation = trainer.evaluate() if held_out else {}
-    metrics = {
-        "validation": {
-            name: validation[f"eval_{name}"] for name in ("accuracy", *ERRORS) if f"eval_{name}" in validation
-        },
-        "test": measure("test"),
-    }
-    results = {
-        "system": "speaker_resnet",
-        "model_class": type(model).__name__,
-        "paper": model.config.paper,
-        "metrics": {split: figures for split, figures in metrics.items() if figures},
-        "p_target": P_TARGET,
-        "data": {
-            "speakers": len(tree),
-            "training": len(training),
-            "validation": len(held_out),
-            **{f"{split}_trials": len(part) for split, part in trials.items()},
-        },
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "training": describe_training(training_args),
-        "recipe": {"model_config": arguments.model_config, "crop_seconds": list(seconds)},
-        "environment": describe_environment(training_args),
-        "seconds": round(duration, 2),
-    }
-    trainer.save_model()
-    if trainer.is_world_process_zero():
-        write_json(Path(training_args.output_dir, "training_log.json"), trainer.state.log_history)
-        write_json(Path(training_args.output_dir, "results.json"), results)
-        write_speaker_card(training_args.output_dir)
-    trainer.accelerator.wait_for_everyone()
-    if training_args.push_to_hub:
-        push_or_tell(trainer)
+    results.seconds = round(time.perf_counter() - start, 2)
+    if corpus.held_out:
+        measured = trainer.evaluate()
+        names = [name for name in ("accuracy", *ERRORS) if f"eval_{name}" in measured]
+        results.metrics["validation"] = SpeakerScores(**{name: measured[f"eval_{name}"] for name in names})
+    if errors := measure_trials(trainer.model, trainer.processor, corpus, "test", recipe):
+        results.metrics["test"] = SpeakerScores(**errors)
+    finish_run(training_args.output_dir, results, trainer=trainer, logs={results.system: trainer.state.log_history})
     return results
 
 
-def build_speaker_model(fields: dict, num_speakers: int) -> SpeakerResNetForSpeakerRecognition:
-    """A speaker network with random weights.
+def build_speaker_trainer(corpus: SpeakerCorpus, recipe: Recipe) -> EmotionTrainer:
+    """Return the trainer of a new speaker network.
 
     Args:
-        fields: of its configuration.
-        num_speakers: that it learns from.
+        corpus: Recordings and trials.
+        recipe: The recipe. Without held-out recordings it measures nothing on the way; without validation trials the
+            checkpoint is selected by accuracy.
 
     Raises:
-        ValueError: if a field is unknown or bad.
+        ValueError: If a field of the configuration is unknown or bad.
+    """
+    arguments, training_args = recipe.speaker, recipe.training
+    if not corpus.held_out:
+        training_args.eval_strategy, training_args.load_best_model_at_end = IntervalStrategy.NO, False
+    if "validation" not in corpus.trials and training_args.metric_for_best_model in ERRORS:
+        training_args.metric_for_best_model, training_args.greater_is_better = "accuracy", True
+    model = build_speaker_model(arguments.model_config, len(corpus.speakers))
+    processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(return_attention_mask=True), None)
+
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+        accuracy = (prediction.predictions.argmax(axis=-1) == prediction.label_ids).mean()
+        return {"accuracy": float(accuracy), **measure_trials(model, processor, corpus, "validation", recipe)}
+
+    def select(recordings: Sequence[tuple[str, int]], at_random: bool) -> SpeakerRecordings:
+        rate = processor.feature_extractor.sampling_rate
+        return SpeakerRecordings(corpus.root, recordings, arguments.crop_seconds, rate, at_random)
+
+    return EmotionTrainer(
+        model=model,
+        args=training_args,
+        data_collator=EmotionCollator(processor, corpus.speakers),
+        train_dataset=select(corpus.training, at_random=True),
+        eval_dataset=select(corpus.held_out, at_random=False) if corpus.held_out else None,
+        processing_class=processor,
+        compute_metrics=compute_metrics,
+    )
+
+
+def build_speaker_model(fields: dict, num_speakers: int) -> SpeakerResNetForSpeakerRecognition:
+    """Return a speaker network with random weights.
+
+    Args:
+        fields: Fields of its configuration.
+        num_speakers: Number of training speakers.
+
+    Raises:
+        ValueError: If a field is unknown or bad.
     """
     check_fields("model_config", fields, SpeakerResNetConfig())
     for name in ("class_weights", "label_smoothing", "focal_gamma"):
@@ -213,6 +125,40 @@ def build_speaker_model(fields: dict, num_speakers: int) -> SpeakerResNetForSpea
     return SpeakerResNetForSpeakerRecognition(config)
 
 
+def describe_speaker_run(
+    trainer: EmotionTrainer, corpus: SpeakerCorpus, arguments: SpeakerArguments
+) -> SpeakerResults:
+    """Return the results of a run before it begins: everything but scores and duration."""
+    model, training_args = trainer.model, trainer.args
+    return SpeakerResults(
+        system="speaker_resnet",
+        model_class=type(model).__name__,
+        paper=Paper.from_dict(model.config.paper),
+        p_target=P_TARGET,
+        data=SpeakerData(
+            speakers=len(corpus.speakers),
+            training=len(corpus.training),
+            validation=len(corpus.held_out),
+            **{f"{split}_trials": len(trials) for split, trials in corpus.trials.items()},
+        ),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        training=describe_training(training_args),
+        recipe={"model_config": arguments.model_config, "crop_seconds": list(arguments.crop_seconds)},
+        environment=describe_environment(training_args),
+    )
+
+
+def measure_trials(
+    model: PreTrainedModel, processor: EmoFusionProcessor, corpus: SpeakerCorpus, split: str, recipe: Recipe
+) -> dict[str, float]:
+    """Return the errors on the trials of a split; empty if it has none."""
+    trials = corpus.trials.get(split)
+    if trials is None:
+        return {}
+    batch_size, max_seconds = recipe.training.per_device_eval_batch_size, recipe.speaker.max_seconds
+    return verification_errors(trials, score_trials(model, processor, corpus.root, trials, batch_size, max_seconds))
+
+
 @torch.no_grad()
 def score_trials(
     model: PreTrainedModel,
@@ -222,15 +168,15 @@ def score_trials(
     batch_size: int = 8,
     max_seconds: float | None = None,
 ) -> np.ndarray:
-    """Cosines `(trials,)` between the speaker embeddings of each trial's recordings, which are read whole.
+    """Return the cosines `(trials,)` between the speaker embeddings of the two recordings of each trial.
 
     Args:
-        model: a speaker network, with or without its head.
-        processor: its processor.
-        root: of the recordings.
-        trials: what to compare.
-        batch_size: recordings that are embedded at a time.
-        max_seconds: recordings are cut to this length; None never cuts.
+        model: A speaker network, with or without its head.
+        processor: Its processor.
+        root: The folder of the recordings.
+        trials: The trials.
+        batch_size: Recordings per batch.
+        max_seconds: Length that recordings are cut to; None for whole recordings.
     """
     mode, files = model.training, sorted({path for trial in trials for path in (trial.first, trial.second)})
     model.eval()
@@ -248,6 +194,6 @@ def score_trials(
 
 
 def verification_errors(trials: Sequence[Trial], scores: np.ndarray) -> dict[str, float]:
-    """EER and the least detection cost (prior 0.01) of trials' scores."""
+    """Return the equal error rate and the minimum detection cost (prior 0.01) of the scores `(trials,)` of trials."""
     labels = [int(trial.same) for trial in trials]
     return {"eer": equal_error_rate(labels, scores), "min_dcf": min_dcf(labels, scores, p_target=P_TARGET)}

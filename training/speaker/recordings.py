@@ -1,7 +1,8 @@
-"""Recordings of speakers in folders, as VoxCeleb has them, and trial lists that compare two recordings."""
+"""Recordings of speakers in folders, as in VoxCeleb, and lists of trials that compare two recordings."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 
 from ...processing.media import load_audio
+from ..command_arguments import SpeakerArguments
 
 SUFFIXES = {".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus"}
 
@@ -21,17 +23,55 @@ class Trial(NamedTuple):
     second: str
 
 
-def read_tree(root: str | Path) -> dict[str, list[str]]:
-    """The recordings of every speaker.
+@dataclass(frozen=True)
+class SpeakerCorpus:
+    """Recordings and trials of a pre-training.
 
     Args:
-        root: folder with recordings as `<speaker>/<video>/<recording>`, such as `id10001/1zcIwhmdeo4/00001.wav`.
+        root: The folder of the recordings.
+        speakers: The training speakers, in the order of their numbers.
+        training: Training recordings, as pairs of a path in `root` and the number of the speaker.
+        held_out: Recordings of the same speakers that measure the accuracy.
+        trials: Trials of the splits "validation" and "test", of those that are given.
+    """
 
-    Returns:
-        Speaker -> paths relative to `root`, all sorted.
+    root: Path
+    speakers: list[str]
+    training: list[tuple[str, int]]
+    held_out: list[tuple[str, int]]
+    trials: dict[str, list[Trial]]
+
+
+def load_speakers(arguments: SpeakerArguments, seed: int) -> SpeakerCorpus:
+    """Return the recordings of all speakers whom no trial names, and the trials.
+
+    Args:
+        arguments: The folder, the trial lists and the share of recordings to hold out.
+        seed: Seed that draws the held-out recordings.
 
     Raises:
-        ValueError: if there is no such recording.
+        FileNotFoundError: If a trial list, or a recording that it names, does not exist.
+        ValueError: If fewer than two speakers are left for training.
+    """
+    root = Path(arguments.corpus_root)
+    lists = {"validation": arguments.validation_trials, "test": arguments.test_trials}
+    trials = {split: read_trials(file, root) for split, file in lists.items() if file is not None}
+    named = speakers_of(trial for split in trials.values() for trial in split)
+    tree = {speaker: files for speaker, files in read_tree(root).items() if speaker not in named}
+    if len(tree) < 2:
+        raise ValueError(f"{root} has {len(tree)} speakers whom no trial list names; at least 2 are needed.")
+    training, held_out = split_recordings(tree, arguments.validation_share, seed)
+    return SpeakerCorpus(root, list(tree), training, held_out, trials)
+
+
+def read_tree(root: str | Path) -> dict[str, list[str]]:
+    """Return the recordings of each speaker, as paths relative to `root`; speakers and paths are sorted.
+
+    Args:
+        root: Folder of recordings `<speaker>/<video>/<recording>`, such as `id10001/1zcIwhmdeo4/00001.wav`.
+
+    Raises:
+        ValueError: If there is no such recording.
     """
     root, tree = Path(root), {}
     for file in sorted(root.glob("*/*/*")):
@@ -44,15 +84,15 @@ def read_tree(root: str | Path) -> dict[str, list[str]]:
 
 
 def read_trials(file: str | Path, root: str | Path) -> list[Trial]:
-    """The trials of a list with lines `label path path`; label 1 is one speaker, 0 two.
+    """Return the trials of a list with lines `label path path`; label 1 is one speaker, 0 is two.
 
     Args:
-        file: the list.
-        root: the tree in which the recordings lie.
+        file: The list.
+        root: The folder of the recordings.
 
     Raises:
-        FileNotFoundError: if the list, or a recording, does not exist.
-        ValueError: if a line is of another form, or a path leads out of the tree; file and line are named.
+        FileNotFoundError: If the list, or a recording, does not exist.
+        ValueError: If a line has another form, or a path leads out of the folder; file and line are named.
     """
     file, root, trials, found = Path(file), Path(root).resolve(), [], set()
     if not file.is_file():
@@ -85,15 +125,16 @@ def _check_recording(path: str, root: Path, where: str) -> None:
 def split_recordings(
     tree: Mapping[str, Sequence[str]], share: float, seed: int
 ) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """Recordings to train on, and of every speaker some held out: a `share` of them, one at least, never all.
+    """Split the recordings of each speaker into training and held-out recordings.
 
     Args:
-        tree: speaker -> recordings.
-        share: of a speaker's recordings, from 0 (none is held out) to below 1.
-        seed: which ones is drawn from it.
+        tree: Recordings by speaker.
+        share: Share of a speaker's recordings to hold out, from 0 (none) to below 1. Above 0, at least one recording is
+            held out, and never all.
+        seed: Seed that draws the held-out recordings.
 
     Returns:
-        Twice pairs of a recording and the number of its speaker in the order of `tree`.
+        Training and held-out recordings, as pairs of a recording and the number of its speaker in the order of `tree`.
     """
     rng, training, held_out = random.Random(seed), [], []
     for number, recordings in enumerate(tree.values()):
@@ -105,14 +146,14 @@ def split_recordings(
 
 
 class SpeakerRecordings(torch.utils.data.Dataset):
-    """Rows for the collator: a stretch of a recording, and the number of its speaker.
+    """Rows for the collator: a segment of a recording, and the number of its speaker.
 
     Args:
-        root: of the tree.
-        recordings: pairs of a path inside the tree and a number.
-        seconds: shortest and longest stretch; the length is drawn, and so is the place where it begins.
-        sampling_rate: of the waveform, in Hz.
-        at_random: False takes the longest stretch, from the middle, each time.
+        root: The folder of the recordings.
+        recordings: Pairs of a path inside the folder and a number.
+        seconds: Shortest and longest segment; length and start are drawn.
+        sampling_rate: Sampling rate of the waveform, in Hz.
+        at_random: Whether segments are drawn; if not, each is the longest, from the middle.
     """
 
     def __init__(
@@ -145,12 +186,12 @@ class SpeakerRecordings(torch.utils.data.Dataset):
 
 
 def crop(waveform: np.ndarray, samples: int, place: float) -> np.ndarray:
-    """A stretch of a waveform; one that is shorter is said over and over until it is long enough.
+    """Return a segment of a waveform; a waveform that is too short is repeated.
 
     Args:
         waveform: `(length,)`.
-        samples: of the stretch.
-        place: 0 for the beginning to 1 for the end.
+        samples: Length of the segment.
+        place: Position of the segment, from 0 (the beginning) to 1 (the end).
     """
     if len(waveform) < samples:
         waveform = np.tile(waveform, -(-samples // len(waveform)))
@@ -159,5 +200,5 @@ def crop(waveform: np.ndarray, samples: int, place: float) -> np.ndarray:
 
 
 def speakers_of(trials: Iterable[Trial]) -> set[str]:
-    """The speakers that the trials name: the first folder of every path."""
+    """Return the speakers that trials name: the first folder of each path."""
     return {PurePosixPath(path).parts[0] for trial in trials for path in (trial.first, trial.second)}

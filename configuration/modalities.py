@@ -1,0 +1,120 @@
+"""The modalities: names of inputs, encoders, configuration fields and processor parts, defined once for all rooms."""
+
+from dataclasses import dataclass
+
+# Sampling rate of every waveform that a model takes, in Hz.
+SAMPLING_RATE = 16_000
+
+# Levels of an alignment, coarse to fine, and the input of a batch that holds the segments of each level:
+# `(batch, segments, 2)`, start and end in seconds, -1 where padded.
+SPAN_INPUTS = {"word": "word_spans", "syllable": "syllable_spans", "phone": "phone_spans"}
+SPAN_LEVELS = tuple(SPAN_INPUTS)
+
+
+@dataclass(frozen=True)
+class Modality:
+    """Names that belong to one modality.
+
+    Args:
+        name: The modality: argument of the processor, column of a corpus, key of `states`, `masks` and `Encoded`.
+        word: The modality in a sentence or the name of a system.
+        example: A value for the modality in an example: a file name, or a text.
+        main_input: The input of a batch that holds the values.
+        mask: The input of a batch that holds their mask.
+        spans: The inputs of a batch that hold segments of these values.
+        encoder_kind: The word in the names of the encoder: `encoder`, `config_field` and `encoder_argument` derive from it.
+        default_encoder: The `model_type` of the encoder in a configuration that names none: that of the papers.
+        has_layers: Whether the first layers of the encoder can be frozen one by one (`freeze_<kind>_layers`) and its layers
+            be summed. If not, the encoder is frozen as a whole (`freeze_<kind>_encoder`).
+        first_stage: Attributes of a model whose weights may take part in its first stage, `encode`.
+        processor_part: The sub-processor that prepares the values.
+        hub_task: The Hub's task of a classifier whose first modality is this one.
+    """
+
+    name: str
+    word: str
+    example: str
+    main_input: str
+    mask: str
+    spans: tuple[str, ...]
+    encoder_kind: str
+    default_encoder: str
+    has_layers: bool
+    first_stage: tuple[str, ...]
+    processor_part: str
+    hub_task: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All inputs of a batch that belong to the modality: values, mask, spans."""
+        return (self.main_input, self.mask, *self.spans)
+
+    @property
+    def encoder(self) -> str:
+        """The attribute of a model that holds the encoder."""
+        return f"{self.encoder_kind}_encoder"
+
+    @property
+    def config_field(self) -> str:
+        """The field of a configuration that describes the encoder."""
+        return f"{self.encoder_kind}_config"
+
+    @property
+    def freeze_field(self) -> str:
+        """The field of a configuration that freezes the encoder: a number of layers (-1: all), or a bool."""
+        return f"freeze_{self.encoder_kind}_{'layers' if self.has_layers else 'encoder'}"
+
+    @property
+    def encoder_argument(self) -> str:
+        """The argument of a recipe that names a pre-trained encoder."""
+        return f"{self.encoder_kind}_model_name_or_path"
+
+
+# In the order of the forward contract.
+MODALITIES: dict[str, Modality] = {
+    modality.name: modality
+    for modality in (
+        Modality(
+            name="audio",
+            word="speech",
+            example="recording.wav",
+            main_input="input_values",
+            mask="audio_attention_mask",
+            spans=tuple(SPAN_INPUTS.values()),
+            encoder_kind="audio",
+            default_encoder="wav2vec2",
+            has_layers=True,
+            first_stage=("spectrogram", "audio_encoder"),
+            processor_part="feature_extractor",
+            hub_task="audio-classification",
+        ),
+        Modality(
+            name="text",
+            word="text",
+            example="I will be there in a minute.",
+            main_input="input_ids",
+            mask="attention_mask",
+            spans=(),
+            encoder_kind="text",
+            default_encoder="bert",
+            has_layers=True,
+            first_stage=("text_encoder",),
+            processor_part="tokenizer",
+            hub_task="text-classification",
+        ),
+        Modality(
+            name="video",
+            word="video",
+            example="recording.mp4",
+            main_input="pixel_values_videos",
+            mask="video_attention_mask",
+            spans=(),
+            encoder_kind="vision",
+            default_encoder="efficientnet",
+            has_layers=False,
+            first_stage=("vision_encoder",),
+            processor_part="image_processor",
+            hub_task="video-classification",
+        ),
+    )
+}

@@ -1,0 +1,396 @@
+"""Results of a run: the typed content of `results.json`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from ..configuration.modalities import MODALITIES
+from ..corpora.atomic_write import write_json
+from .records import Record
+from .scores import ClassificationScores, Intervals, SubsetScores
+
+FORMAT = 1
+FILE = "results.json"
+
+
+@dataclass(kw_only=True)
+class Paper(Record):
+    """The publication that describes a system.
+
+    Args:
+        title: Title.
+        authors: Names of the authors.
+        year: Year of publication.
+        url: Address of the paper.
+    """
+
+    title: str | None = None
+    authors: str | None = None
+    year: int | None = None
+    url: str | None = None
+
+
+@dataclass(kw_only=True)
+class CorpusMetadata(Record):
+    """Description of a corpus and of how a run uses it.
+
+    Args:
+        name: Its name in `corpora.CORPORA`.
+        title: Its name for people.
+        hub_id: Its repository on the Hub.
+        demonstration: Whether it is synthetic, so that scores on it are no benchmark.
+        protocol: How it is split, in a sentence.
+        license: Its licence.
+        speaker_independent: Whether no speaker of the training split is in another.
+        selection: How the checkpoint was selected, in a sentence.
+    """
+
+    name: str | None = None
+    title: str | None = None
+    hub_id: str | None = None
+    demonstration: bool | None = None
+    protocol: str | None = None
+    license: str | None = None
+    speaker_independent: bool | None = None
+    selection: str | None = None
+
+
+@dataclass(kw_only=True)
+class SplitCounts(Record):
+    """Size of a split.
+
+    Args:
+        utterances: Number of utterances.
+        seconds: Duration in seconds, None if not every utterance has times.
+        speakers: Number of speakers.
+        classes: Utterances per label.
+        unaligned: Per span level ("phone", "syllable", "word"), utterances without such spans; the model takes their
+            frames instead.
+    """
+
+    utterances: int | None = None
+    seconds: float | None = None
+    speakers: int | None = None
+    classes: dict[str, int] = field(default_factory=dict)
+    unaligned: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class ParameterCounts(Record):
+    """Number of parameters of a model.
+
+    Args:
+        total: All of them.
+        trainable: Those that were trained.
+    """
+
+    total: int | None = None
+    trainable: int | None = None
+
+
+@dataclass(kw_only=True)
+class AdapterMetadata(Record):
+    """Adapters of a model.
+
+    Args:
+        method: "lora".
+        rank: Rank of the update.
+        alpha: Scale of the update, before it is divided by the rank.
+        dropout: Dropout before the adapters.
+        use_rslora: Whether the scale is divided by the root of the rank.
+        use_dora: Whether magnitude and direction are trained apart.
+        layers: Names of the adapted layers.
+        base_model: Folder or Hub id of the base model.
+    """
+
+    method: str
+    rank: int | None = None
+    alpha: float | None = None
+    dropout: float | None = None
+    use_rslora: bool | None = None
+    use_dora: bool | None = None
+    layers: list[str] = field(default_factory=list)
+    base_model: str | None = None
+
+
+@dataclass(kw_only=True)
+class Environment(Record):
+    """Versions and hardware of a run; None where the folds of a cross-validation differ.
+
+    Args:
+        emofusion: Version of this package.
+        python: Version of Python.
+        torch: Version of PyTorch.
+        transformers: Version of transformers.
+        device: Type of the device, as "cuda".
+        processes: Number of processes.
+    """
+
+    emofusion: str | None = None
+    python: str | None = None
+    torch: str | None = None
+    transformers: str | None = None
+    device: str | None = None
+    processes: int | None = None
+
+
+@dataclass(kw_only=True)
+class LateFusionResults(Record):
+    """A late fusion, its members and its alternatives.
+
+    Args:
+        members: Folder or Hub id of each member, by its name.
+        weights: Weight of each member in the weighted combination.
+        inverse_strength: Inverse strength of the logistic combination's penalty.
+        systems: Scores by system (a member or a combination), split and name of the score.
+    """
+
+    members: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    inverse_strength: float | None = None
+    systems: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Spread(Record):
+    """Mean and sample standard deviation of a score over runs.
+
+    Args:
+        mean: Mean.
+        std: Standard deviation, None for a single run.
+    """
+
+    mean: float | None = None
+    std: float | None = None
+
+
+@dataclass(kw_only=True)
+class FoldResults(Record):
+    """Results of one run of a cross-validation: one fold with one seed.
+
+    Args:
+        name: Name of its folder.
+        fold: Number of the fold, from 1.
+        seed: Its seed.
+        metrics: Scores per split.
+        intervals: Intervals of the test scores over speakers, None with too few speakers.
+        breakdown: Scores on subsets of the test split.
+        temperature: Temperature fitted on its validation split.
+        data: Size of each split.
+        seconds: Duration of the training.
+    """
+
+    name: str
+    fold: int | None = None
+    seed: int | None = None
+    metrics: dict[str, ClassificationScores] = field(default_factory=dict)
+    intervals: Intervals | None = None
+    breakdown: dict[str, SubsetScores] = field(default_factory=dict)
+    temperature: float | None = None
+    data: dict[str, SplitCounts] = field(default_factory=dict)
+    seconds: float | None = None
+
+
+@dataclass(kw_only=True)
+class CrossValidationResults(Record):
+    """Results of the runs of a cross-validation.
+
+    Args:
+        folds: Numbers of the folds.
+        seeds: The seeds.
+        over_runs: Spread of each test score over all runs.
+        over_seeds: Spread over the seeds of the scores pooled over folds; empty where that is the spread over runs.
+        runs: Results of each run.
+    """
+
+    folds: list[int] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    over_runs: dict[str, Spread] = field(default_factory=dict)
+    over_seeds: dict[str, Spread] = field(default_factory=dict)
+    runs: list[FoldResults] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Results(Record):
+    """What the results of all kinds of runs share. A field is None, or empty, where it is unknown or not measured.
+
+    Args:
+        format: Version of the format, `FORMAT`.
+        task: What was learned, a key of `RESULTS`.
+        system: Name of the system: its variant or, of a baseline, its modality.
+        model_class: Name of the model's class.
+        paper: The publication of the method.
+        training: Settings of the training that the card shows.
+        recipe: The arguments that differ from their defaults.
+        environment: Versions and hardware.
+        seconds: Duration of the training.
+    """
+
+    format: int = FORMAT
+    task: str = ""
+    system: str | None = None
+    model_class: str | None = None
+    paper: Paper | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    environment: Environment = field(default_factory=Environment)
+    seconds: float | None = None
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Self:
+        """Read the results of a run.
+
+        Args:
+            folder: The folder of a run that is finished.
+
+        Raises:
+            FileNotFoundError: If the folder has no `results.json`.
+            ValueError: If the file is damaged, of another format, or of another kind of run.
+        """
+        path = Path(folder, FILE)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} does not exist: name the folder of a finished run.")
+        try:
+            results = parse_results(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        if not isinstance(results, cls):
+            raise ValueError(
+                f"{path} has the results of the task {results.task}, not of {cls.task}: name another folder."
+            )
+        return results
+
+    def write(self, folder: str | Path) -> Path:
+        """Write `results.json` into a folder, whole or not at all, and return its path."""
+        write_json(path := Path(folder, FILE), self.to_dict())
+        return path
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build the results from the content of `results.json`; see [`Record.from_dict`].
+
+        Raises:
+            ValueError: If the format is another, or a required key is missing.
+        """
+        if isinstance(values, Mapping) and values.get("format") != FORMAT:
+            raise ValueError(f"The format {values.get('format')!r} is unknown: this version reads format {FORMAT}.")
+        return super().from_dict(values)
+
+
+@dataclass(kw_only=True)
+class RunResults(Results):
+    """Results of training an emotion classifier, fusing several, or cross-validating one.
+
+    Args:
+        labels: Names of the classes, in the order of the model's outputs.
+        modalities: The modalities that the model takes.
+        corpus: Description of the corpus.
+        data: Size of each split.
+        parameters: Number of parameters.
+        adapter: The adapters, None where there are none.
+        base_models: Folder or Hub id of the pretrained models, by their role.
+        late_fusion: Members and combinations of a late fusion.
+        cross_validation: Single runs of a cross-validation.
+        temperature: Temperature fitted on the validation split.
+        metrics: Scores per split.
+        intervals: Intervals of the test scores over speakers, None with too few speakers.
+        breakdown: Scores on subsets of the test split.
+        pictures: Names of the pictures in the folder.
+    """
+
+    task: str = "classification"
+    labels: list[str]
+    modalities: list[str]
+    corpus: CorpusMetadata = field(default_factory=CorpusMetadata)
+    data: dict[str, SplitCounts] = field(default_factory=dict)
+    parameters: ParameterCounts | None = None
+    adapter: AdapterMetadata | None = None
+    base_models: dict[str, str | None] = field(default_factory=dict)
+    late_fusion: LateFusionResults | None = None
+    cross_validation: CrossValidationResults | None = None
+    temperature: float | None = None
+    metrics: dict[str, ClassificationScores] = field(default_factory=dict)
+    intervals: Intervals | None = None
+    breakdown: dict[str, SubsetScores] = field(default_factory=dict)
+    pictures: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        if not self.labels:
+            raise ValueError("'labels' is missing: name the emotions that the model knows.")
+        if not self.modalities or not MODALITIES.keys() >= set(self.modalities):
+            raise ValueError(f"'modalities' is {self.modalities!r}: name one or more of {', '.join(MODALITIES)}.")
+
+
+@dataclass(kw_only=True)
+class SpeakerScores(Record):
+    """Scores of a speaker network on a split. None: not measured.
+
+    Args:
+        accuracy: Accuracy among the training speakers on held-out recordings.
+        eer: Equal error rate of the trials.
+        min_dcf: Minimum detection cost of the trials.
+    """
+
+    accuracy: float | None = None
+    eer: float | None = None
+    min_dcf: float | None = None
+
+
+@dataclass(kw_only=True)
+class SpeakerData(Record):
+    """Data of a speaker network.
+
+    Args:
+        speakers: Number of training speakers.
+        training: Number of training recordings.
+        validation: Number of held-out recordings.
+        validation_trials: Number of validation trials.
+        test_trials: Number of test trials.
+    """
+
+    speakers: int
+    training: int
+    validation: int
+    validation_trials: int | None = None
+    test_trials: int | None = None
+
+
+@dataclass(kw_only=True)
+class SpeakerResults(Results):
+    """Results of pre-training a speaker network.
+
+    Args:
+        metrics: Scores per split.
+        p_target: Prior of the detection cost.
+        data: Number of speakers, recordings and trials.
+        parameters: Number of parameters.
+    """
+
+    task: str = "speaker_recognition"
+    metrics: dict[str, SpeakerScores] = field(default_factory=dict)
+    p_target: float
+    data: SpeakerData
+    parameters: int | None = None
+
+
+# task -> the results of its runs
+RESULTS = {"classification": RunResults, "speaker_recognition": SpeakerResults}
+
+
+def parse_results(text: str | bytes) -> RunResults | SpeakerResults:
+    """Read the results of any task from the text of `results.json`.
+
+    Raises:
+        ValueError: If the text is damaged, or its format or task is unknown.
+    """
+    values = json.loads(text)
+    if not isinstance(values, Mapping):
+        raise ValueError("This is not the result of a run.")
+    if "task" not in values and "p_target" in values:  # speaker networks before they had a format
+        values = {"format": FORMAT, "task": "speaker_recognition", **values}
+    task = values.get("task") or "classification"
+    if task not in RESULTS:
+        raise ValueError(f"The task {task!r} is unknown: this version reads results of {', '.join(RESULTS)}.")
+    return RESULTS[task].from_dict(values)

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import emofusion
+import pytest
+import torch
+from emofusion.training.memory import Memory, build_recipe, kept_by_autograd, make_batch, measure_memory
+from testing_common import CASES
+from testing_matrix import every_case
+from torch import nn
+
+RECIPES = Path(emofusion.__file__).parent / "recipes"
+
+
+class Layers(nn.Module):
+    """Two layers, and nothing else that a gradient needs."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 16), nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.second(torch.sigmoid(self.first(x)))
+
+
+def test_what_autograd_keeps_is_counted_once_and_without_weights_and_inputs():
+    rows, half = 3, 2
+    expected = half * (rows * 8 + 16 * 8)  # the first layer's input and weights in bfloat16,
+    expected += (
+        half * rows * 16 + half * 4 * 16
+    )  # the sigmoid's output, which is the second one's input, and its weights
+    kept = kept_by_autograd(Layers(), {"x": torch.randn(rows, 8)})
+    assert kept in (
+        expected,
+        expected - half * 16 * 8,
+    )  # the input needs no gradient: nobody asks for the first weights
+
+
+@pytest.mark.parametrize("name", ["cross_attention", "multi_level", "wavfusion", "speaker_resnet"])
+def test_what_a_batch_takes_follows_from_few_utterances(name):
+    (case,) = (case for case in CASES if case.name == name)
+    model = case.model()
+    memory = measure_memory(model, seconds=1.0)
+    for rows in (4, 7):
+        kept = kept_by_autograd(model, make_batch(model, rows, 1.0))
+        assert memory.fixed + rows * memory.utterance == pytest.approx(kept, rel=0.05)
+
+
+def test_weights_are_counted_where_they_are():
+    model = CASES[0].model(freeze_audio_layers=1)
+    memory = measure_memory(model, seconds=1.0)
+    learned = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    assert memory.weights >= 4 * model.num_parameters() > 4 * learned
+    assert (memory.gradients, memory.optimiser) == (4 * learned, 8 * learned)
+
+
+def test_each_strategy_shares_what_it_says():
+    memory = Memory(weights=400, gradients=300, optimiser=600, fixed=5, utterance=10)
+    expected = {"one": 1325, "ddp": 1625, "zero2": 400 + 225 + 25, "fsdp": 100 + 225 + 25}
+    for strategy, size in expected.items():
+        assert memory.total(2, strategy, 4) == size
+
+
+@every_case
+def test_every_variant_can_be_measured(case):
+    if case.has_members:
+        return
+    assert measure_memory(case.model(), seconds=1.0).utterance > 0
+
+
+def test_a_recipe_is_built_as_large_as_it_is_without_its_checkpoints():
+    model, data_args, batch = build_recipe(RECIPES / "iemocap" / "speech.yaml")
+    assert model.num_parameters() == 95425668
+    assert (data_args.max_seconds, batch) == (15, 8)
+
+
+def test_an_encoder_of_unknown_size_is_named(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("variant: unimodal\ntext_model_name_or_path: somebody/something\n")
+    with pytest.raises(ValueError, match="The size of somebody/something is not known"):
+        build_recipe(recipe)

@@ -1,0 +1,172 @@
+"""The life of a run, whatever it trains: load and check its rows, and finish it as a Hub folder."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from datasets import Dataset, DatasetDict
+from transformers import set_seed
+
+from ..corpora import describe_corpus, load_corpus
+from ..corpora.atomic_write import staged, write_json
+from ..corpora.folds import check_splits
+from ..evaluation.pictures import draw_learning_curves, draw_test_split
+from ..evaluation.predictions import FILE as PREDICTIONS
+from ..evaluation.predictions import Predictions, collect_predictions, write_predictions
+from ..evaluation.results import FILE as RESULTS
+from ..evaluation.results import CorpusMetadata, Results, RunResults
+from ..evaluation.task import Task
+from ..hub.card import write_card
+from .arguments import EmotionTrainingArguments
+from .interruption import check_output_dir
+from .recipe import Recipe
+from .trainer import EmotionTrainer
+
+LOG = "training_log.json"
+CONFUSION, RELIABILITY, LEARNING_CURVE = "confusion_matrix.png", "reliability.png", "learning_curve.png"
+PICTURES = (CONFUSION, RELIABILITY, LEARNING_CURVE)
+
+Rows = TypeVar("Rows")
+Log = Sequence[Mapping[str, float]]
+
+
+def begin_run(training_args: EmotionTrainingArguments, load: Callable[[], Rows]) -> Rows:
+    """Check the output folder, set the seed, and load the rows of a run, on the main process first.
+
+    Args:
+        training_args: The training arguments.
+        load: Returns the rows. Other processes call it later, and find what the main process cached.
+
+    Raises:
+        OSError: If `output_dir` cannot be written to.
+    """
+    check_output_dir(training_args)
+    set_seed(training_args.seed)
+    with training_args.main_process_first(desc="loading the rows"):
+        return load()
+
+
+def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata]:
+    """Begin a run on a corpus: return the splits that its recipe selects, checked, and the metadata of the corpus.
+
+    Args:
+        recipe: The recipe, with `data` and `training`.
+
+    Raises:
+        OSError: If `output_dir` cannot be written to.
+        ValueError: If the corpus cannot be loaded, or an utterance or, where the protocol excludes it, a speaker is in
+            two splits.
+    """
+    data = recipe.data
+    corpus = begin_run(recipe.training, lambda: load_corpus(data.corpus, data.corpus_root, **data.corpus_options))
+    corpus = choose_texts(corpus, data.text_column)
+    metadata = CorpusMetadata.from_dict(describe_corpus(data.corpus, **data.corpus_options))
+    check_splits(corpus, bool(metadata.speaker_independent))
+    if data.max_train_samples is not None:
+        corpus["train"] = draw_rows(corpus["train"], data.max_train_samples, recipe.training.seed)
+    return corpus, metadata
+
+
+def choose_texts(corpus: DatasetDict, column: str) -> DatasetDict:
+    """Return the corpus with the transcripts of `column` as its only transcripts, in the column `text`.
+
+    Args:
+        corpus: Rows of the corpus schema.
+        column: "text", the transcripts of the corpus, or "asr_text", those of a speech recogniser. A row without one has
+            no text.
+
+    Raises:
+        ValueError: If no row of a split has a transcript of a speech recogniser.
+    """
+    if column == "text":
+        return corpus
+    for split, rows in corpus.items():
+        # "" is a transcript too: that of a recording without words.
+        if column not in rows.column_names or all(text is None for text in rows[column][:]):
+            raise ValueError(
+                f"text_column is {column!r}, but no row of the {split} split has one; transcribe the corpus first "
+                "(emofusion prepare --transcribe)."
+            )
+    return corpus.remove_columns("text").rename_column(column, "text")
+
+
+def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
+    """Return `size` rows, drawn at random with the class proportions of all rows."""
+    if not 0 < size <= len(rows):
+        raise ValueError(f"max_train_samples is {size}; the training split has {len(rows)} utterances.")
+    if size == len(rows):
+        return rows
+    return rows.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
+
+
+def predict_splits(trainer: EmotionTrainer, corpus: DatasetDict) -> dict[str, Predictions]:
+    """Return the model's predictions on the validation and the test split; the only time that the test split is read."""
+    outputs = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
+    return collect_predictions(corpus, outputs)
+
+
+def add_scores(results: RunResults, task: Task, predictions: Mapping[str, Predictions]) -> None:
+    """Add the scores of predictions on all splits, and the temperature that was fitted on the validation split."""
+    for name, value in task.measure(predictions).items():
+        setattr(results, name, value)
+    results.temperature = float(predictions["validation"].temperature[0])
+
+
+def finish_run(
+    folder: str | Path,
+    results: Results,
+    *,
+    trainer: EmotionTrainer | None = None,
+    predictions: Mapping[str, Predictions] | None = None,
+    logs: Mapping[str, Log] | None = None,
+    title: str | None = None,
+) -> None:
+    """Make the folder of a run a complete Hub folder, and push it if its arguments ask for that.
+
+    In this order, each file once: the weights with configuration, processor and code; predictions, log and pictures; the
+    card; `results.json`. A folder with `results.json` is therefore finished, and an interrupted
+    run has none. All processes of a run must call this.
+
+    Args:
+        folder: The folder.
+        results: The results, complete.
+        trainer: The trainer that has the model. Without one, as in a cross-validation, the folder holds no model.
+        predictions: Predictions per split. Without them no picture is drawn.
+        logs: Log of each training (`trainer.state.log_history`), by its name in the learning curves.
+        title: Title of the confusion matrix; by default the system.
+    """
+    folder, logs = Path(folder), logs or {}
+    is_main = trainer is None or trainer.is_world_process_zero()
+    if is_main:
+        (folder / RESULTS).unlink(missing_ok=True)  # the results of an earlier run are not those of the new weights
+    if trainer is not None:
+        trainer.save_bundle(folder)
+    if is_main:
+        with staged(folder) as staging:
+            if trainer is not None and predictions is not None:
+                write_predictions(staging / PREDICTIONS, predictions, results.labels)
+            if trainer is not None and logs:
+                write_json(staging / LOG, list(*logs.values()))
+            if predictions is not None:
+                draw_test_split(staging, title or results.system, results, predictions["test"])
+            if predictions is not None and logs:
+                draw_learning_curves(staging / LEARNING_CURVE, logs)
+        write_card(folder, results)
+        results.write(folder)
+    if trainer is not None:
+        trainer.accelerator.wait_for_everyone()
+        if trainer.args.push_to_hub:
+            _upload_or_warn(trainer)
+
+
+def _upload_or_warn(trainer: EmotionTrainer) -> None:
+    """Push the finished folder; if that fails, warn, because the run itself is complete."""
+    try:
+        trainer.upload()
+    except (OSError, ValueError) as error:
+        folder = trainer.args.output_dir
+        warnings.warn(
+            f"Not pushed: {error} The model is in {folder}; push it with: emofusion push {folder} OWNER/NAME",
+            stacklevel=3,
+        )

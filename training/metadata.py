@@ -1,0 +1,275 @@
+"""What a run knows about itself besides its scores, and the callback that collects it for the model card."""
+
+import dataclasses
+import json
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from datasets import Dataset, DatasetDict
+from transformers import PreTrainedConfig, PreTrainedModel, Trainer, TrainerCallback
+
+from .. import __version__
+from ..configuration.modalities import MODALITIES
+from ..corpora.folds import check_speaker_independent
+from ..evaluation.results import (
+    AdapterMetadata,
+    CorpusMetadata,
+    Environment,
+    Paper,
+    ParameterCounts,
+    Results,
+    RunResults,
+    SplitCounts,
+)
+from ..evaluation.scores import ClassificationScores
+from ..evaluation.task_classification import ClassificationTask
+from ..processing.processing_emofusion import SILENCE
+from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
+from .arguments import EmotionTrainingArguments
+from .augmentation import describe_augmentation
+from .collator import EmotionCollator
+from .recipe import Recipe
+
+# Training arguments that the card shows.
+SETTINGS = (
+    "learning_rate",
+    "num_train_epochs",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "class_weights",
+    "seed",
+)
+# Names of the datasets of a trainer in the results.
+SPLITS = {"train_dataset": "train", "eval_dataset": "validation"}
+
+
+class RunMetadataCallback(TrainerCallback):
+    """Collects the content of the model card while a trainer runs.
+
+    `results` starts with everything that the trainer knows: the model, its labels and parameters, the arguments, the
+    environment and the size of the datasets. Validation scores are added when they are measured, and removed when the
+    weights change. Anything else is added by those who know it, as `train` adds the corpus and the recipe.
+
+    Args:
+        trainer: The trainer.
+    """
+
+    def __init__(self, trainer: Trainer):
+        self._trainer = trainer
+        self._results = describe_trainer(trainer)
+
+    @property
+    def results(self) -> Results | None:
+        """The results so far; None if the trainer's model is not an emotion classifier and nobody set them."""
+        if isinstance(self._results, RunResults) and not self._results.data:
+            self._results.data = self._count_data()
+        return self._results
+
+    @results.setter
+    def results(self, results: Results) -> None:
+        self._results = results
+
+    def add_recipe(self, recipe: Recipe, corpus: DatasetDict, metadata: CorpusMetadata) -> None:
+        """Add what only a recipe tells: the corpus, all its splits, pretrained models and settings.
+
+        Args:
+            recipe: The recipe, with `model`, `data` and `training`.
+            corpus: The splits.
+            metadata: The metadata of the corpus.
+        """
+        results, model_args = self._results, recipe.model
+        levels = unwrap_adapters(self._trainer.model).config.span_levels
+        results.corpus = dataclasses.replace(
+            metadata,
+            speaker_independent=_is_speaker_independent(corpus),
+            selection=f"{describe_selection(recipe.training)}; the test split was measured once, at the end.",
+        )
+        results.data = {split: count_rows(rows, results.labels, levels) for split, rows in corpus.items()}
+        results.base_models = {"model": _locate(model_args.model_name_or_path)} | {
+            modality.encoder_kind: _locate(getattr(model_args, modality.encoder_argument))
+            for modality in MODALITIES.values()
+        }
+        results.training |= {
+            "lora": json.dumps(model_args.lora) if model_args.lora else None,
+            "quantization": model_args.quantization,
+        }
+        results.recipe = recipe.describe()
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        """Remove the validation scores: the weights are about to change."""
+        if self._results is not None:
+            self._results.metrics.pop("validation", None)
+
+    def on_evaluate(self, args, state, control, metrics=None, eval_dataloader=None, **kwargs):
+        """Keep the scores if they are those of the validation split, not of another dataset."""
+        dataset = getattr(eval_dataloader, "dataset", None)
+        if dataset is not None and dataset is self._trainer.eval_dataset:
+            self._set_scores(metrics)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        """Keep the scores of the best checkpoint, if that was loaded."""
+        if self._results is not None and args.load_best_model_at_end and state.best_model_checkpoint is not None:
+            self._results.metrics.pop("validation", None)
+            measured = [entry for entry in state.log_history if entry.get("step") == state.best_global_step]
+            self._set_scores({name: value for entry in measured for name, value in entry.items()})
+
+    def _set_scores(self, metrics: Mapping[str, Any]) -> None:
+        if isinstance(self._results, RunResults):
+            known = {name: metrics[f"eval_{name}"] for name in ClassificationTask.metrics if f"eval_{name}" in metrics}
+            known.pop("loss", None)
+            if known:
+                self._results.metrics["validation"] = ClassificationScores(**known)
+
+    def _count_data(self) -> dict[str, SplitCounts]:
+        model = unwrap_adapters(self._trainer.model)
+        datasets = {split: getattr(self._trainer, name) for name, split in SPLITS.items()}
+        return {
+            split: count_rows(rows, self._results.labels, model.config.span_levels)
+            for split, rows in datasets.items()
+            if isinstance(rows, Dataset)
+        }
+
+
+def describe_trainer(trainer: Trainer) -> RunResults | None:
+    """Return the results of a run before it begins, without its data; None if its model is not an emotion classifier."""
+    model, args = unwrap_adapters(trainer.model), trainer.args
+    config = model.config
+    if not type(model).__name__.endswith("ForSequenceClassification") or not hasattr(config, "modalities"):
+        return None
+    return RunResults(
+        system=name_system(config),
+        model_class=type(model).__name__,
+        paper=None if config.paper is None else Paper.from_dict(config.paper),
+        labels=list(config.id2label.values()),
+        modalities=list(config.modalities),
+        parameters=ParameterCounts(**count_parameters(trainer.model)),
+        adapter=None if (adapter := describe_adapter(trainer.model)) is None else AdapterMetadata.from_dict(adapter),
+        base_models=_find_base_models(model),
+        training=describe_training(args)
+        | _describe_loss(model, args)
+        | _describe_collator(trainer.train_data_collator),
+        environment=describe_environment(args),
+    )
+
+
+def name_system(config: PreTrainedConfig) -> str:
+    """Return the name of a system: its variant or, of a model of one modality, the word for the modality."""
+    variant = config.model_type.removeprefix("emofusion_")
+    return MODALITIES[config.modality].word if variant == "unimodal" else variant
+
+
+def describe_training(training_args: EmotionTrainingArguments) -> dict[str, Any]:
+    """Return the training arguments that the card shows."""
+    return {
+        **{name: getattr(training_args, name) for name in SETTINGS},
+        **({"num_train_epochs": None, "max_steps": training_args.max_steps} if training_args.max_steps > 0 else {}),
+        "head_epochs": training_args.head_epochs or None,
+        "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
+        "learning_rates": training_args.learning_rates,
+    }
+
+
+def describe_environment(training_args: EmotionTrainingArguments) -> Environment:
+    """Return the versions and the hardware of a run."""
+    return Environment(
+        emofusion=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        transformers=transformers.__version__,
+        device=training_args.device.type,
+        processes=training_args.world_size,
+    )
+
+
+def describe_selection(training_args: EmotionTrainingArguments) -> str:
+    """Return how the checkpoint of a run is selected, as the beginning of a sentence."""
+    if not training_args.load_best_model_at_end:
+        return "The weights of the last step were kept"
+    best = "highest" if training_args.greater_is_better else "lowest"
+    metric = training_args.metric_for_best_model.removeprefix("eval_")
+    return f"The checkpoint with the {best} validation {ClassificationTask.headings.get(metric, metric)} was kept"
+
+
+def count_rows(rows: Dataset, labels: Sequence[str], levels: Sequence[str]) -> SplitCounts:
+    """Return the size of a split, as far as its columns tell it.
+
+    Args:
+        rows: The split.
+        labels: Names of the classes.
+        levels: Levels of the alignment that the model reads.
+    """
+    columns = set(rows.column_names)
+    counts = SplitCounts(utterances=len(rows))
+    if "label" in columns:
+        numbers = Counter(rows["label"])
+        counts.classes = {name: numbers[number] for number, name in enumerate(labels)}
+    if "speaker" in columns:
+        counts.speakers = len(set(rows["speaker"]))
+    if {"start", "end"} <= columns:
+        spans = list(zip(rows["start"], rows["end"], strict=True))
+        if all(None not in span for span in spans):
+            counts.seconds = round(sum(end - start for start, end in spans), 1)
+    if "alignment" in columns:
+        counts.unaligned = {
+            level: sum(not _has_segments(alignment, level) for alignment in rows["alignment"]) for level in levels
+        }
+    return counts
+
+
+def _has_segments(alignment: Mapping | None, level: str) -> bool:
+    """Whether an alignment has segments other than silence at a level."""
+    segments = alignment and alignment[level]
+    return bool(segments) and any(SILENCE.fullmatch(symbol) is None for symbol in segments["symbol"])
+
+
+def _describe_loss(model: PreTrainedModel, training_args: EmotionTrainingArguments) -> dict[str, Any]:
+    """Return the settings of the loss, None for those that are off."""
+    config = model.config
+    return {
+        "class_weights": training_args.class_weights or (config.class_weights and json.dumps(config.class_weights)),
+        "label_smoothing": training_args.label_smoothing_factor or config.label_smoothing or None,
+        "focal_gamma": config.focal_gamma or None,
+        "modality_dropout": config.modality_dropout or None,
+    }
+
+
+def _describe_collator(collator: EmotionCollator) -> dict[str, Any]:
+    """Return what the training collator changes in the rows, None for what is off."""
+    augmentation = getattr(collator.augment, "options", {})
+    return {
+        "soft_labels": getattr(collator.task, "soft_labels", None) or None,
+        "augmentation": describe_augmentation(augmentation) or None,
+    }
+
+
+def _find_base_models(model: PreTrainedModel) -> dict[str, str | None]:
+    """Return the checkpoint that a model was loaded from or, for a new model, those of its encoders."""
+    if model.name_or_path:
+        return {"model": _locate(model.name_or_path)}
+    configs = {
+        modality.encoder_kind: getattr(model.config, modality.config_field, None) for modality in MODALITIES.values()
+    }
+    return {kind: _locate(config.name_or_path) for kind, config in configs.items() if config is not None}
+
+
+def _locate(source: str | None) -> str | None:
+    """Return a folder as an absolute path, because `runs/speech` could be a name on the Hub too."""
+    if not source:
+        return None
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def _is_speaker_independent(corpus: DatasetDict) -> bool:
+    try:
+        check_speaker_independent(corpus)
+    except ValueError:
+        return False
+    return True
