@@ -18,7 +18,7 @@ ROOT = Path(emofusion.__file__).parent
 # From the ground floor up. A room imports itself and rooms before it; a room that does not exist yet is skipped.
 FLOORS = (
     *("configuration", "modeling", "processing", "metrics", "corpora", "evaluation", "hub", "training"),
-    *("inference", "cli", "recipes", "benchmarks", "scripts"),
+    *("inference", "recipes", "benchmarks", "cli", "scripts"),
 )
 ROOMS = [room for room in FLOORS if (ROOT / room).is_dir()]
 # Rooms that import less than all rooms below them: their files also work without the rest of the package.
