@@ -187,7 +187,9 @@ class EmotionTrainer(Trainer):
         if self.is_world_process_zero():
             check_repo_id(self.hub_model_id)
             private = self.args.hub_private_repo if private is None else private
-            remote = inspect_remote(self.hub_model_id, "model", private is not False, token=token or self.args.hub_token)
+            remote = inspect_remote(
+                self.hub_model_id, "model", private is not False, token=token or self.args.hub_token
+            )
             check_visibility(remote, private is not False)
 
     def push_to_hub(

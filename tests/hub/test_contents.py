@@ -57,9 +57,7 @@ def test_a_file_that_is_not_known_to_be_harmless_stops_the_push(folder, name):
 def test_many_refused_files_are_one_sentence(folder):
     for number in range(12):
         (folder / f"{number:02}.wav").touch()
-    with pytest.raises(
-        ValueError, match=r"00.wav is a recording.*04.wav is a recording, and so are 7 more\. Move"
-    ):
+    with pytest.raises(ValueError, match=r"00.wav is a recording.*04.wav is a recording, and so are 7 more\. Move"):
         collect_contents(folder)
 
 

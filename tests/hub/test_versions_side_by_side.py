@@ -152,7 +152,9 @@ def test_with_emofusion_its_own_code_reads_what_it_knows_and_refuses_the_rest(ch
         assert type(model) is type(models[name])
         torch.testing.assert_close(model.state_dict(), models[name].state_dict(), rtol=0, atol=0)
         for loader in (AutoConfig, AutoModelForAudioClassification):
-            with pytest.raises(ValueError, match=rf"later/\w+ has the emofusion_format {FORMAT + 1}, .* do not import emofusion"):
+            with pytest.raises(
+                ValueError, match=rf"later/\w+ has the emofusion_format {FORMAT + 1}, .* do not import emofusion"
+            ):
                 loader.from_pretrained(root / "later" / name, trust_remote_code=True)
 
 

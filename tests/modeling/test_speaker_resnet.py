@@ -30,7 +30,9 @@ def test_the_loss_is_additive_margin_softmax():
     output = model(**audio(), labels=torch.tensor(labels))
     expected = 0.0
     for embedding, label in zip(output.embedding, labels, strict=True):
-        cosines = [torch.cosine_similarity(embedding, weight, dim=0).item() for weight in model.speaker_classifier.weight]
+        cosines = [
+            torch.cosine_similarity(embedding, weight, dim=0).item() for weight in model.speaker_classifier.weight
+        ]
         own = math.exp(7.0 * (cosines[label] - 0.3))
         others = sum(math.exp(7.0 * cosine) for number, cosine in enumerate(cosines) if number != label)
         expected -= math.log(own / (own + others)) / 3
@@ -38,7 +40,8 @@ def test_the_loss_is_additive_margin_softmax():
     assert_close(output.losses, {"am_softmax": output.loss})
     assert output.logits.abs().max() <= 7.0
     assert_close(
-        output.logits[0, 2] / 7.0, torch.cosine_similarity(output.embedding[0], model.speaker_classifier.weight[2], dim=0)
+        output.logits[0, 2] / 7.0,
+        torch.cosine_similarity(output.embedding[0], model.speaker_classifier.weight[2], dim=0),
     )
 
 

@@ -235,7 +235,9 @@ def test_problems_are_grouped_and_known_ones_apart(tmp_path):
     assert "left out 10 3 known for every copy problems of this copy 8 3 more known for every copy" in text
     assert text.index("missing: 7 all left out") < text.index("too short: 1 nothing left out")
     assert (
-        text.index("too short: 1") < text.index("Known for every copy These") < text.index("unnumbered: 3 all left out")
+        text.index("too short: 1")
+        < text.index("Known for every copy These")
+        < text.index("unnumbered: 3 all left out")
     )
     assert "lost4" in text
     assert "lost5" not in text
@@ -250,7 +252,9 @@ def test_what_comes_from_the_corpus_is_text_and_never_markup(tmp_path):
     for number, row in enumerate(rows):
         row["id"] = f"{EVIL}{number}"
     problems = [found(EVIL, id=EVIL, file=EVIL, what=EVIL)]
-    prepared = as_prepared(rows, problems, labels=labels, options={"labels": [EVIL]}, root=f"/data/{EVIL.replace('/', '')}")
+    prepared = as_prepared(
+        rows, problems, labels=labels, options={"labels": [EVIL]}, root=f"/data/{EVIL.replace('/', '')}"
+    )
     page = write(tmp_path, prepared, {EVIL: {EVIL: 1}})
     assert "script" not in {tag for tag, _ in page.tags}
     assert "<script" not in page.source
