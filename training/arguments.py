@@ -43,10 +43,10 @@ class ModelArguments:
         default=None,
         metadata={"help": "Pre-trained encoder of video frames. Without one, `model_config.vision_config` is built."},
     )
-    model_config: dict | str | None = field(
+    model_config: dict | None = field(
         default_factory=dict, metadata={"help": "Fields of the variant's configuration, as JSON."}
     )
-    lora: dict | str | None = field(
+    lora: dict | None = field(
         default_factory=dict,
         metadata={
             "help": "Adapters in the encoders, which are frozen, as JSON: any of rank, alpha, dropout, audio, text, vision, "
@@ -58,8 +58,8 @@ class ModelArguments:
     )
 
     def __post_init__(self):
-        self.model_config = as_dict("model_config", self.model_config)
-        self.lora = as_dict("lora", self.lora)
+        self.model_config = dict(self.model_config or {})
+        self.lora = dict(self.lora or {})
         check_lora(self.lora, self.quantization)
         if self.variant not in VARIANTS:
             raise ValueError(f"variant is {self.variant!r}; choose one of {', '.join(VARIANTS)}.")
@@ -76,9 +76,7 @@ class DataArguments:
 
     corpus: str = field(default="spoken", metadata={"help": "Name of the corpus."})
     corpus_root: str | None = field(default=None, metadata={"help": "Folder of the corpus."})
-    corpus_options: dict | str | None = field(
-        default_factory=dict, metadata={"help": "Options of the corpus, as JSON."}
-    )
+    corpus_options: dict | None = field(default_factory=dict, metadata={"help": "Options of the corpus, as JSON."})
     text_column: str = field(
         default="text",
         metadata={
@@ -97,7 +95,7 @@ class DataArguments:
         default=False,
         metadata={"help": "Train on how the raters' votes are shared among the classes, where the corpus tells it."},
     )
-    augmentation: dict | str | None = field(
+    augmentation: dict | None = field(
         default_factory=dict,
         metadata={
             "help": "What is done to recordings while training, as JSON: any of speed, reverberation, noise and gain, as in "
@@ -106,10 +104,10 @@ class DataArguments:
     )
 
     def __post_init__(self):
-        self.corpus_options = as_dict("corpus_options", self.corpus_options)
+        self.corpus_options = dict(self.corpus_options or {})
         if self.text_column not in TEXT_COLUMNS:
             raise ValueError(f"text_column is {self.text_column!r}; choose one of {', '.join(TEXT_COLUMNS)}.")
-        self.augmentation = as_dict("augmentation", self.augmentation)
+        self.augmentation = dict(self.augmentation or {})
         check_augmentation(self.augmentation)
         for name, argument in (("name", "corpus"), ("root", "corpus_root")):
             if name in self.corpus_options:
@@ -123,7 +121,7 @@ class EmotionTrainingArguments(TrainingArguments):
     # What is measured on the validation part, and so all that a checkpoint can be chosen by.
     figures: ClassVar[tuple[str, ...]] = ("loss", "wa", "ua", "wf1", "macro_f1")
 
-    learning_rates: dict | str | None = field(
+    learning_rates: dict | None = field(
         default_factory=dict,
         metadata={
             "help": "Learning rate of a component, by the name of its module, as JSON: "
@@ -137,9 +135,9 @@ class EmotionTrainingArguments(TrainingArguments):
             "checkpoints are written only later."
         },
     )
-    class_weights: str | None = field(
+    class_weights: str | list[int | float] | None = field(
         default=None,
-        metadata={"help": '"balanced" (inverse frequency in the training part) or a JSON list, one weight a class.'},
+        metadata={"help": '"balanced" (inverse frequency in the training split) or a list, one weight a class.'},
     )
     cache_prefix: bool = field(
         default=False,
@@ -206,23 +204,9 @@ class EmotionTrainingArguments(TrainingArguments):
             raise ValueError(f"cache_dtype is {self.cache_dtype!r}; choose float32 or bfloat16.")
         if self.head_epochs < 0:
             raise ValueError(f"head_epochs is {self.head_epochs}; it must not be negative.")
-        self.learning_rates = as_dict("learning_rates", self.learning_rates)
+        if isinstance(self.class_weights, list):
+            self.class_weights = json.dumps(self.class_weights)
+        self.learning_rates = dict(self.learning_rates or {})
         for component, rate in self.learning_rates.items():
             if not isinstance(rate, (int, float)):
                 raise ValueError(f"learning_rates gives {component!r} the rate {rate!r}, which is not a number.")
-
-
-def as_dict(name: str, value: dict | str | None) -> dict:
-    """The value of the argument `name`, which the command line gives as JSON.
-
-    Raises:
-        ValueError: if it is no mapping.
-    """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{name} is not JSON: {error}.") from error
-    if not isinstance(value or {}, dict):
-        raise ValueError(f"{name} must be a mapping, not {value!r}.")
-    return dict(value or {})

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from .arguments import EmotionTrainingArguments, as_dict
+from .arguments import EmotionTrainingArguments
 
 COMBINATIONS = ("mean", "weighted", "logistic")
 ERRORS = ("eer", "min_dcf")
@@ -52,12 +52,12 @@ class SpeakerArguments:
     max_seconds: float | None = field(
         default=None, metadata={"help": "Cut the recordings of trials to this many seconds."}
     )
-    model_config: dict | str | None = field(
+    model_config: dict | None = field(
         default_factory=dict, metadata={"help": "Fields of SpeakerResNetConfig, as JSON."}
     )
 
     def __post_init__(self):
-        self.model_config = as_dict("model_config", self.model_config)
+        self.model_config = dict(self.model_config or {})
         if len(self.crop_seconds) != 2 or not 0 < self.crop_seconds[0] <= self.crop_seconds[1]:
             raise ValueError(f"crop_seconds is {self.crop_seconds}; give the shortest and the longest, in seconds.")
         if not 0 <= self.validation_share < 1:

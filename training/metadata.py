@@ -77,11 +77,14 @@ class RunMetadataCallback(TrainerCallback):
     def results(self, results: Results) -> None:
         self._results = results
 
-    def add_recipe(self, recipe: Recipe, corpus: DatasetDict, metadata: CorpusMetadata) -> None:
+    def add_recipe(
+        self, recipe: Recipe, described: dict[str, Any], corpus: DatasetDict, metadata: CorpusMetadata
+    ) -> None:
         """Add what only a recipe tells: the corpus, all its splits, pretrained models and settings.
 
         Args:
             recipe: The recipe, with `model`, `data` and `training`.
+            described: What it returned from `describe` before the trainer was built.
             corpus: The splits.
             metadata: The metadata of the corpus.
         """
@@ -101,7 +104,7 @@ class RunMetadataCallback(TrainerCallback):
             "lora": json.dumps(model_args.lora) if model_args.lora else None,
             "quantization": model_args.quantization,
         }
-        results.recipe = recipe.describe()
+        results.recipe = described
 
     def on_step_begin(self, args, state, control, **kwargs):
         """Remove the validation scores: the weights are about to change."""

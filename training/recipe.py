@@ -1,17 +1,14 @@
 """A recipe: all arguments of a run, read from a YAML file and the command line."""
 
 import dataclasses
-import difflib
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-from transformers import HfArgumentParser, TrainingArguments
+from transformers import TrainingArguments
 
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .command_arguments import (
@@ -21,6 +18,7 @@ from .command_arguments import (
     SpeakerTrainingArguments,
 )
 from .search.space import SearchArguments
+from .settings import field_types, is_switch, override, parse_yaml, read_settings
 
 # Groups of arguments of each command.
 TRAINING = {"model": ModelArguments, "data": DataArguments, "training": EmotionTrainingArguments}
@@ -66,40 +64,49 @@ class Recipe:
     search: SearchArguments | None = None
 
     @classmethod
-    def read(cls, path: str | Path, groups: Mapping[str, type] = TRAINING, **settings) -> "Recipe":
-        """Read a recipe file, with other settings; `**{"model_config.hidden_size": 64}` sets a member of a mapping.
+    def read(cls, path: str | Path | None = None, groups: Mapping[str, type] = TRAINING, **settings) -> "Recipe":
+        """Read a recipe file, with some settings changed.
 
         Args:
-            path: A YAML file.
-            groups: Dataclass of each group that the command has.
-            settings: Values by the name of the option.
+            path: A YAML file; None starts from the defaults.
+            groups: Dataclass of each group that the command has: `TRAINING`, `SPEAKER`, ...
+            settings: Values by the name of the option; `**{"model_config.hidden_size": 128}` sets a member of a mapping.
+                None is the default of the option.
 
         Raises:
-            ValueError: If the file cannot be read, or a name or value is wrong.
+            ValueError: If a file cannot be read, or a name or value is wrong.
         """
-        return parse_recipe([str(path)], groups).replace(**settings)
+        known = field_types(groups)
+        given = {} if path is None else read_settings(path, known)
+        return cls._build(override(given, settings, known), groups)
+
+    @classmethod
+    def _build(cls, settings: Mapping, groups: Mapping[str, type]) -> "Recipe":
+        return cls(
+            **{
+                group: arguments(
+                    **{item.name: settings[item.name] for item in fields(arguments) if item.name in settings}
+                )
+                for group, arguments in groups.items()
+            }
+        )
 
     def replace(self, **settings) -> "Recipe":
-        """Return a copy with other settings, checked anew; `**{"model_config.hidden_size": 64}` sets a member.
+        """Return a copy with some settings changed, and checked anew.
 
         Args:
-            settings: Values by the name of the option.
+            settings: As in `read`.
 
         Raises:
             ValueError: If a name or value is wrong.
         """
-        groups, changes = self.groups(), {}
-        known = _known_fields([type(group) for group in groups.values()])
-        for option, value in settings.items():
-            name, *members = option.split(".")
-            if name not in known:
-                raise ValueError(f"Unknown setting {option!r}{_did_you_mean(name, known)}")
-            if members:
-                group = next(group for group in groups.values() if name in {item.name for item in fields(group)})
-                value = _set_path(changes.get(name, getattr(group, name)), members, value)
-            changes[name] = value
+        groups = self.groups()
+        known = field_types({name: type(group) for name, group in groups.items()})
+        given = {item.name: getattr(group, item.name) for group in groups.values() for item in fields(group)}
+        changed = override(given, settings, known)
+        names = {option.partition(".")[0] for option in settings}
         for group_name, group in groups.items():
-            own = {item.name: changes[item.name] for item in fields(group) if item.name in changes}
+            own = {item.name: changed.get(item.name, _default(item)) for item in fields(group) if item.name in names}
             if own:
                 groups[group_name] = dataclasses.replace(group, **own)
         return Recipe(**groups)
@@ -134,63 +141,61 @@ class Recipe:
 def parse_recipe(argv: Sequence[str] | None = None, groups: Mapping[str, type] = TRAINING) -> Recipe:
     """Read a recipe and the options behind it: `recipe.yaml --learning_rate 1e-4 --model_config.hidden_size 128`.
 
-    A recipe is a YAML file with any fields of the dataclasses; null means the field's default. Every field is an
-    option of the command line too, which wins; a member of a dict field is reached with a dot.
+    Each field of the groups is an option, and overrides the recipe. A dot reaches into a mapping. An option takes the
+    words up to the next one; a switch needs none (`--bf16`), and `--no_bf16` turns it off.
 
     Args:
-        argv: the command line, by default that of the process.
-        groups: dataclass of each group that the command has.
+        argv: The arguments of the command; by default those of the process.
+        groups: Dataclass of each group that the command has.
 
     Raises:
-        ValueError: if the recipe cannot be read, or a key or option is unknown or of the wrong type.
+        ValueError: If the recipe cannot be read, or a key or option is unknown or of the wrong type.
     """
-    arguments = list(groups.values())
-    argv = list(sys.argv[1:] if argv is None else argv)
-    parser = _Parser(arguments, allow_abbrev=False, usage="%(prog)s [recipe.yaml] [--option value ...]")
-    recipe = read_recipe(argv.pop(0), arguments) if argv and not argv[0].startswith("-") else {}
-    options = []
-    while argv:
-        argument = argv.pop(0)
-        option, equals, value = argument.partition("=")
-        if not option.startswith("--") or "." not in option:
-            options.append(argument)
-            continue
-        if not equals:
-            if not argv:
-                raise ValueError(f"{option} has no value; write {option} VALUE.")
-            value = argv.pop(0)
-        _set_member(recipe, option, value, _known_fields(arguments))
-    *parsed, unknown = parser.parse_args_into_dataclasses(
-        [*_as_options(recipe), *options], look_for_args_file=False, return_remaining_strings=True
-    )
-    if unknown:
-        hint = _did_you_mean(unknown[0].removeprefix("--"), _known_fields(arguments))
-        raise ValueError(f"Unknown option {unknown[0]}{hint}")
-    return Recipe(**dict(zip(groups, parsed, strict=True)))
+    argv, known = list(sys.argv[1:] if argv is None else argv), field_types(groups)
+    given = read_settings(argv.pop(0), known) if argv and not argv[0].startswith("-") else {}
+    return Recipe._build(override(given, read_options(argv, known), known, prefix="--"), groups)
 
 
-def read_recipe(path: str | Path, arguments: Sequence[type] = tuple(TRAINING.values())) -> dict:
-    """The fields that a recipe sets.
+def read_options(argv: Sequence[str], known: Mapping[str, Any]) -> dict:
+    """Return the values of a command line by the name of the option, as text or YAML.
+
+    Args:
+        argv: Options and their values.
+        known: Type of each field, from `field_types`.
 
     Raises:
-        ValueError: if the file is missing, is no mapping, or has a key that no argument has.
+        ValueError: If a value has no option or an option no value.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"There is no recipe {path}; give the path of a YAML file, as those in recipes/.")
-    try:
-        recipe = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(recipe, dict):
-        raise ValueError(f"{path} must be a mapping of argument names to values.")
-    known = _known_fields(arguments)
-    if "search" not in known:
-        recipe.pop("search", None)  # what scripts/search.py tries; all others leave it alone
-    for key in recipe:
-        if key not in known:
-            raise ValueError(f"{path} has an unknown key {key!r}{_did_you_mean(str(key), known)}")
-    return recipe
+    words: dict[str, list[str]] = {}
+    for word in argv:
+        if word.startswith("--"):
+            option, equals, value = word.removeprefix("--").partition("=")
+            name, *members = option.split(".")
+            option = ".".join([name.replace("-", "_"), *members])
+            words[option] = [value] if equals else []
+        elif words:
+            words[option].append(word)
+        else:
+            raise ValueError(f"{word} is no option; write [recipe.yaml] [--option value ...].")
+    return dict(_read_option(option, values, known) for option, values in words.items())
+
+
+def _read_option(option: str, values: list[str], known: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return an option's name and value; the value of a member of a mapping is YAML."""
+    positive = option.removeprefix("no_")
+    if not values and option not in known and is_switch(known.get(positive)):
+        return positive, "false"
+    if not values and is_switch(known.get(option)):
+        return option, "true"
+    if not values and option.partition(".")[0] in known:
+        raise ValueError(f"--{option} has no value; write --{option} VALUE.")
+    if "." in option:
+        values = [parse_yaml(f"--{option}", value) for value in values]
+    return option, values[0] if len(values) == 1 else values
+
+
+def _default(item: dataclasses.Field) -> Any:
+    return item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
 
 
 def _list_given(group: Any) -> dict:
@@ -205,70 +210,3 @@ def _list_given(group: Any) -> dict:
 def _as_plain(group: Any) -> dict:
     values = group.to_dict() if isinstance(group, TrainingArguments) else vars(group)
     return {item.name: values[item.name] for item in fields(group) if item.name in values}
-
-
-def _set_path(mapping: Mapping | None, path: Sequence[str], value: Any) -> dict:
-    """Return a copy of a mapping with another value at a path of keys."""
-    first, *others = path
-    return {**(mapping or {}), first: _set_path((mapping or {}).get(first), others, value) if others else value}
-
-
-class _Parser(HfArgumentParser):
-    """Raises one sentence where argparse would print its whole usage."""
-
-    def error(self, message: str):
-        raise ValueError(f"{message[0].upper()}{message[1:]}.")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `1e-4` is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def _known_fields(arguments: Sequence[type]) -> list[str]:
-    return [item.name for group in arguments for item in fields(group) if item.init]
-
-
-def _did_you_mean(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else "; --help lists what there is."
-
-
-def _set_member(recipe: dict, option: str, value: str, known: list[str]) -> None:
-    """Set `recipe["name"]["a"]["b"]` for the option `--name.a.b`."""
-    name, *parents, last = option.removeprefix("--").split(".")
-    if name not in known:
-        raise ValueError(f"Unknown option {option}{_did_you_mean(name, known)}")
-    members = recipe
-    for parent in (name, *parents):
-        if members.get(parent) is None:
-            members[parent] = {}
-        members = members[parent]
-        if not isinstance(members, dict):
-            raise ValueError(f"{option} has no place: what is before the last dot is not a mapping.")
-    try:
-        members[last] = yaml.load(value, _Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{option} has the value {value!r}, which is not readable YAML.") from error
-
-
-def _as_options(recipe: dict) -> list[str]:
-    """The recipe as a command line, so that one parser converts and checks the values of both."""
-    options = []
-    for key, value in recipe.items():
-        if value is None:
-            continue
-        options.append(f"--{key}")
-        if isinstance(value, list) and key != "class_weights":
-            options += [str(item) for item in value]
-        elif isinstance(value, (dict, list)):
-            options.append(json.dumps(value))
-        else:
-            options.append(str(value))
-    return options

@@ -182,12 +182,12 @@ def test_a_folder_holds_adapters_and_names_a_whole_base(trained):
     assert {"config.json", "model.safetensors", "modeling_cross_attention.py", "README.md"} <= {
         file.name for file in base.iterdir()
     }
-    assert results["adapter"]["base_model"] == str(base.resolve())
+    assert results.adapter.base_model == str(base.resolve())
     weights = load_file(folder / "adapter_model.safetensors")
-    assert sum(weight.numel() for weight in weights.values()) == results["parameters"]["trainable"]
+    assert sum(weight.numel() for weight in weights.values()) == results.parameters.trainable
     whole = sum(weight.numel() for weight in load_file(base / "model.safetensors").values())
     lora = sum(weight.numel() for name, weight in weights.items() if "lora_" in name)
-    assert results["parameters"]["total"] == whole + lora
+    assert results.parameters.total == whole + lora
 
 
 def test_the_card_says_that_it_is_an_adapter(trained):
@@ -207,7 +207,7 @@ def test_a_checkpoint_is_resumed_to_the_same_end(trained, run, tmp_path):
     whole, rest = (load_file(place / "adapter_model.safetensors") for place in (folder, resumed))
     assert whole.keys() == rest.keys()
     assert all(torch.equal(weight, rest[name]) for name, weight in whole.items())
-    assert again["metrics"] == results["metrics"]
+    assert again.metrics == results.metrics
 
 
 def test_the_best_checkpoint_is_what_is_left(trained):
@@ -224,15 +224,15 @@ def test_a_frozen_prefix_is_cached_below_adapters(run, tmp_path):
     options = {"model_config": still, "num_train_epochs": 1, "head_epochs": 1}
     plain, _ = run("plain", **options)
     cached, _ = run("cached", cache_prefix=True, cache_dir=str(tmp_path), **options)
-    assert cached["metrics"]["test"]["nll"] == pytest.approx(plain["metrics"]["test"]["nll"], abs=1e-5)
-    assert "lora" in cached["training"]
+    assert cached.metrics["test"].nll == pytest.approx(plain.metrics["test"].nll, abs=1e-5)
+    assert "lora" in cached.training
 
 
 def test_a_trained_checkpoint_is_the_base_if_nothing_of_it_changes(run):
     _, plain = run("whole", lora={}, num_train_epochs=1)
     options = {"model_name_or_path": str(plain), "num_train_epochs": 1}
     results, folder = run("on_whole", model_config={}, **options)
-    assert results["adapter"]["base_model"] == str(plain.resolve())
+    assert results.adapter.base_model == str(plain.resolve())
     assert not (folder / "base").exists()
     results, folder = run("on_other", model_config={"classifier_dropout": 0.5}, **options)
-    assert results["adapter"]["base_model"] == str((folder / "base").resolve())
+    assert results.adapter.base_model == str((folder / "base").resolve())

@@ -1,6 +1,7 @@
 import pytest
 from emofusion.training.arguments import EmotionTrainingArguments
-from emofusion.training.recipe import parse_recipe, read_recipe
+from emofusion.training.recipe import TRAINING, parse_recipe
+from emofusion.training.settings import field_types, read_settings
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_an_empty_recipe_and_null_mean_the_defaults(parse):
     for plain, null in zip(nothing.groups().values(), nulls.groups().values(), strict=True):
         assert vars(plain).keys() == vars(null).keys()
     assert (nothing.model, nothing.data) == (nulls.model, nulls.data)
-    assert nulls[1].corpus == "spoken"
+    assert nulls.data.corpus == "spoken"
     assert nulls.model.model_config == nulls.training.learning_rates == {}
     assert nulls.training.learning_rate == nothing.training.learning_rate
 
@@ -132,7 +133,10 @@ def test_defaults_choose_the_checkpoint_on_validation_ua(tmp_path):
 
 def test_reading_a_recipe_gives_its_fields(tmp_path):
     (tmp_path / "recipe.yaml").write_text("learning_rate: 1e-4\ncorpus: spoken\n")
-    assert read_recipe(tmp_path / "recipe.yaml") == {"learning_rate": 1e-4, "corpus": "spoken"}
+    assert read_settings(tmp_path / "recipe.yaml", field_types(TRAINING)) == {
+        "learning_rate": 1e-4,
+        "corpus": "spoken",
+    }
 
 
 def test_a_missing_recipe_is_named(tmp_path):

@@ -118,7 +118,7 @@ def test_an_alignment_goes_with_the_speed(collator, corpus):
     rows = [corpus["train"][number] for number in range(3)]
     plain = collator(rows)
     options = {"speed": {"rate": [1.25, 1.25]}, "noise": {"snr_db": [0, 0]}}
-    faster = EmotionCollator(collator.processor, collator.labels, augment=Augmentation(options, RATE, 0))(rows)
+    faster = EmotionCollator(collator.processor, collator.task.labels, augment=Augmentation(options, RATE, 0))(rows)
     for level in ("word", "syllable", "phone"):
         there = plain[f"{level}_spans"] >= 0
         torch.testing.assert_close(faster[f"{level}_spans"][there], plain[f"{level}_spans"][there] / 1.25)
@@ -191,7 +191,7 @@ def test_workers_that_outlive_an_epoch_draw_what_one_process_draws(collator, cor
         loader = DataLoader(
             rows,
             batch_size=2,
-            collate_fn=EmotionCollator(collator.processor, collator.labels, augment=augmentation),
+            collate_fn=EmotionCollator(collator.processor, collator.task.labels, augment=augmentation),
             num_workers=workers,
             persistent_workers=workers > 0,
         )
@@ -206,12 +206,15 @@ def test_workers_that_outlive_an_epoch_draw_what_one_process_draws(collator, cor
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pitch": {}}, "augmentation has an unknown option 'pitch'; it knows speed, reverberation, noise, gain."),
-        ({"noise": {"snr": [1, 2]}}, "augmentation.noise has an unknown option 'snr'; it knows snr_db, folder, p."),
+        ({"pitch": {}}, "augmentation has an unknown option 'pitch'; choose from speed, reverberation, noise, gain."),
+        ({"noise": {"snr": [1, 2]}}, "augmentation.noise has an unknown option 'snr'; choose from snr_db, folder, p."),
         ({"noise": [5, 20]}, "augmentation.noise must be a mapping with snr_db and folder, not [5, 20]."),
-        ({"noise": {}}, "augmentation.noise.snr_db is None; give the lowest and the highest, as [5, 20]."),
-        ({"gain": {"db": 3}}, "augmentation.gain.db is 3; give the lowest and the highest, as [5, 20]."),
-        ({"gain": {"db": [3, "x"]}}, "augmentation.gain.db is [3, 'x']; give the lowest and the highest, as [5, 20]."),
+        ({"noise": {}}, "augmentation.noise.snr_db is None; give the lowest and the highest value, such as [5, 20]."),
+        ({"gain": {"db": 3}}, "augmentation.gain.db is 3; give the lowest and the highest value, such as [5, 20]."),
+        (
+            {"gain": {"db": [3, "x"]}},
+            "augmentation.gain.db is [3, 'x']; give the lowest and the highest value, such as [5, 20].",
+        ),
         (
             {"gain": {"db": [3, 1]}},
             "augmentation.gain.db is [3, 1]; give two numbers, the first not above the second.",
@@ -254,13 +257,13 @@ def test_a_description_names_no_place_on_the_disk():
 
 
 def test_a_model_that_does_not_listen_has_nothing_to_augment(collator, corpus):
-    reading = EmotionCollator(EmoFusionProcessor(tokenizer=train_tokenizer(["so"], 200, 64)), collator.labels)
-    with pytest.raises(ValueError, match=r"^augmentation is given, but the model does not listen; leave it out\.$"):
+    reading = EmotionCollator(EmoFusionProcessor(tokenizer=train_tokenizer(["so"], 200, 64)), collator.task.labels)
+    with pytest.raises(ValueError, match=r"^augmentation is given, but the model takes no audio; leave it out\.$"):
         build_training_collator(reading, DataArguments(augmentation=EVERYTHING), corpus["train"], 0)
 
 
 def test_a_gain_that_the_processor_undoes_is_told(collator, corpus):
     arguments = DataArguments(augmentation={"gain": {"db": [-6, 6]}})
     processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(return_attention_mask=True))
-    with pytest.warns(UserWarning, match=r"augmentation\.gain changes nothing here"):
-        build_training_collator(EmotionCollator(processor, collator.labels), arguments, corpus["train"], 0)
+    with pytest.warns(UserWarning, match=r"augmentation\.gain has no effect"):
+        build_training_collator(EmotionCollator(processor, collator.task.labels), arguments, corpus["train"], 0)

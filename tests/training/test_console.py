@@ -41,13 +41,13 @@ def test_a_run_is_told_on_one_screen_and_line_by_line_and_on_one_screen(argument
     assert max(map(len, start.replace(str(tmp_path), "").splitlines())) <= 80
     fields = dict(line.split(maxsplit=1) for line in start.splitlines() if len(line.split()) > 1)
     total, trained, frozen = (int(word.replace(",", "")) for word in re.findall(r"[\d,]+\d|\d", fields["parameters"]))
-    assert total == trained + frozen == results["parameters"]["total"]
-    assert trained == results["parameters"]["trainable"]
+    assert total == trained + frozen == results.parameters.total
+    assert trained == results.parameters.trainable
     assert fields["train"].split() == ["validation", "test"]
     assert fields["utterances"].split() == ["72", "16", "16"]
     assert fields["speakers"].split() == ["18", "4", "4"]
     assert fields["sad"].split() == ["18", "4", "4"]
-    assert fields["batch"] == "36 utterances in a step (18 x 2 accumulated), on cpu"
+    assert fields["batch"] == "36 utterances per step (18 x 2 accumulated), on cpu"
     assert fields["steps"] == "8 in 4 epochs; seed 42"
     assert fields["keeps"] == "the checkpoint with the highest validation UA"
 
@@ -56,13 +56,16 @@ def test_a_run_is_told_on_one_screen_and_line_by_line_and_on_one_screen(argument
     assert sum(line.startswith("step ") for line in lines) == 8
     assert sum("validation: loss" in line for line in lines) == 4
     (estimate,) = (line for line in lines if line.startswith("about "))
-    assert re.fullmatch(
-        r"about [\d.]+ s for the other 4 steps, judged by 1; measuring on the validation part comes on top", estimate
-    )
+    assert re.fullmatch(r"about [\d.]+ s for the remaining 4 steps, plus validation", estimate)
 
     end = format_end(results, "run")
     assert len(end.splitlines()) <= 25
-    for part in ("confusion_matrix.png", "Recall: angry", "predict.py run RECORDING", "push_to_hub.py run OWNER/NAME"):
+    for part in (
+        "confusion_matrix.png",
+        "Recall: angry",
+        "emofusion predict run RECORDING",
+        "emofusion push run OWNER/NAME",
+    ):
         assert part in end
 
 
@@ -81,9 +84,9 @@ def test_only_the_first_process_tells(arguments, capsys):
     given = arguments()
     trainer = build_trainer(*load_rows(given), given)
     trainer.state.is_world_process_zero = False
-    teller = Console(trainer.facts)
-    teller.on_train_begin(trainer.args, trainer.state, trainer.control)
-    teller.on_log(trainer.args, trainer.state, trainer.control, logs={"loss": 1.0})
+    console_ = Console(trainer.run_metadata.results)
+    console_.on_train_begin(trainer.args, trainer.state, trainer.control)
+    console_.on_log(trainer.args, trainer.state, trainer.control, logs={"loss": 1.0})
     assert capsys.readouterr().out == ""
 
 

@@ -10,16 +10,12 @@ import yaml
 from emofusion.corpora import describe_corpus, list_folds, load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.corpora.folds import check_speaker_independent, write_folds
+from emofusion.evaluation.results import RunResults, Spread
 from emofusion.metrics import EmotionMetrics
-from emofusion.training import run
+from emofusion.training import lifecycle, processor_building, run
 from emofusion.training.cross_validation import runs as cross_validation
-from emofusion.training.cross_validation.runs import (
-    cross_validate,
-    find_state,
-    find_states,
-    format_plan,
-    plan_runs,
-)
+from emofusion.training.cross_validation.plan import find_state, find_states, format_plan, plan_runs
+from emofusion.training.cross_validation.runs import cross_validate
 from emofusion.training.cross_validation.summary import format_results, spread
 from emofusion.training.recipe import CROSS_VALIDATION, parse_recipe
 from emofusion.training.run import train
@@ -53,9 +49,9 @@ def finished(tmp_path_factory, corpus_root, corpus):
         return train_tokenizer(texts[-1], *sizes)
 
     runs = plan(tmp_path_factory.mktemp("cross") / "tiny", corpus_root)
-    train_tokenizer = run.train_tokenizer
+    train_tokenizer = processor_building.train_tokenizer
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "train_tokenizer", listening)
+        patch.setattr(processor_building, "train_tokenizer", listening)
         results = cross_validate(runs, find_states(runs), told.append)
     return runs, results, told, texts
 
@@ -73,9 +69,9 @@ def test_every_fold_is_a_run_of_its_own_told_in_a_line(finished):
     runs, results, told, _ = finished
     assert [run.name for run in runs] == ["fold-1-seed-1", "fold-2-seed-1", "fold-3-seed-1"]
     assert [line.split(":")[0] for line in told] == [f"{run.name} ({n} of 3)" for n, run in enumerate(runs, start=1)]
-    for run_, summary in zip(runs, results["cross_validation"]["runs"], strict=True):
-        own = json.loads((run_.folder / "results.json").read_text())
-        assert summary["metrics"] == own["metrics"]
+    for run_, summary in zip(runs, results.cross_validation.runs, strict=True):
+        own = RunResults.read(run_.folder)
+        assert summary.metrics == own.metrics
         assert {"model.safetensors", "config.json", "README.md", "reliability.png"} <= {
             file.name for file in run_.folder.iterdir()
         }
@@ -95,7 +91,7 @@ def alone(tmp_path_factory, corpus_root):
     folder = tmp_path_factory.mktemp("alone") / "tiny"
     recipe = parse(folder, corpus_root, corpus_options={**FOLDS, "fold": 2})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "load_corpus", spoiled)
+        patch.setattr(lifecycle, "load_corpus", spoiled)
         train(recipe)
     return folder
 
@@ -120,8 +116,8 @@ def test_the_folds_test_every_utterance_once(finished, corpus):
     runs, results, *_ = finished
     tested = [row["id"] for run in runs for row in rows_of(run.folder)]
     assert sorted(tested) == sorted(name for rows in corpus.values() for name in rows["id"])
-    assert results["data"]["test"]["utterances"] == len(tested) == BLOCK
-    assert results["corpus"]["speaker_independent"] is True
+    assert results.data["test"].utterances == len(tested) == BLOCK
+    assert results.corpus.speaker_independent is True
 
 
 def test_the_tokenizer_of_a_fold_learns_from_its_training_part_alone(finished, corpus_root):
@@ -131,31 +127,31 @@ def test_the_tokenizer_of_a_fold_learns_from_its_training_part_alone(finished, c
 
 def test_pooled_scores_are_those_of_all_answers(finished):
     runs, results, *_ = finished
-    labels = results["labels"]
+    labels = results.labels
     rows = [row for run in runs for row in rows_of(run.folder)]
     answers = [row["logits"].index(max(row["logits"])) for row in rows]
     truth = [labels.index(row["label"]) for row in rows]
     expected = EmotionMetrics(keep_in_memory=True).compute(predictions=answers, references=truth, labels=labels)
-    pooled = results["metrics"]["test"]
-    assert pooled["confusion_matrix"] == expected["confusion_matrix"]
+    pooled = results.metrics["test"]
+    assert pooled.confusion_matrix == expected["confusion_matrix"]
     for name in ("wa", "ua", "wf1", "recall", "f1"):
-        assert pooled[name] == pytest.approx(expected[name])
-    assert {"ece", "ece_scaled", "nll", "nll_scaled"} <= set(pooled)
+        assert getattr(pooled, name) == pytest.approx(expected[name])
+    assert None not in (pooled.ece, pooled.ece_scaled, pooled.nll, pooled.nll_scaled)
     for score in ("wa", "ua"):
-        low, high = results["intervals"][score]
-        assert low <= pooled[score] <= high
-    assert results["intervals"]["speakers"] == 26
-    assert sum(part["utterances"] for part in results["breakdown"].values()) == BLOCK
+        low, high = getattr(results.intervals, score)
+        assert low <= getattr(pooled, score) <= high
+    assert results.intervals.speakers == 26
+    assert sum(part.utterances for part in results.breakdown.values()) == BLOCK
 
 
 def test_mean_and_deviation_are_over_the_runs(finished):
     _, results, *_ = finished
-    values = [run["metrics"]["test"]["wa"] for run in results["cross_validation"]["runs"]]
-    over_runs = results["cross_validation"]["over_runs"]["wa"]
-    assert over_runs["mean"] == pytest.approx(statistics.mean(values))
-    assert over_runs["std"] == pytest.approx(statistics.stdev(values))
-    assert results["cross_validation"]["over_seeds"] == {}
-    assert spread([results["metrics"]["test"]])["ua"] == {"mean": results["metrics"]["test"]["ua"], "std": None}
+    values = [run.metrics["test"].wa for run in results.cross_validation.runs]
+    over_runs = results.cross_validation.over_runs["wa"]
+    assert over_runs.mean == pytest.approx(statistics.mean(values))
+    assert over_runs.std == pytest.approx(statistics.stdev(values))
+    assert results.cross_validation.over_seeds == {}
+    assert spread([results.metrics["test"]])["ua"] == Spread(mean=results.metrics["test"].ua, std=None)
 
 
 def test_no_words_of_the_corpus_are_kept(finished, corpus):
@@ -167,24 +163,24 @@ def test_no_words_of_the_corpus_are_kept(finished, corpus):
 def test_the_folder_has_a_page_with_a_model_index(finished):
     runs, results, *_ = finished
     folder = runs[0].folder.parent
-    assert json.loads((folder / "results.json").read_text()) == results
+    assert RunResults.read(folder) == results
     card = ModelCard.load(folder / "README.md")
     values = {result.metric_name: result.metric_value for result in card.data.eval_results}
-    assert values["UA (mean class recall)"] == pytest.approx(results["metrics"]["test"]["ua"], abs=1e-4)
+    assert values["UA (mean class recall)"] == pytest.approx(results.metrics["test"].ua, abs=1e-4)
     for told in ("fold-3-seed-1", "Standard deviation over runs", "resampled speakers", "3 folds with 1 seed"):
         assert told in card.content
-    assert all(f"]({picture})" in card.content and (folder / picture).is_file() for picture in results["pictures"])
+    assert all(f"]({picture})" in card.content and (folder / picture).is_file() for picture in results.pictures)
     assert 'from_pretrained("tiny/fold-1-seed-1"' in card.content
 
 
 def test_the_screens_tell_of_every_run(finished):
     runs, results, *_ = finished
     screen = format_plan(runs, ["finished", "checkpoint-3", "new"])
-    assert "3 runs, 1 of them finished" in screen
-    assert "goes on from checkpoint-3" in screen
+    assert "3 runs, 1 finished" in screen
+    assert "resumes from checkpoint-3" in screen
     screen = format_results(results)
     assert [line.split()[0] for line in screen.splitlines()[1:4]] == [run.name for run in runs]
-    assert f"{100 * results['metrics']['test']['ua']:.1f}" in screen
+    assert f"{100 * results.metrics['test'].ua:.1f}" in screen
     assert "95 % by speaker" in screen
 
 
@@ -260,8 +256,8 @@ def test_a_test_part_that_is_learned_from_is_refused_before_training(
         )
         return corpus
 
-    monkeypatch.setattr(run, "load_corpus", leaking)
-    monkeypatch.setattr(run, "build_model", None)  # it does not come so far
+    monkeypatch.setattr(lifecycle, "load_corpus", leaking)
+    monkeypatch.setattr(run, "build_model", None)  # the run fails before
     recipe = parse(tmp_path / "leaking", corpus_root)
     with pytest.raises(ValueError, match=message):
         train(recipe)
@@ -320,11 +316,11 @@ def test_several_seeds_are_spread_after_pooling_their_folds(finished, tmp_path):
             recipe = run_.recipe.replace(output_dir=str(folder), seed=seed)
             copies.append(dataclasses.replace(run_, name=folder.name, recipe=recipe))
     several = cross_validation.write_summary(copies)
-    over_seeds = several["cross_validation"]["over_seeds"]["ua"]
-    assert over_seeds["mean"] == pytest.approx(results["metrics"]["test"]["ua"])
-    assert over_seeds["std"] == pytest.approx(0)
-    assert several["metrics"]["test"]["support"] == [2 * count for count in results["metrics"]["test"]["support"]]
-    assert several["data"]["test"]["utterances"] == BLOCK
+    over_seeds = several.cross_validation.over_seeds["ua"]
+    assert over_seeds.mean == pytest.approx(results.metrics["test"].ua)
+    assert over_seeds.std == pytest.approx(0)
+    assert several.metrics["test"].support == [2 * count for count in results.metrics["test"].support]
+    assert several.data["test"].utterances == BLOCK
 
 
 def test_recordings_of_ones_own_can_be_split_into_folds_by_speaker(tmp_path):

@@ -86,7 +86,7 @@ def test_an_interrupted_run_that_is_resumed_ends_like_one_that_was_not(name, run
     step, _ = found[name]
     assert not (folder / name / "results.json").exists()
     again = run_recipe(folder / name, corpus_root, resume_from_checkpoint="true")
-    assert again["metrics"] == found["whole"]["metrics"], f"{name} in step {step}"
+    assert again.metrics == found["whole"].metrics, f"{name} in step {step}"
     weights = [(folder / run / "model.safetensors").read_bytes() for run in (name, "whole")]
     assert weights[0] == weights[1], f"{name} in step {step}"
     last = [torch.load(folder / run / f"checkpoint-{STEPS}" / "optimizer.pt") for run in (name, "whole")]
@@ -148,12 +148,12 @@ def test_a_run_goes_on_from_its_last_whole_checkpoint(damage, message, checkpoin
     before, last = (checkpoints / f"checkpoint-{step}" for step in (STEPS - 2, STEPS))
     assert resumed(checkpoints) == str(last)
     damage(last)
-    with pytest.warns(UserWarning, match=f"{last} is passed over: .*{message}"):
+    with pytest.warns(UserWarning, match=f"{last} is skipped: .*{message}"):
         assert resumed(checkpoints) == str(before)
     with pytest.raises(ValueError, match=f"{last} cannot be resumed from: .*{message}"):
         resumed(checkpoints, last)
     damage(before)
-    with pytest.warns(UserWarning, match="passed over"):
+    with pytest.warns(UserWarning, match="is skipped"):
         assert resumed(checkpoints) is None
 
 
@@ -184,7 +184,7 @@ def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path, corpus_root
 
     monkeypatch.setattr(EmotionTrainer, "save_model", save_model)
     folder = tmp_path / "run"
-    with pytest.raises(OSError, match=r"checkpoint-4 could not be saved .*checkpoint-2 is left") as caught:
+    with pytest.raises(OSError, match=r"checkpoint-4 could not be saved .*resume from .*checkpoint-2") as caught:
         run_recipe(folder, corpus_root, save_total_limit=1)
     assert "\n" not in str(caught.value)
     assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-2"]

@@ -1,26 +1,24 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from emofusion.configuration.configuration_late_fusion import MEMBER_CONFIGS
 from emofusion.corpora.demo.spoken import BLOCK
+from emofusion.evaluation.results import RunResults
 from emofusion.modeling.head_score_combination import LogisticCombination, WeightedCombination
 from emofusion.processing import EmoFusionProcessor
+from emofusion.training import lifecycle
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.command_arguments import LateFusionArguments
-from emofusion.training.late_fusion import fit as late_fusion
-from emofusion.training.late_fusion.fit import (
+from emofusion.training.late_fusion.combinations import (
     INVERSE_STRENGTHS,
     fit_combinations,
-    fit_late_fusion,
     fit_logistic,
     fit_weights,
-    format_comparison,
-    load_processor,
 )
+from emofusion.training.late_fusion.fit import fit_late_fusion, format_comparison, load_processor
 from emofusion.training.recipe import LATE_FUSION, Recipe, parse_recipe
 from emofusion.training.run import train
 from scipy.optimize import minimize
@@ -148,18 +146,18 @@ def fused(members, tmp_path_factory, corpus_root):
 
 def test_every_member_and_every_combination_is_measured(fused, members):
     folder, results = fused
-    assert json.loads((folder / "results.json").read_text()) == results
-    systems = results["late_fusion"]["systems"]
+    assert RunResults.read(folder) == results
+    systems = results.late_fusion.systems
     assert list(systems) == ["speech", "text", "mean", "weighted", "logistic"]
     for name, member in zip(("speech", "text"), members, strict=True):
-        alone = json.loads(Path(member, "results.json").read_text())["metrics"]
+        alone = RunResults.read(member).metrics
         for split in ("validation", "test"):
-            assert systems[name][split]["ua"] == alone[split]["ua"]
-            assert systems[name][split]["nll"] == pytest.approx(alone[split]["nll"], abs=1e-5)
-            assert results["metrics"][split]["ua"] == systems["weighted"][split]["ua"]
+            assert systems[name][split]["ua"] == alone[split].ua
+            assert systems[name][split]["nll"] == pytest.approx(alone[split].nll, abs=1e-5)
+            assert results.metrics[split].ua == systems["weighted"][split]["ua"]
     for better in ("mean", "speech", "text"):
         assert systems["weighted"]["validation"]["nll"] <= systems[better]["validation"]["nll"] + 1e-6
-    assert sum(results["late_fusion"]["weights"].values()) == pytest.approx(1)
+    assert sum(results.late_fusion.weights.values()) == pytest.approx(1)
     table = format_comparison(results).splitlines()
     assert [line.split()[0] for line in table[2:]] == list(systems)
     assert f"{100 * systems['mean']['test']['wa']:.1f}" == table[4].split()[5]
@@ -172,12 +170,10 @@ def test_the_folder_answers_as_was_measured(fused, corpus):
     assert not model.training
     rows = list(corpus["test"])
     with torch.no_grad():
-        output = model(**EmotionCollator(processor, results["labels"])(rows))
-    assert output.loss.item() == pytest.approx(results["metrics"]["test"]["nll"], abs=1e-4)
-    assert model.classifier.weights.tolist() == pytest.approx(
-        list(results["late_fusion"]["weights"].values()), abs=1e-6
-    )
-    assert model.config.id2label == dict(enumerate(results["labels"]))
+        output = model(**EmotionCollator(processor, results.labels)(rows))
+    assert output.loss.item() == pytest.approx(results.metrics["test"].nll, abs=1e-4)
+    assert model.classifier.weights.tolist() == pytest.approx(list(results.late_fusion.weights.values()), abs=1e-6)
+    assert model.config.id2label == dict(enumerate(results.labels))
 
 
 def test_the_folder_is_a_hub_folder_whose_page_tells_how_it_was_made(fused):
@@ -188,7 +184,7 @@ def test_the_folder_is_a_hub_folder_whose_page_tells_how_it_was_made(fused):
     assert not {"learning_curve.png", "training_log.json", "training_args.bin"} & names
     page = (folder / "README.md").read_text()
     assert "fitted on the validation split" in page
-    assert f"speech {results['late_fusion']['weights']['speech']:.3f}" in page
+    assert f"speech {results.late_fusion.weights['speech']:.3f}" in page
     assert "learning_rate" not in page
     assert str(folder) not in page
 
@@ -196,25 +192,25 @@ def test_the_folder_is_a_hub_folder_whose_page_tells_how_it_was_made(fused):
 def test_what_is_fitted_does_not_depend_on_the_test_part(fused, members, corpus_root, corpus, tmp_path, monkeypatch):
     _, results = fused
     reversed_test = {**corpus, "test": corpus["train"].select(range(30))}
-    monkeypatch.setattr(late_fusion, "load_corpus", lambda *_, **__: type(corpus)(reversed_test))
+    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)(reversed_test))
     other = run(members, corpus_root, tmp_path / "other")
-    assert other["metrics"]["test"] != results["metrics"]["test"]
-    assert other["late_fusion"]["weights"] == results["late_fusion"]["weights"]
-    assert other["late_fusion"]["inverse_strength"] == results["late_fusion"]["inverse_strength"]
+    assert other.metrics["test"] != results.metrics["test"]
+    assert other.late_fusion.weights == results.late_fusion.weights
+    assert other.late_fusion.inverse_strength == results.late_fusion.inverse_strength
 
 
 @pytest.mark.parametrize(("combination", "told"), [("mean", "Nothing was fitted"), ("logistic", "| `C` |")])
 def test_the_combination_that_was_chosen_is_saved(combination, told, members, corpus_root, tmp_path):
     results = run(members[:1], corpus_root, tmp_path / "one", combination=combination)
-    assert results["modalities"] == ["audio"]
-    assert results["system"] == "late_fusion"
-    assert results["metrics"]["test"]["ua"] == results["late_fusion"]["systems"][combination]["test"]["ua"]
+    assert results.modalities == ["audio"]
+    assert results.system == "late_fusion"
+    assert results.metrics["test"].ua == results.late_fusion.systems[combination]["test"]["ua"]
     assert told in (tmp_path / "one" / "README.md").read_text()
 
 
 def test_members_of_one_name_are_told_apart(members, corpus_root, tmp_path):
     results = run([members[0], members[0]], corpus_root, tmp_path / "twice")
-    assert list(results["late_fusion"]["systems"])[:2] == ["speech-0", "speech-1"]
+    assert list(results.late_fusion.systems)[:2] == ["speech-0", "speech-1"]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +248,7 @@ def test_a_loss_is_a_matter_of_the_members(loss, members, tmp_path):
 
 
 def test_a_late_fusion_is_not_trained(tmp_path):
-    with pytest.raises(ValueError, match=r"fit_late_fusion\.py"):
+    with pytest.raises(ValueError, match="emofusion fit-late-fusion"):
         train(
             Recipe(
                 model=ModelArguments(variant="late_fusion"),

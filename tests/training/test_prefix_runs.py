@@ -21,7 +21,7 @@ def trained(tmp_path_factory, corpus_root):
         path = folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(recipe))
         results = train(parse_recipe([str(path)]))
-        return results["metrics"], load_file(folder / name / "model.safetensors")
+        return results.metrics, load_file(folder / name / "model.safetensors")
 
     return run, run("plain"), {"cache_prefix": True, "cache_dir": str(folder / "cache")}
 
@@ -36,8 +36,8 @@ def test_a_run_learns_the_same_with_a_cache(trained, others):
     with_cache = run("cached", **caching, **others)
     assert_close(with_cache[1], weights, atol=1e-4, rtol=0)
     for split, scores in metrics.items():
-        assert with_cache[0][split]["nll"] == pytest.approx(scores["nll"], abs=1e-4)
-        assert with_cache[0][split]["wa"] == scores["wa"]
+        assert with_cache[0][split].nll == pytest.approx(scores.nll, abs=1e-4)
+        assert with_cache[0][split].wa == scores.wa
 
 
 def test_the_next_run_computes_nothing_of_what_is_frozen(trained, monkeypatch):

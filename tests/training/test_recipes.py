@@ -101,8 +101,8 @@ def run(tmp_path_factory, corpus_root):
 @entries(small=True, script="train.py")
 def test_a_small_recipe_runs(path, run):
     results = run(path)
-    assert results["parameters"]["total"] == ENTRIES[path]["parameters"]
-    assert len(results["labels"]) == ENTRIES[path]["classes"]
+    assert results.parameters.total == ENTRIES[path]["parameters"]
+    assert len(results.labels) == ENTRIES[path]["classes"]
 
 
 @entries(small=True, script="fit_late_fusion.py")
@@ -113,8 +113,8 @@ def test_a_small_late_fusion_runs(path, run, corpus_root, tmp_path, monkeypatch)
         **{"members": members, "corpus_root": str(corpus_root), "corpus_options.utterances": BLOCK}
     )
     results = fit_late_fusion(recipe)
-    assert results["parameters"]["total"] == ENTRIES[path]["parameters"]
-    assert len(results["labels"]) == ENTRIES[path]["classes"]
+    assert results.parameters.total == ENTRIES[path]["parameters"]
+    assert len(results.labels) == ENTRIES[path]["classes"]
 
 
 @entries(small=True, script="pretrain_speaker.py")
@@ -126,7 +126,7 @@ def test_a_small_pretraining_of_speakers_runs(path, tmp_path):
     options = {"corpus_root": tmp_path / "voices", "output_dir": tmp_path / "network", **SHORT}
     results = pretrain_speaker(parse(path, SPEAKER, crop_seconds=[0.3, 0.4], **options))
     speakers = 3 * build_on_meta(path, tmp_path).config.embedding_size
-    assert results["parameters"] == ENTRIES[path]["parameters"] + speakers
+    assert results.parameters == ENTRIES[path]["parameters"] + speakers
 
 
 def build_on_meta(path: str, tmp_path):

@@ -4,6 +4,7 @@ import shutil
 import pytest
 import torch
 import yaml
+from emofusion.evaluation.results import RunResults
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training import run
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
@@ -44,36 +45,37 @@ def finished(tmp_path_factory, corpus_root, corpus):
 
 
 def comparable(results):
-    return {name: value for name, value in results.items() if name != "seconds"}
+    return {name: value for name, value in results.to_dict().items() if name != "seconds"}
 
 
 def test_results_are_those_in_the_folder(finished):
     folder, results, _ = finished
-    assert json.loads((folder / "results.json").read_text()) == results
+    assert RunResults.read(folder) == results
+    assert json.loads((folder / "results.json").read_text()) == results.to_dict()
 
 
 def test_results_tell_what_was_measured_on_what(finished, corpus):
     _, results, _ = finished
-    assert (results["format"], results["system"]) == (1, "cross_attention")
-    assert results["model_class"] == "CrossAttentionFusionForSequenceClassification"
-    assert results["labels"] == corpus["train"].features["label"].names
-    assert results["modalities"] == ["audio", "text"]
-    assert results["corpus"]["speaker_independent"] is True
-    assert results["corpus"]["demonstration"] is True
-    assert set(results["metrics"]) == {"validation", "test"}
-    for split, scores in results["metrics"].items():
-        assert {"wa", "ua", "wf1", "macro_f1", "recall", "confusion_matrix", "ece", "nll"} <= set(scores)
-        counts = scores["confusion_matrix"]
+    assert (results.format, results.system) == (1, "cross_attention")
+    assert results.model_class == "CrossAttentionFusionForSequenceClassification"
+    assert results.labels == corpus["train"].features["label"].names
+    assert results.modalities == ["audio", "text"]
+    assert results.corpus.speaker_independent is True
+    assert results.corpus.demonstration is True
+    assert set(results.metrics) == {"validation", "test"}
+    for split, scores in results.metrics.items():
+        assert {"wa", "ua", "wf1", "macro_f1", "recall", "confusion_matrix", "ece", "nll"} <= scores.to_dict().keys()
+        counts = scores.confusion_matrix
         assert sum(map(sum, counts)) == len(corpus[split])
-        assert scores["wa"] == pytest.approx(sum(counts[i][i] for i in range(4)) / len(corpus[split]))
+        assert scores.wa == pytest.approx(sum(counts[i][i] for i in range(4)) / len(corpus[split]))
     for split, rows in corpus.items():
-        data = results["data"][split]
-        assert (data["utterances"], data["speakers"]) == (len(rows), len(set(rows["speaker"])))
-        assert sum(data["classes"].values()) == len(rows)
-    assert results["parameters"]["total"] >= results["parameters"]["trainable"] > 0
-    assert results["training"]["learning_rate"] == 1e-2
-    assert results["recipe"]["model_config"] == FUSION
-    assert results["seconds"] > 0
+        data = results.data[split]
+        assert (data.utterances, data.speakers) == (len(rows), len(set(rows["speaker"])))
+        assert sum(data.classes.values()) == len(rows)
+    assert results.parameters.total >= results.parameters.trainable > 0
+    assert results.training["learning_rate"] == 1e-2
+    assert results.recipe["model_config"] == FUSION
+    assert results.seconds > 0
 
 
 def test_the_test_part_is_read_once_and_last(finished, corpus):
@@ -89,7 +91,7 @@ def test_the_kept_checkpoint_is_the_best_on_validation(finished):
     folder, results, _ = finished
     log = json.loads((folder / "training_log.json").read_text())
     best = max((entry for entry in log if "eval_ua" in entry), key=lambda entry: entry["eval_ua"])
-    assert results["metrics"]["validation"]["ua"] == best["eval_ua"]
+    assert results.metrics["validation"].ua == best["eval_ua"]
     kept, chosen = (
         load_file(folder / "model.safetensors"),
         load_file(folder / f"checkpoint-{best['step']}" / "model.safetensors"),
@@ -100,12 +102,12 @@ def test_the_kept_checkpoint_is_the_best_on_validation(finished):
 
 def test_the_folder_is_a_hub_folder_with_pictures_and_a_page(finished):
     folder, results, _ = finished
-    for picture in results["pictures"]:
+    for picture in results.pictures:
         with Image.open(folder / picture) as image:
             assert image.format == "PNG"
     page = (folder / "README.md").read_text()
-    assert f"{100 * results['metrics']['test']['wa']:.1f} %" in page
-    assert all(picture in page for picture in results["pictures"])
+    assert f"{100 * results.metrics['test'].wa:.1f} %" in page
+    assert all(picture in page for picture in results.pictures)
     names = {path.name for path in folder.iterdir()}
     assert {"modeling_cross_attention.py", "processing_emofusion.py", "tokenizer.json"} <= names
     assert not [name for name in names if name.startswith(".") or name.endswith((".bin", ".draft"))]
@@ -130,7 +132,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_to_the_same_end(finished, tmp_pa
 
 def test_what_was_selected_on_is_told_as_it_was(tmp_path, corpus_root):
     wa = run_recipe(tmp_path / "wa", corpus_root, metric_for_best_model="wa", max_steps=1)
-    assert "validation WA" in wa["corpus"]["selection"]
+    assert "validation WA" in wa.corpus.selection
     last = run_recipe(
         tmp_path / "last",
         corpus_root,
@@ -139,8 +141,8 @@ def test_what_was_selected_on_is_told_as_it_was(tmp_path, corpus_root):
         save_strategy="no",
         max_steps=1,
     )
-    assert "validation" not in last["corpus"]["selection"]
-    assert "last" in last["corpus"]["selection"]
+    assert "validation" not in last.corpus.selection
+    assert "last" in last.corpus.selection
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ def test_a_one_modality_model_has_a_processor_for_it_alone(modality, other, corp
 def test_a_one_modality_model_trains_and_is_saved_with_its_processor(modality, tmp_path, corpus_root):
     config = {"modality": modality, f"{modality}_config": FUSION[f"{modality}_config"], "hidden_size": 8}
     results = run_recipe(tmp_path / "one", corpus_root, variant="unimodal", model_config=config, max_steps=1)
-    assert results["modalities"] == [modality]
+    assert results.modalities == [modality]
     for folder in (tmp_path / "one", tmp_path / "one" / "checkpoint-1"):
         processor = EmoFusionProcessor.from_pretrained(folder)
         assert (processor.tokenizer is None) == (modality == "audio")

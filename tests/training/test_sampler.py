@@ -137,5 +137,5 @@ def test_what_only_reads_is_grouped_by_words(corpus):
 
     rows = corpus["train"].select(range(3))
     assert lengths_of(rows, Reader()).tolist() == [len(text.split()) for text in rows["text"]]
-    with pytest.raises(ValueError, match="reads only words"):
+    with pytest.raises(ValueError, match="takes only text"):
         lengths_of(rows, Reader(), in_seconds=True)

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 import torch
 from emofusion import SpeakerResNetForSpeakerRecognition
+from emofusion.evaluation.results import SpeakerData, SpeakerResults
 from emofusion.metrics.speaker_verification import equal_error_rate, min_dcf
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.arguments import ModelArguments
@@ -62,6 +63,12 @@ def arguments(tree, folder, **others):
     return parse_recipe([*options, "--crop_seconds", "0.2", "0.3"], SPEAKER)
 
 
+def measured(results, split):
+    """Names of the scores of a split that are not None."""
+    scores = results.metrics[split].to_dict()
+    return {name for name, value in scores.items() if value is not None}
+
+
 @pytest.fixture(scope="module")
 def finished(tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "network"
@@ -70,17 +77,17 @@ def finished(tree, tmp_path_factory):
 
 def test_the_folder_holds_a_network_and_what_was_measured(finished, tree):
     folder, results = finished
-    assert json.loads((folder / "results.json").read_text()) == results
-    assert results["data"] == {
-        "speakers": 2,  # whom no trial list names
-        "training": 6,
-        "validation": 2,
-        "validation_trials": 6,
-        "test_trials": 6,
-    }
-    assert set(results["metrics"]["validation"]) == {"accuracy", "eer", "min_dcf"}
-    assert set(results["metrics"]["test"]) == {"eer", "min_dcf"}
-    assert results["p_target"] == 0.01
+    assert SpeakerResults.read(folder) == results
+    assert results.data == SpeakerData(
+        speakers=2,  # those whom no trial list names
+        training=6,
+        validation=2,
+        validation_trials=6,
+        test_trials=6,
+    )
+    assert measured(results, "validation") == {"accuracy", "eer", "min_dcf"}
+    assert measured(results, "test") == {"eer", "min_dcf"}
+    assert results.p_target == 0.01
     auto_map = json.loads((folder / "config.json").read_text())["auto_map"]
     assert auto_map["AutoModelForAudioXVector"] == "modeling_speaker_resnet.SpeakerResNetForSpeakerRecognition"
     assert "AutoModelForAudioClassification" not in auto_map
@@ -93,8 +100,8 @@ def test_the_page_tells_the_figures_and_its_example_runs(finished, tree, monkeyp
     folder, results = finished
     page = ModelCard.load(folder / "README.md")
     assert page.data.library_name == "transformers"
-    test = results["metrics"]["test"]
-    assert f"| test |  | {100 * test['eer']:.1f} % | {test['min_dcf']:.3f} |" in page.text
+    test = results.metrics["test"]
+    assert f"| test |  | {100 * test.eer:.1f} % | {test.min_dcf:.3f} |" in page.text
     assert "Trained on 6 recordings of 2 speakers" in page.text
     assert str(folder.parent) not in page.content
     example = re.search("```python(.*?)```", page.text, re.DOTALL).group(1).replace(", trust_remote_code=True", "")
@@ -117,8 +124,8 @@ def test_the_saved_network_makes_the_figures(finished, tree):
         trials = read_trials(tree / f"{split}.txt", tree)
         scores = score_trials(model, processor, tree, trials, batch_size=3)
         labels = [int(trial.same) for trial in trials]
-        assert results["metrics"][split]["eer"] == pytest.approx(equal_error_rate(labels, scores))
-        assert results["metrics"][split]["min_dcf"] == pytest.approx(min_dcf(labels, scores, 0.01))
+        assert results.metrics[split].eer == pytest.approx(equal_error_rate(labels, scores))
+        assert results.metrics[split].min_dcf == pytest.approx(min_dcf(labels, scores, 0.01))
     assert model.training  # as before
 
 
@@ -142,7 +149,7 @@ def test_the_checkpoint_with_the_lowest_error_is_kept(finished):
     log = json.loads((folder / "training_log.json").read_text())
     errors = [entry["eval_eer"] for entry in log if "eval_eer" in entry]
     assert len(errors) == 3  # two epochs, and the kept one again
-    assert results["metrics"]["validation"]["eer"] == errors[-1] == min(errors)
+    assert results.metrics["validation"].eer == errors[-1] == min(errors)
 
 
 def test_without_trials_the_accuracy_chooses(tree, tmp_path):
@@ -151,15 +158,15 @@ def test_without_trials_the_accuracy_chooses(tree, tmp_path):
             tree, tmp_path / "bare", validation_trials=None, test_trials=None, max_steps=2, num_train_epochs=None
         )
     )
-    assert results["data"]["speakers"] == SPEAKERS
-    assert set(results["metrics"]) == {"validation"}
-    assert set(results["metrics"]["validation"]) == {"accuracy"}
+    assert results.data.speakers == SPEAKERS
+    assert set(results.metrics) == {"validation"}
+    assert measured(results, "validation") == {"accuracy"}
 
 
 def test_nothing_needs_to_be_held_out(tree, tmp_path):
     results = pretrain_speaker(arguments(tree, tmp_path / "all", validation_share=0, max_steps=1))
-    assert set(results["metrics"]) == {"test"}
-    assert results["data"]["training"] == 8
+    assert set(results.metrics) == {"test"}
+    assert results.data.training == 8
 
 
 def test_an_emotion_model_starts_from_the_folder(finished):

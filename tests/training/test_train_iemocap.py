@@ -30,9 +30,9 @@ def train_one_step(tmp_path, **others):
 @pytest.mark.parametrize("classes", [4, 6])
 def test_a_recipe_trains_on_a_copy(tmp_path, classes):
     results = train_one_step(tmp_path, corpus_options={"classes": classes})
-    assert len(results["labels"]) == classes
-    assert results["corpus"]["speaker_independent"] is True
-    assert {split: data["speakers"] for split, data in results["data"].items()} == {
+    assert len(results.labels) == classes
+    assert results.corpus.speaker_independent is True
+    assert {split: data.speakers for split, data in results.data.items()} == {
         "train": 6,
         "validation": 2,
         "test": 2,
@@ -47,14 +47,14 @@ def test_a_model_of_segments_is_told_of_turns_published_without_words(tmp_path):
     levels = ["phone", "syllable", "word"]
     config = FUSION | {"granularities": levels}
     results = train_one_step(tmp_path, corpus_options={"fold": 3}, variant="multi_level", model_config=config)
-    assert results["data"]["train"]["unaligned"] == dict.fromkeys(levels, 0)
-    assert results["data"]["test"]["unaligned"] == {"phone": 0, "syllable": 2, "word": 2}
+    assert results.data["train"].unaligned == dict.fromkeys(levels, 0)
+    assert results.data["test"].unaligned == {"phone": 0, "syllable": 2, "word": 2}
 
 
 def test_a_model_looks_at_films_where_there_are_any(tmp_path):
     config = WAVFUSION | WITH_TEXT | WITH_VIDEO
     results = train_one_step(tmp_path, corpus_options={"fold": 3}, variant="wavfusion", model_config=config)
-    assert "video" in results["modalities"]
+    assert "video" in results.modalities
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

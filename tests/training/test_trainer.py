@@ -34,7 +34,7 @@ CHECKPOINTING = next(
 def make_trainer(corpus, tmp_path):
     """A trainer of a tiny fusion model without dropout, for two steps of four rows."""
 
-    def make(rows=None, facts=None, **arguments):
+    def make(rows=None, **arguments):
         settings = {
             "output_dir": str(tmp_path / "run"),
             "max_steps": 2,
@@ -52,7 +52,6 @@ def make_trainer(corpus, tmp_path):
             train_dataset=corpus["train"] if rows is None else corpus["train"].select(rows),
             eval_dataset=corpus["validation"].select(range(8)),
             processing_class=processor,
-            facts=facts,
         )
 
     return make
@@ -189,8 +188,7 @@ def test_evaluation_measures_the_four_scores(make_trainer):
 
 
 def test_every_checkpoint_is_a_complete_hub_folder(make_trainer, tmp_path):
-    facts = {"format": 1, "system": "cross_attention", "labels": ["a", "b", "c", "d"], "modalities": ["audio", "text"]}
-    make_trainer(facts=facts, save_strategy="steps", save_steps=1).train()
+    make_trainer(save_strategy="steps", save_steps=1).train()
     folders = sorted((tmp_path / "run").glob("checkpoint-*"))
     assert [folder.name for folder in folders] == ["checkpoint-2"]  # save_total_limit is 1
     for folder in folders:

@@ -34,8 +34,8 @@ def test_a_run_is_pushed_once_and_with_what_it_measured(hub, run):
     _, commit, pinned = repo.branches["main"]
     assert commit.message == "End of training"
     assert json.loads(commit.files["results.json"]) == json.loads((folder / "results.json").read_text())
-    assert f"WA {100 * results['metrics']['test']['wa']:.1f} %" in pinned.files["README.md"].decode()
-    assert {*results["pictures"], "model.safetensors", "training_log.json"} <= commit.files.keys()
+    assert f"WA {100 * results.metrics['test'].wa:.1f} %" in pinned.files["README.md"].decode()
+    assert {*results.pictures, "model.safetensors", "training_log.json"} <= commit.files.keys()
     assert not [name for name in commit.files if name.startswith(("checkpoint", "predictions", "training_args"))]
 
 
@@ -50,10 +50,10 @@ def test_a_run_that_cannot_be_pushed_does_not_begin(hub, run, monkeypatch):
 
 def test_a_run_is_not_lost_with_the_hub(hub, run):
     hub.failures["POST /api/repos/create"] = (403, "Full")
-    with pytest.warns(UserWarning, match=r"Not pushed: .*may not write to someone/run.*see scripts/push_to_hub.py"):
+    with pytest.warns(UserWarning, match=r"Not pushed: .*may not write to someone/run.*emofusion push"):
         results, folder = run()
     assert (folder / "results.json").is_file()
-    assert results["metrics"]
+    assert results.metrics
 
 
 def test_nothing_is_pushed_before_it_is_measured(tmp_path):

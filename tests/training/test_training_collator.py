@@ -104,7 +104,7 @@ def test_a_model_learns_from_raters_and_is_measured_on_labels(make_trainer, corp
 def test_shares_that_are_none_name_their_row(make_trainer, corpus, shares):
     trainer = make_trainer(rated(corpus), {"soft_labels": True})
     row = {**trainer.train_dataset[0], "soft_label": shares}
-    with pytest.raises(ValueError, match=f"^Row '{re.escape(row['id'])}' has the soft_label .*together 1\\.$"):
+    with pytest.raises(ValueError, match=f"^Row '{re.escape(row['id'])}' has the soft_label .*with the sum 1\\.$"):
         trainer.train_data_collator([row])
 
 
@@ -202,8 +202,8 @@ def test_a_recipe_sets_them_all_and_the_page_tells_so(corpus_root, corpus, tmp_p
         "modality_dropout": 0.25,
         "augmentation": "speed (rate [0.9, 1.1]); noise (snr_db [5, 20], p 0.5); gain (db [-6, 6], p 0.5)",
     }
-    assert expected.items() <= results["training"].items()
-    assert results["training"]["soft_labels"] is None
+    assert expected.items() <= results.training.items()
+    assert results.training["soft_labels"] is None
     page, config = (folder / "README.md").read_text(), json.loads((folder / "config.json").read_text())
     for name, value in expected.items():
         assert re.search(rf"`{name}` +\| +{re.escape(str(value))}", page), name

@@ -150,9 +150,9 @@ def test_a_run_has_both_phases_and_a_resumed_one_the_second(tmp_path, corpus_roo
     path.write_text(yaml.safe_dump(recipe))
     results = train(parse_recipe([str(path)]))
     assert len(phases) == 1
-    assert results["training"]["head_epochs"] == 1
-    assert results["data"]["train"]["utterances"] == 24
-    assert set(results["data"]["train"]["classes"].values()) == {6}
+    assert results.training["head_epochs"] == 1
+    assert results.data["train"].utterances == 24
+    assert set(results.data["train"].classes.values()) == {6}
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
     train(parse_recipe([str(path), "--resume_from_checkpoint", "true", "--num_train_epochs", "2"]))
     assert len(phases) == 1

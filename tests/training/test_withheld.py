@@ -33,11 +33,11 @@ def test_the_score_is_that_of_rows_without_the_modality(rows, modality, tmp_path
     with torch.no_grad():
         answers = model(**EmotionCollator(processor, LABELS)(bare)).logits.argmax(dim=-1)
     correct = (answers == torch.tensor(rows["label"])).double().mean().item()
-    assert score_without(modality, tmp_path, rows, batch_size=3)["wa"] == pytest.approx(correct)
+    assert score_without(modality, tmp_path, rows, batch_size=3).wa == pytest.approx(correct)
 
 
 def test_what_a_model_cannot_do_without_is_not_withheld(rows, tmp_path):
     save(tmp_path, "unimodal", {"modality": "audio", "audio_config": AUDIO, "hidden_size": 8})
     for modality in ("audio", "text"):
-        with pytest.raises(ValueError, match=f"^{modality} cannot be withheld from .*, which looks at audio.$"):
+        with pytest.raises(ValueError, match=f"^{modality} cannot be withheld from .*, which takes audio.$"):
             score_without(modality, tmp_path, rows)

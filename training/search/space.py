@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..arguments import as_dict
-
 if TYPE_CHECKING:
     from optuna import Trial
 
@@ -26,7 +24,7 @@ MEASURING = (
 class SearchArguments:
     """What is searched over, and how long."""
 
-    search: dict | str | None = field(
+    search: dict | None = field(
         default_factory=dict,
         metadata={
             "help": "What is tried for an option, by the option's name, as JSON: a list of choices, or a range as in "
@@ -40,7 +38,7 @@ class SearchArguments:
     )
 
     def __post_init__(self):
-        self.search = _flatten(as_dict("search", self.search))
+        self.search = _flatten(self.search or {})
         for name, domain in self.search.items():
             _check_domain(name, domain)
         if self.trials < 1:
