@@ -1,7 +1,9 @@
 """Arguments of a training run: the model, the data, the training."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,10 +12,11 @@ from transformers import TrainingArguments
 from ..configuration import VARIANTS
 from .adapters.lora import check_lora
 from .augmentation import check_augmentation
-from .tracking import check_trackers
 
 # Columns of a corpus that hold transcripts.
 TEXT_COLUMNS = ("text", "asr_text")
+# Trackers whose libraries the extra `tracking` installs.
+TRACKERS = ("tensorboard", "trackio")
 
 
 @dataclass
@@ -210,3 +213,17 @@ class EmotionTrainingArguments(TrainingArguments):
         for component, rate in self.learning_rates.items():
             if not isinstance(rate, (int, float)):
                 raise ValueError(f"learning_rates gives {component!r} the rate {rate!r}, which is not a number.")
+
+
+def check_trackers(names: Iterable[str]) -> None:
+    """Check, before anything is loaded, that the libraries of trackers are installed.
+
+    Args:
+        names: Names of trackers, from `report_to`.
+
+    Raises:
+        ImportError: If a library is not installed.
+    """
+    for name in names:
+        if name in TRACKERS and find_spec(name) is None:
+            raise ImportError(f"report_to names {name}, which is not installed: pip install 'emofusion[tracking]'.")
