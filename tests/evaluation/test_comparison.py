@@ -28,7 +28,7 @@ def make(folder, right=0.5, seed=0, labels=LABELS, speakers=SPEAKERS, rows=ROWS)
     order = [labels.index(label) for label in LABELS]
     logits = np.zeros((rows, 4))
     logits[:, order] = np.eye(4)[predicted]
-    part = Predictions(
+    predictions = Predictions(
         ids=[f"u{number}" for number in range(rows)],
         speakers=[f"s{number % speakers}" if speakers else None for number in range(rows)],
         labels=np.array(order)[truth],
@@ -38,7 +38,7 @@ def make(folder, right=0.5, seed=0, labels=LABELS, speakers=SPEAKERS, rows=ROWS)
         temperature=np.ones(rows),
     )
     folder.mkdir(parents=True)
-    write_predictions(folder / FILE, {"validation": part, "test": part}, labels)
+    write_predictions(folder / FILE, {"validation": predictions, "test": predictions}, labels)
     RunResults(labels=labels, modalities=["audio"]).write(folder)
     return truth, predicted
 

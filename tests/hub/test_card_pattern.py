@@ -1,4 +1,4 @@
-"""Cards of every kind of run, from the results of such runs, all of one pattern."""
+"""Cards of every kind of run have one pattern."""
 
 import dataclasses
 import functools
@@ -47,7 +47,7 @@ NOT_FOR = (
 )
 REMOTE_CODE = ("`revision`", "Python files", "pip install emofusion", "import emofusion")
 SHA = "0123456789" * 4
-# One of every variant and choice of modalities.
+# One case per variant and set of modalities.
 KINDS = {(case.variant, case.modalities): case for case in reversed(CASES)}
 TASKS = {"audio": "audio-classification", "text": "text-classification", "video": "video-classification"}
 ENCODERS = {"audio": "facebook/wav2vec2-base", "text": "google-bert/bert-base-uncased"}
@@ -55,7 +55,7 @@ every_kind = pytest.mark.parametrize("kind", [*(case.name for case in KINDS.valu
 
 
 def predict(corpus, seed=0, members=1) -> dict[str, PredictionOutput]:
-    """Log-probabilities that are often right."""
+    """Return log-probabilities that are often correct."""
     random, outputs = np.random.default_rng(seed), {}
     for split in ("validation", "test"):
         labels = np.array(corpus[split]["label"][:])
@@ -133,7 +133,7 @@ def write(folder, results):
 
 
 @every_kind
-def test_a_card_tells_what_its_kind_must_and_nothing_else(results_of, tmp_path, kind):
+def test_a_card_shows_the_results_of_its_kind_and_no_other_number(results_of, tmp_path, kind):
     results = results_of(kind)
     card = write(tmp_path, results)
     parts, test = sections(card), results.metrics["test"]
@@ -155,8 +155,8 @@ def test_a_card_tells_what_its_kind_must_and_nothing_else(results_of, tmp_path, 
         assert f"| {label} | {' | '.join(row)} | {test.support[number]} |" in parts["Scores"]
         assert f"| {label} | {' | '.join(map(str, test.confusion_matrix[number]))} |" in parts["Scores"]
     assert set(results.breakdown) == {"scripted", "improvised", "text seen in training", "text not seen"}
-    for name, part in results.breakdown.items():
-        counts = f"{part.utterances} | {part.classes} | {percent(part.wa)}"
+    for name, subset in results.breakdown.items():
+        counts = f"{subset.utterances} | {subset.classes} | {percent(subset.wa)}"
         assert f"| {name.capitalize()} | {counts} |" in parts["Scores"]
     for low, high in (results.intervals.wa, results.intervals.ua, results.intervals.wf1):
         assert f"{100 * low:.1f} to {percent(high)}" in parts["Scores"]
@@ -176,7 +176,7 @@ def test_a_card_tells_what_its_kind_must_and_nothing_else(results_of, tmp_path, 
 
 
 @every_kind
-def test_the_metadata_are_those_of_the_hub(results_of, tmp_path, kind):
+def test_the_metadata_follow_the_hub(results_of, tmp_path, kind):
     results = results_of(kind)
     data = write(tmp_path, results).data
     task = TASKS[next(name for name in TASKS if name in results.modalities)]
@@ -195,7 +195,7 @@ def test_the_metadata_are_those_of_the_hub(results_of, tmp_path, kind):
 
 
 @every_kind
-def test_a_model_is_loaded_in_four_lines_of_one_commit(results_of, tmp_path, kind):
+def test_a_model_is_loaded_from_one_commit_in_four_lines(results_of, tmp_path, kind):
     card = write(tmp_path, results_of(kind))
     first, *others = examples(card)
     last = (others or [first])[-1]
@@ -213,20 +213,20 @@ def test_a_model_is_loaded_in_four_lines_of_one_commit(results_of, tmp_path, kin
     assert all(word in sections(pinned)["Use"] for word in REMOTE_CODE)
 
 
-def test_a_late_fusion_is_compared_with_its_members_and_the_other_combinations(results_of, tmp_path):
+def test_a_late_fusion_is_compared_with_members_and_other_combinations(results_of, tmp_path):
     results = results_of("late_fusion")
-    scores = sections(write(tmp_path, results))["Scores"]
+    section = sections(write(tmp_path, results))["Scores"]
     assert set(results.late_fusion.systems) == {"speech", "text", *COMBINATIONS}
     for name, splits in results.late_fusion.systems.items():
         cells = (
-            f"{percent(part['wa'])} | {percent(part['ua'])} | {percent(part['wf1'])} | {part['nll']:.3f}"
-            for part in (splits["validation"], splits["test"])
+            f"{percent(scores['wa'])} | {percent(scores['ua'])} | {percent(scores['wf1'])} | {scores['nll']:.3f}"
+            for scores in (splits["validation"], splits["test"])
         )
-        assert f"| {name} | {' | '.join(cells)} |" in scores
-    assert "this repository holds `weighted`" in scores
+        assert f"| {name} | {' | '.join(cells)} |" in section
+    assert "this repository holds `weighted`" in section
 
 
-def test_a_protocol_tells_of_its_runs_and_their_spread(results_of, tmp_path):
+def test_a_cross_validation_shows_its_runs_and_their_spread(results_of, tmp_path):
     results = results_of("cross_validation")
     parts = sections(write(tmp_path, results))
     for run in results.cross_validation.runs:
@@ -237,7 +237,7 @@ def test_a_protocol_tells_of_its_runs_and_their_spread(results_of, tmp_path):
     assert "every test split was measured once" in parts["Scores"]
 
 
-def test_adapters_tell_of_their_base_and_of_the_versions_that_load_them(results_of, tmp_path):
+def test_adapters_name_their_base_and_the_versions_that_load_them(results_of, tmp_path):
     card = write(tmp_path, results_of("adapter"))
     assert card.data.tags[-1] == "lora"
     use = " ".join(sections(card)["Use"].split())
@@ -250,7 +250,7 @@ def test_adapters_tell_of_their_base_and_of_the_versions_that_load_them(results_
 
 
 @pytest.mark.parametrize("name", ["spoken", "meld", "folder"])
-def test_a_corpus_is_told_as_it_tells_of_itself(results_of, tmp_path, name):
+def test_a_corpus_is_described_by_its_metadata(results_of, tmp_path, name):
     results = results_of("cross_attention", corpus_name=name)
     card = write(tmp_path, results)
     assert list(sections(card)) == SECTIONS
@@ -259,7 +259,7 @@ def test_a_corpus_is_told_as_it_tells_of_itself(results_of, tmp_path, name):
     assert name == "spoken" or results.corpus.license in card.text
 
 
-def test_a_checkpoint_in_the_middle_of_a_training_claims_nothing(results_of, tmp_path):
+def test_a_checkpoint_without_scores_claims_nothing(results_of, tmp_path):
     results = dataclasses.replace(
         results_of("wavfusion"),
         metrics={},
@@ -294,7 +294,7 @@ SPEAKER = {
 
 
 @pytest.mark.parametrize("metrics", [SPEAKER["metrics"], {"validation": {"accuracy": 0.875}}, {}])
-def test_the_card_of_a_speaker_network_keeps_the_pattern(tmp_path, metrics):
+def test_the_card_of_a_speaker_network_has_the_pattern(tmp_path, metrics):
     results = SPEAKER | {"metrics": metrics}
     (tmp_path / "results.json").write_text(json.dumps(results))
     card = check_page(write_card(tmp_path))
@@ -311,7 +311,7 @@ def test_the_card_of_a_speaker_network_keeps_the_pattern(tmp_path, metrics):
     assert pinned.count(f'from_pretrained("someone/voices", revision="{SHA}", trust_remote_code=True)') == 2
 
 
-def test_the_page_of_the_metric_keeps_what_of_the_pattern_is_its_own():
+def test_the_card_of_the_metric_has_its_own_pattern():
     file = ROOT / "metrics" / "emotion_metrics" / "README.md"
     card = RepoCard.load(file)
     data = card.data.to_dict()
