@@ -36,7 +36,13 @@ LIBRARIES = {
 SAMPLING_RATE_FILE = "configuration/modalities.py"
 # Phrases that a reader stumbles over, and names that were replaced.
 FORBIDDEN_PHRASES = [
-    *(r"\bof which\b", r"\bwhat of\b", r"\b(?:is|are|was|were) told\b", r"\b(?:is|are) had\b", r"\bin vain\b"),
+    *(
+        r"(?<!one )(?<!some )(?<!each )(?<!all )\bof which\b",
+        r"\bwhat of\b",
+        r"\b(?:is|are|was|were) told\b",
+        r"\b(?:is|are) had\b",
+        r"\bin vain\b",
+    ),
     *(r"\bshall\b", r"\bso many\b", r"\bwho looks on\b", r"\bgets a word\b", r"\bwhat there is\b", r"\bhangs on\b"),
     *(r"\bStandIns?\b", r"\bConductor\b"),
 ]
