@@ -45,7 +45,10 @@ def test_modalities_come_in_the_order_of_the_contract_and_bring_their_encoders()
             {"text_hidden_size": 36},
             "text_hidden_size is 36; it must be divisible by 2 for the GRU's directions, and by 8 for",
         ),
-        ({"visual_hidden_size": 24}, "visual_hidden_size is 24; it must be divisible by 4 for the GRU's directions, and by"),
+        (
+            {"visual_hidden_size": 24},
+            "visual_hidden_size is 24; it must be divisible by 4 for the GRU's directions, and by",
+        ),
         ({"use_weighted_layer_sum": True}, "use_weighted_layer_sum is True, but the fusion happens inside the speech"),
     ],
 )
