@@ -8,8 +8,6 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from .. import recipes
 from ..configuration.modalities import SAMPLING_RATE
 from .measuring import compare, table
@@ -83,17 +81,9 @@ def measure_step(recipe: str, clips: int, repeats: int) -> dict:
 
 def build(recipe: str):
     """Return the model of a recipe with random weights; pretrained encoders become configurations of the same size."""
-    from ..training.arguments import ModelArguments
-    from ..training.model_building import build_model
+    from ..training.memory import build_recipe
 
-    folder = Path(recipes.__file__).parent
-    described = yaml.safe_load((folder / recipe).read_text("utf-8"))
-    sizes = yaml.safe_load((folder / "registry.yaml").read_text("utf-8"))["encoders"]
-    fields = dict(described.get("model_config", {}))
-    for kind in ("audio", "text", "vision"):
-        if encoder := described.get(f"{kind}_model_name_or_path"):
-            fields[f"{kind}_config"] = sizes[encoder]
-    return build_model(ModelArguments(variant=described["variant"], model_config=fields), list(LABELS))
+    return build_recipe(Path(recipes.__file__).parent / recipe)[0]
 
 
 def make_batch(config, clips: int) -> dict:

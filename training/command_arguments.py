@@ -1,4 +1,4 @@
-"""Arguments that a single command has: late fusion, speaker pre-training, cross-validation."""
+"""Arguments of single commands: late fusion, speaker pre-training and cross-validation."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,13 +11,14 @@ ERRORS = ("eer", "min_dcf")
 
 @dataclass
 class LateFusionArguments:
-    """Which members, and how they are combined."""
+    """The members of a late fusion, and their combination."""
 
     members: list[str] = field(
-        default_factory=list, metadata={"help": "Folders, or names on the Hub, of one or more trained classifiers."}
+        default_factory=list, metadata={"help": "Folders or Hub names of one or more trained classifiers."}
     )
     combination: str = field(
-        default="mean", metadata={"help": f"What is saved: one of {', '.join(COMBINATIONS)}. All are measured."}
+        default="mean",
+        metadata={"help": f"Combination to save: {', '.join(COMBINATIONS)}. All of them are scored."},
     )
 
     def __post_init__(self):
@@ -29,31 +30,32 @@ class LateFusionArguments:
 
 @dataclass
 class SpeakerArguments:
-    """Which speaker network is trained, and on whom."""
+    """The speaker network, and the recordings that it is trained on."""
 
     corpus_root: str | None = field(
-        default=None, metadata={"help": "Tree of recordings, <speaker>/<video>/<recording>, as VoxCeleb has it."}
+        default=None, metadata={"help": "Folder of recordings, as <speaker>/<video>/<recording>, like VoxCeleb."}
     )
     validation_trials: str | None = field(
-        default=None, metadata={"help": "Trial list, lines `label path path`, that the checkpoint is chosen by."}
+        default=None,
+        metadata={"help": "Trial list that selects the checkpoint, with lines `label path path`."},
     )
     test_trials: str | None = field(default=None, metadata={"help": "Trial list that is measured once, at the end."})
     validation_share: float = field(
         default=0.05,
         metadata={
-            "help": "Share of a speaker's recordings, one at least, that tell the accuracy and are not learned. "
-            "0 holds none out: nothing is measured on the way, and the last weights are kept."
+            "help": "Share of each speaker's recordings, at least one, that is held out to measure the accuracy. With 0, "
+            "nothing is measured in training and the last weights are kept."
         },
     )
     crop_seconds: list[float] = field(
         default_factory=lambda: [3.0, 4.0],
-        metadata={"help": "Shortest and longest stretch of a recording in training. Shorter recordings are repeated."},
+        metadata={"help": "Shortest and longest random crop in training. Shorter recordings are repeated."},
     )
     max_seconds: float | None = field(
         default=None, metadata={"help": "Cut the recordings of trials to this many seconds."}
     )
     model_config: dict | None = field(
-        default_factory=dict, metadata={"help": "Fields of SpeakerResNetConfig, as JSON."}
+        default_factory=dict, metadata={"help": "Fields of SpeakerResNetConfig, as a mapping."}
     )
 
     def __post_init__(self):
@@ -66,34 +68,36 @@ class SpeakerArguments:
 
 @dataclass
 class SpeakerTrainingArguments(EmotionTrainingArguments):
-    """The arguments of a run whose checkpoint is chosen by the equal error rate."""
+    """Training arguments of a speaker network; by default the checkpoint with the lowest equal error rate is kept."""
 
-    figures: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *ERRORS)
+    selection_metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *ERRORS)
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss", *ERRORS)
 
     metric_for_best_model: str | None = field(
-        default="eer", metadata={"help": "Validation figure that is best; the accuracy where there are no trials."}
+        default="eer",
+        metadata={
+            "help": "Validation metric that selects the checkpoint: loss, accuracy, eer or min_dcf; accuracy without "
+            "validation trials."
+        },
     )
 
     def __post_init__(self):
         super().__post_init__()
         for name in ("class_weights", "label_smoothing_factor"):
             if getattr(self, name):
-                raise ValueError(
-                    f"{name} is given, but speakers are learned with a margin loss of its own; leave it out."
-                )
-        self.greater_is_better = self.metric_for_best_model == "accuracy"
+                raise ValueError(f"{name} is given, but speakers are trained with a margin loss; leave it out.")
 
 
 @dataclass
 class CrossValidationArguments:
-    """Which folds, and how often each."""
+    """The folds and seeds of a cross-validation."""
 
     seeds: list[int] = field(
         default_factory=list,
-        metadata={"help": "Every fold is trained once with each; by default the recipe's `seed`."},
+        metadata={"help": "Seeds to train each fold with; by default the seed of the recipe."},
     )
     folds: list[int] = field(
-        default_factory=list, metadata={"help": "Only these folds, by their number from 1; by default all."}
+        default_factory=list, metadata={"help": "Folds to train, counted from 1; by default all."}
     )
 
     def __post_init__(self):

@@ -1,9 +1,11 @@
+"""Memory estimates: what autograd saves, what is trainable, how strategies share it."""
+
 from pathlib import Path
 
 import emofusion
 import pytest
 import torch
-from emofusion.training.memory import Memory, build_recipe, kept_by_autograd, make_batch, measure_memory
+from emofusion.training.memory import Memory, build_recipe, bytes_for_backward, make_batch, measure_memory
 from testing_common import CASES
 from testing_matrix import every_case
 from torch import nn
@@ -12,7 +14,7 @@ RECIPES = Path(emofusion.__file__).parent / "recipes"
 
 
 class Layers(nn.Module):
-    """Two layers, and nothing else that a gradient needs."""
+    """Two linear layers with a sigmoid between."""
 
     def __init__(self):
         super().__init__()
@@ -22,39 +24,35 @@ class Layers(nn.Module):
         return self.second(torch.sigmoid(self.first(x)))
 
 
-def test_what_autograd_keeps_is_counted_once_and_without_weights_and_inputs():
+def test_saved_tensors_are_counted_once_without_weights_and_inputs():
     rows, half = 3, 2
-    expected = half * (rows * 8 + 16 * 8)  # the first layer's input and weights in bfloat16,
-    expected += (
-        half * rows * 16 + half * 4 * 16
-    )  # the sigmoid's output, which is the second one's input, and its weights
-    kept = kept_by_autograd(Layers(), {"x": torch.randn(rows, 8)})
-    assert kept in (
-        expected,
-        expected - half * 16 * 8,
-    )  # the input needs no gradient: nobody asks for the first weights
+    first_layer = half * (rows * 8 + 16 * 8)  # input and weights in bfloat16
+    second_layer = half * (rows * 16 + 4 * 16)  # output of the sigmoid, and weights
+    saved = bytes_for_backward(Layers(), {"x": torch.randn(rows, 8)})
+    # The input needs no gradient, so autograd may leave out the first weights.
+    assert saved in (first_layer + second_layer, first_layer + second_layer - half * 16 * 8)
 
 
 @pytest.mark.parametrize("name", ["cross_attention", "multi_level", "wavfusion", "speaker_resnet"])
-def test_what_a_batch_takes_follows_from_few_utterances(name):
+def test_memory_of_a_batch_is_linear_in_the_utterances(name):
     (case,) = (case for case in CASES if case.name == name)
     model = case.model()
     memory = measure_memory(model, seconds=1.0)
     for rows in (4, 7):
-        kept = kept_by_autograd(model, make_batch(model, rows, 1.0))
-        assert memory.fixed + rows * memory.utterance == pytest.approx(kept, rel=0.05)
+        saved = bytes_for_backward(model, make_batch(model, rows, 1.0))
+        assert memory.fixed + rows * memory.utterance == pytest.approx(saved, rel=0.05)
 
 
-def test_weights_are_counted_where_they_are():
+def test_frozen_weights_have_no_gradients():
     model = CASES[0].model(freeze_audio_layers=1)
     memory = measure_memory(model, seconds=1.0)
-    learned = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    assert memory.weights >= 4 * model.num_parameters() > 4 * learned
-    assert (memory.gradients, memory.optimiser) == (4 * learned, 8 * learned)
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    assert memory.weights >= 4 * model.num_parameters() > 4 * trainable
+    assert (memory.gradients, memory.optimizer) == (4 * trainable, 8 * trainable)
 
 
-def test_each_strategy_shares_what_it_says():
-    memory = Memory(weights=400, gradients=300, optimiser=600, fixed=5, utterance=10)
+def test_strategies_shard_gradients_optimizer_and_weights():
+    memory = Memory(weights=400, gradients=300, optimizer=600, fixed=5, utterance=10)
     expected = {"one": 1325, "ddp": 1625, "zero2": 400 + 225 + 25, "fsdp": 100 + 225 + 25}
     for strategy, size in expected.items():
         assert memory.total(2, strategy, 4) == size
@@ -67,7 +65,7 @@ def test_every_variant_can_be_measured(case):
     assert measure_memory(case.model(), seconds=1.0).utterance > 0
 
 
-def test_a_recipe_is_built_as_large_as_it_is_without_its_checkpoints():
+def test_a_recipe_is_built_at_full_size_without_its_checkpoints():
     model, data_args, batch = build_recipe(RECIPES / "iemocap" / "speech.yaml")
     assert model.num_parameters() == 95425668
     assert (data_args.max_seconds, batch) == (15, 8)

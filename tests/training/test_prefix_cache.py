@@ -330,7 +330,7 @@ def test_augmentation_of_cached_audio_is_refused(rows, arguments):
 
 
 def test_an_unknown_dtype_is_refused(arguments):
-    with pytest.raises(ValueError, match=r"^cache_dtype is 'int8'; choose float32 or bfloat16\.$"):
+    with pytest.raises(ValueError, match=r"^cache_dtype is 'int8'; choose one of float32, bfloat16\.$"):
         arguments(cache_dtype="int8")
 
 
