@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..corpora.iemocap import corpus as iemocap
-from ..corpora.preparation.prepare import prepare
+from ..corpora.iemocap.corpus import IEMOCAP
 from ..corpora.preparation.prepared_folder import open_prepared
+from ..corpora.registry import prepare_corpus
 from .iemocap_tree import DIALOGUES, build_tree
 from .measuring import table, timing
 from .subprocess_run import run_in_subprocess
@@ -77,14 +77,14 @@ def import_only() -> None:
 
 def scan(root: str) -> dict:
     """Scan all rows, without keeping them."""
-    return timed(lambda: sum(1 for _ in iemocap.scan(root, classes="all").rows))
+    return timed(lambda: sum(1 for _ in IEMOCAP.scan(root, IEMOCAP.parse(classes="all")).rows))
 
 
 def prepare_anew(root: str, out: str, again: bool = False) -> dict:
     """Prepare without decoding; with `again`, the folder is already prepared."""
     if not again:
         shutil.rmtree(out, ignore_errors=True)
-    return timed(lambda: prepare("iemocap", root, out, classes="all").facts["rows"])
+    return timed(lambda: prepare_corpus("iemocap", root, out, classes="all").metadata["rows"])
 
 
 def open_and_read(folder: str) -> dict:

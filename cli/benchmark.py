@@ -5,8 +5,6 @@ from pathlib import Path
 
 from .commands import Parser, UsageError, did_you_mean
 
-EXPECTED = (RuntimeError,)
-
 
 def run(argv: list[str]) -> None:
     """Measure sections, print their tables, and write all of them as JSON."""

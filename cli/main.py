@@ -9,8 +9,9 @@ from .. import __version__, explain_missing_module
 from .commands import COMMANDS, UsageError, did_you_mean
 from .recipe_help import RECIPE_COMMANDS, format_recipe_help
 
-# Failures whose message tells a user enough. A command adds its own in `EXPECTED`; all others show a traceback.
+# Failures whose message tells a user enough, of all commands and of single ones. All others show a traceback.
 EXPECTED = (ImportError, OSError, ValueError)
+EXPECTED_BY = {"benchmark": (RuntimeError,), "predict": (RuntimeError, TypeError), "prepare": (TypeError,)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,40 +25,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 if the command failed, 2 if its arguments are wrong, 130 if it was interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or argv[0] in ("-h", "--help"):
-        print(format_overview())
-        return 0
-    if argv[0] == "--version":
-        print(f"emofusion {__version__}")
-        return 0
-    command, *arguments = argv
-    if command not in COMMANDS:
-        return _fail(
-            "emofusion", f"There is no command {command!r}{did_you_mean(command, COMMANDS)}; see emofusion --help.", 2
-        )
-    show_traceback = "--traceback" in arguments
-    arguments = [argument for argument in arguments if argument != "--traceback"]
-    expected = EXPECTED
+    command = argv[0] if argv and argv[0] in COMMANDS else None
+    program = f"emofusion {command}" if command else "emofusion"
     try:
-        if command in RECIPE_COMMANDS and {"-h", "--help"} & set(arguments):
-            print(format_recipe_help(command))
-            return 0
-        module = importlib.import_module(f".{command.replace('-', '_')}", __package__)
-        expected += getattr(module, "EXPECTED", ())
-        module.run(arguments)
+        if command:
+            run_command(command, [argument for argument in argv[1:] if argument != "--traceback"])
+        else:
+            print(describe(argv))
         sys.stdout.flush()
     except UsageError as error:
-        return _fail(f"emofusion {command}", str(error), 2)
+        return _fail(program, str(error), 2)
     except KeyboardInterrupt:
-        return _fail(f"emofusion {command}", "Interrupted.", 130)
-    except BrokenPipeError:  # the reader has gone, as in `emofusion train --help | head`
+        return _fail(program, "Interrupted.", 130)
+    except BrokenPipeError:  # nobody reads on, as in `emofusion train --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except expected as error:
-        if show_traceback:
+    except Exception as error:
+        if "--traceback" in argv or not isinstance(error, EXPECTED + EXPECTED_BY.get(command, ())):
             raise
-        return _fail(f"emofusion {command}", explain_missing_module(error) or str(error) or type(error).__name__, 1)
+        return _fail(program, explain_missing_module(error) or str(error) or type(error).__name__, 1)
     return 0
+
+
+def run_command(command: str, arguments: list[str]) -> None:
+    """Run a command, or print its help."""
+    if command in RECIPE_COMMANDS and {"-h", "--help"} & set(arguments):
+        print(format_recipe_help(command))
+    else:
+        importlib.import_module(f".{command.replace('-', '_')}", __package__).run(arguments)
+
+
+def describe(argv: Sequence[str]) -> str:
+    """Return what a command line without a command prints.
+
+    Raises:
+        UsageError: If it names an unknown command.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        return format_overview()
+    if argv[0] == "--version":
+        return f"emofusion {__version__}"
+    hint = did_you_mean(argv[0], COMMANDS)
+    raise UsageError(f"There is no command {argv[0]!r}{hint}; see emofusion --help.")
 
 
 def format_overview() -> str:

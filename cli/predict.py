@@ -4,8 +4,6 @@ from pathlib import Path
 
 from .commands import Parser
 
-EXPECTED = (RuntimeError, TypeError)
-
 
 def run(argv: list[str]) -> None:
     """Print the probability of each emotion, highest first."""

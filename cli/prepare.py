@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from ..corpora.corpus import DiskCorpus
     from ..corpora.records import Prepared
 
-EXPECTED = (TypeError,)
-
 
 def run(argv: list[str]) -> None:
     """Prepare a corpus, print what was found, and write what else the options name."""

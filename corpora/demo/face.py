@@ -94,14 +94,14 @@ def write_video(path: Path, looks: Looks, bearing: Bearing, samples: np.ndarray,
     import av
 
     openings = mouth_openings(samples, sampling_rate)
-    pictures = {opening: draw(looks, bearing, opening) for opening in sorted(set(openings))}
+    frames = {opening: draw(looks, bearing, opening) for opening in sorted(set(openings))}
     with av.open(path, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(
             "libx264", FRAME_RATE, options={"preset": "veryfast", "crf": "16", "threads": "1"}
         )
         stream.width, stream.height, stream.pix_fmt = SIZE, SIZE, "yuv420p"
         for opening in openings:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pictures[opening], format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frames[opening], format="rgb24")))
         container.mux(stream.encode(None))
 
 
@@ -119,12 +119,12 @@ def draw(looks: Looks, bearing: Bearing, opening: float) -> np.ndarray:
     """Return one frame `(SIZE, SIZE, 3)`, uint8, with the mouth `opening` from 0 (closed) to 1."""
     from PIL import Image
 
-    pride = (bearing.dominance - 3) / 2  # -1 to 1
+    dominance = (bearing.dominance - 3) / 2  # -1 to 1
     picture = Image.new("RGB", (_CANVAS, _CANVAS), looks.background)
-    _draw_shoulders(picture, looks, pride)
+    _draw_shoulders(picture, looks, dominance)
     head = Image.new("RGBA", (_CANVAS, _CANVAS), (*looks.skin, 0))
-    _draw_head(head, looks, pride, bearing.side, opening)
-    angle = bearing.tilt + bearing.side * 9 * (1 - pride)
+    _draw_head(head, looks, dominance, bearing.side, opening)
+    angle = bearing.tilt + bearing.side * 9 * (1 - dominance)
     head = head.rotate(angle, Image.Resampling.BICUBIC, center=(_MIDDLE, _MIDDLE + 50))
     picture.paste(head, mask=head)
     left, top = ((_CANVAS / _SCALE - SIZE) / 2 - distance for distance in bearing.shift)
@@ -132,36 +132,36 @@ def draw(looks: Looks, bearing: Bearing, opening: float) -> np.ndarray:
     return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BOX, box))
 
 
-def _draw_shoulders(picture, looks: Looks, pride: float) -> None:
+def _draw_shoulders(picture, looks: Looks, dominance: float) -> None:
     """Draw shoulders: broad and level for dominance, narrow and sloping for submission."""
     from PIL import ImageDraw
 
-    pen, x, width = ImageDraw.Draw(picture), _MIDDLE, 84 + 24 * pride
-    top, slope = _MIDDLE + 68 - 8 * pride, 24 - 16 * pride
+    pen, x, width = ImageDraw.Draw(picture), _MIDDLE, 84 + 24 * dominance
+    top, slope = _MIDDLE + 68 - 8 * dominance, 24 - 16 * dominance
     right = [(x + 20, top), (x + width, top + slope), (x + width, _CANVAS)]
     left = [(2 * x - across, down) for across, down in reversed(right)]
     pen.polygon([*right, *left], fill=looks.clothes)
     pen.rectangle((x - 16, _MIDDLE + 22, x + 16, top + 6), fill=_shade(looks.skin, 0.8))
 
 
-def _draw_head(head, looks: Looks, pride: float, side: int, opening: float) -> None:
+def _draw_head(head, looks: Looks, dominance: float, side: int, opening: float) -> None:
     """Draw the head: raised, it shows the chin and little hair; bowed, the crown. The parts of the face move with it."""
     from PIL import ImageDraw
 
     pen = ImageDraw.Draw(head)
     wide, high = 50 * looks.size, 64 * looks.size
-    x, y = _MIDDLE, _MIDDLE - 16 - 8 * pride
+    x, y = _MIDDLE, _MIDDLE - 16 - 8 * dominance
     pen.ellipse((x - wide, y - high, x + wide, y + high), fill=looks.skin)
-    crown = 48 - 28 * pride  # degrees from the top to where the hair ends at either side
+    crown = 48 - 28 * dominance  # degrees from the top to where the hair ends at either side
     pen.chord((x - wide - 3, y - high - 3, x + wide + 3, y + high + 3), 270 - crown, 270 + crown, fill=looks.hair)
-    level = y - 22 * pride * looks.size  # of the eyes
-    lid, lowered = 5 + 3 * pride, max(0.0, -pride)
+    level = y - 22 * dominance * looks.size  # of the eyes
+    lid, lowered = 5 + 3 * dominance, max(0.0, -dominance)
     for cheek in (-1, 1):
         eye = x + cheek * 21 * looks.size
         pen.ellipse((eye - 11, level - lid, eye + 11, level + lid), fill=_WHITE, outline=_DARK, width=2)
         pupil = eye + 5 * side * lowered, level + 2 * lowered
         pen.ellipse((pupil[0] - 5, pupil[1] - lid + 1, pupil[0] + 5, pupil[1] + lid - 1), fill=_DARK)
-        inner, outer = level - 16 + 4 * pride, level - 14
+        inner, outer = level - 16 + 4 * dominance, level - 14
         pen.line((eye - cheek * 12, inner, eye + cheek * 13, outer), fill=looks.hair, width=6)
     pen.line((x, level, x - 4 * side, level + 20, x + 2 * side, level + 22), fill=_shade(looks.skin, 0.65), width=4)
     mouth, gape = level + 42, 2 + 9 * opening

@@ -46,7 +46,7 @@ def transcribe(
     Each batch is written as soon as it is done: an interrupted run continues where it stopped, and a run that finds
     everything done loads no model. Processes that transcribe the same folder with the same model wait for each other.
 
-    Recognisers invent text: Whisper is known to make up sentences where nobody speaks, and for clips as short as those of
+    Recognisers invent text: Whisper is known to make up sentences for silence, and for clips as short as those of
     emotion corpora it may guess the wrong language if none is given. Whisper and its like write punctuation and capitals,
     most CTC models do not.
 

@@ -7,7 +7,7 @@ import pytest
 from emofusion.benchmarks import corpora as corpora_section
 from emofusion.benchmarks import decode, model, padding, resample
 from emofusion.benchmarks.iemocap_tree import build_tree
-from emofusion.corpora.iemocap import corpus as iemocap
+from emofusion.corpora.iemocap.corpus import IEMOCAP
 from emofusion.corpora.preparation.inspection import measure
 from emofusion.processing import load_audio, load_video
 
@@ -53,7 +53,7 @@ def test_written_files_are_as_long_as_they_claim(kind, tmp_path):
 
 def test_the_synthetic_corpus_is_read_without_a_problem(tmp_path):
     files = build_tree(tmp_path, turns=61, dialogues=10)
-    scan = iemocap.scan(tmp_path, classes="all")
+    scan = IEMOCAP.scan(tmp_path, IEMOCAP.parse(classes="all"))
     rows = list(scan.rows)
     assert scan.problems == []
     assert len(rows) == len({row["id"] for row in rows}) == 61

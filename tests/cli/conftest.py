@@ -14,13 +14,13 @@ from testing_training import tiny_recipe
 
 
 @pytest.fixture
-def call(capsys):
-    """Runs a command; returns what it printed."""
+def call(capfd):
+    """Runs a command; returns what it and its subprocesses printed."""
 
     def run(command, *arguments):
-        capsys.readouterr()  # what was printed before
+        capfd.readouterr()  # what was printed before
         status = main([command, *map(str, arguments)])
-        printed = capsys.readouterr()
+        printed = capfd.readouterr()
         assert status == 0, printed.err
         return printed.out
 
@@ -28,13 +28,13 @@ def call(capsys):
 
 
 @pytest.fixture
-def complaint(capsys):
+def complaint(capfd):
     """Runs a command that fails; returns its one sentence, without the name of the command."""
 
     def run(command, *arguments, status=1):
-        capsys.readouterr()
+        capfd.readouterr()
         assert main([command, *map(str, arguments)]) == status
-        message = capsys.readouterr().err.splitlines()[-1]
+        message = capfd.readouterr().err.splitlines()[-1]
         assert message.startswith(f"emofusion {command}: ")
         return message.removeprefix(f"emofusion {command}: ")
 

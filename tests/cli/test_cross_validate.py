@@ -26,7 +26,7 @@ def place(tmp_path_factory):
 def test_runs_are_planned_trained_averaged_compared_and_not_repeated(call, complaint, place):
     arguments = (place / "recipe.yaml", "--folds", 2, "--seeds", 0, 1)
     printed = call("cross-validate", *arguments)
-    assert printed.startswith("unimodal on the spoken demonstration corpus\n2 runs, 0 of them finished, into ")
+    assert printed.startswith("unimodal on the spoken demonstration corpus\n2 runs, 0 finished, in ")
     assert "fold-2-seed-1 (2 of 2): WA " in printed
     assert "best" not in printed.splitlines()[-1]
     results = RunResults.read(place / "a")
@@ -34,7 +34,7 @@ def test_runs_are_planned_trained_averaged_compared_and_not_repeated(call, compl
     assert f"{100 * results.metrics['test'].ua:.1f}" in ending
     assert all(picture in ending for picture in results.pictures)
     again = call("cross-validate", *arguments)
-    assert "2 runs, 2 of them finished" in again
+    assert "2 runs, 2 finished, in" in again
     assert again.rpartition("\ntest ")[2] == ending
 
     compared = call("compare", place / "a", place / "a")

@@ -149,8 +149,7 @@ def test_a_corpus_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, compl
     "options", [("--classes", "5"), ("--max-seconds", "0"), ("--max-seconds", "-3"), ("--prefix-half", "upper")]
 )
 def test_a_wrong_option_is_refused_in_one_sentence(tmp_path, complaint, options):
-    status = 2 if options[0] == "--prefix-half" else 1
-    message = complaint("prepare", "iemocap", build_iemocap(tmp_path), *options, status=status)
+    message = complaint("prepare", "iemocap", build_iemocap(tmp_path), *options)
     assert options[0].strip("-").replace("-", "_") in message.replace("-", "_")
 
 

@@ -50,14 +50,14 @@ def test_a_dry_run_then_a_public_push(hub, push):
     assert first.sha not in done.stdout
 
 
-def test_it_stops_with_one_sentence_and_no_traceback(hub, push):
+def test_a_refusal_is_one_sentence(hub, push):
     private = push("model", "somebody-else/calm")
     unknown = push("model", "calm", token="hf_unknown")
     loose = push("model", "someone/calm", "--base-model", "someone/base")
     for done, part in (
         (private, "may not write to somebody-else/calm"),
         (unknown, "does not know the token"),
-        (loose, "holds no adapters"),
+        (loose, "has no adapters"),
     ):
         assert done.returncode == 1
         assert done.stderr.startswith("emofusion push: ")

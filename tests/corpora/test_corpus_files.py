@@ -1,4 +1,4 @@
-"""Folders and tables on somebody's disk."""
+"""Finding, listing and reading the files of a corpus."""
 
 import pytest
 from emofusion.corpora.corpus_files import find_root, list_files, read_csv
@@ -17,7 +17,7 @@ def root(tmp_path):
     return root.resolve()
 
 
-def test_a_root_that_may_not_be_read_is_told(root, monkeypatch):
+def test_a_root_without_permission_is_reported(root, monkeypatch):
     close(monkeypatch, {str(root)})
     with pytest.raises(PermissionError, match=f"^{root} may not be read"):
         find_root("it", root, has_table, "table.csv")
@@ -47,7 +47,7 @@ def test_files_are_listed_in_order_and_without_folders_and_hidden_ones(root):
     )
 
 
-def test_what_may_not_be_read_or_lies_outside_is_listed_as_a_problem(root, monkeypatch, tmp_path):
+def test_files_without_permission_or_outside_the_copy_are_problems(root, monkeypatch, tmp_path):
     (root / "inner/a.wav").touch()
     (root / "inner/b.wav").symlink_to(tmp_path / "outside.wav")
     (root / "inner/c.wav").symlink_to(root / "table.csv")
@@ -74,6 +74,6 @@ def test_a_table_is_read_row_by_row(root):
         next(rows)
 
 
-def test_a_table_that_is_no_file_is_told(root):
+def test_a_table_that_is_a_folder_is_reported(root):
     with pytest.raises(ValueError, match="inner cannot be read: Is a directory"):
         next(read_csv(root / "inner", ["a"]))

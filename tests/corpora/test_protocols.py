@@ -27,7 +27,7 @@ def speakers(ids):
 @pytest.mark.parametrize(
     "make", [leave_one_session_out, leave_one_speaker_out, lambda rows: k_fold_by_speaker(rows, 3)]
 )
-def test_in_every_fold_no_speaker_crosses_and_every_row_has_one_place(make):
+def test_folds_share_no_speaker_and_use_every_row_once(make):
     folds = make(ROWS)
     for fold in folds.values():
         assert Counter(name for ids in fold.values() for name in ids) == Counter(row["id"] for row in ROWS)
@@ -36,7 +36,7 @@ def test_in_every_fold_no_speaker_crosses_and_every_row_has_one_place(make):
     assert Counter(name for fold in folds.values() for name in fold["test"]) == Counter(row["id"] for row in ROWS)
 
 
-def test_the_session_after_the_tested_one_validates():
+def test_the_session_after_the_test_session_validates():
     folds = leave_one_session_out(ROWS)
     assert {test: {name[0] for name in fold["validation"]} for test, fold in folds.items()} == {
         "A": {"B"}, "B": {"C"}, "C": {"D"}, "D": {"A"},
@@ -50,7 +50,7 @@ def test_the_other_speaker_of_the_session_validates():
     assert list(folds) == ["Af", "Am", "Bf", "Bm", "Cf", "Cm", "Df", "Dm"]
 
 
-def test_groups_of_speakers_are_about_equal():
+def test_groups_of_speakers_have_about_equal_size():
     sizes = [len(fold["test"]) for fold in k_fold_by_speaker(ROWS, 4).values()]
     assert sum(sizes) == len(ROWS)
     assert max(sizes) - min(sizes) <= 1
@@ -67,7 +67,7 @@ def test_folds_do_not_depend_on_the_order_of_the_rows():
 @pytest.mark.parametrize(
     "make", [leave_one_session_out, leave_one_speaker_out, lambda rows: k_fold_by_speaker(rows, 4), carve_validation]
 )
-def test_a_dataset_is_divided_as_its_rows_are_and_not_read_whole(make):
+def test_a_dataset_is_divided_like_its_rows_without_reading_it_whole(make):
     def refuse(batch):
         raise AssertionError(f"{batch.keys()} were read")
 
@@ -76,7 +76,7 @@ def test_a_dataset_is_divided_as_its_rows_are_and_not_read_whole(make):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
-def test_validation_is_carved_by_speaker(share):
+def test_validation_is_taken_by_speaker(share):
     train, validation = carve_validation(ROWS, share, seed=3)
     assert Counter(train + validation) == Counter(row["id"] for row in ROWS)
     assert not speakers(train) & speakers(validation)

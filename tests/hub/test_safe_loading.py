@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from emofusion.configuration.configuration_emofusion import FORMAT
+from emofusion.modeling.fusion_late_members import load_member
 from emofusion.modeling.modeling_cross_attention import (
     CrossAttentionFusionForSequenceClassification,
     CrossAttentionFusionModel,
@@ -292,9 +293,15 @@ def test_a_newer_format_of_a_member_is_refused(tmp_path):
         AutoConfig.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize("number", [1, None])
-def test_a_checkpoint_of_an_older_format_is_refused(folder, number):
-    change_config(folder, emofusion_format=number)
+@pytest.mark.parametrize("number", [None, 1])
+def test_an_older_checkpoint_is_refused(folder, number):
+    fields = json.loads((folder / "config.json").read_text())
+    del fields["emofusion_format"]
+    fields |= {} if number is None else {"emofusion_format": number}
+    (folder / "config.json").write_text(json.dumps(fields))
     found = "no emofusion_format" if number is None else f"the emofusion_format {number}"
-    with pytest.raises(ValueError, match=f"has {found}, and this code reads format {FORMAT}: train it again"):
-        CLASSIFIER.from_pretrained(folder)
+    for load in (AutoConfig.from_pretrained, CLASSIFIER.from_pretrained, load_member):
+        message = rf"has {found}, and this code reads format {FORMAT}: train it again, or .*trust_remote"
+        with pytest.raises(ValueError, match=message) as caught:
+            load(str(folder))
+        assert "\n" not in str(caught.value)

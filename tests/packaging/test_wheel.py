@@ -1,6 +1,5 @@
 """The wheel, built from a copy of the repository and installed without it, works as a user's installation does."""
 
-import ensurepip
 import json
 import os
 import re
@@ -42,10 +41,9 @@ def install(wheel, tmp_path_factory):
     def run(name, libraries):
         place = tmp_path_factory.mktemp(name)
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
-        (pip,) = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
-        python = place / "bin" / "python"
+        pip = (sys.executable, "-m", "pip", "--python", place / "bin" / "python")
         options = ("--no-deps", "--no-index", "--no-compile", "--disable-pip-version-check", "--quiet")
-        subprocess.run([python, pip / "pip", "install", *options, wheel], check=True)
+        subprocess.run([*pip, "install", *options, wheel], check=True)
         (packages,) = place.glob("lib/python*/site-packages")
         # A path, not an import: the finder of an editable installation stays out.
         (packages / "libraries.pth").write_text(f"{libraries}\n")
@@ -61,10 +59,10 @@ def full(install):
 
 
 @pytest.fixture(scope="module")
-def base(install, tmp_path_factory):
+def base(wheel, install, tmp_path_factory):
     """Programs of an environment with the libraries of the base installation alone."""
     libraries = tmp_path_factory.mktemp("libraries")
-    for name in base_distributions():
+    for name in base_distributions(wheel):
         for file in metadata.files(name):
             top = Path(file).parts[0]
             if top not in ("..", "__pycache__") and not (libraries / top).exists():
@@ -72,20 +70,26 @@ def base(install, tmp_path_factory):
     return install("base", libraries)
 
 
-def base_distributions():
-    """Names of the distributions that `pip install emofusion` installs besides it."""
-    found, waiting = set(), ["emofusion"]
+def read_metadata(wheel):
+    """The metadata of the wheel."""
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    return archive.read(name).decode()
+
+
+def base_distributions(wheel):
+    """Names of the distributions that installing the wheel without an extra installs besides it."""
+    found, waiting = set(), re.findall(r"^Requires-Dist: (.+)$", read_metadata(wheel), re.MULTILINE)
     while waiting:
-        for requirement in metadata.requires(waiting.pop()) or []:
-            name = re.match(r"[\w.-]+", requirement).group().lower().replace("_", "-")
-            if "extra ==" in requirement or name in found:
-                continue
-            try:
-                metadata.distribution(name)
-            except metadata.PackageNotFoundError:  # of another platform
-                continue
-            found.add(name)
-            waiting.append(name)
+        requirement = waiting.pop()
+        name = re.match(r"[\w.-]+", requirement).group().lower().replace("_", "-")
+        if "extra ==" in requirement or name in found:
+            continue
+        try:
+            waiting += metadata.requires(name) or []
+        except metadata.PackageNotFoundError:  # of another platform
+            continue
+        found.add(name)
     return found
 
 
@@ -126,9 +130,7 @@ def test_every_folder_with_code_and_its_data_are_in_the_wheel(wheel):
 
 
 def test_the_metadata_names_the_repository_and_the_authors(wheel):
-    archive = zipfile.ZipFile(wheel)
-    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-    text = archive.read(name).decode()
+    text = read_metadata(wheel)
     for line in ("Author: The emofusion authors", "Project-URL: Issues, https://", "License: Apache-2.0"):
         assert f"\n{line}" in text
 

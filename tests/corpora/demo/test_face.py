@@ -1,4 +1,4 @@
-"""The drawn face, and the spoken corpus that shows it."""
+"""The drawn face, and the spoken corpus with video."""
 
 import hashlib
 import io
@@ -34,7 +34,7 @@ def corpus(root):
 
 
 def lookup_accuracy(keys, labels):
-    """How often the commonest label of each key is right: the most that a model which sees only the key can reach."""
+    """Return the best accuracy of a model that sees only the key: the share of the most frequent label per key."""
     counts = defaultdict(Counter)
     for key, label in zip(keys, labels, strict=True):
         counts[key][label] += 1
@@ -46,7 +46,7 @@ def portrait(seed, dominance):
     return face.random_looks(rng), face.random_bearing(dominance, rng)
 
 
-def test_rows_are_in_the_schema_with_a_film_and_the_octants(corpus):
+def test_rows_are_in_the_schema_with_a_video_and_the_octants(corpus):
     assert {split: len(rows) for split, rows in corpus.items()} == {"train": 144, "validation": 32, "test": 32}
     check_speaker_independent(corpus)
     for rows in corpus.values():
@@ -68,7 +68,7 @@ def test_the_emotion_is_the_sign_of_pleasure_arousal_and_dominance(corpus):
 
 @pytest.mark.parametrize(("known", "most"), [(1, 1 / 4), (2, 1 / 2), (3, 1)])
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_every_sign_that_is_left_out_halves_what_can_be_told(split, known, most):
+def test_every_missing_modality_halves_the_best_accuracy(split, known, most):
     turns = [turn for turn in spoken.make_turns(SIZE, 0, video=True) if turn.row["split"] == split]
     labels = [turn.row["label"] for turn in turns]
     prompts = [turn.prompt for turn in turns]
@@ -82,7 +82,7 @@ def test_every_sign_that_is_left_out_halves_what_can_be_told(split, known, most)
     assert lookup_accuracy([turn.row["speaker"] for turn in turns], labels) == 1 / 8
 
 
-def test_every_speaker_has_looks_of_their_own():
+def test_every_speaker_has_different_looks():
     looks = defaultdict(set)
     for row, _, (own, _) in spoken.make_turns(SIZE, 0, video=True):
         looks[row["speaker"]].add(own)
@@ -90,15 +90,15 @@ def test_every_speaker_has_looks_of_their_own():
     assert len(set.union(*looks.values())) == len(looks) == 26
 
 
-def test_films_are_as_long_as_their_recordings_and_show_one_person(corpus):
+def test_videos_are_as_long_as_their_recordings_and_show_one_person(corpus):
     for row in corpus["test"]:
-        film = load_video(row["video"]["path"], face.FRAME_RATE)
+        video = load_video(row["video"]["path"], face.FRAME_RATE)
         seconds = soundfile.info(row["audio"]["path"]).duration
-        assert film.shape[1:] == (64, 64, 3)
-        assert 0 <= len(film) / face.FRAME_RATE - seconds < 1 / face.FRAME_RATE
-        above_the_mouth = film[:, :24].astype(float)
+        assert video.shape[1:] == (64, 64, 3)
+        assert 0 <= len(video) / face.FRAME_RATE - seconds < 1 / face.FRAME_RATE
+        above_the_mouth = video[:, :24].astype(float)
         assert abs(above_the_mouth - above_the_mouth[0]).mean() < 3
-        assert film.std(axis=0).max() > 10  # the mouth moves
+        assert video.std(axis=0).max() > 10  # the mouth moves
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_another_face(root, corpus, tmp_path):
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_another_face(root, c
     assert first != other
 
 
-def test_the_folders_page_says_what_the_face_shows(root, corpus):
+def test_the_readme_describes_the_face(root, corpus):
     (folder,) = root.iterdir()
     page = (folder / "README.md").read_text()
     assert "seed=0, video=True" in page
@@ -124,7 +124,7 @@ def test_the_folders_page_says_what_the_face_shows(root, corpus):
     assert all((folder / row["video_file_name"]).is_file() for row in rows)
 
 
-def test_without_faces_the_corpus_has_its_old_place_and_no_film(tmp_path):
+def test_without_video_the_folder_name_has_no_video_option(tmp_path):
     rows = load_corpus("spoken", tmp_path, utterances=104, seed=2)["test"]
     (folder,) = tmp_path.iterdir()
     options = json.dumps({"version": VERSION, "utterances": 104, "seed": 2})
@@ -144,7 +144,7 @@ def test_a_size_that_cannot_be_balanced_is_refused(utterances, tmp_path):
         load_corpus("spoken", tmp_path, utterances=utterances, video=True)
 
 
-def test_one_picture_tells_the_dominance_of_a_stranger():
+def test_one_frame_shows_the_dominance_of_a_new_speaker():
     rng = random.Random(0)
     pictures, dominances = [], []
     for seed in range(120):
@@ -155,7 +155,7 @@ def test_one_picture_tells_the_dominance_of_a_stranger():
     assert reader.score(pictures[80:], is_dominant[80:]) > 0.95
 
 
-def test_only_the_mouth_depends_on_what_is_said():
+def test_only_the_mouth_depends_on_the_speech():
     for dominance in (1.4, 4.6):
         closed, opened = (face.draw(*portrait(3, dominance), opening).astype(int) for opening in (0.0, 1.0))
         rows, columns = np.nonzero(abs(opened - closed).max(axis=-1))
@@ -171,13 +171,13 @@ def test_the_mouth_follows_the_loudness_whatever_the_volume():
     assert face.mouth_openings(np.zeros(1700), 16000) == [0, 0]
 
 
-def test_a_film_shows_what_was_drawn(tmp_path):
+def test_a_video_shows_the_drawn_frames(tmp_path):
     looks, bearing = portrait(5, 4.5)
     samples = np.random.default_rng(0).standard_normal(16000) * np.linspace(0, 1, 16000) ** 2
-    face.write_video(tmp_path / "film.mp4", looks, bearing, samples, 16000)
+    face.write_video(tmp_path / "video.mp4", looks, bearing, samples, 16000)
     drawn = [face.draw(looks, bearing, opening) for opening in face.mouth_openings(samples, 16000)]
-    film = load_video(tmp_path / "film.mp4", face.FRAME_RATE)
-    assert len(film) == len(drawn) == 10
-    assert abs(film.astype(int) - np.stack(drawn)).mean() < 4
-    with av.open(io.BytesIO((tmp_path / "film.mp4").read_bytes())) as container:
+    video = load_video(tmp_path / "video.mp4", face.FRAME_RATE)
+    assert len(video) == len(drawn) == 10
+    assert abs(video.astype(int) - np.stack(drawn)).mean() < 4
+    with av.open(io.BytesIO((tmp_path / "video.mp4").read_bytes())) as container:
         assert container.streams.video[0].codec_context.name == "h264"

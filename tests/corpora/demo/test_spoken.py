@@ -32,7 +32,7 @@ def metadata(root, corpus):
 
 
 def lookup_accuracy(keys, labels):
-    """How often the commonest label of each key is right: the most that a model which sees only the key can reach."""
+    """Return the best accuracy of a model that sees only the key: the share of the most frequent label per key."""
     counts = defaultdict(Counter)
     for key, label in zip(keys, labels, strict=True):
         counts[key][label] += 1
@@ -50,7 +50,7 @@ def test_rows_are_in_the_schema(corpus):
         assert len(set(rows["id"])) == len(rows)
 
 
-def test_one_modality_alone_tells_half_at_most(corpus, metadata):
+def test_one_modality_alone_predicts_half_at_most(corpus, metadata):
     for rows in corpus.values():
         assert set(Counter(rows["label"]).values()) == {len(rows) // 4}
         assert lookup_accuracy(rows["text"], rows["label"]) == 0.5
@@ -124,7 +124,7 @@ def test_recordings_are_16_khz_mono_and_neither_silent_nor_clipped(corpus):
             assert 0.05 < np.abs(samples).max() < 0.95
 
 
-def test_alignment_says_the_text_inside_the_recording(corpus):
+def test_the_alignment_contains_the_text_within_the_recording(corpus):
     for rows in corpus.values():
         for row in rows:
             assert " ".join(row["alignment"]["word"]["symbol"]) == " ".join(words(row["text"]))
@@ -167,7 +167,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(tmp_path):
     assert contents[0]["metadata.jsonl"] != contents[2]["metadata.jsonl"]
 
 
-def test_a_second_load_speaks_nothing(root, corpus, monkeypatch):
+def test_a_second_load_synthesises_nothing(root, corpus, monkeypatch):
     monkeypatch.setattr(espeak, "speak", None)
     again = load_corpus("spoken", root, utterances=SIZE)
     assert list(again["test"]) == list(corpus["test"])
@@ -179,7 +179,7 @@ def test_the_default_place_is_the_cache_of_datasets(tmp_path, monkeypatch):
     assert rows[0]["audio"]["path"].startswith(str(tmp_path / "emofusion" / "spoken-"))
 
 
-def test_an_interrupted_making_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_an_interrupted_synthesis_leaves_nothing_behind(tmp_path, monkeypatch):
     def interrupted(prompts):
         yield from list(speak(prompts))[:5]
         raise KeyboardInterrupt
@@ -191,7 +191,7 @@ def test_an_interrupted_making_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_makers_at_once_do_not_collide(tmp_path):
+def test_two_loads_at_once_do_not_collide(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: load_corpus("spoken", tmp_path, utterances=104), range(2)))
     assert list(both[0]["train"]) == list(both[1]["train"])

@@ -52,7 +52,7 @@ def test_rows_are_in_the_schema_from_every_kind_of_metadata(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_all_that_is_known_of_a_row_is_read(tmp_path, kind):
+def test_all_columns_of_a_row_are_read(tmp_path, kind):
     rows = with_splits(make_rows())
     make_folder(tmp_path, rows)
     (tmp_path / "metadata.csv").unlink()
@@ -82,7 +82,7 @@ def test_each_split_may_have_a_folder_with_metadata_as_on_the_hub(tmp_path):
     assert corpus["validation"][0]["id"] == "dev/audio/s2_sad.wav"
 
 
-def test_the_folder_of_a_recording_may_tell_its_split(tmp_path):
+def test_the_folder_of_a_recording_may_name_its_split(tmp_path):
     rows = make_rows(3)
     for row, part in zip(rows, ("train", "train", "val", "val", "test", "test"), strict=True):
         row["file_name"] = f"{part}/{row['file_name']}"
@@ -90,7 +90,7 @@ def test_the_folder_of_a_recording_may_tell_its_split(tmp_path):
     assert corpus["validation"]["speaker"][:] == ["s1", "s1"]
 
 
-def test_without_splits_validation_and_test_are_speakers_of_their_own(tmp_path):
+def test_without_splits_validation_and_test_have_speakers_of_train(tmp_path):
     make_folder(tmp_path)
     corpus = load_corpus("folder", tmp_path, test_share=0.3, seed=1)
     speakers = check_speaker_independent(corpus)
@@ -101,7 +101,7 @@ def test_without_splits_validation_and_test_are_speakers_of_their_own(tmp_path):
     assert len(others) > 1
 
 
-def test_a_validation_part_that_is_not_there_is_taken_from_training_alone(tmp_path):
+def test_a_missing_validation_split_is_taken_from_train_only(tmp_path):
     rows = [row | {"split": "test" if row["speaker"] in ("s4", "s5") else "train"} for row in make_rows()]
     corpus = load_corpus("folder", make_folder(tmp_path, rows))
     assert {split: len(rows) for split, rows in corpus.items()} == {"train": 6, "validation": 2, "test": 4}
@@ -117,7 +117,7 @@ def test_splits_cannot_be_made_without_speakers(tmp_path, change):
         load_corpus("folder", tmp_path)
 
 
-def test_labels_have_the_order_that_is_given_and_others_are_reported(tmp_path):
+def test_labels_keep_the_given_order_and_others_are_reported(tmp_path):
     rows = with_splits(make_rows(9))
     rows[5]["label"] = "bored"
     rows[7]["label"] = " "
@@ -134,7 +134,7 @@ def test_labels_have_the_order_that_is_given_and_others_are_reported(tmp_path):
 
 
 @pytest.mark.parametrize("labels", ["sad", {"sad", "glad"}, ["sad", False], ["sad", "sad"]])
-def test_labels_that_are_no_list_of_names_are_refused(tmp_path, labels):
+def test_labels_that_are_not_a_list_of_names_are_refused(tmp_path, labels):
     with pytest.raises(TypeError, match="labels must be a list of different names"):
         load_corpus("folder", make_folder(tmp_path), labels=labels)
 
@@ -161,7 +161,7 @@ def test_every_row_is_used_or_accounted_for(tmp_path):
     assert "its split is unknown" in problems[1]["what"]
 
 
-def test_a_recording_that_may_not_be_read_is_left_out(tmp_path, monkeypatch):
+def test_a_recording_without_permission_is_left_out(tmp_path, monkeypatch):
     rows = make_rows()
     make_folder(tmp_path, rows)
     close(monkeypatch, {str(tmp_path.resolve() / rows[1]["file_name"])})
@@ -170,14 +170,14 @@ def test_a_recording_that_may_not_be_read_is_left_out(tmp_path, monkeypatch):
     assert (problem["kind"], problem["id"], problem["dropped"]) == ("no permission", "audio/s0_glad.wav", True)
 
 
-def test_a_column_of_unknown_splits_is_not_taken_for_none(tmp_path):
+def test_a_column_of_unknown_splits_is_not_ignored(tmp_path):
     make_folder(tmp_path, [row | {"split": "practice"} for row in make_rows()])
     rows, problems = read(tmp_path)
     assert not rows
     assert {problem["kind"] for problem in problems} == {"unknown split"}
 
 
-def test_a_row_keeps_what_is_left_of_it(tmp_path):
+def test_a_row_is_kept_without_its_invalid_values(tmp_path):
     rows = with_splits(make_rows(6))
     make_folder(tmp_path, rows)
     add_everything(tmp_path, rows)
@@ -205,7 +205,7 @@ def test_a_row_keeps_what_is_left_of_it(tmp_path):
 @pytest.mark.parametrize(
     "name", ["../outside.wav", "{root}/audio/s0_sad.wav", "/etc/hostname", "link.wav", "a\0b", "."]
 )
-def test_no_path_leaves_the_folder(tmp_path, name, column):
+def test_paths_out_of_the_folder_are_refused(tmp_path, name, column):
     root, rows = tmp_path / "own", make_rows()
     make_folder(root, rows)
     soundfile.write(tmp_path / "outside.wav", np.zeros(8000), 16000)
@@ -217,7 +217,7 @@ def test_no_path_leaves_the_folder(tmp_path, name, column):
         scan(root)
 
 
-def test_a_path_may_go_up_inside_the_folder_and_a_link_may_stay_in_it(tmp_path):
+def test_paths_and_links_within_the_folder_are_followed(tmp_path):
     rows = make_rows()
     write_recordings(tmp_path, rows)
     os.symlink(tmp_path / rows[0]["file_name"], tmp_path / "again.wav")
@@ -229,7 +229,7 @@ def test_a_path_may_go_up_inside_the_folder_and_a_link_may_stay_in_it(tmp_path):
     assert [problem["kind"] for problem in problems] == ["duplicate"]
 
 
-def test_numbers_that_parquet_and_json_keep_as_numbers_are_names(tmp_path):
+def test_numbers_in_parquet_become_names(tmp_path):
     rows = [
         row | {"speaker": 10.0 + number, "label": number % 2} for number, row in enumerate(with_splits(make_rows()))
     ]
@@ -274,7 +274,7 @@ def test_two_descriptions_of_one_folder_are_refused(tmp_path):
         scan(tmp_path)
 
 
-def test_a_wrong_root_is_refused_and_one_level_off_is_told_the_right_one(tmp_path):
+def test_a_wrong_root_is_refused_with_the_right_one(tmp_path):
     root = make_folder(tmp_path / "up" / "own")
     with pytest.raises(ValueError, match=rf"one level too high: give {root} as root"):
         load_corpus("folder", root.parent)
@@ -296,7 +296,7 @@ def test_a_folder_without_a_usable_row_is_refused(tmp_path):
         load_corpus("folder", tmp_path)
 
 
-def test_nothing_but_the_metadata_tells_the_classes(tmp_path):
+def test_the_classes_come_from_the_metadata(tmp_path):
     rows = make_rows()
     rows[0]["label"] = "bored"
     make_folder(tmp_path, rows)
@@ -306,13 +306,13 @@ def test_nothing_but_the_metadata_tells_the_classes(tmp_path):
     assert FOLDER.published_counts(FOLDER.parse(labels=["sad"])) == {}
 
 
-def test_it_says_how_its_splits_come_about():
+def test_the_description_names_the_seed_of_the_splits():
     about = describe_corpus("folder", labels=["sad"], seed=3)
     assert (about["name"], about["demonstration"]) == ("folder", False)
     assert "(seed 3)" in about["protocol"]
 
 
-def test_folds_of_others_take_the_place_of_the_splits(tmp_path):
+def test_a_fold_file_replaces_the_splits(tmp_path):
     rows = make_rows()
     make_folder(tmp_path / "own", with_splits(rows))
     ids = [row["file_name"] for row in rows]

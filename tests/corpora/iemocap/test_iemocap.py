@@ -1,4 +1,4 @@
-"""What is read from a copy of IEMOCAP: rows, classes, folds."""
+"""Rows, classes and folds of IEMOCAP."""
 
 import shutil
 import warnings
@@ -49,13 +49,13 @@ def rows(scanned):
 
 @pytest.fixture
 def copy(root, tmp_path):
-    """A copy to spoil."""
+    """A copy to damage."""
     return shutil.copytree(root, tmp_path / "IEMOCAP" / "IEMOCAP_full_release")
 
 
 def load(*args, **options):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # eleven dialogues have no film
+        warnings.simplefilter("ignore", UserWarning)  # eleven dialogues have no video
         return load_corpus("iemocap", *args, **options)
 
 
@@ -79,7 +79,7 @@ def test_session_and_dialogue_come_from_the_name(rows):
     assert (row["session"], row["dialogue"]) == ("Ses05", "Ses05M_script01_1b")
 
 
-def test_turns_are_counted_in_the_order_of_time(rows):
+def test_turns_are_numbered_in_the_order_of_time(rows):
     for number, (field, *_) in enumerate(TURNS):
         row, start = rows[f"Ses02F_impro01_{field}"], number * (LENGTH + PAUSE)
         assert (row["turn"], row["start"]) == (number, pytest.approx(start))
@@ -102,13 +102,13 @@ def test_a_single_missing_rating_is_none(tmp_path):
     assert read_evaluation(path)[0][0].vad == {"valence": 2.5, "arousal": None, "dominance": None}
 
 
-def test_the_recording_is_the_turns_own(rows, root):
+def test_the_recording_is_that_of_the_turn(rows, root):
     for name in (FIRST, "Ses05M_script01_1b_M003"):
         assert rows[name]["audio"]["path"].endswith(f"{rows[name]['dialogue']}/{name}.wav")
         assert len(load_audio(rows[name]["audio"], 16000)) == round(LENGTH * 16000)
 
 
-def test_the_actor_of_the_prefix_is_seen_on_the_left(rows, root):
+def test_the_actor_of_the_prefix_is_on_the_left(rows, root):
     prefix, other = rows[FIRST]["video"], rows["Ses01F_impro01_M000"]["video"]
     assert (prefix["crop"], other["crop"]) == ("left", "right")
     assert load_video(prefix, 5)[..., 0].mean() > 200 > 50 > load_video(prefix, 5)[..., 2].mean()  # red
@@ -118,7 +118,7 @@ def test_the_actor_of_the_prefix_is_seen_on_the_left(rows, root):
     assert swapped[FIRST]["video"] == {**prefix, "crop": "right"}
 
 
-def test_a_dialogue_without_a_film_has_no_video_and_says_so(rows, scanned):
+def test_a_dialogue_without_a_video_is_a_problem(rows, scanned):
     assert rows["Ses02F_impro01_F000"]["video"] is None
     assert kinds(scanned[1])["missing video"] == 11
 
@@ -131,12 +131,12 @@ def test_alignments_have_words_phones_and_syllables(rows):
     assert alignment["syllable"]["symbol"] == ["SIL", "W IY", "K UH D", "W AO K"]
 
 
-def test_syllables_follow_from_phones_where_there_is_no_file(rows):
+def test_syllables_are_derived_from_phones_without_a_file(rows):
     syllables = rows["Ses01F_impro01_M000"]["alignment"]["syllable"]
     assert syllables["symbol"] == ["SIL", "W IY", "K UH D", "+LAUGHTER+", "W AO K"]
 
 
-def test_turns_published_without_words_have_phones_only_and_are_expected(rows, scanned):
+def test_turns_published_without_words_have_phones_only(rows, scanned):
     alignment = rows["Ses03F_impro07_M030"]["alignment"]
     assert alignment["word"] is alignment["syllable"] is None
     assert alignment["phone"]
@@ -188,7 +188,7 @@ def test_turns_of_other_emotions_are_left_out_with_a_reason(root):
 
 
 @pytest.mark.parametrize("fold", range(1, 6))
-def test_leaving_a_session_out_tests_it_and_validates_on_the_next(root, fold):
+def test_leave_one_session_out_validates_on_the_next_session(root, fold):
     corpus = load(root, fold=fold)
     assert set(corpus["test"]["session"]) == {f"Ses0{fold}"}
     assert set(corpus["validation"]["session"]) == {f"Ses0{fold % 5 + 1}"}
@@ -200,7 +200,7 @@ def test_leaving_a_session_out_tests_it_and_validates_on_the_next(root, fold):
 
 
 @pytest.mark.parametrize(("fold", "test", "validation"), [(1, "Ses01F", "Ses01M"), (10, "Ses05M", "Ses05F")])
-def test_leaving_a_speaker_out_validates_on_the_other_of_the_session(root, fold, test, validation):
+def test_leave_one_speaker_out_validates_on_the_other_speaker(root, fold, test, validation):
     corpus = load(root, fold=fold, protocol="leave-one-speaker-out")
     speakers = check_speaker_independent(corpus)
     assert (speakers["test"], speakers["validation"], len(speakers["train"])) == ([test], [validation], 8)
@@ -215,7 +215,7 @@ def test_every_turn_is_tested_in_one_fold(root, protocol):
     assert tested == Counter(row["id"] for row in read(root)[0])
 
 
-def test_the_folds_of_others_can_be_used(root, tmp_path):
+def test_a_fold_file_replaces_the_protocol(root, tmp_path):
     split = {"train": [FIRST], "validation": ["Ses02F_impro01_M000"], "test": ["Ses03F_impro01_F001", "Ses09F_x_F000"]}
     write_folds(tmp_path / "theirs.json", {"theirs": split})
     with (
@@ -245,7 +245,7 @@ def test_a_fold_whose_session_is_not_in_the_copy_is_refused(copy):
         ({"prefix_half": "top"}, "prefix_half must be 'left' or 'right', not 'top'"),
     ],
 )
-def test_a_bad_option_is_told_in_one_sentence(root, options, message):
+def test_an_invalid_option_is_reported_in_one_sentence(root, options, message):
     with pytest.raises(ValueError, match=message):
         load(root, **options)
     if "prefix_half" not in options:
@@ -253,7 +253,7 @@ def test_a_bad_option_is_told_in_one_sentence(root, options, message):
             describe_corpus("iemocap", **options)
 
 
-def test_the_name_tells_scripts_from_improvisation(rows):
+def test_scripted_dialogues_are_recognised_by_name(rows):
     assert rows["Ses01M_script01_1b_F000"]["scripted"] is True
     assert rows[FIRST]["scripted"] is False
 
@@ -266,7 +266,7 @@ def test_votes_are_shared_among_the_classes(root, rows):
     assert all(sum(row["soft_label"]) == pytest.approx(1) for row in rows.values())
 
 
-def test_without_a_vote_for_any_class_there_are_no_shares(copy):
+def test_without_a_vote_for_any_class_there_is_no_soft_label(copy):
     path = copy / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line.replace("Anger", "Fear").replace("Neutral", "Other") for line in lines))
@@ -296,7 +296,7 @@ def test_the_published_counts_are_those_of_the_literature():
     assert [sum(counts) for counts in zip(*PUBLISHED.values(), strict=True)] == [1085, 1023, 1151, 1031, 1241]
 
 
-def test_the_published_counts_are_given_for_the_labels_that_have_any():
+def test_published_counts_are_given_per_label():
     counts = published(4)
     assert counts["Ses01"] == {"angry": 229, "happy": 278, "neutral": 384, "sad": 194}
     assert sum(sum(labels.values()) for labels in counts.values()) == 5531
@@ -311,8 +311,8 @@ def test_the_published_counts_are_given_for_the_labels_that_have_any():
         ({"protocol": "leave-one-speaker-out", "fold": 4}, "fold 4 of 10: the speaker Ses02M tests"),
     ],
 )
-def test_the_protocol_is_told_in_words(options, sentence):
-    told = describe_corpus("iemocap", **options)
-    assert sentence in told["protocol"]
-    assert told["demonstration"] is False
-    assert "University of Southern California" in told["license"]
+def test_the_protocol_is_described_in_a_sentence(options, sentence):
+    description = describe_corpus("iemocap", **options)
+    assert sentence in description["protocol"]
+    assert description["demonstration"] is False
+    assert "University of Southern California" in description["license"]

@@ -1,4 +1,4 @@
-"""A copy of IEMOCAP that is not as it should be: every flaw is told, nothing is left out silently."""
+"""Damaged copies of IEMOCAP: every problem is listed, nothing is left out silently."""
 
 import shutil
 import time
@@ -22,7 +22,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def copy(root, tmp_path):
-    """A copy to spoil."""
+    """A copy to damage."""
     return shutil.copytree(root, tmp_path / "IEMOCAP" / "IEMOCAP_full_release")
 
 
@@ -45,7 +45,7 @@ def evaluation(copy, dialogue="Ses01F_impro01"):
 
 
 @pytest.mark.parametrize("place", [".", ".."])
-def test_the_folder_of_the_sessions_is_a_root_and_so_is_the_one_around_it(copy, place):
+def test_the_folder_of_the_sessions_and_its_parent_are_roots(copy, place):
     assert len(read(copy / place)[0]) == 62
 
 
@@ -54,13 +54,13 @@ def test_the_folder_of_the_sessions_may_have_any_name(copy):
 
 
 @pytest.mark.parametrize(("given", "right"), [("../..", ".."), ("Session1", ".")])
-def test_a_root_one_level_off_names_the_right_one(copy, given, right):
+def test_a_root_one_level_off_names_the_right_folder(copy, given, right):
     given, right = (copy / given).resolve(), (copy / right).resolve()
     with pytest.raises(ValueError, match=rf"^{given} is one level too (high|deep): give {right} as root\.$"):
         load_corpus("iemocap", given)
 
 
-def test_a_wrong_root_is_told_in_one_sentence(tmp_path):
+def test_a_wrong_root_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "a/b").mkdir(parents=True)
     with pytest.raises(ValueError, match="b is not the root of IEMOCAP: it has no Session1 to Session5"):
         load_corpus("iemocap", tmp_path / "a/b")
@@ -70,7 +70,7 @@ def test_a_wrong_root_is_told_in_one_sentence(tmp_path):
         load_corpus("iemocap")
 
 
-def test_empty_sessions_have_no_turn_that_can_be_used(tmp_path):
+def test_empty_sessions_are_refused(tmp_path):
     (tmp_path / "Session1").mkdir()
     with pytest.raises(
         ValueError,
@@ -79,7 +79,7 @@ def test_empty_sessions_have_no_turn_that_can_be_used(tmp_path):
         load_corpus("iemocap", tmp_path)
 
 
-def test_a_description_without_turns_is_told(copy):
+def test_an_evaluation_file_without_turns_is_a_problem(copy):
     evaluation(copy).write_text(HEADER)
     found, problems = read(copy)
     assert not [row for row in found if row["dialogue"] == "Ses01F_impro01"]
@@ -101,9 +101,9 @@ def test_links_out_of_the_copy_are_not_followed(copy, tmp_path):
     wav = copy / f"Session1/sentences/wav/Ses01F_impro01/{FIRST}.wav"
     wav.rename(tmp_path / "outside.wav")
     wav.symlink_to(tmp_path / "outside.wav")
-    films = copy / "Session1/dialog/avi/DivX"
-    films.rename(tmp_path / "films")
-    films.symlink_to(tmp_path / "films")
+    videos = copy / "Session1/dialog/avi/DivX"
+    videos.rename(tmp_path / "videos")
+    videos.symlink_to(tmp_path / "videos")
     found, problems = read(copy)
     assert FIRST not in [row["id"] for row in found]
     assert not [row for row in found if row["video"]]
@@ -118,7 +118,7 @@ def test_links_inside_the_copy_are_followed(copy):
     assert FIRST in [row["id"] for row in read(copy)[0]]
 
 
-def test_files_and_folders_that_may_not_be_read_are_told(copy, monkeypatch):
+def test_files_and_folders_without_permission_are_problems(copy, monkeypatch):
     closed = {f"Session1/sentences/wav/Ses01F_impro01/{FIRST}.wav", ALIGNMENTS}
     close(monkeypatch, {f"{copy.resolve()}/{place}" for place in closed})
     found, problems = read(copy)
@@ -126,7 +126,7 @@ def test_files_and_folders_that_may_not_be_read_are_told(copy, monkeypatch):
     assert {problem["file"] for problem in problems if problem["kind"] == "no permission"} == closed
 
 
-def test_of_two_descriptions_of_a_turn_the_first_counts(copy):
+def test_the_first_of_two_descriptions_of_a_turn_counts(copy):
     with open(evaluation(copy), "a") as file:
         file.write("\n" + block(FIRST, 90, 91, "sad", "[1, 1, 1]"))
     found, problems = read(copy)
@@ -147,7 +147,7 @@ def test_an_unknown_label_is_left_out_with_a_reason(copy):
 @pytest.mark.parametrize(
     "line", ["[1.0 - 0.5]\tSes01F_impro01_F009\tneu", "[1.0 - 2.0]\t../../etc\tneu", "[0 - 1] neu"]
 )
-def test_a_line_that_is_no_turn_is_named(copy, line):
+def test_an_invalid_line_is_named(copy, line):
     path = evaluation(copy)
     path.write_text(f"{HEADER}{line}\n" + path.read_text().removeprefix(HEADER))
     problem = one_problem(read(copy)[1], "unreadable turn")
@@ -163,7 +163,7 @@ def test_a_turn_without_a_number_has_no_recording_and_no_row(copy):
     assert one_problem(problems, "unnumbered")["id"] == "Ses01F_impro01_MXX0"
 
 
-def test_a_missing_text_is_none_and_told(copy):
+def test_a_missing_text_is_none_and_a_problem(copy):
     folder = copy / "Session1/dialog/transcriptions"
     (folder / "Ses01M_script01_1b.txt").unlink()
     path = folder / "Ses01F_impro01.txt"
@@ -174,7 +174,7 @@ def test_a_missing_text_is_none_and_told(copy):
     assert kinds(problems)["missing transcript"] == 2  # a turn's, and a dialogue's
 
 
-def test_an_alignment_that_cannot_be_read_is_told(copy):
+def test_an_unreadable_alignment_is_a_problem(copy):
     (copy / f"Session1/sentences/ForcedAlignment/Ses01F_impro01/{FIRST}.wdseg").write_text("no segments")
     found, problems = read(copy)
     assert next(row for row in found if row["id"] == FIRST)["alignment"]["word"] is None
@@ -193,10 +193,10 @@ def test_every_turn_is_a_row_or_is_left_out_with_a_reason(copy):
 
 
 def test_a_copy_as_published_gives_no_warning(copy):
-    film = copy / "Session1/dialog/avi/DivX/Ses01F_impro01.avi"
+    video = copy / "Session1/dialog/avi/DivX/Ses01F_impro01.avi"
     for path in copy.glob("Session*/dialog/EmoEvaluation/Ses*.txt"):
-        if path.stem != film.stem:
-            shutil.copy(film, path.parents[1] / f"avi/DivX/{path.stem}.avi")
+        if path.stem != video.stem:
+            shutil.copy(video, path.parents[1] / f"avi/DivX/{path.stem}.avi")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_corpus("iemocap", copy)

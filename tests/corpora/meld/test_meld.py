@@ -12,7 +12,7 @@ from emofusion.corpora.meld.corpus import MELD
 from emofusion.corpora.schema import features
 from emofusion.processing import load_audio
 from emofusion.processing.video import load_video
-from testing_meld import FILMS, ROWS, TABLES, make_raw, make_reencoded, write_tables
+from testing_meld import ROWS, TABLES, VIDEOS, make_raw, make_reencoded, write_tables
 
 RECIPES = sorted((Path(emofusion.__file__).parent / "recipes" / "meld").glob("*.yaml"))
 
@@ -45,7 +45,7 @@ def scanned(pristine):
 @pytest.fixture(scope="session")
 def corpus(pristine):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # all that is wrong with it is known
+        warnings.simplefilter("error")  # all its problems are known
         return load_corpus("meld", pristine, max_seconds=3.0)
 
 
@@ -77,12 +77,12 @@ def test_old_punctuation_and_quoted_commas_are_read(corpus):
     assert corpus["train"]["text"][:] == ["It’s late, “very” late…", "What a day!", 'She said "no", twice.', "Really?"]
 
 
-def test_times_are_counted_from_the_dialogues_first_utterance_whatever_the_hour_looks_like(corpus):
+def test_times_begin_with_the_first_utterance_of_the_dialogue(corpus):
     assert corpus["train"]["start"][:] == [0.0, 2.1, 0.0, 1.0]
     assert corpus["train"]["end"][:] == [1.5, 3.0, 1.0, 2.0]
 
 
-def test_a_clip_is_heard_and_seen_whole(corpus):
+def test_a_clip_is_loaded_whole(corpus):
     row = corpus["train"][0]
     assert row["audio"]["start"] is row["audio"]["end"] is None
     assert row["video"]["path"] == row["audio"]["path"]
@@ -106,17 +106,17 @@ def test_every_row_of_the_tables_is_used_or_accounted_for(scanned):
     assert not {row["id"] for row in rows} & dropped
 
 
-def test_what_was_never_published_is_known(scanned, raw):
+def test_a_clip_that_was_never_published_is_a_known_problem(scanned, raw):
     (report,) = of_kind(scanned[1], "missing")
     assert (report["id"], report["dropped"], report["known"]) == ("dev_dia110_utt7", True, True)
     assert report["what"].endswith("the clip of dev_dia110_utt7 does not exist (it was never published).")
-    (raw / FILMS["test"] / "dia38_utt4.mp4").unlink()
+    (raw / VIDEOS["test"] / "dia38_utt4.mp4").unlink()
     _, other = of_kind(read(raw)[1], "missing")
     assert (other["id"], other["known"]) == ("test_dia38_utt4", False)
 
 
 def test_a_missing_clip_gives_a_warning(raw):
-    (raw / FILMS["train"] / "dia0_utt2.mp4").unlink()
+    (raw / VIDEOS["train"] / "dia0_utt2.mp4").unlink()
     with pytest.warns(UserWarning, match=r"^MELD has 6 usable rows; problems: 1 missing\. .*problems\.txt lists them"):
         load_corpus("meld", raw)
 
@@ -126,7 +126,7 @@ def test_unlabelled_clips_are_reported_and_hidden_files_and_twins_are_not(scanne
     assert not [problem for problem in scanned[1] if "._" in problem["what"] or "final" in problem["what"]]
 
 
-def test_twins_are_taken_only_where_they_are_asked_for(pristine, corpus):
+def test_twins_are_used_only_on_request(pristine, corpus):
     plain = corpus["test"][0]
     twin, other = (row for row in read(pristine, twins=True)[0] if row["split"] == "test")
     assert plain["audio"]["path"].endswith("/dia0_utt0.mp4")
@@ -151,7 +151,7 @@ def test_reencoded_recordings_are_enough(tmp_path, suffix):
     assert loudest(rows[0]) == pytest.approx(600, abs=10)
 
 
-def test_with_both_layouts_one_is_heard_and_the_other_seen(raw):
+def test_with_both_layouts_audio_comes_from_the_recordings(raw):
     rows, _ = read(make_reencoded(raw))
     assert len(rows) == 8
     assert Path(rows[0]["audio"]["path"]).parent.name == "train"
@@ -159,7 +159,7 @@ def test_with_both_layouts_one_is_heard_and_the_other_seen(raw):
 
 
 def test_a_link_out_of_the_copy_is_not_followed(raw, tmp_path):
-    clip = raw / FILMS["train"] / "dia0_utt0.mp4"
+    clip = raw / VIDEOS["train"] / "dia0_utt0.mp4"
     clip.symlink_to(clip.rename(tmp_path / "outside.mp4"))
     rows, problems = read(raw)
     assert "train_dia0_utt0" not in {row["id"] for row in rows}
@@ -210,7 +210,7 @@ def change(raw, table, old, new):
 def test_a_broken_table_is_refused_in_one_sentence(raw, old, new, message):
     change(raw, "dev_sent_emo.csv", old, new)
     with pytest.raises(ValueError, match=message) as error:
-        scan(raw)  # before a row is asked for
+        scan(raw)  # before a row is read
     assert "\n" not in str(error.value)
 
 
@@ -221,7 +221,7 @@ def test_an_empty_table_leaves_a_split_without_rows(raw):
         load_corpus("meld", raw)
 
 
-def test_a_root_one_level_off_is_told_the_right_one(pristine):
+def test_a_root_one_level_off_names_the_right_folder(pristine):
     with pytest.raises(ValueError, match=rf"one level too high: give {pristine} as root"):
         load_corpus("meld", pristine.parent)
     with pytest.raises(ValueError, match=rf"one level too deep: give {pristine} as root"):
@@ -237,8 +237,8 @@ def test_a_wrong_root_is_refused(tmp_path, pristine):
         load_corpus("meld")
 
 
-def test_tables_without_clips_are_not_enough(raw):
-    shutil.rmtree(raw / FILMS["dev"])
+def test_tables_without_clips_are_refused(raw):
+    shutil.rmtree(raw / VIDEOS["dev"])
     with pytest.raises(FileNotFoundError, match="'dev' neither in dev_splits_complete nor in audio/dev"):
         load_corpus("meld", raw)
 
@@ -261,10 +261,10 @@ def test_published_counts_add_up():
 
 def test_the_sources_are_the_tables_and_the_folders_of_clips(raw):
     names = {path.relative_to(raw).as_posix() for path in scan(raw).sources}
-    assert names == {*TABLES.values(), *FILMS.values()}
+    assert names == {*TABLES.values(), *VIDEOS.values()}
 
 
-def test_it_says_that_its_speakers_cross(corpus):
+def test_the_protocol_says_that_splits_share_speakers(corpus):
     with pytest.raises(ValueError, match="Speakers are heard in more than one split"):
         check_speaker_independent(corpus)
     about = describe_corpus("meld", labels="sentiment", max_seconds=10.0)

@@ -17,19 +17,19 @@ from emofusion.corpora.schema import features
 from emofusion.processing import load_audio
 from testing_folder import make_folder, make_rows
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
-# Prepares a folder in a process of its own; the argument before the last is what is done before.
+# Code of a process that prepares a folder; its last argument is code to run before.
 PROCESS = """
 import sys
 root, out, before = sys.argv[1:]
 from emofusion.corpora import prepare_corpus
 from emofusion.corpora.preparation import inspection
 inspect = inspection.inspect
-def told(*arguments, **options):
-    print("looks")
+def counted(*arguments, **options):
+    print("inspects")
     return inspect(*arguments, **options)
-inspection.inspect = told
+inspection.inspect = counted
 exec(before)
 try:
     prepare_corpus("folder", root, out)
@@ -40,21 +40,21 @@ except OSError as error:
 
 @pytest.fixture
 def root(tmp_path):
-    rows = [row | {"split": PARTS[number % 3]} for number, row in enumerate(make_rows())]
+    rows = [row | {"split": SPLITS[number % 3]} for number, row in enumerate(make_rows())]
     return make_folder(tmp_path / "own", rows)
 
 
 @pytest.fixture
-def looks(monkeypatch):
-    """How often recordings were looked at."""
+def inspections(monkeypatch):
+    """A list with one entry per inspection."""
     count = []
 
-    def told(*arguments, **options):
+    def counted(*arguments, **options):
         count.append(1)
         return inspect(*arguments, **options)
 
     inspect = inspection.inspect
-    monkeypatch.setattr(inspection, "inspect", told)
+    monkeypatch.setattr(inspection, "inspect", counted)
     return count
 
 
@@ -63,15 +63,15 @@ def start(root, out, before=""):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def left(folder):
-    """What is in a folder, without the locks."""
+def content(folder):
+    """Return the content of a folder without the locks."""
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
-def test_a_prepared_folder_holds_the_rows_of_the_scan_in_the_schema(root, tmp_path):
+def test_a_prepared_folder_contains_the_scanned_rows_in_the_schema(root, tmp_path):
     prepared = prepare("folder", root, tmp_path / "out")
-    assert left(tmp_path / "out") == ["README.md", "data", "preparation.json", "problems.json", "problems.txt"]
-    assert list(prepared.splits) == list(PARTS)
+    assert content(tmp_path / "out") == ["README.md", "data", "preparation.json", "problems.json", "problems.txt"]
+    assert list(prepared.splits) == list(SPLITS)
     schema = features(["glad", "sad"])
     for split, rows in prepared.splits.items():
         assert rows.features == schema
@@ -79,19 +79,19 @@ def test_a_prepared_folder_holds_the_rows_of_the_scan_in_the_schema(root, tmp_pa
         assert rows["id"][:] == [row["id"] for row in wanted]
         assert [schema["label"].int2str(label) for label in rows["label"]] == [row["label"] for row in wanted]
         assert rows[0]["audio"] == {"path": wanted[0]["audio"]["path"], "bytes": None, "start": None, "end": None}
-    assert prepared.metadata["counts"] == {split: {"sad": 2, "glad": 2} for split in PARTS}
+    assert prepared.metadata["counts"] == {split: {"sad": 2, "glad": 2} for split in SPLITS}
     assert prepared.metadata["rows"] == 12
     assert prepared.problems == []
     assert (tmp_path / "out" / "problems.txt").read_text() == "No problems.\n"
 
 
-def test_what_was_prepared_is_not_looked_at_again(root, tmp_path, looks):
+def test_a_prepared_corpus_is_not_inspected_again(root, tmp_path, inspections):
     first = prepare("folder", root)
     assert first.folder.is_relative_to(datasets.config.HF_DATASETS_CACHE)
     assert prepare("folder", root).folder == first.folder
     load_corpus("folder", root)
     load_corpus("folder", root, seed=3)
-    assert len(looks) == 1
+    assert len(inspections) == 1
     other = tmp_path / "other"
     shutil.copytree(root, other)
     assert prepare("folder", other).folder != first.folder
@@ -111,45 +111,45 @@ def edit(root):
 
 
 @pytest.mark.parametrize("change", [touch, add, edit])
-def test_a_change_in_the_corpus_prepares_it_again(root, looks, change):
+def test_a_changed_corpus_is_prepared_again(root, inspections, change):
     prepare("folder", root)
     change(root)
     assert prepare("folder", root).folder == prepare("folder", root).folder
-    assert len(looks) == 2
+    assert len(inspections) == 2
 
 
-def test_an_option_prepares_again_and_both_are_kept(root, looks):
+def test_each_choice_of_options_has_a_prepared_folder(root, inspections):
     folders = {prepare("folder", root, **options).folder for options in ({}, {"labels": ["sad", "glad"]}, {})}
-    assert (len(folders), len(looks)) == (2, 2)
+    assert (len(folders), len(inspections)) == (2, 2)
     assert prepare("folder", root, labels=["sad", "glad"]).splits["test"].features["label"].names == ["sad", "glad"]
 
 
-def test_other_code_prepares_again(root, looks, monkeypatch):
+def test_changed_code_prepares_the_corpus_again(root, inspections, monkeypatch):
     prepare("folder", root)
     monkeypatch.setattr("emofusion.corpora.preparation.prepare.digest_code", lambda entries: "other")
     prepare("folder", root)
-    assert len(looks) == 2
+    assert len(inspections) == 2
 
 
-def test_decoding_once_is_enough_for_those_who_ask_for_less(root, looks):
+def test_a_decoded_preparation_also_serves_without_decode(root, inspections):
     soundfile.write(root / "audio" / "s0_sad.wav", [0.0] * 8000, 16000)
     assert prepare("folder", root).problems == []
     (found,) = prepare("folder", root, decode=True).problems
     assert found["kind"] == "silent"
     assert prepare("folder", root).problems == [found]
-    assert len(looks) == 2
+    assert len(inspections) == 2
 
 
-def test_of_two_processes_one_prepares_and_one_waits(root, tmp_path):
+def test_the_second_of_two_processes_waits_for_the_first(root, tmp_path):
     processes = [start(root, tmp_path / "out") for _ in range(2)]
     printed = [process.communicate() for process in processes]
-    assert sorted(out for out, _ in printed) == ["", "looks\n"], printed
+    assert sorted(out for out, _ in printed) == ["", "inspects\n"], printed
     assert all("Traceback" not in errors for _, errors in printed)
     assert len(open_prepared(tmp_path / "out").splits["train"]) == 4
-    assert left(tmp_path) == ["out", "own"]
+    assert content(tmp_path) == ["out", "own"]
 
 
-def test_an_interrupted_preparation_leaves_what_was_there(root, tmp_path, monkeypatch):
+def test_an_interrupted_preparation_changes_nothing(root, tmp_path, monkeypatch):
     def broken(rows, *arguments, **options):
         yield next(rows)
         raise KeyboardInterrupt
@@ -158,27 +158,27 @@ def test_an_interrupted_preparation_leaves_what_was_there(root, tmp_path, monkey
         context.setattr(inspection, "inspect", broken)
         with pytest.raises(KeyboardInterrupt):
             prepare("folder", root, tmp_path / "out")
-    assert left(tmp_path) == ["own"]
+    assert content(tmp_path) == ["own"]
     before = prepare("folder", root, tmp_path / "out").metadata
     edit(root)
     monkeypatch.setattr(inspection, "inspect", broken)
     with pytest.raises(KeyboardInterrupt):
         prepare("folder", root, tmp_path / "out")
-    assert left(tmp_path) == ["out", "own"]
+    assert content(tmp_path) == ["out", "own"]
     assert open_prepared(tmp_path / "out").metadata == before
 
 
-def test_what_a_killed_process_left_is_not_taken_for_finished_and_goes_away(root, tmp_path):
+def test_remains_of_a_killed_process_are_removed(root, tmp_path):
     before = (
         "import os, signal; inspection.inspect = lambda *_, **__: (os.kill(os.getpid(), signal.SIGKILL) for _ in [0])"
     )
     start(root, tmp_path / "out", before).communicate()
-    assert [name.startswith(".out-draft-") for name in left(tmp_path)] == [True, False]
+    assert [name.startswith(".out-draft-") for name in content(tmp_path)] == [True, False]
     prepare("folder", root, tmp_path / "out")
-    assert left(tmp_path) == ["out", "own"]
+    assert content(tmp_path) == ["out", "own"]
 
 
-def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing(root, tmp_path):
+def test_a_full_disk_is_reported_in_a_sentence_and_leaves_nothing(root, tmp_path):
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
     printed, errors = start(root, tmp_path / "out", limit).communicate()
@@ -186,11 +186,11 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing(root, tmp_path):
     assert printed.splitlines()[1:] == [
         f"{tmp_path / 'out'} was not written: File too large. Make room there, or give another folder."
     ]
-    assert left(tmp_path) == ["own"]
+    assert content(tmp_path) == ["own"]
 
 
 @pytest.mark.parametrize("place", ["own/out", "own", "full"])
-def test_nothing_is_written_into_the_corpus_or_over_other_things(root, tmp_path, place):
+def test_nothing_is_written_into_the_corpus_or_over_other_files(root, tmp_path, place):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("All of it.")
     before = sorted(tmp_path.rglob("*"))
@@ -199,7 +199,7 @@ def test_nothing_is_written_into_the_corpus_or_over_other_things(root, tmp_path,
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_prepared_folder_stands_for_the_corpus(root, tmp_path):
+def test_a_prepared_folder_can_be_loaded_instead_of_the_corpus(root, tmp_path):
     prepare("folder", root, tmp_path / "out")
     wanted = load_corpus("folder", root)
     shutil.move(root, tmp_path / "moved")
@@ -216,7 +216,7 @@ def test_a_prepared_folder_stands_for_the_corpus(root, tmp_path):
             prepare("folder", tmp_path / "out", **options)
 
 
-def test_transcripts_outlive_another_preparation_until_they_are_checked(root, tmp_path):
+def test_transcripts_are_kept_but_not_current_after_another_preparation(root, tmp_path):
     prepare("folder", root, tmp_path / "out")
     transcripts = tmp_path / "out" / "transcripts"
     transcripts.mkdir()
@@ -226,10 +226,10 @@ def test_transcripts_outlive_another_preparation_until_they_are_checked(root, tm
     edit(root)
     prepared = prepare("folder", root, tmp_path / "out")
     assert prepared.splits["train"][0]["asr_text"] is None
-    assert left(transcripts) == ["model.jsonl"]
+    assert content(transcripts) == ["model.jsonl"]
 
 
-def test_embedded_recordings_go_where_the_folder_goes(root, tmp_path):
+def test_a_folder_with_embedded_recordings_can_be_moved(root, tmp_path):
     prepare("folder", root, tmp_path / "out", embed_audio=True)
     wanted = load_audio(root / "audio" / "s0_sad.wav", 16000)
     shutil.rmtree(root)
@@ -240,12 +240,12 @@ def test_embedded_recordings_go_where_the_folder_goes(root, tmp_path):
     assert (load_audio(row["audio"], 16000) == wanted).all()
     for stream in (True, False):
         read = datasets.load_dataset(str(moved), streaming=stream, cache_dir=tmp_path / "cache")
-        assert sorted(read) == sorted(PARTS)
+        assert sorted(read) == sorted(SPLITS)
         assert next(iter(read["train"])) == row
         assert read["train"].features == features(["glad", "sad"])
 
 
-def test_a_large_corpus_is_cut_into_several_files(root, tmp_path, monkeypatch):
+def test_a_large_corpus_is_written_in_several_files(root, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "ROWS", 1)
     monkeypatch.setattr(writing, "SHARD", 1)
     prepared = prepare("folder", root, tmp_path / "out", embed_audio=True)
@@ -272,7 +272,7 @@ def test_another_format_is_refused(root, tmp_path):
         open_prepared(tmp_path / "out")
 
 
-def test_every_problem_is_told_as_text_and_as_json(root, tmp_path):
+def test_problems_are_written_as_text_and_as_json(root, tmp_path):
     (root / "audio" / "s0_sad.wav").write_bytes(b"")
     (root / "audio" / "s1_sad.wav").unlink()
     prepared = prepare("folder", root, tmp_path / "out")
@@ -293,4 +293,4 @@ def test_a_corpus_without_a_usable_row_is_refused(root, tmp_path):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"own has no utterance that can be used\. The first of 12 problems: .*empty"):
         prepare("folder", root, tmp_path / "out")
-    assert left(tmp_path) == ["own"]
+    assert content(tmp_path) == ["own"]

@@ -1,4 +1,4 @@
-"""Charts of a corpus: what they show, and that every reader can see it."""
+"""Charts of a corpus: their content and their legibility."""
 
 import re
 from xml.etree import ElementTree
@@ -25,13 +25,13 @@ def texts(svg):
 
 
 def luminance(color):
-    """Relative luminance of the WCAG."""
+    """Return the relative luminance of the WCAG."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]
     return np.dot(linear, (0.2126, 0.7152, 0.0722))
 
 
 @pytest.mark.parametrize("color", [*charts.PALETTE, charts.NEUTRAL])
-def test_colours_stand_out_on_white_and_on_black_and_carry_black_letters(color):
+def test_colours_have_contrast_with_both_pages_and_with_black_text(color):
     for page in ("#ffffff", "#14181c"):
         light, dark = sorted((luminance(color), luminance(page)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) > 2
@@ -42,7 +42,7 @@ def test_every_class_of_a_large_corpus_looks_different():
     assert len({class_color(number) for number in range(16)}) == 16
 
 
-def test_bars_are_labelled_with_their_shares_where_there_is_room():
+def test_bars_have_percentages_where_there_is_room():
     written = texts(
         draw_balance(
             ["one", "nobody", "a very long name of a session indeed"], np.array([[30, 67, 3], [0, 0, 0], [1, 0, 1]])
@@ -53,7 +53,7 @@ def test_bars_are_labelled_with_their_shares_where_there_is_room():
     assert {"one  (100)", "nobody  (0)", "a very long name of a…  (2)"} <= {*written}
 
 
-def test_ink_is_the_page_s_and_letters_are_letters():
+def test_charts_use_the_colour_of_the_page_and_real_text():
     values, classes = np.array([0.5, 1.0, 2.0]), np.array([0, 1, 1])
     svg = draw_distribution(values, classes, ["$\\sad$ & <b>", "_glad"], "seconds", bin_edges(values))
     assert {"$\\sad$ & <b>", "_glad", "seconds", "utterances"} <= {*texts(svg)}
@@ -79,7 +79,7 @@ def test_a_waveform_stays_in_its_picture(waveform):
 
 
 @pytest.mark.parametrize("longest", [0, 1, 9, 39, 40, 79, 400])
-def test_bins_of_whole_numbers_hold_equally_many_and_leave_only_outliers(longest):
+def test_integer_bins_have_equal_width_and_leave_out_only_outliers(longest):
     values = np.repeat(np.arange(longest + 1), 200)
     edges = charts.bin_edges(values)
     assert edges[0] == -0.5

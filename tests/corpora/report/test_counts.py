@@ -3,7 +3,7 @@ from emofusion.corpora.report.counts import compare_counts, format_counts
 FOUND = {"Ses01": {"sad": 3, "angry": 5}, "Ses02": {"angry": 1200}}
 
 
-def test_sums_are_made_of_what_is_known_only():
+def test_only_complete_rows_and_columns_have_sums():
     published = {"Ses01": {"angry": 5, "sad": 4}, "Ses02": {"angry": 1200}}
     assert compare_counts(FOUND, published) == {
         "Ses01": {"angry": (5, 5), "sad": (3, 4), "all": (8, 9)},
@@ -12,12 +12,12 @@ def test_sums_are_made_of_what_is_known_only():
     }
 
 
-def test_a_published_sum_counts_where_its_parts_were_not_published():
+def test_a_published_sum_is_compared_without_its_parts():
     compared = compare_counts(FOUND, {"all": {"all": 1300}})
     assert compared["all"] == {"sad": (3, None), "angry": (1205, None), "all": (1208, 1300)}
 
 
-def test_the_table_shows_what_differs():
+def test_the_table_shows_differences():
     assert format_counts(FOUND, {"Ses01": {"angry": 5, "sad": 4}}).splitlines() == [
         "       angry    sad    all",
         "Ses01      5  3 (4)  8 (9)",

@@ -1,4 +1,4 @@
-"""The page by which a copy of a corpus is judged: its numbers, what it never does, and what does not break it."""
+"""The report on a prepared corpus: its numbers, its safety, and incomplete corpora."""
 
 import base64
 import io
@@ -63,12 +63,12 @@ class Page(HTMLParser):
             self.cell += data
 
     def table(self, section, number=0):
-        """The rows of a table without its head, each by its first cell."""
+        """Return the rows of a table without its head, each by its first cell."""
         return {first: rest for first, *rest in self.tables[section][number][1:]}
 
 
 def make_rows(folder):
-    """Rows with everything that can be there, or not."""
+    """Return rows with and without every optional column."""
     rows = []
     for number in range(24):
         path = folder / f"{number}.wav"
@@ -82,7 +82,7 @@ def make_rows(folder):
             "speaker": f"s{number % 4}" if number % 6 else None,
             "session": "one" if number < 10 else "two",
         }
-        if number % 2:  # the clock of the dialogue tells its length
+        if number % 2:  # times in the dialogue give the duration
             row |= {"start": 3.0, "end": 3.0 + seconds, "scripted": number % 3 == 0, "asr_text": "word"}
         if number % 4 == 0:
             row |= {
@@ -123,7 +123,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture
 def without_charts(monkeypatch):
-    """Nothing is drawn, which is most of the time that a page takes."""
+    """Skip the drawing of charts, which takes most of the time of a page."""
     for name in ("draw_balance", "draw_distribution", "draw_dimensions"):
         monkeypatch.setattr(charts, name, lambda *arguments: "<svg></svg>")
 
@@ -136,7 +136,7 @@ def found(kind, dropped=False, known=False, **columns):
 
 
 @quick
-def test_every_number_is_that_of_a_slow_count(tmp_path):
+def test_numbers_agree_with_a_slow_count(tmp_path):
     rows = make_rows(tmp_path)
     page = write(tmp_path, as_prepared(rows))
     lengths = {}
@@ -206,7 +206,7 @@ def test_counts_that_differ_from_the_published_ones_are_marked(tmp_path):
 
 
 @quick
-def test_parts_and_speakers_beyond_the_limit_are_summed(tmp_path, monkeypatch):
+def test_groups_and_speakers_beyond_the_limit_are_summed(tmp_path, monkeypatch):
     monkeypatch.setattr(report_module, "GROUPS", 2)
     monkeypatch.setattr(report_module, "SPEAKERS", 2)
     rows = [row | {"session": f"Ses{number % 6}"} for number, row in enumerate(make_rows(tmp_path))]
@@ -246,7 +246,7 @@ def test_problems_are_grouped_and_known_ones_apart(tmp_path):
     assert "/data" not in text
 
 
-def test_what_comes_from_the_corpus_is_text_and_never_markup(tmp_path):
+def test_values_of_the_corpus_are_escaped(tmp_path):
     labels = [EVIL, "_hidden", "so-so"]
     rows = [row | dict.fromkeys(("text", "speaker", "session", "asr_text"), EVIL) for row in make_rows(tmp_path)]
     for number, row in enumerate(rows):
@@ -262,7 +262,7 @@ def test_what_comes_from_the_corpus_is_text_and_never_markup(tmp_path):
     assert '&lt;script&gt;alert("x")' in page.source  # as charts escape it, which are markup already
 
 
-def test_nothing_is_loaded_from_elsewhere(page):
+def test_the_page_loads_nothing(page):
     for tag, attributes in page.tags:
         for name, value in attributes.items():
             if name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
@@ -274,7 +274,7 @@ def test_nothing_is_loaded_from_elsewhere(page):
     assert policy.startswith("default-src 'none'")
 
 
-def test_the_same_corpus_gives_the_same_page_and_no_id_comes_twice(page, tmp_path):
+def test_the_page_is_reproducible_and_its_ids_are_unique(page, tmp_path):
     again = write(tmp_path, as_prepared(make_rows(tmp_path)))
     assert again.source == page.source
     names = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -292,25 +292,25 @@ def test_charts_and_players_are_described(page):
 
 
 def samples(page):
-    """The waveforms that can be played."""
+    """Return the waveforms and rates of the players."""
     players = [attributes["src"] for tag, attributes in page.tags if tag == "audio"]
     return [soundfile.read(io.BytesIO(base64.b64decode(player.partition(",")[2]))) for player in players]
 
 
 @quick
-def test_samples_are_the_recordings_in_16_khz_and_cut(tmp_path):
+def test_samples_are_recordings_in_16_khz_cut_to_the_limit(tmp_path):
     rows = make_rows(tmp_path)
     soundfile.write(rows[0]["audio"]["path"], np.stack([tone(6.5, 300)] * 2, axis=1), RATE)
-    heard = samples(write(tmp_path, as_prepared(rows[:4])))
-    lengths = sorted(len(waveform) for waveform, _ in heard)
-    assert {rate for _, rate in heard} == {16000}
+    played = samples(write(tmp_path, as_prepared(rows[:4])))
+    lengths = sorted(len(waveform) for waveform, _ in played)
+    assert {rate for _, rate in played} == {16000}
     assert lengths == [round(0.1 * 16000), round(0.21 * 16000), round(0.23 * 16000), 5 * 16000]
-    longest = max((waveform for waveform, _ in heard), key=len)
+    longest = max((waveform for waveform, _ in played), key=len)
     np.testing.assert_allclose(longest, tone(6.5, 300)[: len(longest)], atol=1e-4)
 
 
 @quick
-def test_each_class_is_heard_from_several_speakers(tmp_path):
+def test_the_samples_of_a_class_come_from_several_speakers(tmp_path):
     rows = make_rows(tmp_path)
     for number, row in enumerate(rows):
         row |= {"label": number % 2, "speaker": {5: "s1", 8: "s2", 13: "s3", 14: None}.get(number, "s0")}
@@ -322,7 +322,7 @@ def test_each_class_is_heard_from_several_speakers(tmp_path):
 
 
 @quick
-def test_recordings_that_are_embedded_are_measured_and_heard(tmp_path):
+def test_embedded_recordings_are_measured_and_played(tmp_path):
     rows = make_rows(tmp_path)
     paths = [row["audio"]["path"] for row in rows]
     for row, path in zip(rows, paths, strict=True):
@@ -345,10 +345,10 @@ def test_broken_recordings_do_not_break_the_page(tmp_path, content):
     page = write(tmp_path, as_prepared(rows))
     assert len(samples(page)) == 2
     assert page.text.count("This recording cannot be played") == 2
-    assert "1 of unknown length" in page.text  # the other has the clock of its dialogue
+    assert "1 of unknown length" in page.text  # the other has times in its dialogue
 
 
-def test_a_corpus_with_nothing_but_recordings_has_a_page(tmp_path):
+def test_a_corpus_with_recordings_only_has_a_page(tmp_path):
     rows = [{"id": row["id"], "audio": row["audio"], "label": None} for row in make_rows(tmp_path)]
     page = write(tmp_path, as_prepared(rows), part="split")
     assert page.table("counts") == {"train": ["0", "0", "0", "12", "12"], "test": ["0", "0", "0", "12", "12"]} | {

@@ -27,7 +27,7 @@ def models(tmp_path_factory):
 
 
 def hum(samples: int, seed: int = 0) -> np.ndarray:
-    """A tone whose pitch and loudness wander."""
+    """Return a tone with varying pitch and loudness, `(samples,)`."""
     draw = np.random.default_rng(seed)
     loudness = np.repeat(draw.uniform(0.1, 1, samples // 800 + 1), 800)[:samples]
     return (loudness * np.sin(np.cumsum(draw.uniform(0, 1, samples)))).astype(np.float32)
@@ -38,50 +38,50 @@ HUMS = [hum(samples, samples) for samples in (4000, 5554, 5555, 5600, 5679, 5680
 
 
 @pytest.mark.parametrize("kind", ["ctc", "group"])
-def test_a_recording_is_heard_as_the_model_hears_it(models, kind):
+def test_a_transcript_is_that_of_the_plain_model(models, kind):
     model = AutoModelForCTC.from_pretrained(models[kind]).eval()
     extractor = AutoFeatureExtractor.from_pretrained(models[kind])
     tokenizer = AutoTokenizer.from_pretrained(models[kind])
-    hear = Recogniser(models[kind])
+    recognise = Recogniser(models[kind])
     for waveform in HUMS:
         with torch.no_grad():
             logits = model(extractor(waveform, sampling_rate=RATE, return_tensors="pt").input_values).logits
-        heard = tokenizer.decode(logits[0].argmax(-1))
-        assert heard
-        assert hear([waveform]) == [heard]
+        transcript = tokenizer.decode(logits[0].argmax(-1))
+        assert transcript
+        assert recognise([waveform]) == [transcript]
 
 
 @pytest.mark.parametrize("kind", recogniser.MASKING)
 @pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask:UserWarning")  # WavLM's own
-def test_what_is_heard_does_not_depend_on_the_batch(tmp_path, kind):
-    hear = Recogniser(save_ctc(tmp_path, kind))
-    assert hear.can_batch
-    alone = [hear([waveform])[0] for waveform in HUMS]
-    assert hear(HUMS) == alone
+def test_transcripts_do_not_depend_on_the_batch(tmp_path, kind):
+    recognise = Recogniser(save_ctc(tmp_path, kind))
+    assert recognise.can_batch
+    alone = [recognise([waveform])[0] for waveform in HUMS]
+    assert recognise(HUMS) == alone
     assert len(set(alone)) == len(alone)
 
 
-def test_a_model_that_padding_would_disturb_wants_one_recording_at_a_time(models):
-    hear = Recogniser(models["group"])
-    assert not hear.can_batch
-    assert hear(HUMS) != [hear([waveform])[0] for waveform in HUMS]
+def test_a_model_that_padding_disturbs_cannot_batch(models):
+    recognise = Recogniser(models["group"])
+    assert not recognise.can_batch
+    assert recognise(HUMS) != [recognise([waveform])[0] for waveform in HUMS]
 
 
-def test_whisper_hears_the_same_in_a_batch(models):
-    hear = Recogniser(models["english"])
-    assert hear.can_batch
-    assert hear(HUMS) == [hear([waveform])[0] for waveform in HUMS]
-    assert any(hear(HUMS))
+def test_whisper_transcripts_do_not_depend_on_the_batch(models):
+    recognise = Recogniser(models["english"])
+    assert recognise.can_batch
+    assert recognise(HUMS) == [recognise([waveform])[0] for waveform in HUMS]
+    assert any(recognise(HUMS))
 
 
-def test_whisper_hears_a_long_recording_to_its_end(models):
-    hear, seen = Recogniser(models["english"]), []
-    first_layer = hear._pipeline.model.get_encoder().conv1
+def test_whisper_transcribes_a_long_recording_to_its_end(models):
+    recognise, seen = Recogniser(models["english"]), []
+    first_layer = recognise._pipeline.model.get_encoder().conv1
     first_layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     recording = hum(5 * RATE)
-    assert hear.is_long(recording)
-    assert not hear.is_long(recording[: WINDOW * RATE])
-    assert hear([recording])[0]
+    assert recognise.is_long(recording)
+    assert not recognise.is_long(recording[: WINDOW * RATE])
+    assert recognise([recording])[0]
     assert len(seen) >= 3
     frames = AutoFeatureExtractor.from_pretrained(models["english"])(
         recording, sampling_rate=RATE, truncation=False, padding="longest", return_tensors="pt"
@@ -90,60 +90,60 @@ def test_whisper_hears_a_long_recording_to_its_end(models):
         assert any((frames[:, place, None] == window[0]).all(0).any() for window in seen)
 
 
-def test_ctc_hears_a_long_recording_in_windows_to_its_end(models, monkeypatch):
+def test_ctc_transcribes_a_long_recording_in_windows_to_its_end(models, monkeypatch):
     monkeypatch.setattr(recogniser, "LONG", 1.0)
-    hear = Recogniser(models["ctc"])
+    recognise = Recogniser(models["ctc"])
     window, frames = hum(RATE), []
-    hear._pipeline.model.register_forward_hook(lambda *call: frames.append(call[-1].logits.shape[1]))
+    recognise._pipeline.model.register_forward_hook(lambda *call: frames.append(call[-1].logits.shape[1]))
     first, second = (np.concatenate([window, hum(2 * RATE, seed)]) for seed in (1, 2))
-    assert hear.is_long(first)
-    assert not hear.is_long(window)
-    assert hear([first]) != hear([second])
+    assert recognise.is_long(first)
+    assert not recognise.is_long(window)
+    assert recognise([first]) != recognise([second])
     assert max(frames) <= 50
     assert len(frames) > 4
 
 
-def test_a_model_of_several_languages_is_told_one(models, monkeypatch):
-    told = []
+def test_a_multilingual_model_gets_the_language(models, monkeypatch):
+    languages = []
     for language in (None, "German", "de"):
-        hear = Recogniser(models["whisper"], language=language)
-        generate = hear._pipeline.model.generate
+        recognise = Recogniser(models["whisper"], language=language)
+        generate = recognise._pipeline.model.generate
 
         def spy(*given, generate=generate, **options):
-            told.append((options["language"], options["task"]))
+            languages.append((options["language"], options["task"]))
             return generate(*given, **options)
 
-        monkeypatch.setattr(hear._pipeline.model, "generate", spy)
-        hear(HUMS[:2])
-    assert told == [(None, "transcribe"), ("german", "transcribe"), ("de", "transcribe")]
+        monkeypatch.setattr(recognise._pipeline.model, "generate", spy)
+        recognise(HUMS[:2])
+    assert languages == [(None, "transcribe"), ("german", "transcribe"), ("de", "transcribe")]
 
 
 @pytest.mark.parametrize(
     ("kind", "language", "message"),
     [
         ("whisper", "klingon", "does not know the language 'klingon'; it knows de, en"),
-        ("english", "en", "cannot be told a language, but 'en' is given"),
-        ("ctc", "en", "cannot be told a language"),
+        ("english", "en", "takes no language, but 'en' is given"),
+        ("ctc", "en", "takes no language"),
     ],
 )
-def test_a_language_that_a_model_does_not_know_is_refused(models, kind, language, message):
+def test_an_unknown_language_is_refused(models, kind, language, message):
     with pytest.raises(ValueError, match=message):
         Recogniser(models[kind], language=language)
 
 
-def test_a_model_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
+def test_a_missing_model_is_reported_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ValueError, match=r"^\S*nothing cannot be loaded as a speech recogniser: [^\n]+$"):
         Recogniser(str(tmp_path / "nothing"))
 
 
-def test_an_encoder_is_no_recogniser(models, tmp_path):
+def test_a_bare_encoder_is_refused(models, tmp_path):
     Wav2Vec2Model.from_pretrained(models["ctc"]).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="cannot be loaded as a speech recogniser: it is a Wav2Vec2Model"):
         Recogniser(str(tmp_path))
 
 
-def test_weights_that_are_pickled_are_not_read(tmp_path):
+def test_pickled_weights_are_not_read(tmp_path):
     folder = Path(save_ctc(tmp_path))
     torch.save(AutoModelForCTC.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
@@ -159,6 +159,6 @@ def test_code_of_a_model_is_not_run(tmp_path):
         Recogniser(str(tmp_path))
 
 
-def test_a_device_that_is_not_there_is_one_sentence(models):
+def test_a_missing_device_is_reported_in_one_sentence(models):
     with pytest.raises(ValueError, match=r"^The device 'gpu of a friend' cannot be used: [^\n]+$"):
         Recogniser(models["ctc"], device="gpu of a friend")

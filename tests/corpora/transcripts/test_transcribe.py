@@ -61,13 +61,13 @@ def lines(prepared: Prepared, model: str) -> list[dict]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
 
 
-def heard(prepared: Prepared) -> dict[str, str | None]:
+def transcripts(prepared: Prepared) -> dict[str, str | None]:
     return {row["id"]: row["asr_text"] for rows in prepared.splits.values() for row in rows}
 
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """What is decoded, as it is."""
+    """The recordings that are decoded, as names and starts."""
     paths, load_audio = [], module.load_audio
 
     def spy(audio, *others):
@@ -79,18 +79,18 @@ def decoded(monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_every_recording_is_heard_as_if_it_were_alone(prepared, model, batch_size):
-    hear = Recogniser(model)
+def test_transcripts_do_not_depend_on_the_batch_size(prepared, model, batch_size):
+    recognise = Recogniser(model)
     transcribed = transcribe(prepared, model, batch_size=batch_size)
     assert transcribed.problems == []
     for rows in transcribed.splits.values():
         for row in rows:
-            assert row["asr_text"] == hear([module.load_audio(row["audio"], 16000)])[0]
-    assert len(set(heard(transcribed).values()) - {""}) > 8
+            assert row["asr_text"] == recognise([module.load_audio(row["audio"], 16000)])[0]
+    assert len(set(transcripts(transcribed).values()) - {""}) > 8
     assert {line["id"] for line in lines(prepared, model)} == {f"row {number}" for number in range(ROWS)}
 
 
-def test_nothing_else_changes_and_the_rows_stay_on_disk(prepared, model):
+def test_other_columns_stay_unchanged_and_on_disk(prepared, model):
     transcribed = transcribe(prepared, model)
     for split, rows in prepared.splits.items():
         new = transcribed.splits[split]
@@ -100,21 +100,21 @@ def test_nothing_else_changes_and_the_rows_stay_on_disk(prepared, model):
         assert new.remove_columns("asr_text").to_dict() == rows.remove_columns("asr_text").to_dict()
 
 
-def test_what_is_there_needs_no_model(prepared, model, monkeypatch, decoded):
+def test_a_complete_run_loads_no_model(prepared, model, monkeypatch, decoded):
     first = transcribe(prepared, model)
     written = lines(prepared, model)
     del decoded[:]
     monkeypatch.setattr(module, "Recogniser", None)
     again = transcribe(prepared, model)
-    assert heard(again) == heard(first)
+    assert transcripts(again) == transcripts(first)
     assert lines(prepared, model) == written
     assert decoded == []
 
 
-def test_a_run_that_is_interrupted_goes_on_where_it_was(prepared, model, monkeypatch, tmp_path, decoded):
+def test_an_interrupted_run_is_continued(prepared, model, monkeypatch, tmp_path, decoded):
     whole = Prepared(tmp_path / "whole", prepared.splits, [], {})
     whole.folder.mkdir()
-    expected = heard(transcribe(whole, model))
+    expected = transcripts(transcribe(whole, model))
     load_audio = module.load_audio
 
     def stop_at_the_tenth(*given):
@@ -134,17 +134,17 @@ def test_a_run_that_is_interrupted_goes_on_where_it_was(prepared, model, monkeyp
     file.write_bytes(file.read_bytes()[:-7])  # killed while it wrote
     monkeypatch.setattr(module, "load_audio", load_audio)
     del decoded[:]
-    assert heard(transcribe(prepared, model)) == expected
+    assert transcripts(transcribe(prepared, model)) == expected
     assert len(decoded) == ROWS - 7
     assert lines(prepared, model)[:7] == done[:7]
     assert len(lines(prepared, model)) == ROWS
 
 
-def test_a_recording_that_changed_is_heard_again(prepared, model, decoded, tmp_path):
-    before = heard(transcribe(prepared, model))
+def test_a_changed_recording_is_transcribed_again(prepared, model, decoded, tmp_path):
+    before = transcripts(transcribe(prepared, model))
     del decoded[:]
     write_hum(tmp_path / "5.wav", 50)
-    after = heard(transcribe(prepared, model))
+    after = transcripts(transcribe(prepared, model))
     assert decoded == [("5.wav", None)]
     assert {name for name in before if before[name] != after[name]} == {"row 5"}
 
@@ -157,20 +157,20 @@ def test_a_recording_that_changed_is_heard_again(prepared, model, decoded, tmp_p
     assert decoded == [("3.wav", 0.1)]
 
 
-def test_recordings_that_the_rows_carry_are_told_apart_by_their_bytes(prepared, model, decoded):
+def test_embedded_recordings_are_identified_by_their_bytes(prepared, model, decoded):
     def embed(row, other=None):
         path = row["audio"]["path"]
         return {"audio": row["audio"] | {"path": None, "bytes": Path(other or path).read_bytes()}}
 
     paths = {row["id"]: row["audio"]["path"] for row in prepared.splits["test"]}
-    by_path = heard(transcribe(prepared, model))
+    by_path = transcripts(transcribe(prepared, model))
     prepared.splits = DatasetDict({split: rows.map(embed) for split, rows in prepared.splits.items()})
-    assert heard(transcribe(prepared, model)) == by_path
+    assert transcripts(transcribe(prepared, model)) == by_path
     del decoded[:]
     prepared.splits["test"] = prepared.splits["test"].map(
         lambda row: embed({"audio": row["audio"] | {"path": paths["row 8"]}}) if row["id"] == "row 10" else {}
     )
-    after = heard(transcribe(prepared, model))
+    after = transcripts(transcribe(prepared, model))
     assert len(decoded) == 1
     assert after["row 10"] == after["row 8"] == by_path["row 8"]
 
@@ -192,40 +192,40 @@ def test_a_recording_that_fails_is_reported_and_tried_again(prepared, model, tmp
     assert "7.wav" in problems["row 7"]
     assert "lasts less than 0.1 s" in problems["row 9"]
     assert "no recording" in problems["row 10"]
-    texts = heard(transcribed)
+    texts = transcripts(transcribed)
     assert {name for name, text in texts.items() if text is None} == set(problems)
 
     (tmp_path / "6.wav").write_bytes(good)
     with pytest.warns(UserWarning, match="^3 of"):
         again = transcribe(prepared, model)
-    assert heard(again)["row 6"] is not None
+    assert transcripts(again)["row 6"] is not None
     assert len(lines(prepared, model)) == ROWS - 3
 
 
-def test_a_recording_that_was_lost_loses_its_transcript(prepared, model, tmp_path):
-    assert heard(transcribe(prepared, model))["row 7"] is not None
+def test_a_lost_recording_loses_its_transcript(prepared, model, tmp_path):
+    assert transcripts(transcribe(prepared, model))["row 7"] is not None
     (tmp_path / "7.wav").unlink()
     with pytest.warns(UserWarning, match="^1 of"):
-        assert heard(transcribe(prepared, model))["row 7"] is None
+        assert transcripts(transcribe(prepared, model))["row 7"] is None
     write_hum(tmp_path / "7.wav", 7)
-    assert heard(transcribe(prepared, model))["row 7"] is not None
+    assert transcripts(transcribe(prepared, model))["row 7"] is not None
 
 
-def test_a_recording_that_the_model_fails_on_does_not_stop_the_others(prepared, model, monkeypatch):
-    hear = Recogniser.__call__
+def test_a_failure_of_the_model_does_not_stop_the_other_recordings(prepared, model, monkeypatch):
+    recognise = Recogniser.__call__
 
     def fail(self, waveforms):
         if any(len(waveform) == 2 * (3200 + 300 * 6) for waveform in waveforms):
             raise RuntimeError("it does not fit\nand more")
-        return hear(self, waveforms)
+        return recognise(self, waveforms)
 
     monkeypatch.setattr(Recogniser, "__call__", fail)
     with pytest.warns(UserWarning, match="row 6: The recogniser failed: it does not fit$"):
         transcribed = transcribe(prepared, model)
-    assert [name for name, text in heard(transcribed).items() if text is None] == ["row 6"]
+    assert [name for name, text in transcripts(transcribed).items() if text is None] == ["row 6"]
 
 
-def test_two_at_once_share_the_work(prepared, model, decoded):
+def test_two_runs_at_once_share_the_work(prepared, model, decoded):
     results = []
     threads = [threading.Thread(target=lambda: results.append(transcribe(prepared, model))) for _ in range(2)]
     for thread in threads:
@@ -233,25 +233,25 @@ def test_two_at_once_share_the_work(prepared, model, decoded):
     for thread in threads:
         thread.join()
     assert len(decoded) == len(lines(prepared, model)) == ROWS
-    assert heard(results[0]) == heard(results[1])
+    assert transcripts(results[0]) == transcripts(results[1])
 
 
-def test_the_model_that_finished_last_is_shown_and_others_on_demand(prepared, model, tmp_path):
+def test_the_last_complete_model_is_current_and_others_can_be_chosen(prepared, model, tmp_path):
     other = save_ctc(tmp_path / "other", "hubert")
     first, second = transcribe(prepared, model), transcribe(prepared, other)
-    assert heard(first) != heard(second)
+    assert transcripts(first) != transcripts(second)
 
     def shown(*name):
-        return heard(Prepared(prepared.folder, add_transcripts(prepared.splits, prepared.folder, *name), [], {}))
+        return transcripts(Prepared(prepared.folder, add_transcripts(prepared.splits, prepared.folder, *name), [], {}))
 
-    assert shown() == heard(second)
-    assert shown(transcripts_name(model)) == heard(first)
+    assert shown() == transcripts(second)
+    assert shown(transcripts_name(model)) == transcripts(first)
     for wrong in ("nobody", f"../transcripts/{transcripts_name(model)}"):
         with pytest.raises(FileNotFoundError, match=f"has no transcripts '{wrong}'; it has {transcripts_name(other)}"):
             shown(wrong)
 
 
-def test_what_was_never_transcribed_stays_as_it_is(prepared):
+def test_rows_without_transcripts_stay_unchanged(prepared):
     assert add_transcripts(prepared.splits, prepared.folder) is prepared.splits
 
 
@@ -266,7 +266,7 @@ def test_a_damaged_line_is_named(prepared, model):
 
 
 def test_transcripts_outlive_a_new_preparation(prepared, model, tmp_path, decoded):
-    before = heard(transcribe(prepared, model))
+    before = transcripts(transcribe(prepared, model))
     new = Prepared(tmp_path / "new", prepared.splits, [], {})
     new.folder.mkdir()
     carry_transcripts(prepared.folder, new.folder)
@@ -274,7 +274,7 @@ def test_transcripts_outlive_a_new_preparation(prepared, model, tmp_path, decode
     assert add_transcripts(new.splits, new.folder) is new.splits
     del decoded[:]
     write_hum(tmp_path / "5.wav", 50)
-    after = heard(transcribe(new, model))
+    after = transcripts(transcribe(new, model))
     assert decoded == [("5.wav", None)]
     assert {name for name in before if before[name] != after[name]} == {"row 5"}
     carry_transcripts(prepared.folder, tmp_path)  # where there are none
@@ -289,7 +289,7 @@ def test_a_model_that_cannot_be_used_writes_nothing(prepared, tmp_path):
         transcribe(prepared, str(tmp_path), batch_size=0)
 
 
-def test_names_tell_models_revisions_and_languages_apart(tmp_path):
+def test_names_differ_by_model_revision_and_language(tmp_path):
     assert transcripts_name("openai/whisper-small") == "openai--whisper-small"
     assert transcripts_name("openai/whisper-small", "v1", "de") == "openai--whisper-small--v1--de"
     for user in ("a", "b"):
@@ -299,19 +299,19 @@ def test_names_tell_models_revisions_and_languages_apart(tmp_path):
     assert all(name.startswith("mine-") for name in names)
 
 
-def test_no_warning_where_all_is_well(prepared, model):
+def test_a_run_without_problems_gives_no_warning(prepared, model):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         transcribe(prepared, model)
 
 
-def test_recordings_of_about_equal_length_go_together_and_long_ones_alone(prepared, model, monkeypatch):
+def test_batches_have_recordings_of_similar_length_and_long_ones_are_alone(prepared, model, monkeypatch):
     monkeypatch.setattr("emofusion.corpora.transcripts.recogniser.LONG", 0.5)
-    batches, hear = [], Recogniser.__call__
+    batches, recognise = [], Recogniser.__call__
 
     def spy(self, waveforms):
         batches.append([len(waveform) / 16000 for waveform in waveforms])
-        return hear(self, waveforms)
+        return recognise(self, waveforms)
 
     monkeypatch.setattr(Recogniser, "__call__", spy)
     prepared.splits["train"] = prepared.splits["train"].select(reversed(range(8)))

@@ -6,15 +6,15 @@ from emofusion.corpora.schema import features
 from emofusion.corpora.transcripts.word_errors import compare_transcripts, word_error_rate
 
 
-def distance(said: list[str], heard: list[str]) -> int:
-    """Levenshtein's, by its recursion."""
-    table = [[0] * (len(heard) + 1) for _ in range(len(said) + 1)]
-    for row in range(len(said) + 1):
-        for column in range(len(heard) + 1):
+def distance(reference: list[str], recognised: list[str]) -> int:
+    """Return the Levenshtein distance, by its recursion."""
+    table = [[0] * (len(recognised) + 1) for _ in range(len(reference) + 1)]
+    for row in range(len(reference) + 1):
+        for column in range(len(recognised) + 1):
             if not row or not column:
                 table[row][column] = row + column
             else:
-                other = said[row - 1] != heard[column - 1]
+                other = reference[row - 1] != recognised[column - 1]
                 table[row][column] = min(
                     table[row - 1][column] + 1, table[row][column - 1] + 1, table[row - 1][column - 1] + other
                 )
@@ -22,13 +22,13 @@ def distance(said: list[str], heard: list[str]) -> int:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_errors_are_those_of_the_shortest_way(seed):
+def test_errors_are_the_edit_distance(seed):
     draw = random.Random(seed)
     pairs = [[[draw.choice("abcd") for _ in range(draw.randint(0, 9))] for _ in range(2)] for _ in range(6)]
     found = word_error_rate(*zip(*[[" ".join(text) for text in pair] for pair in pairs], strict=True))
-    errors, words = sum(distance(*pair) for pair in pairs), sum(len(said) for said, _ in pairs)
+    errors, words = sum(distance(*pair) for pair in pairs), sum(len(reference) for reference, _ in pairs)
     assert found["substitutions"] + found["deletions"] + found["insertions"] == errors
-    assert found["deletions"] - found["insertions"] == words - sum(len(heard) for _, heard in pairs)
+    assert found["deletions"] - found["insertions"] == words - sum(len(recognised) for _, recognised in pairs)
     assert found["words"] == words
     assert found["wer"] == pytest.approx(errors / words)
     assert found["utterances"] == 6
@@ -48,33 +48,33 @@ def test_each_kind_of_error_is_counted():
     }
 
 
-def test_case_and_punctuation_are_no_errors():
+def test_case_and_punctuation_are_not_errors():
     assert word_error_rate(["Well, I don't know..."], ["WELL I DONT KNOW"])["wer"] == 0
 
 
-def test_what_nobody_wrote_down_is_not_compared():
+def test_missing_transcripts_are_not_compared():
     found = word_error_rate(["yes", None, "no", None], ["yes", "hello", None, None])
     assert (found["wer"], found["words"], found["utterances"], found["not_compared"]) == (0, 1, 1, 3)
 
 
-def test_words_heard_in_silence_are_inserted():
+def test_words_recognised_in_silence_are_insertions():
     found = word_error_rate(["yes", "..."], ["yes", "thank you for watching"])
     assert (found["wer"], found["insertions"], found["utterances"]) == (4, 4, 2)
 
 
 @pytest.mark.parametrize("texts", [([], []), ([None], ["yes"]), (["..."], ["yes"]), ([""], [""])])
-def test_without_a_word_of_reference_there_is_no_rate(texts):
+def test_references_without_words_have_no_rate(texts):
     found = word_error_rate(*texts)
     assert found["wer"] is None
     assert found["words"] == 0
 
 
-def test_every_text_needs_its_other():
+def test_references_and_hypotheses_must_be_equally_many():
     with pytest.raises(ValueError, match="shorter"):
         word_error_rate(["yes", "no"], ["yes"])
 
 
-def test_splits_classes_and_kinds_of_speech_are_told_apart():
+def test_rates_are_given_per_split_class_and_kind_of_speech():
     rows = [
         {"text": "a b", "asr_text": "a b", "label": 0, "scripted": True},
         {"text": "a b", "asr_text": "a", "label": 1, "scripted": False},
@@ -92,7 +92,7 @@ def test_splits_classes_and_kinds_of_speech_are_told_apart():
     assert found["test"]["label"].keys() == {"calm"}
 
 
-def test_a_corpus_that_tells_nothing_has_one_figure():
+def test_a_corpus_without_labels_has_one_rate():
     schema = features(["calm"])
     rows = {name: [None] for name in schema} | {"text": ["a"], "asr_text": ["b"]}
     found = compare_transcripts(DatasetDict({"train": Dataset.from_dict(rows, features=schema)}))
