@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from transformers import TrainingArguments
+from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
+from ..evaluation.task_classification import ClassificationTask
 from .adapters.lora import check_lora
 from .augmentation import check_augmentation
 
@@ -124,9 +126,8 @@ class DataArguments:
 class EmotionTrainingArguments(TrainingArguments):
     """`TrainingArguments` with our options; by default the checkpoint with the best validation UA is kept."""
 
-    # Metrics of the validation split, and those of them that are better when lower.
-    selection_metrics: ClassVar[tuple[str, ...]] = ("loss", "wa", "ua", "wf1", "macro_f1")
-    lower_is_better: ClassVar[tuple[str, ...]] = ("loss",)
+    # Metrics of the validation split that may select the checkpoint, and whether they are better when greater.
+    selection_metrics: ClassVar[dict[str, bool]] = ClassificationTask.metrics
 
     learning_rates: dict | None = field(
         default_factory=dict,
@@ -169,10 +170,10 @@ class EmotionTrainingArguments(TrainingArguments):
             "have utterances of similar length; per_device_train_batch_size is ignored."
         },
     )
-    eval_strategy: str = field(
+    eval_strategy: IntervalStrategy | str = field(
         default="epoch", metadata={"help": 'When to evaluate on the validation split: "no", "steps" or "epoch".'}
     )
-    save_strategy: str = field(
+    save_strategy: SaveStrategy | str = field(
         default="epoch", metadata={"help": "When to save a checkpoint; must agree with eval_strategy."}
     )
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep besides the best."})
@@ -181,7 +182,7 @@ class EmotionTrainingArguments(TrainingArguments):
         default="ua",
         metadata={"help": "Validation metric that selects the checkpoint: loss, wa, ua, wf1 or macro_f1."},
     )
-    hub_strategy: str = field(
+    hub_strategy: HubStrategy | str = field(
         default="end", metadata={"help": 'When to push to the Hub; only "end", after the test split is measured.'}
     )
     hub_private_repo: bool | None = field(default=True, metadata={"help": "Whether a new Hub repository is private."})
@@ -201,7 +202,7 @@ class EmotionTrainingArguments(TrainingArguments):
             self.run_name = Path(self.output_dir).name  # without a name, trackio starts a second run at the evaluation
         self.dataloader_pin_memory &= self.device.type != "cpu"  # torch warns if memory is pinned without a GPU
         if metric := self.metric_for_best_model:
-            self.greater_is_better = metric.removeprefix("eval_") not in self.lower_is_better
+            self.greater_is_better = self.selection_metrics[metric.removeprefix("eval_")]
         if isinstance(self.class_weights, list):
             self.class_weights = json.dumps(self.class_weights)
         self.learning_rates = dict(self.learning_rates or {})
