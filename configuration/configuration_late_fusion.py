@@ -137,10 +137,12 @@ def as_member_config(value: dict[str, Any] | PreTrainedConfig) -> PreTrainedConf
             raise ValueError(
                 f"A member has the model_type {model_type!r}, which neither emofusion nor transformers knows; name a classifier of one of them."
             )
-        if model_type in MEMBER_CONFIGS:  # members of a saved fusion have a format, those of a recipe do not
-            value = MEMBER_CONFIGS[model_type].from_dict({"emofusion_format": FORMAT} | fields)
-        else:
-            value = CONFIG_MAPPING[model_type].from_dict(fields)
+        config_class = MEMBER_CONFIGS.get(model_type) or CONFIG_MAPPING[model_type]
+        if issubclass(
+            config_class, EmoFusionConfig
+        ):  # members of a saved fusion have a format, those of a recipe do not
+            fields = {"emofusion_format": FORMAT} | fields
+        value = config_class.from_dict(fields)
     member_modalities(value)
     return value
 

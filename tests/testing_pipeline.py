@@ -1,4 +1,4 @@
-"""Pipelines around the tiny models, and what model and processor make of the same utterances."""
+"""Pipelines around miniature models, and the expected results from model and processor."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def make_processor(modalities, **settings):
 
 
 def build(name="cross_attention", dtype=torch.float32, settings=None, **options):
-    """A pipeline around the tiny case of that name."""
+    """Return a pipeline around the miniature model of the case `name`."""
     model = next(case for case in CASES if case.name == name).model(id2label={0: "sad", 1: "happy", 2: "angry"})
     processor = make_processor(model.config.modalities, **settings or {})
     return pipeline("emotion-recognition", model=model.to(dtype), processor=processor, **options)
 
 
 def expected(pipe, **given):
-    """The same by model and processor."""
+    """Return the scores from model and processor."""
     with torch.no_grad():
         shares = pipe.model(**pipe.processor(**given, sampling_rate=RATE)).logits.softmax(-1)[0].tolist()
     return dict(zip(("sad", "happy", "angry"), shares, strict=True))

@@ -1,4 +1,4 @@
-"""Recognisers of speech in miniature, with random weights, saved as the Hub has them."""
+"""Miniature speech recognisers with random weights, saved as on the Hub."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ ENCODER = {
 
 
 def save_ctc(folder: Path, model_type: str = "wav2vec2", norm: str = "layer") -> str:
-    """A CTC model whose frames are 320 samples apart and see 395; returns its folder."""
+    """Save a CTC model with a hop of 320 samples and a receptive field of 395; return its folder."""
     torch.manual_seed(0)
     config = AutoConfig.for_model(
         model_type, **ENCODER, feat_extract_norm=norm, do_stable_layer_norm=norm == "layer", vocab_size=len(LETTERS)
@@ -46,11 +46,11 @@ def save_ctc(folder: Path, model_type: str = "wav2vec2", norm: str = "layer") ->
     return str(folder)
 
 
-WINDOW = 2  # seconds that the small Whisper hears at once
+WINDOW = 2  # seconds, of the miniature Whisper
 
 
 def save_whisper(folder: Path, languages: tuple[str, ...] = ("en", "de")) -> str:
-    """A Whisper that hears two seconds at once; without languages, an English one. Returns its folder."""
+    """Save a Whisper with a window of two seconds; without languages, an English-only one. Return its folder."""
     torch.manual_seed(0)
     letters = {letter: number for number, letter in enumerate(["a", "b", "c", "d", "e", "f", "g", "h", "\u0120"])}
     codes = [f"<|{language}|>" for language in languages]

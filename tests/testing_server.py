@@ -1,4 +1,4 @@
-"""A web server on this machine, for what is downloaded."""
+"""A local web server for downloads."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def serve(pages: dict[str, bytes | str | Callable]) -> Iterator[str]:
-    """Serve pages while the context is open; gives the address that they lie under.
+    """Serve pages while the context is open, and yield the address of the server.
 
     Args:
-        pages: path -> its content; an address that it redirects to; or a function that gets the handler and answers.
+        pages: For each path its content, an address to redirect to, or a function of the handler that responds.
     """
 
     class Handler(BaseHTTPRequestHandler):

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from ..processing.processing_emofusion import SILENCE
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import describe_augmentation
-from .collator import EmotionCollator
 from .recipe import Recipe
 
 # Training arguments that the card shows.
@@ -244,11 +243,11 @@ def _describe_loss(model: PreTrainedModel, training_args: EmotionTrainingArgumen
     }
 
 
-def _describe_collator(collator: EmotionCollator) -> dict[str, Any]:
-    """Return what the training collator changes in the rows, None for what is off."""
-    augmentation = getattr(collator.augment, "options", {})
+def _describe_collator(collator: Callable) -> dict[str, Any]:
+    """Return the settings of a training collator, None for those that are off."""
+    augmentation = getattr(getattr(collator, "augment", None), "options", {})
     return {
-        "soft_labels": getattr(collator.task, "soft_labels", None) or None,
+        "soft_labels": getattr(getattr(collator, "task", None), "soft_labels", None) or None,
         "augmentation": describe_augmentation(augmentation) or None,
     }
 

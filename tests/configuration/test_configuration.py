@@ -59,9 +59,9 @@ def test_names_of_classes_say_how_many_there_are():
         (FUSION, {"modality_dropout": -0.1}, "modality_dropout is -0.1; it must be at least 0 and below 1."),
         (FUSION, {"class_weights": [1.0], "num_labels": 3}, "class_weights has 1 numbers for 3 labels; give one per"),
         (FUSION, {"text_config": {"model_type": "nobody"}}, "text_config names the model_type 'nobody', which"),
-        (UNIMODAL, {"text_config": BERT}, "text_config is given, but this UnimodalConfig looks at audio only"),
-        (UNIMODAL, {"freeze_text_layers": 1}, "freeze_text_layers is given, but this UnimodalConfig looks at audio"),
-        (UNIMODAL, TEXT_ONLY | {"audio_config": {}}, "audio_config is given, but this UnimodalConfig looks at text"),
+        (UNIMODAL, {"text_config": BERT}, "text_config is given, but this UnimodalConfig uses audio only"),
+        (UNIMODAL, {"freeze_text_layers": 1}, "freeze_text_layers is given, but this UnimodalConfig uses audio"),
+        (UNIMODAL, TEXT_ONLY | {"audio_config": {}}, "audio_config is given, but this UnimodalConfig uses text"),
         (UNIMODAL, TEXT_ONLY | {"freeze_audio_layers": -1}, "freeze_audio_layers is given, but this UnimodalConfig"),
     ],
 )

@@ -22,7 +22,10 @@ def test_granularities_say_what_alignment_is_read_and_how_wide_the_embedding_is(
         ({"granularities": []}, "granularities is []; name at least one of frame, phone, syllable, word, each once."),
         ({"granularities": ["word", "word"]}, "granularities is ['word', 'word']; name at least one of frame, phone"),
         ({"hidden_size": 20}, "hidden_size is 20; it must divide by num_attention_heads (8)."),
-        ({"num_coattention_layers": 0}, "num_coattention_layers is 0; it must be at least 1, and fusion="),
+        (
+            {"num_coattention_layers": 0},
+            "num_coattention_layers is 0; it must be at least 1; for a model without blocks",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_in_one_sentence(fields, message):

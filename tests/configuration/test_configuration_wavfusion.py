@@ -37,16 +37,19 @@ def test_modalities_come_in_the_order_of_the_contract_and_bring_their_encoders()
         ),
         ({"auxiliary_modalities": ["text", "text"]}, "auxiliary_modalities is ['text', 'text']; name any of"),
         ({"auxiliary_modalities": ["video"], "text_config": {}}, "text_config is given, but this WavFusionConfig"),
-        ({"num_fusion_layers": 12}, "num_fusion_layers is 12; the audio encoder has 12 layers, of which one must be"),
+        ({"num_fusion_layers": 12}, "num_fusion_layers is 12; the audio encoder has 12 layers, and at least one must"),
         ({"num_fusion_layers": -1}, "num_fusion_layers is -1; the audio encoder has 12 layers"),
-        ({"num_fusion_layers": 0}, "num_fusion_layers is 0, so that nothing would be fused; set it to 1 or more, or"),
+        ({"num_fusion_layers": 0}, "num_fusion_layers is 0, so nothing would be fused; set it to 1 or more, or"),
         ({"freeze_audio_layers": 10}, "freeze_audio_layers is 10; the audio encoder has 9 layers, and -1 means all."),
         (
             {"text_hidden_size": 36},
-            "text_hidden_size is 36; it must divide by 2 for the GRU's directions, and by 8 for",
+            "text_hidden_size is 36; it must be divisible by 2 for the GRU's directions, and by 8 for",
         ),
-        ({"visual_hidden_size": 24}, "visual_hidden_size is 24; it must divide by 4 for the GRU's directions, and by"),
-        ({"use_weighted_layer_sum": True}, "use_weighted_layer_sum is True, but the fusion goes on inside the speech"),
+        (
+            {"visual_hidden_size": 24},
+            "visual_hidden_size is 24; it must be divisible by 4 for the GRU's directions, and by",
+        ),
+        ({"use_weighted_layer_sum": True}, "use_weighted_layer_sum is True, but the fusion happens inside the speech"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_sentence(fields, message):

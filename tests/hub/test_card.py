@@ -1,4 +1,4 @@
-"""What cards tell of single results, and what they leave out; `test_card_pattern.py` has their pattern."""
+"""Cards of given results; `test_card_pattern.py` tests the cards of real runs."""
 
 import json
 import re
@@ -89,7 +89,7 @@ def page_of(folder, results):
 
 
 @pytest.mark.parametrize("results", CASES.values(), ids=CASES.keys())
-def test_a_card_is_whole_whatever_there_is_to_tell(folder, results):
+def test_a_card_is_complete_for_any_results(folder, results):
     write_card(folder, RunResults.from_dict(results))
     card = check_page(folder / "README.md")
     headings = list(sections(card))
@@ -98,7 +98,7 @@ def test_a_card_is_whole_whatever_there_is_to_tell(folder, results):
     assert not strange_numbers(card.content, results)
 
 
-def test_the_scores_are_in_the_metadata_as_measured_and_in_the_text_as_percent(folder):
+def test_scores_are_fractions_in_the_metadata_and_percent_in_the_text(folder):
     page = page_of(folder, RESULTS)
     results = ModelCard.load(folder / "README.md").data.eval_results
     assert {(result.metric_type, result.metric_value) for result in results} == {
@@ -119,7 +119,7 @@ def test_the_scores_are_in_the_metadata_as_measured_and_in_the_text_as_percent(f
     assert RESULTS["corpus"]["selection"] in page
 
 
-def test_utterances_without_the_times_that_the_model_reads_are_counted(folder):
+def test_utterances_without_spans_are_counted(folder):
     data = {split: counts | {"unaligned": {"word": 3, "phone": 0}} for split, counts in RESULTS["data"].items()}
     page = page_of(folder, RESULTS | {"data": data})
     assert (
@@ -130,7 +130,7 @@ def test_utterances_without_the_times_that_the_model_reads_are_counted(folder):
     assert "times" not in page_of(folder, RESULTS)
 
 
-def test_what_was_not_measured_is_left_out(folder):
+def test_unmeasured_scores_are_left_out(folder):
     page = page_of(folder, CASES["not_measured"])
     assert not ModelCard.load(folder / "README.md").data.eval_results
     assert "%" not in page
@@ -156,7 +156,7 @@ def test_a_demonstration_is_called_one(folder):
         ("text", "AutoModelForSequenceClassification", {"text"}),
     ],
 )
-def test_the_example_passes_what_the_model_takes(folder, case, auto_class, arguments):
+def test_the_examples_pass_the_inputs_of_the_model(folder, case, auto_class, arguments):
     short, example = re.findall(r"```python\n(.*?)```", page_of(folder, CASES[case]), flags=re.DOTALL)
     for code in (short, example):
         compile(code, "example", "exec")
@@ -191,14 +191,14 @@ def test_the_paper_is_cited(folder):
     assert "@software{emofusion," in page
 
 
-def test_pictures_are_shown_where_they_lie_in_the_folder(folder):
+def test_only_pictures_in_the_folder_are_shown(folder):
     (folder / "learning_curve.png").unlink()
     (folder.parent / "outside.png").write_bytes(b"\x89PNG")
     page = page_of(folder, RESULTS | {"pictures": [*RESULTS["pictures"], "../outside.png"]})
     assert re.findall(r"!\[(.*)\]\((.*)\)", page) == [("Confusion matrix", "confusion_matrix.png")]
 
 
-def test_a_bar_in_a_label_breaks_no_table(folder):
+def test_a_bar_in_a_label_is_escaped(folder):
     page = page_of(folder, RESULTS | {"labels": ["an|ger", *LABELS[1:]]})
     assert "| an&#124;ger | 100.0 % |" in page
 

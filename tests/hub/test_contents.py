@@ -1,4 +1,4 @@
-"""What of a folder may be published, and what stops a push before anything is sent."""
+"""Contents of a folder that are published, and files that stop a push."""
 
 import json
 import pickle
@@ -26,7 +26,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def folder(made, tmp_path):
-    """A folder as a run leaves it, to be spoilt."""
+    """A copy of the folder of a run, for one test."""
     return shutil.copytree(made, tmp_path / "runs" / "cross_attention")
 
 
@@ -45,7 +45,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_file_that_is_not_known_to_be_harmless_stops_the_push(folder, name):
+def test_an_unknown_file_stops_the_push(folder, name):
     if name.endswith("png"):
         shutil.copy(folder / "confusion_matrix.png", folder / name)
     else:
@@ -75,7 +75,7 @@ def test_a_pickle_is_found_under_any_name(folder, name, disguise):
         collect_contents(folder)
 
 
-def test_links_and_folders_stay(folder, tmp_path):
+def test_links_and_folders_are_refused(folder, tmp_path):
     outside = tmp_path / "vocab.txt"
     outside.write_text("[PAD]\n")
     (folder / "vocab.txt").symlink_to(outside)
@@ -97,13 +97,13 @@ def test_links_and_folders_stay(folder, tmp_path):
         ("fusion_pooling.py", "is missing: emofusion.hub.write_bundle"),
     ],
 )
-def test_a_folder_that_is_not_whole_is_not_pushed(folder, name, sentence):
+def test_an_incomplete_folder_is_refused(folder, name, sentence):
     (folder / name).unlink()
     with pytest.raises(FileNotFoundError, match=re.escape(sentence)):
         collect_contents(folder)
 
 
-def test_weights_in_parts_must_be_those_of_their_index(folder):
+def test_shards_must_match_their_index(folder):
     weights = folder / "model.safetensors"
     for part in (1, 2):
         shutil.copy(weights, folder / f"model-0000{part}-of-00002.safetensors")
@@ -124,7 +124,7 @@ def test_a_card_without_readable_metadata_is_refused(folder, card):
     assert "\n" not in str(caught.value)
 
 
-def test_paths_of_this_machine_do_not_leave(folder):
+def test_paths_of_this_machine_are_replaced(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"_name_or_path": "/home/me/wav2vec2/"}))
     change_results(folder, recipe={"augmentation": {"noise": {"folder": "/data/musan/noise"}}, "note": "and/or"})
@@ -146,7 +146,7 @@ def test_a_token_or_the_home_of_the_user_stops_the_push(folder, secret):
 
 
 @pytest.mark.parametrize("base_model", ["someone/base", "/somewhere/base", "a b"])
-def test_a_base_model_is_for_adapters_and_has_a_name(folder, base_model):
+def test_a_base_model_needs_adapters_and_a_valid_name(folder, base_model):
     if base_model != "someone/base":
         make_adapter(folder, folder / "base")
     with pytest.raises(ValueError, match=r"has no adapters|is not the name of a repository"):
@@ -157,7 +157,7 @@ FIRST = {case.variant: case for case in reversed(CASES)}
 
 
 @pytest.mark.parametrize("variant", FIRST)
-def test_every_variant_can_be_published_as_it_is_saved(tmp_path, variant):
+def test_every_variant_can_be_published_as_saved(tmp_path, variant):
     model = FIRST[variant].model()
     modalities = list(model.config.modalities)
     processor = EmoFusionProcessor(

@@ -1,4 +1,4 @@
-"""Pushing against the Hub in miniature: what leaves, what does not, and what comes back."""
+"""Pushing to a local server that imitates the Hub."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from testing_hub_server import TOKEN, HubServer
 from testing_model_folder import LABELS, make_adapter, make_model_folder
 
-# The Hub's own client passes its HTTP library a file in a way that this has given up.
+# The Hub's client passes files to its HTTP library in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 SCRIPT = Path(emofusion.__file__).parent / "scripts" / "push_to_hub.py"
@@ -49,7 +49,7 @@ exec(re.search("```python(.*?)```", page, re.DOTALL).group(1))
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder as a run leaves it, and its model and processor."""
+    """The folder of a run, with its model and processor."""
     folder = tmp_path_factory.mktemp("runs") / "cross_attention"
     model, processor = make_model_folder(folder)
     return folder, model, processor
@@ -57,13 +57,13 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def folder(made, tmp_path):
-    """A copy of it, to be spoilt."""
+    """A copy of the folder, for one test."""
     return shutil.copytree(made[0], tmp_path / "runs" / "cross_attention")
 
 
 @pytest.fixture
 def logged():
-    """What was logged, line by line."""
+    """The lines that were logged."""
     return []
 
 
@@ -126,7 +126,7 @@ def test_a_pushed_model_loads_by_its_id_where_emofusion_is_not_installed(made, t
     assert all(label in printed for label in LABELS)  # by the example of the page
 
 
-def test_everything_is_told_before_anything_is_sent(folder, hub):
+def test_the_plan_is_logged_before_anything_is_sent(folder, hub):
     def log(text):
         assert not any(request.startswith(("POST", "PUT")) for request in hub.requests) or "commit/" in text
         logged.append(text)
@@ -148,13 +148,13 @@ def test_everything_is_told_before_anything_is_sent(folder, hub):
     ]
 
 
-def test_the_folder_stays_as_it_is(folder, push):
+def test_the_folder_does_not_change(folder, push):
     before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
     push(folder)
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
 
 
-def test_a_dry_run_tells_the_same_and_sends_nothing(folder, hub, push, logged):
+def test_a_dry_run_logs_the_same_plan_and_sends_nothing(folder, hub, push, logged):
     assert push(folder, dry_run=True) is None
     dry = list(logged)
     assert not hub.repos
@@ -172,7 +172,7 @@ def test_a_dry_run_needs_no_hub(folder, push, logged, hub, monkeypatch, state):
     assert "model.safetensors" in "".join(logged)
 
 
-def test_a_second_push_replaces_what_the_first_one_left(folder, hub, push, logged):
+def test_a_second_push_replaces_the_files_of_the_first(folder, hub, push, logged):
     files = {"model-00001-of-00002.safetensors": "x", "model.safetensors.index.json": "{}", "pooling_of_old.py": ""}
     hub.add(REPO, private=True, **files, **{"NOTES.md": "mine", "README.md": "old"})
     push(folder)
@@ -186,19 +186,19 @@ def test_a_second_push_replaces_what_the_first_one_left(folder, hub, push, logge
     assert len(history(hub)) == 5
 
 
-def test_a_branch_is_made(folder, hub, push):
+def test_a_branch_is_created(folder, hub, push):
     push(folder, revision="experiment", commit_message="Try this")
     assert len(history(hub)) == 1
     assert history(hub, branch="experiment")[1].message == "Try this"
 
 
-def test_a_name_without_owner_is_mine(folder, hub, push):
+def test_a_name_without_owner_is_in_my_account(folder, hub, push):
     push(folder, "angry")
     assert f'"{REPO}", revision=' in history(hub)[-1].files["README.md"].decode()
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_who_sees_a_repository_is_what_was_meant(folder, hub, push, private):
+def test_a_repository_has_the_intended_visibility(folder, hub, push, private):
     push(folder, private=private)
     assert hub.repos["model", REPO].private is private
     commits = len(history(hub))
@@ -232,7 +232,7 @@ def test_adapters_need_a_base_on_the_hub(folder, hub, push, logged):
     assert any("base (the base model of adapters, a repository of its own)" in line for line in logged)
 
 
-def test_adapters_on_a_model_of_the_hub_stay_on_their_commit_of_it(folder, push, hub):
+def test_adapters_keep_the_commit_of_their_base(folder, push, hub):
     make_adapter(folder, "someone/base")
     base = hub.add("someone/base")
     head = base.find("main").sha
@@ -243,7 +243,7 @@ def test_adapters_on_a_model_of_the_hub_stay_on_their_commit_of_it(folder, push,
     assert json.loads(history(hub)[-1].files["adapter_config.json"]) == config | {"revision": head}
 
 
-def test_a_push_whose_card_could_not_be_pinned_says_where_the_rest_is(folder, hub, push):
+def test_a_push_whose_card_cannot_be_pinned_names_the_commit(folder, hub, push):
     hub.add(REPO, private=True)
     original = hub.repos["model", REPO].commit
 
@@ -279,7 +279,7 @@ echo model="old"
 """
 
 
-def test_a_card_is_addressed_and_pinned_in_its_examples_only():
+def test_only_the_examples_of_a_card_are_pinned():
     assert address_card(CARD, "me/new") == CARD.replace("# old", "# new").replace(
         "'old', revision=\"main\"", '"me/new"'
     ).replace('model="old", trust', 'model="me/new", trust')
@@ -301,7 +301,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("request_line", ERRORS)
-def test_what_the_hub_refuses_is_one_sentence(folder, hub, push, request_line):
+def test_an_error_of_the_hub_is_one_sentence(folder, hub, push, request_line):
     status, sentence = ERRORS[request_line]
     hub.failures[request_line] = (status, "Out of space")
     with pytest.raises(OSError, match=re.escape(sentence)) as caught:
@@ -310,7 +310,7 @@ def test_what_the_hub_refuses_is_one_sentence(folder, hub, push, request_line):
     assert ("model", REPO) not in hub.repos or len(history(hub)) == 1
 
 
-def test_what_is_wrong_before_the_hub_is_asked_is_one_sentence(folder, hub, push, monkeypatch):
+def test_an_error_before_the_first_request_is_one_sentence(folder, hub, push, monkeypatch):
     with pytest.raises(ValueError, match="not the name of a repository"):
         push(folder, "some one/angry")
     with pytest.raises(OSError, match="may not write to another/angry"):
@@ -328,7 +328,7 @@ def test_what_is_wrong_before_the_hub_is_asked_is_one_sentence(folder, hub, push
     assert not hub.repos
 
 
-def test_without_network_the_sentence_says_so(folder, hub, push):
+def test_a_hub_that_cannot_be_reached_is_named(folder, hub, push):
     hub.shutdown()
     hub.server_close()
     with pytest.raises(OSError, match=r"cannot be reached") as caught:

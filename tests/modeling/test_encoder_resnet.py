@@ -86,16 +86,16 @@ def test_frames_follow_the_strides_and_rows_do_not_see_each_other():
     lengths = torch.tensor([13, 8, 1, 0])
     mask = torch.arange(20) < lengths[:, None]
     states = torch.randn(4, 20, 10) * mask.unsqueeze(-1)
-    embedded = trunk.embed_frames(states, mask)
-    together, frames, all_states = trunk.run_layers(embedded, mask, 0, 3)
+    embedded = trunk.run_stem(states, mask)
+    together, frames, all_states = trunk.run_stages(embedded, mask, 0, 3)
     assert [state.shape for state in all_states] == [(4, 20, 40), (4, 20, 40), (4, 10, 30), (4, 5, 24)]
     assert frames.sum(dim=1).tolist() == [4, 2, 1, 0]
     assert (together[~frames] == 0).all()
     for row in range(3):
         cut = states[row : row + 1, : lengths[row]]
         own_mask = torch.ones(1, lengths[row], dtype=torch.bool)
-        alone, own, _ = trunk.run_layers(trunk.embed_frames(cut, own_mask), own_mask, 0, 3)
+        alone, own, _ = trunk.run_stages(trunk.run_stem(cut, own_mask), own_mask, 0, 3)
         assert_close(together[row][frames[row]], alone[0][own[0]], atol=1e-5, rtol=0)
     for stop in range(4):
-        partway, part_mask, _ = trunk.run_layers(embedded, mask, 0, stop)
-        assert_close(trunk.run_layers(partway, part_mask, stop, 3)[0], together)
+        partway, part_mask, _ = trunk.run_stages(embedded, mask, 0, stop)
+        assert_close(trunk.run_stages(partway, part_mask, stop, 3)[0], together)

@@ -102,7 +102,7 @@ def test_there_is_no_pooler(fields):
         ({"model_type": "gpt2", "n_layer": 1}, r"'gpt2'; choose one of bert, roberta, .*, modernbert\.$"),
         ({"model_type": "wav2vec2"}, r"'wav2vec2'; choose one of bert"),
         (BERT | {"is_decoder": True}, r"is_decoder=True, .*; set it to False\.$"),
-        (MODERNBERT | {"pad_token_id": 50283}, r"pad_token_id=50283, which is not one of its 50 tokens; set it to"),
+        (MODERNBERT | {"pad_token_id": 50283}, r"pad_token_id=50283, which is not among its 50 token ids; set it to"),
         (ROBERTA | {"pad_token_id": None}, r"pad_token_id=None"),
     ],
 )

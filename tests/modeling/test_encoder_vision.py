@@ -117,9 +117,12 @@ def test_a_dense_pooler_is_dropped_and_any_other_is_kept():
 UNSUITABLE = {
     "bert": (BERT, "'bert', which does not take images"),
     "clip": ({"model_type": "clip"}, "'clip', which does not take images"),
-    "videomae": (LAYERS | {"model_type": "videomae", "intermediate_size": 32}, "'videomae', which takes whole films"),
+    "videomae": (LAYERS | {"model_type": "videomae", "intermediate_size": 32}, "'videomae', which takes whole videos"),
     "vit_mae": (LAYERS | {"model_type": "vit_mae", "intermediate_size": 32}, "'vit_mae', which hides a random part"),
-    "mobilenet_v2": ({"model_type": "mobilenet_v2", "depth_multiplier": 0.1}, "does not say how wide its vectors are"),
+    "mobilenet_v2": (
+        {"model_type": "mobilenet_v2", "depth_multiplier": 0.1},
+        "does not give the width of its vectors",
+    ),
 }
 
 
@@ -134,7 +137,7 @@ def test_vectors_of_another_width_than_promised_are_refused_by_name():
     config = AutoConfig.for_model("mobilevit", hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 8, 16, 16, 16, 48])
     encoder = build_vision_encoder(config).eval()
     with pytest.raises(
-        ValueError, match=r"'mobilevit', whose vectors have 48 numbers where its configuration says 32"
+        ValueError, match=r"'mobilevit', whose vectors have 48 numbers, but its configuration gives 32"
     ):
         encode_video(encoder, torch.randn(1, 1, 3, 64, 64), torch.ones(1, 1, dtype=torch.bool))
 

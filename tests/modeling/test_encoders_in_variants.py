@@ -49,7 +49,9 @@ def build(variant, speech, text):
 @pytest.mark.parametrize("variant", FUSIONS)
 def test_a_fusion_works_with_the_encoder(variant, speech, text):
     if (variant, speech) == ("wavfusion", "whisper"):
-        with pytest.raises(ValueError, match=r"^audio_config names the model_type 'whisper', inside which .* choose"):
+        with pytest.raises(
+            ValueError, match=r"^audio_config names the model_type 'whisper', which .* does not support; choose"
+        ):
             build(variant, speech, text).model()
         return
     model, batch = build(variant, speech, text).model(), make_batch()

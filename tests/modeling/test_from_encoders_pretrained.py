@@ -110,7 +110,7 @@ def test_fields_of_the_configuration_are_obeyed(folders):
 def test_one_modality_takes_one_encoder(encoders, folders):
     model = UnimodalModel.from_encoders_pretrained(text=folders["text"], modality="text", hidden_size=16)
     assert_close(weights(model, "text"), without_pooler(encoders["text"]), atol=0, rtol=0)
-    with pytest.raises(ValueError, match=r"^audio_config is given, but this UnimodalConfig looks at text only"):
+    with pytest.raises(ValueError, match=r"^audio_config is given, but this UnimodalConfig uses text only"):
         UnimodalModel.from_encoders_pretrained(**folders, modality="text", hidden_size=16)
 
 

@@ -59,7 +59,7 @@ def test_the_gate_weighs_text_against_video_per_frame_and_channel(streams, outpu
     )
     states, masks = streams
     queries = torch.randn(2, 7, 16)
-    text, video = (answer(attention.attentions[name], queries, states[name], masks[name]) for name in states)
+    text, video = (answer(attention.cross_attentions[name], queries, states[name], masks[name]) for name in states)
     share = torch.sigmoid(torch.cat([text, video], dim=-1) @ attention.gate.weight.T + attention.gate.bias)
     output, record = attention(queries, states, masks, output_attentions)
     assert_close(output, share * text + (1 - share) * video)
@@ -80,7 +80,7 @@ def test_with_text_alone_the_gate_weighs_it_against_the_self_attention(streams):
     attention = randomised(GatedCrossModalAttention(kept, {"text": 16}, True))
     states, masks = streams
     queries = torch.randn(2, 7, 16)
-    text = answer(attention.attentions["text"], queries, states["text"], masks["text"])
+    text = answer(attention.cross_attentions["text"], queries, states["text"], masks["text"])
     own = kept(queries)[0]
     share = torch.sigmoid(torch.cat([text, own], dim=-1) @ attention.gate.weight.T + attention.gate.bias)
     assert_close(attention(queries, states, masks)[0], share * text + (1 - share) * own)
@@ -91,7 +91,7 @@ def test_or_it_stands_alone_without_a_gate(streams):
     states, masks = streams
     queries = torch.randn(2, 7, 16)
     output, (_, gate) = attention(queries, states, masks, True)
-    assert_close(output, answer(attention.attentions["text"], queries, states["text"], masks["text"]))
+    assert_close(output, answer(attention.cross_attentions["text"], queries, states["text"], masks["text"]))
     assert gate is None
     assert attention.self_attention is None
 
@@ -102,12 +102,12 @@ def test_attention_to_text_starts_as_the_self_attention_where_the_widths_allow(f
     replaced = layer_of(fields).attention
     attention = GatedCrossModalAttention(replaced, {"text": size, "video": 16}, True)
     for name in PROJECTIONS:
-        weights, expected = getattr(attention.attentions["text"], name).weight, getattr(replaced, name).weight
+        weights, expected = getattr(attention.cross_attentions["text"], name).weight, getattr(replaced, name).weight
         if size == 16 or name in ("q_proj", "out_proj"):
             assert torch.equal(weights, expected)
         else:
             assert weights.shape == (16, 6)
-        assert not torch.equal(getattr(attention.attentions["video"], name).weight, expected)
+        assert not torch.equal(getattr(attention.cross_attentions["video"], name).weight, expected)
     assert len(list(attention.parameters())) == 2 * 8 + 2  # nothing is left of what was replaced
 
 

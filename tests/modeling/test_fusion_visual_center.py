@@ -83,4 +83,4 @@ def test_both_parts_stand_side_by_side_or_one_is_as_wide_as_both(films, num_code
     if num_codewords:
         assert_close(answers[..., recurrent:], encoder.visual_center(encoder.projection(states), mask))
     else:
-        assert {name.split(".")[0] for name, _ in encoder.named_parameters()} == {"recurrent"}
+        assert {name.split(".")[0] for name, _ in encoder.named_parameters()} == {"recurrent_attention"}

@@ -139,7 +139,7 @@ def test_a_row_without_anything_gets_an_answer_that_ignores_its_padding(case):
 
 @every_case
 def test_a_batch_of_nothing_is_refused(case):
-    with pytest.raises(ValueError, match=r"^The batch holds nothing that \w+ looks at; give it \w+.*\.$"):
+    with pytest.raises(ValueError, match=r"^The batch has no input for \w+; give \w+.*\.$"):
         case.model()(labels=torch.tensor([0]))
 
 
@@ -215,14 +215,23 @@ def test_fusion_maps_are_distributions_over_what_is_there(case):
 
 
 @every_case
-def test_bfloat16_is_finite_and_near_float32(case):
+@pytest.mark.filterwarnings("ignore:TF32 acceleration:UserWarning")
+def test_bfloat16_is_as_exact_as_its_rounding(case):
     model, batch = case.model(), sparse_batch(case)
-    expected = log_probabilities(model, batch)
+    exact = log_probabilities(model, batch)
+    floats = ("input_values", "pixel_values_videos")
+    batch |= {name: batch[name].bfloat16() for name in floats}
+    model.to(torch.bfloat16).float()
+    rounded = log_probabilities(model, batch | {name: batch[name].float() for name in floats})
     model.to(torch.bfloat16)
-    batch |= {name: batch[name].bfloat16() for name in ("input_values", "pixel_values_videos")}
-    assert_close(log_probabilities(model, batch).float(), expected, atol=0.15, rtol=0)
-    output = model.train()(**batch)
-    output.loss.backward()
+    # oneDNN's bfloat16 convolution is wrong on some CPUs for at most 8 channels per group, which no real encoder has.
+    with torch.backends.mkldnn.flags(enabled=False):
+        low = log_probabilities(model, batch).float()
+        output = model.train()(**batch)
+        output.loss.backward()
+    # Rounding every state costs a few times as much as rounding weights and inputs only.
+    bound = 4 * (rounded - exact).abs().max().item() + 0.01
+    assert_close(low, exact, atol=bound, rtol=0)
     assert output.logits.dtype == torch.bfloat16
     assert output.loss.dtype == torch.float32
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)

@@ -119,7 +119,7 @@ def test_minus_one_freezes_the_embedding_too():
     }
     assert not any(module.training for module in model.model.audio_encoder.modules())
     stages = speaker_network(freeze_audio_layers=2)
-    assert stages.model.embedding.weight.requires_grad
+    assert stages.model.embedding_projection.weight.requires_grad
     assert not any(parameter.requires_grad for parameter in stages.model.audio_encoder.parameters())
 
 

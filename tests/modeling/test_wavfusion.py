@@ -42,7 +42,7 @@ def test_every_pre_trained_weight_finds_its_place(model_class, audio, auxiliary,
         ours, theirs = f"deep_layers.{place}", f"encoder.layers.{layer}"
         for part in ("layer_norm", "final_layer_norm", "feed_forward.intermediate_dense", "feed_forward.output_dense"):
             found |= {f"{ours}.{part}.{kind}": f"{theirs}.{part}.{kind}" for kind in ("weight", "bias")}
-        names = ["attentions.text"] + (["self_attention"] if auxiliary == ["text"] else [])
+        names = ["cross_attentions.text"] + (["self_attention"] if auxiliary == ["text"] else [])
         for name in names:
             found |= {
                 f"{ours}.attention.{name}.{part}.{kind}": f"{theirs}.attention.{part}.{kind}"
@@ -55,7 +55,7 @@ def test_every_pre_trained_weight_finds_its_place(model_class, audio, auxiliary,
     for ours, theirs in found.items():
         assert torch.equal(state[ours], weights[theirs]), ours
     assert set(found.values()) == set(weights)
-    new = {"attentions.video", "gate"} if "video" in auxiliary else {"gate"}
+    new = {"cross_attentions.video", "gate"} if "video" in auxiliary else {"gate"}
     others = [name for name in state if name.startswith("deep_") and name not in found]
     assert all(any(part in name for part in new) for name in others)
 
@@ -63,10 +63,10 @@ def test_every_pre_trained_weight_finds_its_place(model_class, audio, auxiliary,
 def test_what_was_learned_is_loaded_rather_than_copied_again(tmp_path):
     model = case("wavfusion").model()
     with torch.no_grad():
-        model.model.deep_layers[0].attention.attentions["text"].q_proj.weight.fill_(0.5)
+        model.model.deep_layers[0].attention.cross_attentions["text"].q_proj.weight.fill_(0.5)
     model.save_pretrained(tmp_path)
     loaded = WavFusionForSequenceClassification.from_pretrained(tmp_path)
-    assert (loaded.model.deep_layers[0].attention.attentions["text"].q_proj.weight == 0.5).all()
+    assert (loaded.model.deep_layers[0].attention.cross_attentions["text"].q_proj.weight == 0.5).all()
 
 
 @pytest.mark.parametrize("name", ["wavfusion", "wavfusion-layer-norm"])
@@ -98,7 +98,7 @@ def test_by_default_all_but_the_fusion_is_frozen():
     frozen = {name.split(".")[0] for name, value in model.named_parameters() if not value.requires_grad}
     trained = {name.split(".")[0] for name, value in model.named_parameters() if value.requires_grad}
     assert frozen == {"audio_encoder", "text_encoder", "vision_encoder"}
-    assert trained == {"branches", "deep_layers", "homogeneous", "missing"}
+    assert trained == {"branches", "deep_layers", "homogeneous_encoder", "missing_modality_embeddings"}
     encoded = model.train().encode(**make_batch())
     assert encoded.audio.shape == (4, 49, 16)
     assert encoded.text.shape == (4, 9, 20)
@@ -169,6 +169,6 @@ def test_a_soft_label_counts_as_its_likeliest_class():
 def test_an_encoder_without_such_layers_is_refused_by_name():
     config = case("wavfusion-alone").config(audio_config=WHISPER | {"encoder_layers": 3})
     with pytest.raises(
-        ValueError, match=r"^audio_config names the model_type 'whisper', inside which .*choose one of"
+        ValueError, match=r"^audio_config names the model_type 'whisper', which .* does not support; choose one of"
     ):
         WavFusionModel(config)

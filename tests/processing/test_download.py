@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine."""
+"""Downloads from a local server."""
 
 import threading
 
@@ -13,7 +13,7 @@ stop = threading.Event()
 
 
 def drip(handler):
-    """Promise much, and send a byte now and then."""
+    """Announce 1000 bytes and send them slowly."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
@@ -21,12 +21,12 @@ def drip(handler):
         while not stop.wait(0.05):
             handler.wfile.write(b"x")
             handler.wfile.flush()
-    except OSError:  # nobody listens any more
+    except OSError:  # the client has closed the connection
         pass
 
 
 def endless(handler):
-    """Send and send, without a word on how much."""
+    """Send without end and without a length."""
     handler.send_response(200)
     handler.end_headers()
     try:
@@ -64,12 +64,12 @@ def server(tmp_path_factory):
 
 
 @pytest.mark.parametrize("page", ["a.wav", "near"])
-def test_a_file_arrives_whole_also_from_where_it_has_moved(server, page):
+def test_a_file_is_downloaded_also_after_a_redirect(server, page):
     assert download(f"{server}/{page}", timeout=10) == CONTENT
 
 
 @pytest.mark.parametrize("page", ["far", "ftp", "round", "missing", "cut"])
-def test_what_cannot_be_downloaded_is_named_in_one_sentence(server, page):
+def test_a_failed_download_is_one_sentence(server, page):
     with pytest.raises(ValueError, match=rf"^{server}/{page} cannot be downloaded: .+") as caught:
         download(f"{server}/{page}", timeout=10)
     assert "\n" not in str(caught.value)
@@ -79,22 +79,22 @@ def test_what_cannot_be_downloaded_is_named_in_one_sentence(server, page):
 @pytest.mark.parametrize("source", ["file:///etc/hostname", "ftp://host/a.wav", "s3://bucket/a.wav", "hf://a/b.wav"])
 def test_other_addresses_are_refused(source):
     for given in (source, {"path": source}):
-        with pytest.raises(ValueError, match="is no http or https address: download the file and give its path"):
+        with pytest.raises(ValueError, match="is not an http or https address: download the file and give its path"):
             fetch(given, timeout=10)
 
 
-def test_nobody_waits_for_long(server):
+def test_a_slow_download_times_out(server):
     with pytest.raises(ValueError, match=r"/drip did not arrive within 0\.3 s"):
         download(f"{server}/drip", timeout=0.3)
 
 
-def test_there_is_a_limit_of_size(server, monkeypatch):
+def test_a_large_file_is_refused(server, monkeypatch):
     monkeypatch.setattr(module, "MAX_BYTES", 2**21)
     with pytest.raises(ValueError, match="/endless is larger than 2 MiB"):
         download(f"{server}/endless", timeout=10)
 
 
-def test_a_server_that_is_not_there_is_named():
+def test_an_unreachable_server_is_named():
     with serve({}) as address:
         pass
     with pytest.raises(ValueError, match=f"^{address}/a.wav cannot be downloaded"):

@@ -13,14 +13,14 @@ from emofusion.processing import load_audio
 
 
 def tone(seconds=2.0, rate=16000):
-    """A chirp on a little noise, so that no two spans are alike; `(samples,)` float32."""
+    """Return a chirp with some noise, so that all spans differ; `(samples,)` float32."""
     t = np.arange(round(seconds * rate)) / rate
     noise = np.random.default_rng(0).standard_normal(len(t))
     return (0.3 * np.sin(2 * np.pi * (200 + 150 * t) * t) + 0.01 * noise).astype(np.float32)
 
 
 def encode(waveform, container, codec, rate=16000, container_options=None, codec_options=None):
-    """Bytes of a file that PyAV wrote; `container_options` are the muxer's, `codec_options` the encoder's."""
+    """Return a file written by PyAV; `container_options` are the muxer's, `codec_options` the encoder's."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "encoded"
         with av.open(path, "w", format=container, options=container_options or {}) as file:
@@ -87,7 +87,7 @@ def test_span_of_a_compressed_file_is_the_slice(tmp_path, file_format):
     ("container", "codec", "rate"),
     [("mp4", "aac", 16000), ("ipod", "aac", 16000), ("matroska", "libopus", 48000), ("avi", "pcm_s16le", 16000)],
 )
-def test_video_container_gives_the_sound_of_the_wav_whole_and_in_spans(tmp_path, container, codec, rate):
+def test_video_container_gives_the_audio_of_the_wav_whole_and_in_spans(tmp_path, container, codec, rate):
     path = tmp_path / "clip"
     path.write_bytes(encode(tone(6, rate), container, codec, rate))
     whole = load_audio(path, rate)
@@ -121,7 +121,7 @@ def test_span_may_end_a_rounding_error_after_the_file(wav):
 
 
 def test_mp3_without_a_frame_count_is_read_to_its_end():
-    # Loud, then silent, at a variable bit rate: the first frames tell nothing about the length.
+    # Noise, then silence, at a variable bit rate: the first frames say nothing about the length.
     waveform = np.concatenate([0.3 * np.random.default_rng(0).standard_normal(64000), np.zeros(64000)])
     encoded = encode(
         waveform.astype(np.float32), "mp3", "libmp3lame", 16000, {"write_xing": "0"}, {"flags": "+qscale"}
@@ -131,7 +131,7 @@ def test_mp3_without_a_frame_count_is_read_to_its_end():
     np.testing.assert_allclose(load_audio(encoded, 16000, 3.0, 4.5), whole[48000:72000], atol=1e-3)
 
 
-def test_wav_written_into_a_pipe_is_not_truncated(wav):
+def test_wav_written_to_a_pipe_is_not_truncated(wav):
     streamed = bytearray(wav.read_bytes())
     at = streamed.index(b"data") + 4
     streamed[at : at + 4] = b"\xff\xff\xff\xff"
@@ -230,7 +230,7 @@ def test_missing_library_is_named(monkeypatch, package):
         load_audio(encoded, 16000)
 
 
-def test_importing_the_decoder_imports_nothing_heavy():
+def test_importing_the_decoder_imports_no_large_library():
     heavy = {"torch", "transformers", "soundfile", "av", "soxr"}
     code = f"import sys, emofusion.processing.media; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""The pipeline on small models with random weights, next to what model and processor make of the same utterances."""
+"""The pipeline on miniature models, compared with model and processor on the same utterances."""
 
 import logging
 
@@ -36,8 +36,8 @@ def fusion():
 
 
 @pytest.fixture
-def said(caplog):
-    """What the pipeline says; it has said nothing yet."""
+def warnings(caplog):
+    """A function that returns the warnings of the pipeline so far."""
     transformers_logging.get_logger(MODULE).warning_once.cache_clear()
     caplog.set_level(logging.WARNING, logger=MODULE)
     return lambda: [record.getMessage() for record in caplog.records if record.name == MODULE]
@@ -48,7 +48,7 @@ def test_the_registered_pipeline_is_ours(fusion):
     assert fusion.task == "emotion-recognition"
 
 
-def test_the_answer_is_that_of_the_model_the_likeliest_first(fusion, recording, waveform):
+def test_the_result_is_that_of_the_model_the_most_probable_first(fusion, recording, waveform):
     answer = fusion({"audio": str(recording), "text": "what a lovely morning"})
     assert same(answer, expected(fusion, audio=waveform, text="what a lovely morning"))
     assert [set(entry) for entry in answer] == [{"label", "score"}] * 3
@@ -56,7 +56,7 @@ def test_the_answer_is_that_of_the_model_the_likeliest_first(fusion, recording, 
     assert sum(scores(answer).values()) == pytest.approx(1)
 
 
-def test_a_recording_has_many_forms(fusion, recording, waveform):
+def test_every_form_of_a_recording_gives_the_same_result(fusion, recording, waveform):
     wanted, content = expected(fusion, audio=waveform), recording.read_bytes()
     with serve({"/a.wav": content}) as address:
         for source in (
@@ -75,21 +75,21 @@ def test_a_recording_has_many_forms(fusion, recording, waveform):
 
 
 def mixed(recording):
-    """Utterances of all sorts of length, that lack this and that."""
-    film = np.random.default_rng(1).integers(0, 256, (5, 20, 24, 3), dtype=np.uint8)
+    """Utterances of different lengths and with different modalities."""
+    video = np.random.default_rng(1).integers(0, 256, (5, 20, 24, 3), dtype=np.uint8)
     return [
         {"audio": str(recording), "text": "hello there"},
         {"audio": {"array": noise(300, 1), "sampling_rate": RATE}},
         {"text": "what a lovely morning"},
-        {"audio": {"array": noise(16000, 2), "sampling_rate": RATE}, "text": "go", "video": film},
-        {"video": film[:2], "text": "hello"},
+        {"audio": {"array": noise(16000, 2), "sampling_rate": RATE}, "text": "go", "video": video},
+        {"video": video[:2], "text": "hello"},
         str(recording),
-        {"audio": {"array": noise(2000, 3), "sampling_rate": RATE}, "video": film[:1], "text": None},
+        {"audio": {"array": noise(2000, 3), "sampling_rate": RATE}, "video": video[:1], "text": None},
     ]
 
 
 @pytest.mark.parametrize("name", ["cross_attention", "multi_level", "wavfusion", "late_fusion"])
-def test_company_changes_no_answer(name, recording):
+def test_batching_changes_no_result(name, recording):
     pipe = build(name)
     inputs = mixed(recording)
     if name != "wavfusion":
@@ -102,7 +102,7 @@ def test_company_changes_no_answer(name, recording):
         assert all(same(*pair, 1e-5) for pair in zip(streamed, alone, strict=True))
 
 
-def test_workers_decode_to_the_same(fusion, recording):
+def test_worker_processes_give_the_same_results(fusion, recording):
     inputs = [{"audio": str(recording)}, {"text": "hello"}, {"audio": {"array": noise(700), "sampling_rate": RATE}}]
     here, there = fusion(inputs, batch_size=2), fusion(inputs, batch_size=2, num_workers=2)
     assert all(same(*pair) for pair in zip(here, there, strict=True))
@@ -110,18 +110,18 @@ def test_workers_decode_to_the_same(fusion, recording):
 
 @pytest.fixture
 def batches(fusion, monkeypatch):
-    """The recordings' lengths in each batch that the model gets."""
+    """The lengths of the recordings in each batch of the model."""
     seen, forward = [], fusion.model.forward
 
-    def watched(**batch):
+    def recording_forward(**batch):
         seen.append(batch["audio_attention_mask"].sum(-1).tolist())
         return forward(**batch)
 
-    monkeypatch.setattr(fusion.model, "forward", watched)
+    monkeypatch.setattr(fusion.model, "forward", recording_forward)
     return seen
 
 
-def test_another_rate_is_resampled(fusion, batches):
+def test_another_sampling_rate_is_resampled(fusion, batches):
     answer = fusion({"array": noise(4000), "sampling_rate": 8000})
     assert batches == [[8000]]
     assert same(answer, expected(fusion, audio=soxr.resample(noise(4000), 8000, RATE, quality="HQ")))
@@ -137,10 +137,10 @@ def test_a_list_is_batched_by_length(fusion, batches):
     assert all(same(answer, answers[number % 2]) for number, answer in enumerate(answers))
 
 
-def test_a_generator_is_read_as_it_is_asked_and_in_order(fusion, batches):
+def test_a_generator_is_read_lazily_and_in_order(fusion, batches):
     read = []
     answers = fusion((read.append(item) or item for item in short_and_long()), batch_size=2)
-    assert len(read) <= 1  # transformers looks at the first
+    assert len(read) <= 1  # transformers reads the first
     next(answers)
     assert len(read) == 2
     assert len(list(answers)) == 7
@@ -166,7 +166,7 @@ def test_datasets_of_both_kinds_are_read(fusion, recording):
         assert all(same(*pair, 1e-5) for pair in zip(answers, wanted, strict=True))
 
 
-def test_nothing_is_answered_with_nothing(fusion):
+def test_an_empty_input_gives_an_empty_result(fusion):
     assert fusion([]) == []
     assert list(fusion(item for item in ())) == []
 
@@ -193,47 +193,47 @@ def test_wrong_options_are_refused(fusion, recording, options, error):
         fusion([recording], **options)
 
 
-def test_a_missing_transcript_is_said_once(recording, said):
+def test_a_missing_transcript_is_warned_of_once(recording, warnings):
     pipe = build("wavfusion")
     pipe([recording, recording])
     pipe(recording)
     pipe({"audio": recording, "text": "hello"})
     pipe({"text": "hello"})
-    assert said() == [
-        "An utterance has no transcript: the model goes by speech alone. Give its text, or a transcriber."
+    assert warnings() == [
+        "An utterance has no transcript: the model uses speech alone. Give its text, or a transcriber."
     ]
     pipe({"audio": recording, "video": np.zeros((1, 20, 24, 3), np.uint8)})
-    assert "goes by speech and the face alone" in said()[1]
+    assert "uses speech and video alone" in warnings()[1]
 
 
-def test_what_the_model_does_not_look_at_is_said_once(recording, said):
+def test_an_unused_input_is_warned_of_once(recording, warnings):
     speech, text = build("speech"), build("text")
     assert same(speech([{"audio": recording, "text": "hello"}] * 2)[0], speech(recording))
-    assert said() == ["This model does not look at text; what is given of it is left aside."]
+    assert warnings() == ["This model does not use text; the input is ignored."]
     assert same(text({"audio": "gone.wav", "text": "hello"}), text("hello"))
-    assert "does not look at speech" in said()[1]
+    assert "does not use speech" in warnings()[1]
     assert speech({"audio": recording, "text": "hello"}, return_text=True)["text"] is None
 
 
-def test_a_long_recording_is_said_once(said):
+def test_a_recording_that_is_cut_is_warned_of_once(warnings):
     pipe = build(settings={"max_seconds": 0.5})
     long, short = ({"array": noise(length), "sampling_rate": RATE} for length in (20000, 8000))
     pipe({"audio": short, "text": "hello"})
-    assert not said()
+    assert not warnings()
     answers = pipe([{"audio": {**long, "array": long["array"][:8000]}, "text": "go"}, {"audio": long, "text": "go"}])
     assert same(*answers)
     pipe({"audio": long, "text": "go"})
-    assert said() == ["A recording is longer than 0.5 s: the model hears no more of any."]
+    assert warnings() == ["A recording is longer than 0.5 s: the model uses the first 0.5 s."]
 
 
-def test_films_are_read_as_the_processor_reads_them():
+def test_videos_are_read_as_the_processor_reads_them():
     pipe = build("video")
-    film = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
-    for given in (film, {"video": film}, {"video": torch.from_numpy(film)}):
-        assert same(pipe(given), expected(pipe, video=film))
+    video = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
+    for given in (video, {"video": video}, {"video": torch.from_numpy(video)}):
+        assert same(pipe(given), expected(pipe, video=video))
 
 
-def test_alignments_reach_the_model_in_all_their_precision(waveform):
+def test_alignments_reach_the_model_in_full_precision(waveform):
     pipe = build("multi_level")
     utterance = {"audio": {"array": waveform, "sampling_rate": RATE}, "text": "hello there"}
     alignment = dict.fromkeys(("word", "syllable", "phone"), SEGMENTS)
@@ -241,11 +241,11 @@ def test_alignments_reach_the_model_in_all_their_precision(waveform):
     assert same(aligned[0], expected(pipe, audio=waveform, text="hello there", alignment=alignment), 1e-5)
     assert same(aligned[1], expected(pipe, audio=waveform, text="hello there"), 1e-5)
     assert not same(aligned[0], aligned[1], 1e-3)
-    # Without a recording there is nothing in which they have a place.
+    # Without a recording an alignment is ignored.
     assert same(pipe({"text": "hello", "alignment": alignment}), pipe({"text": "hello"}))
 
 
-def test_half_precision_is_for_signals_and_not_for_times(waveform, monkeypatch):
+def test_bfloat16_is_for_signals_and_not_for_times(waveform, monkeypatch):
     pipe, seen = build("multi_level", torch.bfloat16), {}
     forward = pipe.model.forward
     monkeypatch.setattr(pipe.model, "forward", lambda **batch: seen.update(batch) or forward(**batch))
@@ -260,16 +260,16 @@ def test_half_precision_is_for_signals_and_not_for_times(waveform, monkeypatch):
     ("given", "error", "message"),
     [
         ("nowhere.wav", FileNotFoundError, "nowhere.wav does not exist"),
-        ("ftp://host/a.wav", ValueError, "is no http or https address"),
+        ("ftp://host/a.wav", ValueError, "is not an http or https address"),
         (b"no sound", ValueError, "is not an audio or video file"),
         (np.zeros(10, np.float32), TypeError, "'array' and 'sampling_rate', not ndarray"),
         ({"array": np.zeros(10, np.float32)}, ValueError, "must also give its 'sampling_rate'"),
-        ({"audio": None, "text": None}, ValueError, "nothing that this model looks at: give audio or text or video"),
+        ({"audio": None, "text": None}, ValueError, "no input for this model: give audio or text or video"),
         ({"text": ["hello"]}, TypeError, "text must be a string, not list"),
-        ({"text": "hello", "label": 3}, ValueError, "audio, text, video and alignment, and not 'label'"),
-        ({"text": "hello", "video": np.zeros((2, 3), np.uint8)}, ValueError, r"video\[0\] must be pictures"),
+        ({"text": "hello", "label": 3}, ValueError, "no key 'label'; its keys are audio, text, video, alignment"),
+        ({"text": "hello", "video": np.zeros((2, 3), np.uint8)}, ValueError, r"video\[0\] must be frames"),
         ({"text": "hello", "video": "nowhere.mp4"}, FileNotFoundError, "nowhere.mp4 does not exist"),
-        ({"text": "hello", "video": b"no film"}, ValueError, "is not an audio or video file"),
+        ({"text": "hello", "video": b"no video"}, ValueError, "is not an audio or video file"),
         (("hello", "there"), TypeError, "not tuple"),
     ],
 )
@@ -283,14 +283,14 @@ def test_an_error_is_one_sentence_that_names_the_input(given, error, message, re
     assert "\n" not in str(alone.value)
 
 
-def test_only_models_of_emofusion_and_recognisers_are_taken(fusion):
+def test_other_models_and_transcribers_are_refused(fusion):
     with pytest.raises(TypeError, match="needs a model of emofusion, not BertModel"):
         pipeline("emotion-recognition", model=fusion.model.model.text_encoder, processor=fusion.processor)
     with pytest.raises(TypeError, match="transcriber must be a pipeline for automatic-speech-recognition"):
         build(transcriber=len)
 
 
-def test_a_model_in_training_is_put_into_evaluation_mode(fusion, recording):
+def test_the_model_is_set_to_evaluation_mode(fusion, recording):
     model = build().model.train()
     pipe = pipeline("emotion-recognition", model=model, processor=fusion.processor)
     assert same(pipe(recording), fusion(recording))

@@ -1,7 +1,6 @@
 import json
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +24,7 @@ def extractor(**kwargs):
     return Wav2Vec2FeatureExtractor(**kwargs)
 
 
-def looker(size=6):
+def image_processor(size=6):
     return ViTImageProcessor(size={"height": size, "width": size})
 
 
@@ -72,7 +71,7 @@ def test_silence_and_noise_are_not_segments(processor):
     np.testing.assert_array_equal(batch["syllable_spans"], np.full((2, 1, 2), -1, np.float32))
 
 
-def test_audio_has_zero_mean_and_unit_variance_where_the_encoder_wants_it():
+def test_audio_is_normalised_if_the_feature_extractor_does_so():
     wanted = EmoFusionProcessor(extractor())(noise(1), sampling_rate=16000)["input_values"][0]
     assert abs(wanted.mean()) < 1e-4
     assert abs(wanted.std() - 1) < 1e-3
@@ -162,10 +161,10 @@ PARTS = {
     "both": ("feature_extractor", "tokenizer"),
     "speech": ("feature_extractor",),
     "text": ("tokenizer",),
-    "face": ("image_processor",),
+    "video": ("image_processor",),
     "all": ("feature_extractor", "tokenizer", "image_processor"),
 }
-MAKERS = {"feature_extractor": extractor, "tokenizer": tokenizer, "image_processor": looker}
+MAKERS = {"feature_extractor": extractor, "tokenizer": tokenizer, "image_processor": image_processor}
 
 
 def processor_of(parts, **settings):
@@ -182,13 +181,20 @@ def inputs_for(processor):
 
 
 def write_bundle(processor, folder):
-    """A folder as it lies on the Hub: saved processor, flat Python files, and what it should give for `inputs_for`."""
+    """Write a folder as on the Hub: saved processor, flat Python files, and the expected batch for `inputs_for`."""
     processor.save_pretrained(folder)
     settings = json.loads((folder / "processor_config.json").read_text())
     settings["auto_map"] = {"AutoProcessor": "processing_emofusion.EmoFusionProcessor"}
     (folder / "processor_config.json").write_text(json.dumps(settings))
-    for name in ("processing_emofusion.py", "media.py", "video.py"):
-        shutil.copy(Path(emofusion.__file__).parent / "processing" / name, folder)
+    package = Path(emofusion.__file__).parent
+    for file in (
+        "processing/processing_emofusion.py",
+        "processing/media.py",
+        "processing/video.py",
+        "configuration/modalities.py",
+    ):
+        text = (package / file).read_text(encoding="utf-8")
+        (folder / Path(file).name).write_text(text.replace("from ..configuration.", "from ."), encoding="utf-8")
     inputs = inputs_for(processor)
     torch.save({"inputs": inputs, "expected": dict(processor(**inputs))}, folder / "case.pt")
 
@@ -302,6 +308,6 @@ def test_unsuitable_parts_are_refused():
     with pytest.raises(ValueError, match="max_seconds"):
         EmoFusionProcessor(extractor(), max_seconds=0)
     with pytest.raises(ValueError, match="frames_per_second must be a positive number"):
-        EmoFusionProcessor(image_processor=looker(), frames_per_second=0)
+        EmoFusionProcessor(image_processor=image_processor(), frames_per_second=0)
     with pytest.raises(TypeError, match="image_processor"):
         EmoFusionProcessor(image_processor=tokenizer())

@@ -18,16 +18,18 @@ def tokenizer(*words: str) -> BertTokenizer:
     return BertTokenizer(vocab={token: index for index, token in enumerate(tokens)})
 
 
-def listener(do_normalize: bool = True, **settings) -> EmoFusionProcessor:
+def audio_processor(do_normalize: bool = True, **settings) -> EmoFusionProcessor:
     return EmoFusionProcessor(Wav2Vec2FeatureExtractor(do_normalize=do_normalize), **settings)
 
 
-def reader(*words: str) -> EmoFusionProcessor:
+def text_processor(*words: str) -> EmoFusionProcessor:
     return EmoFusionProcessor(tokenizer=tokenizer(*(words or ("hello", "there"))))
 
 
 def both(*words: str, do_normalize: bool = True, **settings) -> EmoFusionProcessor:
-    return EmoFusionProcessor(listener(do_normalize).feature_extractor, reader(*words).tokenizer, **settings)
+    return EmoFusionProcessor(
+        audio_processor(do_normalize).feature_extractor, text_processor(*words).tokenizer, **settings
+    )
 
 
 @pytest.fixture
@@ -46,8 +48,8 @@ def assert_equal(batch, expected) -> None:
         assert torch.equal(batch[name], value), name
 
 
-def test_members_that_want_the_same_share_it(recordings):
-    processor = LateFusionProcessor.from_members([listener(), reader(), both()])
+def test_members_with_equal_processors_share_inputs(recordings):
+    processor = LateFusionProcessor.from_members([audio_processor(), text_processor(), both()])
     assert processor.members == {}
     assert_equal(processor(recordings, TEXT), both()(recordings, TEXT))
 
@@ -55,14 +57,14 @@ def test_members_that_want_the_same_share_it(recordings):
 @pytest.mark.parametrize(
     ("other", "own"),
     [
-        (reader("there", "hello"), {"input_ids", "attention_mask"}),
-        (listener(do_normalize=False), {"input_values", "audio_attention_mask"}),
-        (listener(max_seconds=0.25), {"input_values", "audio_attention_mask"}),
+        (text_processor("there", "hello"), {"input_ids", "attention_mask"}),
+        (audio_processor(do_normalize=False), {"input_values", "audio_attention_mask"}),
+        (audio_processor(max_seconds=0.25), {"input_values", "audio_attention_mask"}),
         (both("hello"), {"input_ids", "attention_mask"}),
     ],
 )
-def test_a_member_that_wants_something_else_gets_it_under_names_of_its_own(other, own, recordings):
-    processor = LateFusionProcessor.from_members([both(), listener(), other])
+def test_a_member_with_another_processor_gets_inputs_with_its_prefix(other, own, recordings):
+    processor = LateFusionProcessor.from_members([both(), audio_processor(), other])
     batch = processor(recordings, TEXT)
     expected = dict(both()(recordings, TEXT).items())
     given = {"audio": recordings if other.feature_extractor else None, "text": TEXT if other.tokenizer else None}
@@ -73,22 +75,22 @@ def test_a_member_that_wants_something_else_gets_it_under_names_of_its_own(other
     }
 
 
-def test_a_tokenizer_is_shared_whatever_the_recordings_are_cut_to():
-    assert LateFusionProcessor.from_members([both(max_seconds=1.0), reader()]).members == {}
-    processor = LateFusionProcessor.from_members([reader(), both(max_seconds=1.0)])
+def test_a_tokenizer_is_shared_whatever_max_seconds_is():
+    assert LateFusionProcessor.from_members([both(max_seconds=1.0), text_processor()]).members == {}
+    processor = LateFusionProcessor.from_members([text_processor(), both(max_seconds=1.0)])
     assert processor.members == {}
     assert processor.max_seconds == 1.0
 
 
-def test_using_a_tokenizer_does_not_make_it_another():
-    used = reader()
+def test_a_used_tokenizer_equals_an_unused_one():
+    used = text_processor()
     used(text=TEXT)
-    assert LateFusionProcessor.from_members([reader(), used]).members == {}
+    assert LateFusionProcessor.from_members([text_processor(), used]).members == {}
 
 
-def test_spans_are_cut_where_the_member_cuts_its_recordings(recordings):
+def test_spans_are_cut_at_the_members_max_seconds(recordings):
     alignment = {"word": {"start": [0.0, 0.3], "end": [0.3, 0.6], "symbol": ["hello", "there"]}}
-    processor = LateFusionProcessor.from_members([both(), listener(max_seconds=0.25), reader("there")])
+    processor = LateFusionProcessor.from_members([both(), audio_processor(max_seconds=0.25), text_processor("there")])
     batch = processor(recordings[0], TEXT[0], alignment=alignment)
     assert batch["word_spans"].shape == (1, 2, 2)
     assert batch["member_1_word_spans"].tolist() == [[[0.0, 0.25]]]
@@ -99,19 +101,21 @@ def test_a_recording_is_decoded_once(recordings, monkeypatch):
     decoded = []
     decode = processing_emofusion.load_audio
 
-    def listening(source, rate):
+    def counting(source, rate):
         if isinstance(source, str):
             decoded.append(source)
         return decode(source, rate)
 
-    monkeypatch.setattr(processing_emofusion, "load_audio", listening)
-    LateFusionProcessor.from_members([listener(), listener(do_normalize=False), listener(max_seconds=0.1)])(recordings)
+    monkeypatch.setattr(processing_emofusion, "load_audio", counting)
+    LateFusionProcessor.from_members(
+        [audio_processor(), audio_processor(do_normalize=False), audio_processor(max_seconds=0.1)]
+    )(recordings)
     assert decoded == recordings
 
 
-def test_a_member_of_another_rate_gets_the_recording_at_its_own(recordings):
+def test_a_member_with_another_sampling_rate_gets_its_own_waveform(recordings):
     slow = EmoFusionProcessor(Wav2Vec2FeatureExtractor(sampling_rate=8000))
-    batch = LateFusionProcessor.from_members([listener(), slow])(recordings)
+    batch = LateFusionProcessor.from_members([audio_processor(), slow])(recordings)
     assert batch["member_1_input_values"].shape[1] == batch["input_values"].shape[1] // 2
 
 
@@ -127,8 +131,8 @@ def test_a_modality_may_be_missing(given, mask, recordings):
         assert sparse[name].any(dim=1).tolist() == [True, False]
 
 
-def test_waveforms_need_their_rate():
-    processor = LateFusionProcessor.from_members([listener(), listener(do_normalize=False)])
+def test_waveforms_need_a_sampling_rate():
+    processor = LateFusionProcessor.from_members([audio_processor(), audio_processor(do_normalize=False)])
     waveform = np.zeros(400, dtype=np.float32)
     assert processor(waveform, sampling_rate=RATE)["member_1_input_values"].shape == (1, 400)
     with pytest.raises(ValueError, match=r"^audio\[0\] is a waveform of unknown rate"):
@@ -136,7 +140,7 @@ def test_waveforms_need_their_rate():
 
 
 def test_saving_and_loading_keep_every_batch(recordings, tmp_path):
-    processors = [both(), reader("there", "hello"), listener(do_normalize=False, max_seconds=0.3)]
+    processors = [both(), text_processor("there", "hello"), audio_processor(do_normalize=False, max_seconds=0.3)]
     processor = LateFusionProcessor.from_members(processors)
     processor.save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "processor_config.json").read_text())

@@ -1,4 +1,4 @@
-"""Transcripts that the pipeline has written where none is given."""
+"""Transcripts that the pipeline's transcriber writes."""
 
 import os
 
@@ -21,16 +21,16 @@ def recording(tmp_path_factory, waveform):
     return path
 
 
-class Clerk(Pipeline):
-    """A recogniser of speech that notes what it is given; it hears 8 kHz, half a second at once."""
+class FakeRecogniser(Pipeline):
+    """A speech recogniser that records its inputs, at 8 kHz, with a window of half a second."""
 
     def __init__(self, *texts):
         self.feature_extractor = Wav2Vec2FeatureExtractor(sampling_rate=8000)
         self.feature_extractor.n_samples = 4000
-        self.texts, self.heard = list(texts), []
+        self.texts, self.calls = list(texts), []
 
     def __call__(self, inputs, **options):
-        self.heard.append((inputs, options))
+        self.calls.append((inputs, options))
         return {"text": self.texts.pop(0)}
 
     def _sanitize_parameters(self, **options): ...
@@ -42,32 +42,32 @@ class Clerk(Pipeline):
     def postprocess(self, *outputs): ...
 
 
-def test_a_transcriber_writes_what_is_missing_and_no_more(recording, waveform, caplog):
-    clerk = Clerk(" hello there ", "")
-    pipe = build(transcriber=clerk, transcriber_kwargs={"language": "en"})
+def test_only_missing_transcripts_are_written(recording, waveform, caplog):
+    recogniser = FakeRecogniser(" hello there ", "")
+    pipe = build(transcriber=recogniser, transcriber_kwargs={"language": "en"})
     inputs = [{"audio": recording, "text": "go away"}, recording, {"text": "morning"}, {"audio": recording}]
     answers = pipe(inputs, return_text=True, batch_size=4)
     assert [answer["text"] for answer in answers] == ["go away", "hello there", "morning", ""]
     assert same(answers[1]["scores"], expected(pipe, audio=waveform, text="hello there"), 1e-5)
     assert same(answers[3]["scores"], expected(pipe, audio=waveform, text=""), 1e-5)
     assert not caplog.records
-    assert [options for _, options in clerk.heard] == [{"language": "en"}] * 2
-    for heard, _ in clerk.heard:
-        assert heard["sampling_rate"] == 8000
-        assert heard["raw"].shape == (4000,)
+    assert [options for _, options in recogniser.calls] == [{"language": "en"}] * 2
+    for inputs, _ in recogniser.calls:
+        assert inputs["sampling_rate"] == 8000
+        assert inputs["raw"].shape == (4000,)
 
 
-def test_a_recording_longer_than_whispers_window_is_heard_by_time_stamps():
-    clerk = Clerk("hello", "hello", "hello")
-    pipe = build(transcriber=clerk)
+def test_a_recording_longer_than_the_window_uses_time_stamps():
+    recogniser = FakeRecogniser("hello", "hello", "hello")
+    pipe = build(transcriber=recogniser)
     for samples, options in ((8000, {}), (8002, {}), (8002, {"return_timestamps": "word"})):
         pipe({"array": noise(samples), "sampling_rate": RATE}, transcriber_kwargs=options)
-    stamps = [options.get("return_timestamps") for _, options in clerk.heard]
+    stamps = [options.get("return_timestamps") for _, options in recogniser.calls]
     assert stamps == [None, True, "word"]
 
 
 @pytest.mark.parametrize("save", [save_ctc, save_whisper])
-def test_a_transcriber_is_loaded_when_it_is_needed_and_once(save, tmp_path, recording, waveform):
+def test_a_transcriber_is_loaded_once_on_first_use(save, tmp_path, recording, waveform):
     folder = save(tmp_path / "recogniser")
     pipe = build(transcriber=folder)
     os.rename(folder, f"{folder}-elsewhere")
@@ -79,7 +79,7 @@ def test_a_transcriber_is_loaded_when_it_is_needed_and_once(save, tmp_path, reco
     recogniser = pipeline("automatic-speech-recognition", model=f"{folder}-elsewhere")
     text = recogniser({"raw": waveform, "sampling_rate": RATE})["text"].strip()
     assert [answer["text"] for answer in answers] == [text] * 3
-    assert text or save is save_whisper  # of random weights it may hear nothing
+    assert text or save is save_whisper  # random weights may give an empty transcript
     for answer in answers:
         assert same(answer["scores"], expected(pipe, audio=waveform, text=text))
 
@@ -87,24 +87,26 @@ def test_a_transcriber_is_loaded_when_it_is_needed_and_once(save, tmp_path, reco
 def test_a_transcriber_without_safetensors_is_not_unpickled(tmp_path, recording):
     folder = save_ctc(tmp_path / "recogniser")
     os.rename(f"{folder}/model.safetensors", f"{folder}/pytorch_model.bin")
-    with pytest.raises(RuntimeError, match=r"^The transcriber fails: .+") as caught:
+    with pytest.raises(RuntimeError, match=r"^The transcriber failed: .+") as caught:
         build(transcriber=folder)(recording)
     assert "\n" not in str(caught.value)
 
 
-def test_the_place_of_a_recording_that_cannot_be_heard_is_named(recording):
-    pipe = build(transcriber=Clerk("hello"))
-    with pytest.raises(RuntimeError, match=r"^inputs\[1\]: The transcriber fails: pop from empty list"):
+def test_a_failed_transcription_names_the_position(recording):
+    pipe = build(transcriber=FakeRecogniser("hello"))
+    with pytest.raises(RuntimeError, match=r"^inputs\[1\]: The transcriber failed: pop from empty list"):
         pipe([recording, recording])
 
 
-def test_a_model_that_reads_takes_text_bare_and_with_a_transcriber_recordings(recording):
-    text, listening = build("text"), build("text", transcriber=Clerk("go away", "go away"))
+def test_a_text_model_takes_bare_text_and_with_a_transcriber_recordings(recording):
+    text, transcribing = build("text"), build("text", transcriber=FakeRecogniser("go away", "go away"))
     wanted = expected(text, text="go away")
     assert same(text("go away"), wanted)
     assert same(text(["go away", {"text": "go away"}], batch_size=2)[1], wanted)
-    assert same(listening(recording), wanted)
-    assert same(listening({"audio": recording}), wanted)
-    assert same(listening({"text": "go away"}), wanted)
-    with pytest.raises(ValueError, match="There is nothing that this model looks at: give text, or audio and a tran"):
+    assert same(transcribing(recording), wanted)
+    assert same(transcribing({"audio": recording}), wanted)
+    assert same(transcribing({"text": "go away"}), wanted)
+    with pytest.raises(
+        ValueError, match="The utterance has no input for this model: give text, or audio and a transcriber"
+    ):
         text({"audio": recording})

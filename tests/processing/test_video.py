@@ -25,7 +25,7 @@ CONTAINERS = {
 
 
 def encode(container="mp4", codec="libx264", options=None, frames=range(100), size=(48, 64), container_options=None):
-    """Bytes of a film whose picture `k` is grey `2 * k` on its left half and `255 - 2 * k` on its right."""
+    """Return a video file whose frame `k` is grey `2 * k` on the left half and `255 - 2 * k` on the right."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "encoded"
         with av.open(path, "w", format=container, options=container_options or {}) as file:
@@ -33,18 +33,18 @@ def encode(container="mp4", codec="libx264", options=None, frames=range(100), si
             stream.height, stream.width = size
             stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
             for number in frames:
-                picture = np.full((*size, 3), 2 * number, np.uint8)
-                picture[:, size[1] // 2 :] = 255 - 2 * number
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                image = np.full((*size, 3), 2 * number, np.uint8)
+                image[:, size[1] // 2 :] = 255 - 2 * number
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
                 frame.pts, frame.time_base = number, Fraction(1, RATE)
                 file.mux(stream.encode(frame))
             file.mux(stream.encode(None))
         return path.read_bytes()
 
 
-def numbers(film):
-    """Which pictures these are."""
-    return film[:, :, : film.shape[2] // 2].mean(axis=(1, 2, 3)) / 2
+def numbers(video):
+    """Return the numbers of the frames."""
+    return video[:, :, : video.shape[2] // 2].mean(axis=(1, 2, 3)) / 2
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +54,18 @@ def mp4():
 
 @pytest.mark.parametrize("name", CONTAINERS)
 @pytest.mark.parametrize(("start", "end"), [(None, None), (0.11, 1.3), (2.03, 3.5), (3.63, 4.0)])
-def test_pictures_are_those_on_the_screen_at_evenly_spaced_times(name, start, end):
+def test_frames_are_those_visible_at_evenly_spaced_times(name, start, end):
     first, last = start or 0.0, end or 4.0
     times = [first + (k + 0.5) / 5 for k in range(count_frames(last - first, 5))]
-    film = load_video(encode(*CONTAINERS[name]), 5, start, end)
-    assert film.dtype == np.uint8
-    assert film.shape == (len(times), 48, 64, 3)
-    slack = 2.1 if name == "avi with B-frames" else 1.1  # AVI counts pictures in the order of decoding
-    np.testing.assert_allclose(numbers(film), [int(time * RATE) for time in times], atol=slack)
+    video = load_video(encode(*CONTAINERS[name]), 5, start, end)
+    assert video.dtype == np.uint8
+    assert video.shape == (len(times), 48, 64, 3)
+    slack = 2.1 if name == "avi with B-frames" else 1.1  # AVI counts frames in decoding order
+    np.testing.assert_allclose(numbers(video), [int(time * RATE) for time in times], atol=slack)
 
 
-def test_every_form_of_a_film_gives_the_same_pictures(tmp_path, mp4):
-    path = tmp_path / "film.mp4"
+def test_every_form_of_a_video_gives_the_same_frames(tmp_path, mp4):
+    path = tmp_path / "video.mp4"
     path.write_bytes(mp4)
     forms = [path, str(path), mp4, {"path": str(path)}, {"path": "elsewhere.mp4", "bytes": mp4}]
     for form in forms:
@@ -79,38 +79,38 @@ def test_span_and_crop_of_a_dict_are_read(mp4):
     np.testing.assert_array_equal(load_video(row, 4, end=2.0, crop="left"), load_video(mp4, 4, 1.0, 2.0)[:, :, :32])
 
 
-def test_a_film_is_cut_at_max_seconds(mp4):
+def test_a_video_is_cut_at_max_seconds(mp4):
     np.testing.assert_array_equal(load_video(mp4, 3, 0.5, max_seconds=1.5), load_video(mp4, 3, 0.5, 2.0))
     np.testing.assert_array_equal(load_video(mp4, 3, max_seconds=60), load_video(mp4, 3))
 
 
-def test_a_film_is_not_decoded_beyond_max_seconds(mp4):
+def test_a_video_is_not_decoded_beyond_max_seconds(mp4):
     np.testing.assert_array_equal(
         load_video(half_mp4(index_first=True), 5, max_seconds=0.4), load_video(mp4, 5, 0, 0.4)
     )
 
 
 @pytest.mark.parametrize(("start", "end", "number"), [(1.0, 1.04, 25), (2.0, 2.2, 54), (3.97, None, 99)])
-def test_a_span_too_short_for_the_rate_has_one_picture(mp4, start, end, number):
+def test_a_span_too_short_for_the_frame_rate_has_one_frame(mp4, start, end, number):
     assert numbers(load_video(mp4, 2, start, end)) == pytest.approx([number], abs=1.1)
 
 
-def test_a_rate_above_the_films_repeats_pictures(mp4):
-    film = load_video(mp4, 100, 1.0, 1.2)
-    np.testing.assert_allclose(numbers(film), np.repeat(range(25, 30), 4), atol=1.1)
+def test_a_frame_rate_above_the_videos_repeats_frames(mp4):
+    video = load_video(mp4, 100, 1.0, 1.2)
+    np.testing.assert_allclose(numbers(video), np.repeat(range(25, 30), 4), atol=1.1)
 
 
-def test_a_span_may_end_a_rounding_error_after_the_film(mp4):
+def test_a_span_may_end_a_rounding_error_after_the_video(mp4):
     np.testing.assert_array_equal(load_video(mp4, 5, 2.0, 4.08), load_video(mp4, 5, 2.0))
 
 
-def test_a_film_held_upright_is_turned_upright():
+def test_a_rotated_video_is_turned_upright():
     turned = bytearray(encode(frames=range(5)))
     at = turned.index(b"tkhd") + 44  # the matrix of a track header of version 0
     turned[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30)
-    film = load_video(bytes(turned), RATE)
-    assert film.shape == (5, 64, 48, 3)
-    assert film[1, :30].mean() < 20 < 220 < film[1, 34:].mean()  # a quarter clockwise: what was left is above
+    video = load_video(bytes(turned), RATE)
+    assert video.shape == (5, 64, 48, 3)
+    assert video[1, :30].mean() < 20 < 220 < video[1, 34:].mean()  # a quarter turn clockwise: the left half is above
 
 
 def half_mp4(index_first):
@@ -130,8 +130,8 @@ def sound_alone():
 
 BAD_FILES = {
     "empty": (lambda: b"", "is empty"),
-    "text": (lambda: b"hello, this is no film\n" * 50, "not an audio or video file"),
-    "sound": (sound_alone, "has no pictures"),
+    "text": (lambda: b"hello, this is no video\n" * 50, "not an audio or video file"),
+    "sound": (sound_alone, "has no video stream"),
     "half an mp4": (lambda: half_mp4(index_first=False), "truncated"),
     "half an mp4 with its index": (lambda: half_mp4(index_first=True), "truncated"),
     "two sizes": (
@@ -139,7 +139,7 @@ BAD_FILES = {
             encode("mpegts", "mpeg2video", frames=range(20))
             + encode("mpegts", "mpeg2video", frames=range(20, 40), size=(64, 96))
         ),
-        "changes the size of its pictures",
+        "has frames of different sizes",
     ),
 }
 
@@ -157,10 +157,10 @@ def test_bad_file_is_one_sentence_with_its_name(tmp_path, case):
 
 
 def test_playlist_never_opens_the_files_that_it_names(tmp_path, mp4, monkeypatch):
-    (tmp_path / "film.mp4").write_bytes(mp4)
+    (tmp_path / "video.mp4").write_bytes(mp4)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="not an audio or video file"):
-        load_video(b"ffconcat version 1.0\nfile film.mp4\n", 5)
+        load_video(b"ffconcat version 1.0\nfile video.mp4\n", 5)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_playlist_never_opens_the_files_that_it_names(tmp_path, mp4, monkeypatch
         (5.0, None, r"from 5.0 s to its end: it is 4.000 s long"),
     ],
 )
-def test_span_outside_the_film_is_one_sentence(mp4, start, end, message):
+def test_span_outside_the_video_is_one_sentence(mp4, start, end, message):
     with pytest.raises(ValueError, match=message):
         load_video(mp4, 5, start, end)
 

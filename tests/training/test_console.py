@@ -1,4 +1,4 @@
-"""What a run shows on the console, and what trackers write."""
+"""Console output of a run, and trackers."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from yaml import safe_dump
 
 @pytest.fixture
 def arguments(corpus_root, corpus, tmp_path):
-    """Makes the arguments of a tiny run from fields of its recipe."""
+    """A function that makes the recipe of a tiny run."""
 
     def make(**others):
         (tmp_path / "run").mkdir(exist_ok=True)
@@ -31,7 +31,7 @@ def arguments(corpus_root, corpus, tmp_path):
     return make
 
 
-def test_a_run_is_told_on_one_screen_and_line_by_line_and_on_one_screen(arguments, capsys, tmp_path, monkeypatch):
+def test_a_run_prints_a_plan_a_log_and_its_results(arguments, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(console, "TIMED", 1)
     given = arguments(num_train_epochs=4, gradient_accumulation_steps=2, per_device_train_batch_size=18)
     results = train(given, show_run)
@@ -69,7 +69,7 @@ def test_a_run_is_told_on_one_screen_and_line_by_line_and_on_one_screen(argument
         assert part in end
 
 
-def test_the_bar_stays_and_transformers_own_lines_go(arguments):
+def test_the_output_of_trainer_is_replaced_except_its_bar(arguments):
     for quiet, kept in ((False, Bar), (True, None)):
         given = arguments(disable_tqdm=quiet)
         trainer = build_trainer(*load_rows(given), given)
@@ -80,7 +80,7 @@ def test_the_bar_stays_and_transformers_own_lines_go(arguments):
         assert Console in kinds
 
 
-def test_only_the_first_process_tells(arguments, capsys):
+def test_only_the_main_process_prints(arguments, capsys):
     given = arguments()
     trainer = build_trainer(*load_rows(given), given)
     trainer.state.is_world_process_zero = False
@@ -90,7 +90,7 @@ def test_only_the_first_process_tells(arguments, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_line_names_the_parts_of_the_loss_only_where_there_are_several():
+def test_a_line_has_the_named_losses_if_there_are_several():
     assert format_log({"loss": 1.5, "loss_a": 1.5, "epoch": 1.0}, 3, 9) == "step 3/9  epoch 1.00  loss 1.5"
     assert "loss 3 (a 1, b 2)" in format_log({"loss": 3.0, "loss_a": 1.0, "loss_b": 2.0}, 3, 9)
     assert format_log({"train_runtime": 3.0}, 3, 9) == ""
@@ -99,7 +99,7 @@ def test_a_line_names_the_parts_of_the_loss_only_where_there_are_several():
 @pytest.mark.parametrize(
     ("seconds", "told"), [(8.23, "8.2 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
 )
-def test_times_are_told_as_people_say_them(seconds, told):
+def test_durations_are_in_words(seconds, told):
     assert format_seconds(seconds) == told
 
 
@@ -118,7 +118,7 @@ def test_tensorboard_writes_into_the_folder_of_the_run(arguments, tmp_path):
     assert {"train/loss", "eval/ua"} <= set(tracked.Tags()["scalars"])
 
 
-def test_trackio_tracks_on_this_machine_in_one_run(arguments, tmp_path):
+def test_trackio_tracks_locally_in_one_run(arguments, tmp_path):
     pytest.importorskip("trackio")
     arguments(report_to="trackio", project="tiny", num_train_epochs=1)
     environment = os.environ | {
@@ -138,7 +138,7 @@ def test_trackio_tracks_on_this_machine_in_one_run(arguments, tmp_path):
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "trackio"])
-def test_a_tracker_that_is_not_installed_is_named_at_once(arguments, monkeypatch, tracker):
+def test_a_missing_tracker_is_named_before_the_run(arguments, monkeypatch, tracker):
     monkeypatch.setattr("emofusion.training.tracking.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=rf"{tracker}.*pip install 'emofusion\[tracking\]'"):
         arguments(report_to=tracker)

@@ -1,4 +1,4 @@
-"""A protocol in one command: the smallest corpus in three folds by speaker."""
+"""Cross-validation of the smallest spoken corpus in three folds by speaker."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ def plan(folder, corpus_root, **others):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, corpus_root, corpus):
-    """All three folds: the runs, the results, what was told, and per run what its tokenizer learned from."""
+    """All three folds: the runs, the results, the printed lines, and the texts that the tokenizer of each run learned from."""
     told, texts = [], []
 
     def listening(sentences, *sizes):
@@ -65,7 +65,7 @@ def rows_of(folder, split="test"):
     return [row for row in rows if row["split"] == split]
 
 
-def test_every_fold_is_a_run_of_its_own_told_in_a_line(finished):
+def test_every_fold_is_a_run_with_a_line_of_output(finished):
     runs, results, told, _ = finished
     assert [run.name for run in runs] == ["fold-1-seed-1", "fold-2-seed-1", "fold-3-seed-1"]
     assert [line.split(":")[0] for line in told] == [f"{run.name} ({n} of 3)" for n, run in enumerate(runs, start=1)]
@@ -79,7 +79,7 @@ def test_every_fold_is_a_run_of_its_own_told_in_a_line(finished):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, corpus_root):
-    """The folder of the second fold, trained by itself, with other words and labels in its test part."""
+    """The folder of the second fold, trained alone, with other texts and labels in its test split."""
 
     def spoiled(name, root, **options):
         corpus = load_corpus(name, root, **options)
@@ -96,14 +96,14 @@ def alone(tmp_path_factory, corpus_root):
     return folder
 
 
-def test_a_fold_has_the_weights_of_training_it_alone(finished, alone):
+def test_a_fold_has_the_same_weights_as_trained_alone(finished, alone):
     runs, *_ = finished
     assert (alone / "model.safetensors").read_bytes() == (runs[1].folder / "model.safetensors").read_bytes()
     recipes = [json.loads((folder / "results.json").read_text())["recipe"] for folder in (alone, runs[1].folder)]
     assert recipes[0] == recipes[1]
 
 
-def test_the_test_part_has_no_say_in_what_is_learned_and_chosen(finished, alone):
+def test_the_test_split_does_not_influence_training_and_selection(finished, alone):
     runs, *_ = finished
     for file in ("model.safetensors", "tokenizer.json"):
         assert (alone / file).read_bytes() == (runs[1].folder / file).read_bytes()
@@ -120,12 +120,12 @@ def test_the_folds_test_every_utterance_once(finished, corpus):
     assert results.corpus.speaker_independent is True
 
 
-def test_the_tokenizer_of_a_fold_learns_from_its_training_part_alone(finished, corpus_root):
+def test_the_tokenizer_learns_from_the_training_split(finished, corpus_root):
     *_, texts = finished
     assert texts == [fold_of(corpus_root, number)["train"]["text"][:] for number in (1, 2, 3)]
 
 
-def test_pooled_scores_are_those_of_all_answers(finished):
+def test_pooled_scores_are_those_of_all_predictions(finished):
     runs, results, *_ = finished
     labels = results.labels
     rows = [row for run in runs for row in rows_of(run.folder)]
@@ -154,13 +154,13 @@ def test_mean_and_deviation_are_over_the_runs(finished):
     assert spread([results.metrics["test"]])["ua"] == Spread(mean=results.metrics["test"].ua, std=None)
 
 
-def test_no_words_of_the_corpus_are_kept(finished, corpus):
+def test_no_transcript_is_stored(finished, corpus):
     runs, *_ = finished
     kept = "".join((run.folder / name).read_text() for run in runs for name in ("predictions.jsonl", "results.json"))
     assert not [text for rows in corpus.values() for text in rows["text"] if text in kept]
 
 
-def test_the_folder_has_a_page_with_a_model_index(finished):
+def test_the_folder_has_a_card_with_a_model_index(finished):
     runs, results, *_ = finished
     folder = runs[0].folder.parent
     assert RunResults.read(folder) == results
@@ -173,7 +173,7 @@ def test_the_folder_has_a_page_with_a_model_index(finished):
     assert 'from_pretrained("tiny/fold-1-seed-1"' in card.content
 
 
-def test_the_screens_tell_of_every_run(finished):
+def test_the_screens_list_every_run(finished):
     runs, results, *_ = finished
     screen = format_plan(runs, ["finished", "checkpoint-3", "new"])
     assert "3 runs, 1 finished" in screen
@@ -184,14 +184,14 @@ def test_the_screens_tell_of_every_run(finished):
     assert "95 % by speaker" in screen
 
 
-def test_what_is_finished_is_not_trained_again(finished, monkeypatch):
+def test_finished_runs_are_not_trained_again(finished, monkeypatch):
     runs, results, *_ = finished
     monkeypatch.setattr(cross_validation, "train", None)
     assert find_states(runs) == ["finished"] * 3
     assert cross_validate(runs, find_states(runs)) == results
 
 
-def test_a_run_that_was_interrupted_goes_on_to_the_same_end(finished, tmp_path, corpus_root):
+def test_an_interrupted_run_resumes_to_the_same_results(finished, tmp_path, corpus_root):
     runs, *_ = finished
     (first, *_) = plan(tmp_path / "again", corpus_root, folds=[3])
     for name in ("recipe.json", "checkpoint-2"):
@@ -206,7 +206,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_end(finished, tmp_path, 
 
 
 @pytest.mark.parametrize("unfinished", [True, False])
-def test_runs_of_other_settings_are_never_mixed(finished, tmp_path, corpus_root, unfinished):
+def test_runs_with_other_settings_are_refused(finished, tmp_path, corpus_root, unfinished):
     runs, *_ = finished
     folder = tmp_path / "tiny"
     (folder / runs[0].name).mkdir(parents=True)
@@ -226,11 +226,11 @@ def test_runs_of_other_settings_are_never_mixed(finished, tmp_path, corpus_root,
 def test_checkpoints_of_unknown_settings_are_refused(tmp_path, corpus_root):
     first = plan(tmp_path / "tiny", corpus_root)[0]
     (first.folder / "checkpoint-2").mkdir(parents=True)
-    with pytest.raises(ValueError, match="holds checkpoints, but not by which settings"):
+    with pytest.raises(ValueError, match=r"holds checkpoints, but no recipe\.json"):
         find_state(first)
 
 
-def test_a_recipe_is_what_decides_the_weights(tmp_path, corpus_root):
+def test_the_description_of_a_run_has_what_decides_the_weights(tmp_path, corpus_root):
     plain = parse(tmp_path / "a", corpus_root)
     elsewhere = parse(tmp_path / "b", corpus_root, logging_steps=3, disable_tqdm=False)
     assert plain.describe() == elsewhere.describe()
@@ -243,9 +243,7 @@ def test_a_recipe_is_what_decides_the_weights(tmp_path, corpus_root):
     ("column", "message"),
     [("id", "both in 'train' and in 'test'"), ("speaker", "Speakers are heard in more than one split")],
 )
-def test_a_test_part_that_is_learned_from_is_refused_before_training(
-    column, message, tmp_path, corpus_root, monkeypatch
-):
+def test_overlapping_splits_are_refused_before_training(column, message, tmp_path, corpus_root, monkeypatch):
     def leaking(name, root, **options):
         corpus = load_corpus(name, root, **options)
         known = corpus["train"][0][column]
@@ -264,7 +262,7 @@ def test_a_test_part_that_is_learned_from_is_refused_before_training(
 
 
 @pytest.mark.parametrize("metric", ["test_ua", "train_loss", "eval_test_ua", "support"])
-def test_a_checkpoint_is_chosen_by_a_figure_of_the_validation_part_or_not_at_all(metric, tmp_path, corpus_root):
+def test_a_checkpoint_is_selected_by_a_validation_metric_only(metric, tmp_path, corpus_root):
     with pytest.raises(ValueError, match=f"metric_for_best_model is '{metric}'; the validation split has"):
         parse(tmp_path / "a", corpus_root, metric_for_best_model=metric)
     for known in ("ua", "eval_wf1", "loss"):
@@ -290,7 +288,7 @@ def test_folds_and_seeds_can_be_chosen(tmp_path, corpus_root):
         ({"resume_from_checkpoint": "runs/x"}, "resume_from_checkpoint names a folder"),
     ],
 )
-def test_what_makes_no_sense_for_many_runs_is_refused(others, message, tmp_path, corpus_root):
+def test_arguments_for_a_single_run_are_refused(others, message, tmp_path, corpus_root):
     with pytest.raises(ValueError, match=message):
         plan(tmp_path / "wrong", corpus_root, **others)
 
@@ -306,7 +304,7 @@ def test_iemocap_has_the_folds_of_its_protocols(tmp_path):
         list_folds("iemocap", protocol="mine")
 
 
-def test_several_seeds_are_spread_after_pooling_their_folds(finished, tmp_path):
+def test_the_spread_over_seeds_is_that_of_pooled_folds(finished, tmp_path):
     runs, results, *_ = finished
     copies = []
     for run_ in runs:
@@ -323,7 +321,7 @@ def test_several_seeds_are_spread_after_pooling_their_folds(finished, tmp_path):
     assert several.data["test"].utterances == BLOCK
 
 
-def test_recordings_of_ones_own_can_be_split_into_folds_by_speaker(tmp_path):
+def test_a_folder_can_be_split_into_folds_by_speaker(tmp_path):
     make_folder(tmp_path, make_rows())
     assert list_folds("folder", speaker_folds=3) == [{"fold": number} for number in (1, 2, 3)]
     tested = []

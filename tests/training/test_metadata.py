@@ -1,4 +1,4 @@
-"""What every `EmotionTrainer` knows about its run, and the card that it writes."""
+"""Metadata that every `EmotionTrainer` collects, and the card that it writes."""
 
 import pytest
 from datasets import Dataset, DatasetDict
@@ -76,7 +76,7 @@ def test_only_columns_that_exist_are_counted():
 
 @pytest.fixture
 def make_trainer(corpus, tmp_path):
-    """Makes a trainer from a model, arguments, a collator, datasets and a processor, as in the README."""
+    """A function that makes a trainer from model, arguments, collator, datasets and processor, as in the README."""
 
     def make(**arguments):
         labels = corpus["train"].features["label"].names

@@ -12,7 +12,7 @@ FROZEN = {"freeze_feature_encoder": True, "freeze_audio_layers": -1, "freeze_tex
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, corpus_root):
-    """A run without a cache, and how one with it is started."""
+    """A run without a cache, and a function that starts one with a cache."""
     folder = tmp_path_factory.mktemp("runs")
 
     def run(name, **others):
@@ -29,7 +29,7 @@ def trained(tmp_path_factory, corpus_root):
 @pytest.mark.parametrize(
     "others", [{}, {"group_by_length": True, "dataloader_num_workers": 1}], ids=["plain", "workers"]
 )
-def test_a_run_learns_the_same_with_a_cache(trained, others):
+def test_a_run_with_a_cache_learns_the_same(trained, others):
     run, (metrics, weights), caching = trained
     if others:
         metrics, weights = run("grouped", group_by_length=True)
@@ -40,7 +40,7 @@ def test_a_run_learns_the_same_with_a_cache(trained, others):
         assert with_cache[0][split].wa == scores.wa
 
 
-def test_the_next_run_computes_nothing_of_what_is_frozen(trained, monkeypatch):
+def test_the_next_run_computes_no_prefix(trained, monkeypatch):
     run, _, caching = trained
     run("first", **caching, head_epochs=0)
 

@@ -30,7 +30,7 @@ def run_recipe(folder, corpus_root, **others):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, corpus_root, corpus):
-    """One run: its folder, its results, and the ids of the rows in the order in which they were read."""
+    """A run: its folder, its results, and the ids of the rows in reading order."""
     folder, read = tmp_path_factory.mktemp("runs") / "first", []
 
     class Listening(EmotionCollator):
@@ -54,7 +54,7 @@ def test_results_are_those_in_the_folder(finished):
     assert json.loads((folder / "results.json").read_text()) == results.to_dict()
 
 
-def test_results_tell_what_was_measured_on_what(finished, corpus):
+def test_the_results_describe_model_corpus_and_scores(finished, corpus):
     _, results, _ = finished
     assert (results.format, results.system) == (1, "cross_attention")
     assert results.model_class == "CrossAttentionFusionForSequenceClassification"
@@ -78,7 +78,7 @@ def test_results_tell_what_was_measured_on_what(finished, corpus):
     assert results.seconds > 0
 
 
-def test_the_test_part_is_read_once_and_last(finished, corpus):
+def test_the_test_split_is_read_once_and_last(finished, corpus):
     folder, _, read = finished
     test = set(corpus["test"]["id"])
     assert read[-len(test) :] == corpus["test"]["id"][:]
@@ -100,7 +100,7 @@ def test_the_kept_checkpoint_is_the_best_on_validation(finished):
     assert all(kept[name].equal(chosen[name]) for name in kept)
 
 
-def test_the_folder_is_a_hub_folder_with_pictures_and_a_page(finished):
+def test_the_folder_is_a_hub_folder_with_pictures_and_a_card(finished):
     folder, results, _ = finished
     for picture in results.pictures:
         with Image.open(folder / picture) as image:
@@ -113,14 +113,14 @@ def test_the_folder_is_a_hub_folder_with_pictures_and_a_page(finished):
     assert not [name for name in names if name.startswith(".") or name.endswith((".bin", ".draft"))]
 
 
-def test_the_same_seed_gives_the_same_results_to_the_bit(finished, tmp_path, corpus_root):
+def test_the_same_seed_gives_identical_results(finished, tmp_path, corpus_root):
     folder, results, _ = finished
     again = run_recipe(tmp_path / "again", corpus_root, save_total_limit=2)
     assert comparable(again) == comparable(results)
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
-def test_a_run_goes_on_from_its_last_checkpoint_to_the_same_end(finished, tmp_path, corpus_root):
+def test_a_run_resumes_from_its_last_checkpoint_to_the_same_results(finished, tmp_path, corpus_root):
     folder, results, _ = finished
     resumed = tmp_path / "resumed"
     shutil.copytree(folder / "checkpoint-2", resumed / "checkpoint-2")
@@ -130,7 +130,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_to_the_same_end(finished, tmp_pa
     assert state["global_step"] == 4
 
 
-def test_what_was_selected_on_is_told_as_it_was(tmp_path, corpus_root):
+def test_the_results_describe_the_selection(tmp_path, corpus_root):
     wa = run_recipe(tmp_path / "wa", corpus_root, metric_for_best_model="wa", max_steps=1)
     assert "validation WA" in wa.corpus.selection
     last = run_recipe(
@@ -155,13 +155,13 @@ def test_what_was_selected_on_is_told_as_it_was(tmp_path, corpus_root):
         ({"text_config": {**TEXT, "hiden_size": 8}}, "'hiden_size'"),
     ],
 )
-def test_a_bad_model_config_is_one_sentence(fields, message):
+def test_a_bad_model_config_is_refused(fields, message):
     with pytest.raises(ValueError, match=message) as caught:
         build_model(ModelArguments(model_config={**FUSION, **fields}), LABELS)
     assert "\n" not in str(caught.value)
 
 
-def test_an_encoder_is_either_named_or_configured():
+def test_an_encoder_is_named_or_configured_not_both():
     args = ModelArguments(audio_model_name_or_path="somewhere", model_config=FUSION)
     with pytest.raises(ValueError, match=r"audio_model_name_or_path \(somewhere\) and audio_config"):
         build_model(args, LABELS)
@@ -169,7 +169,7 @@ def test_an_encoder_is_either_named_or_configured():
 
 @pytest.fixture
 def encoders(tmp_path, corpus):
-    """Folders of two small "pre-trained" encoders, with what prepares their inputs."""
+    """Folders of two small "pre-trained" encoders with feature extractor and tokenizer."""
     for name, config in (("audio", AUDIO), ("text", TEXT)):
         AutoModel.from_config(AutoConfig.for_model(**config)).save_pretrained(tmp_path / name)
     Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path / "audio")
@@ -198,7 +198,7 @@ def test_pretrained_encoders_bring_weights_tokenizer_and_feature_extractor(encod
 
 
 @pytest.mark.parametrize("pretrained", [False, True])
-def test_whisper_is_given_recordings_as_they_are(pretrained, tmp_path, corpus):
+def test_whisper_gets_raw_waveforms(pretrained, tmp_path, corpus):
     fields = {"audio_config": WHISPER}
     if pretrained:
         AutoModel.from_config(AutoConfig.for_model(**WHISPER)).save_pretrained(tmp_path)
@@ -230,7 +230,7 @@ def test_a_trained_tokenizer_and_a_new_encoder_agree_on_padding_and_length(model
     assert model(**batch).logits.isfinite().all()
 
 
-def test_a_pretrained_tokenizer_cuts_where_its_encoder_ends(encoders, corpus):
+def test_a_pretrained_tokenizer_truncates_to_the_length_of_its_encoder(encoders, corpus):
     train_tokenizer(["quite different words"], TEXT["vocab_size"], 10**30).save_pretrained(encoders["text"])
     args = ModelArguments(
         variant="unimodal",
@@ -242,7 +242,7 @@ def test_a_pretrained_tokenizer_cuts_where_its_encoder_ends(encoders, corpus):
 
 
 @pytest.mark.parametrize(("modality", "other"), [("audio", "tokenizer"), ("text", "feature_extractor")])
-def test_a_one_modality_model_has_a_processor_for_it_alone(modality, other, corpus):
+def test_a_one_modality_model_has_a_processor_for_one_modality(modality, other, corpus):
     config = {"modality": modality, f"{modality}_config": FUSION[f"{modality}_config"], "hidden_size": 8}
     args = ModelArguments(variant="unimodal", model_config=config)
     processor = build_processor(args, DataArguments(), build_model(args, LABELS), corpus["train"]["text"])
@@ -267,7 +267,7 @@ def test_a_one_modality_model_trains_and_is_saved_with_its_processor(modality, t
         ({"corpus_options": {"utterance": 104}}, "'utterance'"),
     ],
 )
-def test_a_bad_corpus_is_one_sentence(data, message, tmp_path):
+def test_a_bad_corpus_is_refused(data, message, tmp_path):
     args = EmotionTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
     with pytest.raises(ValueError, match=message):
         train(Recipe(model=ModelArguments(model_config=FUSION), data=DataArguments(**data), training=args))

@@ -1,4 +1,4 @@
-"""A step of training on every corpus that lies on a user's disk."""
+"""One training step on each corpus that users bring."""
 
 import pytest
 import yaml
@@ -27,14 +27,14 @@ def test_a_model_trains_on_meld(tmp_path, layout):
     assert "affective-meld" in (tmp_path / "run" / "README.md").read_text("utf-8")
 
 
-def test_a_model_looks_at_the_films_of_meld(tmp_path):
+def test_a_video_model_trains_on_meld(tmp_path):
     config = {"modality": "video", "hidden_size": 8, "vision_config": VISION}
     root, how = make_raw(tmp_path / "meld"), {"variant": "unimodal", "model_config": config}
     results = run_one_step(tmp_path, root, corpus="meld", corpus_options={}, **how)
     assert results.modalities == ["video"]
 
 
-def test_a_model_trains_on_a_folder_of_ones_own(tmp_path):
+def test_a_model_trains_on_a_folder(tmp_path):
     options = {"labels": ["sad", "glad"]}
     results = run_one_step(tmp_path, make_folder(tmp_path / "own"), corpus="folder", corpus_options=options)
     assert results.labels == ["sad", "glad"]

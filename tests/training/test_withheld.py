@@ -16,7 +16,7 @@ def rows(corpus_root):
 
 
 def save(folder, variant, model_config):
-    """An untrained model with its processor."""
+    """Save an untrained model with its processor."""
     torch.manual_seed(0)
     model_args = ModelArguments(variant=variant, model_config=model_config)
     model = build_model(model_args, list(LABELS)).eval()
@@ -27,7 +27,7 @@ def save(folder, variant, model_config):
 
 
 @pytest.mark.parametrize("modality", ["audio", "text"])
-def test_the_score_is_that_of_rows_without_the_modality(rows, modality, tmp_path):
+def test_the_scores_are_those_of_rows_without_the_modality(rows, modality, tmp_path):
     model, processor = save(tmp_path, "cross_attention", FUSION)
     bare = [{**row, modality: None} for row in rows]
     with torch.no_grad():
@@ -36,7 +36,7 @@ def test_the_score_is_that_of_rows_without_the_modality(rows, modality, tmp_path
     assert score_without(modality, tmp_path, rows, batch_size=3).wa == pytest.approx(correct)
 
 
-def test_what_a_model_cannot_do_without_is_not_withheld(rows, tmp_path):
+def test_the_only_modality_of_a_model_cannot_be_withheld(rows, tmp_path):
     save(tmp_path, "unimodal", {"modality": "audio", "audio_config": AUDIO, "hidden_size": 8})
     for modality in ("audio", "text"):
         with pytest.raises(ValueError, match=f"^{modality} cannot be withheld from .*, which takes audio.$"):
