@@ -16,7 +16,7 @@ COMMANDS = {
     "predict": "Recognize the emotion of a recording.",
     "prepare": "Check a corpus on disk, list its problems, and cache it.",
     "fit-late-fusion": "Combine the scores of trained models.",
-    "pretrain-speaker": "Pre-train a speaker network.",
+    "pretrain-speaker": "Pretrain a speaker network.",
     "merge-adapter": "Merge LoRA adapters into the weights of their base model.",
     "search": "Search for better hyperparameters with Optuna.",
     "push": "Publish a model, or the metric, on the Hugging Face Hub.",

@@ -55,6 +55,10 @@ SAVED = ("eval_", "save_", "load_best", "metric_for", "greater_is", "resume_from
 SAVED += ("logging_", "log_", "report_to", "run_name", "disable_tqdm")
 BASES = {"TrainingArguments": ("transformers.training_args", "TrainingArguments")}
 WIDTH = 110
+ABOUT_RECIPES = (
+    "A recipe is a YAML file with any of these options, without the dashes. Options after the recipe override it; a dot "
+    "reaches into a mapping, as in --model_config.hidden_size 128."
+)
 
 
 @dataclass
@@ -90,8 +94,7 @@ def format_recipe_help(command: str) -> str:
     """Return what `emofusion COMMAND --help` prints: our options by subject, then those of transformers."""
     parts = [
         f"usage: emofusion {command} [RECIPE.yaml] [--option value ...]",
-        f"{COMMANDS[command]} A recipe is a YAML file with any of these options, without the dashes. Options after\n"
-        "the recipe override it; a dot reaches into a mapping, as in --model_config.hidden_size 128.",
+        textwrap.fill(f"{COMMANDS[command]} {ABOUT_RECIPES}", WIDTH),
     ]
     for heading, options in group_options(command).items():
         parts.append("\n".join([f"{heading}:", *(option.format() for option in options)]))
