@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from transformers import TrainingArguments
+from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
@@ -84,7 +85,7 @@ class DataArguments:
     corpus: str = field(default="spoken", metadata={"help": "Name of the corpus."})
     corpus_root: str | None = field(default=None, metadata={"help": "Folder of the corpus."})
     corpus_options: dict | None = field(
-        default_factory=dict, metadata={"help": "Options of the corpus, as a mapping; see docs/corpora.md."}
+        default_factory=dict, metadata={"help": "Options of the corpus, as a mapping."}
     )
     text_column: str = field(
         default="text",
@@ -169,10 +170,10 @@ class EmotionTrainingArguments(TrainingArguments):
             "have utterances of similar length; per_device_train_batch_size is ignored."
         },
     )
-    eval_strategy: str = field(
+    eval_strategy: IntervalStrategy | str = field(
         default="epoch", metadata={"help": 'When to evaluate on the validation split: "no", "steps" or "epoch".'}
     )
-    save_strategy: str = field(
+    save_strategy: SaveStrategy | str = field(
         default="epoch", metadata={"help": "When to save a checkpoint; must agree with eval_strategy."}
     )
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep besides the best."})
@@ -181,7 +182,7 @@ class EmotionTrainingArguments(TrainingArguments):
         default="ua",
         metadata={"help": "Validation metric that selects the checkpoint: loss, wa, ua, wf1 or macro_f1."},
     )
-    hub_strategy: str = field(
+    hub_strategy: HubStrategy | str = field(
         default="end", metadata={"help": 'When to push to the Hub; only "end", after the test split is measured.'}
     )
     hub_private_repo: bool | None = field(default=True, metadata={"help": "Whether a new Hub repository is private."})

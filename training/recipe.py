@@ -27,7 +27,7 @@ SPEAKER = {"speaker": SpeakerArguments, "training": SpeakerTrainingArguments}
 CROSS_VALIDATION = {"cross_validation": CrossValidationArguments, **TRAINING}
 SEARCH = {"search": SearchArguments, **TRAINING}
 
-# Fields, and how they begin, that change neither what is learned nor what is measured.
+# Options, and prefixes of options, that change neither the trained model nor its scores.
 NOT_LEARNED = {
     *("corpus_root", "cache_dir", "output_dir", "resume_from_checkpoint", "save_total_limit", "use_cpu"),
     "disable_tqdm",
@@ -35,24 +35,27 @@ NOT_LEARNED = {
     *("dataloader_num_workers", "dataloader_pin_memory"),
     *("dataloader_persistent_workers", "dataloader_prefetch_factor"),
 }
-SHOWN = ("logging_", "log_", "hub_", "push_", "trackio_")
+NOT_LEARNED_PREFIXES = ("logging_", "log_", "hub_", "push_", "trackio_")
 
 
 @dataclass(kw_only=True)
 class Recipe:
     """All arguments of a run, checked.
 
-    From Python, `emofusion.train(Recipe.read("recipe.yaml", learning_rate=1e-4))` trains a recipe with one setting
-    changed, and `recipe.replace(seed=1)` is a copy with another seed.
+    From Python:
+
+        recipe = Recipe.read("recipe.yaml", learning_rate=1e-4)
+        for seed in range(3):
+            emofusion.train(recipe.replace(seed=seed, output_dir=f"runs/seed-{seed}"))
 
     Args:
-        model: The model.
-        data: The corpus, and what is read of it.
+        model: The model; None for the commands `fit-late-fusion` and `pretrain-speaker`.
+        data: The corpus; None for `pretrain-speaker`.
         training: Training settings.
-        late_fusion: Members and combination; of the command `fit-late-fusion` alone, which has no `model`.
-        speaker: Network and recordings; of the command `pretrain-speaker` alone, which has no `model` and no `data`.
-        cross_validation: Folds and seeds; of the command `cross-validate` alone.
-        search: Search space and number of trials; of the command `search` alone.
+        late_fusion: Members and combination; only for `fit-late-fusion`.
+        speaker: Network and recordings; only for `pretrain-speaker`.
+        cross_validation: Folds and seeds; only for `cross-validate`.
+        search: Search space and number of trials; only for `search`.
     """
 
     model: ModelArguments | None = None
@@ -82,14 +85,11 @@ class Recipe:
 
     @classmethod
     def _build(cls, settings: Mapping, groups: Mapping[str, type]) -> "Recipe":
-        return cls(
-            **{
-                group: arguments(
-                    **{item.name: settings[item.name] for item in fields(arguments) if item.name in settings}
-                )
-                for group, arguments in groups.items()
-            }
-        )
+        parts = {}
+        for name, arguments in groups.items():
+            own = [item.name for item in fields(arguments) if item.name in settings]
+            parts[name] = arguments(**{field: settings[field] for field in own})
+        return cls(**parts)
 
     def replace(self, **settings) -> "Recipe":
         """Return a copy with some settings changed, and checked anew.
@@ -116,9 +116,9 @@ class Recipe:
         return {item.name: group for item in fields(self) if (group := getattr(self, item.name)) is not None}
 
     def given(self) -> dict:
-        """Return what differs from the defaults, except `output_dir` and `use_cpu`, as a recipe file has it.
+        """Return the settings of model, data and training that differ from the defaults, as a recipe file has them.
 
-        Only the groups `model`, `data` and `training` are included.
+        `output_dir` and `use_cpu` are left out.
         """
         given = {}
         for group in (self.model, self.data, self.training):
@@ -127,25 +127,25 @@ class Recipe:
         return given
 
     def describe(self) -> dict:
-        """Return what decides the model and its scores, where it differs from the defaults; a recipe again.
+        """Return the settings in `given` that change the trained model or its scores.
 
-        Folders, and settings of speed, display and saving, are left out. Equal descriptions mean equal runs.
+        Folders, and settings of speed, display and saving, are left out. Two runs with equal descriptions are the same.
         """
         return {
             name: value
             for name, value in self.given().items()
-            if name not in NOT_LEARNED and not name.startswith(SHOWN)
+            if name not in NOT_LEARNED and not name.startswith(NOT_LEARNED_PREFIXES)
         }
 
 
 def parse_recipe(argv: Sequence[str] | None = None, groups: Mapping[str, type] = TRAINING) -> Recipe:
-    """Read a recipe and the options behind it: `recipe.yaml --learning_rate 1e-4 --model_config.hidden_size 128`.
+    """Read a command line: `recipe.yaml --learning_rate 1e-4 --model_config.hidden_size 128 --bf16`.
 
-    Each field of the groups is an option, and overrides the recipe. A dot reaches into a mapping. An option takes the
-    words up to the next one; a switch needs none (`--bf16`), and `--no_bf16` turns it off.
+    Each field of the groups is an option that overrides the recipe. A dot sets a member of a mapping. All words up to the
+    next option are its values. `--bf16` means true, `--no_bf16` false.
 
     Args:
-        argv: The arguments of the command; by default those of the process.
+        argv: Arguments of the command; by default those of the process.
         groups: Dataclass of each group that the command has.
 
     Raises:
@@ -157,7 +157,7 @@ def parse_recipe(argv: Sequence[str] | None = None, groups: Mapping[str, type] =
 
 
 def read_options(argv: Sequence[str], known: Mapping[str, Any]) -> dict:
-    """Return the values of a command line by the name of the option, as text or YAML.
+    """Return the values of options by name: text, or YAML for members of mappings.
 
     Args:
         argv: Options and their values.
@@ -181,7 +181,7 @@ def read_options(argv: Sequence[str], known: Mapping[str, Any]) -> dict:
 
 
 def _read_option(option: str, values: list[str], known: Mapping[str, Any]) -> tuple[str, Any]:
-    """Return an option's name and value; the value of a member of a mapping is YAML."""
+    """Return the name and value of an option, for `--no_name` those of `name`."""
     positive = option.removeprefix("no_")
     if not values and option not in known and is_switch(known.get(positive)):
         return positive, "false"

@@ -1,4 +1,4 @@
-"""Settings of a recipe: read from YAML, converted to the types of their fields, and overridden."""
+"""Settings of a recipe: read from YAML files, converted to the types of their fields, overridden."""
 
 import difflib
 import os
@@ -12,8 +12,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-BASE = "base"  # key of a recipe that names the recipe it changes
-FLOW = (("[", list), ("{", dict))  # how YAML and JSON begin, and what they give
+BASE = "base"  # key of a recipe that names the recipe to start from
+BRACKETS = (("[", list), ("{", dict))  # first characters of YAML (or JSON) lists and mappings
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -44,20 +44,22 @@ def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Pa
     Args:
         path: A YAML file with a mapping.
         known: Type of each field, from `field_types`.
-        above: The files that lead here by their `base`.
+        above: The files above this one in the chain of bases, outermost first.
 
     Raises:
-        ValueError: If a file is missing or no mapping, a base leads back to a file above it, or a key or value is
-            wrong. The message names the file.
+        ValueError: If a file is missing or not a mapping, bases form a circle, or a key or value is wrong. The message
+            names the file.
     """
     path = Path(path)
     if path.resolve() in above:
-        raise ValueError(f"{above[-1]} has a base that leads back to it ({path}); a recipe cannot be its own base.")
+        raise ValueError(f"{above[-1]} leads back to itself by its base {path}; a recipe cannot be its own base.")
     content = _read_mapping(path)
     settings, base = {}, content.pop(BASE, None)
     if base is not None:
         if not isinstance(base, str) or not (path.parent / base).is_file():
-            raise ValueError(f"{path} has the base {base!r}, which is no file in {path.parent}; give a relative path.")
+            raise ValueError(
+                f"{path} has the base {base!r}, which is not a file in {path.parent}; give its relative path."
+            )
         settings = read_settings(path.parent / base, known, (*above, path.resolve()))
     if "search" not in known:
         content.pop("search", None)  # only the command `search` reads the search space
@@ -72,13 +74,13 @@ def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Pa
 
 
 def override(settings: Mapping, changes: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> dict:
-    """Return settings with changes, whose values are converted; None removes a setting.
+    """Return settings with changes. Changed values are converted; None removes a setting.
 
     Args:
         settings: Values by the name of the field.
         changes: Values by the name of the field, or of a member of a mapping: `model_config.hidden_size`.
         known: Type of each field, from `field_types`.
-        prefix: What stands before a name in error messages, such as `--`.
+        prefix: Prefix of names in error messages, such as `--`.
 
     Raises:
         ValueError: If a name is unknown or a value is wrong.
@@ -98,22 +100,22 @@ def override(settings: Mapping, changes: Mapping[str, Any], known: Mapping[str, 
 
 
 def convert(name: str, value: Any, hint: Any) -> Any:
-    """Return a value of YAML, or a string of the command line, as the type of its field has it.
+    """Return a value of a YAML file or a command line, converted to the type of its field.
 
     Args:
-        name: What the error calls the value.
-        value: Of any type but None.
+        name: Name of the value in error messages.
+        value: A value other than None.
         hint: Type of the field.
 
     Raises:
-        ValueError: If the value is not of the type.
+        ValueError: If the value cannot be converted.
     """
     kinds = [kind for kind in _alternatives(hint) if kind is not type(None)]
     kinds.sort(key=lambda kind: kind is str)  # almost anything can be text, so it is tried last
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, str) and any(
-        value.startswith(first) and _is(kind, type_) for kind in kinds for first, type_ in FLOW
+        value.startswith(first) and _is(kind, type_) for kind in kinds for first, type_ in BRACKETS
     ):
         value = parse_yaml(name, value)
     for kind in kinds:
@@ -137,19 +139,19 @@ def parse_yaml(name: str, text: str) -> Any:
 
 
 def is_switch(hint: Any) -> bool:
-    """Return whether fields of a type are true or false."""
+    """Return whether a type allows true and false."""
     return bool in _alternatives(hint)
 
 
 def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
-    """Return the end of an error message on an unknown name: the one that is closest to it."""
+    """Return the end of an error message about an unknown name: the closest known one."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else "; --help lists all options."
 
 
 def _read_mapping(path: Path) -> dict:
     if not path.is_file():
-        raise ValueError(f"There is no recipe {path}; give the path of a YAML file, as those in recipes/.")
+        raise ValueError(f"There is no recipe {path}; give the path of a YAML file.")
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -160,7 +162,7 @@ def _read_mapping(path: Path) -> dict:
 
 
 def _merge(old: Any, new: Any) -> Any:
-    """Return `new`; if both are mappings, with the members that only `old` has. Null removes a member of `old`."""
+    """Return `new`; two mappings are merged, and None in `new` removes a member of `old`."""
     if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
         return new
     removed = {name for name, value in new.items() if value is None and name in old}
@@ -171,7 +173,7 @@ def _merge(old: Any, new: Any) -> Any:
 def _set_member(mapping: Any, path: Sequence[str], value: Any, option: str) -> dict:
     """Return a copy of a mapping with another value at a path of keys."""
     if not isinstance(mapping or {}, Mapping):
-        raise ValueError(f"{option} has no place: the value before the last dot is not a mapping.")
+        raise ValueError(f"{option} cannot be set: the value before the last dot is not a mapping.")
     first, *others = path
     members = dict(mapping or {})
     members[first] = _set_member(members.get(first), others, value, option) if others else value
@@ -187,7 +189,7 @@ def _is(kind: Any, type_: type) -> bool:
 
 
 def _as_kind(name: str, value: Any, kind: Any) -> Any:
-    """Return a value as one type; None if it cannot be of that type."""
+    """Return a value converted to one type; None if that is impossible."""
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _as_choice(name, value, kind)
     if get_origin(kind) is Literal:

@@ -1,12 +1,13 @@
+"""Options of a training run: their types, defaults and error messages."""
+
 import pytest
 from emofusion.training.arguments import EmotionTrainingArguments
-from emofusion.training.recipe import TRAINING, parse_recipe
-from emofusion.training.settings import field_types, read_settings
+from emofusion.training.recipe import parse_recipe
 
 
 @pytest.fixture
 def parse(tmp_path):
-    """Parses a recipe's text and the command line behind it."""
+    """Returns a function that parses the text of a recipe and options."""
 
     def parse(text="", *options):
         path = tmp_path / "recipe.yaml"
@@ -16,7 +17,8 @@ def parse(tmp_path):
     return parse
 
 
-def complaint(parse, *arguments):
+def message_of(parse, *arguments):
+    """Return the message of the error, which must be one sentence."""
     with pytest.raises(ValueError, match=r"^\S.*[.?]$") as caught:
         parse(*arguments)
     message = str(caught.value)
@@ -24,7 +26,7 @@ def complaint(parse, *arguments):
     return message
 
 
-def test_values_have_the_types_of_yaml(parse):
+def test_values_keep_their_yaml_types(parse):
     text = """
     variant: unimodal
     learning_rate: 1e-4
@@ -56,7 +58,7 @@ def test_a_number_with_an_exponent_is_a_number(parse, number):
     assert recipe.model.model_config["x"] == float(number)
 
 
-def test_what_only_looks_like_a_number_stays_text(parse):
+def test_text_that_looks_like_a_number_stays_text(parse):
     recipe = parse("model_config: {x: e-4, y: 1e, z: wav2vec2}")
     assert recipe.model.model_config == {"x": "e-4", "y": "1e", "z": "wav2vec2"}
 
@@ -72,13 +74,13 @@ def test_an_empty_recipe_and_null_mean_the_defaults(parse):
     assert nulls.training.learning_rate == nothing.training.learning_rate
 
 
-def test_the_recipe_may_be_left_out(tmp_path):
+def test_the_recipe_is_optional(tmp_path):
     recipe = parse_recipe(["--variant", "unimodal", "--output_dir", str(tmp_path)])
     assert recipe.model.variant == "unimodal"
     assert recipe.training.output_dir == str(tmp_path)
 
 
-def test_the_command_line_wins(parse):
+def test_options_override_the_recipe(parse):
     options = ("--learning_rate", "1e-4", "--seed=3", "--weight_decay=0.25", "--max_seconds", "2.5", "--bf16", "False")
     recipe = parse("{learning_rate: 1, seed: 1, weight_decay: 1, max_seconds: 9, bf16: true}", *options)
     assert (recipe.training.learning_rate, recipe.training.seed, recipe.training.weight_decay) == (1e-4, 3, 0.25)
@@ -86,7 +88,7 @@ def test_the_command_line_wins(parse):
     assert recipe.training.bf16 is False
 
 
-def test_a_dot_reaches_a_member(parse):
+def test_a_dot_sets_a_member(parse):
     text = "model_config: {hidden_size: 8, text_config: {vocab_size: 100, hidden_size: 8}}"
     recipe = parse(
         text,
@@ -105,12 +107,12 @@ def test_a_dot_reaches_a_member(parse):
     assert recipe.training.learning_rates == {"audio_encoder": 1e-5}
 
 
-def test_a_dot_reaches_into_what_the_recipe_left_null(parse):
+def test_a_dot_sets_a_member_of_a_null_mapping(parse):
     recipe = parse("corpus_options: null", "--corpus_options.utterances", "104")
     assert recipe.data.corpus_options == {"utterances": 104}
 
 
-def test_a_whole_dict_on_the_command_line_replaces_that_of_the_recipe(parse):
+def test_a_mapping_on_the_command_line_replaces_that_of_the_recipe(parse):
     recipe = "model_config: {hidden_size: 8, conv_kernel_size: 5}"
     recipe = parse(recipe, "--model_config", '{"hidden_size": 16}')
     assert recipe.model.model_config == {"hidden_size": 16}
@@ -123,7 +125,7 @@ def test_lists_and_class_weights(parse):
     assert parse("class_weights: balanced").training.class_weights == "balanced"
 
 
-def test_defaults_choose_the_checkpoint_on_validation_ua(tmp_path):
+def test_the_default_selects_the_checkpoint_by_validation_ua(tmp_path):
     args = EmotionTrainingArguments(output_dir=str(tmp_path))
     assert args.load_best_model_at_end
     assert (args.metric_for_best_model, args.greater_is_better) == ("ua", True)
@@ -131,17 +133,9 @@ def test_defaults_choose_the_checkpoint_on_validation_ua(tmp_path):
     assert not args.remove_unused_columns
 
 
-def test_reading_a_recipe_gives_its_fields(tmp_path):
-    (tmp_path / "recipe.yaml").write_text("learning_rate: 1e-4\ncorpus: spoken\n")
-    assert read_settings(tmp_path / "recipe.yaml", field_types(TRAINING)) == {
-        "learning_rate": 1e-4,
-        "corpus": "spoken",
-    }
-
-
 def test_a_missing_recipe_is_named(tmp_path):
-    assert "nowhere.yaml" in complaint(parse_recipe, [str(tmp_path / "nowhere.yaml")])
-    assert str(tmp_path) in complaint(parse_recipe, [str(tmp_path)])
+    assert "nowhere.yaml" in message_of(parse_recipe, [str(tmp_path / "nowhere.yaml")])
+    assert str(tmp_path) in message_of(parse_recipe, [str(tmp_path)])
 
 
 @pytest.mark.parametrize(
@@ -167,14 +161,14 @@ def test_a_missing_recipe_is_named(tmp_path):
         ("model_config: {x: 1}", ("--model_config.y", "[1, 2"), ("--model_config.y", "[1, 2")),
     ],
 )
-def test_bad_input_is_one_sentence(parse, text, options, parts):
-    message = complaint(parse, text, *options)
+def test_an_error_is_one_sentence(parse, text, options, parts):
+    message = message_of(parse, text, *options)
     for part in parts:
         assert part in message
 
 
-def test_a_member_without_a_value_is_one_sentence():
-    assert "--model_config.hidden_size" in complaint(parse_recipe, ["--model_config.hidden_size"])
+def test_a_member_without_a_value_is_an_error():
+    assert "--model_config.hidden_size" in message_of(parse_recipe, ["--model_config.hidden_size"])
 
 
 @pytest.mark.parametrize(
@@ -184,5 +178,5 @@ def test_a_member_without_a_value_is_one_sentence():
         ("corpus_options: {name: spoken}", "use corpus"),
     ],
 )
-def test_options_that_collide_are_refused(parse, text, words):
-    assert words in complaint(parse, text)
+def test_corpus_options_with_an_argument_of_their_own_are_refused(parse, text, words):
+    assert words in message_of(parse, text)
