@@ -33,7 +33,8 @@ class LateFusionConfig(EmoFusionConfig):
     r"""Late fusion: complete classifiers whose log-probabilities are combined.
 
     After Padi, Sadjadi, Manocha and Sriram (arXiv 2202.08974), who fuse the scores of a speech and a text model, and
-    Zhao, Wang and Wang (arXiv 2207.04697), whose late fusion includes models of both modalities. Everything below is ours.
+    Zhao, Wang and Wang (arXiv 2207.04697), whose late fusion includes models of both modalities. Everything below is
+    ours.
 
     Args:
         member_configs (`list[dict | PreTrainedConfig]`, *optional*):
@@ -41,13 +42,13 @@ class LateFusionConfig(EmoFusionConfig):
             text in transformers. A dict names its `model_type`. All members have the same labels, in any order.
             Defaults to two `UnimodalConfig()`, for speech and for text.
         combination (`str`, *optional*, defaults to `"mean"`):
-            `"mean"`, the mean of the members' log-probabilities; `"weighted"`, with non-negative weights that sum to 1;
-            or `"logistic"`, multinomial logistic regression on the log-probabilities.
+            `"mean"`, the mean of the members' log-probabilities; `"weighted"`, with non-negative weights that sum to
+            1; or `"logistic"`, multinomial logistic regression on the log-probabilities.
         freeze_members (`bool`, *optional*, defaults to `True`):
             Whether to freeze the members and train only the combination.
 
-    The labels (`id2label`) default to those of the first member. The arguments of [`EmoFusionConfig`] for encoders, dropout
-    and the classification head do not apply: each member has its own.
+    The labels (`id2label`) default to those of the first member. The arguments of [`EmoFusionConfig`] for encoders,
+    dropout and the classification head do not apply: each member has its own.
     """
 
     model_type = "emofusion_late_fusion"
@@ -138,7 +139,9 @@ def as_member_config(value: dict[str, Any] | PreTrainedConfig) -> PreTrainedConf
                 f"A member has the model_type {model_type!r}, which neither emofusion nor transformers knows; name a classifier of one of them."
             )
         config_class = MEMBER_CONFIGS.get(model_type) or CONFIG_MAPPING[model_type]
-        if issubclass(config_class, EmoFusionConfig):  # members of a saved fusion have a format, those of a recipe do not
+        if issubclass(
+            config_class, EmoFusionConfig
+        ):  # members of a saved fusion have a format, those of a recipe do not
             fields = {"emofusion_format": FORMAT} | fields
         value = config_class.from_dict(fields)
     member_modalities(value)
