@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11, git and make; everything else they install into .venv.
+# Needs Python 3.11, git and make; everything else is installed into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 PYTEST = -m pytest --numprocesses 2 --dist loadfile --quiet
 
@@ -7,19 +7,19 @@ PYTEST = -m pytest --numprocesses 2 --dist loadfile --quiet
 
 help:
 	@echo "make demo         train speech, text and fusion on the spoken demonstration corpus, and compare them"
-	@echo "make demo-all     the same with every system, and with a face for a third modality"
-	@echo "make transfer     what pre-training on speakers and augmentation bring where few utterances are labelled"
-	@echo "make test         the test suite, with the newest libraries"
-	@echo "make test-oldest  the test suite, with the oldest libraries that setup.cfg allows"
-	@echo "make quality      lint and formatting"
-	@echo "make format       mend what can be mended of them"
-	@echo "make clean        remove what the others made"
+	@echo "make demo-all     the same with every system, and with video as a third modality"
+	@echo "make transfer     measure the gain of speaker pre-training and augmentation with few training utterances"
+	@echo "make test         run the tests with the newest libraries"
+	@echo "make test-oldest  run the tests with the oldest libraries that setup.cfg allows"
+	@echo "make quality      check lint rules and formatting"
+	@echo "make format       fix lint and formatting where that is automatic"
+	@echo "make clean        remove everything that the other targets made"
 
 demo: .venv/.installed
-	.venv/bin/python scripts/demo.py
+	.venv/bin/emofusion demo
 
 demo-all: .venv/.installed
-	.venv/bin/python scripts/demo.py --all
+	.venv/bin/emofusion demo --all
 
 transfer: .venv/.installed
 	.venv/bin/python scripts/compare_transfer.py
@@ -47,15 +47,15 @@ clean:
 .venv-oldest/.installed: setup.cfg pyproject.toml constraints-oldest.txt
 	@$(call install,.venv-oldest,constraints-oldest.txt)
 
-# torch comes first, so that nothing else brings another build of it.
+# torch comes first, so that no other package installs another build of it.
 define install
-command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not installed: install Python 3.11, or name another Python with 'make PYTHON=...'."; exit 1; }; \
-$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: name a newer one with 'make PYTHON=...'."; exit 1; }; \
-echo "Installing into $(1) (some minutes the first time)"; \
+command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not installed: install Python 3.11, or choose another Python with 'make PYTHON=...'."; exit 1; }; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: choose a newer one with 'make PYTHON=...'."; exit 1; }; \
+echo "Installing into $(1) (takes minutes the first time)"; \
 { test -x $(1)/bin/python || $(PYTHON) -m venv $(1); } \
 && $(1)/bin/python -m pip install --quiet --upgrade pip \
 && $(1)/bin/python -m pip install --quiet --constraint $(2) torch \
 && PYTHONWARNINGS=ignore $(1)/bin/python -m pip install --quiet --constraint $(2) --editable '.[dev]' \
 && touch $@ \
-|| { echo "The installation into $(1) failed: read the message above, and run make again."; exit 1; }
+|| { echo "The installation into $(1) failed: read the message above, then run make again."; exit 1; }
 endef

@@ -7,6 +7,7 @@ models and processor in the moment transformers itself loads them.
 import importlib
 import importlib.abc
 import importlib.util
+import re
 import sys
 
 from .configuration import VARIANTS
@@ -22,6 +23,7 @@ _EXPORTS = {
     "EmotionCollator": "training.collator",
     "EmotionTrainer": "training.trainer",
     "EmotionTrainingArguments": "training.arguments",
+    "Recipe": "training.recipe",
     "load_corpus": "corpora",
     "train": "training.run",
     "write_bundle": "hub",
@@ -33,6 +35,9 @@ for _variant, _prefix in VARIANTS.items():
     _EXPORTS[f"{_prefix}ForSequenceClassification"] = f"modeling.modeling_{_variant}"
 _EXPORTS["SpeakerResNetForSpeakerRecognition"] = "modeling.modeling_speaker_resnet"
 
+# Library -> the distribution that brings it, where the names differ by more than a dash.
+_DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+
 _PIPELINE = f"{__name__}.{_EXPORTS['EmotionRecognitionPipeline']}"
 
 __all__ = ["VARIANTS", "__version__", *sorted(_EXPORTS)]
@@ -41,9 +46,36 @@ __all__ = ["VARIANTS", "__version__", *sorted(_EXPORTS)]
 def __getattr__(name: str):
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+    try:
+        value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        if explanation := explain_missing_module(error):
+            raise ModuleNotFoundError(f"{__name__}.{name}: {explanation}", name=error.name) from error
+        raise
     globals()[name] = value
     return value
+
+
+def explain_missing_module(error: BaseException) -> str:
+    """Return one sentence on a library that an extra of emofusion installs; empty for any other error.
+
+    Args:
+        error: Any exception; those without a sentence of their own are `ModuleNotFoundError` of such a library.
+    """
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return ""
+    from importlib import metadata
+
+    library = error.name.partition(".")[0]
+    distribution = _DISTRIBUTIONS.get(library, library.replace("_", "-"))
+    requirements = metadata.requires(__name__) or []
+    # The first extra that names it, as in `peft>=0.19.1; extra == "train"`: setup.cfg lists `dev`, which has all, last.
+    for requirement in requirements:
+        required, _, condition = requirement.partition(";")
+        if re.match(r"[\w.-]+", required).group().lower() == distribution and "extra" in condition:
+            extra = re.search(r"extra == [\"'](\w+)", condition).group(1)
+            return f"{distribution} is not installed; install it with: pip install '{__name__}[{extra}]'"
+    return ""
 
 
 def __dir__() -> list[str]:

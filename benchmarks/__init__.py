@@ -1,14 +1,14 @@
-"""What `scripts/benchmark.py` measures: one module a section, with `measure(quick) -> list[dict]`, tables of `measuring.table`.
+"""Benchmarks of `emofusion benchmark`: one module per section, with `measure(quick) -> list[dict]`, tables of `measuring.table`.
 
-Speed is given as ratios of what was measured in one run, side by side; milliseconds of another machine say little.
+Compare ratios: they relate measurements of one run. Milliseconds depend on the machine.
 """
 
-# section -> what it measures. Adding a section is adding its line here, and `<section>.py`.
+# Section -> what it measures. To add a section, add a line here and the file `<section>.py`.
 SECTIONS = {
     "resample": "resamplers to 16 kHz: speed, aliases, passband",
-    "decode": "reading audio and video files, whole and by the span",
-    "corpora": "scanning, preparing and opening an IEMOCAP of 10,039 turns, and one ten times as large",
-    "model": "a training step of every system: encoders against fusion, and against the processor's peak",
-    "padding": "how much of a batch is padding, and what batches of equal length spare",
-    "prefix_cache": "an epoch with and without what is frozen being computed again",
+    "decode": "decoding audio and video files, whole and spans",
+    "corpora": "scanning, preparing and opening a synthetic IEMOCAP of 10,039 turns, and one of ten times the size",
+    "model": "a training step of every system: encoders, fusion, and share of the processor's peak",
+    "padding": "share of padding in random batches and in batches of similar length",
+    "prefix_cache": "an epoch with and without the cache of frozen layers",
 }

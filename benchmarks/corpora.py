@@ -1,7 +1,7 @@
-"""A synthetic IEMOCAP, as large as the real one and ten times as large: scanned, prepared, opened; time and memory.
+"""Time and memory of scanning, preparing and opening a synthetic IEMOCAP, of the real size and ten times larger.
 
-Every figure is that of a new process, without the import of libraries; memory is with it. The files were just written, so
-they are read from the system's cache, not from a disk.
+Every step runs in a new process. Times exclude the import of libraries; memory includes it. The files were just written, so
+they are read from the page cache of the system, not from a disk.
 """
 
 import os
@@ -12,26 +12,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..corpora.iemocap import corpus as iemocap
-from ..corpora.preparation.prepare import prepare
+from ..corpora.iemocap.corpus import IEMOCAP
 from ..corpora.preparation.prepared_folder import open_prepared
+from ..corpora.registry import prepare_corpus
 from .iemocap_tree import DIALOGUES, build_tree
 from .measuring import table, timing
-from .subprocess_run import in_child
+from .subprocess_run import run_in_subprocess
 
 TURNS = 10039
 HEADER = 44  # bytes of a wav before its samples
 
 
 def measure(quick: bool) -> list[dict]:
-    """See `benchmarks`."""
+    """Return the tables, see `benchmarks`."""
     if quick:
         return [measure_corpus(60, 10, 1)]
     return [measure_corpus(TURNS, DIALOGUES, 5), measure_corpus(10 * TURNS, 10 * DIALOGUES, 1)]
 
 
 def measure_corpus(turns: int, dialogues: int, repeats: int) -> dict:
-    """Each step that a user waits for, beside what no implementation can do without."""
+    """Return the table of one corpus: each step, compared with the floor, which only lists and reads the files."""
     with tempfile.TemporaryDirectory() as folder:
         root, place = Path(folder, "corpus"), {"root": f"{folder}/corpus", "out": f"{folder}/prepared"}
         files = build_tree(root, turns, dialogues)
@@ -44,19 +44,19 @@ def measure_corpus(turns: int, dialogues: int, repeats: int) -> dict:
         ]
         rows, floor = [], None
         for what, step, arguments, times in steps:
-            results, peaks = zip(*(in_child(step, **arguments) for _ in range(times)), strict=True)
+            results, peaks = zip(*(run_in_subprocess(step, **arguments) for _ in range(times)), strict=True)
             seconds = [result["seconds"] for result in results]
             floor = floor or statistics.median(seconds)
             cpu = 1e3 * statistics.median(result["cpu"] for result in results)
-            facts = {"CPU ms": cpu, "rows": results[-1]["rows"], "peak MB": max(peaks)}
-            rows.append(timing(what, seconds, floor) | facts)
-        _, idle = in_child(import_only)
-    note = f"Ratio: to the floor. CPU: of both cores, whatever else the machine did. A process that imports the same and does nothing holds {idle:.0f} MB."
+            others = {"CPU ms": cpu, "rows": results[-1]["rows"], "peak MB": max(peaks)}
+            rows.append(timing(what, seconds, floor) | others)
+        _, idle = run_in_subprocess(import_only)
+    note = f"Ratio: to the floor. CPU: processor time of the process. A process that only imports the same modules takes {idle:.0f} MB."
     return table(f"{turns:,} turns in {dialogues:,} dialogues, {files:,} files", rows, note)
 
 
 def read_all(root: str) -> dict:
-    """The floor: bytes only, nothing understood."""
+    """Measure the floor: list and read the files, parse nothing."""
 
     def read() -> None:
         folders = [root]
@@ -72,23 +72,23 @@ def read_all(root: str) -> dict:
 
 
 def import_only() -> None:
-    """What a process holds that does nothing."""
+    """Do nothing: measures the memory of the imports."""
 
 
 def scan(root: str) -> dict:
-    """All rows, one after the other, none kept."""
-    return timed(lambda: sum(1 for _ in iemocap.scan(root, classes="all").rows))
+    """Scan all rows, without keeping them."""
+    return timed(lambda: sum(1 for _ in IEMOCAP.scan(root, IEMOCAP.parse(classes="all")).rows))
 
 
 def prepare_anew(root: str, out: str, again: bool = False) -> dict:
-    """Paths only, and headers believed; `again` finds what is there."""
+    """Prepare without decoding; with `again`, the folder is already prepared."""
     if not again:
         shutil.rmtree(out, ignore_errors=True)
-    return timed(lambda: prepare("iemocap", root, out, classes="all").facts["rows"])
+    return timed(lambda: prepare_corpus("iemocap", root, out, classes="all").metadata["rows"])
 
 
 def open_and_read(folder: str) -> dict:
-    """A prepared corpus and its last row."""
+    """Open a prepared corpus and read its last row."""
 
     def read() -> int:
         rows = open_prepared(folder).splits["train"]
@@ -99,7 +99,7 @@ def open_and_read(folder: str) -> dict:
 
 
 def timed(call: Callable[[], int | None]) -> dict:
-    """Seconds of a call by the clock, and of the processor; and the rows that it counts."""
+    """Return wall-clock and processor seconds of a call, and the number of rows that it returns."""
     begin, cpu = time.perf_counter(), time.process_time()
     rows = call()
     return {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu, "rows": rows}

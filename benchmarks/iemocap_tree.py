@@ -1,4 +1,4 @@
-"""A tree as large as IEMOCAP's with nothing in it: recordings are headers before holes, and all dialogues share one film."""
+"""A synthetic IEMOCAP of any size that takes little space: recordings are sparse files, and all dialogues share one video."""
 
 import os
 import random
@@ -14,28 +14,25 @@ RATERS = "C-E2:\tNeutral;\t()\nC-E3:\tAnger; Frustration;\t()\nC-E4:\tNeutral;\t
 
 
 def build_tree(root: Path, turns: int, dialogues: int = DIALOGUES, seed: int = 0) -> int:
-    """Build it.
+    """Write the corpus and return its number of files.
 
     Args:
         root: A folder that will hold Session1 to Session5.
-        turns: How many there are, spread evenly over the dialogues.
-        dialogues: How many there are, spread evenly over the sessions.
-        seed: Of lengths, words and emotions.
-
-    Returns:
-        How many files it has.
+        turns: Number of turns, spread evenly over the dialogues.
+        dialogues: Number of dialogues, spread evenly over the sessions.
+        seed: Seed of lengths, words and emotions.
     """
     draw, longest, ends = random.Random(seed), 0.0, []
     for number in range(dialogues):
         count = turns // dialogues + (number < turns % dialogues)
         ends.append(_build_dialogue(root / f"Session{number % 5 + 1}", number, count, draw))
-    longest, film = max(ends), root / "film.avi"
-    _write_film(film, longest + 1)
+    longest, video = max(ends), root / "video.avi"
+    _write_video(video, longest + 1)
     for number in range(dialogues):
         folder = root / f"Session{number % 5 + 1}/dialog/avi/DivX"
         folder.mkdir(parents=True, exist_ok=True)
-        os.link(film, folder / f"{_name(number)}.avi")
-    film.unlink()
+        os.link(video, folder / f"{_name(number)}.avi")
+    video.unlink()
     return 3 * dialogues + 4 * turns
 
 
@@ -44,7 +41,7 @@ def _name(dialogue: int) -> str:
 
 
 def _build_dialogue(session: Path, number: int, turns: int, draw: random.Random) -> float:
-    """Text files, recordings and alignments of a dialogue; returns where it ends, in seconds."""
+    """Write texts, recordings and alignments of a dialogue; return its duration in seconds."""
     dialogue, time, blocks, lines = _name(number), 0.0, [], []
     folders = [
         session / part
@@ -61,7 +58,7 @@ def _build_dialogue(session: Path, number: int, turns: int, draw: random.Random)
     for turn in range(turns):
         name = f"{dialogue}_{'FM'[turn % 2]}{turn // 2:03}"
         words = [draw.choice(WORDS) for _ in range(max(1, round(draw.lognormvariate(2.2, 0.8))))]
-        frames = 10 + 36 * len(words)  # of 10 ms; 4.5 s in the mean, as the corpus has
+        frames = 10 + 36 * len(words)  # of 10 ms; 4.5 s on average, as in the corpus
         end = time + frames / 100
         code = draw.choices(CODES, SHARES)[0]
         blocks.append(f"[{time:.4f} - {end:.4f}]\t{name}\t{code}\t[2.5000, 3.0000, 3.5000]\n{RATERS}")
@@ -78,7 +75,7 @@ def _build_dialogue(session: Path, number: int, turns: int, draw: random.Random)
 
 
 def _align(words: list[str]) -> dict[str, str]:
-    """The segment files of a turn: each word two syllables of two phones, 9 frames each."""
+    """Return the segment files of a turn by suffix: a word has two syllables, a syllable two phones, a phone 9 frames."""
     tables = {
         "wdseg": ["\tSFrm\tEFrm\tSegAScr\tWord"],
         "syseg": ["\tSFrm\tEFrm\tSyll"],
@@ -98,7 +95,7 @@ def _align(words: list[str]) -> dict[str, str]:
 
 
 def _write_recording(path: Path, samples: int) -> None:
-    """A wav whose samples take no place on the disk."""
+    """Write a wav file whose samples are a hole, which takes no space on the disk."""
     size = 2 * samples
     parts = (b"RIFF", size + 36, b"WAVEfmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16, b"data", size)
     widths = (None, 4, None, 4, 2, 2, 4, 4, 2, 2, None, 4)
@@ -110,8 +107,8 @@ def _write_recording(path: Path, samples: int) -> None:
         file.truncate(len(header) + size)
 
 
-def _write_film(path: Path, seconds: float) -> None:
-    """One grey picture a second."""
+def _write_video(path: Path, seconds: float) -> None:
+    """Write a video of one grey frame per second."""
     import av
 
     with av.open(path, "w") as container:

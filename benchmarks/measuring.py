@@ -1,4 +1,4 @@
-"""How things are measured: repeated calls in turn, the memory of a process of its own, and tables of it."""
+"""Measuring: times of repeated calls, memory of a process, and tables."""
 
 import os
 import platform
@@ -11,14 +11,14 @@ from pathlib import Path
 
 
 def compare(calls: Mapping[str, Callable[[], object]], repeats: int) -> list[dict]:
-    """Time calls in turn, so that whatever else disturbs the machine disturbs all of them alike.
+    """Time calls in turn, so that other load on the machine affects all of them alike.
 
     Args:
-        calls: By their names; each is called once before it is timed, to load and to fill what it loads and fills.
-        repeats: Rounds, in each of which every call is timed once.
+        calls: Calls by name. Each is called once before it is timed, to load modules and fill caches.
+        repeats: Number of rounds; every round times every call once.
 
     Returns:
-        Rows for a table: median, least and most of the milliseconds, and the ratio of the median to the first call's.
+        Rows of a table: median, minimum and maximum in milliseconds, and the ratio of the median to that of the first call.
     """
     times = {name: [] for name in calls}
     for call in calls.values():
@@ -33,12 +33,12 @@ def compare(calls: Mapping[str, Callable[[], object]], repeats: int) -> list[dic
 
 
 def timing(what: str, seconds: list[float], first: float) -> dict:
-    """A row for a table.
+    """Return a row of a table.
 
     Args:
-        what: Its name.
-        seconds: Of each repeat.
-        first: Seconds that the ratio is to.
+        what: Name of the row.
+        seconds: Seconds of each repeat.
+        first: Seconds to which the ratio is.
     """
     median = statistics.median(seconds)
     span = {"median ms": 1e3 * median, "least": 1e3 * min(seconds), "most": 1e3 * max(seconds)}
@@ -46,12 +46,12 @@ def timing(what: str, seconds: list[float], first: float) -> dict:
 
 
 def table(title: str, rows: list[dict], note: str = "") -> dict:
-    """A table: its rows are columns by name; what a row lacks stays empty."""
+    """Return a table. Rows map names of columns to values; missing values stay empty."""
     return {"title": title, "rows": rows, "note": note}
 
 
 def format_table(content: Mapping) -> str:
-    """A table as Markdown whose columns are aligned, under its title."""
+    """Return a table as Markdown with aligned columns, under its title."""
     rows = content["rows"]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     cells = [columns, *([_format(row.get(column)) for column in columns] for row in rows)]
@@ -76,7 +76,7 @@ def _align(cell: str, width: int, is_text: bool) -> str:
 
 
 def _format(value: str | float | None) -> str:
-    """A number with about three digits that say something."""
+    """Return a number with about three significant digits."""
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, int):
@@ -85,8 +85,8 @@ def _format(value: str | float | None) -> str:
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held, in MB (10^6 bytes)."""
-    # What `resource` says includes what the parent held when it started this process; Linux also tells what this one did.
+    """Return the peak memory of this process in MB (10^6 bytes)."""
+    # `resource` includes the memory of the parent when it started this process; on Linux, /proc has that of this one alone.
     status = Path("/proc/self/status")
     if status.is_file():
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e6
@@ -96,7 +96,7 @@ def peak_memory() -> float:
 
 
 def describe_machine() -> dict:
-    """What the numbers depend on. The load is that of the last minute, before anything was measured: 0 is an idle machine."""
+    """Return hardware, versions and load (of the last minute; 0 is an idle machine), on which the numbers depend."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     import torch
     import transformers
@@ -115,6 +115,6 @@ def describe_machine() -> dict:
 
 
 def _processor() -> str:
-    facts = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*:\s*(.+)$", facts.read_text(), re.MULTILINE) if facts.is_file() else None
+    cpuinfo = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.is_file() else None
     return named[1] if named else platform.processor() or platform.machine()

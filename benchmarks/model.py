@@ -1,18 +1,17 @@
-"""A training step of every system: what goes into the encoders, what into the fusion, and how near the processor's peak it comes.
+"""A training step of every system: share of encoders and fusion, and of the processor's peak.
 
-The models are those of the recipes: the small ones of the spoken corpus and the full-size ones of IEMOCAP, with random weights.
-The floor of a step is its floating-point operations at the rate of a large matrix product, measured in turn with it.
+Models are those of the recipes with random weights: small ones of the spoken corpus, full-size ones of IEMOCAP. The floor of
+a step is its number of floating-point operations at the rate of a large matrix product, which is measured in turn with it.
 """
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from .. import recipes
+from ..configuration.modalities import SAMPLING_RATE
 from .measuring import compare, table
-from .subprocess_run import in_child
+from .subprocess_run import run_in_subprocess
 
 SYSTEMS = {
     "speech": "speech",
@@ -23,15 +22,15 @@ SYSTEMS = {
     "wavfusion": "wavfusion",
 }
 QUICK = ("speech", "cross_attention")
-LENGTHS = (1.9, 3.2, 4.5, 8.4)  # seconds: a short, a usual, a mean and a long turn of IEMOCAP
+LENGTHS = (1.9, 3.2, 4.5, 8.4)  # seconds: a short, a typical, an average and a long turn of IEMOCAP
 FRAMES_PER_SECOND = 2
 SEGMENTS = {"word": 2.5, "syllable": 4.0, "phone": 10.0}  # per second
 LABELS = ("angry", "happy", "neutral", "sad")
-PRODUCT = 2048  # rows and columns of the matrices whose product is the peak
+PRODUCT = 2048  # rows and columns of the matrices of the product
 
 
 def measure(quick: bool) -> list[dict]:
-    """See `benchmarks`."""
+    """Return the tables, see `benchmarks`."""
     sizes = {"small models, 16 clips": ("spoken", 16, 7), "full-size models, 4 clips": ("iemocap", 4, 3)}
     if quick:
         sizes = {"small models, 2 clips": ("spoken", 2, 1)}
@@ -42,19 +41,19 @@ def measure(quick: bool) -> list[dict]:
             if quick and system not in QUICK:
                 continue
             name = full_size if corpus == "iemocap" else system
-            row, memory = in_child(measure_step, recipe=f"{corpus}/{name}.yaml", clips=clips, repeats=repeats)
+            row, memory = run_in_subprocess(measure_step, recipe=f"{corpus}/{name}.yaml", clips=clips, repeats=repeats)
             rows.append(row | {"peak MB": memory})
         tables.append(table(f"Forward and backward, {title} of {min(LENGTHS)} to {max(LENGTHS)} s, float32", rows))
     tables[-1]["note"] = (
-        "Fusion: the part of the median that `fuse`, head and loss take, given the encoders' states. GFLOP: matrix products, "
-        "convolutions and attentions, padding included. Ratio: to the floor, all of them at the peak. Late fusion is left out: "
-        "it is its members, and a weighted sum of their scores."
+        "Fusion: share of `fuse`, head and loss in the median, with given encoder states. GFLOP: matrix products, "
+        "convolutions and attention, padding included. Ratio: to the floor. There is no late fusion: "
+        "it takes the time of its members, and of a weighted sum of their scores."
     )
     return tables
 
 
 def measure_step(recipe: str, clips: int, repeats: int) -> dict:
-    """A row for one system."""
+    """Return the row of a system."""
     import torch
 
     torch.manual_seed(0)
@@ -81,28 +80,20 @@ def measure_step(recipe: str, clips: int, repeats: int) -> dict:
 
 
 def build(recipe: str):
-    """The model of a recipe; configurations of the same size stand for its pre-trained encoders."""
-    from ..training.arguments import ModelArguments
-    from ..training.run import build_model
+    """Return the model of a recipe with random weights; pretrained encoders become configurations of the same size."""
+    from ..training.memory import build_recipe
 
-    folder = Path(recipes.__file__).parent
-    described = yaml.safe_load((folder / recipe).read_text("utf-8"))
-    sizes = yaml.safe_load((folder / "registry.yaml").read_text("utf-8"))["encoders"]
-    fields = dict(described.get("model_config", {}))
-    for kind in ("audio", "text", "vision"):
-        if encoder := described.get(f"{kind}_model_name_or_path"):
-            fields[f"{kind}_config"] = sizes[encoder]
-    return build_model(ModelArguments(variant=described["variant"], model_config=fields), list(LABELS))
+    return build_recipe(Path(recipes.__file__).parent / recipe)[0]
 
 
 def make_batch(config, clips: int) -> dict:
-    """Noise as long as speech is, as many tokens and segments as it would have, and pictures."""
+    """Return a batch of noise with typical numbers of samples, tokens, segments and frames."""
     import torch
 
     seconds = [LENGTHS[clip % len(LENGTHS)] for clip in range(clips)]
     batch = {"labels": torch.arange(clips) % len(LABELS)}
     if "audio" in config.modalities:
-        mask = masks([round(16000 * length) for length in seconds])
+        mask = masks([round(SAMPLING_RATE * length) for length in seconds])
         batch |= {"input_values": torch.randn(mask.shape) * mask, "audio_attention_mask": mask}
     if "text" in config.modalities:
         mask = masks([2 + round(3 * length) for length in seconds])
@@ -120,14 +111,14 @@ def make_batch(config, clips: int) -> dict:
 
 
 def masks(lengths: list[int]):
-    """`(batch, longest)`: ones, then zeros."""
+    """Return masks `(batch, longest)`: ones, then zeros."""
     import torch
 
     return (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
 
 
 def fusion_alone(model, batch: dict) -> Callable:
-    """The loss from the states that the encoders gave once, as leaves of a graph of its own."""
+    """Return a function that computes the loss from fixed encoder states, which are leaves of its graph."""
     import torch
 
     given = []
@@ -135,7 +126,7 @@ def fusion_alone(model, batch: dict) -> Callable:
     model.model.fuse = lambda *arguments: given.append(arguments) or fuse(*arguments)
     with torch.no_grad():
         model(**batch)
-    del model.model.fuse  # which uncovers the method
+    del model.model.fuse  # uncovers the method
     states, *others = given[0]
     leaves = {name: state.detach().requires_grad_() for name, state in states.items()}
 
@@ -147,17 +138,17 @@ def fusion_alone(model, batch: dict) -> Callable:
 
 
 def train_step(model, loss: Callable) -> None:
-    """Gradients; no optimiser."""
+    """Compute gradients, without an optimizer step."""
     model.zero_grad()
     loss().backward()
 
 
 def count_operations(call: Callable) -> int:
-    """Floating-point operations of a call, those of recurrent layers not counted."""
+    """Return the number of floating-point operations of a call, without recurrent layers."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-    # The counter knows the attention of other devices, not that of CPUs.
+    # The counter lacks the attention kernels of the CPU.
     def forward(query, key, value, *args, out_shape=None, **kwargs):
         return sdpa_flop_count(query, key, value)
 

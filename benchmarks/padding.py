@@ -1,6 +1,6 @@
-"""How much of the batches of an epoch is padding: as they come, and of similar length.
+"""Share of padding in the batches of an epoch: random batches, and batches of similar length.
 
-Lengths are drawn as those of the synthetic IEMOCAP are; nothing is timed, because what padding costs follows from its share.
+Lengths have the distribution of the synthetic IEMOCAP. Nothing is timed: the cost of padding follows from its share.
 """
 
 import numpy as np
@@ -8,12 +8,12 @@ import numpy as np
 from ..training.sampler import LengthGroupedBatchSampler
 from .measuring import table
 
-UTTERANCES, CUT = 5531, 15.0  # of the four classes; seconds, as the recipes have it
+UTTERANCES, CUT = 5531, 15.0  # of IEMOCAP with four classes; seconds, as in the recipes
 BATCHES = (8, 16, 32)
 
 
 def measure(quick: bool) -> list[dict]:
-    """See `benchmarks`."""
+    """Return the tables, see `benchmarks`."""
     count = 200 if quick else UTTERANCES
     lengths = draw_lengths(count)
     rows = []
@@ -29,19 +29,21 @@ def measure(quick: bool) -> list[dict]:
                 list(LengthGroupedBatchSampler(lengths, max_seconds=max(seconds, CUT))),
             ),
         ]
-    title = f"{count:,} utterances, {lengths.sum() / 3600:.1f} hours, {lengths.mean():.1f} s in the mean, {CUT:g} s at most"
-    note = "Computed: hours of speech and padding in an epoch. Longest: seconds in the largest batch, which decides on memory."
+    title = (
+        f"{count:,} utterances, {lengths.sum() / 3600:.1f} hours, {lengths.mean():.1f} s on average, {CUT:g} s at most"
+    )
+    note = "Computed: hours of speech and padding per epoch. Longest: seconds in the largest batch, which determines the memory."
     return [table(title, rows, note)]
 
 
 def draw_lengths(count: int) -> np.ndarray:
-    """Seconds: words are log-normal, 0.36 s each, with 0.1 s before them; see `iemocap_tree`."""
+    """Return lengths in seconds: 0.1 s, and 0.36 s for each of a log-normal number of words; see `iemocap_tree`."""
     words = np.maximum(1, np.round(np.random.default_rng(0).lognormal(2.2, 0.8, count)))
     return np.minimum(0.1 + 0.36 * words, CUT)
 
 
 def row(what: str, lengths: np.ndarray, batches: list) -> dict:
-    """How batches turn out."""
+    """Return the row of a way to make batches."""
     padded = [len(batch) * lengths[batch].max() for batch in batches]
     return {
         "what": what,

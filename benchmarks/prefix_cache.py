@@ -1,7 +1,7 @@
-"""An epoch whose frozen part is read from the prefix cache, against one that computes it: files, collation, model, AdamW.
+"""An epoch that reads the output of frozen layers from the prefix cache, compared with one that computes it.
 
-The models are those of the recipes, with random weights. What cannot be beaten is an epoch of what is left to compute: the
-floating-point operations of a training step without those of the first stage.
+An epoch is decoding, collation, the model and AdamW. Models are those of the recipes with random weights. The bound of the
+gain is the number of floating-point operations of a training step over those without the first stage.
 """
 
 import tempfile
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .decode import write_film
+from ..configuration.modalities import SAMPLING_RATE
+from .decode import write_video
 from .measuring import compare, table
 from .model import LABELS, LENGTHS, build, count_operations
-from .subprocess_run import in_child
+from .subprocess_run import run_in_subprocess
 
-RATE = 16000  # Hz
-# title -> recipe, and whether the encoders are frozen beyond what the recipe says
+# Title -> recipe, and whether to freeze the encoders, whatever the recipe freezes.
 SYSTEMS = {
     "wavfusion, 9 of 12 layers frozen": ("wavfusion", False),
     "wavfusion without video, 9 of 12 layers frozen": ("wavfusion_audio_text", False),
@@ -52,25 +52,25 @@ WORDS = [
 
 
 def measure(quick: bool) -> list[dict]:
-    """See `benchmarks`."""
+    """Return the tables, see `benchmarks`."""
     corpus, clips, batch, repeats = ("spoken", 4, 2, 1) if quick else ("iemocap", 16, 4, 3)
     rows = []
     for title, (name, frozen) in (QUICK if quick else SYSTEMS).items():
-        row, _ = in_child(
+        row, _ = run_in_subprocess(
             measure_epochs, recipe=f"{corpus}/{name}.yaml", frozen=frozen, clips=clips, size=batch, repeats=repeats
         )
         rows.append({"what": title} | row)
     seconds = sum(LENGTHS[clip % len(LENGTHS)] for clip in range(clips))
     note = (
-        "Gain: median of the epoch without the cache over that with it. At most: were only operations to count, and "
-        "reading free. Filling: once, all files read and all that is frozen computed. Even: epochs after which filling and "
-        "reading have taken no longer than computing. MB/h: on disk, of an hour of speech in float32."
+        "Gain: median of an epoch without the cache over one with it. At most: the gain if only operations took time. "
+        "Filling: decoding all files and computing all frozen layers, once. Even: epochs after which filling has paid "
+        "off. MB/h: megabytes on disk per hour of speech, in float32."
     )
     return [table(f"An epoch of {clips} clips, {seconds:.0f} s of speech, {batch} at a time, float32", rows, note)]
 
 
 def measure_epochs(recipe: str, frozen: bool, clips: int, size: int, repeats: int) -> dict:
-    """A row for one system."""
+    """Return the row of a system."""
     import time
 
     import torch
@@ -122,21 +122,21 @@ def measure_epochs(recipe: str, frozen: bool, clips: int, size: int, repeats: in
 
 
 def freeze_encoders(model) -> None:
-    """All that a model's encoders are."""
+    """Freeze the encoders of a model."""
     for modality in model.config.layered_encoders:
         getattr(model, f"freeze_{modality}_encoder")()
 
 
 def make_processor(model, texts: list[str]):
-    """As a run makes it where no encoder is pre-trained."""
+    """Return the processor of a run without pretrained encoders."""
     from ..training.arguments import DataArguments, ModelArguments
-    from ..training.run import build_processor
+    from ..training.processor_building import build_processor
 
     return build_processor(ModelArguments(), DataArguments(), model, texts)
 
 
 def write_rows(folder: Path, clips: int, with_video: bool):
-    """Recordings of noise in files, words, films, and words' places, as rows of a corpus."""
+    """Write recordings and videos of noise; return rows of a corpus with them, words and alignments."""
     import soundfile
     from datasets import Dataset
 
@@ -146,21 +146,21 @@ def write_rows(folder: Path, clips: int, with_video: bool):
     schema = features(LABELS)
     for number in range(clips):
         seconds = LENGTHS[number % len(LENGTHS)]
-        sound, film = folder / f"{number}.wav", folder / f"{number}.mkv"
-        soundfile.write(sound, random.normal(0, 0.1, round(seconds * RATE)).clip(-1, 1), RATE)
+        audio, video = folder / f"{number}.wav", folder / f"{number}.mkv"
+        soundfile.write(audio, random.normal(0, 0.1, round(seconds * SAMPLING_RATE)).clip(-1, 1), SAMPLING_RATE)
         if with_video:
-            write_film(film, np.zeros((round(seconds * 44100), 2), np.float32), seconds)
+            write_video(video, np.zeros((round(seconds * 44100), 2), np.float32), seconds)
         words = [str(word) for word in random.choice(WORDS, round(2.5 * seconds))]
-        places = (np.arange(len(words)) / 2.5).tolist()
-        segments = {"start": places, "end": [place + 0.4 for place in places], "symbol": words}
+        starts = (np.arange(len(words)) / 2.5).tolist()
+        segments = {"start": starts, "end": [start + 0.4 for start in starts], "symbol": words}
         row = dict.fromkeys(schema) | {
             "id": str(number),
-            "audio": {"path": str(sound), "bytes": None, "start": None, "end": None},
+            "audio": {"path": str(audio), "bytes": None, "start": None, "end": None},
             "text": " ".join(words),
             "label": number % len(LABELS),
             "alignment": dict.fromkeys(("word", "syllable", "phone"), segments),
         }
         if with_video:
-            row["video"] = {"path": str(film), "start": None, "end": None, "crop": None}
+            row["video"] = {"path": str(video), "start": None, "end": None, "crop": None}
         rows.append(row)
     return Dataset.from_list(rows, features=schema)

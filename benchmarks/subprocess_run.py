@@ -1,4 +1,4 @@
-"""Calls a function in a process of its own, so that nothing measured before it changes its speed or its memory."""
+"""Run a function in its own process, so that earlier measurements change neither its speed nor its memory."""
 
 import contextlib
 import importlib
@@ -11,20 +11,20 @@ from typing import Any
 from .measuring import peak_memory
 
 
-def in_child(function: Callable, **arguments: Any) -> tuple[Any, float]:
-    """Call a function in a new process.
+def run_in_subprocess(function: Callable, **arguments: Any) -> tuple[Any, float]:
+    """Run a function in a new process.
 
     Args:
-        function: Of a module, under its own name.
-        arguments: What it is called with, which JSON can say.
+        function: A function at the top level of a module.
+        arguments: Its arguments, which must be JSON.
 
     Returns:
-        Its result, gone through JSON, and the most memory that the process held, in MB.
+        Its result, converted to JSON and back, and the peak memory of the process in MB.
 
     Raises:
-        RuntimeError: If it fails; what it said before is on the standard error stream.
+        RuntimeError: If it fails; its traceback is on the standard error stream.
     """
-    # Without -P the working folder would be searched first, in which any file may have the name of a library.
+    # Without -P, Python would first look for libraries in the working folder.
     command = [sys.executable, "-P", "-m", __name__, function.__module__, function.__name__, json.dumps(arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -34,9 +34,9 @@ def in_child(function: Callable, **arguments: Any) -> tuple[Any, float]:
 
 
 def main() -> None:
-    """The other side of `in_child`."""
+    """Run the function that the command line names, and print its result as JSON."""
     module, name, arguments = sys.argv[1:]
-    with contextlib.redirect_stdout(sys.stderr):  # the standard output is for the result alone
+    with contextlib.redirect_stdout(sys.stderr):  # standard output carries only the result
         result = getattr(importlib.import_module(module), name)(**json.loads(arguments))
     print(json.dumps([result, peak_memory()]))
 

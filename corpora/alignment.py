@@ -1,4 +1,4 @@
-"""Alignments: the segment files of Sphinx, and syllables from phones where there are words and phones only (ours)."""
+"""Alignments: segment files of Sphinx, and syllables derived from words and phones (ours)."""
 
 import re
 from bisect import bisect_left
@@ -7,24 +7,24 @@ from functools import cache
 from itertools import groupby, pairwise
 from pathlib import Path
 
-# What the segment files of Sphinx are called, per level.
+# Suffix of the segment files of Sphinx per level.
 SPHINX_SUFFIXES = {"word": ".wdseg", "syllable": ".syseg", "phone": ".phseg"}
 SPHINX_FRAME = 0.01  # seconds
-VARIANT = re.compile(r"\(\d+\)$")  # the number of a pronunciation, in WORD(2)
+VARIANT = re.compile(r"\(\d+\)$")  # number of a pronunciation, as in WORD(2)
 
-# A phone is a nucleus if one of these is in its name: the vowel letters of ARPAbet, those of English in the IPA, and
-# the mark of a syllabic consonant. No consonant of either alphabet has one.
+# A phone is a nucleus if its name contains one of these: the vowel letters of ARPAbet, those of English in the IPA, and
+# the mark of a syllabic consonant. No consonant of either alphabet contains one.
 NUCLEUS = frozenset("AEIOUaeiouæɐɑɒɔəɚɛɜɝɪʊʌᵻᵿ\N{COMBINING VERTICAL LINE BELOW}")
 
-# What may follow the first consonants of an English word (IPA). One consonant alone can always begin a syllable, but for
-# the sound of "sing".
+# Consonants that may follow the first ones of an English word (IPA). A single consonant can begin a syllable, except
+# those of `NEVER_ONSETS`.
 ONSETS = {
     "p": "lɹj", "b": "lɹj", "t": "ɹwj", "d": "ɹwj", "k": "lɹwj", "ɡ": "lɹwj", "f": "lɹj", "v": "j", "θ": "ɹw",
     "ʃ": "ɹ", "h": "jw", "m": "j", "n": "j", "l": "j", "s": "ptkmnlwj", "sp": "lɹj", "st": "ɹj", "sk": "lɹwj",
 }  # fmt: skip
 NEVER_ONSETS = frozenset({"ŋ", "NG"})
 
-# Consonants of `ONSETS` under their names in ARPAbet, and as keyboards write them.
+# Consonants of `ONSETS` by their names in ARPAbet, and by ASCII letters.
 IPA = {name: name.lower() for name in "PBTDKFVSLWMN"}
 IPA |= {"G": "ɡ", "TH": "θ", "SH": "ʃ", "HH": "h", "R": "ɹ", "Y": "j", "g": "ɡ", "r": "ɹ"}
 
@@ -32,19 +32,19 @@ IPA |= {"G": "ɡ", "TH": "θ", "SH": "ʃ", "HH": "h", "R": "ɹ", "Y": "j", "g": 
 def read_sphinx(path: str | Path, offset: float = 0.0) -> dict[str, list]:
     """Read a segment file of the Sphinx aligner: words (`.wdseg`), syllables (`.syseg`) or phones (`.phseg`).
 
-    Its rows are first frame, last frame (both inclusive), a score that syllables lack, and the symbol: a word, the
-    phones of a syllable, or a phone, which may be followed by its neighbours and place in the word.
+    A row has first frame, last frame (both inclusive), a score (not for syllables), and the symbol: a word, the phones of
+    a syllable, or a phone, which may be followed by its neighbours and its place in the word.
 
     Args:
         path: The file.
-        offset: Seconds that are added to all times; what is then before 0 is cut off.
+        offset: Seconds to add to all times; negative results become 0.
 
     Returns:
-        Lists `start`, `end` (seconds) and `symbol` of equal length. Silence and noise keep the names that Sphinx gives
-        them (`<sil>`, `SIL`, `++LAUGHTER++`); the number of a pronunciation, as in WORD(2), is left out.
+        Lists `start`, `end` (seconds) and `symbol` of equal length. Silence and noise keep their names in Sphinx
+        (`<sil>`, `SIL`, `++LAUGHTER++`); the number of a pronunciation, as in WORD(2), is removed.
 
     Raises:
-        ValueError: If a line is none of these rows, or there is no row.
+        ValueError: If a line is not such a row, or there is no row.
     """
     path, segments = Path(path), {"start": [], "end": [], "symbol": []}
     are_syllables = path.suffix == SPHINX_SUFFIXES["syllable"]
@@ -70,7 +70,7 @@ def read_sphinx(path: str | Path, offset: float = 0.0) -> dict[str, list]:
     return segments
 
 
-@cache  # a corpus has many segments, but few places where one can begin
+@cache  # a corpus has many segments, but few different times
 def _seconds(frame: int, offset: float) -> float:
     return max(0.0, round(frame * SPHINX_FRAME + offset, 6))
 
@@ -78,17 +78,17 @@ def _seconds(frame: int, offset: float) -> float:
 def syllables_from_phones(phones: Mapping[str, Sequence], words: Mapping[str, Sequence]) -> dict[str, list]:
     """Group phones into syllables by the maximal-onset principle.
 
-    Each vowel or syllabic consonant is a nucleus. Of the consonants between two nuclei of a word, the most that an
-    English word can begin with open the second syllable; the others close the first. No syllable crosses a word; a
-    word without a nucleus ("shh") is one syllable, and phones outside all words are treated as words of their own.
+    Each vowel or syllabic consonant is a nucleus. Between two nuclei of a word, as many consonants as can begin an
+    English word open the second syllable; the others close the first. No syllable crosses a word; a word without a
+    nucleus ("shh") is one syllable, and phones outside all words are treated as words.
 
     Args:
-        phones: lists `start`, `end` (seconds) and `symbol` of equal length, in the order of time; symbols in ARPAbet
+        phones: Lists `start`, `end` (seconds) and `symbol` of equal length, in the order of time; symbols in ARPAbet
             or in the IPA, with or without stress.
-        words: the same for words.
+        words: The same lists for words.
 
     Returns:
-        The same for syllables; a symbol is that of its phones, joined by spaces.
+        The same lists for syllables; a symbol consists of the symbols of its phones, joined by spaces.
     """
     segments = list(zip(phones["start"], phones["end"], phones["symbol"], strict=True))
     syllables = {"start": [], "end": [], "symbol": []}
@@ -104,9 +104,9 @@ def syllables_from_phones(phones: Mapping[str, Sequence], words: Mapping[str, Se
 
 
 def _place(phone: tuple[float, float, str], words: Mapping[str, Sequence]) -> tuple[int, bool]:
-    """The word before or around the middle of a phone, and whether it is around it.
+    """Return the word before or around the middle of a phone, and whether it is around it.
 
-    A phone without duration between two words counts to the first: synthesisers put swallowed final consonants there.
+    A phone without duration between two words belongs to the first: synthesisers place elided final consonants there.
     """
     middle = (phone[0] + phone[1]) / 2
     index = bisect_left(words["start"], middle) - 1
@@ -114,7 +114,7 @@ def _place(phone: tuple[float, float, str], words: Mapping[str, Sequence]) -> tu
 
 
 def _bounds(symbols: list[str]) -> list[int]:
-    """Where the syllables of one word begin, and where the last one ends."""
+    """Return the starts of the syllables of a word, and the end of the last."""
     nuclei = [index for index, symbol in enumerate(symbols) if NUCLEUS.intersection(symbol)]
     inner = [
         next(start for start in range(before + 1, nucleus + 1) if _can_begin(symbols[start:nucleus]))

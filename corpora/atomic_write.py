@@ -1,4 +1,4 @@
-"""Files that appear in a folder all together or not at all."""
+"""Write files that appear in a folder whole or not at all."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def staged(folder: str | Path) -> Iterator[Path]:
-    """Yield an empty folder inside `folder`; the files in it at the end are renamed into `folder`, after an error none is.
+    """Yield an empty folder inside `folder`; move the files in it into `folder` at the end, or none after an error.
 
     Args:
         folder: An existing folder.
@@ -29,8 +29,16 @@ def staged(folder: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write indented JSON to `path`, all of it or nothing."""
+    """Write a JSON file in UTF-8, whole or not at all.
+
+    Args:
+        path: The file, in an existing folder.
+        content: Anything that `json` can write.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+    """
     path = Path(path)
     with staged(path.parent) as staging:
-        text = json.dumps(content, indent=2, ensure_ascii=False)
-        (staging / path.name).write_text(f"{text}\n", encoding="utf-8")
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (staging / path.name).write_text(text, encoding="utf-8")

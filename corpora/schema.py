@@ -1,34 +1,39 @@
-"""The one schema of every corpus: what a row of speech is, whoever recorded it."""
+"""The schema of every corpus: the columns of a row."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from datasets import ClassLabel, Features, List, Value
+from ..configuration.modalities import SPAN_LEVELS
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 SPLITS = ("train", "validation", "test")
-LEVELS = ("word", "syllable", "phone")
+LEVELS = SPAN_LEVELS  # of an alignment
 
 
-def features(labels: Sequence[str]) -> Features:
-    """Columns of a corpus with these emotions. Every value but `id` may be None where a corpus does not have it.
+def features(labels: Sequence[str]) -> "Features":
+    """Return the columns of a corpus with these emotions. Every value but `id` may be None.
 
-    - `id` names the utterance, `text` is what is said and `label` the emotion. `asr_text` is what a recogniser heard, and
-      `soft_label` how the raters' votes are shared among the classes, in their order.
-    - `audio` is a file not yet decoded: the Hub's `{path, bytes}`, and the span of the utterance inside the file,
-      `start` to `end` in seconds (None for the whole file). It is no `datasets.Audio`, whose encoder needs torchcodec.
-    - `speaker`, `session` and `dialogue` name where it comes from, `turn` counts inside the dialogue, and `start` and
-      `end` are seconds inside the dialogue. `scripted` tells words that were read from those that were improvised.
-    - `video` is a file, a span in seconds, and the half of the picture that shows the speaker: `crop` is "left",
-      "right" or None for all of it.
-    - `alignment` holds, for each of `LEVELS`, equally long lists `start`, `end` (seconds inside the utterance) and
-      `symbol`.
+    - `id` names the utterance, `text` is its transcript and `label` its emotion. `asr_text` is the transcript of a speech
+      recogniser, and `soft_label` the distribution of the raters' votes over the classes, in their order.
+    - `audio` is a file that is not decoded yet: the Hub's `{path, bytes}`, and the span of the utterance inside the file,
+      `start` to `end` in seconds (None for the whole file). It is not a `datasets.Audio`, whose encoder needs torchcodec.
+    - `speaker`, `session` and `dialogue` name the origin of the utterance, `turn` is its number in the dialogue, and
+      `start` and `end` are seconds in the dialogue. `scripted` separates read (True) from improvised words.
+    - `video` is a file, a span in seconds, and the half of the frame that shows the speaker: `crop` is "left", "right" or
+      None for the whole frame.
+    - `alignment` holds, for each of `LEVELS`, equally long lists `start`, `end` (seconds in the utterance) and `symbol`.
     - `vad` is valence, arousal and dominance, from 1 to 5.
 
     Args:
         labels: Names of the emotions in the order of their class numbers.
 
     Raises:
-        TypeError: If `labels` has no order of its own (a set), for class numbers would differ from run to run.
+        TypeError: If `labels` has no order (a set): class numbers would differ from run to run.
     """
+    from datasets import ClassLabel, Features, List, Value
+
     if not isinstance(labels, Sequence) or isinstance(labels, str):
         raise TypeError(f"labels must be a list or tuple of names in a fixed order, not {type(labels).__name__}.")
     text, seconds = Value("string"), Value("float64")

@@ -1,4 +1,4 @@
-"""Alignments in Praat's TextGrid, the long form and the short one (Boersma and Weenink, manual page "TextGrid file formats")."""
+"""Read alignments from TextGrid files of Praat, long and short (Boersma and Weenink, "TextGrid file formats")."""
 
 import re
 from collections.abc import Iterator
@@ -6,46 +6,46 @@ from pathlib import Path
 
 from .schema import LEVELS
 
-# Praat reads strings, numbers and flags that stand free, and takes all else ("xmin =", "intervals [1]:") for comments:
-# so does this, which makes the two forms one.
+# Praat reads free-standing strings, numbers and flags, and treats everything else ("xmin =", "intervals [1]:") as
+# comments. The long and the short form therefore have the same tokens.
 TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|<\w+>)(?!\S)')
 
-# As aligners write them that give silence a name: the Montreal Forced Aligner and MAUS.
+# Symbols for silence in the output of aligners: the Montreal Forced Aligner and MAUS.
 SILENCES = frozenset({"sil", "sp", "<eps>", "<p:>"})
 
 
 def read_textgrid(path: str | Path) -> dict[str, dict[str, list] | None]:
-    """The words, syllables and phones of a recording.
+    """Read the words, syllables and phones of a recording.
 
-    They are the first tiers of intervals that are called so: "words", "Word" and "speaker - phones" are, "phonemes" is
-    phones. Silences are left out: intervals without a text, and those with one of `SILENCES`.
+    They are the first interval tiers with such a name: "words", "Word", "speaker - phones", "phonemes" and the like.
+    Silences are skipped: intervals without a text, or with one of `SILENCES`.
 
     Args:
-        path: A TextGrid in UTF-8, or in UTF-16 with its mark.
+        path: A TextGrid in UTF-8, or in UTF-16 with a byte order mark.
 
     Returns:
         For each of `schema.LEVELS` lists `start`, `end` (seconds) and `symbol` of equal length, or None without a tier.
 
     Raises:
-        ValueError: If the file is no such TextGrid, its times are not in order, or it has none of the tiers.
-        OSError: If it cannot be read.
+        OSError: If the file cannot be read.
+        ValueError: If it is not such a TextGrid, its times are not in order, or it has none of these tiers.
     """
     tokens, levels = _tokens(Path(path)), dict.fromkeys(LEVELS)
     try:
         if not next(tokens).startswith("ooTextFile") or next(tokens) != "TextGrid":
-            raise ValueError(f"{path} is not a TextGrid: it does not begin like one.")
+            raise ValueError(f"{path} is not a TextGrid: it has another header.")
         _, _, exists, tiers = (next(tokens) for _ in range(4))
         for _ in range(_count(path, tiers) if exists == "<exists>" else 0):
             form, name, _, _, size = (next(tokens) for _ in range(5))
             if form not in ("IntervalTier", "TextTier"):
-                raise ValueError(f"{path} has a tier of the kind {form!r}, which TextGrids do not have.")
+                raise ValueError(f"{path} has a tier of the kind {form!r}, which a TextGrid cannot have.")
             fields = 3 if form == "IntervalTier" else 2
             entries = [tuple(next(tokens) for _ in range(fields)) for _ in range(_count(path, size))]
             level = _level(name)
             if form == "IntervalTier" and level and levels[level] is None:
                 levels[level] = _segments(path, name, entries)
     except (StopIteration, RuntimeError) as error:
-        raise ValueError(f"{path} is truncated: it promises more than it holds.") from error
+        raise ValueError(f"{path} is truncated: it announces more tiers or intervals than it has.") from error
     if not any(levels.values()):
         raise ValueError(f"{path} has no tier of words, syllables or phones.")
     return levels

@@ -49,7 +49,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """Base of the tasks. The loss and the head are the model's; `problem_type` in its configuration selects them.
+    """Base of the tasks. The loss and the head are the model's, whose configuration names the task as `problem_type`.
 
     Args:
         labels: Names of the model's outputs, in their order.
@@ -60,8 +60,6 @@ class Task(ABC):
     # Key of `TASKS`, and `task` in `results.json`.
     name: ClassVar[str]
     problem_type: ClassVar[str]
-    # Columns of a corpus that may hold labels.
-    label_columns: ClassVar[tuple[str, ...]]
     # Metric of the validation split, by which a checkpoint may be chosen -> whether greater is better.
     metrics: ClassVar[dict[str, bool]]
     # Score -> heading in the tables of a card, in their order.
@@ -83,7 +81,7 @@ class Task(ABC):
 
     @abstractmethod
     def encode_labels(self, rows: Sequence[Mapping[str, Any]]) -> "torch.Tensor | None":
-        """Return the `labels` of a batch, None if its rows have none.
+        """Return the `labels` of a batch from the label columns of its rows, None if the rows have none.
 
         Raises:
             ValueError: If a row's label does not fit the model; the row is named.

@@ -28,7 +28,6 @@ class ClassificationTask(Task):
 
     name: ClassVar[str] = "classification"
     problem_type: ClassVar[str] = "single_label_classification"
-    label_columns: ClassVar[tuple[str, ...]] = ("label", "soft_label")
     metrics: ClassVar[dict[str, bool]] = {"loss": False, "wa": True, "ua": True, "wf1": True, "macro_f1": True}
     headings: ClassVar[dict[str, str]] = {
         "wa": "WA",
@@ -57,7 +56,7 @@ class ClassificationTask(Task):
     )
 
     def encode_labels(self, rows: Sequence[Mapping[str, Any]]) -> "torch.Tensor | None":
-        """Return class numbers `(batch,)`, or with `soft_labels` shares `(batch, classes)`; see [`Task.encode_labels`]."""
+        """Return class numbers `(batch,)` of the column "label", or shares `(batch, classes)` of the column "soft_label"."""
         import torch
 
         if self.soft_labels:

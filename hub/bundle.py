@@ -1,8 +1,7 @@
-"""The code that a checkpoint needs, written flat into its folder, and what leads transformers to it: `auto_map` and
-`custom_pipelines`.
+"""Bundling the code of a checkpoint: its source files, flat in its folder, with `auto_map` and `custom_pipelines`.
 
-transformers' own saving copies sibling files only, and ours live in three rooms. So the relative imports are followed
-from the model's and the processor's source files, and `from ..configuration.x import` becomes `from .x import`.
+transformers' own saving copies sibling files only, and ours are in three rooms. So the relative imports are followed
+from the source files of the model and the processor, and `from ..configuration.x import` becomes `from .x import`.
 """
 
 import ast
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOMS = ("configuration", "modeling", "processing")
 # The Hub's loader demands every library imported outside `try`: these come with transformers on torch.
-ALWAYS_THERE = {*sys.stdlib_module_names, "torch", "transformers", "numpy", "huggingface_hub"}
+AVAILABLE = {*sys.stdlib_module_names, "torch", "transformers", "numpy", "huggingface_hub"}
 CLASSIFIER = "AutoModelForAudioClassification"
 PIPELINE = "pipeline_emotion_recognition"
 CUSTOM_PIPELINES = {
@@ -38,10 +37,10 @@ def write_bundle(
     """Make a saved checkpoint loadable with `trust_remote_code=True` where emofusion is not installed.
 
     Args:
-        model: A model of ours, already saved with `model.save_pretrained(folder)`; its class may come from this
-            package or from the remote code of another checkpoint. None for a folder of adapters, whose base brings it.
-        folder: The checkpoint folder. Its `config.json` and `processor_config.json` get their `auto_map`, the first of
-            a classifier also the pipeline `emotion-recognition`.
+        model: A model of ours, already saved with `model.save_pretrained(folder)`. Its class may be from this package or
+            from the remote code of another checkpoint. None for a folder of adapters, whose code is with their base.
+        folder: The checkpoint folder. Its `config.json` and `processor_config.json` get an `auto_map`, and the
+            `config.json` of a classifier also gets the pipeline `emotion-recognition`.
         processor: The processor, already saved with `processor.save_pretrained(folder)`.
 
     Returns:
@@ -50,8 +49,8 @@ def write_bundle(
     Raises:
         FileNotFoundError: If the model or the processor is not saved in `folder`, or an imported file does not exist.
         TypeError: If `model` is not of one of our classes.
-        ValueError: If a source file cannot travel: an import that leaves the three rooms or names `emofusion`,
-            a library that the reader may not have, or two files of one name.
+        ValueError: If a source file cannot be bundled: it imports from outside the three rooms, imports `emofusion`, needs
+            a library that users may not have, or has the name of another file.
     """
     fields, sources = {}, []
     if model is not None:
@@ -79,9 +78,9 @@ def write_bundle(
 
 
 def _model_map(model: "PreTrainedModel") -> dict[str, str]:
-    """Name the classes of the model's variant, which share a prefix: `XConfig`, `XModel`, and those of its head.
+    """Return the `auto_map` of a model's variant, whose classes share a prefix: `XConfig`, `XModel`, `XFor...`.
 
-    A speaker network has no emotion head, so that nobody loads one with random weights without noticing.
+    That of a speaker network has no emotion classifier, which would load with random weights.
     """
     module, config_class = sys.modules[type(model).__module__], type(model.config)
     prefix = config_class.__name__.removesuffix("Config")
@@ -100,10 +99,10 @@ def _model_map(model: "PreTrainedModel") -> dict[str, str]:
 
 
 def _find_pipeline(model: "PreTrainedModel") -> Path | None:
-    """Find the pipeline that belongs to the source of a model: in its package, or flat beside it."""
+    """Return the file of the pipeline that belongs to the source of a model: in its package, or flat beside it."""
     source = Path(inspect.getfile(type(model)))
     places = [source.parent, source.parent.parent / "processing"]
-    # The Hub's loader fetches the files of a class one by one. Of a checkpoint that names a pipeline, ours stands in.
+    # The Hub's loader fetches only the files of a class: for remote code that names a pipeline, ours is used.
     if getattr(model.config, "custom_pipelines", None):
         places.append(Path(__file__).parent.parent / "processing")
     return next((file for place in places if (file := place / f"{PIPELINE}.py").is_file()), None)
@@ -114,14 +113,14 @@ def _reference(cls: type) -> str:
 
 
 def _collect(sources: Iterable[Path]) -> dict[str, bytes]:
-    """Follow the relative imports from `sources`: file name -> flat text."""
+    """Return the flat text of `sources` and of all files that they import, by file name."""
     waiting, seen, flat = list(sources), {}, {}
     while waiting:
         source = waiting.pop()
         if source in seen:
             continue
         text, seen[source] = _flatten(source)
-        # The remote code of model and processor may each bring the same file; different files cannot share a name.
+        # The remote code of model and processor may each have a copy of one file; different files cannot share a name.
         if flat.setdefault(source.name, text) != text:
             twin = next(other for other in seen if other.name == source.name)
             raise ValueError(f"{source} and {twin} would be one file on the Hub: rename one of them.")
@@ -130,20 +129,20 @@ def _collect(sources: Iterable[Path]) -> dict[str, bytes]:
 
 
 def _flatten(source: Path) -> tuple[bytes, list[Path]]:
-    """Return the text of `source` with its relative imports made flat, and the files that these import.
+    """Return the text of `source` with flat relative imports, and the files that it imports.
 
-    Nothing but `from ..room.module import` is touched: the rest stays byte for byte.
+    Only `from ..room.module import` changes; the rest is copied byte for byte.
     """
     text = source.read_bytes()
     line_starts = [0, *accumulate(len(line) for line in text.splitlines(keepends=True))]
     imported = []
-    # From the end backwards, so that a replacement moves no position still to come.
+    # Backwards, so that a replacement does not move later positions.
     for node in sorted(_import_statements(text), key=lambda node: (node.lineno, node.col_offset), reverse=True):
         where = f"{source}, line {node.lineno}"
         if isinstance(node, ast.Import) or node.level == 0:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
             if any(name.partition(".")[0] == "emofusion" for name in names):
-                raise ValueError(f"{where}: import emofusion relatively, the package is not there on the Hub.")
+                raise ValueError(f"{where}: import emofusion relatively: the package is not on the Hub.")
             continue
         target = _target(source, node, where)
         imported.append(target)
@@ -167,7 +166,7 @@ def _target(source: Path, node: ast.ImportFrom, where: str) -> Path:
         target = source.parent.parent / parts[0] / f"{parts[1]}.py"
     else:
         raise ValueError(
-            f"{where}: code that travels imports `from .module` or, out of {', '.join(ROOMS)}, `from ..room.module`, "
+            f"{where}: bundled code imports `from .module` or, from {', '.join(ROOMS)}, `from ..room.module`, "
             f"not `from {'.' * node.level}{node.module or ''}`."
         )
     if not target.is_file():
@@ -176,11 +175,11 @@ def _target(source: Path, node: ast.ImportFrom, where: str) -> Path:
 
 
 def _check_as_the_loader_does(flat_file: Path) -> None:
-    """Read a flat file with the loader's own eyes: it demands libraries, and it finds relative imports by text."""
-    missing = sorted(set(get_imports(flat_file)) - ALWAYS_THERE)
+    """Check a flat file with the functions of the Hub's loader, which finds imports by their text."""
+    missing = sorted(set(get_imports(flat_file)) - AVAILABLE)
     if missing:
         raise ValueError(
-            f"{flat_file.name}: import {', '.join(missing)} inside `try`, or the Hub's reader must have it."
+            f"{flat_file.name}: import {', '.join(missing)} inside `try`, or the Hub's loader requires it."
         )
     statements = _import_statements(flat_file.read_bytes())
     real = {node.module for node in statements if isinstance(node, ast.ImportFrom) and node.level}
@@ -188,5 +187,5 @@ def _check_as_the_loader_does(flat_file: Path) -> None:
     if seen != real:
         raise ValueError(
             f"{flat_file.name}: the Hub's loader finds imports by text and errs on {', '.join(sorted(seen ^ real))}: "
-            "begin a line with `from .module import` for each relative import, and never in a text."
+            "begin a line with `from .module import` for each relative import, and no line of a string."
         )

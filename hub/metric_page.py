@@ -1,4 +1,4 @@
-"""The metric as a page of the Hub, from which `evaluate.load` takes it."""
+"""Publishing a metric as a Space of the Hub, from where `evaluate.load` loads it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,7 @@ from huggingface_hub import CommitInfo
 
 from .contents import Contents
 from .push import describe
-from .remote import check_repo_id, check_visibility, look_at, upload
+from .remote import check_repo_id, check_visibility, inspect_remote, upload
 
 FILES = ("README.md", "app.py", "requirements.txt")
 
@@ -22,40 +22,43 @@ def push_metric(
     commit_message: str | None = None,
     token: str | None = None,
     dry_run: bool = False,
-    tell: Callable[[str], object] = print,
+    log: Callable[[str], object] = print,
 ) -> CommitInfo | None:
-    """Publish the folder of an `evaluate` module as a gradio Space: the module, its card, its page; in one commit.
+    """Publish the folder of an `evaluate` module as a gradio Space: the module, its card and its page, in one commit.
 
     Args:
-        folder: of the metric, which is called as its module.
-        repo_id: "owner/name" with the name of the folder, by which `evaluate.load` finds the module, or this name.
-        private: whether only you see the page. That of one that exists is never changed.
-        revision: branch, made if it is not there.
-        commit_message: first line of the commit.
-        token: of the Hub, by default that of `hf auth login` or `HF_TOKEN`.
-        dry_run: tell only.
-        tell: is given what is going to leave, as text of several lines.
+        folder: The folder of the metric, named like its module.
+        repo_id: "owner/name" or a name in your own account; the name must be that of the folder, because `evaluate.load`
+            finds the module by it.
+        private: Whether only you see a new Space. An existing one keeps its visibility.
+        revision: The branch; it is created if it does not exist.
+        commit_message: First line of the commit.
+        token: Token of the Hub, by default that of `hf auth login` or `HF_TOKEN`.
+        dry_run: Whether to log the plan and send nothing.
+        log: Called with texts of several lines: the plan, then the address of the commit.
 
     Returns:
-        The commit; None of a dry run.
+        The commit, None for a dry run.
 
     Raises:
-        FileNotFoundError: if a file is missing.
-        OSError: if the Hub cannot be reached or refuses.
-        ValueError: if the name is not the folder's, or others would see the page than was meant.
+        FileNotFoundError: If a file is missing.
+        OSError: If the Hub cannot be reached, or refuses.
+        ValueError: If the name is not that of the folder, or the Space exists and its visibility is not `private`.
     """
     check_repo_id(repo_id)
     folder = Path(folder).resolve()
     if repo_id.rpartition("/")[2] != folder.name:
-        raise ValueError(f"{repo_id} must end with {folder.name}: evaluate.load looks for a module that is called so.")
+        raise ValueError(f"{repo_id} must end with {folder.name}: evaluate.load looks for a module of that name.")
     files = {name: folder / name for name in (*FILES, f"{folder.name}.py")}
     for name, path in files.items():
         if not path.is_file():
             raise FileNotFoundError(f"{folder} is not the folder of a metric: it has no {name}.")
-    remote = replace(look_at(repo_id, "space", private, revision, token, dry_run), files=[])  # which are left alone
+    remote = replace(
+        inspect_remote(repo_id, "space", private, revision, token, dry_run), files=[]
+    )  # other files of the Space are left alone
     card = files["README.md"].read_text(encoding="utf-8").replace(f"OWNER/{folder.name}", remote.repo_id)
     contents = Contents(files | {"README.md": card.encode()}, {}, [])
-    tell(describe(contents, remote, revision))
+    log(describe(contents, remote, revision))
     check_visibility(remote, private)
     if dry_run:
         return None
@@ -68,5 +71,5 @@ def push_metric(
         token=token,
         is_ours=lambda name: False,
     )
-    tell(f'{commit.commit_url}\n\nmetric = evaluate.load("{remote.repo_id}", revision="{commit.oid}")')
+    log(f'{commit.commit_url}\n\nmetric = evaluate.load("{remote.repo_id}", revision="{commit.oid}")')
     return commit

@@ -1,4 +1,4 @@
-"""Asking the Hub and writing to it, with one sentence where something is wrong."""
+"""Requests to the Hub, with errors of one sentence."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,28 +11,30 @@ from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled, RepositoryNo
 from .contents import is_repo_id
 
 NO_TOKEN = "There is no token of the Hub: run `hf auth login`, or set HF_TOKEN."
-ANSWERS = {
+# status of a response -> sentence
+EXPLANATIONS = {
     401: "The Hub does not know the token: run `hf auth login`, or set HF_TOKEN to a valid one.",
-    402: "The Hub wants to be paid for {repo_id}.",
-    403: "This token may not write to {repo_id}: it only reads, or the repository belongs to somebody else, or is full.",
+    402: "The Hub requires a payment for {repo_id}.",
+    403: "The token may not write to {repo_id}: it is read-only, the repository belongs to somebody else, or its quota is "
+    "used up.",
     404: "The Hub has no {repo_id} that this token can see, or no such branch in it.",
-    409: "{repo_id} is there already, and this token cannot see it: choose another name.",
-    412: "{repo_id} was changed by somebody else at the same moment: look at it, and push again.",
+    409: "{repo_id} exists already, and this token cannot see it: choose another name.",
+    412: "{repo_id} was changed by another commit in the meantime: look at it, and push again.",
     413: "A file is too large for the Hub.",
-    429: "The Hub was asked too often: wait some minutes, and push again.",
+    429: "The Hub limits the number of requests: wait some minutes, and push again.",
 }
 
 
 @dataclass(frozen=True)
 class Remote:
-    """What is known of a repository.
+    """State of a repository on the Hub.
 
     Args:
-        repo_id: with its owner.
-        exists: whether it is there.
-        private: whether it is, or will be.
-        head: commit of the branch, None where there is no such branch yet.
-        files: names in the branch.
+        repo_id: Its id, with the owner.
+        exists: Whether it exists.
+        private: Whether it is private, or will be.
+        head: Commit of the branch, None if the branch does not exist.
+        files: Names of the files in the branch.
     """
 
     repo_id: str
@@ -43,18 +45,18 @@ class Remote:
 
 
 def check_repo_id(repo_id: str) -> None:
-    """Refuse what no repository can be called.
+    """Check that a repository can have this id.
 
     Raises:
-        ValueError: in that case.
+        ValueError: If not.
     """
     if not is_repo_id(repo_id):
         raise ValueError(
-            f"{repo_id!r} is no name of a repository: give OWNER/NAME, of letters, digits, '-', '_' and '.'."
+            f"{repo_id!r} is not the name of a repository: give OWNER/NAME, with letters, digits, '-', '_' and '.'."
         )
 
 
-def look_at(
+def inspect_remote(
     repo_id: str,
     repo_type: str,
     private: bool,
@@ -62,18 +64,18 @@ def look_at(
     token: str | None = None,
     lenient: bool = False,
 ) -> Remote:
-    """Ask the Hub what there is.
+    """Return the state of a repository.
 
     Args:
-        repo_id: with or without its owner.
+        repo_id: Its id, with or without the owner.
         repo_type: "model" or "space".
-        private: whether it shall be, if it is not there yet.
-        revision: branch.
-        token: of the Hub.
-        lenient: suppose that nothing is there where the Hub cannot be asked.
+        private: Whether it is to be private if it does not exist yet.
+        revision: The branch.
+        token: Token of the Hub.
+        lenient: Whether to assume that it does not exist if the Hub cannot be reached.
 
     Raises:
-        OSError: if the Hub cannot be asked.
+        OSError: If the Hub cannot be reached, or refuses.
     """
     api, new = HfApi(token=token), Remote(repo_id, False, private, None, [])
     if token is None and get_token() is None:
@@ -81,7 +83,7 @@ def look_at(
             return new
         raise OSError(NO_TOKEN)
     try:
-        with one_sentence(repo_id):
+        with explain_errors(repo_id):
             if "/" not in repo_id:
                 repo_id = f"{api.whoami()['name']}/{repo_id}"
             try:
@@ -101,19 +103,21 @@ def look_at(
 
 
 def check_visibility(remote: Remote, private: bool) -> None:
-    """Publish nothing where another public reads it than was meant.
+    """Check that an existing repository has the intended visibility.
+
+    Args:
+        remote: State of the repository.
+        private: Whether it should be private.
 
     Raises:
-        ValueError: if the repository exists and is public or private, unlike `private`.
+        ValueError: If it exists and its visibility differs.
     """
     if remote.exists and remote.private != private:
         if private:
             raise ValueError(
-                f"{remote.repo_id} is public: everybody would see the files. Pass --public if that is meant."
+                f"{remote.repo_id} is public, so everybody would see the files: pass --public to publish them."
             )
-        raise ValueError(
-            f"{remote.repo_id} is private, and stays so: make it public in its settings, or leave out --public."
-        )
+        raise ValueError(f"{remote.repo_id} is private: make it public in its settings, or leave out --public.")
 
 
 def upload(
@@ -126,22 +130,22 @@ def upload(
     token: str | None = None,
     is_ours: Callable[[str], bool],
 ) -> CommitInfo:
-    """Make the repository and the branch, if there are none, and commit once.
+    """Create the repository and the branch where they do not exist, and commit once.
 
     Args:
-        files: name -> content.
-        remote: from `look_at`.
+        files: Files, or their content, by name.
+        remote: From `inspect_remote`.
         repo_type: "model" or "space".
-        revision: branch.
-        commit_message: first line of the commit.
-        token: of the Hub.
-        is_ours: whether a file in the repository is to be removed when it is not among `files`.
+        revision: The branch.
+        commit_message: First line of the commit.
+        token: Token of the Hub.
+        is_ours: Whether a file of the repository that is not in `files` is removed.
 
     Raises:
-        OSError: if the Hub cannot be reached or refuses.
+        OSError: If the Hub cannot be reached, or refuses.
     """
     api, repo_id = HfApi(token=token), remote.repo_id
-    with one_sentence(repo_id):
+    with explain_errors(repo_id):
         if not remote.exists:
             sdk = "gradio" if repo_type == "space" else None
             api.create_repo(repo_id, repo_type=repo_type, private=remote.private, space_sdk=sdk)
@@ -159,36 +163,39 @@ def upload(
 
 
 @contextmanager
-def one_sentence(repo_id: str) -> Iterator[None]:
-    """Say in one sentence what the client of the Hub says in many.
+def explain_errors(repo_id: str) -> Iterator[None]:
+    """Turn the errors of the Hub's client into an OSError of one sentence.
+
+    Args:
+        repo_id: The repository that the sentence names.
 
     Raises:
-        OSError: instead of the client's errors.
+        OSError: Instead of the client's errors.
     """
     try:
         yield
     except RepositoryNotFoundError as error:
-        raise OSError(ANSWERS[404].format(repo_id=repo_id)) from error
+        raise OSError(EXPLANATIONS[404].format(repo_id=repo_id)) from error
     except OfflineModeIsEnabled as error:
-        raise OSError("HF_HUB_OFFLINE is set: unset it, to push.") from error
+        raise OSError("HF_HUB_OFFLINE is set: unset it to push.") from error
     except (HTTPError, RuntimeError) as error:
         raise OSError(_explain(error, repo_id)) from error
     except ValueError as error:
-        raise OSError(f"The Hub refuses what {repo_id} shall hold: {' '.join(str(error).split())}") from error
+        raise OSError(f"The Hub refuses the files for {repo_id}: {' '.join(str(error).split())}") from error
 
 
 def _explain(error: Exception, repo_id: str) -> str:
-    # Of a file that could not be sent the client tells in another error.
+    # The client wraps the error of an upload in a RuntimeError.
     cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ is not None else error
     response = getattr(cause, "response", None)
     if response is None:
-        failed = "cannot be reached" if isinstance(cause, HTTPError) else "could not be given the files"
+        failed = "cannot be reached" if isinstance(cause, HTTPError) else "did not take the files"
         return f"The Hub ({constants.ENDPOINT}) {failed}: {_first_line(cause)}"
-    said = getattr(cause, "server_message", None)
-    sentence = ANSWERS.get(response.status_code)
+    message = getattr(cause, "server_message", None)
+    sentence = EXPLANATIONS.get(response.status_code)
     if sentence is None:
-        return f"The Hub answered {response.status_code}: {said or _first_line(cause)}"
-    return sentence.format(repo_id=repo_id) + (f" It says: {' '.join(said.split())}" if said else "")
+        return f"The Hub answered {response.status_code}: {message or _first_line(cause)}"
+    return sentence.format(repo_id=repo_id) + (f" Its message: {' '.join(message.split())}" if message else "")
 
 
 def _first_line(error: BaseException) -> str:

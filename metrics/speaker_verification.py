@@ -1,4 +1,4 @@
-"""Errors of speaker verification: is this the same voice?"""
+"""Errors of speaker verification: whether two recordings are of one speaker."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,17 @@ import numpy as np
 
 
 def detection_errors(labels: Sequence[int], scores: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Share of false acceptances and of misses at every threshold.
+    """Return the rates of false acceptances and of misses at every threshold.
 
     Args:
-        labels: `(trials,)`, 1 where both recordings are of one speaker, else 0.
-        scores: `(trials,)`, the higher the more alike.
+        labels: Labels of the trials `(trials,)`: 1 if both recordings are of one speaker, else 0.
+        scores: Similarities `(trials,)`.
 
     Returns:
-        Both `(thresholds,)`, from a threshold above all scores down to the lowest score, which accepts all.
+        Both rates `(thresholds,)`, from a threshold above all scores down to the lowest score, which accepts all trials.
 
     Raises:
-        ValueError: if there is no trial of either kind, a label is another number, or a score is not finite.
+        ValueError: If one of the two labels does not occur, another label does, or a score is not finite.
     """
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != scores.shape:
@@ -33,11 +33,11 @@ def detection_errors(labels: Sequence[int], scores: Sequence[float]) -> tuple[np
 
 
 def equal_error_rate(labels: Sequence[int], scores: Sequence[float]) -> float:
-    """The error where as many impostors are accepted as speakers are missed (interpolated between thresholds).
+    """Return the equal error rate: that of false acceptances and misses where both are equal (interpolated).
 
     Args:
-        labels: as in `detection_errors`, and the same errors are raised.
-        scores: see there.
+        labels: Labels, as in [`detection_errors`], which raises for invalid ones.
+        scores: Similarities.
     """
     false_acceptance, miss = detection_errors(labels, scores)
     surplus = false_acceptance - miss  # rises from -1 to 1
@@ -49,16 +49,16 @@ def equal_error_rate(labels: Sequence[int], scores: Sequence[float]) -> float:
 def min_dcf(
     labels: Sequence[int], scores: Sequence[float], p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
 ) -> float:
-    """Least detection cost over all thresholds, as a share of that of the better of accepting none and accepting all.
+    """Return the minimum detection cost over all thresholds, as in NIST's speaker recognition evaluations.
 
-    The cost function of NIST's speaker recognition evaluations; 1 means that the scores are worth nothing.
+    It is divided by the cost of accepting all trials or none, whichever is lower: 1 means that scores do not help.
 
     Args:
-        labels: as in `detection_errors`, and the same errors are raised.
-        scores: see there.
-        p_target: prior probability that a trial is of one speaker.
-        c_miss: cost of a miss.
-        c_fa: cost of a false acceptance.
+        labels: Labels, as in [`detection_errors`], which raises for invalid ones.
+        scores: Similarities.
+        p_target: Prior probability that a trial is of one speaker.
+        c_miss: Cost of a miss.
+        c_fa: Cost of a false acceptance.
     """
     false_acceptance, miss = detection_errors(labels, scores)
     cost = c_miss * p_target * miss + c_fa * (1 - p_target) * false_acceptance

@@ -1,38 +1,35 @@
-"""Padi's question in small: what do transfer from speaker recognition and augmentation bring where labels are few?
+"""Padi's question on a small scale: do transfer from speaker recognition and augmentation help where labels are few?
 
-Pre-trains a speaker network on voices of espeak-ng, then trains for emotion on a few utterances of the spoken
-demonstration corpus: from scratch, from the speaker network, with SpecAugment, with both; several seeds each.
+Pre-trains a speaker network on voices of espeak-ng, then trains on a few utterances of the spoken demonstration corpus:
+from scratch, from the speaker network, with SpecAugment, with both; with several seeds each.
 """
 
 import argparse
 import itertools
-import json
 import statistics
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from emofusion.corpora.atomic_write import write_json
 from emofusion.corpora.demo.speakers import TRIALS, make_speakers
-from emofusion.training.arguments import parse_recipe
-from emofusion.training.report import write_json
+from emofusion.evaluation.results import SpeakerResults
+from emofusion.training.recipe import SPEAKER, parse_recipe
 from emofusion.training.run import train
-from emofusion.training.speaker.pretrain import SPEAKER_ARGUMENTS, pretrain_speaker
+from emofusion.training.speaker.pretrain import pretrain_speaker
 from transformers.utils import logging
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "spoken"
-HEAD_EPOCHS, EPOCHS = 4, 12  # the systems without a transferred network train everything for as long as both together
+# Systems without transfer train all layers for the sum of both, so that all systems see the same number of epochs.
+HEAD_EPOCHS, EPOCHS = 4, 12
 AUGMENTATION = (
     *("--model_config.apply_spec_augment", "true"),
-    *(
-        "--model_config.mask_feature_length",
-        "7",
-        "--model_config.mask_time_length",
-        "20",
-    ),  # half as many bands as usual
+    *("--model_config.mask_feature_length", "7"),  # for half the usual number of mel bands
+    *("--model_config.mask_time_length", "20"),
 )
 SYSTEMS = ("scratch", "transfer", "augmentation", "transfer + augmentation")
 EXCITED = ("angry", "happy")
-# Utterances are too few to choose a checkpoint by: every run keeps its last weights.
+# The utterances are too few to select a checkpoint: every run keeps its last weights.
 SETTINGS = (
     *("--eval_strategy", "no", "--save_strategy", "no", "--load_best_model_at_end", "false"),
     *("--disable_tqdm", "true", "--logging_strategy", "no", "--per_device_train_batch_size", "4"),
@@ -40,12 +37,12 @@ SETTINGS = (
 
 
 def main() -> None:
-    """Pre-train once, train every system with every seed, print mean and standard deviation."""
+    """Pre-train once, train every system with every seed, print means and standard deviations."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output_dir", type=Path, default=Path("runs/transfer"))
-    parser.add_argument("--seeds", type=int, default=10, help="runs of each system (default 10)")
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/transfer"), help="default: %(default)s")
+    parser.add_argument("--seeds", type=int, default=10, help="number of runs of each system (default: %(default)s)")
     parser.add_argument(
-        "--samples", type=int, nargs="+", default=[8, 16], help="labelled utterances to train on (default 8, and 16)"
+        "--samples", type=int, nargs="+", default=[8, 16], help="numbers of training utterances (default: 8 16)"
     )
     arguments = parser.parse_args()
     logging.set_verbosity_error()
@@ -57,66 +54,72 @@ def main() -> None:
 
 
 def compare(folder: Path, seeds: int, samples: list[int]) -> None:
-    """Do all runs; `results.json` in `folder` has every figure."""
+    """Do all runs, print the table, and write `results.json`.
+
+    Args:
+        folder: Folder for the runs.
+        seeds: Number of runs of each system.
+        samples: Numbers of training utterances.
+    """
     network = folder / "speaker_network"
     if (network / "results.json").is_file():
-        print(f"The speaker network was pre-trained before; remove {network} to train it again.", flush=True)
+        print(f"The speaker network is there; remove {network} to pre-train it again.", flush=True)
     else:
         pretrain(folder, network)
-    verification = json.loads((network / "results.json").read_text())["metrics"]["test"]
-    print(
-        f"\nSpeaker network: EER {100 * verification['eer']:.1f} % on the trials of eight other voices\n", flush=True
-    )
-    figures = {system: {size: [] for size in samples} for system in SYSTEMS}
+    verification = SpeakerResults.read(network).metrics["test"]
+    eer = 100 * verification.eer
+    print(f"\nSpeaker network: EER {eer:.1f} % on the trials of eight other voices\n", flush=True)
+    scores = {system: {size: [] for size in samples} for system in SYSTEMS}
     for size, system, seed in itertools.product(samples, SYSTEMS, range(seeds)):
         with redirect_stdout(None):
-            results = train(*parse_recipe(options(system, seed, size, network, folder)))
-        figure = arousal_ua(results["labels"], results["metrics"]["test"]["confusion_matrix"])
-        figures[system][size].append(figure)
-        print(
-            f"{size} utterances, {system}, seed {seed}: {100 * figure:.1f}   ({results['seconds']:.0f} s)", flush=True
-        )
-    write_json(folder / "results.json", {"speaker_network": verification, "arousal_ua": figures})
-    print(f"\nUA of arousal in percent (chance 50) on the test part: mean and standard deviation of {seeds} seeds\n")
-    print(f"| system | {' | '.join(f'{size} labelled utterances' for size in samples)} |")
+            results = train(parse_recipe(list_options(system, seed, size, network, folder)))
+        score = arousal_ua(results.labels, results.metrics["test"].confusion_matrix)
+        scores[system][size].append(score)
+        print(f"{size} utterances, {system}, seed {seed}: {100 * score:.1f}   ({results.seconds:.0f} s)", flush=True)
+    write_json(folder / "results.json", {"speaker_network": verification.to_dict(), "arousal_ua": scores})
+    print(
+        f"\nUA of the arousal on the test split in percent (chance: 50), mean and standard deviation of {seeds} seeds\n"
+    )
+    print(f"| system | {' | '.join(f'{size} training utterances' for size in samples)} |")
     print(f"|---|{'---:|' * len(samples)}")
-    for system, sizes in figures.items():
-        print(f"| {system} | {' | '.join(map(spread, sizes.values()))} |")
+    for system, sizes in scores.items():
+        print(f"| {system} | {' | '.join(map(format_spread, sizes.values()))} |")
 
 
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation in percent."""
+def format_spread(values: list[float]) -> str:
+    """Return mean and standard deviation in percent."""
     deviation = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{100 * statistics.mean(values):.1f}{deviation}"
 
 
 def pretrain(folder: Path, network: Path) -> None:
-    """Speak the voices and train the network that the transferred systems start from."""
+    """Synthesize the voices, and train the network that systems with transfer start from."""
     tree = make_speakers(folder)
-    recipe = [str(RECIPES / "pretrain_speaker_resnet.yaml"), "--corpus_root", str(tree), "--output_dir", str(network)]
+    argv = [str(RECIPES / "pretrain_speaker_resnet.yaml"), "--corpus_root", str(tree), "--output_dir", str(network)]
     for split, name in TRIALS.items():
-        recipe += [f"--{split}_trials", str(tree / name)]
+        argv += [f"--{split}_trials", str(tree / name)]
     print("Pre-training the speaker network", flush=True)
-    pretrain_speaker(*parse_recipe([*recipe, "--disable_tqdm", "true"], SPEAKER_ARGUMENTS))
+    pretrain_speaker(parse_recipe([*argv, "--disable_tqdm", "true"], SPEAKER))
 
 
-def options(system: str, seed: int, samples: int, network: Path, folder: Path) -> list[str]:
-    """The command line of one run."""
-    recipe = RECIPES / "speaker_resnet.yaml"
-    command = [str(recipe), *SETTINGS, "--seed", str(seed), "--max_train_samples", str(samples)]
-    command += ["--output_dir", str(folder / f"{system.replace(' ', '')}-{samples}-{seed}")]
+def list_options(system: str, seed: int, samples: int, network: Path, folder: Path) -> list[str]:
+    """Return the recipe and the options of one run."""
+    argv = [str(RECIPES / "speaker_resnet.yaml"), *SETTINGS, "--seed", str(seed), "--max_train_samples", str(samples)]
+    argv += ["--output_dir", str(folder / f"{system.replace(' ', '')}-{samples}-{seed}")]
     if "transfer" in system:
-        command += ["--model_name_or_path", str(network), "--head_epochs", str(HEAD_EPOCHS)]
-    command += ["--num_train_epochs", str(EPOCHS if "transfer" in system else HEAD_EPOCHS + EPOCHS)]
-    return [*command, *(AUGMENTATION if "augmentation" in system else ())]
+        argv += ["--model_name_or_path", str(network), "--head_epochs", str(HEAD_EPOCHS)]
+    argv += ["--num_train_epochs", str(EPOCHS if "transfer" in system else HEAD_EPOCHS + EPOCHS)]
+    return [*argv, *(AUGMENTATION if "augmentation" in system else ())]
 
 
 def arousal_ua(labels: list[str], confusion: list[list[int]]) -> float:
-    """Mean recall of excited and subdued: all that the voice carries, so that the four emotions would only add noise.
+    """Return the mean recall of excited and subdued emotions.
+
+    The voice carries only the arousal, so the four emotions would add noise.
 
     Args:
-        labels: names of the emotions.
-        confusion: counts, true emotions by predicted ones.
+        labels: Names of the emotions.
+        confusion: Counts `(classes, classes)`; rows are true emotions.
     """
     excited = [label in EXCITED for label in labels]
     recalls = []

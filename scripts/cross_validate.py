@@ -1,48 +1,8 @@
-"""Train every fold of a protocol: `python scripts/cross_validate.py recipe.yaml [--seeds 0 1 2] [--option value ...]`.
-
-Also under `accelerate launch`. Runs that are finished are kept, and one that was interrupted goes on where it was.
-"""
+"""The command `emofusion cross-validate` as a file."""
 
 import sys
-from pathlib import Path
 
-from emofusion.training.arguments import parse_recipe
-from emofusion.training.console import show_run
-from emofusion.training.cross_validation.runs import (
-    CROSS_VALIDATION_ARGUMENTS,
-    cross_validate,
-    find_states,
-    format_plan,
-    plan_runs,
-)
-from emofusion.training.cross_validation.summary import format_results
-
-
-def main() -> None:
-    """Read the recipe, say what is to be done, do it, print what was measured."""
-    try:
-        arguments = parse_recipe(arguments=CROSS_VALIDATION_ARGUMENTS)
-        is_first = arguments[-1].process_index == 0
-        runs = plan_runs(*arguments)
-        states = find_states(runs)
-        if is_first:
-            print(format_plan(runs, states), flush=True)
-        results = cross_validate(runs, states, tell if is_first else None, show_run)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"cross_validate.py: {error}")
-    if is_first:
-        folder = Path(arguments[-1].output_dir)
-        print(f"\n{format_results(results)}")
-        print(f"\nMeasured on {results['corpus']['title']}. {results['corpus']['selection']}")
-        print(f"\n{folder} has the page (README.md), results.json and the pictures {', '.join(results['pictures'])};")
-        print("every folder in it is a model of its own. Against another system:")
-        print(f"  python scripts/compare.py {folder} OTHER")
-
-
-def tell(line: str) -> None:
-    """Print a line at once."""
-    print(f"\n{line}\n", flush=True)
-
+from emofusion.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(["cross-validate", *sys.argv[1:]]))

@@ -1,32 +1,8 @@
-"""Search for better settings: `python scripts/search.py recipe.yaml [--trials 20] [--option value ...]`.
-
-The recipe says by a mapping `search` what is tried. The same command goes on with a search that was interrupted, and takes part
-in one that runs.
-"""
+"""The command `emofusion search` as a file."""
 
 import sys
 
-from emofusion.training.arguments import parse_recipe
-from emofusion.training.search.report import format_search
-from emofusion.training.search.space import SEARCH_ARGUMENTS
-from emofusion.training.search.trials import search
-
-
-def main() -> None:
-    """Read the recipe, search, print what was found."""
-    try:
-        argv = sys.argv[1:]
-        *_, training_args = parse_recipe(argv, SEARCH_ARGUMENTS)
-        found = search(argv, tell)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"search.py: {error}")
-    print(f"\n{format_search(found, training_args.output_dir)}")
-
-
-def tell(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
-
+from emofusion.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(["search", *sys.argv[1:]]))

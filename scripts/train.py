@@ -1,23 +1,8 @@
-"""Train one model: `python scripts/train.py recipe.yaml [--option value ...]`, also under `accelerate launch`."""
+"""The command `emofusion train` as a file."""
 
 import sys
 
-from emofusion.training.arguments import parse_recipe
-from emofusion.training.console import format_end, show_run
-from emofusion.training.run import train
-
-
-def main() -> None:
-    """Read the recipe, train, print what was measured."""
-    try:
-        arguments = parse_recipe()
-        results = train(*arguments, show_run)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"train.py: {error}")
-    training_args = arguments[-1]
-    if training_args.process_index == 0:
-        print(format_end(results, training_args.output_dir))
-
+from emofusion.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(["train", *sys.argv[1:]]))

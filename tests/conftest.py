@@ -1,4 +1,4 @@
-"""Every test run has a cache of its own, so that nobody's is read or written."""
+"""Fixtures of all tests. The cache of `datasets` is a temporary folder, so that no test reads or writes the user's."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ os.environ["HF_DATASETS_CACHE"] = CACHE.name  # before anything imports `dataset
 
 @pytest.fixture
 def hub(monkeypatch):
-    """The Hub, for the client in this process."""
+    """A server in place of the Hub, for the client in this process."""
     from testing_hub_server import HubServer, connect
 
     with HubServer() as server:

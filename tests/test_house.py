@@ -1,10 +1,13 @@
-"""The rules of the house: which room may import which, and what a file may be."""
+"""Rules for the whole repository: which room may import which, what a file may hold, and how prose is written."""
 
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import emofusion
@@ -12,46 +15,67 @@ import pytest
 
 ROOT = Path(emofusion.__file__).parent
 
-# Room -> the rooms it may import, besides itself. An arrow only ever points down to an earlier line.
-ROOMS = {
-    "configuration": set(),
-    "modeling": {"configuration"},
-    "processing": set(),
-    "corpora": {"processing"},
-    "metrics": set(),
-    "evaluation": {"processing", "corpora", "metrics"},
-    "hub": {"configuration", "modeling", "processing", "corpora", "metrics", "evaluation"},
-    "training": {"configuration", "modeling", "processing", "corpora", "metrics", "evaluation", "hub"},
-    "benchmarks": {"configuration", "modeling", "processing", "corpora", "metrics", "evaluation", "hub", "training"},
-}
+# From the ground floor up. A room imports itself and rooms before it; a room that does not exist yet is skipped.
+FLOORS = (
+    *("configuration", "modeling", "processing", "metrics", "corpora", "evaluation", "hub", "training"),
+    *("inference", "recipes", "benchmarks", "cli", "scripts"),
+)
+ROOMS = [room for room in FLOORS if (ROOT / room).is_dir()]
+# Rooms that import less than all rooms below them: their files also work without the rest of the package.
+STRICTER = {"processing": {"configuration"}, "metrics": set(), "corpora": {"configuration", "processing"}}
 TRAVELLING = ("configuration", "modeling", "processing")
-# All that a travelling file may import without a `try`: transformers' loader demands it on the reader's machine. With
-# transformers and torch come the others.
+# What a travelling file imports outside a `try`: transformers' loader demands it on the user's machine, and
+# transformers and torch bring the others.
 TRAVELLING_LIBRARIES = {"torch", "transformers", "numpy", "huggingface_hub"}
 LIBRARIES = {
-    *("accelerate", "datasets", "evaluate", "huggingface_hub", "jinja2", "matplotlib", "numpy", "peft", "safetensors"),
-    *("sklearn", "soundfile", "soxr", "tokenizers", "torch", "transformers", "yaml"),
+    *("accelerate", "av", "datasets", "evaluate", "filelock", "huggingface_hub", "jinja2", "jiwer", "librosa"),
+    *("matplotlib", "numpy", "optuna", "peft", "safetensors", "scipy", "sklearn", "soundfile", "soxr", "tensorboard"),
+    *("tokenizers", "torch", "tqdm", "trackio", "transformers", "yaml"),
 }
+# Where a sampling rate may be written as a number.
+SAMPLING_RATE_FILE = "configuration/modalities.py"
+# Phrases that a reader stumbles over, and names that were replaced.
+FORBIDDEN_PHRASES = [
+    *(
+        r"(?<!one )(?<!some )(?<!each )(?<!all )\bof which\b",
+        r"\bwhat of\b",
+        r"\b(?:is|are|was|were) told\b",
+        r"\b(?:is|are) had\b",
+        r"\bin vain\b",
+    ),
+    *(r"\bshall\b", r"\bso many\b", r"\bwho looks on\b", r"\bgets a word\b", r"\bwhat there is\b", r"\bhangs on\b"),
+    *(r"\bStandIns?\b", r"\bConductor\b"),
+]
+SECTIONS = {"Args", "Attributes", "Raises", "Fields", "Keys"}
+ENTRY = re.compile(r"(?:\*{0,2}[\w.]+|`[^`]+`)(?:, (?:\*{0,2}[\w.]+|`[^`]+`))*(?: \([^)]*\))?: (\S)")
 
 
 def python_files(*folders: str) -> list[Path]:
     return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
 
 
-SHIPPED = [ROOT / "__init__.py", *python_files(*ROOMS, "scripts", "hub_cards", "recipes")]
-OURS = [*SHIPPED, *python_files("tests")]
-every_file = pytest.mark.parametrize("file", OURS, ids=lambda file: str(file.relative_to(ROOT)))
-every_shipped_file = pytest.mark.parametrize("file", SHIPPED, ids=lambda file: str(file.relative_to(ROOT)))
-every_travelling_file = pytest.mark.parametrize(
-    "file", python_files(*TRAVELLING), ids=lambda file: str(file.relative_to(ROOT))
-)
+SHIPPED = [*sorted(ROOT.glob("*.py")), *python_files(*ROOMS, "hub_cards")]
+OURS = [*SHIPPED, *python_files("tests", "docs")]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(page for folder in ("docs", "hub_cards", "metrics") for page in sorted((ROOT / folder).rglob("*.md"))),
+]
+
+
+def path(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
 
 
 def imports(file: Path, tree: ast.AST | None = None) -> list[tuple[str, str]]:
     """(module, name) of each import in a file, relative ones written out; the name of a plain `import` is empty."""
     package = ("emofusion", *file.relative_to(ROOT).parent.parts)
     found = []
-    for node in ast.walk(tree or ast.parse(file.read_text("utf-8"))):
+    for node in ast.walk(tree or parsed(file)):
         if isinstance(node, ast.Import):
             found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -64,66 +88,186 @@ def imports(file: Path, tree: ast.AST | None = None) -> list[tuple[str, str]]:
 def room_of(module: str, name: str) -> str | None:
     """The room that an import goes to; None outside the package, and for its root."""
     parts = [*module.split("."), name]
-    return parts[1] if parts[0] == "emofusion" and parts[1] in {*ROOMS, "scripts", "tests"} else None
+    return parts[1] if parts[0] == "emofusion" and parts[1] in {*FLOORS, "tests"} else None
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_the_floors_below_it(room):
-    for file in python_files(room):
+def imported_files(file: Path) -> set[Path]:
+    """The files that an import in `file` runs: the module, and each package around it that does not hold `file` too."""
+    found = set()
+    for module, name in imports(file):
+        parts = module.split(".")
+        if parts[0] != "emofusion":
+            continue
+        place = ROOT.joinpath(*parts[1:])
+        submodule = next(
+            (p for p in (place / f"{name}.py", place / name / "__init__.py") if name and p.is_file()), None
+        )
+        target = submodule or next((p for p in (place.with_suffix(".py"), place / "__init__.py") if p.is_file()), None)
+        assert target, f"{path(file)} imports {module}, which is no file"
+        packages = [package for package in target.parents if package.is_relative_to(ROOT)]
+        around = {package / "__init__.py" for package in packages if not file.is_relative_to(package)}
+        found |= {target, *(package for package in around if package.is_file())}
+    return found - {file}
+
+
+def find_circles(graph: dict[Path, set[Path]]) -> list[list[Path]]:
+    """One circle of each strongly connected component with more than one file."""
+    circles, seen = [], set()
+    for start in graph:
+        if start in seen:
+            continue
+        # Breadth first from `start`; the first file that leads back to it closes the shortest circle.
+        came_from, queue = {start: None}, [start]
+        for file in queue:
+            if start in graph[file]:
+                circle = [file]
+                while came_from[circle[-1]]:
+                    circle.append(came_from[circle[-1]])
+                seen |= {*circle}
+                circles.append([*reversed(circle), start])
+                break
+            for target in sorted(graph[file] - came_from.keys()):
+                came_from[target] = file
+                queue.append(target)
+    return circles
+
+
+def report(problems: list[str]) -> None:
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+def test_a_room_imports_only_lower_rooms():
+    problems = []
+    for floor, room in enumerate(ROOMS):
+        allowed = STRICTER.get(room, set(ROOMS[:floor])) | {None, room}
+        for file in python_files(room):
+            targets = [(room_of(*found), *found) for found in imports(file)]
+            problems += [f"{path(file)} imports {m} {n}" for target, m, n in targets if target not in allowed]
+    report(problems)
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {file: imported_files(file) for file in SHIPPED}
+    report([" -> ".join(map(path, circle)) for circle in find_circles(graph)])
+
+
+def test_a_circle_of_files_is_found():
+    a, b, c, d = map(Path, "abcd")
+    assert find_circles({a: {b}, b: {c}, c: {b, d}, d: set()}) == [[b, c, b]]
+    assert find_circles({a: {b, c}, b: {d}, c: {d}, d: set()}) == []
+
+
+def test_corpora_import_only_the_decoder_from_processing():
+    problems = []
+    for file in python_files("corpora"):
         for module, name in imports(file):
-            target = room_of(module, name)
-            allowed = target is None or target == room or target in ROOMS[room]
-            assert allowed, f"{file.relative_to(ROOT)} imports {module} {name}"
+            decoder = module.endswith(".media") or name in ("media", "load_audio")
+            if room_of(module, name) == "processing" and not decoder:
+                problems.append(f"{path(file)} imports {module} {name}")
+    report(problems)
 
 
-def test_the_floors_have_an_order():
-    below = set()
-    for room, allowed in ROOMS.items():
-        assert allowed <= below
-        below.add(room)
-
-
-def test_corpora_take_only_the_decoder_from_processing():
-    modules = {
-        (module, name)
-        for file in python_files("corpora")
-        for module, name in imports(file)
-        if room_of(module, name) == "processing"
-    }
-    assert all(module.endswith(".media") or name in ("media", "load_audio") for module, name in modules), modules
-
-
-def test_scripts_are_imported_by_nobody():
+def test_nobody_imports_a_script():
     scripts = {file.stem for file in python_files("scripts")}
+    problems = []
     for file in OURS:
         for module, name in imports(file):
-            assert room_of(module, name) != "scripts", file
-            assert module.split(".")[0] not in {"scripts", *scripts}, file
+            if room_of(module, name) == "scripts" or module.split(".")[0] in {"scripts", *scripts}:
+                problems.append(f"{path(file)} imports {module} {name}")
+    report(problems)
 
 
-@every_shipped_file
-def test_only_public_names_are_imported(file):
-    for module, name in imports(file):
-        if module.split(".")[0] in ("__future__", "emofusion"):
-            continue
-        private = [part for part in [*module.split("."), name] if part.startswith("_") and part != "__version__"]
-        assert not private, f"{module} {name}"
+def test_only_public_names_of_libraries_are_imported():
+    problems = []
+    for file in SHIPPED:
+        for module, name in imports(file):
+            private = [part for part in [*module.split("."), name] if part.startswith("_") and part != "__version__"]
+            if private and module.split(".")[0] not in ("__future__", "emofusion"):
+                problems.append(f"{path(file)} imports {module} {name}")
+    report(problems)
 
 
-@every_file
-def test_a_file_is_short_enough_to_read(file):
-    assert len(file.read_text("utf-8").splitlines()) <= 400
+def test_a_file_is_at_most_400_lines_long():
+    lengths = {file: len(file.read_text("utf-8").splitlines()) for file in OURS}
+    report([f"{path(file)} has {length} lines" for file, length in lengths.items() if length > 400])
 
 
-@every_shipped_file
-def test_a_file_says_what_it_is(file):
-    tree = ast.parse(file.read_text("utf-8"))
-    assert not tree.body or ast.get_docstring(tree)
+def test_a_file_has_a_docstring():
+    report([path(file) for file in SHIPPED if parsed(file).body and not ast.get_docstring(parsed(file))])
 
 
-def test_nothing_takes_the_name_of_a_library():
+def docstrings(file: Path) -> Iterator[tuple[int, str]]:
+    """(line, cleaned docstring) of a file, its classes and its functions."""
+    for node in ast.walk(parsed(file)):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and (docstring := ast.get_docstring(node)):
+            yield node.body[0].lineno, docstring
+
+
+def badly_begun_entries(docstring: str) -> list[str]:
+    """Entries of the `Args:` and like sections whose description begins with a small letter."""
+    found, section, margin = [], False, None
+    for line in docstring.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if line and not indent:
+            section, margin = line.removesuffix(":") in SECTIONS and line.endswith(":"), None
+        elif section and line.strip():
+            margin = indent if margin is None else margin
+            entry = ENTRY.match(line.strip()) if indent == margin else None
+            if entry and entry[1].islower():
+                found.append(line.strip())
+    return found
+
+
+def test_a_description_in_a_docstring_begins_with_a_capital():
+    assert badly_begun_entries("Do it.\n\nArgs:\n    a (int): the number.\n        more: yes.\n    b: The rest.") == [
+        "a (int): the number."
+    ]
+    found = (
+        (file, line, entry)
+        for file in SHIPPED
+        for line, text in docstrings(file)
+        for entry in badly_begun_entries(text)
+    )
+    report([f"{path(file)}:{line}: {entry}" for file, line, entry in found])
+
+
+def test_prose_uses_plain_words():
+    pattern = re.compile("|".join(FORBIDDEN_PHRASES), re.IGNORECASE)
+    problems = []
+    for file in [*SHIPPED, *PAGES]:
+        prose = re.sub(r"[\s#]+", " ", file.read_text("utf-8"))
+        problems += [
+            f"{path(file)}: ...{prose[max(0, m.start() - 40) : m.end() + 40]}..." for m in pattern.finditer(prose)
+        ]
+    report(problems)
+
+
+def test_messages_name_commands_that_an_installed_package_has():
+    rooms = [file for file in SHIPPED if path(file).split("/")[0] != "scripts"]
+    found = ((file, line) for file in rooms for line in file.read_text("utf-8").splitlines())
+    report([f"{path(file)}: {line.strip()}" for file, line in found if re.search(r"scripts/\w*\.py", line)])
+
+
+def test_the_sampling_rate_is_written_once():
+    problems = []
+    for file in SHIPPED:
+        constants = (node for node in ast.walk(parsed(file)) if isinstance(node, ast.Constant))
+        lines = [node.lineno for node in constants if type(node.value) in (int, float) and node.value == 16000]
+        problems += [f"{path(file)}:{line}" for line in lines if path(file) != SAMPLING_RATE_FILE]
+    report(problems)
+
+
+def test_nothing_has_the_name_of_a_library():
     names = {file.stem for file in OURS} | {folder.name for folder in ROOT.iterdir() if folder.is_dir()}
     assert not names & LIBRARIES
+
+
+def test_every_folder_with_code_is_a_package():
+    # That `setup.cfg` lists all packages is tested with the wheel, in `tests/packaging`.
+    folders = {file.parent for file in SHIPPED if path(file).split("/")[0] != "scripts"}
+    report([path(folder) for folder in folders if not (folder / "__init__.py").is_file()])
 
 
 def test_files_that_travel_together_have_different_names():
@@ -131,18 +275,22 @@ def test_files_that_travel_together_have_different_names():
     assert len(names) == len(set(names))
 
 
-@every_travelling_file
-def test_a_file_that_travels_imports_only_what_every_reader_has(file):
-    tree = ast.parse(file.read_text("utf-8"))
-    guarded = {id(node) for block in ast.walk(tree) if isinstance(block, ast.Try) for node in ast.walk(block)}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Import | ast.ImportFrom) or id(node) in guarded:
-            continue
-        for module, _ in imports(file, node):
-            library = module.split(".")[0]
-            ours = library == "emofusion"
-            assert not ours or getattr(node, "level", 0), f"{module} is not imported relative to the file"
-            assert ours or library in TRAVELLING_LIBRARIES | sys.stdlib_module_names, module
+def test_a_file_that_travels_imports_only_what_every_user_has():
+    problems = []
+    for file in python_files(*TRAVELLING):
+        tree = parsed(file)
+        guarded = {id(node) for block in ast.walk(tree) if isinstance(block, ast.Try) for node in ast.walk(block)}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Import | ast.ImportFrom) or id(node) in guarded:
+                continue
+            for module, _ in imports(file, node):
+                library = module.split(".")[0]
+                if library == "emofusion":
+                    relative = getattr(node, "level", 0) and node.module and file.parent.name in TRAVELLING
+                    problems += [] if relative else [f"{path(file)}: {module} is not imported relative to the file"]
+                elif library not in TRAVELLING_LIBRARIES | sys.stdlib_module_names:
+                    problems.append(f"{path(file)}: {module} is imported outside a try")
+    report(problems)
 
 
 def test_importing_the_package_is_cheap():
@@ -160,7 +308,7 @@ def test_importing_the_package_is_cheap():
 @pytest.mark.parametrize(
     "first", ["WhisperModel", "PreTrainedModel", "Trainer", "pipeline", "AutoProcessor", "AutoModel"]
 )
-def test_whatever_of_transformers_is_imported_first_the_auto_classes_know_the_models(first):
+def test_auto_classes_know_the_models_after_any_first_import_of_transformers(first):
     code = (
         f"import emofusion\nfrom transformers import {first}\n"
         "from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification\n"
@@ -181,25 +329,25 @@ def test_tests_see_one_package_under_one_name():
     assert not copies
 
 
-@pytest.mark.parametrize("name", emofusion.__all__)
-def test_a_public_name_is_there_and_says_what_it_is(name):
-    value = getattr(emofusion, name)
-    assert name in dir(emofusion)
-    if inspect.isclass(value) or inspect.isfunction(value):
-        assert value.__doc__
-        assert value.__module__.startswith("emofusion.")
+def test_public_names_exist_and_have_docstrings():
+    for name in emofusion.__all__:
+        value = getattr(emofusion, name)
+        assert name in dir(emofusion), name
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert value.__doc__, name
+            assert value.__module__.startswith("emofusion."), name
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error():
+def test_an_unknown_public_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'emofusion' has no attribute 'nothing'"):
         emofusion.nothing  # noqa: B018
 
 
-@pytest.mark.parametrize(("variant", "prefix"), emofusion.VARIANTS.items())
-def test_a_variant_has_its_files_classes_and_model_type(variant, prefix):
-    configuration = importlib.import_module(f"emofusion.configuration.configuration_{variant}")
-    modeling = importlib.import_module(f"emofusion.modeling.modeling_{variant}")
-    config = getattr(configuration, f"{prefix}Config")
-    assert config.model_type == f"emofusion_{variant}"
-    for end in ("Model", "ForSequenceClassification"):
-        assert getattr(modeling, prefix + end).config_class is config
+def test_a_variant_has_its_files_classes_and_model_type():
+    for variant, prefix in emofusion.VARIANTS.items():
+        configuration = importlib.import_module(f"emofusion.configuration.configuration_{variant}")
+        modeling = importlib.import_module(f"emofusion.modeling.modeling_{variant}")
+        config = getattr(configuration, f"{prefix}Config")
+        assert config.model_type == f"emofusion_{variant}"
+        for end in ("Model", "ForSequenceClassification"):
+            assert getattr(modeling, prefix + end).config_class is config

@@ -1,33 +1,30 @@
-"""The README is followed to the letter."""
+"""The README and the other pages: Python code runs, commands are understood, links lead somewhere."""
 
+import configparser
+import json
 import os
 import re
-import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from emofusion.cli import demo
+from emofusion.cli.commands import COMMANDS, Parser
+from emofusion.cli.main import main
+from emofusion.cli.recipe_help import RECIPE_COMMANDS
 from emofusion.corpora.demo import spoken
 from emofusion.hub import write_bundle
-from emofusion.training.arguments import parse_recipe
-from emofusion.training.run import build_model, build_processor
+from emofusion.training import recipe as recipes
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
+from testing_pages import PAGES, ROOT, broken_links, code_blocks, commands, emofusion_arguments, page_name
 
-ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md")
-
-
-def blocks(page, language):
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-
-
-def commands():
-    lines = (line for page in PAGES for block in blocks(page, "bash") for line in block.splitlines())
-    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+# Pages whose Python code needs only a recording and the model of the demonstration, by whether it imports emofusion.
+RUNNABLE = {"without emofusion": ("README.md", "docs/pipeline.md"), "with emofusion": ("docs/build.md",)}
+# Runs each piece of code in a namespace of its own, in one process, because imports take long.
+RUNNER = "import json, sys\nfor code in json.loads(sys.argv[1]):\n    exec(code, {})\n"
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +32,9 @@ def workplace(tmp_path_factory):
     """A folder with a recording and an untrained model where the demonstration leaves a trained one."""
     folder = tmp_path_factory.mktemp("workplace")
     output = folder / "runs" / "demo" / "cross_attention"
-    recipe = ROOT / "recipes" / "spoken" / "cross_attention.yaml"
-    model_args, data_args, _ = parse_recipe([str(recipe)])
-    model = build_model(model_args, list(spoken.LABELS))
-    processor = build_processor(model_args, data_args, model, ["What a lovely morning."])
+    recipe = recipes.parse_recipe([str(ROOT / "recipes" / "spoken" / "cross_attention.yaml")])
+    model = build_model(recipe.model, list(spoken.LABELS))
+    processor = build_processor(recipe.model, recipe.data, model, ["What a lovely morning."])
     model.save_pretrained(output)
     processor.save_pretrained(output)
     write_bundle(model, output, processor)
@@ -47,38 +43,91 @@ def workplace(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("number", range(len(blocks("README.md", "python"))))
-def test_python_blocks_run(number, workplace):
-    code = blocks("README.md", "python")[number]
+@pytest.mark.parametrize("pages", RUNNABLE.values(), ids=RUNNABLE)
+def test_python_code_runs(pages, workplace):
+    codes = [code for page in pages for code in code_blocks(ROOT / page, "python")]
+    assert codes
     environment = os.environ | {"HF_MODULES_CACHE": str(workplace / "modules"), "HF_HUB_OFFLINE": "1"}
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=workplace, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", RUNNER, json.dumps(codes)],
+        cwd=workplace,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
 
 
-def test_commands_exist():
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert commands()
-    for command in commands():
-        if command[0] == "make":
-            assert command[1] in targets, command
-        else:
-            scripts = [word for word in command if word.startswith("scripts/")]
-            assert len(scripts) == 1, command
-            assert (ROOT / scripts[0]).is_file(), command
+class Parsed(Exception):
+    """Raised in place of a command, once its arguments were parsed."""
 
 
-def test_recipes_and_their_options_are_understood(monkeypatch):
+@pytest.fixture
+def parse_only(monkeypatch):
+    """Commands stop where they have parsed their arguments."""
+
+    def parse_and_stop(parse):
+        def stop(*args, **kwargs):
+            parse(*args, **kwargs)
+            raise Parsed
+
+        return stop
+
     monkeypatch.chdir(ROOT)
-    trainings = [command for command in commands() if "scripts/train.py" in command]
-    assert trainings
-    for command in trainings:
-        parse_recipe(command[command.index("scripts/train.py") + 1 :])
+    monkeypatch.setattr(Parser, "parse_args", parse_and_stop(Parser.parse_args))
+    monkeypatch.setattr(recipes, "parse_recipe", parse_and_stop(recipes.parse_recipe))
+    monkeypatch.setattr(demo, "demonstrate", parse_and_stop(lambda *args: None))
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_emofusion_commands_are_understood(page, parse_only, capsys):
+    for command in commands(page):
+        arguments = emofusion_arguments(command)
+        if arguments is None:
+            continue
+        try:
+            status = main([*arguments, *(["--use_cpu", "true"] if arguments[0] in RECIPE_COMMANDS else [])])
+        except Parsed:
+            continue
+        assert status == 0, f"{command}: {capsys.readouterr().err}"
+        assert {"--help", "--list"} & {*arguments}, command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_commands_in_the_text_exist(page):
+    named = re.findall(r"`emofusion ([a-z][\w-]*)", page.read_text("utf-8"))
+    assert {*named} <= {*COMMANDS}
+    assert not re.search(r"(?<!accelerate launch )scripts/(?!compare_transfer)\w+\.py", page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_other_commands_exist(page):
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    for command in commands(page):
+        if emofusion_arguments(command) is not None:
+            continue
+        match command:
+            case ["make", target]:
+                assert target in targets
+            case ["pip", "install", "-e", where]:
+                extras = re.fullmatch(r"\.(?:\[(.+)\])?", where)[1]
+                assert {*(extras or "").split(",")} - {""} <= {*setup["options.extras_require"]}
+            case ["python", script, *_]:
+                assert (ROOT / script).is_file()
+            case _:
+                pytest.fail(f"an unknown command: {command}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_links_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))
-    for target in targets:
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+    assert not broken_links(page)
+
+
+def test_the_readme_shows_commands_and_a_picture():
+    readme = ROOT / "README.md"
+    shown = [arguments[0] for command in commands(readme) if (arguments := emofusion_arguments(command))]
+    assert {"demo", "predict", "train"} <= {*shown}
+    assert "](docs/overview.svg)" in readme.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""What every card must be, whatever it is about."""
+"""Checks for every model card."""
 
 import re
 from pathlib import Path
@@ -10,13 +10,13 @@ from huggingface_hub.utils import validate_repo_id
 
 NUMBER = re.compile(r"(?<![\w.-])\d[\d,]*(?:\.\d+)*(?:e[+-]?\d+)?")
 EMPTY = re.compile(r"\b(None|nan|undefined|null|TODO|inf)\b|\{\}|\[\]|[{]{2}|[}]{2}|<[a-z_ ]+>")
-# of examples, of an interval, of the AI Act, and of transformers' versions
+# Numbers in examples, of the interval, of the AI Act, and of versions of transformers.
 CONSTANTS = {"0", "1", "95", "5", "2024", "1689", "5.17", "5.23"}
-AUTHORS = "{{The emofusion authors}}"  # the one place for two braces: BibTeX's, around a name that is not a person's
+AUTHORS = "{{The emofusion authors}}"  # BibTeX's braces around an organisation's name: the only place for two braces
 
 
 def check_page(file: Path) -> ModelCard:
-    """Hold a page to what does not depend on what it tells: nothing empty, no path, whole tables, readable metadata."""
+    """Check what does not depend on the content: nothing empty, no local path, complete tables, valid metadata."""
     page = file.read_text(encoding="utf-8")
     card = ModelCard.load(file)
     assert card.content == page
@@ -44,7 +44,7 @@ def check_page(file: Path) -> ModelCard:
 
 
 def check_metadata(card: ModelCard, page: str) -> None:
-    """Read the metadata as the Hub's own client does, and write them again."""
+    """Check that the Hub's client reads the metadata and writes them unchanged."""
     block = re.match(r"---\n(.*?)\n---\n", page, re.DOTALL)[1]
     fields = yaml.safe_load(block)
     assert fields == card.data.to_dict()
@@ -61,24 +61,24 @@ def check_metadata(card: ModelCard, page: str) -> None:
 
 
 def sections(card: ModelCard) -> dict[str, str]:
-    """Heading -> text below it, in order."""
+    """Return heading -> text below it, in order."""
     _, *parts = re.split(r"^## (.+)$", card.text, flags=re.MULTILINE)
     assert len(set(parts[::2])) == len(parts[::2])
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def examples(card: ModelCard) -> list[str]:
-    """The Python blocks of a card."""
+    """Return the Python blocks of a card."""
     return re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
 
 
 def strange_numbers(page: str, results: dict) -> set[str]:
-    """The numbers on a page that the results do not have."""
+    """Return the numbers on a page that are not in the results."""
     return set(NUMBER.findall(page)) - CONSTANTS - {form for value in walk(results) for form in forms(value)}
 
 
 def walk(value):
-    """Everything that is neither a mapping nor a list, at any depth, and the keys."""
+    """Yield all keys and all values that are neither mappings nor lists, at any depth."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield key
@@ -91,7 +91,7 @@ def walk(value):
 
 
 def forms(value) -> set[str]:
-    """How a page may write what is in the results."""
+    """Return the forms in which a page may write a value of the results."""
     if isinstance(value, str):
         return set(NUMBER.findall(value))
     if isinstance(value, bool) or value is None:

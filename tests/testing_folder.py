@@ -1,11 +1,11 @@
-"""A folder of somebody's own recordings, for tests of the loader; all sentences are invented."""
+"""A folder of recordings for tests of the loader; all sentences are invented."""
 
 import csv
 import json
 import os
 
 import soundfile
-from testing_meld import RATE, tone, write_film
+from testing_meld import RATE, tone, write_video
 
 TEXTGRID = """File type = "ooTextFile"
 Object class = "TextGrid"
@@ -20,7 +20,7 @@ SPHINX = {
 
 
 def make_rows(speakers=6):
-    """Two rows of each speaker, one sad and one glad."""
+    """Return two rows per speaker, one sad and one glad."""
     return [
         {
             "file_name": f"audio/{speaker}_{label}.wav",
@@ -60,7 +60,7 @@ def write_recordings(folder, rows):
 
 
 def make_folder(root, rows=None, kind="csv"):
-    """Metadata and recordings of half a second."""
+    """Write metadata and recordings of half a second, and return the root."""
     rows = make_rows() if rows is None else rows
     write_metadata(root, rows, kind)
     write_recordings(root, rows)
@@ -68,20 +68,20 @@ def make_folder(root, rows=None, kind="csv"):
 
 
 def add_everything(root, rows):
-    """The first two rows get a film and an alignment, one a TextGrid and one Sphinx's files."""
-    write_film(root / "film.mp4", 0.5, 300)
+    """Add a video and an alignment to the first two rows: a TextGrid and Sphinx files."""
+    write_video(root / "video.mp4", 0.5, 300)
     (root / "day.TextGrid").write_text(TEXTGRID, encoding="utf-8")
     for suffix, content in SPHINX.items():
         (root / f"day{suffix}").write_text(content, encoding="latin-1")
     rows[0] |= {
-        "video_file_name": "film.mp4",
+        "video_file_name": "video.mp4",
         "alignment_file_name": "day.TextGrid",
         "turn": 3,
         "dialogue": "d",
         "session": 7,
     }
     rows[1] |= {
-        "video_file_name": "film.mp4",
+        "video_file_name": "video.mp4",
         "alignment_file_name": "day.wdseg",
         "turn": 4,
         "dialogue": "d",
@@ -90,7 +90,7 @@ def add_everything(root, rows):
 
 
 def close(monkeypatch, paths):
-    """Refuse to let some files and folders be read, which no permission does for a super-user."""
+    """Deny access to some files and folders, since permissions do not restrict a super-user."""
     access, scandir = os.access, os.scandir
 
     def scan(path):

@@ -1,7 +1,7 @@
-"""The Hub in miniature, on loopback: as much of its protocol as pushing, loading and evaluating use.
+"""A tiny Hub on loopback with the part of the protocol that pushing, loading and evaluating use.
 
-It has one user, `someone`, with the token `TOKEN`, and keeps everything in memory. What is not implemented is answered
-with 404 and stands in `requests`, so that a client's new habit is found quickly.
+It has one user, `someone`, with the token `TOKEN`, and keeps everything in memory. A request that is not implemented gets
+a 404 and is listed in `requests`, so that a new request of the client is found quickly.
 """
 
 import base64
@@ -17,7 +17,7 @@ from huggingface_hub import constants
 
 USER = "someone"
 TOKEN = "hf_loopback"
-LARGE = (".safetensors", ".png")  # sent by LFS, whatever their size
+LARGE = (".safetensors", ".png")  # uploaded by LFS, whatever their size
 REPO = r"(?P<id>[\w.-]+/[\w.-]+)"
 
 
@@ -54,9 +54,9 @@ class HubServer(ThreadingHTTPServer):
     """`with HubServer() as hub:` serves `hub.endpoint` until the block ends.
 
     Attributes:
-        repos: (kind, id) -> repository.
-        requests: every request, as `"METHOD /path"`.
-        failures: pattern of such a line -> status and message that are answered instead.
+        repos: Repositories by (kind, id).
+        requests: Every request, as `"METHOD /path"`.
+        failures: Status and message to send instead of an answer, by a pattern of such a line.
     """
 
     daemon_threads = True
@@ -78,7 +78,7 @@ class HubServer(ThreadingHTTPServer):
         self.server_close()
 
     def add(self, repo_id: str, kind: str = "model", private: bool = False, **files: str) -> Repo:
-        """Make a repository as the Hub does, with a first commit."""
+        """Create a repository with a first commit, as the Hub does."""
         repo = self.repos[kind, repo_id] = Repo(kind, private)
         first = {".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"}
         repo.commit("main", "initial commit", first | {name: text.encode() for name, text in files.items()})
@@ -86,7 +86,7 @@ class HubServer(ThreadingHTTPServer):
 
 
 def connect(monkeypatch, server: HubServer) -> None:
-    """Lead the client in this process to the server. One in a process of its own reads `HF_ENDPOINT` when it starts."""
+    """Connect the client in this process to the server. In another process set `HF_ENDPOINT` before it starts."""
     for name, value in {"ENDPOINT": server.endpoint, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}.items():
         monkeypatch.setattr(constants, name, value)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, {"error": message}, {"X-Error-Code": code, "X-Error-Message": message})
 
     def _find(self, kind: str | None, name: str, writing: bool = False) -> Repo | None:
-        """The repository, or None after an error was answered."""
+        """Return the repository, or send an error and return None."""
         repo = self.server.repos.get(((kind or "models").strip("/").removesuffix("s"), name))
         if writing and not self._is_user:
             self._fail(401, "", "Invalid username or password.")

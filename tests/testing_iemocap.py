@@ -1,4 +1,4 @@
-"""A tiny tree as IEMOCAP's, with every quirk of the real one and sentences that nobody said in it."""
+"""A miniature IEMOCAP on disk, with every quirk of the corpus; all sentences are invented."""
 
 from pathlib import Path
 
@@ -31,10 +31,10 @@ SYLLABLES = "\tSFrm\tEFrm\tSyll\n 0 4 SIL\n 5 14 W IY\n 15 26 K UH D\n 30 38 W A
 
 
 def build_iemocap(folder: Path) -> Path:
-    """Build the tree in a folder, whose name does not matter.
+    """Build the tree in a folder.
 
-    All turns of ten speakers are sound; only the first dialogue has a film and syllables, the others have none. Two turns
-    of session 3 lack their words, as they do in the real one.
+    All turns of ten speakers are valid. Only the first dialogue has a video and syllables. Two turns of session 3 lack
+    their words, as in the corpus.
 
     Returns:
         Its `IEMOCAP_full_release`.
@@ -50,7 +50,7 @@ def build_iemocap(folder: Path) -> Path:
         (alignment_folder(session, name) / f"{name}.wdseg").unlink()
     first = root / "Session1"
     (alignment_folder(first, "Ses01F_impro01_F000") / "Ses01F_impro01_F000.syseg").write_text(SYLLABLES)
-    film(first / "dialog/avi/DivX/Ses01F_impro01.avi", len(TURNS) * (LENGTH + PAUSE))
+    write_video(first / "dialog/avi/DivX/Ses01F_impro01.avi", len(TURNS) * (LENGTH + PAUSE))
     (first / "dialog/avi/DivX/._Ses01F_impro01.avi").write_bytes(APPLE_DOUBLE)
     return root
 
@@ -60,8 +60,8 @@ def alignment_folder(session: Path, turn: str) -> Path:
 
 
 def build_dialogue(session: Path, dialogue: str, turns) -> None:
-    """A dialogue's text files, recordings and alignments."""
-    evaluations, transcriptions, films, raters, recordings, alignments = (
+    """Write the text files, recordings and alignments of a dialogue."""
+    evaluations, transcriptions, videos, raters, recordings, alignments = (
         session / part
         for part in (
             "dialog/EmoEvaluation",
@@ -72,7 +72,7 @@ def build_dialogue(session: Path, dialogue: str, turns) -> None:
             f"sentences/ForcedAlignment/{dialogue}",
         )
     )
-    for folder in (evaluations, transcriptions, films, raters, recordings, alignments):
+    for folder in (evaluations, transcriptions, videos, raters, recordings, alignments):
         folder.mkdir(parents=True, exist_ok=True)
     (raters / f"{dialogue}_e2_cat.txt").write_text(f"{dialogue}_F000 :Anger; ()\n")
     blocks, lines = [], []
@@ -86,14 +86,14 @@ def build_dialogue(session: Path, dialogue: str, turns) -> None:
         (alignments / f"{name}.phseg").write_text(PHONES)
     lines.insert(1, f"{dialogue}_MXX0 [000.4100-000.4500]: Mm.\n")
     lines.insert(2, "M: Somebody else's line.\n")
-    (evaluations / f"{dialogue}.txt").write_text(HEADER + "\n".join(reversed(blocks)))  # in no order of time
+    (evaluations / f"{dialogue}.txt").write_text(HEADER + "\n".join(reversed(blocks)))  # not in the order of time
     (transcriptions / f"{dialogue}.txt").write_text("".join(lines), encoding="latin-1")
     for place, name in ((evaluations, f"{dialogue}.txt"), (transcriptions, f"{dialogue}.txt"), (recordings, "a.wav")):
         (place / f"._{name}").write_bytes(APPLE_DOUBLE)
 
 
 def block(name: str, start: float, end: float, code: str, vad: str) -> str:
-    """What `EmoEvaluation` says of a turn: one rater hesitates, one forgets a digit, and an actor rates himself."""
+    """Return the `EmoEvaluation` block of a turn: one rater chooses two labels, one omits a digit, an actor rates himself."""
     return (
         f"[{start:.4f} - {end:.4f}]\t{name}\t{code}\t{vad}\n"
         "C-E2:\tNeutral;\t()\n"
@@ -105,15 +105,15 @@ def block(name: str, start: float, end: float, code: str, vad: str) -> str:
     )
 
 
-def film(path: Path, seconds: float) -> None:
-    """A split screen, red on the left and blue on the right."""
+def write_video(path: Path, seconds: float) -> None:
+    """Write a split screen, red on the left and blue on the right."""
     import av
 
-    picture = np.zeros((32, 64, 3), dtype=np.uint8)
-    picture[:, :32, 0] = picture[:, 32:, 2] = 255
+    frame = np.zeros((32, 64, 3), dtype=np.uint8)
+    frame[:, :32, 0] = frame[:, 32:, 2] = 255
     with av.open(path, "w", format="avi") as container:
         stream = container.add_stream("mpeg4", 10)
         stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
         for _ in range(round(10 * seconds)):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))

@@ -1,4 +1,4 @@
-"""MELD in miniature, as users have it on disk, with every quirk of the corpus; all sentences are invented."""
+"""A miniature MELD on disk, with every quirk of the corpus; all sentences are invented."""
 
 import csv
 
@@ -12,20 +12,20 @@ HEADER = (
     *("Season", "Episode", "StartTime", "EndTime"),
 )
 TABLES = {"train": "train_sent_emo.csv", "dev": "dev_sent_emo.csv", "test": "test_sent_emo.csv"}
-FILMS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+VIDEOS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
 
-# Text, speaker, emotion, sentiment, dialogue, utterance, start, end. The first two texts are as older copies have them.
+# Text, speaker, emotion, sentiment, dialogue, utterance, start, end. The first text has the punctuation of older copies.
 ROWS = {
     "train": [
         ("It\x92s\xa0late, \x93very\x94 late\x85", "Ada", "neutral", "neutral", 0, 0, "0:14:38,000", "0:14:39,500"),
         ("What a day!", "Ben", "joy", "positive", 0, 2, "00:14:40,100", "00:14:41,000"),
         ('She said "no", twice.', "All", "anger", "negative", 1, 0, "00:01:00,000", "00:01:01,000"),
         ("Really?", "Ada and Ben", "surprise", "positive", 1, 1, "00:01:01,000", "00:01:02,000"),
-        ("Nothing can be heard of this.", "Ben", "fear", "negative", 125, 3, "00:02:00,000", "00:02:01,000"),
+        ("This cannot be decoded.", "Ben", "fear", "negative", 125, 3, "00:02:00,000", "00:02:01,000"),
     ],
     "dev": [
         ("Oh no.", "Ada", "sadness", "negative", 0, 0, "00:03:00,000", "00:03:01,000"),
-        ("Now I am seen nowhere.", "Ben", "disgust", "negative", 110, 7, "00:04:00,000", "00:04:01,000"),
+        ("This was never published.", "Ben", "disgust", "negative", 110, 7, "00:04:00,000", "00:04:01,000"),
     ],
     "test": [
         ("Fine.", "Ben", "neutral", "neutral", 0, 0, "00:05:00,000", "00:05:00,400"),
@@ -36,12 +36,12 @@ WRONG_CUT = 4.0  # seconds of test dia38_utt4, in place of 305
 
 
 def tone(seconds, frequency):
-    """A sine `(samples,)`, float32."""
+    """Return a sine `(samples,)`, float32."""
     return (0.3 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
 
 
-def write_film(path, seconds, frequency, with_sound=True):
-    """An mp4 of grey pictures, whose sound is a sine."""
+def write_video(path, seconds, frequency, with_sound=True):
+    """Write an MP4 of grey frames with a sine as sound."""
     with av.open(path, "w", format="mp4") as container:
         pictures = container.add_stream("mpeg4", rate=10)
         pictures.width = pictures.height = 32
@@ -57,7 +57,7 @@ def write_film(path, seconds, frequency, with_sound=True):
 
 
 def write_tables(root, rows=ROWS):
-    """The three tables, as they are published: quotes, CRLF, UTF-8."""
+    """Write the three tables in the published form: quotes, CRLF, UTF-8."""
     for part, table in TABLES.items():
         with open(root / table, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\r\n")
@@ -71,10 +71,10 @@ def seconds_of(part, row):
 
 
 def make_raw(root):
-    """Tables and films, with all that is strange about them."""
+    """Write tables and videos, with their quirks, and return the root."""
     root.mkdir(exist_ok=True)
     write_tables(root)
-    for part, folder in FILMS.items():
+    for part, folder in VIDEOS.items():
         (root / folder).mkdir()
         for row in ROWS[part]:
             name = f"dia{row[4]}_utt{row[5]}.mp4"
@@ -84,14 +84,14 @@ def make_raw(root):
             if (part, name) == ("train", "dia125_utt3.mp4"):
                 (root / folder / name).write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(200))
             else:
-                write_film(root / folder / name, seconds_of(part, row), 300)
-    write_film(root / FILMS["dev"] / "dia66_utt9.mp4", 0.5, 300)  # labelled nowhere
-    write_film(root / FILMS["test"] / "final_videos_testdia0_utt0.mp4", 0.5, 900)
+                write_video(root / folder / name, seconds_of(part, row), 300)
+    write_video(root / VIDEOS["dev"] / "dia66_utt9.mp4", 0.5, 300)  # without a row
+    write_video(root / VIDEOS["test"] / "final_videos_testdia0_utt0.mp4", 0.5, 900)
     return root
 
 
 def make_reencoded(root, suffix="flac"):
-    """Tables and 16 kHz recordings."""
+    """Write tables and 16 kHz recordings, and return the root."""
     root.mkdir(exist_ok=True)
     write_tables(root)
     for part in TABLES:

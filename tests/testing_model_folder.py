@@ -1,4 +1,4 @@
-"""The folder of a trained model in miniature, as a run leaves it, and what may become of it."""
+"""A tiny folder of a trained model, as a run leaves it, and changes to it."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ RESULTS = {
 
 
 def make_model_folder(folder: Path) -> tuple[PreTrainedModel, EmoFusionProcessor]:
-    """Write it; returns what is in it."""
+    """Write the folder; return its model and processor."""
     case = next(case for case in CASES if case.name == "cross_attention")
     model = case.model(num_labels=len(LABELS), id2label=dict(enumerate(LABELS)))
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
@@ -49,7 +49,7 @@ def change_results(folder: Path, **fields) -> None:
 
 
 def make_adapter(folder: Path, base: str | Path) -> None:
-    """Turn the folder into one of adapters on a base."""
+    """Turn the folder into one with adapters for a base model."""
     processor = EmoFusionProcessor.from_pretrained(folder)
     for file in [folder / "config.json", folder / "model.safetensors", *folder.glob("*.py")]:
         file.unlink()

@@ -1,4 +1,4 @@
-"""What the tests of several processes share."""
+"""Helpers for the tests with several processes."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ ACCELERATE = Path(emofusion.__file__).parent / "recipes" / "accelerate"
 
 
 def fsdp_plugin() -> FullyShardedDataParallelPlugin:
-    """What accelerate makes of the configuration for FSDP."""
+    """Return the FSDP plugin that accelerate builds from `recipes/accelerate/fsdp2.yaml`."""
     options = load_config_from_file(str(ACCELERATE / "fsdp2.yaml")).fsdp_config
     return FullyShardedDataParallelPlugin(
         fsdp_version=options["fsdp_version"],

@@ -1,6 +1,10 @@
-"""A recipe in miniature, for the tests of the training room and of the scripts."""
+"""A tiny recipe, and a recorder of written files, for the tests of runs."""
+
+import os
+from pathlib import Path
 
 from emofusion.corpora.demo.spoken import BLOCK
+from transformers import PreTrainedModel
 
 AUDIO = {
     "model_type": "wav2vec2",
@@ -33,7 +37,7 @@ FUSION = {
     "num_attention_heads": 2,
 }
 
-# Arguments of a trainer that takes a few steps of four rows, and neither measures nor saves.
+# Arguments of a trainer that takes a few steps of four rows, without validation and checkpoints.
 SMALL_STEPS = {
     "per_device_train_batch_size": 4,
     "learning_rate": 1e-2,
@@ -47,7 +51,7 @@ SMALL_STEPS = {
 
 
 def tiny_recipe(corpus_root, output_dir, **others) -> dict:
-    """Two epochs of two steps on the smallest corpus there is."""
+    """Return a recipe of two epochs with two steps each on the smallest corpus."""
     return {
         "variant": "cross_attention",
         "model_config": FUSION,
@@ -64,3 +68,22 @@ def tiny_recipe(corpus_root, output_dir, **others) -> dict:
         "use_cpu": True,
         **others,
     }
+
+
+def record_writes(monkeypatch, folder) -> list[str]:
+    """Return a list that will hold the names of the files written into a folder (weights, and all atomic ones), in order."""
+    written, replace, save_pretrained = [], os.replace, PreTrainedModel.save_pretrained
+
+    def record_replace(source, target):
+        replace(source, target)
+        if Path(target).parent == Path(folder):
+            written.append(Path(target).name)
+
+    def record_weights(model, save_directory, **kwargs):
+        save_pretrained(model, save_directory, **kwargs)
+        if Path(save_directory) == Path(folder):
+            written.append("model.safetensors")
+
+    monkeypatch.setattr(os, "replace", record_replace)
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", record_weights)
+    return written

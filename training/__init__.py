@@ -1,1 +1,1 @@
-
+"""Training: recipes, the life of a run, the trainer and its data."""

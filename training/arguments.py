@@ -1,118 +1,119 @@
-"""Arguments of a run, and the recipe files that give them."""
+"""Arguments of a training run: the model, the data, the training."""
 
-import difflib
 import json
-import re
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import yaml
-from transformers import HfArgumentParser, TrainingArguments
+from transformers import TrainingArguments
 
 from ..configuration import VARIANTS
+from ..configuration.modalities import MODALITIES
 from .adapters.lora import check_lora
 from .augmentation import check_augmentation
-from .texts import TEXT_COLUMNS
-from .tracking import check_trackers
+
+# Columns of a corpus that hold transcripts.
+TEXT_COLUMNS = ("text", "asr_text")
+DTYPES = ("float32", "bfloat16")
+# Trackers whose libraries the extra `tracking` installs.
+TRACKERS = ("tensorboard", "trackio")
 
 
 @dataclass
 class ModelArguments:
-    """Which model is trained."""
+    """The model, and the checkpoints that it starts from."""
 
-    variant: str = field(default="cross_attention", metadata={"help": f"One of {', '.join(VARIANTS)}."})
+    variant: str = field(default="cross_attention", metadata={"help": f"Variant of the model: {', '.join(VARIANTS)}."})
     model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "A trained model of the variant to start from, with its processor; its head is replaced unless the "
-            "labels are the same. `model_config` then holds only what changes."
+            "help": "Trained model of the variant to start from, with its processor. Its head is replaced if the labels "
+            "differ. model_config then overrides its configuration."
         },
     )
     audio_model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "Pre-trained speech encoder. Without one, `model_config.audio_config` is built at random."},
+        metadata={
+            "help": "Pretrained speech encoder. Without it, model_config.audio_config is initialized at random."
+        },
     )
     text_model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "Pre-trained text encoder and its tokenizer. Without one, `model_config.text_config` is built at "
-            "random and a tokenizer is trained on the training transcripts."
+            "help": "Pretrained text encoder with its tokenizer. Without it, model_config.text_config is initialized at "
+            "random, and a tokenizer is trained on the transcripts of the training split."
         },
     )
     vision_model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "Pre-trained encoder of video frames. Without one, `model_config.vision_config` is built."},
+        metadata={
+            "help": "Pretrained encoder of video frames. Without it, model_config.vision_config is initialized at random."
+        },
     )
-    model_config: dict | str | None = field(
-        default_factory=dict, metadata={"help": "Fields of the variant's configuration, as JSON."}
+    model_config: dict | None = field(
+        default_factory=dict, metadata={"help": "Fields of the configuration of the variant, as a mapping."}
     )
-    lora: dict | str | None = field(
+    lora: dict | None = field(
         default_factory=dict,
         metadata={
-            "help": "Adapters in the encoders, which are frozen, as JSON: any of rank, alpha, dropout, audio, text, vision, "
-            'use_rslora and use_dora, as in {"rank": 8, "text": ["query", "value"]}; see training/adapters/lora.py.'
+            "help": "LoRA adapters in the encoders, which are then frozen: a mapping with any of rank, alpha, dropout, "
+            'audio, text, vision, use_rslora and use_dora, such as {"rank": 8, "text": ["query", "value"]}.'
         },
     )
     quantization: str | None = field(
-        default=None, metadata={"help": '"8bit" or "4bit": how the encoders that adapters are in are loaded on a GPU.'}
+        default=None, metadata={"help": '"8bit" or "4bit": quantize the encoders with adapters. Needs a GPU.'}
     )
 
     def __post_init__(self):
-        self.model_config = as_dict("model_config", self.model_config)
-        self.lora = as_dict("lora", self.lora)
+        self.model_config = dict(self.model_config or {})
+        self.lora = dict(self.lora or {})
         check_lora(self.lora, self.quantization)
-        if self.variant not in VARIANTS:
-            raise ValueError(f"variant is {self.variant!r}; choose one of {', '.join(VARIANTS)}.")
-        for kind in ("audio", "text", "vision"):
-            if self.model_name_or_path is not None and getattr(self, f"{kind}_model_name_or_path") is not None:
-                raise ValueError(
-                    f"The recipe gives both model_name_or_path and {kind}_model_name_or_path; choose one."
-                )
+        _check_choice("variant", self.variant, VARIANTS)
+        for modality in MODALITIES.values():
+            argument = modality.encoder_argument
+            if self.model_name_or_path is not None and getattr(self, argument) is not None:
+                raise ValueError(f"The recipe gives both model_name_or_path and {argument}; choose one.")
 
 
 @dataclass
 class DataArguments:
-    """What it is trained on."""
+    """The corpus, and how its utterances are read."""
 
     corpus: str = field(default="spoken", metadata={"help": "Name of the corpus."})
     corpus_root: str | None = field(default=None, metadata={"help": "Folder of the corpus."})
-    corpus_options: dict | str | None = field(
-        default_factory=dict, metadata={"help": "Options of the corpus, as JSON."}
+    corpus_options: dict | None = field(
+        default_factory=dict, metadata={"help": "Options of the corpus, as a mapping; see docs/corpora.md."}
     )
     text_column: str = field(
         default="text",
-        metadata={
-            "help": 'Transcript that the model reads: "text", as people wrote it, or "asr_text", as a recogniser did.'
-        },
+        metadata={"help": 'Transcripts to read: "text" for manual ones, "asr_text" for those of a speech recognizer.'},
     )
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(
         default=None,
-        metadata={"help": "Train on so many utterances, drawn with the seed in the proportions of the classes."},
+        metadata={"help": "Train on a random sample of this many utterances, stratified by class."},
     )
     frames_per_second: float | None = field(
-        default=None, metadata={"help": "Pictures of a second of video; the processor's own default if not given."}
+        default=None, metadata={"help": "Video frames per second; by default that of the processor."}
     )
     soft_labels: bool = field(
         default=False,
-        metadata={"help": "Train on how the raters' votes are shared among the classes, where the corpus tells it."},
+        metadata={"help": "Train on the distribution of the raters' votes, for corpora that have it."},
     )
-    augmentation: dict | str | None = field(
+    augmentation: dict | None = field(
         default_factory=dict,
         metadata={
-            "help": "What is done to recordings while training, as JSON: any of speed, reverberation, noise and gain, as in "
-            '{"noise": {"snr_db": [5, 20], "folder": null, "p": 0.5}}; see training/augmentation.py.'
+            "help": "Augmentation of training recordings: a mapping with any of speed, reverberation, noise and gain, such "
+            'as {"noise": {"snr_db": [5, 20], "folder": null, "p": 0.5}}.'
         },
     )
 
     def __post_init__(self):
-        self.corpus_options = as_dict("corpus_options", self.corpus_options)
-        if self.text_column not in TEXT_COLUMNS:
-            raise ValueError(f"text_column is {self.text_column!r}; choose one of {', '.join(TEXT_COLUMNS)}.")
-        self.augmentation = as_dict("augmentation", self.augmentation)
+        self.corpus_options = dict(self.corpus_options or {})
+        self.augmentation = dict(self.augmentation or {})
+        _check_choice("text_column", self.text_column, TEXT_COLUMNS)
         check_augmentation(self.augmentation)
         for name, argument in (("name", "corpus"), ("root", "corpus_root")):
             if name in self.corpus_options:
@@ -121,278 +122,126 @@ class DataArguments:
 
 @dataclass
 class EmotionTrainingArguments(TrainingArguments):
-    """`TrainingArguments` whose defaults select the checkpoint on validation UA, and what they lack."""
+    """`TrainingArguments` with our options; by default the checkpoint with the best validation UA is kept."""
 
-    # What is measured on the validation part, and so all that a checkpoint can be chosen by.
-    figures: ClassVar[tuple[str, ...]] = ("loss", "wa", "ua", "wf1", "macro_f1")
+    # Metrics of the validation split, and those of them that are better when lower.
+    selection_metrics: ClassVar[tuple[str, ...]] = ("loss", "wa", "ua", "wf1", "macro_f1")
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss",)
 
-    learning_rates: dict | str | None = field(
+    learning_rates: dict | None = field(
         default_factory=dict,
         metadata={
-            "help": "Learning rate of a component, by the name of its module, as JSON: "
-            '{"audio_encoder": 1e-5, "text_encoder": 2e-5}. The others learn at `learning_rate`.'
+            "help": "Learning rates of single components, by module name, such as "
+            '{"audio_encoder": 1e-5, "text_encoder": 2e-5}. The others use learning_rate.'
         },
     )
     head_epochs: float = field(
         default=0.0,
-        metadata={
-            "help": "Epochs before all others in which the encoders are frozen. A run that is resumed is past them: "
-            "checkpoints are written only later."
-        },
+        metadata={"help": "Epochs with frozen encoders before the others. A resumed run skips them."},
     )
-    class_weights: str | None = field(
+    class_weights: str | list[int | float] | None = field(
         default=None,
-        metadata={"help": '"balanced" (inverse frequency in the training part) or a JSON list, one weight a class.'},
+        metadata={
+            "help": 'Weights of the classes in the loss: "balanced" (inverse frequency in the training split), or a list '
+            "with one number per class."
+        },
     )
     cache_prefix: bool = field(
         default=False,
         metadata={
-            "help": "Whether what is frozen is computed once for each utterance and read from disk in every epoch, and in "
-            "every run that has the same frozen."
+            "help": "Compute the output of frozen layers once per utterance, and read it from disk in later epochs and in "
+            "runs with the same frozen layers."
         },
     )
     cache_dir: str | None = field(
-        default=None, metadata={"help": "Folder of that; if not given, one in the cache of datasets."}
+        default=None, metadata={"help": "Folder of that cache; by default in the cache of datasets."}
     )
     cache_dtype: str = field(
-        default="float32", metadata={"help": '"float32", or "bfloat16" for half the space and rounded numbers.'}
+        default="float32", metadata={"help": '"float32", or "bfloat16" for half the disk space at lower precision.'}
     )
     group_by_length: bool = field(
-        default=False, metadata={"help": "Whether the utterances of a batch are of similar length: less padding."}
+        default=False, metadata={"help": "Batch utterances of similar length, for less padding."}
     )
     max_batch_seconds: float | None = field(
         default=None,
         metadata={
-            "help": "Seconds of sound in a batch of one process, padding counted; how many utterances that are follows "
-            "from their length, and per_device_train_batch_size says nothing. They are of similar length."
+            "help": "Most seconds of audio in a training batch of one process, with padding. Batches then vary in size and "
+            "have utterances of similar length; per_device_train_batch_size is ignored."
         },
     )
-    eval_strategy: str = field(default="epoch", metadata={"help": "When to measure on the validation part."})
-    save_strategy: str = field(default="epoch", metadata={"help": "When to save; must agree with eval_strategy."})
-    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep besides the best."})
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
-    metric_for_best_model: str | None = field(default="ua", metadata={"help": "Validation figure that is best."})
-    hub_strategy: str = field(default="end", metadata={"help": "What is pushed is measured, so at the end only."})
-    hub_private_repo: bool | None = field(default=True, metadata={"help": "Whether only you see a new repository."})
-    ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "Every parameter has a part in every step, so there are none to find."}
+    eval_strategy: str = field(
+        default="epoch", metadata={"help": 'When to evaluate on the validation split: "no", "steps" or "epoch".'}
     )
-    remove_unused_columns: bool = field(default=False, metadata={"help": "The collator reads the rows by name."})
+    save_strategy: str = field(
+        default="epoch", metadata={"help": "When to save a checkpoint; must agree with eval_strategy."}
+    )
+    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep besides the best."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "Load the best checkpoint at the end."})
+    metric_for_best_model: str | None = field(
+        default="ua",
+        metadata={"help": "Validation metric that selects the checkpoint: loss, wa, ua, wf1 or macro_f1."},
+    )
+    hub_strategy: str = field(
+        default="end", metadata={"help": 'When to push to the Hub; only "end", after the test split is measured.'}
+    )
+    hub_private_repo: bool | None = field(default=True, metadata={"help": "Whether a new Hub repository is private."})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False,
+        metadata={"help": "Whether DDP searches for unused parameters; not needed, every step uses all of them."},
+    )
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "Must stay false: the collator reads columns that no model has as input."}
+    )
     logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
 
     def __post_init__(self):
         super().__post_init__()
-        check_trackers(self.report_to)
+        self._check()
         if self.report_to and self.run_name is None:
-            self.run_name = Path(self.output_dir).name  # or trackio makes two runs of one
-        self.dataloader_pin_memory &= self.device.type != "cpu"  # where there is nothing to pin it for, torch warns
+            self.run_name = Path(self.output_dir).name  # without a name, trackio starts a second run at the evaluation
+        self.dataloader_pin_memory &= self.device.type != "cpu"  # torch warns if memory is pinned without a GPU
+        if metric := self.metric_for_best_model:
+            self.greater_is_better = metric.removeprefix("eval_") not in self.lower_is_better
+        if isinstance(self.class_weights, list):
+            self.class_weights = json.dumps(self.class_weights)
+        self.learning_rates = dict(self.learning_rates or {})
+        for component, rate in self.learning_rates.items():
+            if not isinstance(rate, (int, float)):
+                raise ValueError(f"learning_rates gives {component!r} the rate {rate!r}, which is not a number.")
+
+    def _check(self) -> None:
+        _check_trackers(self.report_to)
         if self.push_to_hub and self.hub_strategy != "end":
             raise ValueError(
-                f"hub_strategy is {self.hub_strategy.value!r}: a model is pushed when measured, at the end."
+                f"hub_strategy is {self.hub_strategy.value!r}; use 'end', because a model is pushed with its test scores."
             )
         if not 0 <= self.label_smoothing_factor < 1:
             raise ValueError(
                 f"label_smoothing_factor is {self.label_smoothing_factor}; it must be at least 0 and below 1."
             )
+        # They need a column of lengths, shuffle differently on each process, and reorder the evaluation.
         if self.train_sampling_strategy in ("group_by_length", "batch_rebalance"):
-            raise ValueError(  # they read a column of lengths, shuffle differently on each process, and reorder evaluation
+            raise ValueError(
                 f"train_sampling_strategy is {self.train_sampling_strategy!r}; use group_by_length or max_batch_seconds."
             )
         if self.max_batch_seconds is not None and self.max_batch_seconds <= 0:
             raise ValueError(f"max_batch_seconds is {self.max_batch_seconds:g}; it must be positive.")
-        if (metric := self.metric_for_best_model) and metric.removeprefix("eval_") not in self.figures:
+        if (metric := self.metric_for_best_model) and metric.removeprefix("eval_") not in self.selection_metrics:
             raise ValueError(
-                f"metric_for_best_model is {metric!r}; checkpoints are chosen on the validation part, by one of "
-                f"{', '.join(self.figures)}."
+                f"metric_for_best_model is {metric!r}; the validation split has {', '.join(self.selection_metrics)}."
             )
-        if self.cache_dtype not in ("float32", "bfloat16"):
-            raise ValueError(f"cache_dtype is {self.cache_dtype!r}; choose float32 or bfloat16.")
+        _check_choice("cache_dtype", self.cache_dtype, DTYPES)
         if self.head_epochs < 0:
             raise ValueError(f"head_epochs is {self.head_epochs}; it must not be negative.")
-        self.learning_rates = as_dict("learning_rates", self.learning_rates)
-        for component, rate in self.learning_rates.items():
-            if not isinstance(rate, (int, float)):
-                raise ValueError(f"learning_rates gives {component!r} the rate {rate!r}, which is not a number.")
 
 
-ARGUMENTS = (ModelArguments, DataArguments, EmotionTrainingArguments)
-# Fields, and how they begin, that change neither what is learned nor what is measured.
-NOT_LEARNED = {
-    *("corpus_root", "cache_dir", "output_dir", "resume_from_checkpoint", "save_total_limit", "use_cpu"),
-    "disable_tqdm",
-    *("report_to", "run_name", "project", "debug", "local_rank", "do_train", "do_eval", "do_predict"),
-    *("dataloader_num_workers", "dataloader_pin_memory"),
-    *("dataloader_persistent_workers", "dataloader_prefetch_factor"),
-}
-SHOWN = ("logging_", "log_", "hub_", "push_", "trackio_")
+def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
 
 
-def parse_recipe(argv: Sequence[str] | None = None, arguments: Sequence[type] = ARGUMENTS) -> tuple:
-    """Read a recipe and the options behind it: `recipe.yaml --learning_rate 1e-4 --model_config.hidden_size 128`.
-
-    A recipe is a YAML file with any fields of the dataclasses; null means the field's default. Every field is an
-    option of the command line too, which wins; a member of a dict field is reached with a dot.
-
-    Args:
-        argv: the command line, by default that of the process.
-        arguments: the dataclasses, by default those of a training run.
-
-    Returns:
-        An instance of each.
-
-    Raises:
-        ValueError: if the recipe cannot be read, or a key or option is unknown or of the wrong type.
-    """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    parser = _Parser(arguments, allow_abbrev=False, usage="%(prog)s [recipe.yaml] [--option value ...]")
-    recipe = read_recipe(argv.pop(0), arguments) if argv and not argv[0].startswith("-") else {}
-    options = []
-    while argv:
-        argument = argv.pop(0)
-        option, equals, value = argument.partition("=")
-        if not option.startswith("--") or "." not in option:
-            options.append(argument)
-            continue
-        if not equals:
-            if not argv:
-                raise ValueError(f"{option} has no value; write {option} VALUE.")
-            value = argv.pop(0)
-        _set_member(recipe, option, value, _known_fields(arguments))
-    *parsed, unknown = parser.parse_args_into_dataclasses(
-        [*_as_options(recipe), *options], look_for_args_file=False, return_remaining_strings=True
-    )
-    if unknown:
-        hint = _did_you_mean(unknown[0].removeprefix("--"), _known_fields(arguments))
-        raise ValueError(f"Unknown option {unknown[0]}{hint}")
-    return tuple(parsed)
-
-
-def read_recipe(path: str | Path, arguments: Sequence[type] = ARGUMENTS) -> dict:
-    """The fields that a recipe sets.
-
-    Raises:
-        ValueError: if the file is missing, is no mapping, or has a key that no argument has.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"There is no recipe {path}; give the path of a YAML file, as those in recipes/.")
-    try:
-        recipe = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(recipe, dict):
-        raise ValueError(f"{path} must be a mapping of argument names to values.")
-    known = _known_fields(arguments)
-    if "search" not in known:
-        recipe.pop("search", None)  # what scripts/search.py tries; all others leave it alone
-    for key in recipe:
-        if key not in known:
-            raise ValueError(f"{path} has an unknown key {key!r}{_did_you_mean(str(key), known)}")
-    return recipe
-
-
-def describe_recipe(arguments: Sequence[Any]) -> dict:
-    """All that decides what is learned and measured, where arguments differ from their defaults; a recipe again.
-
-    Left out are the places of things and what is only shown, saved or sped up, so that a run can be told from another.
-
-    Args:
-        arguments: instances of dataclasses; among them those of the training.
-    """
-    given = list_given(arguments).items()
-    return {name: value for name, value in given if name not in NOT_LEARNED and not name.startswith(SHOWN)}
-
-
-def list_given(arguments: Sequence[Any]) -> dict:
-    """Arguments where they differ from their defaults, but for `output_dir` and `use_cpu`; a recipe again."""
-    recipe = {}
-    for group in arguments:
-        if isinstance(group, TrainingArguments):
-            plain = type(group)(output_dir=group.output_dir, use_cpu=group.use_cpu)
-        else:
-            plain = type(group)()
-        given, usual = (json.loads(json.dumps(_as_plain(part), default=str)) for part in (group, plain))
-        recipe |= {name: value for name, value in given.items() if value != usual[name]}
-    return recipe
-
-
-def _as_plain(group: Any) -> dict:
-    values = group.to_dict() if isinstance(group, TrainingArguments) else vars(group)
-    return {item.name: values[item.name] for item in fields(group) if item.name in values}
-
-
-class _Parser(HfArgumentParser):
-    """Raises one sentence where argparse would print its whole usage."""
-
-    def error(self, message: str):
-        raise ValueError(f"{message[0].upper()}{message[1:]}.")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `1e-4` is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def _known_fields(arguments: Sequence[type]) -> list[str]:
-    return [item.name for group in arguments for item in fields(group) if item.init]
-
-
-def _did_you_mean(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else "; --help lists what there is."
-
-
-def _set_member(recipe: dict, option: str, value: str, known: list[str]) -> None:
-    """Set `recipe["name"]["a"]["b"]` for the option `--name.a.b`."""
-    name, *parents, last = option.removeprefix("--").split(".")
-    if name not in known:
-        raise ValueError(f"Unknown option {option}{_did_you_mean(name, known)}")
-    members = recipe
-    for parent in (name, *parents):
-        if members.get(parent) is None:
-            members[parent] = {}
-        members = members[parent]
-        if not isinstance(members, dict):
-            raise ValueError(f"{option} has no place: what is before the last dot is not a mapping.")
-    try:
-        members[last] = yaml.load(value, _Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{option} has the value {value!r}, which is not readable YAML.") from error
-
-
-def _as_options(recipe: dict) -> list[str]:
-    """The recipe as a command line, so that one parser converts and checks the values of both."""
-    options = []
-    for key, value in recipe.items():
-        if value is None:
-            continue
-        options.append(f"--{key}")
-        if isinstance(value, list) and key != "class_weights":
-            options += [str(item) for item in value]
-        elif isinstance(value, (dict, list)):
-            options.append(json.dumps(value))
-        else:
-            options.append(str(value))
-    return options
-
-
-def as_dict(name: str, value: dict | str | None) -> dict:
-    """The value of the argument `name`, which the command line gives as JSON.
-
-    Raises:
-        ValueError: if it is no mapping.
-    """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{name} is not JSON: {error}.") from error
-    if not isinstance(value or {}, dict):
-        raise ValueError(f"{name} must be a mapping, not {value!r}.")
-    return dict(value or {})
+def _check_trackers(names: Iterable[str]) -> None:
+    """Raise an ImportError, before anything is loaded, if the library of a tracker is not installed."""
+    for name in names:
+        if name in TRACKERS and find_spec(name) is None:
+            raise ImportError(f"report_to names {name}, which is not installed: pip install 'emofusion[tracking]'.")

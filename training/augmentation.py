@@ -1,7 +1,7 @@
-"""Augmentation of recordings while training: speed, reverberation, noise and gain.
+"""Augmentation of recordings in training: speed, reverberation, noise and gain.
 
-soxr resamples and scipy convolves; what is left is a multiplication each. Libraries of augmentation were looked at: they
-draw from random states that the whole process shares, and shift what an alignment tells the time of.
+soxr resamples and scipy convolves; the rest is one multiplication each. We use no augmentation library, because they draw
+from random states that the whole process shares, and do not shift the times of an alignment.
 """
 
 import json
@@ -15,7 +15,8 @@ from transformers import TrainerCallback
 
 from ..processing.media import load_audio
 
-# What can be done, in the order in which it is done, and its settings: what is said, in a room, with noise, is recorded.
+# Transforms in the order in which they are applied, with their settings. The order is that of a recording: speech, room,
+# noise, microphone.
 TRANSFORMS = {
     "speed": ("rate",),
     "reverberation": ("folder",),
@@ -27,29 +28,29 @@ SUFFIXES = (".flac", ".ogg", ".wav")
 
 
 class Augmentation:
-    """Changes the recording of a row, and its alignment with it, in a way that is drawn anew in every epoch.
+    """Changes the recording of a row, and its alignment with it, differently in every epoch.
 
-    What is drawn hangs on the seed, the epoch and the row's `id` alone: it is the same for any number of data-loader
-    workers and of processes, in any order of the rows, and after an interruption.
+    The random numbers depend only on the seed, the epoch and the `id` of the row. They are the same for any number of
+    data-loader workers and processes, for any order of the rows, and after an interruption.
 
-    - `speed`: `rate`, the lowest and the highest. Speech is played so many times as fast, so its pitch changes as well
-      (Ko et al. 2015, "Audio augmentation for speech recognition"), and so do the times of the alignment.
-    - `reverberation`: `folder` of impulse responses of rooms. As in Kaldi's wav-reverberate, an impulse response begins
-      at its peak, so that nothing is delayed, and the length and the power of the recording stay.
-    - `noise`: `snr_db`, the lowest and the highest ratio of the recording's power to the noise's, in decibels, and the
-      `folder` of noises, of which a stretch is drawn; shorter ones are repeated. Without a folder the noise is white.
+    - `speed`: `rate`, the lowest and the highest factor. Speech is resampled, so its pitch changes too (Ko et al. 2015,
+      "Audio augmentation for speech recognition"), and so do the times of the alignment.
+    - `reverberation`: `folder` of room impulse responses. As in Kaldi's wav-reverberate, an impulse response starts at its
+      peak, so that nothing is delayed, and the length and the power of the recording are kept.
+    - `noise`: `snr_db`, the lowest and the highest signal-to-noise ratio in decibels, and `folder` of noise recordings,
+      from which a segment is drawn; shorter ones are repeated. Without a folder the noise is white.
     - `gain`: `db`, the lowest and the highest, in decibels.
 
-    Each may have `p`, the probability of being done, by default 1; the numbers in between are drawn evenly.
+    Each may have `p`, the probability that it is applied, by default 1. Values are drawn uniformly from their range.
 
     Args:
-        options: by name, what is done and its settings, such as `{"noise": {"snr_db": [5, 20], "p": 0.5}}`.
-        sampling_rate: of the recordings that it gives, in Hz.
-        seed: what is drawn hangs on it.
+        options: Settings by transform, such as `{"noise": {"snr_db": [5, 20], "p": 0.5}}`.
+        sampling_rate: Sampling rate of the returned recordings, in Hz.
+        seed: Seed of the random numbers.
 
     Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: if an option is unknown or bad, or a folder has no recordings.
+        FileNotFoundError: If a folder does not exist.
+        ValueError: If an option is unknown or bad, or a folder has no recordings.
     """
 
     def __init__(self, options: Mapping, sampling_rate: int, seed: int):
@@ -57,7 +58,7 @@ class Augmentation:
         self.options = {name: options[name] for name in TRANSFORMS if name in options}
         self.sampling_rate = sampling_rate
         self.seed = seed
-        # Shared, because workers may live longer than an epoch.
+        # In shared memory, because workers may live longer than an epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self.files = {
             name: find_recordings(name, settings["folder"])
@@ -66,14 +67,14 @@ class Augmentation:
         }
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch it is; what is drawn differs from that of the others."""
+        """Set the epoch, which the random numbers depend on."""
         self._epoch.fill_(epoch)
 
     def __call__(self, row: Mapping) -> Mapping:
-        """The row with another recording; a row without one stays as it is.
+        """Return the row with a changed recording; a row without audio is unchanged.
 
         Args:
-            row: of the corpus schema.
+            row: A row of the corpus schema.
         """
         if row["audio"] is None:
             return row
@@ -102,43 +103,45 @@ class Augmentation:
         if "noise" not in self.files:
             return rng.standard_normal(samples, dtype=np.float32)
         file = self._draw_file("noise", rng)
-        # Of a long file no more than is needed.
-        wanted, there = samples / self.sampling_rate, seconds_of(file)
-        start = rng.uniform(0, there - wanted) if there > wanted else 0.0
-        noise = load_audio(file, self.sampling_rate, start, start + wanted if there > wanted else None)
-        return np.resize(noise, samples)  # says it over and over
+        # Only the needed part of a long file is decoded.
+        needed, duration = samples / self.sampling_rate, seconds_of(file)
+        start = rng.uniform(0, duration - needed) if duration > needed else 0.0
+        noise = load_audio(file, self.sampling_rate, start, start + needed if duration > needed else None)
+        return np.resize(noise, samples)  # repeats a short one
 
 
-class EpochTeller(TrainerCallback):
-    """Tells an augmentation of the Trainer's epochs.
+class AugmentationEpochSetter(TrainerCallback):
+    """Sets the epoch of an augmentation.
 
     Args:
-        augmentation: is told.
+        augmentation: The augmentation.
     """
 
     def __init__(self, augmentation: Augmentation):
         self.augmentation = augmentation
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        """Count: after so many epochs, whole ones, the next begins."""
+        """Set the number of completed epochs."""
         self.augmentation.set_epoch(math.floor(state.epoch or 0))
 
 
 def check_augmentation(options: Mapping) -> None:
-    """Check the options of an augmentation, all but the folders.
+    """Check the options of an augmentation, except that folders exist.
 
     Raises:
-        ValueError: if one is unknown or bad; it is named.
+        ValueError: If an option is unknown or bad.
     """
     for name, settings in options.items():
         if name not in TRANSFORMS:
-            raise ValueError(f"augmentation has an unknown option {name!r}; it knows {', '.join(TRANSFORMS)}.")
+            raise ValueError(f"augmentation has an unknown option {name!r}; choose from {', '.join(TRANSFORMS)}.")
         known = TRANSFORMS[name]
         if not isinstance(settings, Mapping):
             raise ValueError(f"augmentation.{name} must be a mapping with {' and '.join(known)}, not {settings!r}.")
         for key in settings:
             if key not in (*known, "p"):
-                raise ValueError(f"augmentation.{name} has an unknown option {key!r}; it knows {', '.join(known)}, p.")
+                raise ValueError(
+                    f"augmentation.{name} has an unknown option {key!r}; choose from {', '.join(known)}, p."
+                )
         for key in set(known) & set(RANGES):
             _check_range(f"augmentation.{name}.{key}", settings.get(key), positive=key == "rate")
         folder = settings.get("folder")
@@ -150,10 +153,10 @@ def check_augmentation(options: Mapping) -> None:
 
 
 def describe_augmentation(options: Mapping) -> str:
-    """The options in a line that may be published: of a folder, its name alone.
+    """Return the options as one line that can be published: folders without their parents.
 
     Args:
-        options: as [`Augmentation`] takes them.
+        options: As in [`Augmentation`].
     """
     parts = []
     for name in [name for name in TRANSFORMS if name in options]:
@@ -165,15 +168,15 @@ def describe_augmentation(options: Mapping) -> str:
 
 
 def find_recordings(name: str, folder: str | Path) -> list[Path]:
-    """The recordings of a folder and of those inside it, sorted.
+    """Return the recordings in a folder and its sub-folders, sorted.
 
     Args:
-        name: of the option that gives it, for the error.
-        folder: where they lie.
+        name: The transform that the folder is for, named in errors.
+        folder: The folder.
 
     Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: if it has none.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If it has no recordings.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -185,28 +188,28 @@ def find_recordings(name: str, folder: str | Path) -> list[Path]:
 
 
 def seconds_of(file: Path) -> float:
-    """How long a recording lasts, by its header."""
+    """Return the duration of a recording in seconds, from its header."""
     import soundfile
 
     try:
         return soundfile.info(file).duration
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"{file} is damaged, or no recording: it cannot be read.") from error
+        raise ValueError(f"{file} is damaged or no recording: it cannot be read.") from error
 
 
 def change_speed(waveform: np.ndarray, rate: float) -> np.ndarray:
-    """A waveform `(samples,)` as if it were played `rate` times as fast, `(samples / rate,)`."""
+    """Return a waveform `(samples,)` played `rate` times as fast, `(samples / rate,)`."""
     import soxr
 
     return soxr.resample(waveform, rate, 1.0, quality="HQ")
 
 
 def scale_times(alignment: Mapping | None, factor: float) -> dict | None:
-    """An alignment of which all times are so many times as late.
+    """Return an alignment with all times multiplied by `factor`.
 
     Args:
-        alignment: level -> `start`, `end` (seconds) and `symbol`, as in the corpus schema; None stays None.
-        factor: one at which times end twice as late is 2.
+        alignment: By level, `start` and `end` in seconds and `symbol`, as in the corpus schema; None stays None.
+        factor: The factor.
     """
     if alignment is None:
         return None
@@ -218,22 +221,22 @@ def scale_times(alignment: Mapping | None, factor: float) -> dict | None:
 
 
 def reverberate(waveform: np.ndarray, impulse_response: np.ndarray) -> np.ndarray:
-    """What is heard of a waveform `(samples,)` in a room, as long and as loud.
+    """Return a waveform convolved with the impulse response of a room, with the same length and power.
 
     Args:
-        waveform: what is said.
-        impulse_response: `(samples,)`, of the room, at the same rate.
+        waveform: `(samples,)`.
+        impulse_response: `(samples,)`, at the same sampling rate.
     """
     from scipy.signal import oaconvolve
 
     peak = int(np.abs(impulse_response).argmax())
-    heard = oaconvolve(waveform, impulse_response)[peak : peak + len(waveform)]
-    before, after = power_of(waveform), power_of(heard)
-    return waveform if after == 0 else (heard * math.sqrt(before / after)).astype(np.float32)
+    reverberated = oaconvolve(waveform, impulse_response)[peak : peak + len(waveform)]
+    before, after = power_of(waveform), power_of(reverberated)
+    return waveform if after == 0 else (reverberated * math.sqrt(before / after)).astype(np.float32)
 
 
 def add_noise(waveform: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
-    """A waveform with noise whose power is so many decibels below its own; silence has none, and adds none.
+    """Return a waveform with noise added at a signal-to-noise ratio; if either is silent, the waveform unchanged.
 
     Args:
         waveform: `(samples,)`.
@@ -248,13 +251,13 @@ def add_noise(waveform: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndar
 
 
 def power_of(waveform: np.ndarray) -> float:
-    """The mean square of a waveform."""
+    """Return the mean square of a waveform."""
     return float(np.square(waveform, dtype=np.float64).mean())
 
 
 def _check_range(name: str, value, positive: bool) -> None:
     if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(map(_is_number, value)):
-        raise ValueError(f"{name} is {value!r}; give the lowest and the highest, as [5, 20].")
+        raise ValueError(f"{name} is {value!r}; give the lowest and the highest value, such as [5, 20].")
     if value[0] > value[1] or (positive and value[0] <= 0):
         order = "the first above 0 and not above the second" if positive else "the first not above the second"
         raise ValueError(f"{name} is {value!r}; give two numbers, {order}.")

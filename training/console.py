@@ -1,4 +1,4 @@
-"""What a person who looks on a run sees: a screen when it starts, a line now and then, and a screen when it ends."""
+"""Console output of a training: a screen at the start, lines of progress, and a screen at the end."""
 
 import math
 import re
@@ -11,54 +11,51 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
+from ..evaluation.results import RunResults
 from .arguments import EmotionTrainingArguments
 from .trainer import EmotionTrainer
 
-WARM_UP = 2  # steps that are slower than others
-TIMED = 20  # steps by which the time is judged
+WARM_UP = 2  # first steps, which are slower than others
+TIMED = 20  # steps that the remaining time is estimated from
 SCORES = {"eval_wa": "WA", "eval_ua": "UA", "eval_wf1": "WF1"}
 
 
 def show_run(trainer: EmotionTrainer) -> None:
-    """Let a trainer, which has facts, tell of its run on the console, in the place of transformers' own lines.
-
-    Args:
-        trainer: it; only the first process tells anything.
-    """
-    logging.disable_progress_bar()  # of files that are written; those of downloads are over
+    """Replace the progress output of Trainer with ours; only the main process prints."""
+    logging.disable_progress_bar()  # of files that are written; downloads are over
     if trainer.pop_callback(ProgressCallback) is not None:
         trainer.add_callback(Bar)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Console(trainer.facts))
+    trainer.add_callback(Console(trainer.run_metadata.results))
 
 
 class Bar(ProgressCallback):
-    """The bar alone; `Console` says what is in the log."""
+    """Progress bar without the log, which `Console` prints."""
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        """Say nothing."""
+        """Print nothing."""
 
 
 class Console(TrainerCallback):
-    """Says what is going to be done, how long it will take once that can be measured, and what is in the log.
+    """Prints the plan of a run, its estimated duration, and its log.
 
     Args:
-        facts: of the run, from `collect_facts`.
+        results: The results of the run, as far as they are known before it begins.
     """
 
-    def __init__(self, facts: Mapping):
-        self.facts = facts
+    def __init__(self, results: RunResults):
+        self.results = results
         self._skip = WARM_UP
-        self._since = None  # when the last step ended, if nothing but a step comes next
+        self._since = None  # end of the last step, if the next step follows immediately
         self._seconds = []
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """The screen."""
+        """Print the start screen."""
         if state.is_world_process_zero:
-            say(format_start(self.facts, args, state.max_steps, state.num_train_epochs, state.global_step))
+            say(format_start(self.results, args, state.max_steps, state.num_train_epochs, state.global_step))
 
     def on_step_end(self, args, state, control, **kwargs):
-        """The time that the rest will take, once."""
+        """Print the estimated remaining time, once."""
         now, remaining = time.perf_counter(), state.max_steps - state.global_step
         if self._skip:
             self._skip -= 1
@@ -66,76 +63,72 @@ class Console(TrainerCallback):
             self._seconds.append(now - self._since)
             if len(self._seconds) == TIMED and remaining and state.is_world_process_zero:
                 seconds = sum(self._seconds) / TIMED * remaining
-                rest = "" if args.eval_strategy == "no" else "; measuring on the validation part comes on top"
-                say(f"about {format_seconds(seconds)} for the other {remaining:,} steps, judged by {TIMED}{rest}")
+                rest = "" if args.eval_strategy == "no" else ", plus validation"
+                say(f"about {format_seconds(seconds)} for the remaining {remaining:,} steps{rest}")
         self._since = now
 
     def on_evaluate(self, args, state, control, **kwargs):
-        """Time in which was measured is not that of a step."""
+        """Do not count the time of the validation."""
         self._since = None
 
     def on_save(self, args, state, control, **kwargs):
-        """Nor that in which was saved."""
+        """Do not count the time of saving."""
         self._since = None
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        """A line."""
+        """Print a line of the log."""
         if state.is_world_process_zero and logs and (line := format_log(logs, state.global_step, state.max_steps)):
             say(line)
 
 
 def say(text: str) -> None:
-    """Print, above the bar if there is one."""
+    """Print text, above the progress bar if there is one."""
     tqdm.write(text)
 
 
 def format_start(
-    facts: Mapping, training_args: EmotionTrainingArguments, max_steps: int, epochs: float, done: int = 0
+    results: RunResults, args: EmotionTrainingArguments, max_steps: int, epochs: float, done: int = 0
 ) -> str:
-    """What is going to be done, as one screen of 80 columns.
+    """Return the plan of a run as one screen of 80 columns.
 
     Args:
-        facts: of the run, from `collect_facts`.
-        training_args: how it is trained.
-        max_steps: of the optimizer.
-        epochs: that they are, rounded up.
-        done: steps that were made before the run was interrupted.
+        results: The results of the run, as far as they are known before it begins.
+        args: The training arguments.
+        max_steps: Number of optimizer steps.
+        epochs: Number of epochs, rounded up.
+        done: Steps that were made before the run was interrupted.
     """
-    args, parameters, selection = training_args, facts["parameters"], facts["corpus"]["selection"]
-    named = [f"{name} ({kind})" for kind, name in facts["base_models"].items() if name]
-    total, trained = parameters["total"], parameters["trainable"]
-    recordings = args.train_batch_size  # of one process
-    parts = [f"{args.max_batch_seconds:g} s of sound" if args.max_batch_seconds else str(recordings)]
-    parts += [f"{args.world_size} processes"] if args.world_size > 1 else []
-    parts += [f"{args.gradient_accumulation_steps} accumulated"] if args.gradient_accumulation_steps > 1 else []
-    size = math.prod((recordings, args.world_size, args.gradient_accumulation_steps))
-    factors = " x ".join(parts)
-    batch = f"{factors} in a step" if args.max_batch_seconds else f"{size} utterances in a step"
-    batch += f" ({factors})" if len(parts) > 1 and not args.max_batch_seconds else ""
-    resumed = f"; goes on behind step {done}" if done else ""
+    pretrained = [f"{name} ({kind})" for kind, name in results.base_models.items() if name]
+    total, trainable = results.parameters.total, results.parameters.trainable
+    resumed = f"; resumes after step {done}" if done else ""
     lines = {
-        "model": f"{facts['model_class']} on {', '.join(facts['modalities'])}",
-        "from": ", ".join(named) or "random weights",
-        "parameters": f"{total:,}: {trained:,} trained, {total - trained:,} frozen",
-        "batch": f"{batch}, on {args.device.type}",
+        "model": f"{results.model_class} on {', '.join(results.modalities)}",
+        "pretrained": ", ".join(pretrained) or "none (random weights)",
+        "parameters": f"{total:,}: {trainable:,} trained, {total - trainable:,} frozen",
+        "batch": f"{_format_batch(args)}, on {args.device.type}",
         "steps": f"{max_steps:,} in {epochs:g} epoch{'s' * (epochs != 1)}{resumed}; seed {args.seed}",
-        "keeps": re.sub(r" (was|were) kept;.*", "", selection[0].lower() + selection[1:]),
-        "into": args.output_dir,
     }
+    if results.corpus.selection:
+        selection = results.corpus.selection
+        lines["keeps"] = re.sub(r" (was|were) kept;.*", "", selection[0].lower() + selection[1:])
+    lines |= {"output": args.output_dir}
     lines |= {"trackers": ", ".join(args.report_to)} if args.report_to else {}
-    title = f"{facts['system']} on {facts['corpus'].get('title', facts['corpus']['name'])}"
-    head, tail = ("model", "from", "parameters"), ("batch", "steps", "keeps", "into", "trackers")
-    blocks = [[f"{name:<11} {lines[name]}" for name in names if name in lines] for names in (head, tail)]
-    return "\n".join(["", title, "", *blocks[0], "", *_format_data(facts), "", *blocks[1], ""])
+    corpus = results.corpus.title or results.corpus.name
+    title = f"{results.system} on {corpus}" if corpus else results.system
+    blocks = [
+        [f"{name:<11} {lines[name]}" for name in names if name in lines]
+        for names in (("model", "pretrained", "parameters"), ("batch", "steps", "keeps", "output", "trackers"))
+    ]
+    return "\n".join(["", title, "", *blocks[0], "", *_format_data(results), "", *blocks[1], ""])
 
 
 def format_log(logs: Mapping[str, float], step: int, max_steps: int) -> str:
-    """An entry of Trainer's log as a line; empty if it says nothing new.
+    """Return an entry of Trainer's log as a line; empty if it has neither loss nor scores.
 
     Args:
-        logs: the entry.
-        step: at which it was made.
-        max_steps: that there are.
+        logs: The entry.
+        step: The current step.
+        max_steps: Number of steps of the run.
     """
     epoch = f"epoch {logs.get('epoch', 0):.2f}"
     if "loss" in logs:
@@ -148,38 +141,37 @@ def format_log(logs: Mapping[str, float], step: int, max_steps: int) -> str:
         return "  ".join(cells)
     if "eval_loss" in logs:
         scores = [f"{name} {100 * logs[key]:.1f}" for key, name in SCORES.items() if key in logs]
-        took = f"in {format_seconds(logs['eval_runtime'])}" if "eval_runtime" in logs else ""
-        return "  ".join([f"{epoch}  validation: loss {logs['eval_loss']:.4g}", *scores, took]).rstrip()
+        duration = f"in {format_seconds(logs['eval_runtime'])}" if "eval_runtime" in logs else ""
+        return "  ".join([f"{epoch}  validation: loss {logs['eval_loss']:.4g}", *scores, duration]).rstrip()
     return ""
 
 
-def format_end(results: Mapping, folder: str) -> str:
-    """What came of a run, as one screen.
+def format_end(results: RunResults, folder: str | Path) -> str:
+    """Return the results of a run as one screen.
 
     Args:
-        results: as in `results.json`.
-        folder: of the model.
+        results: The results.
+        folder: The folder of the model.
     """
-    test = results["metrics"]["test"]
-    recalls = zip(results["labels"], test["recall"], strict=True)
-    lines = [f"Measured on the test part of {results['corpus']['title']}."]
-    if results["intervals"]:
-        low, high = results["intervals"]["ua"]
-        lines.append(f"UA lies between {100 * low:.1f} and {100 * high:.1f} (95 %, by speaker).")
+    recalls = zip(results.labels, results.metrics["test"].recall, strict=True)
+    lines = [f"Test split of {results.corpus.title}."]
+    if results.intervals:
+        low, high = results.intervals.ua
+        lines.append(f"95 % interval of UA, by speaker: {100 * low:.1f} to {100 * high:.1f}.")
     lines.append(
         "Recall: " + ", ".join(f"{label} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
     )
     lines += [
-        f"{folder} has the model, its page (README.md), results.json and",
-        f"{', '.join(results['pictures'])}. Try it, and publish it, with",
+        f"{folder} holds the model, its card (README.md), results.json and",
+        f"{', '.join(results.pictures)}. To try and to publish it:",
         f"  {predict_command(results, folder)}",
         f"  {push_command(folder)}",
     ]
-    return f"\n{format_table({results['system']: summarise(results, folder)})}\n\n" + "\n".join(lines)
+    return f"\n{format_table({results.system: summarise(results, folder)})}\n\n" + "\n".join(lines)
 
 
 def format_seconds(seconds: float) -> str:
-    """A time as people say it: `8.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return a duration in words: `8.2 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     seconds = round(seconds)
@@ -192,10 +184,10 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_table(systems: Mapping[str, Mapping]) -> str:
-    """A table of systems for the console: test WA, UA, WF1 in percent, parameters, seconds of training.
+    """Return a table of systems for the console: test WA, UA and WF1 in percent, parameters, seconds of training.
 
     Args:
-        systems: per name, a mapping with `wa`, `ua`, `wf1` (fractions), `parameters` and `seconds`.
+        systems: By name, a mapping with `wa`, `ua`, `wf1` (from 0 to 1), `parameters` and `seconds`.
     """
     width = max(len("system"), *map(len, systems))
     lines = [f"{'system':<{width}}      WA      UA     WF1   parameters   training"]
@@ -205,41 +197,60 @@ def format_table(systems: Mapping[str, Mapping]) -> str:
     return "\n".join(lines)
 
 
-def predict_command(results: Mapping, folder: str | Path) -> str:
-    """The command that tries a trained model on a recording.
+def summarise(results: RunResults, folder: str | Path) -> dict:
+    """Return the row of a run in a table of systems.
 
     Args:
-        results: of its run.
-        folder: where it lies.
+        results: The results of the run.
+        folder: The folder of the model.
     """
-    arguments = {"audio": "RECORDING", "text": "--text TRANSCRIPT", "video": "--video FILM"}
-    given = " ".join(arguments[modality] for modality in results["modalities"])
-    return f"python scripts/predict.py {folder} {given}"
-
-
-def summarise(results: Mapping, folder: str | Path) -> dict:
-    """One row of a table of systems, from a run's results."""
-    test = results["metrics"]["test"]
+    test = results.metrics["test"]
     return {
-        **{score: test[score] for score in ("wa", "ua", "wf1")},
-        "parameters": results["parameters"]["total"],
-        "seconds": results["seconds"],
+        **{score: getattr(test, score) for score in ("wa", "ua", "wf1")},
+        "parameters": results.parameters.total,
+        "seconds": results.seconds,
         "folder": str(folder),
     }
 
 
-def push_command(folder: str) -> str:
-    """The command that publishes a model."""
-    return f"python scripts/push_to_hub.py {folder} OWNER/NAME"
+def predict_command(results: RunResults, folder: str | Path) -> str:
+    """Return the command that runs a trained model on a recording.
+
+    Args:
+        results: The results of the run.
+        folder: The folder of the model.
+    """
+    arguments = {"audio": "RECORDING", "text": "--text TRANSCRIPT", "video": "--video VIDEO"}
+    given = " ".join(arguments[modality] for modality in results.modalities)
+    return f"emofusion predict {folder} {given}"
 
 
-def _format_data(facts: Mapping) -> list[str]:
-    """Utterances, speakers, minutes and classes of each split."""
-    data = facts["data"]
-    rows = {"": list(data), "utterances": [f"{part['utterances']:,}" for part in data.values()]}
-    rows["speakers"] = [f"{part['speakers']:,}" for part in data.values()]
-    if all(part["seconds"] is not None for part in data.values()):
-        rows["minutes"] = [f"{part['seconds'] / 60:,.1f}" for part in data.values()]
-    for label in facts["labels"]:
-        rows[label] = [f"{part['classes'][label]:,}" for part in data.values()]
+def push_command(folder: str | Path) -> str:
+    """Return the command that publishes a model."""
+    return f"emofusion push {folder} OWNER/NAME"
+
+
+def _format_batch(args: EmotionTrainingArguments) -> str:
+    """Return the size of a step: utterances or seconds per process, times processes, times accumulated batches."""
+    by_seconds, size = args.max_batch_seconds, args.train_batch_size
+    factors = [f"{by_seconds:g} s of sound" if by_seconds else str(size)]
+    factors += [f"{args.world_size} processes"] if args.world_size > 1 else []
+    factors += [f"{args.gradient_accumulation_steps} accumulated"] if args.gradient_accumulation_steps > 1 else []
+    product = " x ".join(factors)
+    if by_seconds:
+        return f"{product} per step"
+    total = math.prod((size, args.world_size, args.gradient_accumulation_steps))
+    return f"{total} utterances per step" + (f" ({product})" if len(factors) > 1 else "")
+
+
+def _format_data(results: RunResults) -> list[str]:
+    """Return utterances, speakers, minutes and classes of each split, as far as they are known."""
+    data = results.data
+    rows = {"": list(data), "utterances": [f"{counts.utterances:,}" for counts in data.values()]}
+    if all(counts.speakers is not None for counts in data.values()):
+        rows["speakers"] = [f"{counts.speakers:,}" for counts in data.values()]
+    if all(counts.seconds is not None for counts in data.values()):
+        rows["minutes"] = [f"{counts.seconds / 60:,.1f}" for counts in data.values()]
+    if all(counts.classes for counts in data.values()):
+        rows |= {label: [f"{counts.classes[label]:,}" for counts in data.values()] for label in results.labels}
     return [f"{name:<11}" + "".join(f"{cell:>12}" for cell in cells) for name, cells in rows.items()]

@@ -1,4 +1,4 @@
-"""What happens to a run that is interrupted, and to one that cannot save (ours)."""
+"""Interruptions of a run: SIGTERM, resuming from checkpoints, and disks without room (ours)."""
 
 import json
 import shutil
@@ -22,94 +22,94 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 
-# What writers of files raise on a full disk: Python's, torch's and safetensors'.
-UNWRITTEN = (OSError, RuntimeError, SafetensorError)
+# Errors of Python, torch and safetensors when a file cannot be written.
+WRITE_ERRORS = (OSError, RuntimeError, SafetensorError)
 
 
 def train_interruptibly(trainer: Trainer, resume_from_checkpoint: str | None = None) -> None:
-    """Train; SIGTERM saves a checkpoint after the step that is being made, and ends the process with one sentence.
+    """Train; on SIGTERM, save a checkpoint after the current step and end the process with one sentence.
 
-    A second SIGTERM ends it at once. Of several processes, all stop after the same step as soon as one is told to.
+    A second SIGTERM ends the process at once. If one of several processes gets the signal, all stop after the same step.
 
     Args:
-        trainer: ready to train.
-        resume_from_checkpoint: as `find_checkpoint` gives it.
+        trainer: A trainer that is ready to train.
+        resume_from_checkpoint: The checkpoint, from `find_checkpoint`.
 
     Raises:
-        OSError: if a checkpoint could not be saved; what there is of it is removed, and those before it are left.
-        SystemExit: after SIGTERM, with 0.
+        OSError: If a checkpoint could not be saved. Its files are removed; earlier checkpoints are kept.
+        SystemExit: After SIGTERM, with code 0.
     """
     stop = StopOnSignal()
     trainer.add_callback(stop)
     try:
-        with stop.listening(), _no_half_checkpoint(trainer):
+        with stop.listening(), _without_partial_checkpoint(trainer):
             trainer.train(resume_from_checkpoint=resume_from_checkpoint)
     finally:
         trainer.remove_callback(stop)
-    if stop.asked:
+    if stop.requested:
         if trainer.is_world_process_zero():
             state, saved = trainer.state, list_checkpoints(trainer.args.output_dir)
-            kept = f"{saved[-1]} is saved, and" if saved else "nothing was saved;"
+            kept = f"{saved[-1]} is saved." if saved else "no checkpoint is saved."
             sys.stderr.write(
-                f"\nStopped by SIGTERM after step {state.global_step} of {state.max_steps}: {kept} the same command with "
-                "--resume_from_checkpoint true goes on.\n"
+                f"\nStopped by SIGTERM after step {state.global_step} of {state.max_steps}; {kept} To resume, repeat the "
+                "command with --resume_from_checkpoint true.\n"
             )
         raise SystemExit(0)
 
 
 class StopOnSignal(TrainerCallback):
-    """Ends the training of all processes, with a checkpoint, after SIGTERM."""
+    """Ends the training of all processes with a checkpoint after SIGTERM."""
 
     def __init__(self):
-        self.asked = False
+        self.requested = False
         self._group = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Heed SIGTERM while the context is open; only the main thread can."""
+        """Handle SIGTERM inside the context; only the main thread can."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = signal.getsignal(signal.SIGTERM)
 
-        def ask(number, frame):
-            self.asked = True
+        def request(number, frame):
+            self.requested = True
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-        signal.signal(signal.SIGTERM, ask)
+        signal.signal(signal.SIGTERM, request)
         try:
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Open a channel on which processes agree without waiting for their accelerators."""
+        """Open a process group on CPUs, so that the processes need not wait for their accelerators to agree."""
         if args.world_size > 1:
             self._group = dist.new_group(backend="gloo")
 
     def on_step_end(self, args, state, control, **kwargs):
-        """Stop here, if any process was asked to; not where the training ends anyway."""
+        """Stop if any process got the signal, unless this is the last step."""
         if self._group is not None:
-            asked = torch.tensor(self.asked, dtype=torch.int32)
-            dist.all_reduce(asked, dist.ReduceOp.MAX, group=self._group)
-            self.asked = bool(asked)
-        if self.asked and state.global_step < state.max_steps:
+            requested = torch.tensor(self.requested, dtype=torch.int32)
+            dist.all_reduce(requested, dist.ReduceOp.MAX, group=self._group)
+            self.requested = bool(requested)
+        if self.requested and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
 
     def on_epoch_end(self, args, state, control, **kwargs):
-        """An epoch that is stopped in its middle is not one to be measured: the resumed run will end it."""
-        if self.asked and not float(state.epoch).is_integer():
+        """Do not validate after a partial epoch; the resumed run will complete it."""
+        if self.requested and not float(state.epoch).is_integer():
             control.should_evaluate = control.should_save = control.should_log = False
 
 
 def find_checkpoint(training_args: EmotionTrainingArguments) -> str | None:
-    """The folder of the checkpoint that `resume_from_checkpoint` wants.
+    """Return the folder of the checkpoint that `resume_from_checkpoint` selects, None to start from the beginning.
 
-    If that is true, it is the last whole one in `output_dir`; there may be a later one, which the end of its run left
-    unfinished. Where there are only such, the run starts anew.
+    "true" selects the last complete checkpoint in `output_dir`. Incomplete ones, which a killed run may leave, are skipped
+    with a warning; if all are incomplete, the run starts from the beginning.
 
     Raises:
-        ValueError: if there is no checkpoint, or the one that is named is not whole.
+        ValueError: If there is no checkpoint, or the named one is not complete.
     """
     choice = training_args.resume_from_checkpoint
     choice = {"true": True, "false": None}.get(str(choice).lower(), choice)
@@ -125,12 +125,12 @@ def find_checkpoint(training_args: EmotionTrainingArguments) -> str | None:
     for folder in reversed(checkpoints):
         if not (damage := find_damage(folder)):
             return str(folder)
-        warnings.warn(f"{folder} is passed over: {damage}.", stacklevel=2)
+        warnings.warn(f"{folder} is skipped: {damage}.", stacklevel=2)
     return None
 
 
 def list_checkpoints(output_dir: str | Path) -> list[Path]:
-    """Folders of checkpoints, the last one last."""
+    """Return the folders of the checkpoints in a folder, ordered by step."""
     folders = [
         folder
         for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")
@@ -140,24 +140,27 @@ def list_checkpoints(output_dir: str | Path) -> list[Path]:
 
 
 def find_damage(checkpoint: Path) -> str | None:
-    """What is wrong with a checkpoint, for an error; None if it is whole. Weights are not read, only their size."""
+    """Return what is wrong with a checkpoint, as part of a sentence; None if it is complete.
+
+    Of the weights only the size is checked.
+    """
     if not checkpoint.is_dir():
         return "there is no such folder"
-    try:  # it is written last
+    try:  # the state is written last
         json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
     except (OSError, ValueError):
-        return f"it was not written to its end ({TRAINER_STATE_NAME} is missing or cut off)"
+        return f"it is incomplete ({TRAINER_STATE_NAME} is missing or truncated)"
     for file in sorted(checkpoint.iterdir()):
-        cut = (file.suffix == ".safetensors" and not _has_all_tensors(file)) or (
+        truncated = (file.suffix == ".safetensors" and not _has_all_tensors(file)) or (
             file.suffix in (".pt", ".pth") and not zipfile.is_zipfile(file)
         )
-        if cut:
-            return f"its {file.name} is cut off"
+        if truncated:
+            return f"its {file.name} is truncated"
     return None
 
 
 def _has_all_tensors(file: Path) -> bool:
-    """Whether a safetensors file is as long as its header says."""
+    """Whether a safetensors file has the length that its header states."""
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         try:
@@ -169,10 +172,10 @@ def _has_all_tensors(file: Path) -> bool:
 
 
 def check_output_dir(training_args: EmotionTrainingArguments) -> None:
-    """Make the folder of a run, and try whether it can be written to.
+    """Create the output folder of a run and check that it can be written to.
 
     Raises:
-        OSError: if not.
+        OSError: If it cannot.
     """
     if not training_args.should_save:
         return
@@ -183,40 +186,40 @@ def check_output_dir(training_args: EmotionTrainingArguments) -> None:
             file.write(b"\0")
     except OSError as error:
         raise OSError(
-            f"output_dir {folder} cannot be written to ({error.strerror}): give another, or make room."
+            f"output_dir {folder} cannot be written to ({error.strerror}); give another, or make room."
         ) from error
 
 
 def check_room(model: PreTrainedModel, training_args: EmotionTrainingArguments) -> None:
-    """Ask whether the disk has room for the checkpoints that a run holds at a time, and for its model.
+    """Check that the disk has room for the model and for all checkpoints that a run keeps at a time.
 
-    A checkpoint is the weights, and two numbers for each that is trained, as Adam has them.
+    A checkpoint holds the weights and, as for Adam, two numbers per trained weight.
 
     Raises:
-        OSError: if not.
+        OSError: If it has not.
     """
     if not training_args.should_save:
         return
     weights = sum(weight.nbytes for weight in saved_weights(model).values())
-    learned = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
+    trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
     held = 0
-    if training_args.save_strategy != "no":  # those that are kept, the best, and the one that is being written
+    if training_args.save_strategy != "no":  # the kept ones, the best, and the one that is being written
         held = 3 if training_args.save_total_limit is None else training_args.save_total_limit + 2
-    needed = held * (weights + 2 * learned) + weights
-    there = sum(
+    needed = held * (weights + 2 * trained) + weights
+    existing = sum(
         file.stat().st_size for folder in list_checkpoints(training_args.output_dir) for file in folder.rglob("*")
     )
     free = shutil.disk_usage(training_args.output_dir).free
-    if free + there < needed:
+    if free + existing < needed:
         raise OSError(
             f"output_dir {training_args.output_dir} has {free / 1e9:.1f} GB of room, and its checkpoints need about "
-            f"{(needed - there) / 1e9:.1f} GB: make room, give another, or set save_total_limit."
+            f"{(needed - existing) / 1e9:.1f} GB; make room, give another, or set save_total_limit."
         )
 
 
 @contextmanager
-def _no_half_checkpoint(trainer: Trainer) -> Iterator[None]:
-    """Where saving a checkpoint fails, remove what there is of it, and say which one is left."""
+def _without_partial_checkpoint(trainer: Trainer) -> Iterator[None]:
+    """If saving a checkpoint fails, remove its files and name the last complete checkpoint in the error."""
     try:
         yield
     except Exception as error:
@@ -225,9 +228,9 @@ def _no_half_checkpoint(trainer: Trainer) -> Iterator[None]:
             raise
         if trainer.args.should_save:
             shutil.rmtree(folder, ignore_errors=True)
-        if not isinstance(error, UNWRITTEN):
+        if not isinstance(error, WRITE_ERRORS):
             raise
-        whole = [str(other) for other in list_checkpoints(trainer.args.output_dir) if other != folder]
-        left = f"{whole[-1]} is left: resume from it" if whole else "there is none before it: start again"
+        complete = [str(other) for other in list_checkpoints(trainer.args.output_dir) if other != folder]
+        advice = f"make room and resume from {complete[-1]}" if complete else "make room and start again"
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise OSError(f"{folder} could not be saved ({reason}); {left} when there is room.") from error
+        raise OSError(f"{folder} could not be saved ({reason}); {advice}.") from error

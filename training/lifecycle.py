@@ -11,7 +11,7 @@ from transformers import set_seed
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits
-from ..evaluation.pictures import draw_confusion_matrices, draw_learning_curves, draw_reliability
+from ..evaluation.pictures import draw_learning_curves, draw_test_split
 from ..evaluation.predictions import FILE as PREDICTIONS
 from ..evaluation.predictions import Predictions, collect_predictions, write_predictions
 from ..evaluation.results import FILE as RESULTS
@@ -124,15 +124,15 @@ def finish_run(
 ) -> None:
     """Make the folder of a run a complete Hub folder, and push it if its arguments ask for that.
 
-    In this order, each file once: the weights with configuration, processor and code; predictions, log and the pictures
-    that the results name; the card; `results.json`. A folder with `results.json` is therefore finished, and an interrupted
+    In this order, each file once: the weights with configuration, processor and code; predictions, log and pictures; the
+    card; `results.json`. A folder with `results.json` is therefore finished, and an interrupted
     run has none. All processes of a run must call this.
 
     Args:
         folder: The folder.
         results: The results, complete.
         trainer: The trainer that has the model. Without one, as in a cross-validation, the folder holds no model.
-        predictions: Predictions per split.
+        predictions: Predictions per split. Without them no picture is drawn.
         logs: Log of each training (`trainer.state.log_history`), by its name in the learning curves.
         title: Title of the confusion matrix; by default the system.
     """
@@ -149,40 +149,15 @@ def finish_run(
             if trainer is not None and logs:
                 write_json(staging / LOG, list(*logs.values()))
             if predictions is not None:
-                draw_pictures(staging, results, title or results.system, predictions["test"], logs)
+                draw_test_split(staging, title or results.system, results, predictions["test"])
+            if predictions is not None and logs:
+                draw_learning_curves(staging / LEARNING_CURVE, logs)
         write_card(folder, results)
         results.write(folder)
     if trainer is not None:
         trainer.accelerator.wait_for_everyone()
         if trainer.args.push_to_hub:
             _upload_or_warn(trainer)
-
-
-def draw_pictures(
-    folder: Path, results: RunResults, title: str, test: Predictions, logs: Mapping[str, Log]
-) -> None:
-    """Draw the pictures that the results name into a folder.
-
-    Args:
-        folder: The folder.
-        results: The results.
-        title: Title of the confusion matrix.
-        test: Predictions on the test split.
-        logs: Log of each training, by its name in the learning curves.
-    """
-    if CONFUSION in results.pictures:
-        draw_confusion_matrices(
-            folder / CONFUSION, {title: results.metrics["test"].confusion_matrix}, results.labels
-        )
-    if RELIABILITY in results.pictures:
-        correct = test.answers == test.labels
-        panels = {
-            name: (test.probabilities(scaled).max(axis=1), correct)
-            for name, scaled in (("as trained", False), ("after temperature scaling", True))
-        }
-        draw_reliability(folder / RELIABILITY, panels)
-    if LEARNING_CURVE in results.pictures:
-        draw_learning_curves(folder / LEARNING_CURVE, logs)
 
 
 def _upload_or_warn(trainer: EmotionTrainer) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from ..processing.processing_emofusion import SILENCE
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import describe_augmentation
-from .collator import EmotionCollator
 from .recipe import Recipe
 
 # Training arguments that the card shows.
@@ -77,11 +76,14 @@ class RunMetadataCallback(TrainerCallback):
     def results(self, results: Results) -> None:
         self._results = results
 
-    def add_recipe(self, recipe: Recipe, corpus: DatasetDict, metadata: CorpusMetadata) -> None:
+    def add_recipe(
+        self, recipe: Recipe, described: dict[str, Any], corpus: DatasetDict, metadata: CorpusMetadata
+    ) -> None:
         """Add what only a recipe tells: the corpus, all its splits, pretrained models and settings.
 
         Args:
             recipe: The recipe, with `model`, `data` and `training`.
+            described: What it returned from `describe` before the trainer was built.
             corpus: The splits.
             metadata: The metadata of the corpus.
         """
@@ -101,7 +103,7 @@ class RunMetadataCallback(TrainerCallback):
             "lora": json.dumps(model_args.lora) if model_args.lora else None,
             "quantization": model_args.quantization,
         }
-        results.recipe = recipe.describe()
+        results.recipe = described
 
     def on_step_begin(self, args, state, control, **kwargs):
         """Remove the validation scores: the weights are about to change."""
@@ -153,7 +155,9 @@ def describe_trainer(trainer: Trainer) -> RunResults | None:
         parameters=ParameterCounts(**count_parameters(trainer.model)),
         adapter=None if (adapter := describe_adapter(trainer.model)) is None else AdapterMetadata.from_dict(adapter),
         base_models=_find_base_models(model),
-        training=describe_training(args) | _describe_loss(model, args) | _describe_collator(trainer.train_data_collator),
+        training=describe_training(args)
+        | _describe_loss(model, args)
+        | _describe_collator(trainer.train_data_collator),
         environment=describe_environment(args),
     )
 
@@ -239,11 +243,11 @@ def _describe_loss(model: PreTrainedModel, training_args: EmotionTrainingArgumen
     }
 
 
-def _describe_collator(collator: EmotionCollator) -> dict[str, Any]:
-    """Return what the training collator changes in the rows, None for what is off."""
-    augmentation = getattr(collator.augment, "options", {})
+def _describe_collator(collator: Callable) -> dict[str, Any]:
+    """Return the settings of a training collator, None for those that are off."""
+    augmentation = getattr(getattr(collator, "augment", None), "options", {})
     return {
-        "soft_labels": getattr(collator.task, "soft_labels", None) or None,
+        "soft_labels": getattr(getattr(collator, "task", None), "soft_labels", None) or None,
         "augmentation": describe_augmentation(augmentation) or None,
     }
 

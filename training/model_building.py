@@ -1,7 +1,7 @@
 """Build the model of a recipe: new, around pre-trained encoders, or from a trained checkpoint."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
@@ -9,6 +9,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
+from ..evaluation.task import load_task
 from .arguments import ModelArguments
 from .processor_building import PAD_TOKEN_ID
 
@@ -28,11 +29,11 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     prefix = VARIANTS[model_args.variant]
     module = importlib.import_module(f"..modeling.modeling_{model_args.variant}", __package__)
     model_class = getattr(module, f"{prefix}ForSequenceClassification")
-    fields = {**model_args.model_config, "id2label": dict(enumerate(labels))}
-    fields["label2id"] = {label: number for number, label in enumerate(labels)}
+    task_fields = load_task("classification", labels).config_fields()
+    fields = {**model_args.model_config, **task_fields}
     check_fields("model_config", model_args.model_config, model_class.config_class())
     if model_args.model_name_or_path is not None:
-        return load_transferred(model_class, model_args.model_name_or_path, labels, model_args.model_config)
+        return load_transferred(model_class, model_args.model_name_or_path, fields)
     encoders = {
         modality.encoder_kind: name
         for modality in MODALITIES.values()
@@ -54,9 +55,7 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     return model
 
 
-def load_transferred(
-    model_class: type[PreTrainedModel], source: str, labels: Sequence[str], fields: Mapping
-) -> PreTrainedModel:
+def load_transferred(model_class: type[PreTrainedModel], source: str, fields: Mapping) -> PreTrainedModel:
     """Load a classifier from a checkpoint of the same variant; its head is new unless the labels are the same.
 
     A speaker network, which has no emotion head, is such a checkpoint too.
@@ -64,8 +63,8 @@ def load_transferred(
     Args:
         model_class: The classifier of the variant.
         source: Folder or Hub id of the checkpoint.
-        labels: Names of the classes.
-        fields: Fields of the configuration to change. For a sub-configuration, only the fields that change.
+        fields: Fields of the configuration to set: those of the task, and those to change. For a sub-configuration,
+            only the fields that change.
 
     Raises:
         ValueError: If the checkpoint is of another variant, or a field changes the shape of trained weights.
@@ -82,8 +81,6 @@ def load_transferred(
     for name in config_class.sub_configs if isinstance(config_class.sub_configs, Mapping) else ():
         if saved.get(name) and fields.get(name):
             merged[name] = {**saved[name], **fields[name]}
-    numbered = dict(enumerate(labels))
-    merged |= {"id2label": numbered, "label2id": {label: number for number, label in numbered.items()}}
     model, info = model_class.from_pretrained(
         source,
         config=config_class.from_dict(merged),
@@ -98,7 +95,7 @@ def load_transferred(
             f"model_name_or_path ({source}) lacks {len(lost)} weights of the model, or has them in another shape "
             f"({', '.join(lost[:3])}); leave sizes out of model_config, the checkpoint defines them."
         )
-    if list(config_class.from_dict(saved).id2label.values()) != list(labels):
+    if config_class.from_dict(saved).id2label != model.config.id2label:
         for module in model.classifier.modules():
             if isinstance(module, nn.Linear):
                 module.reset_parameters()

@@ -69,6 +69,9 @@ def build_trainer(
         resume: The checkpoint that the training will resume from.
     """
     model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
+    described = (
+        recipe.describe()
+    )  # it makes default training arguments, which reset accelerate's state: before Trainer
     set_seed(training_args.seed)
     labels = corpus["train"].features["label"].names
     model = build_model(model_args, labels)
@@ -92,7 +95,7 @@ def build_trainer(
         eval_dataset=corpus["validation"],
         processing_class=processor,
     )
-    trainer.run_metadata.add_recipe(recipe, corpus, metadata)
+    trainer.run_metadata.add_recipe(recipe, described, corpus, metadata)
     if collator.cache is not None:
         trainer.add_callback(PrefixGuard(collator.cache))
     return trainer

@@ -1,4 +1,4 @@
-"""Batches of utterances of similar length, planned once for all processes (ours)."""
+"""Batches of utterances of similar length, shared by all processes (ours)."""
 
 import io
 import math
@@ -11,30 +11,30 @@ from transformers import ProcessorMixin, TrainerCallback
 
 from ..corpora.preparation.inspection import measure
 
-POOL = 8  # batches that are drawn from one stretch of similar lengths: more mix better and pad more
-SHORTEST = 0.5  # seconds that an utterance counts at least: very many rows cost more than their sound
+POOL = 8  # steps per bucket of similar lengths: more steps shuffle better and pad more
+SHORTEST = 0.5  # seconds that an utterance counts at least, so that batches of very short ones do not get too large
 
 
 class LengthGroupedBatchSampler(torch.utils.data.BatchSampler):
-    """Every utterance once an epoch, in batches of similar length.
+    """Yields every utterance once per epoch, in batches of similar length.
 
-    An epoch is one plan, which depends on the seed and the epoch alone. A step of it is shared by all processes: they
-    get as many utterances each, or one more, none twice. The batches come in the order in which accelerate deals them
-    out: those of the first step for process 0, 1, ..., then those of the next. The number of steps is the same in every
-    epoch.
+    The batches of an epoch depend only on the seed and the epoch. The utterances of a step are split among all processes:
+    each gets the same number or one more, and none is repeated. The batches are in the order in which accelerate deals
+    them out: those of the first step for process 0, 1, ..., then those of the next step. Every epoch has the same number
+    of steps.
 
-    Utterances are sorted by length and cut into stretches of `POOL` steps; a stretch is shuffled anew in each epoch, and
-    so is the order of all steps.
+    Utterances are sorted by length and cut into buckets of `POOL` steps. In each epoch, the utterances of a bucket and the
+    order of all steps are shuffled.
 
     Args:
-        lengths: of the utterances, `(utterances,)`; in seconds for `max_seconds`, else in any unit.
-        batch_size: utterances of a batch of one process. Either this or the next.
-        max_seconds: seconds of a batch of one process, its padding counted.
-        num_processes: that train together.
-        seed: of the shuffling.
+        lengths: Lengths of the utterances, `(utterances,)`; seconds with `max_seconds`, otherwise any unit.
+        batch_size: Utterances per batch of one process. Give this or `max_seconds`.
+        max_seconds: Seconds per batch of one process, including padding.
+        num_processes: Number of processes.
+        seed: Seed of the shuffling.
 
     Raises:
-        ValueError: if an utterance is longer than a batch may be, or there are too few for all processes.
+        ValueError: If an utterance is longer than a batch, or there are too few utterances for all processes.
     """
 
     def __init__(
@@ -49,38 +49,38 @@ class LengthGroupedBatchSampler(torch.utils.data.BatchSampler):
         self.num_processes = num_processes
         self.seed = seed
         self.epoch = 0
-        self.batch_size = None  # tells accelerate that batches differ in size
+        self.batch_size = None  # for accelerate: batches differ in size
         self.drop_last = False
-        self._stretches = self._cut(batch_size, max_seconds)
+        self._buckets = self._cut(batch_size, max_seconds)
 
     def __len__(self) -> int:
-        """Batches of all processes together."""
-        return self.num_processes * sum(steps for _, steps in self._stretches)
+        """Number of batches of all processes."""
+        return self.num_processes * sum(steps for _, steps in self._buckets)
 
     def __iter__(self) -> Iterator[list[int]]:
         random = np.random.default_rng([self.seed, self.epoch])
-        plan = [step for rows, steps in self._stretches for step in np.array_split(random.permutation(rows), steps)]
+        plan = [step for rows, steps in self._buckets for step in np.array_split(random.permutation(rows), steps)]
         for index in random.permutation(len(plan)):
             step = plan[index][np.argsort(self.lengths[plan[index]], kind="stable")]
-            for process in range(self.num_processes):  # neighbours in length, so that none waits long for the others
+            for process in range(self.num_processes):  # neighbours in length, so that no process waits for the others
                 yield step[process :: self.num_processes].tolist()
 
     def set_epoch(self, epoch: int) -> None:
-        """Plan this epoch from now on."""
+        """Set the epoch that the next iteration yields."""
         self.epoch = epoch
 
     def padding(self) -> float:
-        """Share of the epoch's batches that is padding."""
+        """Return the share of padding in the batches of the epoch."""
         batches = [self.lengths[batch] for batch in self]
         padded = sum(len(batch) * batch.max() for batch in batches)
         return 1 - self.lengths.sum() / padded if padded else 0.0
 
     def _cut(self, batch_size: int | None, max_seconds: float | None) -> list[tuple[np.ndarray, int]]:
-        """Stretches of similar lengths, the longest first, and how many steps each is."""
+        """Return the buckets, longest first, with the number of steps of each."""
         order = np.argsort(-self.lengths, kind="stable")
         if len(order) < self.num_processes:
             raise ValueError(f"{len(order)} utterances are too few for {self.num_processes} processes.")
-        stretches, start = [], 0
+        buckets, start = [], 0
         while start < len(order):
             longest = self.lengths[order[start]]
             size = batch_size if max_seconds is None else int(max_seconds / max(longest, SHORTEST))
@@ -91,7 +91,7 @@ class LengthGroupedBatchSampler(torch.utils.data.BatchSampler):
                 )
             size *= self.num_processes
             end = min(start + POOL * size, len(order))
-            if 0 < len(order) - end < self.num_processes:  # leave the last stretch enough for all
+            if 0 < len(order) - end < self.num_processes:  # leave enough for all processes in the last bucket
                 end = len(order) - self.num_processes
             steps = math.ceil((end - start) / size)
             if (end - start) // steps < self.num_processes:
@@ -99,20 +99,20 @@ class LengthGroupedBatchSampler(torch.utils.data.BatchSampler):
                     f"{len(order)} utterances, one at a time, cannot be dealt to {self.num_processes} processes evenly; "
                     "give larger batches."
                 )
-            stretches.append((order[start:end], steps))
+            buckets.append((order[start:end], steps))
             start = end
-        return stretches
+        return buckets
 
 
 class EpochSetter(TrainerCallback):
-    """Tells the sampler which epoch begins.
+    """Sets the epoch of the sampler.
 
-    accelerate does so too, but not where several processes resume in the middle of an epoch: the sampler is then wrapped
-    once more than it looks for.
+    accelerate does so too, except where several processes resume in the middle of an epoch: the sampler then is inside
+    one more wrapper than it looks into.
     """
 
     def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
-        """Set the epoch of every sampler below the loader."""
+        """Set the epoch of every sampler of the data loader."""
         sampler = getattr(train_dataloader, "batch_sampler", None)
         while sampler is not None:
             if hasattr(sampler, "set_epoch"):
@@ -121,37 +121,37 @@ class EpochSetter(TrainerCallback):
 
 
 def lengths_of(rows: Dataset, processor: ProcessorMixin, in_seconds: bool = False) -> np.ndarray:
-    """How long each utterance is for a model, `(rows,)`: seconds of what it hears, else of what it sees, else words.
+    """Return the length of each utterance for a model, `(rows,)`: seconds of audio, else seconds of video, else words.
 
     Args:
-        rows: of a corpus, in its schema.
-        processor: the model's.
-        in_seconds: whether seconds are wanted, whatever the model.
+        rows: Rows of the corpus schema.
+        processor: The processor of the model.
+        in_seconds: Whether the lengths must be in seconds.
 
     Raises:
-        ValueError: if they are, and the model reads only words.
+        ValueError: If they must be in seconds and the model takes only text.
     """
     if processor.feature_extractor is not None:
         return seconds_of(rows, "audio", processor.max_seconds)
     if processor.image_processor is not None:
         return seconds_of(rows, "video", processor.max_seconds)
     if in_seconds:
-        raise ValueError("max_batch_seconds is given, but the model reads only words; use group_by_length.")
+        raise ValueError("max_batch_seconds is given, but the model takes only text; use group_by_length.")
     return np.array([len((text or "").split()) for text in rows["text"]], dtype=float)
 
 
 def seconds_of(rows: Dataset, kind: str = "audio", max_seconds: float | None = None) -> np.ndarray:
-    """How long each recording (or, of kind "video", each film) lasts, `(rows,)`; 0 where there is none.
+    """Return the duration of each audio or video, `(rows,)`, in seconds; 0 for a row without one.
 
-    It is the span inside its file, else that inside the dialogue, else what the file's header says.
+    The duration is that of the span in the file, else that of the span in the dialogue, else that in the file's header.
 
     Args:
-        rows: of a corpus, in its schema.
-        kind: which of the two.
-        max_seconds: where the processor cuts.
+        rows: Rows of the corpus schema.
+        kind: "audio" or "video".
+        max_seconds: Length that the processor cuts to.
 
     Raises:
-        ValueError: if a header must be read and cannot be.
+        ValueError: If a header is needed and cannot be read.
     """
     columns = [name for name in (kind, "start", "end") if name in rows.column_names]
     found = []
@@ -177,8 +177,8 @@ def seconds_of(rows: Dataset, kind: str = "audio", max_seconds: float | None = N
 
 
 def padding_of(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
-    """Numbers of positions of the batch's recordings, else of its words, that are real, and of all."""
-    batch = batch.get("encoded", batch)  # which a prefix cache gives instead
+    """Return the number of unpadded and of all positions of a batch, `(2,)`, for its audio or else its text."""
+    batch = batch.get("encoded", batch)  # from a prefix cache
     names = ("audio_attention_mask", "audio_mask", "attention_mask", "text_mask")
     mask = next((batch[name] for name in names if name in batch), None)
     return None if mask is None else torch.stack([mask.sum(), torch.tensor(mask.numel(), device=mask.device)])
@@ -189,4 +189,4 @@ def _header(source: str | bytes, kind: str) -> float:
         import soundfile
 
         return soundfile.info(io.BytesIO(source)).duration
-    return measure(source, kind) or math.inf  # a header that does not say is taken for one of the longest
+    return measure(source, kind) or math.inf  # a duration missing in the header counts as one of the longest

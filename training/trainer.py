@@ -19,10 +19,10 @@ from ..evaluation.task import Task, load_task
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..hub.push import push_to_hub
-from ..hub.remote import check_repo_id, check_visibility, look_at
+from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
-from .augmentation import EpochTeller
+from .augmentation import AugmentationEpochSetter
 from .metadata import RunMetadataCallback
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 
@@ -54,7 +54,7 @@ class EmotionTrainer(Trainer):
         self._positions = []  # real and padded positions of each batch since the last log
         self.add_callback(EpochSetter())
         if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
-            self.add_callback(EpochTeller(augment))
+            self.add_callback(AugmentationEpochSetter(augment))
         if self.args.class_weights is not None:
             self.model.config.class_weights = self._class_weights()
         if self.args.label_smoothing_factor:
@@ -63,10 +63,10 @@ class EmotionTrainer(Trainer):
         self.add_callback(self.run_metadata)
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
-        """The optimizer, its parameter groups split so that each component of `learning_rates` has its own.
+        """Return the optimizer, with parameter groups of their own for the components of `learning_rates`.
 
         Raises:
-            ValueError: if a component has no trainable parameters; it is named.
+            ValueError: If a component has no trainable parameters.
         """
         if self.optimizer is not None:
             return self.optimizer
@@ -82,11 +82,11 @@ class EmotionTrainer(Trainer):
                 group["params"] = [parameter for parameter in group["params"] if component not in names[id(parameter)]]
                 optimizer.add_param_group({**group, "params": inside, "lr": rate, "component": component})
             if not found:
-                raise ValueError(f"learning_rates names {component!r}, of which the model has nothing to train.")
+                raise ValueError(f"learning_rates names {component!r}, but the model has nothing to train in it.")
         return optimizer
 
     def get_train_dataloader(self) -> DataLoader:
-        """With the collator of the training part."""
+        """Return the data loader of the training split, with its collator."""
         others, self.data_collator = self.data_collator, self.train_data_collator
         try:
             return self._build_train_dataloader()
@@ -94,7 +94,7 @@ class EmotionTrainer(Trainer):
             self.data_collator = others
 
     def _build_train_dataloader(self) -> DataLoader:
-        """Trainer's, or one whose batches are of similar length if the arguments want it."""
+        """Return Trainer's data loader, or one with batches of similar length if the arguments ask for it."""
         args = self.args
         if not args.group_by_length and args.max_batch_seconds is None:
             return super().get_train_dataloader()
@@ -116,14 +116,14 @@ class EmotionTrainer(Trainer):
             worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
         )
         even_batches = self.accelerator.even_batches
-        self.accelerator.even_batches = False  # the sampler has dealt them out evenly
+        self.accelerator.even_batches = False  # the sampler has divided the utterances evenly
         try:
             return self.accelerator.prepare(loader)
         finally:
             self.accelerator.even_batches = even_batches
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """The loss, with its named parts kept for the log."""
+        """Return the loss; its named parts are collected for the log."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if model.training:
             for name, value in (outputs.get("losses") or {}).items():
@@ -135,14 +135,14 @@ class EmotionTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, with the mean of each named loss since the last time, and the share of the batches that was padding."""
+        """Log, and add the mean of each named loss and the share of padding since the last log."""
         if "loss" in logs:
             for name, values in self._named_losses.items():
                 logs[f"loss_{name}"] = self.accelerator.reduce(torch.stack(values).mean(), "mean").item()
             self._named_losses.clear()
             if self._positions:
-                real, everything = self.accelerator.reduce(torch.stack(self._positions).sum(dim=0)).tolist()
-                logs["padding"] = 1 - real / everything
+                real, total = self.accelerator.reduce(torch.stack(self._positions).sum(dim=0)).tolist()
+                logs["padding"] = 1 - real / total
             self._positions.clear()
         super().log(logs, start_time)
 
@@ -160,7 +160,9 @@ class EmotionTrainer(Trainer):
         """Save weights, configuration, processor and code into a folder, without a card."""
         if self.args.should_save:  # it is written last and marks a complete checkpoint
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
-        super().save_model(str(folder), _internal_call=True)  # without this argument it would push an incomplete folder
+        super().save_model(
+            str(folder), _internal_call=True
+        )  # without this argument it would push an incomplete folder
         if self.args.should_save:
             # A pickle does not belong in a Hub folder; `results.json` has the arguments.
             (folder / "training_args.bin").unlink(missing_ok=True)
@@ -170,22 +172,24 @@ class EmotionTrainer(Trainer):
             write_bundle(model if unwrap_adapters(model) is model else None, folder, self.processor)
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
-        """Ask, before anything is trained, whether it can be pushed; the repository is made when there is something for it.
+        """Check, before training, that the model can be pushed. The repository is created when it is pushed.
 
         Args:
-            token: of the Hub, by default `hub_token`, or that of `hf auth login`.
-            private: whether only you see the repository, by default `hub_private_repo`.
+            token: Token of the Hub, by default `hub_token`, or that of `hf auth login`.
+            private: Whether the repository is private, by default `hub_private_repo`.
 
         Raises:
-            OSError: if the Hub cannot be reached, or does not know the token.
-            ValueError: if `hub_model_id` is no name, or the repository exists and is public or private, unlike `private`.
+            OSError: If the Hub cannot be reached, or does not know the token.
+            ValueError: If `hub_model_id` is no name, or the repository exists and its visibility differs from `private`.
         """
         self.hub_model_id = self.args.hub_model_id or Path(self.args.output_dir).resolve().name
         self.push_in_progress = None
         if self.is_world_process_zero():
             check_repo_id(self.hub_model_id)
             private = self.args.hub_private_repo if private is None else private
-            remote = look_at(self.hub_model_id, "model", private is not False, token=token or self.args.hub_token)
+            remote = inspect_remote(
+                self.hub_model_id, "model", private is not False, token=token or self.args.hub_token
+            )
             check_visibility(remote, private is not False)
 
     def push_to_hub(
@@ -197,15 +201,15 @@ class EmotionTrainer(Trainer):
         private: bool | None = None,
         **kwargs,
     ) -> CommitInfo | None:
-        """Save the model, and publish what may be published of `output_dir`, as `scripts/push_to_hub.py` does.
+        """Save the model, and publish `output_dir` as `emofusion push` does.
 
         Args:
-            commit_message: first line of the commit.
-            blocking: must be True: the card is pinned to a commit that is there.
-            token: of the Hub, by default `hub_token`, or that of `hf auth login`.
-            revision: branch, by default `hub_revision` or main.
-            private: whether only you see the repository, by default `hub_private_repo`.
-            **kwargs: others of `hub.push.push_to_hub`.
+            commit_message: First line of the commit.
+            blocking: Must be True, because the card names the commit.
+            token: Token of the Hub, by default `hub_token`, or that of `hf auth login`.
+            revision: Branch, by default `hub_revision` or main.
+            private: Whether the repository is private, by default `hub_private_repo`.
+            **kwargs: Other arguments of `hub.push.push_to_hub`.
 
         Returns:
             The commit; None on processes other than the main process.
@@ -244,7 +248,7 @@ class EmotionTrainer(Trainer):
         )
 
     def _smooth_labels(self) -> None:
-        """Let the model smooth: Trainer's own way leaves out class weights and all losses but one."""
+        """Smooth labels in the model's loss; Trainer's label smoother ignores class weights and all losses but one."""
         config, wanted = self.model.config, self.args.label_smoothing_factor
         if config.label_smoothing not in (0.0, wanted):
             raise ValueError(
@@ -263,7 +267,7 @@ class EmotionTrainer(Trainer):
 
 
 def lacks_modality(inputs: Mapping, modalities: Iterable[str]) -> bool:
-    """Whether all of a batch's rows lack one of the modalities."""
+    """Whether a batch has no row with one of the modalities."""
     encoded = inputs.get("encoded")
     if encoded is not None:
         return any(encoded.get(modality) is None for modality in modalities)
@@ -271,12 +275,18 @@ def lacks_modality(inputs: Mapping, modalities: Iterable[str]) -> bool:
 
 
 def with_all_parameters(loss: torch.Tensor, model: torch.nn.Module) -> torch.Tensor:
-    """The loss, to which every trainable parameter adds nothing.
+    """Return the loss plus zero times every trainable parameter.
 
-    The processes of distributed training wait for each other's gradients, and an encoder has none where the batch lacks its
-    modality. With this, nobody has to search for unused parameters in every step.
+    In distributed training the processes wait for each other's gradients, and an encoder has none for a batch without its
+    modality. With this term it has, and DDP need not search for unused parameters in every step.
     """
     return loss + 0.0 * sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def find_task(trainer: Trainer) -> Task:
+    """Return the task of a trainer: that of its collator, or the classification of its model's labels."""
+    task = getattr(trainer.data_collator, "task", None)
+    return task or load_task("classification", list(trainer.model.config.id2label.values()))
 
 
 def _parse_weights(text: str, classes: int) -> list[float]:
@@ -287,9 +297,3 @@ def _parse_weights(text: str, classes: int) -> list[float]:
     if len(weights) != classes:
         raise ValueError(f'class_weights is {text!r}; it must be "balanced" or a JSON list of {classes} numbers.')
     return weights
-
-
-def find_task(trainer: Trainer) -> Task:
-    """Return the task of a trainer: that of its collator, or the classification of its model's labels."""
-    task = getattr(trainer.data_collator, "task", None)
-    return task or load_task("classification", list(trainer.model.config.id2label.values()))

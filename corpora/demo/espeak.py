@@ -1,9 +1,8 @@
-"""Speech from espeak-ng, with the time of every word and phone.
+"""Speech from espeak-ng, with the times of all words and phones.
 
-The `espeakng-loader` wheel carries the library and its data, and `ctypes` calls it. espeak-ng keeps state from one
-sentence to the next, so a sentence differs by a few samples when it is spoken again; the same *sequence* in a fresh
-process is identical to the bit. `speak` therefore runs this very file in a child process, which says every prompt in
-order and ends.
+The `espeakng-loader` wheel contains the library and its data, and `ctypes` calls it. espeak-ng keeps state between
+sentences, so the same sentence differs by a few samples when it is spoken again; the same *sequence* in a new process is
+identical to the bit. `speak` therefore runs this file in a child process, which speaks every prompt in order and ends.
 """
 
 import ctypes
@@ -18,20 +17,20 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import numpy as np
 
-SAMPLING_RATE = 22050  # Hz, what espeak-ng's formant voices give
+ESPEAK_RATE = 22050  # Hz, sampling rate of espeak-ng's formant voices
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One sentence and how to say it.
+    """A sentence and the manner of speaking it.
 
     Args:
         text: The sentence, ASCII.
         voice: Name of an espeak-ng voice, such as `"en-us+f2"` (language plus variant).
         rate: Words per minute, 80 to 450.
-        pitch: 0 to 99 around the voice's own pitch, which is 50.
+        pitch: 0 to 99; 50 is the voice's own pitch.
         pitch_range: 0 (monotone) to 99 (lively).
-        volume: 0 to 200, linear in amplitude; 100 is normal and 200 may clip.
+        volume: 0 to 200, linear in amplitude; 100 is normal, 200 may clip.
     """
 
     text: str
@@ -43,7 +42,7 @@ class Prompt:
 
 
 class Segment(NamedTuple):
-    """A stretch of speech: `start` and `end` in seconds, and what is said there."""
+    """A word or phone: `start` and `end` in seconds, and its symbol."""
 
     start: float
     end: float
@@ -51,10 +50,10 @@ class Segment(NamedTuple):
 
 
 class Speech(NamedTuple):
-    """What `speak` gives for one prompt.
+    """The speech for one prompt.
 
     Args:
-        samples: 16-bit little-endian mono PCM at `SAMPLING_RATE`.
+        samples: 16-bit little-endian mono PCM at `ESPEAK_RATE`.
         words: Words as written. Words that espeak-ng runs together ("of the") share one segment.
         phones: IPA phones with stress marks; pauses are the gaps between them.
     """
@@ -64,23 +63,23 @@ class Speech(NamedTuple):
     phones: list[Segment]
 
     def waveform(self, sampling_rate: int) -> "np.ndarray":
-        """The samples at another rate in Hz, `(samples,)` float32 between -1 and 1."""
+        """Return the samples at another rate in Hz, `(samples,)` float32 between -1 and 1."""
         import numpy as np
         import soxr
 
         samples = np.frombuffer(self.samples, dtype="<i2").astype(np.float32) / 2**15
-        return soxr.resample(samples, SAMPLING_RATE, sampling_rate)
+        return soxr.resample(samples, ESPEAK_RATE, sampling_rate)
 
 
 def speak(prompts: Sequence[Prompt]) -> Iterator[Speech]:
-    """Say the prompts in order; the same sequence gives the same bits every time.
+    """Yield the speech for each prompt; the same sequence of prompts always gives the same bits.
 
     Raises:
         ImportError: If `espeakng_loader` is not installed.
         RuntimeError: If espeak-ng stops before the last prompt.
     """
     if importlib.util.find_spec("espeakng_loader") is None:
-        raise ImportError("Speaking needs the espeak-ng library: `pip install espeakng-loader`.")
+        raise ImportError("Speech synthesis needs the espeak-ng library: `pip install espeakng-loader`.")
     command = [sys.executable, "-P", __file__]  # -P: this folder's modules must not shadow installed ones
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         try:
@@ -90,7 +89,7 @@ def speak(prompts: Sequence[Prompt]) -> Iterator[Speech]:
                 header = child.stdout.readline()
                 if not header:
                     raise RuntimeError(
-                        f"espeak-ng stopped at prompt {number}, {prompts[number]}; its own message is printed above."
+                        f"espeak-ng stopped at prompt {number}, {prompts[number]}; its message is printed above."
                     )
                 size, phones = json.loads(header)
                 samples = child.stdout.read(size)
@@ -100,7 +99,7 @@ def speak(prompts: Sequence[Prompt]) -> Iterator[Speech]:
 
 
 def _segments(text: str, phones: list[tuple[int, float, float, str]]) -> tuple[list[Segment], list[Segment]]:
-    """Words and phones from phones that know at which character of the text their word begins."""
+    """Return words and phones, from phones with the character of the text at which their word begins."""
     begins = sorted({begin for begin, *_ in phones})
     words = []
     for begin, stop in zip(begins, [*begins[1:], len(text)], strict=True):
@@ -110,7 +109,7 @@ def _segments(text: str, phones: list[tuple[int, float, float, str]]) -> tuple[l
     return words, [Segment(start, end, symbol) for _, start, end, symbol in phones]
 
 
-# From here on: the child process, which needs nothing but the standard library.
+# The rest runs in the child process and needs only the standard library.
 
 # Values of espeak-ng's speak_lib.h, version 1.52.
 _SYNCHRONOUS_OUTPUT, _PHONEME_EVENTS_IN_IPA, _DO_NOT_EXIT = 2, 1 | 2, 0x8000
@@ -147,10 +146,10 @@ class _Synthesiser:
         rate = self.library.espeak_Initialize(
             _SYNCHRONOUS_OUTPUT, 0, espeakng_loader.get_data_path().encode(), options
         )
-        if rate != SAMPLING_RATE:
-            raise RuntimeError(f"espeak-ng speaks at {rate} Hz; {SAMPLING_RATE} Hz was expected.")
-        self.library.espeak_ng_SetRandSeed(0)  # breathy voices draw noise, seeded by the clock otherwise
-        self.callback = _CALLBACK(self._collect)  # kept alive: the library holds a bare pointer to it
+        if rate != ESPEAK_RATE:
+            raise RuntimeError(f"espeak-ng speaks at {rate} Hz; {ESPEAK_RATE} Hz was expected.")
+        self.library.espeak_ng_SetRandSeed(0)  # seeds the noise of breathy voices, otherwise seeded by the clock
+        self.callback = _CALLBACK(self._collect)  # keeps a reference: the library only holds a pointer
         self.library.espeak_SetSynthCallback(self.callback)
 
     def _collect(self, samples, count, events) -> int:
@@ -173,7 +172,7 @@ class _Synthesiser:
         self.library.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTER_POSITION, 0, _ASCII_IS_UTF8, None, None)
         ends = [sample for _, sample, _ in self.phones[1:]] + [len(self.samples) // 2]
         phones = [
-            (begin, round(start / SAMPLING_RATE, 4), round(end / SAMPLING_RATE, 4), symbol)
+            (begin, round(start / ESPEAK_RATE, 4), round(end / ESPEAK_RATE, 4), symbol)
             for (begin, start, symbol), end in zip(self.phones, ends, strict=True)
             if symbol  # a pause has none
         ]

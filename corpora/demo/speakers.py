@@ -1,7 +1,7 @@
-"""Many voices of espeak-ng in a tree as VoxCeleb's, to pre-train a small speaker network on (ours).
+"""Many voices of espeak-ng in a tree like that of VoxCeleb, for the pre-training of a small speaker network (ours).
 
-It goes with the spoken demonstration corpus: no voice of that corpus's validation and test parts is in it, and nothing
-in it is labelled with an emotion. It is a demonstration, never a benchmark.
+It belongs to the spoken demonstration corpus: it contains no voice of that corpus's validation and test splits and no
+emotion labels. It is a demonstration, never a benchmark.
 """
 
 import itertools
@@ -13,9 +13,10 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from ...configuration.modalities import SAMPLING_RATE
 from . import espeak, spoken
 
-# Variants of espeak-ng that sound like a person (no robots, no whispering), each one a speaker.
+# Variants of espeak-ng that sound like a person (no robots, no whispering); each is a speaker.
 VOICES = (
     "Alex", "Alicia", "Andy", "Annie", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky", "Lee", "Marco", "Mario",
     "Michael", "Mike", "Reed", "RicishayMax", "adam", "announcer", "antonio", "aunty", "belinda", "benjamin", "boris",
@@ -24,33 +25,33 @@ VOICES = (
     "pablo", "paul", "pedro", "quincy", "rob", "sandro", "steph", "steph2", "steph3", "travis", "victor", "zac",
     "grandma", "grandpa",
 )  # fmt: skip
-TRIAL_SPEAKERS = 8  # of whom the validation trials are made, and as many again for the test trials
-VIDEOS = 4  # of each speaker; a speaker keeps to one manner of speaking in each, and to another in the next
+TRIAL_SPEAKERS = 8  # speakers in the validation trials, and as many others in the test trials
+VIDEOS = 4  # videos per speaker; all recordings of a video have the same manner of speaking
 TRIALS = {"validation": "validation_trials.txt", "test": "test_trials.txt"}
 
 README = """\
 # Spoken speakers
 
 {speakers} voices of the espeak-ng synthesiser, {recordings} recordings each, as <speaker>/<video>/<recording>, made
-for emofusion (`corpora/demo/speakers.py`, seed={seed}). A demonstration, never a benchmark. The trial lists
-compare recordings of voices that are in no other list; every pair is from two different videos.
+for emofusion (`corpora/demo/speakers.py`, seed={seed}). A demonstration, never a benchmark. No voice is in both
+trial lists; every pair is from two different videos.
 """
 
 
 def make_speakers(root: str | Path, recordings: int = 20, seed: int = 0) -> Path:
-    """Speak the tree, unless it is there already (half a minute).
+    """Synthesise the tree, unless it exists (half a minute).
 
     Args:
-        root: folder in which it is made, as a subfolder per choice of the options.
-        recordings: of each speaker, a multiple of 4.
-        seed: what is said and how is drawn from it.
+        root: Folder with one subfolder per choice of options.
+        recordings: Recordings per speaker, a multiple of 4.
+        seed: Seed for sentences and manners.
 
     Returns:
-        The tree, in which `validation_trials.txt` and `test_trials.txt` are trial lists.
+        The folder of the tree, in which `validation_trials.txt` and `test_trials.txt` are trial lists.
 
     Raises:
-        ValueError: if `recordings` is not a positive multiple of 4.
-        ImportError: if `espeakng_loader` is not installed.
+        ValueError: If `recordings` is not a positive multiple of 4.
+        ImportError: If `espeakng_loader` is not installed.
     """
     if recordings < VIDEOS or recordings % VIDEOS:
         raise ValueError(f"recordings must be a positive multiple of {VIDEOS}, not {recordings}.")
@@ -62,8 +63,8 @@ def make_speakers(root: str | Path, recordings: int = 20, seed: int = 0) -> Path
             _speak(draft, list(_recordings(recordings, seed)))
             for split, lines in _trials(recordings, seed).items():
                 (draft / TRIALS[split]).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            about = README.format(speakers=len(VOICES), recordings=recordings, seed=seed)
-            (draft / "README.md").write_text(about, encoding="utf-8")
+            readme = README.format(speakers=len(VOICES), recordings=recordings, seed=seed)
+            (draft / "README.md").write_text(readme, encoding="utf-8")
             os.replace(draft, tree)
     return tree
 
@@ -72,30 +73,21 @@ def _speak(tree: Path, prompts: list[tuple[str, espeak.Prompt]]) -> None:
     import soundfile
 
     speeches = espeak.speak([prompt for _, prompt in prompts])
-    for (path, _), speech in zip(tqdm(prompts, desc="Speaking the speakers"), speeches, strict=True):
-        samples = speech.waveform(spoken.SAMPLING_RATE)
+    for (path, _), speech in zip(tqdm(prompts, desc="Synthesising the speakers"), speeches, strict=True):
+        samples = speech.waveform(SAMPLING_RATE)
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(tree / path, samples, spoken.SAMPLING_RATE, subtype="PCM_16")
+        soundfile.write(tree / path, samples, SAMPLING_RATE, subtype="PCM_16")
 
 
 def _recordings(recordings: int, seed: int) -> Iterator[tuple[str, espeak.Prompt]]:
-    """Path and prompt of every recording; a video's manner lies anywhere between subdued and excited."""
+    """Yield path and prompt of every recording; the arousal of a video is random, from subdued to excited."""
     rng = random.Random(seed)
     for speaker, voice in enumerate(VOICES):
         for video in range(VIDEOS):
             strength = rng.uniform(1, 5)
             for number in range(recordings // VIDEOS):
-                yield (
-                    _path(speaker, video, number),
-                    espeak.Prompt(
-                        _sentence(rng),
-                        f"en-us+{voice}",
-                        rate=round(80 + 45 * strength + rng.uniform(-5, 5)),
-                        pitch=round(50 + 6 * (strength - 3) + rng.uniform(-4, 4)),
-                        pitch_range=round(50 + 20 * (strength - 3) + rng.uniform(-8, 8)),
-                        volume=round(14 + 12 * strength + rng.uniform(-3, 3)),
-                    ),
-                )
+                sentence, path = _sentence(rng), _path(speaker, video, number)
+                yield path, espeak.Prompt(sentence, f"en-us+{voice}", **spoken.random_manner(strength, rng))
 
 
 def _sentence(rng: random.Random) -> str:
@@ -105,7 +97,7 @@ def _sentence(rng: random.Random) -> str:
 
 
 def _trials(recordings: int, seed: int) -> dict[str, list[str]]:
-    """As many trials of one speaker as of two, in lines `label path path`."""
+    """Return the lines `label path path` of each list; half of its trials compare recordings of one speaker."""
     rng, each, lists = random.Random(seed), recordings // VIDEOS, {}
     chosen = rng.sample(range(len(VOICES)), 2 * TRIAL_SPEAKERS)
     for split, speakers in zip(TRIALS, (chosen[:TRIAL_SPEAKERS], chosen[TRIAL_SPEAKERS:]), strict=True):

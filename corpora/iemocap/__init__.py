@@ -1,1 +1,1 @@
-"""IEMOCAP: its release on disk, its dialogues and its folds."""
+"""IEMOCAP: its release on disk, its turns and its folds."""

@@ -1,55 +1,36 @@
-"""IEMOCAP (Busso et al. 2008), straight from the folder that its users are licensed: ten actors in five sessions.
+"""IEMOCAP (Busso et al. 2008), read from the folder of a licensed user: ten actors in five sessions.
 
-The corpus is licensed and not downloaded. Nothing is left out silently: `scan` tells what is wrong with a copy.
+The corpus is licensed and not downloaded. Nothing is left out silently: the scan lists every problem of a copy.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datasets import DatasetDict
-from tqdm.auto import tqdm
+from ..corpus import DiskCorpus
+from ..folds import describe_fold_file, finish_splits, read_fold, read_folds, split_by_ids
+from ..protocols import leave_one_session_out, leave_one_speaker_out
+from .scan import CLASSES, IemocapScanOptions, scan
 
-from ..folds import (
-    describe_fold_file,
-    leave_one_session_out,
-    leave_one_speaker_out,
-    read_fold,
-    read_folds,
-    split_by_ids,
-)
-from ..preparation.prepare import prepare
-from ..scan import Scan, finish
-from .release import Copy, find_sessions
-from .turns import Turn
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 SESSIONS = tuple(f"Ses0{number}" for number in range(1, 6))
 SPEAKERS = tuple(f"{session}{letter}" for session in SESSIONS for letter in "FM")
 
-EMOTIONS = {
-    "ang": "angry", "hap": "happy", "exc": "excited", "neu": "neutral", "sad": "sad", "fru": "frustrated",
-    "fea": "fearful", "sur": "surprised", "dis": "disgusted", "oth": "other", "xxx": "no majority",
-}  # fmt: skip
-# Which codes count as which label; class numbers are in the order of the labels.
-CLASSES = {
-    4: {"ang": "angry", "hap": "happy", "exc": "happy", "neu": "neutral", "sad": "sad"},
-    6: {code: EMOTIONS[code] for code in ("neu", "fru", "ang", "sad", "exc", "hap")},
-    "all": EMOTIONS,
-}
 TITLES = {
     4: "IEMOCAP with four classes (happy includes excited)",
     6: "IEMOCAP with six classes",
     "all": "IEMOCAP with all labels",
 }
-# Protocol -> its folds, and what each of them tests.
+# Protocol -> the function that makes its folds, and the session or speaker that each of them tests.
 PROTOCOLS = {
     "leave-one-session-out": (leave_one_session_out, SESSIONS),
     "leave-one-speaker-out": (leave_one_speaker_out, SPEAKERS),
 }
 
-PART = "session"  # what counts are given by
-
-# Published counts of a whole copy: turns in all, and per session turns of these codes.
+# Published counts of a complete copy: all turns, and per session the turns of these codes.
 PUBLISHED_TURNS = 10039
 PUBLISHED = {
     "ang": (229, 137, 240, 327, 170),
@@ -60,209 +41,103 @@ PUBLISHED = {
 }
 
 
-def about(
-    classes: int | str = 4,
-    fold: int = 1,
-    protocol: str = "leave-one-session-out",
-    fold_file: str | None = None,
-    **options,
-) -> dict:
-    """What is to be said of the corpus where results on it are shown.
+@dataclass(frozen=True, kw_only=True)
+class IemocapOptions(IemocapScanOptions):
+    """Options of IEMOCAP: those of its scan, and those that choose the splits."""
 
-    Args:
-        classes: As in `load`.
-        fold: As in `load`.
-        protocol: As in `load`.
-        fold_file: As in `load`.
-        options: Others of `load`, which change nothing here.
-    """
-    if fold_file is not None:
-        sentence = describe_fold_file(fold_file, fold)
-    elif (tested := _tested_part(protocol, fold)) in SESSIONS:
-        sentence = (
-            f"Leave-one-session-out, fold {fold} of 5: session {fold} tests, the two speakers of the next session "
-            "validate, and the others train."
-        )
-    else:
-        sentence = (
-            f"Leave-one-speaker-out, fold {fold} of 10: the speaker {tested} tests, the other speaker of the same session "
-            "validates, and the other sessions train."
-        )
-    return {
-        "title": TITLES[_check_classes(classes)],
-        "demonstration": False,
-        "protocol": sentence,
-        "speaker_independent": fold_file is None,
-        "license": "for research, by agreement with the University of Southern California (SAIL)",
-    }
-
-
-def load(
-    root: str | Path | None = None,
-    classes: int | str = 4,
-    fold: int = 1,
-    protocol: str = "leave-one-session-out",
-    fold_file: str | None = None,
-    alignment_offset: float = 0.0,
-    prefix_half: str = "left",
-    max_seconds: float | None = 60.0,
-) -> DatasetDict:
-    """Load one fold of a user's copy.
-
-    Args:
-        root: The folder `IEMOCAP_full_release`, the one around it, or any that holds `Session1` to `Session5`.
-        classes: 4 (angry, happy, neutral, sad; excited counts as happy), 6 (neutral, frustrated, angry, sad, excited,
-            happy) or "all".
-        fold: Which part tests, from 1: the session, or the speaker in the order Ses01F, Ses01M, Ses02F, ...
-        protocol: "leave-one-session-out" (5 folds; the two speakers of the next session validate, after the fifth those
-            of the first) or "leave-one-speaker-out" (10 folds; the session's other speaker validates).
-        fold_file: Folds as `folds.write_folds` writes them, from which the one at place `fold` is taken instead.
-        alignment_offset: Seconds that are added to the times of the forced alignments; some count 0.02 more than the
-            files say.
-        prefix_half: Half of the films that shows the actor whose letter is in the name of the dialogue: "left" or
-            "right".
-        max_seconds: Longer recordings are cut here; None never cuts.
-
-    Raises:
-        FileNotFoundError: If `root` does not exist.
-        ValueError: If it is not the corpus, or one level off; an option is none of those above; or nothing is left to
-            train on, validate or test.
-    """
-    given, tested = (read_fold(fold_file, fold), None) if fold_file else (None, _tested_part(protocol, fold))
-    prepared = prepare(
-        "iemocap",
-        root,
-        max_seconds=max_seconds,
-        classes=classes,
-        alignment_offset=alignment_offset,
-        prefix_half=prefix_half,
+    fold: int = field(
+        default=1,
+        metadata={"help": "Test fold, from 1: the session, or the speaker in the order Ses01F, Ses01M, Ses02F, ..."},
     )
-    if given is None:
-        folds = PROTOCOLS[protocol][0](prepared.splits["train"])
-        if tested not in folds:
-            raise ValueError(f"Fold {fold} tests {tested}, of which {root} has no turn that can be used.")
-        given = folds[tested]
-    splits = split_by_ids(
-        prepared.splits, given, f"{fold_file or protocol}, fold {fold}", {found["id"] for found in prepared.problems}
+    protocol: str = field(
+        default="leave-one-session-out",
+        metadata={
+            "help": "leave-one-session-out (5 folds; the next session validates, after the fifth the first) or "
+            "leave-one-speaker-out (10 folds; the other speaker of the session validates)."
+        },
     )
-    return finish("IEMOCAP", prepared, splits)
+    fold_file: str | Path | None = field(
+        default=None, metadata={"help": "JSON file of folds, which replaces the protocol; fold is the place in it."}
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {self.protocol!r}.")
+        if self.fold_file is None and not (isinstance(self.fold, int) and 1 <= self.fold <= len(self.tested)):
+            raise ValueError(f"fold must be from 1 to {len(self.tested)}, not {self.fold!r}.")
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The session or speaker that each fold of the protocol tests."""
+        return PROTOCOLS[self.protocol][1]
 
 
-def list_folds(protocol: str = "leave-one-session-out", fold_file: str | None = None, **options) -> list[dict]:
-    """The folds of a protocol or a file, as the options of `load` that choose them.
+class Iemocap(DiskCorpus):
+    """IEMOCAP. Its `root` is `IEMOCAP_full_release`, its parent, or a folder that contains `Session1` to `Session5`."""
 
-    Args:
-        protocol: As in `load`.
-        fold_file: As in `load`.
-        options: Others of `load`, which change nothing here.
-    """
-    if fold_file is None:
-        _tested_part(protocol, 1)
-    folds = PROTOCOLS[protocol][1] if fold_file is None else read_folds(fold_file)
-    return [{"fold": number} for number in range(1, len(folds) + 1)]
+    name = "iemocap"
+    options = IemocapOptions
+    scan_options = IemocapScanOptions
+    scan = staticmethod(scan)
+    count_by = "session"
 
+    def load(self, root: str | Path | None, options: IemocapOptions) -> "DatasetDict":
+        """Load one fold, see `Corpus.load`.
 
-def scan(
-    root: str | Path | None = None, classes: int | str = 4, alignment_offset: float = 0.0, prefix_half: str = "left"
-) -> Scan:
-    """Read a copy, and say what is wrong with it; recordings and films are not opened.
+        Raises:
+            FileNotFoundError: If `root` does not exist.
+            ValueError: If it is not the corpus, or one level off; or a split is empty.
+        """
+        from ..preparation.prepare import prepare
 
-    Left out are turns of the kinds "other emotion" (not among the classes), "unknown label", "unnumbered" (without a
-    recording), "unreadable turn", "duplicate" and "missing audio", and all of an "empty dialogue" or "missing session".
-    The other kinds tell of a text, film or alignment that is None, and of files that were not read ("link out of the
-    copy", "no permission").
+        fold, name = None, f"{options.fold_file or options.protocol}, fold {options.fold}"
+        if options.fold_file:
+            fold = read_fold(options.fold_file, options.fold)
+        prepared = prepare(self, root, options)
+        if fold is None:
+            folds, tested = PROTOCOLS[options.protocol][0](prepared.splits["train"]), options.tested[options.fold - 1]
+            if tested not in folds:
+                raise ValueError(f"Fold {options.fold} tests {tested}, but {root} has no usable turn of it.")
+            fold = folds[tested]
+        splits = split_by_ids(prepared.splits, fold, name, {found["id"] for found in prepared.problems})
+        return finish_splits("IEMOCAP", prepared, splits)
 
-    Args:
-        root: As in `load`.
-        classes: As in `load`.
-        alignment_offset: As in `load`.
-        prefix_half: As in `load`.
+    def describe(self, options: IemocapOptions) -> dict:
+        """Return the metadata, see `Corpus.describe`."""
+        if options.fold_file is not None:
+            protocol = describe_fold_file(options.fold_file, options.fold)
+        elif options.protocol == "leave-one-session-out":
+            protocol = (
+                f"Leave-one-session-out, fold {options.fold} of 5: session {options.fold} tests, the two speakers of the "
+                "next session validate, and the others train."
+            )
+        else:
+            protocol = (
+                f"Leave-one-speaker-out, fold {options.fold} of 10: the speaker {options.tested[options.fold - 1]} tests, "
+                "the other speaker of the same session validates, and the other sessions train."
+            )
+        return {
+            "title": TITLES[options.classes],
+            "demonstration": False,
+            "protocol": protocol,
+            "speaker_independent": options.fold_file is None,
+            "license": "for research, by agreement with the University of Southern California (SAIL)",
+        }
 
-    Raises:
-        FileNotFoundError: If `root` does not exist.
-        ValueError: If it is not the corpus, or one level off, or an option is none of those in `load`.
-    """
-    names = CLASSES[_check_classes(classes)]
-    if prefix_half not in ("left", "right"):
-        raise ValueError(f"prefix_half must be 'left' or 'right', not {prefix_half!r}.")
-    copy = Copy(find_sessions(root))
-    rows = _rows(copy, names, alignment_offset, prefix_half)
-    return Scan(copy.root, _labels(names), rows, copy.problems, copy.sources())
+    def folds(self, options: IemocapOptions) -> list[dict]:
+        """Return the folds of the protocol or the fold file, see `Corpus.folds`."""
+        count = len(options.tested if options.fold_file is None else read_folds(options.fold_file))
+        return [{"fold": number} for number in range(1, count + 1)]
 
-
-def published(classes: int | str = 4, **options) -> dict[str, dict[str, int]]:
-    """How many turns of a label a whole copy has in each session, of the labels for which that was published.
-
-    Args:
-        classes: As in `load`; of all labels, the total is published too, as "all".
-        options: Others of `load`, which change nothing here.
-    """
-    names = CLASSES[_check_classes(classes)]
-    counts = {session: Counter() for session in SESSIONS}
-    for code, label in names.items():
-        for session, count in zip(SESSIONS, PUBLISHED.get(code, ()), strict=code in PUBLISHED):
-            counts[session][label] += count
-    total = {"all": {"all": PUBLISHED_TURNS}} if classes == "all" else {}
-    return {session: dict(labels) for session, labels in counts.items()} | total
-
-
-def _rows(copy: Copy, names: Mapping[str, str], alignment_offset: float, prefix_half: str) -> Iterator[dict]:
-    labels, seen = _labels(names), set()
-    for file in tqdm(copy.evaluations(), desc="Looking through IEMOCAP", unit=" dialogues", disable=None):
-        for number, turn in enumerate(copy.turns(file)):
-            reason = _reason_to_leave_out(turn, names, seen)
-            seen.add(turn.name)
-            if reason:
-                kind, why = reason
-                copy.note(kind, f"{turn.name} is dropped: {why}.", file, turn.name, dropped=True)
-            elif row := copy.row(file, turn, alignment_offset, prefix_half):
-                soft_label = _share_votes(turn.votes, names, labels)
-                yield row | {"turn": number, "label": names[turn.code], "soft_label": soft_label}
+    def published_counts(self, options: IemocapScanOptions) -> dict[str, dict[str, int]]:
+        """Return the published turns per session and label; with all labels, also the total, as "all"."""
+        counts = {session: Counter() for session in SESSIONS}
+        for code, label in CLASSES[options.classes].items():
+            for session, count in zip(SESSIONS, PUBLISHED.get(code, ()), strict=code in PUBLISHED):
+                counts[session][label] += count
+        total = {"all": {"all": PUBLISHED_TURNS}} if options.classes == "all" else {}
+        return {session: dict(labels) for session, labels in counts.items()} | total
 
 
-def _labels(names: Mapping[str, str]) -> list[str]:
-    """The classes in the order of their numbers."""
-    return list(dict.fromkeys(names.values()))
-
-
-def _share_votes(votes: list[list[str]], names: Mapping[str, str], labels: list[str]) -> list[float] | None:
-    """How the raters' votes are shared among the classes (ours); None if none is for any of them.
-
-    A rater has one vote, shared equally among the labels that he or she gave; what is not among the classes is not
-    counted.
-    """
-    shares = Counter()
-    for codes in votes:
-        for code in codes:
-            if code in names:
-                shares[names[code]] += 1 / len(codes)
-    return [shares[label] / shares.total() for label in labels] if shares else None
-
-
-def _tested_part(protocol: str, fold: int) -> str:
-    """What the fold at a place of the protocol tests."""
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {protocol!r}.")
-    names = PROTOCOLS[protocol][1]
-    if not isinstance(fold, int) or not 1 <= fold <= len(names):
-        raise ValueError(f"fold must be from 1 to {len(names)}, not {fold!r}.")
-    return names[fold - 1]
-
-
-def _check_classes(classes: int | str) -> int | str:
-    if classes not in CLASSES:
-        raise ValueError(f"classes must be 4, 6 or 'all', not {classes!r}.")
-    return classes
-
-
-def _reason_to_leave_out(turn: Turn, names: Mapping[str, str], seen: set[str]) -> tuple[str, str] | None:
-    """Kind of problem and why, where a turn is not to be used."""
-    if not turn.is_numbered:
-        return "unnumbered", "it has no number, and so no recording"
-    if turn.name in seen:
-        return "duplicate", "it was described before, and the first description counts"
-    if turn.code not in EMOTIONS:
-        return "unknown label", f"its label {turn.code!r} is none of {', '.join(EMOTIONS)}"
-    if turn.code not in names:
-        return "other emotion", f"{turn.code} ({EMOTIONS[turn.code]}) is not among the classes"
-    return None
+IEMOCAP = Iemocap()

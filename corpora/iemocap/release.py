@@ -1,36 +1,37 @@
-"""A user's copy of IEMOCAP on disk: where its files are, and what is wrong with them."""
+"""The files of a copy of IEMOCAP, and the problems with them."""
 
 import os
 from functools import lru_cache
 from pathlib import Path
 
 from ..alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
-from ..scan import find_root, list_files, problem
+from ..corpus_files import find_root, list_files
+from ..records import problem
 from .turns import Turn, read_evaluation, read_transcriptions
 
 FOLDER = "IEMOCAP_full_release"
 SESSION_FOLDERS = tuple(f"Session{number}" for number in range(1, 6))
 
-# Inside a session.
-EVALUATIONS, TRANSCRIPTIONS, FILMS = "dialog/EmoEvaluation", "dialog/transcriptions", "dialog/avi/DivX"
+# Folders of a session.
+EVALUATIONS, TRANSCRIPTIONS, VIDEOS = "dialog/EmoEvaluation", "dialog/transcriptions", "dialog/avi/DivX"
 RECORDINGS, ALIGNMENTS = "sentences/wav", "sentences/ForcedAlignment"
 
-# These were published without words.
+# Turns that were published without a word alignment.
 WITHOUT_WORDS = frozenset({"Ses03F_impro07_M030", "Ses03M_impro03_M001"})
 
-# Problems that every copy has.
+# Kinds of problems that every copy has.
 KNOWN_KINDS = frozenset({"other emotion", "unnumbered", "published without words"})
 
 
 def find_sessions(root: str | Path | None) -> Path:
-    """The folder that holds the sessions, without links.
+    """Return the folder that contains the sessions, with links resolved.
 
     Args:
-        root: That folder, or the one around `IEMOCAP_full_release`.
+        root: That folder, or the parent of `IEMOCAP_full_release`.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it is not the corpus; where it is one level off, the right folder is named.
+        ValueError: If it is not the corpus; if it is one level off, the error names the right folder.
     """
     return _sessions_in(
         find_root("IEMOCAP", root, lambda folder: _sessions_in(folder) is not None, "Session1 to Session5")
@@ -46,14 +47,14 @@ def _sessions_in(root: Path) -> Path | None:
     return None
 
 
-class Copy:
-    """A copy, of which no more than a dialogue's files are kept in mind.
+class IemocapRelease:
+    """A copy of IEMOCAP, read dialogue by dialogue; the file lists of one dialogue at a time are kept in memory.
 
     Args:
-        root: From `find_sessions`.
+        root: The folder that `find_sessions` returns.
 
     Attributes:
-        problems: What was met on the way, see `iemocap.scan`.
+        problems: The problems found so far, see `scan.scan`.
     """
 
     def __init__(self, root: Path):
@@ -62,17 +63,17 @@ class Copy:
         self._texts = lru_cache(1)(read_transcriptions)
 
     def note(self, kind: str, what: str, file: str, turn: str | None = None, dropped: bool = False) -> None:
-        """Add a problem with a file inside the copy, which may be one of a single turn."""
+        """Add a problem with a file of the copy, and with a turn if it concerns only one."""
         self.problems.append(problem(kind, what, file, turn, dropped, known=kind in KNOWN_KINDS))
 
     def sources(self) -> list[Path]:
-        """The folders that are read."""
-        parts = EVALUATIONS, TRANSCRIPTIONS, FILMS, RECORDINGS, ALIGNMENTS
+        """Return the folders that are read."""
+        parts = EVALUATIONS, TRANSCRIPTIONS, VIDEOS, RECORDINGS, ALIGNMENTS
         folders = (self.root / session / part for session in SESSION_FOLDERS for part in parts)
         return [folder for folder in folders if os.path.isdir(folder)]
 
     def evaluations(self) -> list[str]:
-        """Every dialogue's file that says which turns there are."""
+        """Return the evaluation files, one per dialogue; they list its turns."""
         found = []
         for folder in (f"{session}/{EVALUATIONS}" for session in SESSION_FOLDERS):
             files = [f"{folder}/{name}" for name in self._files(folder) if name.endswith(".txt")]
@@ -82,10 +83,10 @@ class Copy:
         return found
 
     def turns(self, evaluation: str) -> list[Turn]:
-        """The turns of a dialogue in the order of time."""
+        """Return the turns of a dialogue in the order of time."""
         turns, broken = read_evaluation(self.root / evaluation)
         for line in broken:
-            what = f"{evaluation}, line {line}, is no turn: it lacks span, name or label."
+            what = f"{evaluation}, line {line}, is not a turn: it lacks span, name or label."
             self.note("unreadable turn", what, evaluation, dropped=True)
         if turns:
             self._note_missing_files(_session(evaluation), Path(evaluation).stem)
@@ -94,7 +95,7 @@ class Copy:
         return turns
 
     def row(self, evaluation: str, turn: Turn, alignment_offset: float, prefix_half: str) -> dict | None:
-        """What the files tell of a turn; None, and a problem, without a recording."""
+        """Return the row of a turn; without a recording, return None and add a problem."""
         session = _session(evaluation)
         folder, file = f"{session}/{RECORDINGS}/{turn.dialogue}", f"{turn.name}.wav"
         recording = self._files(folder).get(file)
@@ -102,7 +103,7 @@ class Copy:
             what = f"{turn.name} is dropped: there is no {folder}/{file}."
             self.note("missing audio", what, f"{folder}/{file}", turn.name, dropped=True)
             return None
-        film = self._files(f"{session}/{FILMS}").get(f"{turn.dialogue}.avi")
+        video = self._files(f"{session}/{VIDEOS}").get(f"{turn.dialogue}.avi")
         crop = prefix_half if turn.is_marked else {"left": "right", "right": "left"}[prefix_half]
         return {
             "id": turn.name,
@@ -114,14 +115,14 @@ class Copy:
             "start": turn.start,
             "end": turn.end,
             "scripted": turn.is_scripted,
-            "video": film and {"path": film, "start": turn.start, "end": turn.end, "crop": crop},
+            "video": video and {"path": video, "start": turn.start, "end": turn.end, "crop": crop},
             "alignment": self._alignment(session, turn, alignment_offset),
             "vad": turn.vad,
         }
 
     def _note_missing_files(self, session: str, dialogue: str) -> None:
         for kind, folder, file in (
-            ("missing video", f"{session}/{FILMS}", f"{dialogue}.avi"),
+            ("missing video", f"{session}/{VIDEOS}", f"{dialogue}.avi"),
             ("missing transcript", f"{session}/{TRANSCRIPTIONS}", f"{dialogue}.txt"),
         ):
             if file not in self._files(folder):
@@ -131,10 +132,10 @@ class Copy:
         folder, file = f"{session}/{TRANSCRIPTIONS}", f"{turn.dialogue}.txt"
         path = self._files(folder).get(file)
         if path is None:
-            return None  # which is noted once for the dialogue
+            return None  # noted once for the dialogue
         text = self._texts(path).get(turn.name)
         if not text:
-            what = f"{turn.name} has no text: there is no line of it in {folder}/{file}."
+            what = f"{turn.name} has no text: {folder}/{file} has no line for it."
             self.note("missing transcript", what, f"{folder}/{file}", turn.name)
         return text or None
 
@@ -149,7 +150,7 @@ class Copy:
                 except ValueError as error:
                     what = f"{turn.name} keeps no {level}s: {error}"
                     self.note("unreadable alignment", what, f"{folder}/{file}", turn.name)
-            elif level != "syllable":  # which follow from the others
+            elif level != "syllable":  # syllables follow from phones and words
                 known = level == "word" and turn.name in WITHOUT_WORDS
                 kind = "published without words" if known else f"missing {level}s"
                 what = f"{turn.name} has no {level}s: there is no {folder}/{file}."

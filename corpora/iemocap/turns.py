@@ -1,11 +1,11 @@
-"""What IEMOCAP's names and text files tell of a turn."""
+"""Turns of IEMOCAP, parsed from their names and from the text files of a dialogue."""
 
 import re
 from pathlib import Path
 from typing import NamedTuple
 
-# Session and the actor who wears the markers; the dialogue; who speaks and the number of the turn, which begins with XX
-# where no recording was cut.
+# Session and the actor who wears the markers; the dialogue; the speaker and the number of the turn, which begins with XX
+# if the turn has no recording.
 NAME = re.compile(
     r"(?P<session>Ses0[1-5])(?P<marked>[FM])_\w+_(?P<speaker>[FM])(?P<unnumbered>XX)?[0-9A-Za-z]+", re.ASCII
 )
@@ -17,12 +17,12 @@ class Turn(NamedTuple):
     """A turn of a dialogue.
 
     Args:
-        name: Such as `Ses01F_impro01_M003`.
-        start: Seconds inside the dialogue.
-        end: The same.
+        name: Name such as `Ses01F_impro01_M003`.
+        start: Start in seconds of the dialogue.
+        end: End in seconds of the dialogue.
         code: The emotion of the majority, three letters.
-        vad: Valence, arousal and dominance from 1 to 5, the mean of the raters; None where nobody rated.
-        votes: Per rater, the codes chosen, of which there may be several. Actors who rated themselves are not counted.
+        vad: Valence, arousal and dominance from 1 to 5, means over the raters; None without ratings.
+        votes: The codes that each rater chose, one or more. Ratings of the actors themselves are not included.
     """
 
     name: str
@@ -34,17 +34,17 @@ class Turn(NamedTuple):
 
     @property
     def session(self) -> str:
-        """Such as `Ses01`."""
+        """The session, such as `Ses01`."""
         return NAME.fullmatch(self.name)["session"]
 
     @property
     def dialogue(self) -> str:
-        """The name without its last field."""
+        """The dialogue: the name without its last field."""
         return self.name.rpartition("_")[0]
 
     @property
     def speaker(self) -> str:
-        """Session and letter of the last field; the letter in the first is the actor who wears the markers."""
+        """Session and letter of the last field; the letter in the first field is the actor who wears the markers."""
         return self.session + NAME.fullmatch(self.name)["speaker"]
 
     @property
@@ -65,10 +65,10 @@ class Turn(NamedTuple):
 
 
 def read_evaluation(path: str | Path) -> tuple[list[Turn], list[int]]:
-    """Read a dialogue's file of `EmoEvaluation`.
+    """Read the `EmoEvaluation` file of a dialogue.
 
     Returns:
-        Its turns in the order of time, and the numbers of the lines that begin as a turn does but are none.
+        Its turns in the order of time, and the numbers of the lines that begin like a turn but cannot be parsed.
     """
     turns, broken, votes = [], [], []
     for number, line in enumerate(_lines(path), start=1):
@@ -85,13 +85,13 @@ def read_evaluation(path: str | Path) -> tuple[list[Turn], list[int]]:
 
 
 def read_transcriptions(path: str | Path) -> dict[str, str]:
-    """Read a dialogue's file of `transcriptions`: what is said, by the name of the turn."""
+    """Read the `transcriptions` file of a dialogue: the text by the name of the turn."""
     lines = map(TRANSCRIPT.fullmatch, _lines(path))
     return {line[1]: line[2].strip() for line in lines if line}
 
 
 def _lines(path: str | Path) -> list[str]:
-    return Path(path).read_text("latin-1").split("\n")  # splitlines would break at byte 0x85 as well
+    return Path(path).read_text("latin-1").split("\n")  # splitlines also splits at byte 0x85
 
 
 def _turn(line: str, votes: list[list[str]]) -> Turn:
@@ -106,7 +106,7 @@ def _vad(rating: str) -> dict[str, float | None] | None:
     values = dict.fromkeys(DIMENSIONS)
     for dimension, value in zip(DIMENSIONS, rating.strip("[]").split(","), strict=False):
         try:
-            values[dimension] = float(value) if float(value) >= 1 else None  # the scale begins at 1, so 0 is no rating
+            values[dimension] = float(value) if float(value) >= 1 else None  # the scale begins at 1: 0 is no rating
         except ValueError:
             continue
     return values if any(values.values()) else None

@@ -1,7 +1,7 @@
-"""What the recordings and films of a corpus are like: looked at once, before anything is learned from them.
+"""Inspect the recordings, videos and alignments of a corpus, row by row.
 
-Of every row the headers are read, or on demand the whole recording. What cannot be heard is dropped, what does not fit is
-taken out of its row or cut, and all of that is noted.
+Headers are read, or on request whole recordings. Rows with unusable recordings are dropped; spans that do not fit are cut,
+and videos and alignments that do not fit are removed from their rows. Every change is added to the problems.
 """
 
 import io
@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ...configuration.modalities import SAMPLING_RATE
 from ...processing.media import SPAN_TOLERANCE, load_audio, open_container, open_file
-from ..scan import problem
+from ..records import problem
 
-SAMPLING_RATE = 16000  # Hz
-SHORT = 0.1  # seconds: in less, hardly a syllable is heard
-SLACK = 0.5  # seconds that an alignment may go on after its recording before it is not believed
-SILENCE = 1e-4  # no sample is louder: -80 dB
-BLOCK = 60.0  # seconds that are decoded at a time
-ROWS = 64  # that are looked at side by side; the decoders let other threads run
+SHORT = 0.1  # seconds; shorter recordings hardly hold a syllable
+SLACK = 0.5  # seconds that an alignment may exceed its recording
+SILENCE = 1e-4  # peak amplitude below which a recording is silent: -80 dB
+BLOCK = 60.0  # seconds decoded at a time
+ROWS = 64  # rows inspected in parallel; the decoders release the GIL
 
 
 def inspect(
@@ -34,40 +34,46 @@ def inspect(
     max_seconds: float | None = 60.0,
     known: Mapping[str, str] | None = None,
 ) -> Iterator[dict]:
-    """Look at the recording, the film and the alignment of every row.
+    """Inspect the recording, the video and the alignment of every row.
 
     Args:
-        rows: In the schema, as `Scan` gives them.
-        problems: What is found is added to it: rows that are dropped ("unreadable", "outside its file"), and rows that are
-            kept ("too short", "too long" and cut, "silent", "misaligned").
-        decode: Whether recordings are decoded to their end, which alone finds those that are truncated, hold numbers
-            that are not finite, or are silent. Otherwise headers are believed.
-        embed_audio: Whether rows carry their recordings as FLAC (16 kHz, 16 bits) instead of paths. They lose their films,
-            which are not carried.
-        max_seconds: Recordings and films are cut here; None never cuts.
-        known: What is wrong in every copy, per id.
+        rows: Rows in the schema, as `Scan` has them.
+        problems: List to extend with dropped rows ("unreadable") and with rows that are kept ("too short", "too long" and
+            cut, "silent", "misaligned").
+        decode: Whether recordings are decoded to their end. Only this finds recordings that are truncated or silent or
+            contain numbers that are not finite; otherwise headers are trusted.
+        embed_audio: Whether rows contain their recordings as FLAC (16 kHz, 16 bits) instead of paths. Their videos are
+            removed, since they are not embedded.
+        max_seconds: Recordings and videos are cut after this many seconds; None never cuts.
+        known: Known problems of every copy, as `{row id: reason}`.
 
     Yields:
-        The rows that can be used, in their order.
+        The usable rows, in their order.
     """
-    look = partial(_look, decode=decode, embed_audio=embed_audio, max_seconds=max_seconds, known=known or {})
+    inspect_row = partial(
+        _inspect_row, decode=decode, embed_audio=embed_audio, max_seconds=max_seconds, known=known or {}
+    )
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         while some := list(islice(rows, ROWS)):
-            for row, found in pool.map(look, some):
+            for row, found in pool.map(inspect_row, some):
                 problems += found
                 if row is not None:
                     yield row
 
 
-@lru_cache(maxsize=512)  # a film or recording of a whole dialogue is that of many rows
+@lru_cache(maxsize=512)  # many rows share the video or recording of a dialogue
 def measure(path: str, kind: str = "audio") -> float | None:
-    """How many seconds a recording (or, of kind "video", a film) lasts, as its header says; nothing is decoded.
+    """Return the duration of a recording, or with kind "video" of a video, from the header; nothing is decoded.
+
+    Args:
+        path: The file.
+        kind: "audio" or "video".
 
     Returns:
-        Seconds; None where the header does not say.
+        Seconds; None if the header does not say.
 
     Raises:
-        ValueError: If the file cannot be read, is empty, or holds nothing of this kind.
+        ValueError: If the file cannot be read, is empty, or has no stream of this kind.
     """
     import soundfile
 
@@ -95,36 +101,40 @@ def measure(path: str, kind: str = "audio") -> float | None:
 
 def _positive(seconds: float, name: str) -> float:
     if seconds <= 0:
-        raise ValueError(f"{name} lasts {seconds:.3f} s: there is nothing in it.")
+        raise ValueError(f"{name} lasts {seconds:.3f} s: it is empty.")
     return seconds
 
 
-def _look(
+def _inspect_row(
     row: dict, decode: bool, embed_audio: bool, max_seconds: float | None, known: Mapping[str, str]
 ) -> tuple[dict | None, list[dict]]:
-    """The row as it can be used, or None; and what is wrong with it."""
+    """Return the usable row, or None, and its problems."""
     row = _Row(row, known)
     try:
-        row.hear(max_seconds, decode or embed_audio)
+        row.fit_audio(max_seconds, decode or embed_audio)
     except ValueError as error:
         row.note("unreadable", f"is dropped: {error}", dropped=True)
         return None, row.problems
-    row.align()
+    row.check_alignment()
     if embed_audio:
-        row.embed()
+        row.embed_audio()
     else:
-        row.watch(max_seconds)
+        row.fit_video(max_seconds)
     return row.columns, row.problems
 
 
 class _Row:
-    """A row while it is looked at.
+    """A row during its inspection.
+
+    Args:
+        columns: The row in the schema.
+        known: Known problems of every copy, as `{row id: reason}`.
 
     Attributes:
         columns: The row.
-        problems: What was found.
-        seconds: How long its recording is, from the span's start to its end; None if the header does not say.
-        waveform: The recording, if it was decoded in one piece.
+        problems: The problems found.
+        seconds: Duration of the span of its recording; None if the header does not say.
+        waveform: The recording `(samples,)`, if it was decoded in one piece.
     """
 
     def __init__(self, columns: dict, known: Mapping[str, str]):
@@ -132,26 +142,27 @@ class _Row:
         self.known = known.get(columns["id"])
 
     def note(self, kind: str, what: str, column: str = "audio", dropped: bool = False) -> None:
+        """Add a problem with the file of a column."""
         name, reason = self.columns["id"], f" (known: {self.known})" if self.known else ""
         file = self.columns[column]["path"]
         found = problem(kind, f"{name} {what}{reason}", file, name, dropped, known=bool(self.known))
-        if found not in self.problems:  # a film may be the recording too
+        if found not in self.problems:  # a video may be the recording, too
             self.problems.append(found)
 
-    def hear(self, max_seconds: float | None, decode: bool) -> None:
+    def fit_audio(self, max_seconds: float | None, decode: bool) -> None:
         """Fit the span to the recording.
 
         Raises:
-            ValueError: If nothing can be heard.
+            ValueError: If the recording cannot be used.
         """
         self.columns["audio"], self.seconds = self.span("audio", max_seconds)
         if decode:
             self.decode()
         if self.seconds is not None and self.seconds < SHORT:
-            self.note("too short", f"lasts {self.seconds:.3f} s: it is kept, but hardly a syllable is heard.")
+            self.note("too short", f"lasts {self.seconds:.3f} s: it is kept, but hardly holds a syllable.")
 
-    def watch(self, max_seconds: float | None) -> None:
-        """Fit the span to the film, or do without one."""
+    def fit_video(self, max_seconds: float | None) -> None:
+        """Fit the span to the video, or remove a video that cannot be used."""
         if not self.columns.get("video"):
             return
         try:
@@ -161,7 +172,7 @@ class _Row:
             self.columns["video"] = None
 
     def span(self, column: str, max_seconds: float | None) -> tuple[dict, float | None]:
-        """The file of a column with the span that is in it, and how many seconds that is."""
+        """Return the file of a column with the span that it contains, and the seconds of the span."""
         media = dict(self.columns[column])
         whole = measure(media["path"], column)
         start, end = media.get("start") or 0.0, media.get("end")
@@ -177,16 +188,16 @@ class _Row:
         seconds = None if end is None else end - start
         if max_seconds is not None and seconds is not None and seconds > max_seconds:
             media |= {"start": start, "end": start + max_seconds}
-            what = f"is cut: {media['path']} lasts {seconds:.1f} s, of which {max_seconds:g} s are used."
+            what = f"is cut: {media['path']} lasts {seconds:.1f} s, {max_seconds:g} s are used."
             self.note("too long", what, column)
             seconds = max_seconds
         return media, seconds
 
     def decode(self) -> None:
-        """Decode all of the span, so long recordings a block at a time.
+        """Decode the whole span, in blocks if it is long.
 
         Raises:
-            ValueError: If that is not possible.
+            ValueError: If it cannot be decoded.
         """
         audio, loudest = self.columns["audio"], 0.0
         blocks = 1 if self.seconds is None else max(1, int(self.seconds // BLOCK))
@@ -199,10 +210,10 @@ class _Row:
         if blocks == 1:
             self.waveform, self.seconds = waveform, len(waveform) / SAMPLING_RATE
         if loudest < SILENCE:
-            self.note("silent", "is kept, but nothing is heard in it.")
+            self.note("silent", "is kept, but is silent.")
 
-    def align(self) -> None:
-        """Do without an alignment that does not fit the recording."""
+    def check_alignment(self) -> None:
+        """Remove an alignment that does not fit the recording."""
         levels = self.columns.get("alignment") or {}
         last = max((level["end"][-1] for level in levels.values() if level and level["end"]), default=0.0)
         if self.seconds is not None and last > self.seconds + SLACK:
@@ -210,15 +221,15 @@ class _Row:
             self.note("misaligned", what)
             self.columns["alignment"] = None
 
-    def embed(self) -> None:
-        """Carry the span of the recording, and no path that means nothing elsewhere."""
+    def embed_audio(self) -> None:
+        """Replace the path, which means nothing elsewhere, by the span of the recording."""
         import soundfile
 
         audio, file = self.columns["audio"], io.BytesIO()
         waveform = self.waveform
         if waveform is None:
             waveform = load_audio(audio, SAMPLING_RATE)
-        # soundfile would scale by 32767, but reads by 32768: 16 bits would not come back as they were.
+        # soundfile writes with a scale of 32767 and reads with 32768, which would change 16-bit samples.
         samples = np.clip(np.rint(waveform * 32768), -32768, 32767).astype(np.int16)
         soundfile.write(file, samples, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
         self.columns["audio"] = {"path": f"{Path(audio['path']).stem}.flac", "bytes": file.getvalue()}

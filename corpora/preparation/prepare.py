@@ -1,4 +1,4 @@
-"""A corpus on disk, looked through once and memory-mapped ever after: see `prepared_folder.py` for what is made of it."""
+"""Prepare a corpus on disk: inspect every row once, write the rows as Arrow files, and reuse them while they are current."""
 
 import hashlib
 import inspect
@@ -7,182 +7,131 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import datasets
 from filelock import FileLock, Timeout
 
-from ...processing import media
-from .. import corpus_module
-from ..transcripts.transcribe import carry_transcripts
-from . import inspection
-from .prepared_folder import FACTS, FORMAT, Prepared, open_prepared, write_prepared
-
-# Modules that may change without making a preparation out of date.
-READS_NO_CORPUS = {
-    *("spoken", "speakers", "espeak", "face", "folds"),
-    *("counts", "survey", "charts", "page", "transcribe", "recogniser", "word_errors", "words"),
-}
+from ..corpus import DiskCorpus
+from ..records import Prepared, ScanOptions
+from ..transcripts.files import carry_transcripts
+from . import inspection, writing
+from .digests import digest_code, digest_files
+from .prepared_folder import open_prepared
+from .writing import FORMAT, METADATA, write_prepared
 
 logger = logging.getLogger(__name__)
 
 
 def prepare(
-    name: str,
+    corpus: DiskCorpus,
     root: str | Path | None,
+    options: ScanOptions,
     out: str | Path | None = None,
     *,
     decode: bool = False,
     embed_audio: bool = False,
-    max_seconds: float | None = 60.0,
-    **options,
 ) -> Prepared:
-    """Prepare a corpus, unless that was done and neither its files nor the options have changed since.
+    """Prepare a corpus, unless that is done and neither its files, the options nor the code have changed since.
 
-    Processes that prepare the same corpus wait for the first; whatever interrupts one, nothing is left that looks finished.
+    Processes that prepare the same corpus wait for the first. An interrupted process leaves nothing that looks finished.
 
     Args:
-        name: "iemocap", "meld" or "folder".
-        root: Folder of the corpus, or one that was prepared of it.
-        out: Where the prepared folder will be; None is a place in the cache of `datasets`.
+        corpus: The corpus.
+        root: Folder of the corpus, or a folder that was prepared from it.
+        options: An instance of `corpus.scan_options`.
+        out: The prepared folder; None chooses one in the cache of `datasets`.
         decode: Whether all recordings are decoded, see `inspection.inspect`.
-        embed_audio: Whether rows carry their recordings: the folder then needs no other and can be moved or pushed.
-        max_seconds: Recordings and films are cut here; None never cuts.
-        options: Those of the corpus's `scan`.
+        embed_audio: Whether rows contain their recordings: the folder can then be moved or pushed on its own.
 
     Raises:
-        FileExistsError: If `out` holds anything else.
+        FileExistsError: If `out` contains anything but a prepared corpus.
         FileNotFoundError: If there is no folder `root`.
         OSError: If `out` cannot be written.
-        ValueError: If `root` is not the corpus, an option is none, nothing can be used, or `out` is inside `root`.
+        ValueError: If `root` is not the corpus, no row is usable, or `out` is inside `root`.
     """
-    if max_seconds is not None and not (isinstance(max_seconds, int | float) and max_seconds > 0):
-        raise ValueError(f"max_seconds must be positive, or None to cut nothing, not {max_seconds!r}.")
-    corpus = corpus_module(name)
-    options = _defaults(corpus.scan) | options
-    wanted = {"format": FORMAT, "corpus": name, "options": {**options, "max_seconds": max_seconds}}
-    wanted = json.loads(json.dumps(wanted, default=list))
-    if root is not None and (Path(root) / FACTS).is_file():
+    defaults = {option.name: option.default for option in fields(corpus.scan_options)}
+    values = json.loads(json.dumps({name: getattr(options, name) for name in defaults}, default=list))
+    wanted = {"format": FORMAT, "corpus": corpus.name, "options": values}
+    if root is not None and (Path(root) / METADATA).is_file():
         if out is not None or embed_audio:
             raise ValueError(f"{root} is prepared already: to prepare the corpus in another way, give its own folder.")
         return _open_root(Path(root), wanted)
-    scan = corpus.scan(root, **options)
-    defaults = _defaults(corpus.load)
-    unusual = {option: value for option, value in wanted["options"].items() if value != defaults[option]}
-    about = corpus.about(**options) | {"part": corpus.PART, "options": unusual}
-    wanted |= {"root": str(scan.root), "embedded": embed_audio, "code": _digest_code()}
-    folder = _place(wanted) if out is None else Path(out).absolute()
-    _check_place(folder, scan.root)
-    with _alone(folder):
-        wanted["fingerprint"] = _digest_files(scan.sources)
+    scan = corpus.scan(root, options)
+    unusual = {name: value for name, value in values.items() if value != defaults[name]}
+    description = corpus.describe(corpus.parse(**values)) | {"options": unusual}
+    wanted |= {"root": str(scan.root), "embedded": embed_audio, "code": digest_code(code_entries(corpus))}
+    folder = _default_folder(wanted) if out is None else Path(out).absolute()
+    _check_folder(folder, scan.root)
+    with _locked(folder):
+        wanted["fingerprint"] = digest_files(scan.sources)
         if not _is_current(folder, wanted, decode):
             rows = inspection.inspect(
                 scan.rows,
                 scan.problems,
                 decode=decode,
                 embed_audio=embed_audio,
-                max_seconds=max_seconds,
-                known=getattr(corpus, "KNOWN", None),
+                max_seconds=options.max_seconds,
+                known=corpus.known_problems,
             )
             with _replaced(folder) as draft:
-                write_prepared(draft, scan, rows, wanted | {"decoded": decode}, about)
+                write_prepared(draft, scan, rows, wanted | {"decoded": decode}, description, corpus.count_by)
                 carry_transcripts(folder, draft)
         return open_prepared(folder)
 
 
 def _open_root(folder: Path, wanted: Mapping) -> Prepared:
-    """A prepared folder that was given in place of the corpus, if it is what is wanted."""
+    """Open a prepared folder that was given in place of the corpus; raise a `ValueError` if it is not the wanted one."""
     prepared = open_prepared(folder)
-    if prepared.facts["corpus"] != wanted["corpus"]:
+    if prepared.metadata["corpus"] != wanted["corpus"]:
         raise ValueError(
-            f"{folder} was prepared of the corpus {prepared.facts['corpus']!r}, not {wanted['corpus']!r}."
+            f"{folder} was prepared from the corpus {prepared.metadata['corpus']!r}, not {wanted['corpus']!r}."
         )
-    for option, value in prepared.facts["options"].items():
+    for option, value in prepared.metadata["options"].items():
         if wanted["options"].get(option) != value:
             raise ValueError(
-                f"{folder} was prepared with {option}={value!r}, not {wanted['options'].get(option)!r}: give that option, or the "
-                "folder of the corpus itself."
+                f"{folder} was prepared with {option}={value!r}, not {wanted['options'].get(option)!r}: give that option, "
+                "or the folder of the corpus itself."
             )
     return prepared
 
 
-def _defaults(function: Callable) -> dict:
-    """What its options are where they are not given."""
-    parameters = inspect.signature(function).parameters.values()
-    return {parameter.name: parameter.default for parameter in parameters if parameter.name != "root"}
+def code_entries(corpus: DiskCorpus) -> list[Path]:
+    """Return the files whose code, with all that they import, determines a prepared folder: scan, inspection, writer."""
+    return [Path(inspect.getfile(entry)) for entry in (corpus.scan, inspection, writing)]
 
 
-def _place(wanted: Mapping) -> Path:
-    """Where in the cache a preparation belongs."""
+def _default_folder(wanted: Mapping) -> Path:
+    """Return the folder of a preparation in the cache."""
     key = {name: wanted[name] for name in ("corpus", "options", "root", "embedded")}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return Path(datasets.config.HF_DATASETS_CACHE) / "emofusion" / f"{wanted['corpus']}-{digest[:12]}"
 
 
-def _check_place(folder: Path, root: Path) -> None:
-    """Refuse to write into the corpus or over something else."""
+def _check_folder(folder: Path, root: Path) -> None:
+    """Refuse to write into the corpus or over other files."""
     if folder.resolve().is_relative_to(root.resolve()):
-        raise ValueError(f"{folder} is inside the corpus {root}, of which nothing is changed: give another folder.")
-    if folder.exists() and not (folder / FACTS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} holds something else than a prepared corpus: give another folder.")
+        raise ValueError(f"{folder} is inside the corpus {root}, which is never changed: give another folder.")
+    if folder.exists() and not (folder / METADATA).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} contains something other than a prepared corpus: give another folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _is_current(folder: Path, wanted: Mapping, decode: bool) -> bool:
-    """Whether a folder holds what is wanted; one whose recordings were decoded is as good as one where they were not."""
+    """Return whether a folder is up to date. One with decoded recordings also serves where decoding is not wanted."""
     try:
-        facts = json.loads((folder / FACTS).read_text("utf-8"))
+        metadata = json.loads((folder / METADATA).read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    return all(facts.get(name) == value for name, value in wanted.items()) and (facts["decoded"] or not decode)
-
-
-def _digest_code() -> str:
-    """What changes with the code that reads corpora."""
-    files = [file for file in Path(__file__).parent.parent.rglob("*.py") if file.stem not in READS_NO_CORPUS]
-    files.append(Path(media.__file__))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:12]
-
-
-def _digest_files(sources: Iterable[Path]) -> str:
-    """What changes with the names, sizes and times of files; their contents are not read."""
-    digest = hashlib.sha256()
-    for source in sources:
-        for path, size, time in _walk(str(source)):
-            digest.update(f"{path}\0{size}\0{time}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
-
-
-def _walk(path: str) -> Iterator[tuple[str, int, int]]:
-    """Path, size and time of change (ns) of a file or of all visible ones below a folder; zeros where it cannot be seen."""
-    try:
-        if not os.path.isdir(path):
-            state = os.stat(path)
-            yield path, state.st_size, state.st_mtime_ns
-            return
-        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-    except OSError:
-        yield path, 0, 0
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
-        else:
-            try:
-                state = entry.stat()
-            except OSError:
-                yield entry.path, 0, 0
-            else:
-                yield entry.path, state.st_size, state.st_mtime_ns
+    return all(metadata.get(name) == value for name, value in wanted.items()) and (metadata["decoded"] or not decode)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let no other process prepare the same folder meanwhile."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from preparing the same folder meanwhile."""
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         lock.acquire(timeout=1)
@@ -197,7 +146,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _replaced(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of `folder` at the end; after an error nothing has changed.
+    """Yield an empty folder that replaces `folder` at the end; after an error nothing has changed.
 
     The caller holds the lock of `folder`.
     """

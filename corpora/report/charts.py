@@ -1,27 +1,29 @@
-"""Charts of a corpus as inline SVG, legible in light and dark, on paper and to colour-blind readers."""
+"""Charts of a corpus as inline SVG, legible on light and dark pages, in print and with colour blindness."""
 
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 
-# After Okabe and Ito (2008), without those that vanish on white or on black.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# After Okabe and Ito (2008), without the colours that are illegible on white or on black.
 PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#999933", "#9A9A9A", "#A47FDB")
 NEUTRAL = "#8C9BAA"
-INK = "#010203"  # written as `currentColor`, so that the page's ink is taken
-WIDTH = 4.2  # inches: letters are as large as the page's text on a telephone
+INK = "#010203"  # replaced by `currentColor`, the text colour of the page
+WIDTH = 4.2  # inches; on a phone, letters are then as large as the text of the page
 ROW = 0.27  # inches per bar
 BINS = 40
-WAVE = (300, 56)  # points of a waveform's picture, width and height
+WAVE = (300, 56)  # width and height of a waveform in points
 
 STYLE = {
-    "svg.fonttype": "none",  # letters stay letters
-    "text.parse_math": False,  # a `$` in a corpus is a `$`
+    "svg.fonttype": "none",  # text remains text
+    "text.parse_math": False,  # a `$` in a corpus is not mathematics
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 9.5,
     "axes.spines.top": False,
@@ -33,47 +35,46 @@ PERCENTAGE = {"ha": "center", "va": "center", "color": "black", "fontsize": 8.5}
 
 
 def class_color(number: int) -> tuple[str, bool]:
-    """Colour of a class, and whether it is hatched because another class has that colour already."""
+    """Return the colour of a class, and whether it is hatched because another class has the same colour."""
     return PALETTE[number % len(PALETTE)], number // len(PALETTE) % 2 == 1
 
 
-def draw_balance(parts: Sequence[str], counts: np.ndarray) -> str:
-    """A bar per part of the corpus, divided as the classes share it; percentages are written where there is room.
+def draw_balance(groups: Sequence[str], counts: np.ndarray) -> str:
+    """Draw a bar per group, divided by the shares of the classes, with percentages where there is room.
 
     Args:
-        parts: Their names, from top to bottom.
-        counts: Utterances `(parts, classes)`.
+        groups: Their names, from top to bottom.
+        counts: Utterances `(groups, classes)`.
 
     Returns:
-        An `<svg>`, as of every function here.
+        An `<svg>` element, like every function here.
     """
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "balance"}):
-        figure = Figure(figsize=(WIDTH, ROW * len(parts) + 0.45), layout="constrained")
+    with _figure("balance", ROW * len(groups) + 0.45) as figure:
         panel = figure.subplots()
         shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        left = np.zeros(len(parts))
+        left = np.zeros(len(groups))
         for number, share in enumerate(shares.T):
             color, hatched = class_color(number)
             plate = {"facecolor": color, "edgecolor": "none", "pad": 1} if hatched else None
             lines = {"hatch": "///", "edgecolor": "black", "linewidth": 0} if hatched else {}
-            panel.barh(range(len(parts)), share, 0.8, left, facecolor=color, **lines)
+            panel.barh(range(len(groups)), share, 0.8, left, facecolor=color, **lines)
             for row, width in enumerate(share):
                 if width >= 7:
                     panel.text(left[row] + width / 2, row, f"{width:.0f}", bbox=plate, **PERCENTAGE)
             left += share
-        names = [f"{_short(part)}  ({total:,})" for part, total in zip(parts, counts.sum(axis=1), strict=True)]
-        panel.set_yticks(range(len(parts)), names)
-        panel.set(xlim=(0, 100), ylim=(len(parts) - 0.5, -0.5), xlabel="% of its utterances")
+        names = [f"{_short(group)}  ({total:,})" for group, total in zip(groups, counts.sum(axis=1), strict=True)]
+        panel.set_yticks(range(len(groups)), names)
+        panel.set(xlim=(0, 100), ylim=(len(groups) - 0.5, -0.5), xlabel="% of its utterances")
         panel.tick_params(axis="y", length=0)
         panel.spines["left"].set_visible(False)
         return _svg(figure)
 
 
 def bin_edges(values: np.ndarray) -> np.ndarray:
-    """Edges of the bins of a histogram from 0, `(bins + 1,)`; a few values far from all others are left beyond the last.
+    """Return the edges of the bins of a histogram, `(bins + 1,)`, from 0; a few outliers may lie beyond the last.
 
     Args:
-        values: Not negative; of whole numbers, every bin holds equally many.
+        values: Values, not negative. If they are integers, every bin holds the same number of them.
     """
     limit = float(values.max())
     if limit > 1.5 * (most := float(np.quantile(values, 0.99))) > 0:
@@ -87,18 +88,17 @@ def bin_edges(values: np.ndarray) -> np.ndarray:
 def draw_distribution(
     values: np.ndarray, classes: np.ndarray, labels: Sequence[str], unit: str, edges: np.ndarray
 ) -> str:
-    """A histogram of all utterances and, beneath it, per class the middle 90 %, the middle half and the median.
+    """Draw a histogram of all utterances and, below it, the middle 90 %, the middle half and the median per class.
 
     Args:
-        values: One per utterance, `(utterances,)`.
+        values: One value per utterance, `(utterances,)`.
         classes: Their classes, `(utterances,)`.
         labels: Names of the classes.
-        unit: What the values count.
-        edges: Of the bins, `(bins + 1,)`.
+        unit: Unit of the values.
+        edges: Edges of the bins, `(bins + 1,)`.
     """
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": unit}):
-        heights = 1.5, ROW * len(labels) + 0.1
-        figure = Figure(figsize=(WIDTH, sum(heights) + 0.6), layout="constrained")
+    heights = 1.5, ROW * len(labels) + 0.1
+    with _figure(unit, sum(heights) + 0.6) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=heights)
         above.hist(values, edges, color=NEUTRAL)
         above.set_ylabel("utterances")
@@ -119,20 +119,21 @@ def draw_distribution(
 
 
 def draw_dimensions(vad: np.ndarray, classes: np.ndarray, labels: Sequence[str]) -> str:
-    """Per class, where its utterances lie between valence and arousal: the denser, the darker; a ring is their mean.
+    """Draw the density of utterances over valence and arousal per class, with a ring at the mean.
 
     Args:
-        vad: Valence and arousal (and what follows), from 1 to 5, `(utterances, 2 or more)`; rows with NaN are not drawn.
+        vad: Valence and arousal, from 1 to 5, `(utterances, 2 or more)`; rows with NaN are not drawn.
         classes: Classes of the utterances, `(utterances,)`.
-        labels: Names of the classes; those without such an utterance have no panel.
+        labels: Names of the classes; those without a rated utterance have no panel.
     """
+    from matplotlib.colors import to_rgb
+
     rated = ~np.isnan(vad[:, :2]).any(axis=1)
     numbers = [number for number in range(len(labels)) if (rated & (classes == number)).any()]
     columns = len(numbers) if len(numbers) < 4 else 2 if len(numbers) == 4 else 3
     rows = -(-len(numbers) // columns)
-    edges = np.linspace(0.875, 5.125, 18)  # cells a quarter wide, in the middle of which lie means of whole ratings
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "dimensions", "image.composite_image": False}):
-        figure = Figure(figsize=(WIDTH, (WIDTH / columns + 0.2) * rows), layout="constrained")
+    edges = np.linspace(0.875, 5.125, 18)  # cells of a quarter, centred on means of whole ratings
+    with _figure("dimensions", (WIDTH / columns + 0.2) * rows) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for panel in panels.flat[len(numbers) :]:
             panel.axis("off")
@@ -155,10 +156,10 @@ def draw_dimensions(vad: np.ndarray, classes: np.ndarray, labels: Sequence[str])
 
 
 def draw_waveform(waveform: np.ndarray) -> str:
-    """How a recording swings, drawn to its own peak.
+    """Draw a waveform, scaled to its peak.
 
     Args:
-        waveform: `(samples,)`.
+        waveform: The recording, `(samples,)`.
     """
     width, height = WAVE
     columns = np.array_split(waveform, min(width, len(waveform)))
@@ -175,7 +176,7 @@ def draw_waveform(waveform: np.ndarray) -> str:
 
 
 def _height(value: float, least: float) -> float:
-    """Place of a value from -1 to 1; silence keeps a line."""
+    """Return the height of a value from -1 to 1; `least` keeps a line for silence."""
     return WAVE[1] / 2 - value * (WAVE[1] / 2 - 1) - least
 
 
@@ -183,10 +184,25 @@ def _short(name: str, letters: int = 22) -> str:
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
-def _svg(figure: Figure) -> str:
+@contextmanager
+def _figure(salt: str, height: float) -> "Iterator[Figure]":
+    """Yield a figure in our style.
+
+    Args:
+        salt: Word that makes the ids in the SVG reproducible.
+        height: Height in inches.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": salt, "image.composite_image": False}):
+        yield Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def _svg(figure: "Figure") -> str:
     file = io.StringIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # the reader's browser has letters that our font lacks
+        warnings.filterwarnings("ignore", message="Glyph")  # the browser has letters that our font lacks
         figure.savefig(
             file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
         )
@@ -194,6 +210,6 @@ def _svg(figure: Figure) -> str:
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[\w.]+_\d+"', "<g", text)  # these names come again in the page's next chart
-    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)  # those of the picture: the page decides on them
+    text = re.sub(r'<g id="[\w.]+_\d+"', "<g", text)  # the next chart on the page has the same ids
+    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)  # the page sets the size of the picture
     return text.replace(INK, "currentColor")

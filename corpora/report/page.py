@@ -1,50 +1,38 @@
-"""One page by which a reader judges a copy of a corpus: whether it is whole, what is in it, and how it sounds."""
+"""The report: an HTML page that shows whether a copy of a corpus is complete, its contents, and samples."""
 
-import base64
-import hashlib
-import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import numpy as np
-from datasets import DatasetDict
 from markupsafe import Markup
 
-from ...processing.media import load_audio
-from .. import describe_corpus
 from ..atomic_write import staged
+from ..records import Prepared
+from ..registry import describe_corpus
 from ..schema import SPLITS
 from . import charts
-from .counts import ALL, compare_counts
-from .survey import COMPANIONS, DIMENSIONS, Survey, span_seconds, survey
+from .counts import ALL, Counts, compare_counts
+from .samples import SAMPLE_SECONDS, list_samples
+from .survey import COMPANIONS, DIMENSIONS, Survey, survey
 
-if TYPE_CHECKING:
-    from ..preparation.prepared_folder import Prepared
-
-SAMPLING_RATE = 16000  # Hz
-SAMPLES = 12  # utterances that can be heard
-SAMPLES_PER_CLASS = 3
-SAMPLE_SECONDS = 5.0  # of each at most: what does not compress at all then fits into 3 MB
-PARTS = 30  # rows of a table and bars of a chart; what is over is one row
+GROUPS = 30  # rows of a table and bars of a chart; the others are summed in one row
 SPEAKERS = 30
-EXAMPLES = 5  # of each kind of problem
+EXAMPLES = 5  # examples per kind of problem
 UNKNOWN = "unknown"
 
 
-def write_corpus_report(
-    prepared: "Prepared", published: Mapping[str, Mapping[str, int]], part: str, path: str | Path
-) -> None:
-    """Write the page. It needs nothing but itself, and is the same to the byte for the same corpus.
+def write_corpus_report(prepared: Prepared, published: Counts, count_by: str, path: str | Path) -> None:
+    """Write the report, a single file. The same corpus gives the same bytes.
 
     Args:
-        prepared: With `splits`, `problems` and `facts`. Of the recordings only some are decoded.
-        published: Utterances per value of `part` and label as published; {} where nothing was.
-        part: The column by which these counts are given, or "split".
+        prepared: The corpus. Only the recordings of the samples are decoded.
+        published: Published utterances per value of `count_by` and label; {} if none were published.
+        count_by: The column by which utterances are counted, or "split".
         path: HTML file to write, in an existing folder.
 
     Raises:
@@ -52,9 +40,9 @@ def write_corpus_report(
         ValueError: If the corpus has no row.
     """
     path = Path(path)
-    found = survey(prepared.splits, part)
+    found = survey(prepared.splits, count_by)
     if not found.ids:
-        raise ValueError(f"{path.name} cannot be written: the corpus has no row that could be shown.")
+        raise ValueError(f"{path.name} cannot be written: the corpus has no row.")
     tally = _tally(found, published)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -62,10 +50,10 @@ def write_corpus_report(
     environment.filters |= {"number": "{:,}".format, "duration": _duration, "percent": _percent}
     template = resources.files("emofusion.corpora.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(template).render(
-        facts=_facts(prepared.facts),
+        metadata=_metadata(prepared.metadata),
         headline=_headline(found, prepared.problems),
-        counts=_counts(found.labels, *tally, published, part),
-        problems=_problems(prepared.problems, prepared.facts.get("root")),
+        counts=_counts(found.labels, *tally, published, count_by),
+        problems=_problems(prepared.problems, prepared.metadata.get("root")),
         legend=_legend(found),
         balance=_balance(*tally),
         durations=_distribution(found, found.seconds, "seconds"),
@@ -73,27 +61,27 @@ def write_corpus_report(
         dimensions=_dimensions(found),
         speakers=_speakers(found),
         companions=_companions(found),
-        samples=_samples(found, prepared.splits),
+        samples=list_samples(found, prepared.splits),
         sample_seconds=f"{SAMPLE_SECONDS:g}",
     )
     with staged(path.parent) as staging:
         (staging / path.name).write_text(page, encoding="utf-8")
 
 
-def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What was prepared; of the root only its name, for the rest of the path is nobody's business."""
-    options = facts.get("options") or {}
-    about = describe_corpus(facts["corpus"], **options)
+def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was prepared; only the name of the root, since its path is private."""
+    options = metadata.get("options") or {}
+    description = describe_corpus(metadata["corpus"], **options)
     return {
-        "name": facts["corpus"],
-        "title": about["title"],
-        "demonstration": about["demonstration"],
-        "license": about.get("license"),
-        "root": PurePath(facts["root"]).name if facts.get("root") else None,
+        "name": metadata["corpus"],
+        "title": description["title"],
+        "demonstration": description["demonstration"],
+        "license": description.get("license"),
+        "root": PurePath(metadata["root"]).name if metadata.get("root") else None,
         "options": options,
-        "fingerprint": facts.get("fingerprint"),
-        "decoded": bool(facts.get("decoded")),
-        "embedded": bool(facts.get("embedded")),
+        "fingerprint": metadata.get("fingerprint"),
+        "decoded": bool(metadata.get("decoded")),
+        "embedded": bool(metadata.get("embedded")),
     }
 
 
@@ -113,35 +101,31 @@ def _headline(found: Survey, problems: Sequence[Mapping]) -> dict[str, Any]:
     }
 
 
-def _tally(found: Survey, published: Mapping[str, Mapping[str, int]]) -> tuple[list[str], np.ndarray]:
-    """The parts of the corpus and their utterances per class `(parts, classes)`; small parts beyond `PARTS` are one."""
-    parts = [UNKNOWN if part is None else part for part in found.parts]
-    sizes, expected = Counter(parts), published.keys() - {ALL}
+def _tally(found: Survey, published: Counts) -> tuple[list[str], np.ndarray]:
+    """Return the groups and their utterances per class `(groups, classes)`; small groups beyond `GROUPS` are summed."""
+    groups = [UNKNOWN if group is None else group for group in found.groups]
+    sizes, expected = Counter(groups), published.keys() - {ALL}
     order = sorted(sizes.keys() | expected, key=lambda name: (name not in expected, -sizes[name], name))
-    shown, hidden = order[: max(PARTS, len(expected))], order[max(PARTS, len(expected)) :]
+    shown, hidden = order[: max(GROUPS, len(expected))], order[max(GROUPS, len(expected)) :]
     shown.sort(key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
     names = [*shown, _others(len(hidden))] if hidden else shown
     place = {name: number for number, name in enumerate(shown)} | dict.fromkeys(hidden, len(shown))
     counts = np.zeros((len(names), len(found.labels)), dtype=np.int64)
-    np.add.at(counts, ([place[part] for part in parts], found.classes), 1)
+    np.add.at(counts, ([place[group] for group in groups], found.classes), 1)
     return names, counts
 
 
 def _counts(
-    labels: Sequence[str],
-    parts: Sequence[str],
-    tally: np.ndarray,
-    published: Mapping[str, Mapping[str, int]],
-    part: str,
+    labels: Sequence[str], groups: Sequence[str], tally: np.ndarray, published: Counts, count_by: str
 ) -> dict[str, Any]:
-    """The table of counts: cells with what was found and what was published (None where nothing was)."""
-    found = {name: dict(zip(labels, row, strict=True)) for name, row in zip(parts, tally.tolist(), strict=True)}
+    """Return the table of counts, with the count and the published count (None if there is none) in each cell."""
+    found = {name: dict(zip(labels, row, strict=True)) for name, row in zip(groups, tally.tolist(), strict=True)}
     compared = compare_counts(found, published)
     columns = list(dict.fromkeys((*labels, *compared[ALL])))
-    rows = [{"name": name, "cells": [compared[name][column] for column in columns]} for name in (*parts, ALL)]
+    rows = [{"name": name, "cells": [compared[name][column] for column in columns]} for name in (*groups, ALL)]
     pairs = [(count, wanted) for row in rows for count, wanted in row["cells"] if wanted is not None]
     return {
-        "part": part,
+        "group": count_by,
         "labels": columns,
         "rows": rows if len(rows) > 2 else rows[:1],
         "compared": len(pairs),
@@ -150,7 +134,7 @@ def _counts(
 
 
 def _problems(problems: Sequence[Mapping], root: str | None) -> list[dict[str, Any]]:
-    """Kinds of problems, those of this copy first and the most frequent first."""
+    """Return the kinds of problems: those of this copy first, the most frequent first."""
     groups = {}
     for problem in problems:
         groups.setdefault((problem["known"], problem["kind"]), []).append(problem)
@@ -160,7 +144,7 @@ def _problems(problems: Sequence[Mapping], root: str | None) -> list[dict[str, A
             "known": known,
             "count": len(members),
             "dropped": sum(problem["dropped"] for problem in members),
-            "examples": [_inside(problem, root) for problem in members[:EXAMPLES]],
+            "examples": [_shorten_paths(problem, root) for problem in members[:EXAMPLES]],
         }
         for (known, kind), members in sorted(
             groups.items(), key=lambda group: (group[0][0], -len(group[1]), group[0][1])
@@ -168,8 +152,8 @@ def _problems(problems: Sequence[Mapping], root: str | None) -> list[dict[str, A
     ]
 
 
-def _inside(problem: Mapping, root: str | None) -> dict[str, Any]:
-    """The problem with paths from the root on."""
+def _shorten_paths(problem: Mapping, root: str | None) -> dict[str, Any]:
+    """Return the problem with paths relative to the root."""
     shorter = {name: problem[name] and problem[name].replace(f"{root}{os.sep}", "") for name in ("what", "file")}
     return {**problem, **(shorter if root else {})}
 
@@ -182,21 +166,21 @@ def _legend(found: Survey) -> list[dict[str, Any]]:
     ]
 
 
-def _balance(parts: Sequence[str], tally: np.ndarray) -> Markup:
-    if len(parts) > 1:
-        parts, tally = [*parts, ALL], np.vstack([tally, tally.sum(axis=0)])
-    return Markup(charts.draw_balance(parts, tally))
+def _balance(groups: Sequence[str], tally: np.ndarray) -> Markup:
+    if len(groups) > 1:
+        groups, tally = [*groups, ALL], np.vstack([tally, tally.sum(axis=0)])
+    return Markup(charts.draw_balance(groups, tally))
 
 
 def _distribution(found: Survey, values: np.ndarray, unit: str) -> dict[str, Any] | None:
-    """Chart and quantiles per class of what lasts or counts something; None where no utterance has it."""
-    there = values >= 0  # NaN is not
-    if not there.any():
+    """Return chart and quantiles per class of durations or words; None if no utterance has a value."""
+    valid = values >= 0  # False for NaN
+    if not valid.any():
         return None
-    chosen, classes = values[there], found.classes[there]
+    chosen, classes = values[valid], found.classes[valid]
     edges = charts.bin_edges(chosen)
     rows = [(label, chosen[classes == number]) for number, label in enumerate(found.labels)]
-    longest = int(np.flatnonzero(there)[chosen.argmax()])
+    longest = int(np.flatnonzero(valid)[chosen.argmax()])
     return {
         "chart": Markup(charts.draw_distribution(chosen, classes, found.labels, unit, edges)),
         "rows": [
@@ -215,7 +199,7 @@ def _quantiles(values: np.ndarray) -> list[float]:
 
 
 def _dimensions(found: Survey) -> dict[str, Any] | None:
-    """Mean and deviation of each dimension per class; the chart where there are valence and arousal."""
+    """Return mean and deviation of each dimension per class, and a chart if there are valence and arousal."""
     rows = []
     for number, label in enumerate(found.labels):
         ratings = [values[~np.isnan(values)] for values in found.vad[found.classes == number].T]
@@ -232,7 +216,7 @@ def _dimensions(found: Survey) -> dict[str, Any] | None:
 
 
 def _speakers(found: Survey) -> dict[str, Any] | None:
-    """Utterances per class and seconds of each speaker, the one who speaks most often first."""
+    """Return utterances per class and seconds of each speaker, the most frequent speaker first."""
     if all(speaker is None for speaker in found.speakers):
         return None
     speakers = [UNKNOWN if speaker is None else speaker for speaker in found.speakers]
@@ -259,73 +243,6 @@ def _companions(found: Survey) -> list[dict[str, Any]]:
     return [{"name": name, "count": count, "share": count / total} for name, count in rows]
 
 
-def _samples(found: Survey, corpus: DatasetDict) -> list[dict[str, Any]]:
-    """Some utterances of each class, with what can be seen and heard of them."""
-    frequent = [number for number, _ in Counter(found.classes.tolist()).most_common(SAMPLES)]
-    each = min(SAMPLES_PER_CLASS, SAMPLES // len(frequent))
-    return [
-        _sample(found, place, corpus[found.splits[place]][found.rows[place]])
-        for number in sorted(frequent)
-        for place in _choose(found, number, each)
-    ]
-
-
-def _choose(found: Survey, number: int, count: int) -> list[int]:
-    """Utterances of a class as if by chance, but always the same: heard whole if possible, of several speakers."""
-
-    def rank(place: int) -> tuple[bool, str]:
-        whole = 1 <= found.seconds[place] <= SAMPLE_SECONDS
-        return not whole, hashlib.sha256(found.ids[place].encode()).hexdigest()
-
-    order = sorted(np.flatnonzero(found.classes == number).tolist(), key=rank)
-    first = {}  # of each speaker
-    for place in order:
-        first.setdefault(found.speakers[place], place)
-    chosen = list(first.values())[:count]
-    return chosen + [place for place in order if place not in chosen][: count - len(chosen)]
-
-
-def _sample(found: Survey, place: int, row: Mapping[str, Any]) -> dict[str, Any]:
-    color, hatched = charts.class_color(int(found.classes[place]))
-    sample = {
-        "label": found.labels[found.classes[place]],
-        "color": color,
-        "hatched": hatched,
-        "seconds": float(found.seconds[place]),
-        **{name: row[name] for name in ("id", "text", "asr_text", "speaker", "session")},
-        "ratings": [(name, value) for name in DIMENSIONS if (value := (row["vad"] or {}).get(name)) is not None],
-    }
-    try:
-        waveform, cut = _hear(row["audio"])
-    except (ValueError, OSError):
-        return sample | {"recording": None}
-    return sample | {
-        "recording": {
-            "waveform": Markup(charts.draw_waveform(waveform)),
-            "flac": base64.b64encode(_flac(waveform)).decode(),
-            "seconds": len(waveform) / SAMPLING_RATE,
-            "cut": cut,
-            "peak": 20 * float(np.log10(max(np.abs(waveform).max(), 1e-6))),  # dB of full scale
-        }
-    }
-
-
-def _hear(audio: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
-    """The beginning of a recording `(samples,)`, and whether there is more."""
-    seconds, most = span_seconds(audio), round(SAMPLE_SECONDS * SAMPLING_RATE)
-    cut = seconds is not None and seconds > SAMPLE_SECONDS
-    waveform = load_audio(audio, SAMPLING_RATE, end=(audio["start"] or 0.0) + SAMPLE_SECONDS if cut else None)
-    return waveform[:most], cut or len(waveform) > most
-
-
-def _flac(waveform: np.ndarray) -> bytes:
-    import soundfile
-
-    file = io.BytesIO()
-    soundfile.write(file, np.clip(waveform, -1, 1), SAMPLING_RATE, format="FLAC", subtype="PCM_16")
-    return file.getvalue()
-
-
 def _others(count: int) -> str:
     return "1 other" if count == 1 else f"{count:,} others"
 
@@ -338,7 +255,7 @@ def _duration(seconds: float) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share; what is not all is never called 100 %, nor what is not nothing 0 %."""
+    """Format a share in percent; only a share of 1 is "100 %", and only 0 is "0 %"."""
     if 0 < share < 0.001:
         return "< 0.1 %"
     if 0.999 < share < 1:

@@ -1,4 +1,4 @@
-"""What a prepared corpus holds, counted: one number per utterance and question, read column by column."""
+"""Survey of a prepared corpus: arrays with one entry per utterance, read column by column."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,11 +13,11 @@ from datasets import Dataset, DatasetDict
 from ..preparation.inspection import measure
 from ..schema import LEVELS
 
-BATCH = 1000  # rows that are in memory at once
+BATCH = 1000  # rows in memory at a time
 UNLABELLED = "no label"
 DIMENSIONS = ("valence", "arousal", "dominance")
 
-# What an utterance may have beside its recording -> the flattened column that tells.
+# Optional contents of an utterance -> the flattened column that holds them.
 COMPANIONS = {
     "text": "text",
     "recognised text": "asr_text",
@@ -33,28 +33,28 @@ COMPANIONS = {
 
 @dataclass(frozen=True)
 class Survey:
-    """A corpus in columns: all arrays and lists have one entry per utterance, in the order of splits and rows.
+    """A corpus in columns. Arrays and lists have one entry per utterance, in the order of splits and rows.
 
     Args:
-        labels: Names of the classes in their order, and `UNLABELLED` after them where a row has no label.
-        ids: Names of the utterances.
+        labels: Names of the classes in their order, followed by `UNLABELLED` if a row has no label.
+        ids: Ids of the utterances.
         splits: Split of each utterance.
-        rows: Its place in that split.
-        parts: Value of the column by which counts are given; None where it has none.
-        speakers: None where nobody is named.
-        classes: Place in `labels`, `(utterances,)`.
-        seconds: How long each lasts, `(utterances,)`; NaN where nothing tells.
-        words: Words of its text, `(utterances,)`; -1 where there is none.
-        vad: Valence, arousal and dominance, `(utterances, 3)`; NaN where there is none.
-        companions: Per name in `COMPANIONS`, how many utterances have it.
-        scripted: How many have words that were read, that were improvised, and of which this is unknown.
+        rows: Number of its row in that split.
+        groups: Value of the column by which utterances are counted; None if unknown.
+        speakers: Speaker of each utterance; None if unknown.
+        classes: Index into `labels`, `(utterances,)`.
+        seconds: Duration, `(utterances,)`; NaN if unknown.
+        words: Number of words of the text, `(utterances,)`; -1 without a text.
+        vad: Valence, arousal and dominance, `(utterances, 3)`; NaN if unknown.
+        companions: Number of utterances per name in `COMPANIONS`.
+        scripted: Number of scripted (True), improvised (False) and other utterances (None).
     """
 
     labels: list[str]
     ids: list[str]
     splits: list[str]
     rows: list[int]
-    parts: list[str | None]
+    groups: list[str | None]
     speakers: list[str | None]
     classes: np.ndarray
     seconds: np.ndarray
@@ -64,15 +64,15 @@ class Survey:
     scripted: Counter
 
 
-def survey(corpus: DatasetDict, part: str) -> Survey:
-    """Count a corpus; recordings are opened only where neither their span nor the dialogue's clock tells their length.
+def survey(corpus: DatasetDict, count_by: str) -> Survey:
+    """Survey a corpus. Recordings are opened only if neither their span nor the times in the dialogue give the duration.
 
     Args:
-        corpus: In the schema of `schema.features`.
-        part: The column by which counts are given, or "split".
+        corpus: Splits in the schema of `schema.features`.
+        count_by: The column by which utterances are counted, or "split".
     """
     columns = {
-        name: [] for name in ("ids", "splits", "rows", "parts", "speakers", "classes", "seconds", "words", "vad")
+        name: [] for name in ("ids", "splits", "rows", "groups", "speakers", "classes", "seconds", "words", "vad")
     }
     companions, scripted = Counter(), Counter()
     for split, dataset in corpus.items():
@@ -80,13 +80,13 @@ def survey(corpus: DatasetDict, part: str) -> Survey:
             values = {name: table.column(name).to_pylist() for name in ("id", "label", "speaker", "text", "scripted")}
             columns["ids"] += values["id"]
             columns["splits"] += [split] * len(table)
-            columns["parts"] += [split] * len(table) if part == "split" else table.column(part).to_pylist()
+            columns["groups"] += [split] * len(table) if count_by == "split" else table.column(count_by).to_pylist()
             columns["speakers"] += values["speaker"]
             columns["classes"] += [-1 if label is None else label for label in values["label"]]
             columns["words"] += [len(text.split()) if text else -1 for text in values["text"]]
             columns["vad"].append(np.stack([_floats(table, f"vad.{dimension}") for dimension in DIMENSIONS], axis=1))
             columns["seconds"].append(_spans(table))
-            companions.update({name: _present(table.column(column)) for name, column in COMPANIONS.items()})
+            companions.update({name: _count_present(table.column(column)) for name, column in COMPANIONS.items()})
             scripted.update(values["scripted"])
         columns["rows"] += range(len(dataset))
     labels = list(next(iter(corpus.values())).features["label"].names)
@@ -106,10 +106,10 @@ def survey(corpus: DatasetDict, part: str) -> Survey:
 
 
 def span_seconds(audio: Mapping) -> float | None:
-    """How long the span of a row's `audio` is; the header of its file is read if the span has no end.
+    """Return the duration of a row's `audio`; the header of its file is read if the span has no end.
 
     Returns:
-        Seconds; None where the header does not say.
+        Seconds; None if the header does not say.
 
     Raises:
         ValueError: If the file cannot be read.
@@ -123,12 +123,12 @@ def span_seconds(audio: Mapping) -> float | None:
         try:
             end = soundfile.info(BytesIO(audio["bytes"])).duration
         except soundfile.LibsndfileError as error:
-            raise ValueError(f"{audio['path']} is embedded, but no recording.") from error
+            raise ValueError(f"{audio['path']} is embedded, but is not a recording.") from error
     return None if end is None else end - start
 
 
 def _batches(dataset: Dataset) -> Iterator[pa.Table]:
-    """All columns that are counted, nested ones by names with points; never the recordings."""
+    """Yield the columns of the survey, nested ones under dotted names; recordings are never read."""
     flat = dataset.flatten()
     wanted = {"id", "label", "start", "end", "scripted", "audio.start", "audio.end", *COMPANIONS.values()}
     return flat.select_columns(sorted(wanted)).with_format("arrow").iter(BATCH)
@@ -139,15 +139,15 @@ def _floats(table: pa.Table, column: str) -> np.ndarray:
 
 
 def _spans(table: pa.Table) -> np.ndarray:
-    """Seconds of the recording's span or, where that has no end, of the utterance in its dialogue."""
+    """Return the seconds of the recording's span or, if it has no end, of the utterance in its dialogue."""
     first = np.nan_to_num(_floats(table, "audio.start"))
-    heard = _floats(table, "audio.end") - first
-    seconds = np.where(np.isnan(heard), _floats(table, "end") - _floats(table, "start"), heard)
+    span = _floats(table, "audio.end") - first
+    seconds = np.where(np.isnan(span), _floats(table, "end") - _floats(table, "start"), span)
     return np.where(seconds > 0, seconds, np.nan)
 
 
-def _present(column: pa.ChunkedArray) -> int:
-    """How many values are neither None nor empty."""
+def _count_present(column: pa.ChunkedArray) -> int:
+    """Return how many values are neither None nor empty."""
     if pa.types.is_list(column.type):
         column = pc.greater(pc.list_value_length(column), 0)
     elif pa.types.is_string(column.type):
@@ -158,11 +158,11 @@ def _present(column: pa.ChunkedArray) -> int:
 
 
 def _measure_others(counted: Survey, corpus: DatasetDict) -> None:
-    """Ask the recordings themselves, one after the other, how long they are."""
+    """Fill in missing durations from the headers of the recordings."""
     recordings = {split: dataset.select_columns(["audio"]) for split, dataset in corpus.items()}
     for place in np.flatnonzero(np.isnan(counted.seconds)):
         try:
             seconds = span_seconds(recordings[counted.splits[place]][counted.rows[place]]["audio"])
         except ValueError:
-            continue  # the problem list tells of it
+            continue  # listed among the problems
         counted.seconds[place] = np.nan if seconds is None else seconds

@@ -1,34 +1,34 @@
-"""A speech recogniser of the Hub, asked so that what it hears does not depend on what else is in the batch."""
+"""A speech recogniser of the Hub whose transcripts do not depend on the other recordings in the batch."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-LONG = 30.0  # seconds: Whisper's window, and more than attention over all frames should be asked for
-# CTC models whose encoder leaves padding out of account, if it normalises every frame by itself (with group norm, over
-# time, it cannot) and no adapter comes after it.
+LONG = 30.0  # seconds: Whisper's window, and a limit for attention over all frames
+# CTC models whose encoder ignores padding if it normalises each frame separately (group norm depends on all frames) and
+# has no adapter.
 MASKING = ("hubert", "unispeech-sat", "wav2vec2", "wavlm")
 
 
 class Recogniser:
-    """A recogniser of speech: CTC (wav2vec 2.0, HuBERT, ...), transducer, or encoder and decoder (Whisper, ...).
+    """A speech recogniser: CTC (wav2vec 2.0, HuBERT, ...), transducer, or encoder-decoder (Whisper, ...).
 
-    Only weights in safetensors are loaded, and no code from the Hub. On the CPU they become float32, elsewhere they stay
-    what they are.
+    Only weights in safetensors are loaded, and no code from the Hub. On the CPU, weights become float32; elsewhere they
+    keep their type.
 
     Args:
         model: Name on the Hub, or a folder.
         revision: Branch, tag or commit on the Hub.
-        device: As torch calls it; None is a GPU if there is one.
-        language: What is spoken, for models that can be told ("german", "de").
+        device: Device as torch names it; None is a GPU if there is one.
+        language: Language of the speech ("german", "de"), for multilingual models.
 
     Attributes:
-        sampling_rate: Of the waveforms that it wants, in Hz.
-        can_batch: Whether recordings of different length may be given together, because no transcript is changed by it:
-            Whisper pads each to 30 s anyway, and some CTC models (`MASKING`) ignore padding. Of others we do not know.
+        sampling_rate: Sampling rate of its input in Hz.
+        can_batch: Whether a batch of recordings of different length gives the same transcripts as single recordings.
+            Whisper pads each to 30 s anyway, and some CTC models (`MASKING`) ignore padding; others are not batched.
 
     Raises:
-        ValueError: If there is no such model, it is no recogniser, it cannot be loaded, or it does not know the language.
+        ValueError: If the model does not exist, is not a recogniser, cannot be loaded, or does not know the language.
     """
 
     def __init__(
@@ -71,20 +71,20 @@ class Recogniser:
         self.can_batch = (self._whisper or self._ignores_padding) and tokenizer.pad_token_id is not None
 
     def is_long(self, waveform: np.ndarray) -> bool:
-        """Whether a waveform `(samples,)` has to be given alone."""
+        """Return whether a waveform `(samples,)` is too long for a batch."""
         return len(waveform) > self._longest
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[str]:
-        """What is said.
+        """Return the transcripts of recordings.
 
-        A recording of more than 30 s is heard to its end: Whisper goes on by its own time stamps, a CTC model listens to
-        windows that overlap. Other models get it whole, and fail if that is too much for them.
+        Recordings of more than 30 s are transcribed to their end: Whisper continues by its own time stamps, CTC models
+        use overlapping windows. Other models get them whole, and may run out of memory.
 
         Args:
-            waveforms: Each `(samples,)`; one, or several that are not long if the model `can_batch`.
+            waveforms: Waveforms `(samples,)`: one, or several that are not long if the model `can_batch`.
 
         Raises:
-            Exception: Whatever the model raises.
+            Exception: Any error of the model.
         """
         options = dict(self._options)
         is_long = any(map(self.is_long, waveforms))
@@ -95,22 +95,22 @@ class Recogniser:
         inputs = [{"raw": waveform, "sampling_rate": self.sampling_rate} for waveform in waveforms]
         if self._ignores_padding and not is_long:
             inputs = [item | {"stride": (0, self._surplus(len(item["raw"])))} for item in inputs]
-        return [heard["text"].strip() for heard in self._pipeline(inputs, batch_size=len(inputs), **options)]
+        return [output["text"].strip() for output in self._pipeline(inputs, batch_size=len(inputs), **options)]
 
     def _surplus(self, samples: int) -> int:
-        """Samples at the end that the pipeline is told to leave out, for it to decode the frames of no padding.
+        """Return the samples at the end that the pipeline must skip so that it decodes no frame of padding.
 
-        It takes `samples / inputs_to_logits_ratio` for the number of frames, which is up to one too many.
+        The pipeline assumes `samples / inputs_to_logits_ratio` frames, which is up to one too many.
         """
         config = self._pipeline.model.config
-        frames, taken = samples, max(1, round(samples * (1 / config.inputs_to_logits_ratio)))
+        frames, assumed = samples, max(1, round(samples * (1 / config.inputs_to_logits_ratio)))
         for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
             frames = (frames - kernel) // stride + 1
-        return max(0, round((taken - frames) * samples / taken))
+        return max(0, round((assumed - frames) * samples / assumed))
 
 
 def _find_class(source: dict) -> tuple:
-    """The Auto class that loads a model with its head, and the model's configuration."""
+    """Return the Auto class that loads a model with its head, and the model's configuration."""
     from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoModelForTDT
     from transformers.models.auto import modeling_auto
 
@@ -120,18 +120,18 @@ def _find_class(source: dict) -> tuple:
         (AutoModelForSpeechSeq2Seq, modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES),
         (AutoModelForTDT, modeling_auto.MODEL_FOR_TDT_MAPPING_NAMES),
     ):
-        # An encoder alone would be loaded too, with a head of random weights.
+        # A bare encoder would load as well, with a head of random weights.
         if names.get(config.model_type) in (config.architectures or ()):
             return auto_class, config
     raise ValueError(f"it is a {' or '.join(config.architectures or [config.model_type])}.")
 
 
 def _language_options(model: str, network, language: str | None) -> dict:
-    """What a model that knows several languages is told."""
+    """Return the options that set the language of a multilingual model."""
     known = getattr(getattr(network, "generation_config", None), "lang_to_id", None)
     if not known:
         if language is not None:
-            raise ValueError(f"{model} cannot be told a language, but {language!r} is given; leave it out.")
+            raise ValueError(f"{model} takes no language, but {language!r} is given; leave it out.")
         return {}
     if language is not None:
         from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE

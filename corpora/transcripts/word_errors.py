@@ -1,4 +1,4 @@
-"""How far what a recogniser heard is from what people wrote down."""
+"""Word error rates of recognised transcripts against those of the corpus."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -12,19 +12,19 @@ SPEECH = {True: "scripted", False: "improvised"}
 def word_error_rate(
     references: Iterable[str | None], hypotheses: Iterable[str | None]
 ) -> dict[str, float | int | None]:
-    """Word error rate of a set of utterances: all errors over all words, after normalisation by `words`.
+    """Return the word error rate of a set of utterances: all errors over all words, after normalisation by `words`.
 
     Args:
-        references: What was said. None, where nobody wrote it down, is not compared; a text without words is, and all that
-            was heard there is inserted.
-        hypotheses: What was heard, one per reference. None, where nothing was transcribed, is not compared.
+        references: Transcripts of the corpus. None (no transcript) is not compared; in a text without words, every
+            recognised word is an insertion.
+        hypotheses: Recognised transcripts, one per reference. None (not transcribed) is not compared.
 
     Returns:
-        `wer` (None without a word of reference), `substitutions`, `deletions`, `insertions`, `words` (of the references),
-        `utterances` (that were compared) and `not_compared`.
+        `wer` (None if the references have no words), `substitutions`, `deletions`, `insertions`, `words` (of the
+        references), `utterances` (compared ones) and `not_compared`.
 
     Raises:
-        ValueError: If there are not as many hypotheses as references.
+        ValueError: If the numbers of hypotheses and references differ.
     """
     import jiwer
 
@@ -33,8 +33,8 @@ def word_error_rate(
     errors = dict.fromkeys(("substitutions", "deletions", "insertions"), 0)
     count = 0
     if compared:
-        said, heard = ([" ".join(words(text)) for text in texts] for texts in zip(*compared, strict=True))
-        found = jiwer.process_words(said, heard)
+        normalised = ([" ".join(words(text)) for text in texts] for texts in zip(*compared, strict=True))
+        found = jiwer.process_words(*normalised)
         errors = {kind: getattr(found, kind) for kind in errors}
         count = found.hits + found.substitutions + found.deletions
     return {
@@ -47,11 +47,11 @@ def word_error_rate(
 
 
 def compare_transcripts(splits: DatasetDict) -> dict[str, dict]:
-    """`text` against `asr_text`.
+    """Compare the column `asr_text` with `text`.
 
     Returns:
-        Per split: `all`, and where the corpus tells them, `label` per class and `scripted` for "scripted" and "improvised"
-        speech, each as `word_error_rate` gives it.
+        Per split, results of `word_error_rate`: `all`, `label` per class, and `scripted` for "scripted" and "improvised"
+        speech; the last two are empty if the corpus does not have them.
     """
     compared = {}
     for split, rows in splits.items():
@@ -66,7 +66,7 @@ def compare_transcripts(splits: DatasetDict) -> dict[str, dict]:
 
 
 def format_errors(compared: Mapping[str, Mapping]) -> str:
-    """What `compare_transcripts` gives, as a table for the console; rates in percent."""
+    """Return the result of `compare_transcripts` as a table for the console, with rates in percent."""
     lines = ["   WER    words  utterances"]
     for split, groups in compared.items():
         for name, errors in {split: groups["all"], **groups["label"], **groups["scripted"]}.items():
@@ -77,7 +77,7 @@ def format_errors(compared: Mapping[str, Mapping]) -> str:
 
 def _compare_by(rows: Dataset, column: str, name: Callable) -> dict[str, dict]:
     groups = {}
-    for value, text, heard in zip(rows[column][:], rows["text"][:], rows["asr_text"][:], strict=True):
+    for value, text, asr_text in zip(rows[column][:], rows["text"][:], rows["asr_text"][:], strict=True):
         if value is not None:
-            groups.setdefault(value, []).append((text, heard))
+            groups.setdefault(value, []).append((text, asr_text))
     return {name(value): word_error_rate(*zip(*groups[value], strict=True)) for value in sorted(groups)}

@@ -1,4 +1,4 @@
-"""The metric's page on the Hub: paste labels, read scores. `python app.py` starts it where gradio is installed."""
+"""The metric's page on the Hub, which scores pasted labels. Needs gradio; `python app.py` starts it."""
 
 import re
 from pathlib import Path
@@ -11,21 +11,21 @@ CLASS = {"recall": "Recall", "precision": "Precision", "f1": "F1", "support": "U
 
 
 def score(references: str, predictions: str) -> tuple[list[list], list[list], list[list]]:
-    """The scores of labels in text, separated by commas, semicolons or lines.
+    """Return the scores of labels in texts, separated by commas, semicolons or line breaks.
 
     Args:
-        references: true label of each utterance.
-        predictions: label that was recognised, in the same order.
+        references: True label of each utterance.
+        predictions: Predicted label of each utterance, in the same order.
 
     Returns:
-        Rows of three tables: overall scores; scores of each class; counts, a row a true class. Shares are in percent.
+        Rows of three tables: overall scores; scores per class; counts, with one row per true class. Shares are in percent.
 
     Raises:
-        ValueError: if there is nothing to score, or not as many labels on either side.
+        ValueError: If there are no labels, or the numbers of labels differ.
     """
     true, predicted = (_labels(text) for text in (references, predictions))
     if len(true) != len(predicted) or not true:
-        raise ValueError(f"There are {len(true)} true labels and {len(predicted)} predictions; give as many of both.")
+        raise ValueError(f"There are {len(true)} true labels and {len(predicted)} predictions; give the same number.")
     names = sorted({*true, *predicted})
     ids = {name: number for number, name in enumerate(names)}
     scores = EmotionMetrics(keep_in_memory=True).compute(
@@ -37,28 +37,28 @@ def score(references: str, predictions: str) -> tuple[list[list], list[list], li
 
 
 def build():
-    """The page, as `gradio.Blocks`."""
+    """Return the page as `gradio.Blocks`."""
     import gradio
 
     text = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
 
-    def answer(references: str, predictions: str):
+    def score_texts(references: str, predictions: str):
         try:
             overall, classes, counts = score(references, predictions)
         except ValueError as error:
             raise gradio.Error(str(error)) from error
-        headers = ["True \\ recognised", *(row[0] for row in counts)]
+        headers = ["True \\ predicted", *(row[0] for row in counts)]
         return overall, classes, {"headers": headers, "data": counts}
 
     with gradio.Blocks(title="Emotion metrics") as page:
         with gradio.Row():
             references = gradio.Textbox(EXAMPLE[0], label="True labels", lines=6, max_lines=20)
-            predictions = gradio.Textbox(EXAMPLE[1], label="Recognised labels", lines=6, max_lines=20)
+            predictions = gradio.Textbox(EXAMPLE[1], label="Predicted labels", lines=6, max_lines=20)
         button = gradio.Button("Score", variant="primary")
         overall = gradio.Dataframe(headers=["Score", "Percent"], label="Overall")
         classes = gradio.Dataframe(headers=["Class", *CLASS.values()], label="Classes, in percent")
         counts = gradio.Dataframe(label="Confusion matrix")
-        button.click(answer, [references, predictions], [overall, classes, counts])
+        button.click(score_texts, [references, predictions], [overall, classes, counts])
         gradio.Markdown(re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL))
     return page
 

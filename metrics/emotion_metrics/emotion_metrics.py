@@ -61,7 +61,7 @@ class EmotionMetrics(evaluate.Metric):
         )
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs) -> None:
-        """Adds class ids; checked here, because the int64 columns would cut 0.7 down to 0 without a word."""
+        """Add class ids; they are checked here because the int64 columns would truncate 0.7 to 0 silently."""
         super().add_batch(
             predictions=_class_ids(predictions, "predictions"),
             references=_class_ids(references, "references"),
@@ -77,7 +77,7 @@ class EmotionMetrics(evaluate.Metric):
     ) -> dict[str, Any]:
         predicted, true = np.asarray(predictions, dtype=np.int64), np.asarray(references, dtype=np.int64)
         if not len(true):
-            raise ValueError("There is nothing to score: predictions and references are empty.")
+            raise ValueError("predictions and references are empty: give at least one class id.")
         if probabilities is not None:
             probabilities = _distributions(probabilities, len(true))
         classes = _count_classes(labels, probabilities, predicted, true)
@@ -113,7 +113,7 @@ def _expected_calibration_error(probabilities: np.ndarray, predicted: np.ndarray
     confidence = probabilities[np.arange(len(true)), predicted]
     inner_edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
     bins = np.digitize(confidence, inner_edges, right=True)
-    # |accuracy - confidence| of a bin times its share of the examples, in which the bin's count cancels
+    # |accuracy - confidence| of a bin times its share of the examples; the count of the bin cancels.
     surplus = np.bincount(bins, weights=(predicted == true) - confidence, minlength=CALIBRATION_BINS)
     return float(np.abs(surplus).sum() / len(true))
 

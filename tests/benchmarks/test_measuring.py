@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from emofusion.benchmarks import corpora
 from emofusion.benchmarks.measuring import compare, format_table, table
-from emofusion.benchmarks.subprocess_run import in_child
+from emofusion.benchmarks.subprocess_run import run_in_subprocess
 
 
 def test_calls_are_timed_in_turn_after_one_round_that_does_not_count():
@@ -39,11 +39,11 @@ def test_a_table_is_aligned_and_leaves_empty_what_a_row_lacks():
 
 def test_the_memory_of_a_child_is_its_own():
     mine = bytearray(b"x") * 400_000_000
-    result, held = in_child(corpora.read_all, root=str(Path(__file__).parent))
+    result, held = run_in_subprocess(corpora.read_all, root=str(Path(__file__).parent))
     assert result["seconds"] > 0
     assert held < len(mine) / 1e6
 
 
 def test_a_child_that_fails_is_named():
     with pytest.raises(RuntimeError, match=r"corpora\.open_and_read failed with code 1"):
-        in_child(corpora.open_and_read, folder="/nowhere")
+        run_in_subprocess(corpora.open_and_read, folder="/nowhere")

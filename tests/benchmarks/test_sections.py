@@ -7,7 +7,7 @@ import pytest
 from emofusion.benchmarks import corpora as corpora_section
 from emofusion.benchmarks import decode, model, padding, resample
 from emofusion.benchmarks.iemocap_tree import build_tree
-from emofusion.corpora.iemocap import corpus as iemocap
+from emofusion.corpora.iemocap.corpus import IEMOCAP
 from emofusion.corpora.preparation.inspection import measure
 from emofusion.processing import load_audio, load_video
 
@@ -17,9 +17,9 @@ from emofusion.processing import load_audio, load_video
 def test_every_resampler_gives_a_second_of_16_khz_and_the_same_tone(name, rate):
     result = resample.RESAMPLERS[name](resample.tone(1000, rate), rate)
     assert result.dtype == np.float32
-    assert abs(len(result) - resample.TO) <= 32
+    assert abs(len(result) - resample.SAMPLING_RATE) <= 32
     inner = slice(resample.EDGE, -resample.EDGE - 32)
-    assert np.abs(result[inner] - resample.tone(1000, resample.TO)[: len(result)][inner]).max() < 2e-3
+    assert np.abs(result[inner] - resample.tone(1000, resample.SAMPLING_RATE)[: len(result)][inner]).max() < 2e-3
 
 
 def test_quality_finds_what_a_bad_resampler_does():
@@ -39,13 +39,13 @@ def test_quality_finds_delay_and_loudness():
     assert late["SNR"] < 6
 
 
-@pytest.mark.parametrize("kind", [*decode.SOUNDS, *decode.FILMS])
+@pytest.mark.parametrize("kind", [*decode.SOUNDS, *decode.VIDEOS])
 def test_written_files_are_as_long_as_they_claim(kind, tmp_path):
     path = decode.write(tmp_path / f"2.{kind}", 2)
     waveform = load_audio(path, 16000)
     assert len(waveform) / 16000 == pytest.approx(2, abs=0.1)
     assert 0.01 < np.abs(waveform).mean() < 0.2
-    if kind in decode.FILMS:
+    if kind in decode.VIDEOS:
         shown = load_video(path, 2.0)
         assert shown.shape == (4, 360, 640, 3)
         assert (shown[0] != shown[-1]).any()
@@ -53,7 +53,7 @@ def test_written_files_are_as_long_as_they_claim(kind, tmp_path):
 
 def test_the_synthetic_corpus_is_read_without_a_problem(tmp_path):
     files = build_tree(tmp_path, turns=61, dialogues=10)
-    scan = iemocap.scan(tmp_path, classes="all")
+    scan = IEMOCAP.scan(tmp_path, IEMOCAP.parse(classes="all"))
     rows = list(scan.rows)
     assert scan.problems == []
     assert len(rows) == len({row["id"] for row in rows}) == 61

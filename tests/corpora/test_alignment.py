@@ -1,4 +1,4 @@
-"""The segment files of Sphinx, and syllables from phones against words divided by hand."""
+"""Segment files of Sphinx, and syllables of words that were divided by hand."""
 
 import random
 
@@ -33,7 +33,7 @@ BY_HAND = {
 
 
 def segments(symbols, starts):
-    """Segments of 0.1 s, in columns."""
+    """Return segments of 0.1 s, in columns."""
     return {"start": starts, "end": [start + 0.1 for start in starts], "symbol": symbols}
 
 
@@ -42,7 +42,7 @@ def word_of(phones) -> dict:
 
 
 @pytest.mark.parametrize("divided", BY_HAND.values(), ids=BY_HAND)
-def test_a_word_is_divided_as_by_hand(divided):
+def test_words_are_divided_into_syllables_as_by_hand(divided):
     symbols = divided.replace(". ", "").split()
     phones = segments(symbols, [0.1 * number for number in range(len(symbols))])
     syllables = syllables_from_phones(phones, word_of(phones))
@@ -58,7 +58,7 @@ def test_no_syllable_crosses_a_word():
     assert syllables_from_phones(phones, words)["symbol"] == ["ə s", "t ɹ iː"]
 
 
-def test_phones_outside_all_words_are_on_their_own():
+def test_phones_outside_all_words_are_separate():
     phones = segments(["SIL", "AE", "T", "+BREATH+", "AE", "T", "SIL"], [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
     words = {"start": [0.1, 0.4], "end": [0.3, 0.6], "symbol": ["at", "at"]}
     assert syllables_from_phones(phones, words)["symbol"] == ["SIL", "AE T", "+BREATH+", "AE T", "SIL"]
@@ -76,7 +76,7 @@ def test_nothing_has_no_syllables():
 
 
 @pytest.mark.parametrize("alphabet", ["ə iː n̩ s t ɹ l ŋ tʃ", "AH IY S T R L NG CH"], ids=["IPA", "ARPAbet"])
-def test_syllables_share_out_the_phones_and_have_one_nucleus_each(alphabet):
+def test_syllables_cover_all_phones_with_one_nucleus_each(alphabet):
     draw = random.Random(0)
     for _ in range(200):
         symbols = draw.choices(alphabet.split(), k=draw.randint(1, 9))
@@ -106,7 +106,7 @@ def test_frames_of_sphinx_are_inclusive_and_of_ten_milliseconds(tmp_path, end, n
     assert segments == {"start": [0.0, 0.05], "end": [0.05, 0.15], "symbol": ["<s>", "WE"]}
 
 
-def test_the_number_of_a_pronunciation_is_no_part_of_the_word(tmp_path):
+def test_the_number_of_a_pronunciation_is_removed(tmp_path):
     text = f"{HEADER}0 4 -51 THE(2)\n5 9 0 O'CLOCK(12)\n10 12 0 ++BREATHING++\n"
     assert read_sphinx(sphinx(tmp_path, "a.wdseg", text))["symbol"] == ["THE", "O'CLOCK", "++BREATHING++"]
 
@@ -122,14 +122,14 @@ def test_a_syllable_is_its_phones_with_or_without_a_score(tmp_path, score):
     assert read_sphinx(sphinx(tmp_path, "a.syseg", text))["symbol"] == ["K AE T", "SIL"]
 
 
-def test_an_offset_moves_the_segments_but_not_before_the_beginning(tmp_path):
+def test_an_offset_shifts_segments_but_not_below_zero(tmp_path):
     path = sphinx(tmp_path, "a.wdseg", f"{HEADER}0 4 -51 A\n5 14 -20 B\n")
     assert read_sphinx(path, 0.02)["start"] == pytest.approx([0.02, 0.07])
     assert read_sphinx(path, -0.02) == {"start": [0.0, 0.03], "end": [0.03, 0.13], "symbol": ["A", "B"]}
 
 
 @pytest.mark.parametrize("row", ["5 4 -20 BACKWARDS", "-1 4 -20 EARLY", "5 x -20 NAN", "5 9", "5", "only text"])
-def test_a_row_that_is_no_segment_is_named(tmp_path, row):
+def test_an_invalid_row_is_named(tmp_path, row):
     with pytest.raises(ValueError, match=r"a\.wdseg, line 3, is not 'first frame, last frame, score, symbol'\.$"):
         read_sphinx(sphinx(tmp_path, "a.wdseg", f"{HEADER}0 4 -51 A\n{row}\n"))
 

@@ -106,12 +106,12 @@ def write(tmp_path, text, encoding="utf-8"):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("text", [LONG, SHORT, LONG.replace("\n", "\r\n")], ids=["long", "short", "crlf"])
-def test_both_forms_say_the_same(tmp_path, text, encoding):
+def test_long_and_short_form_give_the_same_result(tmp_path, text, encoding):
     assert read_textgrid(write(tmp_path, text, encoding)) == READ
 
 
 @pytest.mark.parametrize("name", ["word", "Words", "phonemes", "Ben - syllables", "PHONE"])
-def test_tiers_go_by_many_names(tmp_path, name):
+def test_tiers_may_have_several_names(tmp_path, name):
     levels = read_textgrid(write(tmp_path, SHORT.replace("Ada - phones", "notes").replace("words", name)))
     assert [segments["symbol"][-1] for segments in levels.values() if segments] == ["day"]
 
@@ -144,7 +144,7 @@ def test_a_broken_file_is_refused_in_one_sentence(tmp_path, old, new, message):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff\x80 no text", b"no grid"])
-def test_what_is_no_textgrid_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_textgrid_is_refused(tmp_path, content):
     path = tmp_path / "turn.TextGrid"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"turn\.TextGrid is"):

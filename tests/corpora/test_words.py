@@ -12,11 +12,11 @@ def test_a_text_without_words_has_none(text):
     assert words(text) == ()
 
 
-def test_marks_of_noise_are_no_words():
+def test_marks_of_noise_are_not_words():
     assert words("[LAUGHTER] Well[BREATHING]then. [I know]") == ("well", "then", "i", "know")
 
 
-def test_other_words_are_others():
+def test_different_words_differ():
     assert words("I know.") != words("I no.")
     assert words("I know.") != words("know I")
     assert words("ice cream") != words("icecream")
@@ -27,7 +27,7 @@ def test_every_apostrophe_is_the_same(apostrophe):
     assert words(f"We{apostrophe}ll") == ("well",)
 
 
-def test_a_letter_is_the_same_however_it_is_encoded():
+def test_unicode_forms_of_a_letter_are_the_same():
     assert words("caf\u00e9") == words("CAFE\u0301") == ("caf\u00e9",)
     assert words("Stra\u00dfe") == words("STRASSE")
 

@@ -1,4 +1,4 @@
-"""Two systems on the same utterances, as folders that were never trained."""
+"""Comparison of two systems, each a folder of results and predictions."""
 
 import json
 
@@ -6,6 +6,13 @@ import numpy as np
 import pytest
 from emofusion.evaluation.comparison import compare_systems, format_comparison, judge
 from emofusion.evaluation.predictions import FILE, Predictions, write_predictions
+from emofusion.evaluation.results import (
+    CrossValidationResults,
+    FoldResults,
+    RunResults,
+    SpeakerData,
+    SpeakerResults,
+)
 from emofusion.evaluation.statistics import exchange_test, group_confusions
 from scipy.stats import binomtest
 
@@ -14,14 +21,14 @@ ROWS, SPEAKERS = 240, 8
 
 
 def make(folder, right=0.5, seed=0, labels=LABELS, speakers=SPEAKERS, rows=ROWS):
-    """A folder of a run that is right about so many utterances, whose truth is always the same."""
+    """Write the folder of a run that is correct with probability `right`; the true classes are always the same."""
     truth = np.random.default_rng(9).integers(4, size=rows)
     rng = np.random.default_rng(seed)
-    answers = np.where(rng.uniform(size=rows) < right, truth, (truth + 1) % 4)
+    predicted = np.where(rng.uniform(size=rows) < right, truth, (truth + 1) % 4)
     order = [labels.index(label) for label in LABELS]
     logits = np.zeros((rows, 4))
-    logits[:, order] = np.eye(4)[answers]
-    part = Predictions(
+    logits[:, order] = np.eye(4)[predicted]
+    predictions = Predictions(
         ids=[f"u{number}" for number in range(rows)],
         speakers=[f"s{number % speakers}" if speakers else None for number in range(rows)],
         labels=np.array(order)[truth],
@@ -31,12 +38,12 @@ def make(folder, right=0.5, seed=0, labels=LABELS, speakers=SPEAKERS, rows=ROWS)
         temperature=np.ones(rows),
     )
     folder.mkdir(parents=True)
-    write_predictions(folder / FILE, {"validation": part, "test": part}, labels)
-    (folder / "results.json").write_text(json.dumps({"labels": labels, "metrics": {}}))
-    return truth, answers
+    write_predictions(folder / FILE, {"validation": predictions, "test": predictions}, labels)
+    RunResults(labels=labels, modalities=["audio"]).write(folder)
+    return truth, predicted
 
 
-def test_the_tests_are_those_of_scipy_and_of_exchanged_speakers(tmp_path):
+def test_p_values_are_those_of_scipy_and_of_the_exchange_test(tmp_path):
     truth, one = make(tmp_path / "a", 0.5, seed=1)
     _, other = make(tmp_path / "b", 0.6, seed=2)
     found = compare_systems(tmp_path / "a", tmp_path / "b")
@@ -45,28 +52,28 @@ def test_the_tests_are_those_of_scipy_and_of_exchanged_speakers(tmp_path):
     assert found["wa"]["p_utterances"] == pytest.approx(binomtest(only[0], sum(only)).pvalue)
     assert found["wa"]["difference"] == pytest.approx((other == truth).mean() - (one == truth).mean())
     groups = [f"s{number % SPEAKERS}" for number in range(ROWS)]
-    counts = [group_confusions(truth, np.eye(4)[answers], groups) for answers in (one, other)]
+    counts = [group_confusions(truth, np.eye(4)[predicted], groups) for predicted in (one, other)]
     assert found["ua"]["p_speakers"] == exchange_test(*counts, "ua")
     low, high = found["ua"]["interval"]
     assert low < found["ua"]["difference"] < high
     assert (found["utterances"], found["speakers"]) == (ROWS, SPEAKERS)
 
 
-def test_a_large_difference_is_more_than_noise_and_none_is_not(tmp_path):
+def test_a_large_difference_is_significant_and_none_is_not(tmp_path):
     make(tmp_path / "poor", 0.4, seed=1)
     make(tmp_path / "good", 0.9, seed=2)
     make(tmp_path / "same", 0.9, seed=2)
     good, poor, same = (str(tmp_path / name) for name in ("good", "poor", "same"))
-    assert compare_systems(poor, good)["verdict"] == f"{good} is better, in WA and in UA, by more than noise."
-    assert compare_systems(good, poor)["verdict"] == f"{good} is better, in WA and in UA, by more than noise."
+    assert compare_systems(poor, good)["verdict"] == f"{good} is significantly better in WA and in UA."
+    assert compare_systems(good, poor)["verdict"] == f"{good} is significantly better in WA and in UA."
     alike = compare_systems(good, same)
-    assert alike["verdict"] == f"The difference between {good} and {same} is no more than noise."
+    assert alike["verdict"] == f"The difference between {good} and {same} is not significant."
     assert alike["wa"]["p_utterances"] == alike["ua"]["p_speakers"] == 1
     screen = format_comparison(compare_systems(poor, good))
     assert f"{ROWS} utterances, speakers: {SPEAKERS}" in screen
 
 
-def test_classes_may_stand_in_another_order(tmp_path):
+def test_classes_may_have_another_order(tmp_path):
     make(tmp_path / "a", 0.7, seed=1)
     make(tmp_path / "b", 0.7, seed=1, labels=LABELS[::-1])
     found = compare_systems(tmp_path / "a", tmp_path / "b")
@@ -74,25 +81,24 @@ def test_classes_may_stand_in_another_order(tmp_path):
     assert found["ua"]["difference"] == 0
 
 
-@pytest.mark.parametrize(("speakers", "words"), [(5, "5 speakers are too few"), (None, "speakers are not known")])
-def test_few_speakers_tell_nothing_of_others(tmp_path, speakers, words):
+@pytest.mark.parametrize(("speakers", "words"), [(5, "5 speakers are too few"), (None, "speakers are unknown")])
+def test_few_speakers_do_not_generalise(tmp_path, speakers, words):
     make(tmp_path / "a", 0.4, seed=1, speakers=speakers)
     make(tmp_path / "b", 0.9, seed=2, speakers=speakers)
     found = compare_systems(tmp_path / "a", tmp_path / "b")
     assert found["ua"]["interval"] is None
-    assert "is more than noise" in found["verdict"]
+    assert "is significant" in found["verdict"]
     assert words in found["verdict"]
     assert "95 %" not in format_comparison(found)
 
 
-def test_runs_with_several_seeds_count_as_one_system(tmp_path):
-    answers = [make(tmp_path / "many" / f"seed-{seed}", 0.6, seed=seed)[1] for seed in (1, 2)]
-    runs = [{"name": f"seed-{seed}"} for seed in (1, 2)]
-    results = {"labels": LABELS, "metrics": {}, "cross_validation": {"runs": runs}}
-    (tmp_path / "many" / "results.json").write_text(json.dumps(results))
+def test_runs_with_several_seeds_are_one_system(tmp_path):
+    predicted = [make(tmp_path / "many" / f"seed-{seed}", 0.6, seed=seed)[1] for seed in (1, 2)]
+    runs = CrossValidationResults(runs=[FoldResults(name=f"seed-{seed}") for seed in (1, 2)])
+    RunResults(labels=LABELS, modalities=["audio"], cross_validation=runs).write(tmp_path / "many")
     truth, one = make(tmp_path / "one", 0.6, seed=3)
     found = compare_systems(tmp_path / "many", tmp_path / "one")
-    share = np.mean([said == truth for said in answers], axis=0)
+    share = np.mean([classes == truth for classes in predicted], axis=0)
     assert found["systems"][0]["wa"] == pytest.approx(share.mean())
     assert found["wa"]["only_first"] == (share > (one == truth)).sum()
     assert found["wa"]["only_second"] == (share < (one == truth)).sum()
@@ -107,13 +113,13 @@ def verdict(utterances, wa, ua, signs=(1, 1)):
     return judge({"systems": systems, "speakers": 9, "wa": scores[0], "ua": scores[1]})
 
 
-def test_the_verdict_says_which_score_it_is_about():
-    assert verdict(0.2, 0.01, 0.2) == "The difference between A and B is no more than noise."
-    assert verdict(0.01, 0.2, 0.2) == "The difference between A and B is no more than noise."
-    assert verdict(0.01, 0.01, 0.01, (1, -1)) == "B is better in WA and A in UA, both by more than noise."
-    only = "B is better in UA by more than noise; the difference in WA is no more than noise."
+def test_the_verdict_names_the_score():
+    assert verdict(0.2, 0.01, 0.2) == "The difference between A and B is not significant."
+    assert verdict(0.01, 0.2, 0.2) == "The difference between A and B is not significant."
+    assert verdict(0.01, 0.01, 0.01, (1, -1)) == "B is significantly better in WA, and A in UA."
+    only = "B is significantly better in UA; the difference in WA is not significant."
     assert verdict(0.2, 0.2, 0.01) == only
-    assert verdict(0.01, 0.01, 0.2, (-1, 1)).startswith("A is better in WA by more than noise;")
+    assert verdict(0.01, 0.01, 0.2, (-1, 1)).startswith("A is significantly better in WA;")
 
 
 def test_other_utterances_labels_or_speakers_are_refused(tmp_path):
@@ -121,8 +127,7 @@ def test_other_utterances_labels_or_speakers_are_refused(tmp_path):
     make(tmp_path / "fewer", rows=200)
     make(tmp_path / "speakers", speakers=7)
     make(tmp_path / "named")
-    results = {"labels": [*LABELS[:3], "bored"], "metrics": {}}
-    (tmp_path / "named" / "results.json").write_text(json.dumps(results))
+    RunResults(labels=[*LABELS[:3], "bored"], modalities=["audio"]).write(tmp_path / "named")
     make(tmp_path / "turned")
     lines = (tmp_path / "turned" / FILE).read_text().splitlines()
     row = json.loads(lines[-1])
@@ -130,17 +135,18 @@ def test_other_utterances_labels_or_speakers_are_refused(tmp_path):
     (tmp_path / "turned" / FILE).write_text("\n".join([*lines[:-1], json.dumps(row)]))
     for other, message in (
         ("fewer", "not tested on the same utterances: .*a has 40 that .*fewer lacks"),
-        ("speakers", "do not agree on who speaks"),
+        ("speakers", "do not agree on the speaker of"),
         ("turned", f"'u{ROWS - 1}' is "),
     ):
         with pytest.raises(ValueError, match=message):
             compare_systems(tmp_path / "a", tmp_path / other)
     with pytest.raises(ValueError, match=r"predictions\.jsonl, line"):
         compare_systems(tmp_path / "a", tmp_path / "named")
-    with pytest.raises(FileNotFoundError, match="give a folder that"):
+    with pytest.raises(FileNotFoundError, match="name the folder of a finished run"):
         compare_systems(tmp_path / "a", tmp_path / "nowhere")
-    (tmp_path / "named" / "results.json").write_text("{}")
-    with pytest.raises(ValueError, match="not the result of an emotion recogniser"):
+    network = SpeakerResults(p_target=0.01, data=SpeakerData(speakers=2, training=4, validation=2))
+    network.write(tmp_path / "named")
+    with pytest.raises(ValueError, match="results of the task speaker_recognition, not of classification"):
         compare_systems(tmp_path / "a", tmp_path / "named")
 
 

@@ -1,4 +1,4 @@
-"""Against slow references: loops, scipy's own tests, scikit-learn."""
+"""Statistics against slow references: loops, scipy's tests, scikit-learn."""
 
 import itertools
 
@@ -7,7 +7,6 @@ import pytest
 from emofusion.evaluation.statistics import (
     confusion_scores,
     exchange_test,
-    fit_temperature,
     group_confusions,
     interval,
     resample,
@@ -20,62 +19,45 @@ from sklearn.metrics import confusion_matrix
 
 
 def draw(rng, utterances=200, classes=4, right=0.6):
-    """Labels, and answers of which a share is right."""
+    """Labels, and predictions that are correct with a probability of at least `right`."""
     labels = rng.integers(classes, size=utterances)
-    answers = np.where(rng.uniform(size=utterances) < right, labels, rng.integers(classes, size=utterances))
-    return labels, answers
+    predicted = np.where(rng.uniform(size=utterances) < right, labels, rng.integers(classes, size=utterances))
+    return labels, predicted
 
 
 def metric(confusion):
-    """Our metric's scores of whole counts."""
-    rows = [(true, said) for (true, said), count in np.ndenumerate(confusion.astype(int)) for _ in range(count)]
-    labels, answers = zip(*rows, strict=True)
-    scores = EmotionMetrics(keep_in_memory=True).compute(predictions=answers, references=labels, labels=len(confusion))
+    """Return the metric's scores of a confusion matrix of whole counts."""
+    rows = [(true, guess) for (true, guess), count in np.ndenumerate(confusion.astype(int)) for _ in range(count)]
+    labels, predicted = zip(*rows, strict=True)
+    scores = EmotionMetrics(keep_in_memory=True).compute(
+        predictions=predicted, references=labels, labels=len(confusion)
+    )
     return {name: scores[name] for name in ("wa", "ua", "wf1")}
 
 
-def test_the_temperature_is_where_a_grid_finds_the_highest_likelihood():
-    rng = np.random.default_rng(0)
-    for sharpness in (0.2, 1.0, 5.0):
-        logits = rng.normal(size=(300, 4))
-        labels = [rng.choice(4, p=np.exp(row) / np.exp(row).sum()) for row in logits]
-        logits *= sharpness
-        grid = np.geomspace(0.05, 20, 4000)
-        losses = []
-        for temperature in grid:
-            shares = np.exp(logits / temperature)
-            losses.append(-np.log(shares[np.arange(300), labels] / shares.sum(axis=1)).mean())
-        assert fit_temperature(logits, np.array(labels)) == pytest.approx(grid[np.argmin(losses)], rel=2e-3)
-
-
-def test_where_no_temperature_is_best_the_search_ends():
-    assert 0.01 <= fit_temperature(np.eye(3), np.arange(3)) < 0.05  # always right: the lower, the better
-    assert fit_temperature(-np.eye(3), np.arange(3)) == pytest.approx(100, rel=1e-3)  # always wrong
-
-
-def test_scores_of_many_confusions_are_those_of_the_metric():
+def test_scores_of_many_confusion_matrices_are_those_of_the_metric():
     counts = np.random.default_rng(1).integers(0, 9, size=(5, 2, 4, 4))
     counts[0, 0, 2] = 0  # a class that does not occur
-    counts[1, 1, :, 3] = 0  # one that is never the answer
+    counts[1, 1, :, 3] = 0  # a class that is never predicted
     counts[2, 0, 1], counts[2, 0, :, 1] = 0, 0  # neither
     scores = confusion_scores(counts)
     for place in np.ndindex(5, 2):
         assert {name: values[place] for name, values in scores.items()} == pytest.approx(metric(counts[place]))
 
 
-def test_a_group_has_the_confusion_of_its_utterances():
+def test_a_group_has_the_confusion_matrix_of_its_utterances():
     rng = np.random.default_rng(2)
-    labels, answers = draw(rng)
+    labels, predicted = draw(rng)
     speakers = rng.choice(["a", "b", "c"], size=200).tolist()
-    counts = group_confusions(labels, np.eye(4)[answers], speakers)
+    counts = group_confusions(labels, np.eye(4)[predicted], speakers)
     for place, speaker in enumerate(dict.fromkeys(speakers)):
         own = np.array(speakers) == speaker
-        assert np.array_equal(counts[place], confusion_matrix(labels[own], answers[own], labels=range(4)))
-    alone = group_confusions(labels[:3], np.eye(4)[answers[:3]], [None, "a", None])
+        assert np.array_equal(counts[place], confusion_matrix(labels[own], predicted[own], labels=range(4)))
+    alone = group_confusions(labels[:3], np.eye(4)[predicted[:3]], [None, "a", None])
     assert alone.sum(axis=(1, 2)).tolist() == [1, 1, 1]
 
 
-def test_a_resample_is_a_sum_over_drawn_speakers_and_the_same_again():
+def test_a_resample_is_a_reproducible_sum_over_drawn_speakers():
     counts = np.random.default_rng(3).integers(0, 5, size=(2, 7, 3, 3)).astype(float)
     drawn = resample(counts, seed=4, resamples=20)
     assert np.array_equal(drawn, resample(counts, seed=4, resamples=20))
@@ -87,28 +69,28 @@ def test_a_resample_is_a_sum_over_drawn_speakers_and_the_same_again():
             assert np.allclose(drawn[system, number], expected)
 
 
-def test_an_interval_by_speaker_is_that_of_a_slow_bootstrap():
+def test_speaker_intervals_are_those_of_a_slow_bootstrap():
     rng = np.random.default_rng(5)
-    labels, answers = draw(rng)
+    labels, predicted = draw(rng)
     speakers = np.array([f"s{number}" for number in rng.integers(10, size=200)])
-    intervals = speaker_intervals(labels, answers, speakers.tolist(), 4)
+    intervals = speaker_intervals(labels, predicted, speakers.tolist(), 4)
     assert (intervals["speakers"], intervals["resamples"]) == (10, 10_000)
     names, values = np.unique(speakers), []
     for _ in range(2000):
         rows = np.concatenate([np.flatnonzero(speakers == name) for name in rng.choice(names, size=10)])
-        values.append((labels[rows] == answers[rows]).mean())
+        values.append((labels[rows] == predicted[rows]).mean())
     assert intervals["wa"] == pytest.approx(np.quantile(values, [0.025, 0.975]).tolist(), abs=0.01)
-    assert intervals == speaker_intervals(labels, answers, speakers.tolist(), 4)
+    assert intervals == speaker_intervals(labels, predicted, speakers.tolist(), 4)
 
 
-def test_where_speakers_differ_an_interval_by_speaker_is_wider_than_one_by_utterance():
+def test_speaker_intervals_are_wider_than_utterance_intervals_if_speakers_differ():
     rng = np.random.default_rng(6)
     speakers = np.repeat(np.arange(10), 100)
     labels = rng.integers(4, size=1000)
     right = rng.uniform(size=1000) < np.repeat(rng.uniform(0.2, 1.0, size=10), 100)
-    answers = np.where(right, labels, (labels + 1) % 4)
-    low, high = speaker_intervals(labels, answers, speakers.tolist(), 4)["wa"]
-    alone = interval(confusion_scores(resample(group_confusions(labels, np.eye(4)[answers], [None] * 1000)))["wa"])
+    predicted = np.where(right, labels, (labels + 1) % 4)
+    low, high = speaker_intervals(labels, predicted, speakers.tolist(), 4)["wa"]
+    alone = interval(confusion_scores(resample(group_confusions(labels, np.eye(4)[predicted], [None] * 1000)))["wa"])
     assert high - low > 2 * (alone[1] - alone[0])
 
 
@@ -118,7 +100,7 @@ def test_few_or_unknown_speakers_have_no_interval(speakers):
     assert speaker_intervals(labels, labels, speakers, 4) == {}
 
 
-def test_the_sign_test_is_scipys_and_with_one_run_mcnemars():
+def test_the_sign_test_is_that_of_scipy():
     rng = np.random.default_rng(7)
     first, second = (rng.uniform(size=150) < right for right in (0.5, 0.65))
     found = sign_test(first.astype(float), second.astype(float))
@@ -147,7 +129,7 @@ def test_the_exchange_test_is_that_of_a_loop(score):
     assert exchange_test(first, first, score) == 1
 
 
-def test_with_many_speakers_exchanges_are_drawn_and_p_is_never_zero():
+def test_with_many_speakers_exchanges_are_sampled_and_p_is_positive():
     rng = np.random.default_rng(9)
     first, second = rng.integers(0, 6, size=(2, 14, 3, 3)).astype(float)
     p = exchange_test(first, second, "wa")

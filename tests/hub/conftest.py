@@ -1,4 +1,4 @@
-"""A process that cannot import emofusion, for the checkpoints of this room."""
+"""A fixture that runs code in a process that cannot import emofusion."""
 
 import os
 import subprocess
@@ -9,9 +9,9 @@ import pytest
 
 @pytest.fixture(scope="session")
 def run_python(tmp_path_factory):
-    """Run Python code in a process of its own, with its own cache of remote code; returns what it printed.
+    """Run Python code in a process with its own cache of remote code, and return what it printed.
 
-    The process starts in `cwd` and, unless told otherwise, fails on `import emofusion`.
+    The process starts in `cwd` and, with `without_emofusion`, fails on `import emofusion`.
     """
 
     def run(code: str, *arguments, cwd, without_emofusion: bool = True) -> str:

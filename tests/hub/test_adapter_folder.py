@@ -1,4 +1,4 @@
-"""Folders of adapters, loaded in every way there is by a process that cannot import emofusion."""
+"""Folders of adapters, loaded in every way by a process that cannot import emofusion."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from testing_common import CASES, IMAGE
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
 NAMES = ("cross_attention-layer-sums", "multi_level", "wavfusion", "speech-wavlm")
-# Until some version after 5.17, transformers itself loads none of what is trained whole; ours refuses then.
+# transformers 5.17 loads no completely trained modules; our loading raises an error there.
 LOADS_ALL = Version(transformers.__version__) >= Version("5.23")
 
 LOAD = """
@@ -31,20 +31,20 @@ for folder in folders:
     given = {name: value.numpy() for name, value in load_file("given.safetensors").items()} | {"text": "hello there"}
     batch = processor(**{name: given[name] for name in base.config.modalities}, sampling_rate=16000)
     with torch.no_grad():
-        answers = {"base": base(**batch).logits}
-        answers["peft"] = PeftModel.from_pretrained(base, folder).eval()(**batch).logits
+        outputs = {"base": base(**batch).logits}
+        outputs["peft"] = PeftModel.from_pretrained(base, folder).eval()(**batch).logits
         auto = AutoPeftModelForSequenceClassification.from_pretrained(folder, **remote)
-        answers["auto"] = auto.eval()(**batch).logits
+        outputs["auto"] = auto.eval()(**batch).logits
         try:
-            answers["native"] = AutoModelForAudioClassification.from_pretrained(folder, **remote)(**batch).logits
+            outputs["native"] = AutoModelForAudioClassification.from_pretrained(folder, **remote)(**batch).logits
         except ValueError as error:
             assert loads_all == "False" and "peft.PeftModel.from_pretrained" in str(error), error
-    save_file(answers, f"{folder}.safetensors")
+    save_file(outputs, f"{folder}.safetensors")
 """
 
 
 def save_adapters(root, name):
-    """Write a base and the adapters on it, which change its answer; returns the model and its processor."""
+    """Write a base and adapters that change its output; return the model and its processor."""
     model = next(case for case in CASES if case.name == name).model(dropout=False)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
     modalities = model.config.modalities
@@ -78,7 +78,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def elsewhere(saved, run_python):
-    """Given tensors, and what one process without emofusion makes of them with all the folders."""
+    """Inputs, and the outputs for them of all folders in one process without emofusion."""
     root, _ = saved
     given = {"audio": 0.1 * torch.randn(4000), "video": torch.randint(0, 256, (3, 20, 24, 3), dtype=torch.uint8)}
     save_file(given, root / "given.safetensors")
@@ -87,23 +87,24 @@ def elsewhere(saved, run_python):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_way_of_loading_gives_the_numbers_of_the_trained_model(saved, elsewhere, name):
+def test_every_way_of_loading_gives_the_same_outputs(saved, elsewhere, name):
     _, models = saved
-    (model, processor), (given, answers) = models[name], elsewhere
-    given = {part: value.numpy() for part, value in given.items()} | {"text": "hello there"}
-    batch = processor(**{part: given[part] for part in model.config.modalities}, sampling_rate=16000)
+    (model, processor), (given, outputs) = models[name], elsewhere
+    given = {modality: value.numpy() for modality, value in given.items()} | {"text": "hello there"}
+    batch = processor(**{modality: given[modality] for modality in model.config.modalities}, sampling_rate=16000)
     with torch.no_grad():
         expected = model(**batch).logits
-    assert (expected - answers[name].pop("base")).abs().max() > 1e-2
-    assert set(answers[name]) == ({"peft", "auto", "native"} if LOADS_ALL else {"peft", "auto"})
-    for way, logits in answers[name].items():
+    assert (expected - outputs[name].pop("base")).abs().max() > 1e-2
+    assert set(outputs[name]) == ({"peft", "auto", "native"} if LOADS_ALL else {"peft", "auto"})
+    for way, logits in outputs[name].items():
         torch.testing.assert_close(logits, expected, rtol=1e-6, atol=1e-6, msg=way)
 
 
-def test_the_folder_is_small_and_brings_only_the_code_of_its_processor(saved):
+def test_the_folder_is_small_and_has_only_the_code_of_its_processor(saved):
     root, _ = saved
     for name in NAMES:
         names = {file.name for file in (root / name).iterdir()}
         assert {"adapter_config.json", "adapter_model.safetensors", "processor_config.json"} <= names
-        assert {name for name in names if name.endswith(".py")} == {"media.py", "processing_emofusion.py", "video.py"}
-        assert "config.json" not in names  # beside which transformers would look for the base in the folder itself
+        code = {name for name in names if name.endswith(".py")}
+        assert code == {"media.py", "modalities.py", "processing_emofusion.py", "video.py"}
+        assert "config.json" not in names  # with it, transformers would take the folder for the base

@@ -1,4 +1,4 @@
-"""The walker on a small package of three rooms, so that every rule can be broken one at a time."""
+"""Bundling a small package of three rooms, in which each rule can be broken alone."""
 
 import importlib
 import json
@@ -70,7 +70,7 @@ CODE = {"blocks.py", "configuration_toy.py", "modeling_toy.py", "numbers_of_toys
 
 
 class Toy:
-    """The package on disk, imported, with a checkpoint of it that has no code yet."""
+    """The package, imported, with a checkpoint that has no code yet."""
 
     def __init__(self, root):
         self.root = root / "toyfusion"
@@ -102,14 +102,14 @@ def toy(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_the_folder_holds_what_is_imported_and_no_more(toy):
+def test_the_folder_has_exactly_the_imported_files(toy):
     before = {file.name for file in toy.folder.iterdir()}
     written = write_bundle(toy.model, toy.folder, toy.processor)
     assert {file.name for file in toy.folder.iterdir()} == before | CODE
     assert written == sorted(toy.folder / name for name in CODE | {"config.json", "processor_config.json"})
 
 
-def test_without_a_processor_its_files_stay_away(toy):
+def test_without_a_processor_its_files_are_left_out(toy):
     write_bundle(toy.model, toy.folder)
     assert set(toy.code()) == CODE - {"media.py", "processing_toy.py"}
     assert "auto_map" not in json.loads((toy.folder / "processor_config.json").read_text())
@@ -124,14 +124,14 @@ def test_only_import_statements_change(toy):
             assert toy.code()[name.rpartition("/")[2]] == text.encode()
 
 
-def test_carriage_returns_and_everything_else_stay_byte_for_byte(toy):
+def test_everything_else_is_copied_byte_for_byte(toy):
     text = FILES["modeling/modeling_toy.py"].replace("\n", "\r\n") + "\x0c\r\nlast = '\u2028'"
     (toy.root / "modeling/modeling_toy.py").write_bytes(text.encode())
     write_bundle(toy.model, toy.folder)
     assert toy.code()["modeling_toy.py"] == text.replace("..configuration.", ".").encode()
 
 
-def test_auto_map_names_the_classes_of_the_variant_and_keeps_the_rest(toy):
+def test_auto_map_names_the_classes_and_other_fields_stay(toy):
     before = json.loads((toy.folder / "config.json").read_text())
     write_bundle(toy.model, toy.folder, toy.processor)
     after = json.loads((toy.folder / "config.json").read_text())
@@ -179,7 +179,7 @@ def test_writing_twice_changes_nothing(toy):
         ("processing/media.py", "from .blocks import x", r"blocks\.py .* would be one file on the Hub: rename"),
     ],
 )
-def test_code_that_cannot_travel_is_refused_and_nothing_is_written(toy, name, text, message):
+def test_code_that_cannot_be_bundled_is_refused_and_nothing_is_written(toy, name, text, message):
     toy.change("processing/blocks.py", "decode = 1")
     toy.change(name, text)
     before = {file.name: file.read_bytes() for file in toy.folder.iterdir()}
@@ -216,7 +216,7 @@ def test_a_model_defined_outside_the_rooms_is_refused(toy):
     subclass = "class ToyForSequenceClassification(ToyModel):\n    pass\n"
     toy.change("training/outside.py", f"from ..modeling.modeling_toy import ToyModel\n{subclass}")
     outside = importlib.import_module("toyfusion.training.outside")
-    with pytest.raises(ValueError, match=r"outside\.py, line 1: code that travels"):
+    with pytest.raises(ValueError, match=r"outside\.py, line 1: bundled code"):
         write_bundle(outside.ToyForSequenceClassification(toy.model.config), toy.folder)
 
 
@@ -225,7 +225,7 @@ def test_importing_the_room_loads_no_library(tmp_path, run_python):
     assert run_python(code, cwd=tmp_path, without_emofusion=False) == "[]\n"
 
 
-def test_a_model_of_remote_code_is_bundled_again(toy, tmp_path, run_python):
+def test_a_model_of_remote_code_can_be_bundled_again(toy, tmp_path, run_python):
     write_bundle(toy.model, toy.folder, toy.processor)
     code = """
 from emofusion.hub import write_bundle

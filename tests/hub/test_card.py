@@ -1,10 +1,10 @@
-"""What cards tell of single results, and what they leave out; `test_card_pattern.py` has their pattern."""
+"""Cards of given results; `test_card_pattern.py` tests the cards of real runs."""
 
-import copy
 import json
 import re
 
 import pytest
+from emofusion.evaluation.results import RunResults
 from emofusion.hub import write_card
 from huggingface_hub import ModelCard
 from testing_cards import check_page, sections, strange_numbers
@@ -67,7 +67,6 @@ CASES = {
     "speech": with_modalities("audio") | {"system": "speech", "base_models": {"audio": None}},
     "text": with_modalities("text") | {"system": "text", "base_models": {"text": "bert-base-uncased"}},
     "corpus": RESULTS | {"corpus": RESULTS["corpus"] | {"demonstration": False, "license": "CC BY 4.0"}},
-    "from_the_hub": RESULTS | {"hub_model_id": "somebody/fusion"},
     "not_measured": {name: value for name, value in RESULTS.items() if name not in ("metrics", "data", "pictures")},
     "not_finite": RESULTS
     | {"metrics": {"test": SCORES | {"ece": float("nan"), "nll": None, "recall": [1.0, None, float("nan"), 0.5]}}},
@@ -86,12 +85,12 @@ def folder(tmp_path):
 
 
 def page_of(folder, results):
-    return write_card(folder, copy.deepcopy(results)).read_text(encoding="utf-8")
+    return write_card(folder, RunResults.from_dict(results)).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("results", CASES.values(), ids=CASES.keys())
-def test_a_card_is_whole_whatever_there_is_to_tell(folder, results):
-    write_card(folder, copy.deepcopy(results))
+def test_a_card_is_complete_for_any_results(folder, results):
+    write_card(folder, RunResults.from_dict(results))
     card = check_page(folder / "README.md")
     headings = list(sections(card))
     assert headings == [name for name in SECTIONS if name in headings]
@@ -99,7 +98,7 @@ def test_a_card_is_whole_whatever_there_is_to_tell(folder, results):
     assert not strange_numbers(card.content, results)
 
 
-def test_the_scores_are_in_the_metadata_as_measured_and_in_the_text_as_percent(folder):
+def test_scores_are_fractions_in_the_metadata_and_percent_in_the_text(folder):
     page = page_of(folder, RESULTS)
     results = ModelCard.load(folder / "README.md").data.eval_results
     assert {(result.metric_type, result.metric_value) for result in results} == {
@@ -120,7 +119,7 @@ def test_the_scores_are_in_the_metadata_as_measured_and_in_the_text_as_percent(f
     assert RESULTS["corpus"]["selection"] in page
 
 
-def test_utterances_without_the_times_that_the_model_reads_are_counted(folder):
+def test_utterances_without_spans_are_counted(folder):
     data = {split: counts | {"unaligned": {"word": 3, "phone": 0}} for split, counts in RESULTS["data"].items()}
     page = page_of(folder, RESULTS | {"data": data})
     assert (
@@ -131,7 +130,7 @@ def test_utterances_without_the_times_that_the_model_reads_are_counted(folder):
     assert "times" not in page_of(folder, RESULTS)
 
 
-def test_what_was_not_measured_is_left_out(folder):
+def test_unmeasured_scores_are_left_out(folder):
     page = page_of(folder, CASES["not_measured"])
     assert not ModelCard.load(folder / "README.md").data.eval_results
     assert "%" not in page
@@ -157,7 +156,7 @@ def test_a_demonstration_is_called_one(folder):
         ("text", "AutoModelForSequenceClassification", {"text"}),
     ],
 )
-def test_the_example_passes_what_the_model_takes(folder, case, auto_class, arguments):
+def test_the_examples_pass_the_inputs_of_the_model(folder, case, auto_class, arguments):
     short, example = re.findall(r"```python\n(.*?)```", page_of(folder, CASES[case]), flags=re.DOTALL)
     for code in (short, example):
         compile(code, "example", "exec")
@@ -192,14 +191,14 @@ def test_the_paper_is_cited(folder):
     assert "@software{emofusion," in page
 
 
-def test_pictures_are_shown_where_they_lie_in_the_folder(folder):
+def test_only_pictures_in_the_folder_are_shown(folder):
     (folder / "learning_curve.png").unlink()
     (folder.parent / "outside.png").write_bytes(b"\x89PNG")
     page = page_of(folder, RESULTS | {"pictures": [*RESULTS["pictures"], "../outside.png"]})
     assert re.findall(r"!\[(.*)\]\((.*)\)", page) == [("Confusion matrix", "confusion_matrix.png")]
 
 
-def test_a_bar_in_a_label_breaks_no_table(folder):
+def test_a_bar_in_a_label_is_escaped(folder):
     page = page_of(folder, RESULTS | {"labels": ["an|ger", *LABELS[1:]]})
     assert "| an&#124;ger | 100.0 % |" in page
 
@@ -212,14 +211,16 @@ def test_results_are_read_from_the_folder(folder):
 @pytest.mark.parametrize(
     ("results", "error", "message"),
     [
-        (None, FileNotFoundError, r"results\.json does not exist: give the results"),
-        ({"format": 2}, ValueError, "format 2 is unknown, a card needs format 1"),
+        (None, FileNotFoundError, r"results\.json does not exist: name the folder of a finished run"),
+        ({"format": 2}, ValueError, r"results\.json: The format 2 is unknown: this version reads format 1"),
         ({"format": 1, "modalities": ["audio"]}, ValueError, "'labels' is missing"),
-        (RESULTS | {"modalities": ["smell"]}, ValueError, r"'modalities' is \['smell'\], name one or more of audio"),
+        (RESULTS | {"modalities": ["smell"]}, ValueError, r"'modalities' is \['smell'\]: name one or more of audio"),
     ],
 )
-def test_results_that_say_too_little_are_refused_and_nothing_is_written(folder, results, error, message):
+def test_incomplete_results_are_refused_and_nothing_is_written(folder, results, error, message):
+    if results is not None:
+        (folder / "results.json").write_text(json.dumps(results))
     before = sorted(folder.iterdir())
     with pytest.raises(error, match=message):
-        write_card(folder, results)
+        write_card(folder)
     assert sorted(folder.iterdir()) == before

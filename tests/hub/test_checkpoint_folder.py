@@ -1,4 +1,4 @@
-"""Our own checkpoints, loaded side by side from their folders by one process that cannot import emofusion."""
+"""Checkpoints of all variants, loaded by one process that cannot import emofusion."""
 
 import ast
 import re
@@ -8,56 +8,58 @@ import pytest
 import soundfile
 import torch
 from emofusion.configuration import VARIANTS
+from emofusion.evaluation.results import RunResults
 from emofusion.hub import write_bundle, write_card
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
 from testing_common import CASES, IMAGE
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
-# The files that every variant's folder has, and those that its variant has more.
+# Files that the folders of all variants have, and those that only some variants have.
 SHARED = {
-    "audio_encoder.py",
-    "classification_loss.py",
     "configuration_emofusion.py",
+    "distributed.py",
     "download.py",
-    "gathering.py",
-    "loading.py",
+    "encoder_audio.py",
+    "encoder_spec_augment.py",
+    "encoder_stages.py",
+    "encoder_text.py",
+    "encoder_vision.py",
+    "encoder_wav2vec2.py",
+    "encoder_whisper.py",
+    "fusion_missing_modality.py",
+    "fusion_pooling.py",
+    "head_classification.py",
+    "loss_classification.py",
     "media.py",
-    "missing_modality.py",
+    "modalities.py",
     "modeling_emofusion.py",
-    "outputs.py",
+    "modeling_loading.py",
+    "modeling_outputs.py",
     "pipeline_emotion_recognition.py",
-    "pooling.py",
     "processing_emofusion.py",
-    "sharding.py",
-    "spec_augment.py",
-    "stages.py",
-    "text_encoder.py",
     "transcriber.py",
     "video.py",
-    "vision_encoder.py",
-    "wav2vec2_encoder.py",
-    "whisper_encoder.py",
 }
 MORE = {
-    "unimodal": {"branches.py"},
-    "cross_attention": {"attention.py", "branches.py"},
-    "multi_level": {"attention.py", "coattention.py", "segments.py"},
-    "speaker_resnet": {"resnet.py", "spectrogram.py"},
-    "late_fusion": {"late_fusion_members.py", "score_combination.py"},
+    "unimodal": {"fusion_branches.py"},
+    "cross_attention": {"fusion_attention.py", "fusion_branches.py"},
+    "multi_level": {"fusion_attention.py", "fusion_coattention.py", "fusion_segments.py"},
+    "speaker_resnet": {"encoder_resnet.py", "encoder_spectrogram.py"},
+    "late_fusion": {"fusion_late_members.py", "head_score_combination.py"},
     "wavfusion": {
-        "attention.py",
-        "discrepancy.py",
-        "gated_attention.py",
-        "recurrent_attention.py",
-        "visual_center.py",
+        "fusion_attention.py",
+        "fusion_gated_attention.py",
+        "fusion_recurrent_attention.py",
+        "fusion_visual_center.py",
+        "loss_discrepancy.py",
     },
 }
-# Any variant may be a member of a late fusion, which brings the code of all.
+# Any variant may be a member of a late fusion, so its folder has the code of all.
 MORE["late_fusion"] |= {f"{room}_{variant}.py" for room in ("configuration", "modeling") for variant in VARIANTS}
 MORE["late_fusion"] = set.union(*MORE.values())
 
-# One checkpoint a variant, each modality alone, and all three: the code does not depend on more.
+# One checkpoint per variant, each modality alone, and all three: the code depends on nothing else.
 FIRST = {case.variant: case for case in reversed(CASES)}
 MORE_CASES = ("text", "video", "wavfusion")
 CHECKPOINTS = {case.name: case for case in CASES if case is FIRST[case.variant] or case.name in MORE_CASES}
@@ -108,7 +110,7 @@ assert type(processor).__module__ == "emofusion.processing.processing_emofusion"
 
 
 def save_checkpoint(folder, case):
-    """Write a complete folder; returns its model and its processor."""
+    """Write a complete folder; return its model and its processor."""
     model = case.model(num_labels=len(LABELS), id2label=LABELS)
     config = model.config
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
@@ -122,45 +124,45 @@ def save_checkpoint(folder, case):
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     write_bundle(model, folder, processor)
-    write_card(folder, {"format": 1, "labels": list(LABELS.values()), "modalities": list(config.modalities)})
+    write_card(folder, RunResults(labels=list(LABELS.values()), modalities=list(config.modalities)))
     return model, processor
 
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    """The folder in which all checkpoints lie, and their models and processors by name."""
+    """The folder of all checkpoints, and their models and processors by name."""
     root = tmp_path_factory.mktemp("checkpoints")
     return root, {name: save_checkpoint(root / name, case) for name, case in CHECKPOINTS.items()}
 
 
 @pytest.fixture(scope="module")
 def elsewhere(checkpoints, run_python):
-    """What one process without emofusion makes of all the folders: tensors and the examples' answers, by name."""
+    """Outputs of all folders, and of their cards' examples, by name, from one process without emofusion."""
     root, _ = checkpoints
-    waveform, film = 0.1 * torch.randn(4000), torch.randint(0, 256, (3, 20, 24, 3), dtype=torch.uint8)
-    save_file({"audio": waveform, "video": film}, root / "given.safetensors")
+    waveform, video = 0.1 * torch.randn(4000), torch.randint(0, 256, (3, 20, 24, 3), dtype=torch.uint8)
+    save_file({"audio": waveform, "video": video}, root / "given.safetensors")
     soundfile.write(root / "recording.wav", waveform.numpy(), 16000, subtype="FLOAT")
     with av.open(str(root / "recording.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=2)
-        stream.height, stream.width, stream.pix_fmt = film.shape[1], film.shape[2], "yuv420p"
-        for picture in film.numpy():
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        stream.height, stream.width, stream.pix_fmt = video.shape[1], video.shape[2], "yuv420p"
+        for frame in video.numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
         container.mux(stream.encode())
-    answers = map(ast.literal_eval, run_python(LOAD, *CHECKPOINTS, cwd=root).splitlines())
-    return {name: (load_file(root / f"{name}.safetensors"), next(answers), next(answers)) for name in CHECKPOINTS}
+    outputs = map(ast.literal_eval, run_python(LOAD, *CHECKPOINTS, cwd=root).splitlines())
+    return {name: (load_file(root / f"{name}.safetensors"), next(outputs), next(outputs)) for name in CHECKPOINTS}
 
 
-def test_every_variant_is_here():
+def test_every_variant_has_a_checkpoint():
     assert {case.variant for case in CHECKPOINTS.values()} == set(VARIANTS)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_a_folder_alone_gives_the_same_numbers(checkpoints, elsewhere, name):
+def test_a_folder_alone_gives_the_same_outputs(checkpoints, elsewhere, name):
     root, saved = checkpoints
     model, processor = saved[name]
-    given = {part: value.numpy() for part, value in load_file(root / "given.safetensors").items()}
+    given = {modality: value.numpy() for modality, value in load_file(root / "given.safetensors").items()}
     given["text"] = "hello there"
-    batch = processor(**{part: given[part] for part in model.config.modalities}, sampling_rate=16000)
+    batch = processor(**{modality: given[modality] for modality in model.config.modalities}, sampling_rate=16000)
     with torch.no_grad():
         logits, embedding = model(**batch).logits, model.base_model(**batch).embedding
     tensors, *_ = elsewhere[name]
@@ -170,7 +172,7 @@ def test_a_folder_alone_gives_the_same_numbers(checkpoints, elsewhere, name):
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_the_examples_of_the_card_run_and_name_every_probability(checkpoints, elsewhere, name):
+def test_the_examples_of_the_card_print_every_probability(checkpoints, elsewhere, name):
     root, saved = checkpoints
     model, processor = saved[name]
     utterance = {
@@ -178,21 +180,21 @@ def test_the_examples_of_the_card_run_and_name_every_probability(checkpoints, el
         "text": "I will be there in a minute.",
         "video": root / "recording.mp4",
     }
-    batch = processor(**{part: utterance[part] for part in model.config.modalities})
+    batch = processor(**{modality: utterance[modality] for modality in model.config.modalities})
     with torch.no_grad():
         probabilities = model(**batch).logits.softmax(-1)[0].tolist()
-    _, ranked, answer = elsewhere[name]
-    assert answer == pytest.approx(dict(zip(LABELS.values(), probabilities, strict=True)), abs=1e-6)
-    assert {entry["label"]: entry["score"] for entry in ranked} == pytest.approx(answer, abs=1e-6)
+    _, ranked, printed = elsewhere[name]
+    assert printed == pytest.approx(dict(zip(LABELS.values(), probabilities, strict=True)), abs=1e-6)
+    assert {entry["label"]: entry["score"] for entry in ranked} == pytest.approx(printed, abs=1e-6)
 
 
 def test_with_emofusion_the_example_needs_no_remote_code(checkpoints, elsewhere, run_python):
     root, _ = checkpoints
     printed = run_python(WITHOUT_REMOTE_CODE, cwd=root, without_emofusion=False)
-    *_, answer = elsewhere["cross_attention"]
+    *_, expected = elsewhere["cross_attention"]
     ranked, again = map(ast.literal_eval, printed.splitlines())
-    assert again == pytest.approx(answer, abs=1e-6)
-    assert {entry["label"]: entry["score"] for entry in ranked} == pytest.approx(answer, abs=1e-6)
+    assert again == pytest.approx(expected, abs=1e-6)
+    assert {entry["label"]: entry["score"] for entry in ranked} == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

@@ -1,4 +1,4 @@
-"""What of a folder may be published, and what stops a push before anything is sent."""
+"""Contents of a folder that are published, and files that stop a push."""
 
 import json
 import pickle
@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from emofusion.evaluation.results import RunResults
 from emofusion.hub import write_bundle, write_card
 from emofusion.hub.contents import collect_contents
 from emofusion.processing import EmoFusionProcessor
@@ -25,45 +26,43 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def folder(made, tmp_path):
-    """A folder as a run leaves it, to be spoilt."""
+    """A copy of the folder of a run, for one test."""
     return shutil.copytree(made, tmp_path / "runs" / "cross_attention")
 
 
 REFUSED = {
     "Ses01F_impro01_F000.wav": "a recording",
-    "dia0_utt0.MP4": "a film",
+    "dia0_utt0.MP4": "a video",
     "transcripts.txt": "able to hold transcripts",
     "rows.jsonl": "able to hold transcripts",
     "data.arrow": "able to hold transcripts",
     "pytorch_model.bin": "able to hold a pickle, which runs code when it is loaded",
     "weights.PT": "able to hold a pickle, which runs code when it is loaded",
-    "notes.md": "no file that a model needs",
+    "notes.md": "not needed by a model",
     "secret.py": "code that the model does not import",
     "face.png": "a picture that README.md does not show",
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_file_that_is_not_known_to_be_harmless_stops_the_push(folder, name):
+def test_an_unknown_file_stops_the_push(folder, name):
     if name.endswith("png"):
         shutil.copy(folder / "confusion_matrix.png", folder / name)
     else:
         (folder / name).write_text("x = 1\n")
-    with pytest.raises(ValueError, match=re.escape(f"{name} is {REFUSED[name]}. Move that out")):
+    with pytest.raises(ValueError, match=re.escape(f"{name} is {REFUSED[name]}. Move them out")):
         collect_contents(folder)
 
 
 def test_many_refused_files_are_one_sentence(folder):
     for number in range(12):
         (folder / f"{number:02}.wav").touch()
-    with pytest.raises(
-        ValueError, match=r"00.wav is a recording.*04.wav is a recording, and so on with 7 more\. Move"
-    ):
+    with pytest.raises(ValueError, match=r"00.wav is a recording.*04.wav is a recording, and so are 7 more\. Move"):
         collect_contents(folder)
 
 
 @pytest.mark.parametrize(
-    "name", ["model.safetensors", "confusion_matrix.png", "tokenizer.json", "pooling.py", "README.md"]
+    "name", ["model.safetensors", "confusion_matrix.png", "tokenizer.json", "fusion_pooling.py", "README.md"]
 )
 @pytest.mark.parametrize("disguise", ["pickle", "zip"])
 def test_a_pickle_is_found_under_any_name(folder, name, disguise):
@@ -72,11 +71,11 @@ def test_a_pickle_is_found_under_any_name(folder, name, disguise):
     else:
         with zipfile.ZipFile(folder / name, "w") as archive:
             archive.writestr("data.pkl", pickle.dumps(1))
-    with pytest.raises(ValueError, match=rf"{name} is not readable as what its name says"):
+    with pytest.raises(ValueError, match=rf"{name} is not readable as the \w+ that its name says"):
         collect_contents(folder)
 
 
-def test_links_and_folders_stay(folder, tmp_path):
+def test_links_and_folders_are_refused(folder, tmp_path):
     outside = tmp_path / "vocab.txt"
     outside.write_text("[PAD]\n")
     (folder / "vocab.txt").symlink_to(outside)
@@ -95,16 +94,16 @@ def test_links_and_folders_stay(folder, tmp_path):
         ("config.json", "has no config.json"),
         ("model.safetensors", "has no weights"),
         ("README.md", "has no README.md"),
-        ("pooling.py", "is missing: emofusion.hub.write_bundle"),
+        ("fusion_pooling.py", "is missing: emofusion.hub.write_bundle"),
     ],
 )
-def test_a_folder_that_is_not_whole_is_not_pushed(folder, name, sentence):
+def test_an_incomplete_folder_is_refused(folder, name, sentence):
     (folder / name).unlink()
     with pytest.raises(FileNotFoundError, match=re.escape(sentence)):
         collect_contents(folder)
 
 
-def test_weights_in_parts_must_be_those_of_their_index(folder):
+def test_shards_must_match_their_index(folder):
     weights = folder / "model.safetensors"
     for part in (1, 2):
         shutil.copy(weights, folder / f"model-0000{part}-of-00002.safetensors")
@@ -113,19 +112,19 @@ def test_weights_in_parts_must_be_those_of_their_index(folder):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "model-00002-of-00002.safetensors" in collect_contents(folder).files
     (folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"model-00002-of-00002.safetensors and .* do not go together"):
+    with pytest.raises(ValueError, match=r"model-00002-of-00002.safetensors and .* do not match"):
         collect_contents(folder)
 
 
 @pytest.mark.parametrize("card", ["# No metadata\n", "---\n- a\n- list\n---\n# Card\n", "---\na: [\n---\n# Card\n"])
 def test_a_card_without_readable_metadata_is_refused(folder, card):
     (folder / "README.md").write_text(card)
-    with pytest.raises(ValueError, match=r"README.md begins with") as caught:
+    with pytest.raises(ValueError, match=r"README.md has (no )?metadata") as caught:
         collect_contents(folder)
     assert "\n" not in str(caught.value)
 
 
-def test_paths_of_this_machine_do_not_leave(folder):
+def test_paths_of_this_machine_are_replaced(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"_name_or_path": "/home/me/wav2vec2/"}))
     change_results(folder, recipe={"augmentation": {"noise": {"folder": "/data/musan/noise"}}, "note": "and/or"})
@@ -142,15 +141,15 @@ def test_paths_of_this_machine_do_not_leave(folder):
 def test_a_token_or_the_home_of_the_user_stops_the_push(folder, secret):
     with (folder / "README.md").open("a") as card:
         card.write(f"\nTrained with {secret}.\n")
-    with pytest.raises(ValueError, match=r"README.md, line \d+, holds a (token|path)"):
+    with pytest.raises(ValueError, match=r"README.md, line \d+, has a (token|path)"):
         collect_contents(folder)
 
 
 @pytest.mark.parametrize("base_model", ["someone/base", "/somewhere/base", "a b"])
-def test_a_base_model_is_for_adapters_and_has_a_name(folder, base_model):
+def test_a_base_model_needs_adapters_and_a_valid_name(folder, base_model):
     if base_model != "someone/base":
         make_adapter(folder, folder / "base")
-    with pytest.raises(ValueError, match=r"holds no adapters|is no name of a repository"):
+    with pytest.raises(ValueError, match=r"has no adapters|is not the name of a repository"):
         collect_contents(folder, base_model)
 
 
@@ -158,7 +157,7 @@ FIRST = {case.variant: case for case in reversed(CASES)}
 
 
 @pytest.mark.parametrize("variant", FIRST)
-def test_every_variant_can_be_published_as_it_is_saved(tmp_path, variant):
+def test_every_variant_can_be_published_as_saved(tmp_path, variant):
     model = FIRST[variant].model()
     modalities = list(model.config.modalities)
     processor = EmoFusionProcessor(
@@ -169,7 +168,7 @@ def test_every_variant_can_be_published_as_it_is_saved(tmp_path, variant):
     model.save_pretrained(tmp_path, max_shard_size="20KB")
     processor.save_pretrained(tmp_path)
     write_bundle(model, tmp_path, processor)
-    write_card(tmp_path, {"format": 1, "labels": ["a", "b", "c"], "modalities": modalities})
+    write_card(tmp_path, RunResults(labels=["a", "b", "c"], modalities=modalities))
     contents = collect_contents(tmp_path)
     assert set(contents.files) == {file.name for file in tmp_path.iterdir()}
     assert not contents.notes

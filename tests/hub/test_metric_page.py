@@ -1,4 +1,4 @@
-"""The metric as a page of the Hub."""
+"""The metric as a Space of the Hub."""
 
 import importlib.util
 import json
@@ -29,7 +29,7 @@ print(json.dumps(metric.compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0
 
 @pytest.fixture
 def app(monkeypatch):
-    """`app.py` as on the Hub: the module lies next to it."""
+    """`app.py` as on the Hub, next to the module."""
     monkeypatch.syspath_prepend(str(FOLDER))
     specification = importlib.util.spec_from_file_location("metric_app", FOLDER / "app.py")
     module = importlib.util.module_from_spec(specification)
@@ -39,15 +39,15 @@ def app(monkeypatch):
 
 
 def test_a_pushed_metric_is_loaded_by_its_name(hub, tmp_path):
-    told = []
-    commit = push_metric(FOLDER, "emotion_metrics", private=False, tell=told.append)
+    logged = []
+    commit = push_metric(FOLDER, "emotion_metrics", private=False, log=logged.append)
     repo = hub.repos["space", REPO]
     assert not repo.private
     assert repo.find(commit.oid).files.keys() - {".gitattributes"} == {
         *("README.md", "app.py", "requirements.txt", "emotion_metrics.py"),
     }
     assert f'evaluate.load("{REPO}")' in repo.find(commit.oid).files["README.md"].decode()
-    assert told[1].endswith(f'evaluate.load("{REPO}", revision="{commit.oid}")')
+    assert logged[1].endswith(f'evaluate.load("{REPO}", revision="{commit.oid}")')
     environment = os.environ | {
         "HF_ENDPOINT": hub.endpoint,
         "HF_HOME": str(tmp_path),
@@ -63,13 +63,13 @@ def test_a_pushed_metric_is_loaded_by_its_name(hub, tmp_path):
 
 
 def test_a_dry_run_of_the_metric_sends_nothing(hub):
-    told = []
-    assert push_metric(FOLDER, REPO, dry_run=True, tell=told.append) is None
-    assert told[0].startswith(f"To {REPO} (private, new), branch main:\n")
+    logged = []
+    assert push_metric(FOLDER, REPO, dry_run=True, log=logged.append) is None
+    assert logged[0].startswith(f"To {REPO} (private, new), branch main:\n")
     assert not hub.repos
 
 
-def test_a_metric_is_called_like_its_module(hub, tmp_path):
+def test_a_metric_has_the_name_of_its_module(hub, tmp_path):
     with pytest.raises(ValueError, match="must end with emotion_metrics"):
         push_metric(FOLDER, "someone/metric")
     with pytest.raises(FileNotFoundError, match=r"it has no README.md"):
@@ -84,7 +84,7 @@ def test_the_page_is_a_gradio_space():
     assert len(data.short_description) <= 60  # the Hub refuses more
 
 
-def test_the_page_scores_what_is_pasted(app):
+def test_the_page_scores_pasted_labels(app):
     overall, classes, counts = app.score("angry, calm\nangry; calm ,", "angry,calm,calm,calm,")
     assert overall == [["WA", "75.0"], ["UA", "75.0"], ["Weighted F1", "73.3"], ["Macro F1", "73.3"]]
     assert classes == [["angry", "50.0", "100.0", "66.7", "2"], ["calm", "100.0", "66.7", "80.0", "2"]]
@@ -93,6 +93,6 @@ def test_the_page_scores_what_is_pasted(app):
 
 
 @pytest.mark.parametrize(("true", "predicted"), [("", ""), ("angry, calm", "angry")])
-def test_the_page_refuses_what_does_not_pair(app, true, predicted):
-    with pytest.raises(ValueError, match="give as many of both"):
+def test_the_page_refuses_unpaired_labels(app, true, predicted):
+    with pytest.raises(ValueError, match="give the same number"):
         app.score(true, predicted)

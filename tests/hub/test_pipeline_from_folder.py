@@ -11,7 +11,7 @@ from testing_pipeline import RATE, build, noise, same
 from testing_recognisers import save_ctc
 from testing_server import serve
 
-# Nothing is found in the path, and no torchaudio: the pipelines of transformers could not decode, nor resample.
+# With an empty PATH and no torchaudio, the pipelines of transformers could neither decode nor resample.
 WITHOUT = """
 import os
 import sys
@@ -45,7 +45,7 @@ else:
     raise AssertionError("the code ran without being trusted")
 """
 
-# First as if emofusion were not there; then it is imported, when transformers has long been.
+# First without emofusion; then it is imported after transformers.
 WITH = """
 from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
 
@@ -73,7 +73,7 @@ def pipe():
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, pipe):
-    """A folder with a complete checkpoint, a recogniser of speech, and a recording as wav and as mp3."""
+    """A folder with a checkpoint, a speech recogniser, and a recording as wav and as mp3."""
     place = tmp_path_factory.mktemp("place")
     pipe.save_pretrained(place / "folder")
     write_bundle(pipe.model, place / "folder", pipe.processor)
@@ -85,30 +85,30 @@ def place(tmp_path_factory, pipe):
 
 @pytest.fixture(scope="module")
 def elsewhere(place, run_python):
-    """What a process without emofusion makes of it."""
+    """The outputs of a process without emofusion."""
     with serve({"/recording.wav": (place / "recording.wav").read_bytes()}) as address:
         printed = run_python(WITHOUT, f"{address}/recording.wav", cwd=place)
     return [ast.literal_eval(line) for line in printed.splitlines()]
 
 
-def test_a_folder_alone_that_is_trusted_answers_as_the_package_does(elsewhere, place, pipe):
+def test_trusted_code_of_a_folder_predicts_like_the_package(elsewhere, place, pipe):
     slow = {"array": noise(8000), "sampling_rate": 8000}
     recording = str(place / "recording.wav")
     inputs = [f"{recording[:-3]}mp3", {"audio": recording, "text": "hello"}, recording, {"text": "go away"}, slow]
     alone, together, streamed, *_ = elsewhere
     assert all(same(*pair, 1e-5) for pair in zip(alone, pipe(inputs), strict=True))
     assert all(same(*pair, 1e-5) for pair in zip(together, alone, strict=True))
-    assert all(same(first, answer[:1], 1e-5) for first, answer in zip(streamed, alone, strict=True))
+    assert all(same(first, scores[:1], 1e-5) for first, scores in zip(streamed, alone, strict=True))
 
 
-def test_a_folder_alone_has_transcripts_written(elsewhere, place, pipe):
+def test_trusted_code_of_a_folder_transcribes(elsewhere, place, pipe):
     *_, heard, again = elsewhere
     assert heard["text"]
     assert same(heard["scores"], pipe({"audio": place / "recording.wav", "text": heard["text"]}), 1e-5)
     assert again["text"] == heard["text"]
 
 
-def test_a_pipeline_of_remote_code_is_saved_with_all_its_code(elsewhere, place):
+def test_a_pipeline_of_remote_code_is_saved_with_its_code(elsewhere, place):
     assert {file.name for file in (place / "saved").iterdir()} == {file.name for file in (place / "folder").iterdir()}
     for file in (place / "folder").glob("*.py"):
         assert (place / "saved" / file.name).read_bytes() == file.read_bytes()
@@ -116,11 +116,11 @@ def test_a_pipeline_of_remote_code_is_saved_with_all_its_code(elsewhere, place):
     assert same(again["scores"], heard["scores"])
 
 
-def test_where_emofusion_is_installed_nothing_has_to_be_trusted(place, pipe, run_python):
+def test_with_emofusion_installed_no_code_has_to_be_trusted(place, pipe, run_python):
     printed = run_python(WITH, cwd=place, without_emofusion=False)
     for line in printed.splitlines():
         assert same(ast.literal_eval(line), pipe(place / "recording.wav"))
-    # And remote code, of which the loader leaves the pipeline out, is bundled whole again.
+    # The loader fetches remote code without the pipeline; the bundle has it again.
     for file in (place / "folder").glob("*.py"):
         assert (place / "again" / file.name).read_bytes() == file.read_bytes()
     configs = [json.loads((place / name / "config.json").read_text()) for name in ("folder", "again")]

@@ -1,4 +1,4 @@
-"""Pushing against the Hub in miniature: what leaves, what does not, and what comes back."""
+"""Pushing to a local server that imitates the Hub."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from testing_hub_server import TOKEN, HubServer
 from testing_model_folder import LABELS, make_adapter, make_model_folder
 
-# The Hub's own client passes its HTTP library a file in a way that this has given up.
+# The Hub's client passes files to its HTTP library in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 SCRIPT = Path(emofusion.__file__).parent / "scripts" / "push_to_hub.py"
@@ -49,7 +49,7 @@ exec(re.search("```python(.*?)```", page, re.DOTALL).group(1))
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder as a run leaves it, and its model and processor."""
+    """The folder of a run, with its model and processor."""
     folder = tmp_path_factory.mktemp("runs") / "cross_attention"
     model, processor = make_model_folder(folder)
     return folder, model, processor
@@ -57,20 +57,20 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def folder(made, tmp_path):
-    """A copy of it, to be spoilt."""
+    """A copy of the folder, for one test."""
     return shutil.copytree(made[0], tmp_path / "runs" / "cross_attention")
 
 
 @pytest.fixture
-def told():
-    """What was told, line by line."""
+def logged():
+    """The lines that were logged."""
     return []
 
 
 @pytest.fixture
-def push(hub, told):
+def push(hub, logged):
     def run(folder, repo_id=REPO, **options):
-        return push_to_hub(folder, repo_id, tell=lambda text: told.extend(text.splitlines()), **options)
+        return push_to_hub(folder, repo_id, log=lambda text: logged.extend(text.splitlines()), **options)
 
     return run
 
@@ -126,20 +126,20 @@ def test_a_pushed_model_loads_by_its_id_where_emofusion_is_not_installed(made, t
     assert all(label in printed for label in LABELS)  # by the example of the page
 
 
-def test_everything_is_told_before_anything_is_sent(folder, hub):
-    def tell(text):
+def test_the_plan_is_logged_before_anything_is_sent(folder, hub):
+    def log(text):
         assert not any(request.startswith(("POST", "PUT")) for request in hub.requests) or "commit/" in text
-        told.append(text)
+        logged.append(text)
 
-    told = []
-    push_to_hub(folder, REPO, tell=tell)
-    plan = told[0].splitlines()
+    logged = []
+    push_to_hub(folder, REPO, log=log)
+    plan = logged[0].splitlines()
     assert plan[0] == f"To {REPO} (private, new), branch main:"
     sizes = {line.split()[-1]: line.split()[:2] for line in plan if line.startswith("  ")}
     weights = (folder / "model.safetensors").stat().st_size
     assert sizes["model.safetensors"] == format_size(weights).split()
     assert "predictions.jsonl (ids, speakers and labels of the corpus)" in plan[-1]
-    assert "checkpoint-3 (a checkpoint to go on from)" in plan[-1]
+    assert "checkpoint-3 (a checkpoint to resume from)" in plan[-1]
     assert "Trained on my corpus, which is not sent. Its licence: CC BY 4.0." in plan
     assert [commit.message for commit in history(hub)] == [
         "initial commit",
@@ -148,71 +148,71 @@ def test_everything_is_told_before_anything_is_sent(folder, hub):
     ]
 
 
-def test_the_folder_stays_as_it_is(folder, push):
+def test_the_folder_does_not_change(folder, push):
     before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
     push(folder)
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
 
 
-def test_a_dry_run_tells_the_same_and_sends_nothing(folder, hub, push, told):
+def test_a_dry_run_logs_the_same_plan_and_sends_nothing(folder, hub, push, logged):
     assert push(folder, dry_run=True) is None
-    dry = list(told)
+    dry = list(logged)
     assert not hub.repos
     push(folder)
-    assert told[len(dry) : 2 * len(dry)] == dry
+    assert logged[len(dry) : 2 * len(dry)] == dry
 
 
 @pytest.mark.parametrize("state", ["no token", "no network"])
-def test_a_dry_run_needs_no_hub(folder, push, told, hub, monkeypatch, state):
+def test_a_dry_run_needs_no_hub(folder, push, logged, hub, monkeypatch, state):
     if state == "no token":
         monkeypatch.delenv("HF_TOKEN")
     else:
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     push(folder, dry_run=True)
-    assert "model.safetensors" in "".join(told)
+    assert "model.safetensors" in "".join(logged)
 
 
-def test_a_second_push_replaces_what_the_first_one_left(folder, hub, push, told):
+def test_a_second_push_replaces_the_files_of_the_first(folder, hub, push, logged):
     files = {"model-00001-of-00002.safetensors": "x", "model.safetensors.index.json": "{}", "pooling_of_old.py": ""}
     hub.add(REPO, private=True, **files, **{"NOTES.md": "mine", "README.md": "old"})
     push(folder)
     *_, commit, _ = history(hub)
     assert not files.keys() & commit.files.keys()
     assert commit.files["NOTES.md"] == b"mine"
-    assert f"Removed from the repository: {', '.join(sorted(files))}." in told
+    assert f"Removed from the repository: {', '.join(sorted(files))}." in logged
     sent = len([request for request in hub.requests if request.startswith("PUT")])
     push(folder)
     assert len([request for request in hub.requests if request.startswith("PUT")]) == sent
     assert len(history(hub)) == 5
 
 
-def test_a_branch_is_made(folder, hub, push):
+def test_a_branch_is_created(folder, hub, push):
     push(folder, revision="experiment", commit_message="Try this")
     assert len(history(hub)) == 1
     assert history(hub, branch="experiment")[1].message == "Try this"
 
 
-def test_a_name_without_owner_is_mine(folder, hub, push):
+def test_a_name_without_owner_is_in_my_account(folder, hub, push):
     push(folder, "angry")
     assert f'"{REPO}", revision=' in history(hub)[-1].files["README.md"].decode()
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_who_sees_a_repository_is_what_was_meant(folder, hub, push, private):
+def test_a_repository_has_the_intended_visibility(folder, hub, push, private):
     push(folder, private=private)
     assert hub.repos["model", REPO].private is private
     commits = len(history(hub))
-    with pytest.raises(ValueError, match=r"public: everybody|private, and stays so"):
+    with pytest.raises(ValueError, match=r"is public, so everybody|is private: make it public"):
         push(folder, private=not private)
     assert hub.repos["model", REPO].private is private
     assert len(history(hub)) == commits
 
 
-def test_adapters_need_a_base_on_the_hub(folder, hub, push, told):
+def test_adapters_need_a_base_on_the_hub(folder, hub, push, logged):
     base = folder / "base"
     base.mkdir()
     make_adapter(folder, base)
-    with pytest.raises(ValueError, match="is no repository of the Hub: publish that folder first"):
+    with pytest.raises(ValueError, match="is not a repository of the Hub: publish that folder first"):
         push(folder)
     with pytest.raises(OSError, match="The Hub has no someone/base"):
         push(folder, base_model="someone/base")
@@ -229,10 +229,10 @@ def test_adapters_need_a_base_on_the_hub(folder, hub, push, told):
     pin = f'revision="{head}", adapter_kwargs={{"revision": "{commit.oid}"}}, trust_remote_code=True'
     assert f'AutoModelForAudioClassification.from_pretrained("{REPO}", {pin})' in page
     assert not any(str(base).encode() in content for content in files.values())
-    assert any("base (the base model of adapters, a repository of its own)" in line for line in told)
+    assert any("base (the base model of adapters, a repository of its own)" in line for line in logged)
 
 
-def test_adapters_on_a_model_of_the_hub_stay_on_their_commit_of_it(folder, push, hub):
+def test_adapters_keep_the_commit_of_their_base(folder, push, hub):
     make_adapter(folder, "someone/base")
     base = hub.add("someone/base")
     head = base.find("main").sha
@@ -243,7 +243,7 @@ def test_adapters_on_a_model_of_the_hub_stay_on_their_commit_of_it(folder, push,
     assert json.loads(history(hub)[-1].files["adapter_config.json"]) == config | {"revision": head}
 
 
-def test_a_push_whose_card_could_not_be_pinned_says_where_the_rest_is(folder, hub, push):
+def test_a_push_whose_card_cannot_be_pinned_names_the_commit(folder, hub, push):
     hub.add(REPO, private=True)
     original = hub.repos["model", REPO].commit
 
@@ -253,7 +253,7 @@ def test_a_push_whose_card_could_not_be_pinned_says_where_the_rest_is(folder, hu
 
     hub.repos["model", REPO].commit = commit
     with pytest.raises(
-        OSError, match=r"^Everything is in http.*/commit/\w+, only the card does not name it: This token"
+        OSError, match=r"^All files are in http.*/commit/\w+, but its card is not pinned to it: The token"
     ):
         push(folder)
     assert len(history(hub)) == 2
@@ -279,7 +279,7 @@ echo model="old"
 """
 
 
-def test_a_card_is_addressed_and_pinned_in_its_examples_only():
+def test_only_the_examples_of_a_card_are_pinned():
     assert address_card(CARD, "me/new") == CARD.replace("# old", "# new").replace(
         "'old', revision=\"main\"", '"me/new"'
     ).replace('model="old", trust', 'model="me/new", trust')
@@ -290,18 +290,18 @@ def test_a_card_is_addressed_and_pinned_in_its_examples_only():
 
 ERRORS = {
     "POST /api/repos/create": (403, "may not write to someone/angry"),
-    "POST .*validate-yaml": (400, "refuses what someone/angry shall hold: Invalid metadata in README.md."),
+    "POST .*validate-yaml": (400, "refuses the files for someone/angry: Invalid metadata in README.md."),
     "POST .*preupload": (404, "has no someone/angry"),
-    "POST .*commit": (412, "changed by somebody else at the same moment"),
+    "POST .*commit": (412, "changed by another commit in the meantime"),
     "POST .*batch": (413, "too large"),
     "PUT /large": (403, "may not write"),
-    "GET /api/models/": (429, "asked too often"),
+    "GET /api/models/": (429, "limits the number of requests"),
     "POST .*/commit/": (507, "answered 507: Out of space"),
 }
 
 
 @pytest.mark.parametrize("request_line", ERRORS)
-def test_what_the_hub_refuses_is_one_sentence(folder, hub, push, request_line):
+def test_an_error_of_the_hub_is_one_sentence(folder, hub, push, request_line):
     status, sentence = ERRORS[request_line]
     hub.failures[request_line] = (status, "Out of space")
     with pytest.raises(OSError, match=re.escape(sentence)) as caught:
@@ -310,8 +310,8 @@ def test_what_the_hub_refuses_is_one_sentence(folder, hub, push, request_line):
     assert ("model", REPO) not in hub.repos or len(history(hub)) == 1
 
 
-def test_what_is_wrong_before_the_hub_is_asked_is_one_sentence(folder, hub, push, monkeypatch):
-    with pytest.raises(ValueError, match="no name of a repository"):
+def test_an_error_before_the_first_request_is_one_sentence(folder, hub, push, monkeypatch):
+    with pytest.raises(ValueError, match="not the name of a repository"):
         push(folder, "some one/angry")
     with pytest.raises(OSError, match="may not write to another/angry"):
         push(folder, "another/angry")
@@ -328,7 +328,7 @@ def test_what_is_wrong_before_the_hub_is_asked_is_one_sentence(folder, hub, push
     assert not hub.repos
 
 
-def test_without_network_the_sentence_says_so(folder, hub, push):
+def test_a_hub_that_cannot_be_reached_is_named(folder, hub, push):
     hub.shutdown()
     hub.server_close()
     with pytest.raises(OSError, match=r"cannot be reached") as caught:

@@ -1,4 +1,4 @@
-"""Adapters and their base, pushed as two repositories, and loaded by the page of the first."""
+"""Adapters and their base, pushed as two repositories and loaded by the example of the card."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 import transformers
+from emofusion.evaluation.results import AdapterMetadata, RunResults
 from emofusion.hub import push_to_hub, write_bundle, write_card
 from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
 from packaging.version import Version
@@ -15,9 +16,9 @@ from safetensors.torch import load_file
 from testing_hub_server import TOKEN, HubServer, connect
 from testing_model_folder import LABELS, make_model_folder
 
-# The Hub's own client passes its HTTP library a file in a way that this has given up.
+# The Hub's client passes files to its HTTP library in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-# Until some version after 5.17, transformers itself loads none of what is trained whole; ours refuses then.
+# transformers 5.17 loads no completely trained modules; our loading raises an error there.
 LOADS_ALL = Version(transformers.__version__) >= Version("5.23")
 
 LOAD = """
@@ -37,14 +38,14 @@ if loads_all == "False":
 exec(example)
 with torch.no_grad():
     auto = AutoPeftModelForSequenceClassification.from_pretrained(repo_id, revision=sha, trust_remote_code=True)
-    answers = {"peft": auto.eval()(**inputs).logits}
+    outputs = {"peft": auto.eval()(**inputs).logits}
     if loads_all == "True":
-        answers["page"] = model(**inputs).logits
-save_file(answers, "answers.safetensors")
+        outputs["page"] = model(**inputs).logits
+save_file(outputs, "outputs.safetensors")
 """
 
 
-def test_adapters_are_loaded_by_their_page_on_the_commit_of_their_base(tmp_path, monkeypatch):
+def test_the_example_of_adapters_loads_the_pinned_base(tmp_path, monkeypatch):
     base, folder = tmp_path / "lora" / "base", tmp_path / "lora"
     model, processor = make_model_folder(base)
     model.name_or_path = str(base)
@@ -55,14 +56,16 @@ def test_adapters_are_loaded_by_their_page_on_the_commit_of_their_base(tmp_path,
     adapted.save_pretrained(folder)
     processor.save_pretrained(folder)
     write_bundle(None, folder, processor)
-    adapter = {"method": "lora", "base_model": str(base)}
-    write_card(folder, {"format": 1, "labels": LABELS, "modalities": ["audio", "text"], "adapter": adapter})
+    adapter = AdapterMetadata(method="lora", base_model=str(base))
+    write_card(folder, RunResults(labels=LABELS, modalities=["audio", "text"], adapter=adapter))
     soundfile.write(tmp_path / "recording.wav", 0.1 * torch.randn(4000).numpy(), 16000, subtype="FLOAT")
     with HubServer() as hub:
         connect(monkeypatch, hub)
         push_to_hub(base, "someone/base")
         commit = push_to_hub(folder, "someone/lora", base_model="someone/base")
-        hub.repos["model", "someone/base"].commit("main", "remove everything", {})  # nobody asks for what is newest
+        hub.repos["model", "someone/base"].commit(
+            "main", "remove everything", {}
+        )  # the newest commit is never requested
         environment = {name: value for name, value in os.environ.items() if not name.endswith("_CACHE")} | {
             "HF_ENDPOINT": hub.endpoint,
             "HF_HOME": str(tmp_path / "home"),
@@ -76,7 +79,7 @@ def test_adapters_are_loaded_by_their_page_on_the_commit_of_their_base(tmp_path,
     utterance = {"audio": tmp_path / "recording.wav", "text": "I will be there in a minute."}
     with torch.no_grad():
         expected = adapted.eval()(**processor(**utterance, return_tensors="pt")).logits
-    answers = load_file(tmp_path / "answers.safetensors")
-    assert set(answers) == ({"peft", "page"} if LOADS_ALL else {"peft"})
-    for way, logits in answers.items():
+    outputs = load_file(tmp_path / "outputs.safetensors")
+    assert set(outputs) == ({"peft", "page"} if LOADS_ALL else {"peft"})
+    for way, logits in outputs.items():
         torch.testing.assert_close(logits, expected, rtol=1e-6, atol=1e-6, msg=way)

@@ -1,4 +1,4 @@
-"""Checkpoints that are not what they should be: whole, in safetensors, and of a format that this code knows."""
+"""Checkpoints that are incomplete, pickled or of another format are refused."""
 
 import json
 import os
@@ -38,7 +38,7 @@ INDEX = "model.safetensors.index.json"
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A classifier's folder."""
+    """The folder of a classifier."""
     folder = tmp_path_factory.mktemp("saved")
     next(case for case in CASES if case.name == "cross_attention").model().save_pretrained(folder)
     return folder
@@ -46,13 +46,13 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def folder(saved, tmp_path):
-    """A copy of it, to be spoilt."""
+    """A copy of the folder, for one test."""
     return shutil.copytree(saved, tmp_path / "model")
 
 
 @pytest.fixture
 def no_pickles(monkeypatch, tmp_path):
-    """Writes a pickle that tells of being opened; the test fails if one was, in whatever way."""
+    """Write pickles that record when they are opened; the test fails if one was."""
     opened = tmp_path / "opened"
 
     class Evil:
@@ -80,7 +80,7 @@ def change_weights(folder: Path, lost: str | None = None, **more: torch.Tensor) 
 
 
 def lead_to_a_pickle(folder: Path, how: str, write_pickle) -> None:
-    """Put one where the weights were, and let the folder's own files name it."""
+    """Replace the weights by a pickle, and let the other files of the folder name it."""
     weights = list(load_file(folder / "model.safetensors"))
     (folder / "model.safetensors").unlink()
     if how == "only a pickle":
@@ -92,12 +92,12 @@ def lead_to_a_pickle(folder: Path, how: str, write_pickle) -> None:
     else:
         write_pickle(folder / "adapter_model.bin")
         change_config(folder, transformers_weights="adapter_model.bin")
-    change_config(folder, dtype=None)  # which transformers would look up in the weights, before there is a model
+    change_config(folder, dtype=None)  # transformers would look it up in the weights before it builds the model
 
 
 @pytest.mark.parametrize("how", ["only a pickle", "index", "configuration"])
 @pytest.mark.parametrize("loader", [CLASSIFIER, AutoModel, AutoModelForAudioClassification])
-def test_a_pickle_is_not_opened_whatever_leads_to_it(folder, no_pickles, loader, how):
+def test_a_pickle_is_never_opened(folder, no_pickles, loader, how):
     lead_to_a_pickle(folder, how, no_pickles)
     error, message = (
         (OSError, "safetensors") if how == "only a pickle" else (ValueError, r"model\.bin, which is not op")
@@ -117,7 +117,7 @@ def test_a_pickle_is_not_opened_on_demand(folder, no_pickles):
         )
 
 
-def test_encoders_and_members_are_held_to_the_same(tmp_path, no_pickles):
+def test_pickles_of_encoders_and_members_are_never_opened(tmp_path, no_pickles):
     folder = tmp_path / "encoder"
     BertModel(BertConfig(**{name: value for name, value in BERT.items() if name != "model_type"})).save_pretrained(
         folder
@@ -131,14 +131,14 @@ def test_encoders_and_members_are_held_to_the_same(tmp_path, no_pickles):
 
 @pytest.fixture
 def adapters(folder, tmp_path):
-    """A folder of adapters on the classifier."""
+    """A folder of adapters of the classifier."""
     model = CLASSIFIER.from_pretrained(folder)
     put_adapters(model, Lora(rank=2), find_targets(model, Lora())).save_pretrained(tmp_path / "adapters")
     return tmp_path / "adapters"
 
 
 @pytest.mark.parametrize("loader", [CLASSIFIER, AutoModelForAudioClassification])
-def test_the_base_of_adapters_is_held_to_the_same(adapters, folder, no_pickles, loader):
+def test_a_pickle_of_a_base_of_adapters_is_never_opened(adapters, folder, no_pickles, loader):
     lead_to_a_pickle(folder, "index", no_pickles)
     with pytest.raises(ValueError, match=rf"^{re.escape(str(folder))} has weights in pytorch_model\.bin"):
         loader.from_pretrained(adapters)
@@ -146,18 +146,18 @@ def test_the_base_of_adapters_is_held_to_the_same(adapters, folder, no_pickles, 
 
 @pytest.fixture
 def hub(monkeypatch):
-    """The Hub, for what this process loads."""
+    """A local Hub that this process loads from."""
     with HubServer() as server:
         connect(monkeypatch, server)
         template = f"{server.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        # A service of the Hub, which makes safetensors of pickles and is not there.
+        # The Hub's service that converts pickles to safetensors is not imitated.
         monkeypatch.setenv("DISABLE_SAFETENSORS_CONVERSION", "1")
         yield server
 
 
 def put_on_hub(hub: HubServer, folder: Path) -> str:
-    """Returns its name there, which no other test uses: the client remembers commits."""
+    """Return a name that no other test uses, because the client caches commits."""
     files = {file.name: file.read_bytes() for file in folder.iterdir()}
     hub.large |= {sha256(content): content for content in files.values()}
     name = f"someone/{folder.parent.name}"
@@ -165,7 +165,7 @@ def put_on_hub(hub: HubServer, folder: Path) -> str:
     return name
 
 
-def test_adapters_in_a_pickle_are_not_opened(adapters, folder, no_pickles, hub, tmp_path):
+def test_a_pickle_of_adapters_is_never_opened(adapters, folder, no_pickles, hub, tmp_path):
     model = CLASSIFIER.from_pretrained(folder)
     (adapters / "adapter_model.safetensors").unlink()
     no_pickles(adapters / "adapter_model.bin")
@@ -176,7 +176,7 @@ def test_adapters_in_a_pickle_are_not_opened(adapters, folder, no_pickles, hub, 
 
 
 @pytest.mark.parametrize("how", ["only a pickle", "index", "configuration"])
-def test_a_pickle_of_the_hub_is_not_even_fetched(folder, no_pickles, hub, tmp_path, how):
+def test_a_pickle_of_the_hub_is_not_downloaded(folder, no_pickles, hub, tmp_path, how):
     lead_to_a_pickle(folder, how, no_pickles)
     repo_id = put_on_hub(hub, folder)
     for loader in (AutoModelForAudioClassification, CLASSIFIER):
@@ -215,25 +215,25 @@ LOST = "model.audio_encoder.encoder.layer_norm.bias"
         (LOST, {"model.spare": torch.ones(1)}, rf"\({LOST}\) and has 1 that \w+ has no place for \(model\.spare\): "),
     ],
 )
-def test_a_weight_that_is_lost_is_an_error(folder, loader, lost, more, message):
+def test_a_missing_weight_is_an_error(folder, loader, lost, more, message):
     change_weights(folder, lost, **more)
     with pytest.raises(
         ValueError, match=rf"^{re.escape(str(folder))} .*{message}.*output_loading_info=True"
     ) as caught:
         loader.from_pretrained(folder)
     assert "\n" not in str(caught.value)
-    _, info = loader.from_pretrained(folder, output_loading_info=True)  # who asks for it is told
+    _, info = loader.from_pretrained(folder, output_loading_info=True)  # no error with loading info
     assert (set(info["missing_keys"]), set(info["unexpected_keys"])) == ({lost} - {None}, set(more))
 
 
-def test_a_model_without_a_head_leaves_that_of_its_checkpoint_and_nothing_else(folder):
+def test_a_model_without_a_head_ignores_only_the_head_of_a_checkpoint(folder):
     assert_same(AutoModel.from_pretrained(folder), CLASSIFIER.from_pretrained(folder).model)
     change_weights(folder, **{"model.spare": torch.ones(1)})
     with pytest.raises(ValueError, match=r"has 1 that CrossAttentionFusionModel has no place for \(model\.spare\)"):
         AutoModel.from_pretrained(folder)
 
 
-def test_a_new_head_has_to_be_asked_for(folder, tmp_path):
+def test_a_new_head_needs_an_argument(folder, tmp_path):
     CrossAttentionFusionModel.from_pretrained(folder).save_pretrained(tmp_path / "headless")
     with pytest.raises(ValueError, match=r"lacks 2 weights .*\(classifier\.bias, classifier\.weight\)"):
         AutoModelForAudioClassification.from_pretrained(tmp_path / "headless")
@@ -251,7 +251,7 @@ def test_a_model_without_a_head_is_no_base_of_adapters(folder, tmp_path):
     assert find_source(model, str(tmp_path / "headless")) is None
 
 
-def test_weights_that_are_handed_over_are_counted_too(folder):
+def test_missing_weights_of_a_state_dict_are_an_error(folder):
     model = CLASSIFIER.from_pretrained(folder)
     weights = model.state_dict()
     assert_same(CLASSIFIER.from_pretrained(None, config=model.config, state_dict=dict(weights)), model)
@@ -261,7 +261,7 @@ def test_weights_that_are_handed_over_are_counted_too(folder):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_configuration_is_written_with_its_format(case):
+def test_every_configuration_has_its_format(case):
     config = case.config()
     written = [config.to_dict(), json.loads(config.to_json_string())]
     written += [
@@ -272,8 +272,8 @@ def test_every_configuration_is_written_with_its_format(case):
 
 @pytest.mark.parametrize("loader", [AutoConfig, CLASSIFIER.config_class, AutoModel, CLASSIFIER])
 @pytest.mark.parametrize("number", [FORMAT + 1, "two"])
-def test_a_reader_that_is_too_old_says_so(folder, loader, number):
-    # What it could not make sense of comes second.
+def test_a_newer_format_is_refused(folder, loader, number):
+    # The format is checked before other fields.
     change_config(folder, emofusion_format=number, freeze_audio_layers={"all": True})
     message = (
         rf"has the emofusion_format {number}, and this code reads format {FORMAT}: upgrade emofusion .*trust_remote"
@@ -283,7 +283,7 @@ def test_a_reader_that_is_too_old_says_so(folder, loader, number):
     assert "\n" not in str(caught.value)
 
 
-def test_a_fusion_with_a_member_that_is_too_new_says_so(tmp_path):
+def test_a_newer_format_of_a_member_is_refused(tmp_path):
     case = next(case for case in CASES if case.variant == "late_fusion")
     case.config().save_pretrained(tmp_path)
     members = json.loads((tmp_path / "config.json").read_text())["member_configs"]

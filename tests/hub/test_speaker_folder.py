@@ -1,4 +1,4 @@
-"""A speaker network's folder, loaded by a process that cannot import emofusion."""
+"""The folder of a speaker network, loaded by a process that cannot import emofusion."""
 
 import torch
 from emofusion import SpeakerResNetConfig, SpeakerResNetForSpeakerRecognition
@@ -22,7 +22,7 @@ save_file({name: value.detach().clone() for name, value in results.items()}, "re
 """
 
 
-def test_a_speaker_network_travels(tmp_path, run_python):
+def test_a_speaker_network_loads_without_emofusion(tmp_path, run_python):
     torch.manual_seed(0)
     config = SpeakerResNetConfig(num_mel_bins=16, hidden_sizes=[4, 8], depths=[1, 1], embedding_size=8, num_speakers=5)
     model = SpeakerResNetForSpeakerRecognition(config).eval()

@@ -1,10 +1,11 @@
-"""Checkpoints that different versions of emofusion wrote, in one process: each runs the code of its own folder."""
+"""Checkpoints of different versions of emofusion in one process: each runs the code of its folder."""
 
 import json
 import shutil
 
 import pytest
 import torch
+from emofusion.configuration.configuration_emofusion import FORMAT
 from emofusion.hub import write_bundle
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
@@ -15,12 +16,12 @@ from transformers import AutoConfig, AutoModelForAudioClassification, BertTokeni
 NAMES = ("cross_attention", "late_fusion")
 LABELS = {0: "calm", 1: "angry", 2: "happy"}
 SECONDS = 0.125
-# What the later version does otherwise, under the same names of files and classes: every classifier's logits are doubled,
-# a recording is cut early, and the number of the format is higher.
+# Changes of the later version, under the same names of files and classes: the logits are doubled, recordings are cut, and
+# the format number is higher.
 CHANGES = {
     "modeling_emofusion.py": ("logits = self.classifier(", "logits = 2 * self.classifier("),
     "processing_emofusion.py": ("self.max_seconds = max_seconds", f"self.max_seconds = {SECONDS}"),
-    "configuration_emofusion.py": ("\nFORMAT = 2\n", "\nFORMAT = 3\n"),
+    "configuration_emofusion.py": (f"\nFORMAT = {FORMAT}\n", f"\nFORMAT = {FORMAT + 1}\n"),
 }
 
 LOAD = """
@@ -49,9 +50,9 @@ for number, (processor, model, base, recognise) in enumerate(loaded):
     assert type(model).__module__.startswith("transformers_modules."), type(model)
     batch = processor(audio=waveform, text="hello there", sampling_rate=16000)
     with torch.no_grad():
-        answers = {"logits": model(**batch).logits, "embedding": base(**batch).embedding}
-    answers |= {entry["label"]: torch.tensor([entry["score"]]) for entry in recognise(utterance)}
-    save_file(answers, f"{number}.safetensors")
+        outputs = {"logits": model(**batch).logits, "embedding": base(**batch).embedding}
+    outputs |= {entry["label"]: torch.tensor([entry["score"]]) for entry in recognise(utterance)}
+    save_file(outputs, f"{number}.safetensors")
 print(len(loaded))
 """
 
@@ -60,7 +61,7 @@ from transformers import AutoModelForAudioClassification
 folder = "later/cross_attention"
 print(type(AutoModelForAudioClassification.from_pretrained(folder, trust_remote_code=True)).__module__)
 try:
-    AutoModelForAudioClassification.from_pretrained("spoilt", trust_remote_code=True)
+    AutoModelForAudioClassification.from_pretrained("damaged", trust_remote_code=True)
 except ValueError as error:
     print(error)
 """
@@ -68,7 +69,7 @@ except ValueError as error:
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    """The folder in which `earlier/<name>` and `later/<name>` lie, and the models and the processor of the earlier."""
+    """The folder of `earlier/<name>` and `later/<name>`, and the models and the processor of the earlier version."""
     root, models = tmp_path_factory.mktemp("versions"), {}
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
     tokenizer = BertTokenizer(vocab={token: index for index, token in enumerate(vocabulary)})
@@ -85,20 +86,20 @@ def checkpoints(tmp_path_factory):
             assert text.count(before) == 1, file
             (later / file).write_text(text.replace(before, after), encoding="utf-8")
         config = json.loads((later / "config.json").read_text())
-        (later / "config.json").write_text(json.dumps(config | {"emofusion_format": 3}))
+        (later / "config.json").write_text(json.dumps(config | {"emofusion_format": FORMAT + 1}))
     save_file({"waveform": 0.1 * torch.randn(4000)}, root / "waveform.safetensors")
     return root, models, processor
 
 
 def expected(checkpoints, version: str, name: str) -> dict[str, torch.Tensor]:
-    """What a version makes of the utterance, by the code of this one."""
+    """Return the outputs of a version for the utterance, computed with the code of this one."""
     root, models, processor = checkpoints
     waveform, model = load_file(root / "waveform.safetensors")["waveform"].numpy(), models[name]
     scale = 1
     if version == "later":
         scale, waveform = 2, waveform[: int(SECONDS * 16000)]
     batch = processor(audio=waveform, text="hello there", sampling_rate=16000)
-    # The members of a late fusion are of that version too, but for those of transformers.
+    # The members of a late fusion are of that version too, except those of transformers.
     members = [member for member in getattr(model.base_model, "members", ()) if hasattr(member, "model_class")]
     with torch.no_grad():
         for weight in (weight for member in members for weight in member.classifier.parameters()):
@@ -110,7 +111,7 @@ def expected(checkpoints, version: str, name: str) -> dict[str, torch.Tensor]:
     return {"logits": logits, "embedding": embedding} | {LABELS[number]: scores[number, None] for number in LABELS}
 
 
-def test_the_versions_answer_differently(checkpoints):
+def test_the_versions_have_different_outputs(checkpoints):
     for name in NAMES:
         earlier, later = (expected(checkpoints, version, name) for version in ("earlier", "later"))
         assert all((earlier[part] - later[part]).abs().max() > 1e-3 for part in earlier)
@@ -118,7 +119,7 @@ def test_the_versions_answer_differently(checkpoints):
 
 @pytest.fixture(scope="module")
 def loaded(checkpoints, run_python):
-    """What one process loaded side by side: (version, name, whether from the Hub), by the number of its answers."""
+    """What one process loaded: (version, name, whether from the Hub), by the number of its outputs."""
     root, sources, what = checkpoints[0], [], []
     for version in ("earlier", "later", "earlier"):
         sources += [(f"{version}/{name}", None) for name in NAMES]
@@ -135,34 +136,36 @@ def loaded(checkpoints, run_python):
 
 
 @pytest.mark.parametrize("from_hub", [False, True], ids=["folders of one name", "revisions of one repository"])
-def test_each_runs_the_code_of_its_own(checkpoints, loaded, from_hub):
+def test_each_checkpoint_runs_its_own_code(checkpoints, loaded, from_hub):
     numbers = [number for number, (*_, hub) in enumerate(loaded) if hub == from_hub]
     assert {loaded[number][0] for number in numbers} == {"earlier", "later"}
     for number in numbers:
         version, name, _ = loaded[number]
-        answers = load_file(checkpoints[0] / f"{number}.safetensors")
-        torch.testing.assert_close(answers, expected(checkpoints, version, name), rtol=1e-5, atol=1e-6)
+        outputs = load_file(checkpoints[0] / f"{number}.safetensors")
+        torch.testing.assert_close(outputs, expected(checkpoints, version, name), rtol=1e-5, atol=1e-6)
 
 
-def test_with_emofusion_its_own_code_reads_what_it_knows_and_refuses_the_rest(checkpoints):
+def test_installed_code_reads_its_format_and_refuses_a_newer_one(checkpoints):
     root, models, _ = checkpoints
     for name in NAMES:
         model = AutoModelForAudioClassification.from_pretrained(root / "earlier" / name, trust_remote_code=True)
         assert type(model) is type(models[name])
         torch.testing.assert_close(model.state_dict(), models[name].state_dict(), rtol=0, atol=0)
         for loader in (AutoConfig, AutoModelForAudioClassification):
-            with pytest.raises(ValueError, match=r"later/\w+ has the emofusion_format 3, .* do not import emofusion"):
+            with pytest.raises(
+                ValueError, match=rf"later/\w+ has the emofusion_format {FORMAT + 1}, .* do not import emofusion"
+            ):
                 loader.from_pretrained(root / "later" / name, trust_remote_code=True)
 
 
-def test_what_the_refusal_advises_works_and_is_as_strict(checkpoints, run_python):
+def test_the_advice_of_the_refusal_works(checkpoints, run_python):
     root = checkpoints[0]
-    spoilt = shutil.copytree(root / "earlier" / "cross_attention", root / "spoilt")
-    weights = load_file(spoilt / "model.safetensors")
+    damaged = shutil.copytree(root / "earlier" / "cross_attention", root / "damaged")
+    weights = load_file(damaged / "model.safetensors")
     del weights["classifier.bias"]
-    save_file(weights, spoilt / "model.safetensors", metadata={"format": "pt"})
+    save_file(weights, damaged / "model.safetensors", metadata={"format": "pt"})
     module, refusal = run_python(ALONE, cwd=root, without_emofusion=False).splitlines()
     assert module.startswith("transformers_modules.")
     assert refusal.startswith(
-        "spoilt lacks 1 weights of CrossAttentionFusionForSequenceClassification (classifier.bias)"
+        "damaged lacks 1 weights of CrossAttentionFusionForSequenceClassification (classifier.bias)"
     )

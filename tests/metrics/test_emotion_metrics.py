@@ -19,7 +19,7 @@ def metric():
 
 
 def random_case(seed, occurring):
-    """Random ids and probabilities over five classes; only `occurring` ones are in the references."""
+    """Random class ids and probabilities of five classes; the references have only the `occurring` ones."""
     rng = np.random.default_rng(seed)
     references = rng.choice(occurring, 80)
     predictions = np.where(rng.random(80) < 0.5, references, rng.integers(0, 5, 80))
@@ -80,26 +80,26 @@ def test_calibration_error_agrees_with_a_slow_loop(metric, seed):
     assert scores["ece"] == pytest.approx(expected)
 
 
-def test_certain_and_right_is_perfectly_calibrated(metric):
+def test_certain_correct_predictions_are_perfectly_calibrated(metric):
     scores = metric.compute(predictions=[0, 1], references=[0, 1], probabilities=np.eye(2))
     assert scores["ece"] == 0
     assert scores["nll"] == 0
 
 
-def test_certain_and_wrong_stays_finite(metric):
+def test_certain_wrong_predictions_have_a_finite_nll(metric):
     scores = metric.compute(predictions=[1, 0], references=[0, 1], probabilities=np.eye(2)[::-1])
     assert scores["ece"] == 1
     assert 30 < scores["nll"] < 40
 
 
-def test_result_is_plain_json_and_has_no_calibration_without_probabilities(metric):
+def test_the_result_is_json_without_calibration_if_there_are_no_probabilities(metric):
     scores = metric.compute(predictions=np.array([0, 2]), references=np.array([0, 0]), labels=4)
     assert json.loads(json.dumps(scores)) == scores
     assert len(scores["recall"]) == 4
     assert not {"ece", "nll"} & set(scores)
 
 
-def test_loads_by_path_offline_and_gathers_batches():
+def test_the_metric_loads_offline_by_path_and_collects_batches():
     metric = evaluate.load(str(FOLDER), keep_in_memory=True)
     metric.add_batch(predictions=[0, 1], references=[0, 0])
     metric.add_batch(predictions=[1], references=[1])

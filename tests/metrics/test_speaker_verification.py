@@ -6,7 +6,7 @@ from emofusion.metrics.speaker_verification import detection_errors, equal_error
 
 
 def operating_points(labels, scores):
-    """(false acceptances, misses) counted one by one, at a threshold above all scores and at every score."""
+    """Count (false acceptances, misses) in a loop, at a threshold above all scores and at every score."""
     points = []
     for threshold in [max(scores) + 1, *sorted(set(scores), reverse=True)]:
         accepted = [score >= threshold for score in scores]
@@ -20,7 +20,7 @@ def slow_equal_error_rate(labels, scores):
     points = operating_points(labels, scores)
     for (false_a, miss_a), (false_b, miss_b) in itertools.pairwise(points):
         if false_a <= miss_a and false_b >= miss_b:
-            # where the straight line between both points meets the diagonal
+            # intersection of the line through both points with the diagonal
             position = (miss_a - false_a) / ((miss_a - false_a) + (false_b - miss_b))
             return miss_a + position * (miss_b - miss_a)
     raise AssertionError
@@ -28,7 +28,7 @@ def slow_equal_error_rate(labels, scores):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("distinct", [3, 1000])
-def test_errors_are_those_of_a_slow_count(seed, distinct):
+def test_detection_errors_are_those_of_a_slow_count(seed, distinct):
     random = np.random.default_rng(seed)
     labels = [1, 0, *random.integers(0, 2, 60).tolist()]
     scores = (random.integers(0, distinct, 62) / distinct + 0.3 * np.array(labels)).round(4).tolist()
@@ -41,7 +41,7 @@ def test_errors_are_those_of_a_slow_count(seed, distinct):
         assert min_dcf(labels, scores, **settings) == pytest.approx(expected)
 
 
-def test_perfect_and_worthless_scores():
+def test_perfect_and_constant_scores():
     assert equal_error_rate([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1]) == 0
     assert min_dcf([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1]) == 0
     assert equal_error_rate([1, 0, 1, 0], [0.5] * 4) == 0.5

@@ -1,4 +1,4 @@
-"""The smallest corpus, spoken once."""
+"""The smallest spoken corpus, synthesised once per session."""
 
 import pytest
 from emofusion.corpora import load_corpus

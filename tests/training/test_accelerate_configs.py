@@ -13,7 +13,7 @@ TYPES = {
 }
 
 
-def test_each_configuration_is_one_that_accelerate_knows():
+def test_accelerate_loads_each_configuration():
     found = {file.stem: load_config_from_file(str(file)) for file in ACCELERATE.glob("*.yaml")}
     assert {name: str(config.distributed_type.value) for name, config in found.items()} == TYPES
     assert {config.mixed_precision for config in found.values()} == {"bf16"}
@@ -23,7 +23,7 @@ def test_each_configuration_is_one_that_accelerate_knows():
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_model_has_layers_that_it_can_be_cut_into(case):
+def test_every_model_has_layers_to_shard(case):
     model, plugin = case.model(), fsdp_plugin()
     plugin.set_auto_wrap_policy(model)
     policy = fsdp2_prepare_auto_wrap_policy(plugin, model)

@@ -1,4 +1,4 @@
-"""Adapters: what they are put into, what is trained beside them, and the folders that are left."""
+"""LoRA adapters: their layers, the trained parameters, and the folders of runs."""
 
 import json
 import re
@@ -9,7 +9,8 @@ import torch
 import yaml
 from emofusion.training.adapters.base import check_quantization
 from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
-from emofusion.training.arguments import EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.arguments import EmotionTrainingArguments, ModelArguments
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from safetensors.torch import load_file
 from testing_common import CASES, make_batch
@@ -30,7 +31,7 @@ def adapt(model, **lora):
 
 
 def shake(model):
-    """Adapters that change something, as trained ones do; new ones add zero."""
+    """Set adapters to random values, as if trained; new ones add zero."""
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight)
@@ -38,7 +39,7 @@ def shake(model):
 
 
 @pytest.mark.parametrize("case", ADAPTABLE, ids=lambda case: case.name)
-def test_every_adapter_learns_and_all_that_is_no_encoder_does(case):
+def test_adapters_and_everything_outside_the_encoders_are_trained(case):
     model = case.model(dropout=False)
     with torch.no_grad():
         before = model(**BATCH).logits
@@ -63,7 +64,7 @@ def test_every_adapter_learns_and_all_that_is_no_encoder_does(case):
 
 @pytest.mark.parametrize("setting", ["freeze_audio_layers", "freeze_text_layers"])
 @pytest.mark.parametrize("name", ["cross_attention-wavlm-deberta", "wavfusion-text", "multi_level"])
-def test_adapters_are_above_what_is_frozen(name, setting):
+def test_frozen_layers_get_no_adapters(name, setting):
     model = named(name).model(dropout=False, **{setting: 1})
     encoded = model.encode(**BATCH)
     adapted = shake(adapt(model))
@@ -112,7 +113,7 @@ def test_switches_reach_peft():
             "cross_attention",
             {},
             {"text": ["q_proj"]},
-            "lora.text names 'q_proj', and no layer .* there are dense, key",
+            "lora.text names 'q_proj', but this bert has no such layer; it has dense, key",
         ),
         ("speech-wavlm", {}, {"audio": ["q_proj"]}, "reads without calling .* intermediate_dense and output_dense"),
         ("text", {}, {"audio": ["q_proj"]}, "lora.audio is given, but this UnimodalFor.* has no such encoder"),
@@ -122,7 +123,7 @@ def test_switches_reach_peft():
         ("speaker_resnet", {}, {}, "has no layer for adapters"),
     ],
 )
-def test_layers_that_cannot_have_adapters_are_one_sentence(name, fields, lora, sentence):
+def test_layers_that_cannot_have_adapters_are_refused(name, fields, lora, sentence):
     with pytest.raises(ValueError, match=sentence):
         find_targets(named(name).model(**fields), Lora(**lora))
 
@@ -140,7 +141,7 @@ def test_layers_that_cannot_have_adapters_are_one_sentence(name, fields, lora, s
         ({"quantization": "8bit"}, "quantization is given without lora"),
     ],
 )
-def test_bad_fields_are_one_sentence(arguments, sentence):
+def test_bad_fields_are_refused(arguments, sentence):
     with pytest.raises(ValueError, match=rf"^{sentence}.*\.$"):
         ModelArguments(**arguments)
 
@@ -152,14 +153,14 @@ def test_without_a_gpu_nothing_is_quantised(tmp_path):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, corpus_root):
-    """Trains a tiny fusion with adapters; returns its results and its folder."""
+    """Train a tiny fusion with adapters; return its results and folder."""
     place = tmp_path_factory.mktemp("adapters")
 
     def train_to(name, **options):
         recipe = place / f"{name}.yaml"
         folder = place / name
         recipe.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, lora={"rank": 2}) | options))
-        return train(*parse_recipe([str(recipe)])), folder
+        return train(parse_recipe([str(recipe)])), folder
 
     return train_to
 
@@ -169,7 +170,7 @@ def trained(run):
     return run("trained", class_weights=[1, 2, 1, 1], save_total_limit=3, learning_rates={"audio_encoder": 1e-3})
 
 
-def test_a_folder_holds_adapters_and_names_a_whole_base(trained):
+def test_a_folder_holds_adapters_and_names_a_complete_base(trained):
     results, folder = trained
     for place in (folder, *folder.glob("checkpoint-*")):
         names = {file.name for file in place.iterdir()}
@@ -181,12 +182,12 @@ def test_a_folder_holds_adapters_and_names_a_whole_base(trained):
     assert {"config.json", "model.safetensors", "modeling_cross_attention.py", "README.md"} <= {
         file.name for file in base.iterdir()
     }
-    assert results["adapter"]["base_model"] == str(base.resolve())
+    assert results.adapter.base_model == str(base.resolve())
     weights = load_file(folder / "adapter_model.safetensors")
-    assert sum(weight.numel() for weight in weights.values()) == results["parameters"]["trainable"]
+    assert sum(weight.numel() for weight in weights.values()) == results.parameters.trainable
     whole = sum(weight.numel() for weight in load_file(base / "model.safetensors").values())
     lora = sum(weight.numel() for name, weight in weights.items() if "lora_" in name)
-    assert results["parameters"]["total"] == whole + lora
+    assert results.parameters.total == whole + lora
 
 
 def test_the_card_says_that_it_is_an_adapter(trained):
@@ -198,7 +199,7 @@ def test_the_card_says_that_it_is_an_adapter(trained):
     assert str(folder) not in page
 
 
-def test_a_checkpoint_is_resumed_to_the_same_end(trained, run, tmp_path):
+def test_a_resumed_run_ends_with_the_same_weights(trained, run, tmp_path):
     results, folder = trained
     first = sorted(folder.glob("checkpoint-*"))[0]
     options = {"class_weights": [1, 2, 1, 1], "learning_rates": {"audio_encoder": 1e-3}}
@@ -206,10 +207,10 @@ def test_a_checkpoint_is_resumed_to_the_same_end(trained, run, tmp_path):
     whole, rest = (load_file(place / "adapter_model.safetensors") for place in (folder, resumed))
     assert whole.keys() == rest.keys()
     assert all(torch.equal(weight, rest[name]) for name, weight in whole.items())
-    assert again["metrics"] == results["metrics"]
+    assert again.metrics == results.metrics
 
 
-def test_the_best_checkpoint_is_what_is_left(trained):
+def test_the_best_checkpoint_is_kept(trained):
     _, folder = trained
     state = json.loads(max(folder.glob("checkpoint-*/trainer_state.json")).read_text())
     best, last = (
@@ -223,15 +224,15 @@ def test_a_frozen_prefix_is_cached_below_adapters(run, tmp_path):
     options = {"model_config": still, "num_train_epochs": 1, "head_epochs": 1}
     plain, _ = run("plain", **options)
     cached, _ = run("cached", cache_prefix=True, cache_dir=str(tmp_path), **options)
-    assert cached["metrics"]["test"]["nll"] == pytest.approx(plain["metrics"]["test"]["nll"], abs=1e-5)
-    assert "lora" in cached["training"]
+    assert cached.metrics["test"].nll == pytest.approx(plain.metrics["test"].nll, abs=1e-5)
+    assert "lora" in cached.training
 
 
-def test_a_trained_checkpoint_is_the_base_if_nothing_of_it_changes(run):
+def test_an_unchanged_checkpoint_is_the_base(run):
     _, plain = run("whole", lora={}, num_train_epochs=1)
     options = {"model_name_or_path": str(plain), "num_train_epochs": 1}
     results, folder = run("on_whole", model_config={}, **options)
-    assert results["adapter"]["base_model"] == str(plain.resolve())
+    assert results.adapter.base_model == str(plain.resolve())
     assert not (folder / "base").exists()
     results, folder = run("on_other", model_config={"classifier_dropout": 0.5}, **options)
-    assert results["adapter"]["base_model"] == str((folder / "base").resolve())
+    assert results.adapter.base_model == str((folder / "base").resolve())

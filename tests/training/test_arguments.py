@@ -1,5 +1,7 @@
 import pytest
-from emofusion.training.arguments import EmotionTrainingArguments, parse_recipe, read_recipe
+from emofusion.training.arguments import EmotionTrainingArguments
+from emofusion.training.recipe import TRAINING, parse_recipe
+from emofusion.training.settings import field_types, read_settings
 
 
 @pytest.fixture
@@ -34,61 +36,59 @@ def test_values_have_the_types_of_yaml(parse):
     corpus_options:
       utterances: 104
     """
-    model_args, data_args, training_args = parse(text)
-    assert model_args.variant == "unimodal"
-    assert (training_args.learning_rate, training_args.weight_decay) == (1e-4, 0.1)
-    assert (training_args.max_steps, training_args.seed, training_args.use_cpu) == (-1, 7, True)
-    assert model_args.model_config == {
+    recipe = parse(text)
+    assert recipe.model.variant == "unimodal"
+    assert (recipe.training.learning_rate, recipe.training.weight_decay) == (1e-4, 0.1)
+    assert (recipe.training.max_steps, recipe.training.seed, recipe.training.use_cpu) == (-1, 7, True)
+    assert recipe.model.model_config == {
         "modality": "text",
         "hidden_size": 32,
         "initializer_range": 0.02,
         "class_weights": [1, 2.5, 1.0],
     }
-    assert isinstance(model_args.model_config["class_weights"][2], float)
-    assert data_args.corpus_options == {"utterances": 104}
+    assert isinstance(recipe.model.model_config["class_weights"][2], float)
+    assert recipe.data.corpus_options == {"utterances": 104}
 
 
 @pytest.mark.parametrize("number", ["1e-4", "1E-4", "-1e-4", "1.5e3", ".5e-3", "2.e+1", "+3e2"])
 def test_a_number_with_an_exponent_is_a_number(parse, number):
-    model_args, _, _ = parse(f"model_config: {{x: {number}}}")
-    assert model_args.model_config["x"] == float(number)
+    recipe = parse(f"model_config: {{x: {number}}}")
+    assert recipe.model.model_config["x"] == float(number)
 
 
 def test_what_only_looks_like_a_number_stays_text(parse):
-    model_args, _, _ = parse("model_config: {x: e-4, y: 1e, z: wav2vec2}")
-    assert model_args.model_config == {"x": "e-4", "y": "1e", "z": "wav2vec2"}
+    recipe = parse("model_config: {x: e-4, y: 1e, z: wav2vec2}")
+    assert recipe.model.model_config == {"x": "e-4", "y": "1e", "z": "wav2vec2"}
 
 
 def test_an_empty_recipe_and_null_mean_the_defaults(parse):
     names = ("corpus", "max_seconds", "learning_rate", "model_config", "learning_rates", "class_weights")
     nothing, nulls = parse(""), parse("".join(f"{name}: null\n" for name in names))
-    for plain, null in zip(nothing, nulls, strict=True):
+    for plain, null in zip(nothing.groups().values(), nulls.groups().values(), strict=True):
         assert vars(plain).keys() == vars(null).keys()
-    assert nothing[:2] == nulls[:2]
-    assert nulls[1].corpus == "spoken"
-    assert nulls[0].model_config == nulls[2].learning_rates == {}
-    assert nulls[2].learning_rate == nothing[2].learning_rate
+    assert (nothing.model, nothing.data) == (nulls.model, nulls.data)
+    assert nulls.data.corpus == "spoken"
+    assert nulls.model.model_config == nulls.training.learning_rates == {}
+    assert nulls.training.learning_rate == nothing.training.learning_rate
 
 
 def test_the_recipe_may_be_left_out(tmp_path):
-    model_args, _, training_args = parse_recipe(["--variant", "unimodal", "--output_dir", str(tmp_path)])
-    assert model_args.variant == "unimodal"
-    assert training_args.output_dir == str(tmp_path)
+    recipe = parse_recipe(["--variant", "unimodal", "--output_dir", str(tmp_path)])
+    assert recipe.model.variant == "unimodal"
+    assert recipe.training.output_dir == str(tmp_path)
 
 
 def test_the_command_line_wins(parse):
     options = ("--learning_rate", "1e-4", "--seed=3", "--weight_decay=0.25", "--max_seconds", "2.5", "--bf16", "False")
-    _, data_args, training_args = parse(
-        "{learning_rate: 1, seed: 1, weight_decay: 1, max_seconds: 9, bf16: true}", *options
-    )
-    assert (training_args.learning_rate, training_args.seed, training_args.weight_decay) == (1e-4, 3, 0.25)
-    assert data_args.max_seconds == 2.5
-    assert training_args.bf16 is False
+    recipe = parse("{learning_rate: 1, seed: 1, weight_decay: 1, max_seconds: 9, bf16: true}", *options)
+    assert (recipe.training.learning_rate, recipe.training.seed, recipe.training.weight_decay) == (1e-4, 3, 0.25)
+    assert recipe.data.max_seconds == 2.5
+    assert recipe.training.bf16 is False
 
 
 def test_a_dot_reaches_a_member(parse):
     text = "model_config: {hidden_size: 8, text_config: {vocab_size: 100, hidden_size: 8}}"
-    model_args, data_args, training_args = parse(
+    recipe = parse(
         text,
         *("--model_config.hidden_size", "32"),
         *("--model_config.text_config.vocab_size=200",),
@@ -96,31 +96,31 @@ def test_a_dot_reaches_a_member(parse):
         *("--corpus_options.utterances", "104"),
         *("--learning_rates.audio_encoder", "1e-5"),
     )
-    assert model_args.model_config == {
+    assert recipe.model.model_config == {
         "hidden_size": 32,
         "text_config": {"vocab_size": 200, "hidden_size": 8},
         "audio_config": {"conv_dim": [8, 8]},
     }
-    assert data_args.corpus_options == {"utterances": 104}
-    assert training_args.learning_rates == {"audio_encoder": 1e-5}
+    assert recipe.data.corpus_options == {"utterances": 104}
+    assert recipe.training.learning_rates == {"audio_encoder": 1e-5}
 
 
 def test_a_dot_reaches_into_what_the_recipe_left_null(parse):
-    _, data_args, _ = parse("corpus_options: null", "--corpus_options.utterances", "104")
-    assert data_args.corpus_options == {"utterances": 104}
+    recipe = parse("corpus_options: null", "--corpus_options.utterances", "104")
+    assert recipe.data.corpus_options == {"utterances": 104}
 
 
 def test_a_whole_dict_on_the_command_line_replaces_that_of_the_recipe(parse):
     recipe = "model_config: {hidden_size: 8, conv_kernel_size: 5}"
-    model_args, _, _ = parse(recipe, "--model_config", '{"hidden_size": 16}')
-    assert model_args.model_config == {"hidden_size": 16}
+    recipe = parse(recipe, "--model_config", '{"hidden_size": 16}')
+    assert recipe.model.model_config == {"hidden_size": 16}
 
 
 def test_lists_and_class_weights(parse):
-    _, _, training_args = parse("label_names: [labels, others]\nclass_weights: [1, 2]")
-    assert training_args.label_names == ["labels", "others"]
-    assert training_args.class_weights == "[1, 2]"
-    assert parse("class_weights: balanced")[2].class_weights == "balanced"
+    recipe = parse("label_names: [labels, others]\nclass_weights: [1, 2]")
+    assert recipe.training.label_names == ["labels", "others"]
+    assert recipe.training.class_weights == "[1, 2]"
+    assert parse("class_weights: balanced").training.class_weights == "balanced"
 
 
 def test_defaults_choose_the_checkpoint_on_validation_ua(tmp_path):
@@ -133,7 +133,10 @@ def test_defaults_choose_the_checkpoint_on_validation_ua(tmp_path):
 
 def test_reading_a_recipe_gives_its_fields(tmp_path):
     (tmp_path / "recipe.yaml").write_text("learning_rate: 1e-4\ncorpus: spoken\n")
-    assert read_recipe(tmp_path / "recipe.yaml") == {"learning_rate": 1e-4, "corpus": "spoken"}
+    assert read_settings(tmp_path / "recipe.yaml", field_types(TRAINING)) == {
+        "learning_rate": 1e-4,
+        "corpus": "spoken",
+    }
 
 
 def test_a_missing_recipe_is_named(tmp_path):

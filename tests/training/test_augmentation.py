@@ -11,7 +11,7 @@ from emofusion.processing.media import load_audio
 from emofusion.training.arguments import DataArguments
 from emofusion.training.augmentation import Augmentation, describe_augmentation
 from emofusion.training.collator import EmotionCollator, build_training_collator
-from emofusion.training.tokenizer import train_tokenizer
+from emofusion.training.processor_building import train_tokenizer
 from torch.utils.data import DataLoader
 from transformers import Wav2Vec2FeatureExtractor
 
@@ -58,7 +58,7 @@ def collator(corpus):
 
 @pytest.mark.parametrize("snr", [-5, 0, 20.5])
 @pytest.mark.parametrize("source", ["white", "file"])
-def test_noise_has_the_wanted_ratio(voice, tmp_path, source, snr):
+def test_noise_has_the_given_ratio(voice, tmp_path, source, snr):
     folder = None if source == "white" else write(tmp_path / "noises", "hum.wav", sine(9.0, 100))
     noise = augmented({"noise": {"snr_db": [snr, snr], "folder": folder}}, voice) - voice
     assert 10 * math.log10(power(voice) / power(noise)) == pytest.approx(snr, abs=0.01)
@@ -70,7 +70,7 @@ def test_white_noise_is_white(voice):
     np.testing.assert_allclose(bands / bands.mean(), 1, atol=0.1)
 
 
-def test_noise_is_a_stretch_of_a_file_at_any_place_and_rate(tmp_path):
+def test_noise_is_a_random_segment_of_a_file_at_any_rate(tmp_path):
     # It rises, so that its level tells the place.
     write(tmp_path / "noises", "rising.wav", np.linspace(0, 0.5, 8000 * 8), rate=8000)
     options = {"noise": {"snr_db": [0, 0], "folder": str(tmp_path / "noises")}}
@@ -84,7 +84,7 @@ def test_noise_is_a_stretch_of_a_file_at_any_place_and_rate(tmp_path):
     assert max(places) - min(places) > 2
 
 
-def test_a_short_noise_is_said_over_and_over(tmp_path):
+def test_a_short_noise_is_repeated(tmp_path):
     folder, waveform = write(tmp_path / "noises", "click.wav", sine(0.01, 150)), sine()
     noise = augmented({"noise": {"snr_db": [0, 0], "folder": folder}}, waveform) - waveform
     np.testing.assert_allclose(noise[160:320], noise[:160], atol=1e-6)
@@ -114,11 +114,11 @@ def test_speed_changes_length_and_pitch(rate):
     assert power(faster[2000:-2000]) == pytest.approx(power(sine(2.0, 500)), rel=0.01)
 
 
-def test_an_alignment_goes_with_the_speed(collator, corpus):
+def test_an_alignment_is_scaled_with_the_speed(collator, corpus):
     rows = [corpus["train"][number] for number in range(3)]
     plain = collator(rows)
     options = {"speed": {"rate": [1.25, 1.25]}, "noise": {"snr_db": [0, 0]}}
-    faster = EmotionCollator(collator.processor, collator.labels, augment=Augmentation(options, RATE, 0))(rows)
+    faster = EmotionCollator(collator.processor, collator.task.labels, augment=Augmentation(options, RATE, 0))(rows)
     for level in ("word", "syllable", "phone"):
         there = plain[f"{level}_spans"] >= 0
         torch.testing.assert_close(faster[f"{level}_spans"][there], plain[f"{level}_spans"][there] / 1.25)
@@ -137,14 +137,14 @@ def test_reverberation_convolves_and_delays_nothing(voice, tmp_path):
     assert power(heard) == pytest.approx(power(voice), rel=1e-4)
 
 
-def test_a_probability_says_how_often():
+def test_a_transform_is_applied_with_its_probability():
     augmentation = Augmentation({"gain": {"db": [6, 6], "p": 0.3}}, RATE, seed=0)
     ones = np.ones(1, np.float32)
     changed = [augmentation(row(ones, str(number)))["audio"]["array"][0] > 1 for number in range(500)]
     assert np.mean(changed) == pytest.approx(0.3, abs=0.06)
 
 
-def test_numbers_are_drawn_evenly_from_their_range():
+def test_values_are_uniform_in_their_range():
     augmentation = Augmentation({"gain": {"db": [-6, 6]}}, RATE, seed=0)
     ones = np.ones(1, np.float32)
     levels = [20 * math.log10(augmentation(row(ones, str(n)))["audio"]["array"][0]) for n in range(600)]
@@ -153,7 +153,7 @@ def test_numbers_are_drawn_evenly_from_their_range():
     assert counts.min() > 70
 
 
-def test_what_is_drawn_hangs_on_seed_epoch_and_utterance(voice):
+def test_random_numbers_depend_on_seed_epoch_and_utterance(voice):
     def draw(seed=0, epoch=0, name="one"):
         augmentation = Augmentation({"noise": {"snr_db": [0, 0]}}, RATE, seed)
         augmentation.set_epoch(epoch)
@@ -164,7 +164,7 @@ def test_what_is_drawn_hangs_on_seed_epoch_and_utterance(voice):
         assert not np.array_equal(draw(), draw(**others))
 
 
-def test_the_random_state_of_the_process_is_neither_read_nor_changed(voice):
+def test_global_random_states_are_not_used(voice):
     torch.manual_seed(0)
     random.seed(0)
     before = torch.get_rng_state(), random.getstate()
@@ -176,7 +176,7 @@ def test_the_random_state_of_the_process_is_neither_read_nor_changed(voice):
     np.testing.assert_array_equal(augmented(EVERYTHING, voice), first)
 
 
-def test_a_row_without_recording_or_alignment_stays_so(voice):
+def test_missing_audio_and_alignment_stay_missing(voice):
     augmentation = Augmentation(EVERYTHING, RATE, seed=0)
     silent = {"id": "x", "audio": None, "alignment": {"word": None}}
     assert augmentation(silent) == silent
@@ -184,14 +184,14 @@ def test_a_row_without_recording_or_alignment_stays_so(voice):
         assert augmentation(row(voice, alignment=alignment))["alignment"] == alignment
 
 
-def test_workers_that_outlive_an_epoch_draw_what_one_process_draws(collator, corpus):
+def test_persistent_workers_draw_the_same_numbers_as_one_process(collator, corpus):
     rows, batches = corpus["train"].select(range(6)), {}
     for workers in (0, 2):
         augmentation = Augmentation(EVERYTHING, RATE, seed=3)
         loader = DataLoader(
             rows,
             batch_size=2,
-            collate_fn=EmotionCollator(collator.processor, collator.labels, augment=augmentation),
+            collate_fn=EmotionCollator(collator.processor, collator.task.labels, augment=augmentation),
             num_workers=workers,
             persistent_workers=workers > 0,
         )
@@ -206,12 +206,15 @@ def test_workers_that_outlive_an_epoch_draw_what_one_process_draws(collator, cor
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pitch": {}}, "augmentation has an unknown option 'pitch'; it knows speed, reverberation, noise, gain."),
-        ({"noise": {"snr": [1, 2]}}, "augmentation.noise has an unknown option 'snr'; it knows snr_db, folder, p."),
+        ({"pitch": {}}, "augmentation has an unknown option 'pitch'; choose from speed, reverberation, noise, gain."),
+        ({"noise": {"snr": [1, 2]}}, "augmentation.noise has an unknown option 'snr'; choose from snr_db, folder, p."),
         ({"noise": [5, 20]}, "augmentation.noise must be a mapping with snr_db and folder, not [5, 20]."),
-        ({"noise": {}}, "augmentation.noise.snr_db is None; give the lowest and the highest, as [5, 20]."),
-        ({"gain": {"db": 3}}, "augmentation.gain.db is 3; give the lowest and the highest, as [5, 20]."),
-        ({"gain": {"db": [3, "x"]}}, "augmentation.gain.db is [3, 'x']; give the lowest and the highest, as [5, 20]."),
+        ({"noise": {}}, "augmentation.noise.snr_db is None; give the lowest and the highest value, such as [5, 20]."),
+        ({"gain": {"db": 3}}, "augmentation.gain.db is 3; give the lowest and the highest value, such as [5, 20]."),
+        (
+            {"gain": {"db": [3, "x"]}},
+            "augmentation.gain.db is [3, 'x']; give the lowest and the highest value, such as [5, 20].",
+        ),
         (
             {"gain": {"db": [3, 1]}},
             "augmentation.gain.db is [3, 1]; give two numbers, the first not above the second.",
@@ -224,7 +227,7 @@ def test_workers_that_outlive_an_epoch_draw_what_one_process_draws(collator, cor
         ({"reverberation": {}}, "augmentation.reverberation.folder is None; name a folder of recordings."),
     ],
 )
-def test_a_bad_option_is_named_in_one_sentence(options, message):
+def test_a_bad_option_is_refused(options, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         DataArguments(augmentation=options)
 
@@ -247,20 +250,20 @@ def test_a_damaged_noise_is_named(tmp_path, voice):
         augmented({"noise": {"snr_db": [0, 0], "folder": str(folder)}}, voice)
 
 
-def test_a_description_names_no_place_on_the_disk():
+def test_a_description_has_no_paths():
     options = {"gain": {"db": [-6, 6]}, "noise": {"snr_db": [5, 20], "folder": "/home/me/musan", "p": 0.5}}
     assert describe_augmentation(options) == 'noise (snr_db [5, 20], folder "musan", p 0.5); gain (db [-6, 6])'
     assert describe_augmentation({}) == ""
 
 
-def test_a_model_that_does_not_listen_has_nothing_to_augment(collator, corpus):
-    reading = EmotionCollator(EmoFusionProcessor(tokenizer=train_tokenizer(["so"], 200, 64)), collator.labels)
-    with pytest.raises(ValueError, match=r"^augmentation is given, but the model does not listen; leave it out\.$"):
+def test_a_model_without_audio_is_refused(collator, corpus):
+    reading = EmotionCollator(EmoFusionProcessor(tokenizer=train_tokenizer(["so"], 200, 64)), collator.task.labels)
+    with pytest.raises(ValueError, match=r"^augmentation is given, but the model takes no audio; leave it out\.$"):
         build_training_collator(reading, DataArguments(augmentation=EVERYTHING), corpus["train"], 0)
 
 
-def test_a_gain_that_the_processor_undoes_is_told(collator, corpus):
+def test_a_gain_that_the_processor_undoes_gives_a_warning(collator, corpus):
     arguments = DataArguments(augmentation={"gain": {"db": [-6, 6]}})
     processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(return_attention_mask=True))
-    with pytest.warns(UserWarning, match=r"augmentation\.gain changes nothing here"):
-        build_training_collator(EmotionCollator(processor, collator.labels), arguments, corpus["train"], 0)
+    with pytest.warns(UserWarning, match=r"augmentation\.gain has no effect"):
+        build_training_collator(EmotionCollator(processor, collator.task.labels), arguments, corpus["train"], 0)

@@ -1,8 +1,9 @@
-"""A model that looks, and the processor that goes with it."""
+"""A model with video and its processor."""
 
 import torch
 from emofusion.training.arguments import DataArguments, ModelArguments
-from emofusion.training.run import build_model, build_processor
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from torch.testing import assert_close
 from transformers import AutoConfig, AutoModel, ViTImageProcessor
 
@@ -17,7 +18,7 @@ def build(data_args=None, **fields):
     return model, build_processor(args, data_args or DataArguments(), model, [])
 
 
-def test_a_new_encoder_gets_pictures_of_its_size():
+def test_a_new_encoder_gets_frames_of_its_size():
     model, processor = build(
         DataArguments(frames_per_second=5.0, max_seconds=1.0), model_config={"vision_config": VISION}
     )

@@ -3,7 +3,7 @@ import pytest
 import torch
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.tokenizer import train_tokenizer
+from emofusion.training.processor_building import train_tokenizer
 from transformers import ViTImageProcessor, Wav2Vec2FeatureExtractor
 
 
@@ -43,7 +43,7 @@ def test_rows_of_a_corpus_become_a_batch_of_the_forward_contract(collator, rows)
     assert batch["labels"].dtype == torch.int64
 
 
-def test_alignment_goes_with_the_rows(collator, rows):
+def test_spans_are_those_of_the_alignment(collator, rows):
     batch = collator(rows)
     for index, row in enumerate(rows):
         for level in ("word", "syllable", "phone"):
@@ -73,7 +73,7 @@ def test_text_only_decodes_no_audio(tokenizer, labels, rows):
     assert {"input_ids", "attention_mask", "labels"} <= set(batch)
 
 
-def test_films_are_read_where_the_model_looks(extractor, labels, rows):
+def test_video_is_read_for_a_model_with_video(extractor, labels, rows):
     looking = EmoFusionProcessor(extractor, image_processor=ViTImageProcessor(size={"height": 8, "width": 8}))
     films = [np.full((frames, 8, 8, 3), 200, np.uint8) for frames in (2, 3)]
     batch = EmotionCollator(looking, labels)(
@@ -86,13 +86,13 @@ def test_films_are_read_where_the_model_looks(extractor, labels, rows):
 
 
 @pytest.mark.parametrize("label", [4, -1, 1.0, "angry"])
-def test_a_label_that_the_model_does_not_know_names_its_row(collator, rows, label):
+def test_an_unknown_label_names_its_row(collator, rows, label):
     rows[1]["label"] = label
     with pytest.raises(ValueError, match=f"Row '{rows[1]['id']}' has the label {label!r}; the model knows 0 to 3"):
         collator(rows)
 
 
-def test_rows_without_label_are_a_batch_without_labels(collator, rows):
+def test_rows_without_labels_give_a_batch_without_labels(collator, rows):
     assert "labels" not in collator([row | {"label": None} for row in rows])
     for row in rows:
         del row["label"]

@@ -1,4 +1,4 @@
-"""A protocol in one command: the smallest corpus in three folds by speaker."""
+"""Cross-validation of the smallest spoken corpus in three folds by speaker."""
 
 import dataclasses
 import json
@@ -10,19 +10,14 @@ import yaml
 from emofusion.corpora import describe_corpus, list_folds, load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.corpora.folds import check_speaker_independent, write_folds
+from emofusion.evaluation.results import RunResults, Spread
 from emofusion.metrics import EmotionMetrics
-from emofusion.training import run
-from emofusion.training.arguments import describe_recipe, parse_recipe
+from emofusion.training import lifecycle, processor_building, run
 from emofusion.training.cross_validation import runs as cross_validation
-from emofusion.training.cross_validation.runs import (
-    CROSS_VALIDATION_ARGUMENTS,
-    cross_validate,
-    find_state,
-    find_states,
-    format_plan,
-    plan_runs,
-)
+from emofusion.training.cross_validation.plan import find_state, find_states, format_plan, plan_runs
+from emofusion.training.cross_validation.runs import cross_validate
 from emofusion.training.cross_validation.summary import format_results, spread
+from emofusion.training.recipe import CROSS_VALIDATION, parse_recipe
 from emofusion.training.run import train
 from huggingface_hub import ModelCard
 from testing_folder import make_folder, make_rows
@@ -37,16 +32,16 @@ def parse(folder, corpus_root, **others):
     fields = {"per_device_train_batch_size": 20, "save_total_limit": 2, **fields}
     path = folder.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, **fields)))
-    return parse_recipe([str(path)], CROSS_VALIDATION_ARGUMENTS)
+    return parse_recipe([str(path)], CROSS_VALIDATION)
 
 
 def plan(folder, corpus_root, **others):
-    return plan_runs(*parse(folder, corpus_root, **others))
+    return plan_runs(parse(folder, corpus_root, **others))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, corpus_root, corpus):
-    """All three folds: the runs, the results, what was told, and per run what its tokenizer learned from."""
+    """All three folds: the runs, the results, the printed lines, and the texts that the tokenizer of each run learned from."""
     told, texts = [], []
 
     def listening(sentences, *sizes):
@@ -54,9 +49,9 @@ def finished(tmp_path_factory, corpus_root, corpus):
         return train_tokenizer(texts[-1], *sizes)
 
     runs = plan(tmp_path_factory.mktemp("cross") / "tiny", corpus_root)
-    train_tokenizer = run.train_tokenizer
+    train_tokenizer = processor_building.train_tokenizer
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "train_tokenizer", listening)
+        patch.setattr(processor_building, "train_tokenizer", listening)
         results = cross_validate(runs, find_states(runs), told.append)
     return runs, results, told, texts
 
@@ -70,13 +65,13 @@ def rows_of(folder, split="test"):
     return [row for row in rows if row["split"] == split]
 
 
-def test_every_fold_is_a_run_of_its_own_told_in_a_line(finished):
+def test_every_fold_is_a_run_with_a_line_of_output(finished):
     runs, results, told, _ = finished
     assert [run.name for run in runs] == ["fold-1-seed-1", "fold-2-seed-1", "fold-3-seed-1"]
     assert [line.split(":")[0] for line in told] == [f"{run.name} ({n} of 3)" for n, run in enumerate(runs, start=1)]
-    for run_, summary in zip(runs, results["cross_validation"]["runs"], strict=True):
-        own = json.loads((run_.folder / "results.json").read_text())
-        assert summary["metrics"] == own["metrics"]
+    for run_, summary in zip(runs, results.cross_validation.runs, strict=True):
+        own = RunResults.read(run_.folder)
+        assert summary.metrics == own.metrics
         assert {"model.safetensors", "config.json", "README.md", "reliability.png"} <= {
             file.name for file in run_.folder.iterdir()
         }
@@ -84,7 +79,7 @@ def test_every_fold_is_a_run_of_its_own_told_in_a_line(finished):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, corpus_root):
-    """The folder of the second fold, trained by itself, with other words and labels in its test part."""
+    """The folder of the second fold, trained alone, with other texts and labels in its test split."""
 
     def spoiled(name, root, **options):
         corpus = load_corpus(name, root, **options)
@@ -94,21 +89,21 @@ def alone(tmp_path_factory, corpus_root):
         return corpus
 
     folder = tmp_path_factory.mktemp("alone") / "tiny"
-    _, *arguments = parse(folder, corpus_root, corpus_options={**FOLDS, "fold": 2})
+    recipe = parse(folder, corpus_root, corpus_options={**FOLDS, "fold": 2})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "load_corpus", spoiled)
-        train(*arguments)
+        patch.setattr(lifecycle, "load_corpus", spoiled)
+        train(recipe)
     return folder
 
 
-def test_a_fold_has_the_weights_of_training_it_alone(finished, alone):
+def test_a_fold_has_the_same_weights_as_trained_alone(finished, alone):
     runs, *_ = finished
     assert (alone / "model.safetensors").read_bytes() == (runs[1].folder / "model.safetensors").read_bytes()
     recipes = [json.loads((folder / "results.json").read_text())["recipe"] for folder in (alone, runs[1].folder)]
     assert recipes[0] == recipes[1]
 
 
-def test_the_test_part_has_no_say_in_what_is_learned_and_chosen(finished, alone):
+def test_the_test_split_does_not_influence_training_and_selection(finished, alone):
     runs, *_ = finished
     for file in ("model.safetensors", "tokenizer.json"):
         assert (alone / file).read_bytes() == (runs[1].folder / file).read_bytes()
@@ -121,82 +116,82 @@ def test_the_folds_test_every_utterance_once(finished, corpus):
     runs, results, *_ = finished
     tested = [row["id"] for run in runs for row in rows_of(run.folder)]
     assert sorted(tested) == sorted(name for rows in corpus.values() for name in rows["id"])
-    assert results["data"]["test"]["utterances"] == len(tested) == BLOCK
-    assert results["corpus"]["speaker_independent"] is True
+    assert results.data["test"].utterances == len(tested) == BLOCK
+    assert results.corpus.speaker_independent is True
 
 
-def test_the_tokenizer_of_a_fold_learns_from_its_training_part_alone(finished, corpus_root):
+def test_the_tokenizer_learns_from_the_training_split(finished, corpus_root):
     *_, texts = finished
     assert texts == [fold_of(corpus_root, number)["train"]["text"][:] for number in (1, 2, 3)]
 
 
-def test_pooled_scores_are_those_of_all_answers(finished):
+def test_pooled_scores_are_those_of_all_predictions(finished):
     runs, results, *_ = finished
-    labels = results["labels"]
+    labels = results.labels
     rows = [row for run in runs for row in rows_of(run.folder)]
     answers = [row["logits"].index(max(row["logits"])) for row in rows]
     truth = [labels.index(row["label"]) for row in rows]
     expected = EmotionMetrics(keep_in_memory=True).compute(predictions=answers, references=truth, labels=labels)
-    pooled = results["metrics"]["test"]
-    assert pooled["confusion_matrix"] == expected["confusion_matrix"]
+    pooled = results.metrics["test"]
+    assert pooled.confusion_matrix == expected["confusion_matrix"]
     for name in ("wa", "ua", "wf1", "recall", "f1"):
-        assert pooled[name] == pytest.approx(expected[name])
-    assert {"ece", "ece_scaled", "nll", "nll_scaled"} <= set(pooled)
+        assert getattr(pooled, name) == pytest.approx(expected[name])
+    assert None not in (pooled.ece, pooled.ece_scaled, pooled.nll, pooled.nll_scaled)
     for score in ("wa", "ua"):
-        low, high = results["intervals"][score]
-        assert low <= pooled[score] <= high
-    assert results["intervals"]["speakers"] == 26
-    assert sum(part["utterances"] for part in results["breakdown"].values()) == BLOCK
+        low, high = getattr(results.intervals, score)
+        assert low <= getattr(pooled, score) <= high
+    assert results.intervals.speakers == 26
+    assert sum(part.utterances for part in results.breakdown.values()) == BLOCK
 
 
 def test_mean_and_deviation_are_over_the_runs(finished):
     _, results, *_ = finished
-    values = [run["metrics"]["test"]["wa"] for run in results["cross_validation"]["runs"]]
-    over_runs = results["cross_validation"]["over_runs"]["wa"]
-    assert over_runs["mean"] == pytest.approx(statistics.mean(values))
-    assert over_runs["std"] == pytest.approx(statistics.stdev(values))
-    assert results["cross_validation"]["over_seeds"] == {}
-    assert spread([results["metrics"]["test"]])["ua"] == {"mean": results["metrics"]["test"]["ua"], "std": None}
+    values = [run.metrics["test"].wa for run in results.cross_validation.runs]
+    over_runs = results.cross_validation.over_runs["wa"]
+    assert over_runs.mean == pytest.approx(statistics.mean(values))
+    assert over_runs.std == pytest.approx(statistics.stdev(values))
+    assert results.cross_validation.over_seeds == {}
+    assert spread([results.metrics["test"]])["ua"] == Spread(mean=results.metrics["test"].ua, std=None)
 
 
-def test_no_words_of_the_corpus_are_kept(finished, corpus):
+def test_no_transcript_is_stored(finished, corpus):
     runs, *_ = finished
     kept = "".join((run.folder / name).read_text() for run in runs for name in ("predictions.jsonl", "results.json"))
     assert not [text for rows in corpus.values() for text in rows["text"] if text in kept]
 
 
-def test_the_folder_has_a_page_with_a_model_index(finished):
+def test_the_folder_has_a_card_with_a_model_index(finished):
     runs, results, *_ = finished
     folder = runs[0].folder.parent
-    assert json.loads((folder / "results.json").read_text()) == results
+    assert RunResults.read(folder) == results
     card = ModelCard.load(folder / "README.md")
     values = {result.metric_name: result.metric_value for result in card.data.eval_results}
-    assert values["UA (mean class recall)"] == pytest.approx(results["metrics"]["test"]["ua"], abs=1e-4)
+    assert values["UA (mean class recall)"] == pytest.approx(results.metrics["test"].ua, abs=1e-4)
     for told in ("fold-3-seed-1", "Standard deviation over runs", "resampled speakers", "3 folds with 1 seed"):
         assert told in card.content
-    assert all(f"]({picture})" in card.content and (folder / picture).is_file() for picture in results["pictures"])
+    assert all(f"]({picture})" in card.content and (folder / picture).is_file() for picture in results.pictures)
     assert 'from_pretrained("tiny/fold-1-seed-1"' in card.content
 
 
-def test_the_screens_tell_of_every_run(finished):
+def test_the_screens_list_every_run(finished):
     runs, results, *_ = finished
     screen = format_plan(runs, ["finished", "checkpoint-3", "new"])
-    assert "3 runs, 1 of them finished" in screen
-    assert "goes on from checkpoint-3" in screen
+    assert "3 runs, 1 finished" in screen
+    assert "resumes from checkpoint-3" in screen
     screen = format_results(results)
     assert [line.split()[0] for line in screen.splitlines()[1:4]] == [run.name for run in runs]
-    assert f"{100 * results['metrics']['test']['ua']:.1f}" in screen
+    assert f"{100 * results.metrics['test'].ua:.1f}" in screen
     assert "95 % by speaker" in screen
 
 
-def test_what_is_finished_is_not_trained_again(finished, monkeypatch):
+def test_finished_runs_are_not_trained_again(finished, monkeypatch):
     runs, results, *_ = finished
     monkeypatch.setattr(cross_validation, "train", None)
     assert find_states(runs) == ["finished"] * 3
     assert cross_validate(runs, find_states(runs)) == results
 
 
-def test_a_run_that_was_interrupted_goes_on_to_the_same_end(finished, tmp_path, corpus_root):
+def test_an_interrupted_run_resumes_to_the_same_results(finished, tmp_path, corpus_root):
     runs, *_ = finished
     (first, *_) = plan(tmp_path / "again", corpus_root, folds=[3])
     for name in ("recipe.json", "checkpoint-2"):
@@ -211,7 +206,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_end(finished, tmp_path, 
 
 
 @pytest.mark.parametrize("unfinished", [True, False])
-def test_runs_of_other_settings_are_never_mixed(finished, tmp_path, corpus_root, unfinished):
+def test_runs_with_other_settings_are_refused(finished, tmp_path, corpus_root, unfinished):
     runs, *_ = finished
     folder = tmp_path / "tiny"
     (folder / runs[0].name).mkdir(parents=True)
@@ -231,26 +226,24 @@ def test_runs_of_other_settings_are_never_mixed(finished, tmp_path, corpus_root,
 def test_checkpoints_of_unknown_settings_are_refused(tmp_path, corpus_root):
     first = plan(tmp_path / "tiny", corpus_root)[0]
     (first.folder / "checkpoint-2").mkdir(parents=True)
-    with pytest.raises(ValueError, match="holds checkpoints, but not by which settings"):
+    with pytest.raises(ValueError, match=r"holds checkpoints, but no recipe\.json"):
         find_state(first)
 
 
-def test_a_recipe_is_what_decides_the_weights(tmp_path, corpus_root):
-    plain = parse(tmp_path / "a", corpus_root)[1:]
-    elsewhere = parse(tmp_path / "b", corpus_root, logging_steps=3, disable_tqdm=False)[1:]
-    assert describe_recipe(plain) == describe_recipe(elsewhere)
-    assert {"seed", "learning_rate", "model_config", "corpus_options"} <= set(describe_recipe(plain))
+def test_the_description_of_a_run_has_what_decides_the_weights(tmp_path, corpus_root):
+    plain = parse(tmp_path / "a", corpus_root)
+    elsewhere = parse(tmp_path / "b", corpus_root, logging_steps=3, disable_tqdm=False)
+    assert plain.describe() == elsewhere.describe()
+    assert {"seed", "learning_rate", "model_config", "corpus_options"} <= set(plain.describe())
     for change in ({"seed": 2}, {"max_seconds": 0.2}, {"weight_decay": 0.1}, {"corpus_options": {**FOLDS, "fold": 2}}):
-        assert describe_recipe(parse(tmp_path / "c", corpus_root, **change)[1:]) != describe_recipe(plain)
+        assert parse(tmp_path / "c", corpus_root, **change).describe() != plain.describe()
 
 
 @pytest.mark.parametrize(
     ("column", "message"),
     [("id", "both in 'train' and in 'test'"), ("speaker", "Speakers are heard in more than one split")],
 )
-def test_a_test_part_that_is_learned_from_is_refused_before_training(
-    column, message, tmp_path, corpus_root, monkeypatch
-):
+def test_overlapping_splits_are_refused_before_training(column, message, tmp_path, corpus_root, monkeypatch):
     def leaking(name, root, **options):
         corpus = load_corpus(name, root, **options)
         known = corpus["train"][0][column]
@@ -261,16 +254,16 @@ def test_a_test_part_that_is_learned_from_is_refused_before_training(
         )
         return corpus
 
-    monkeypatch.setattr(run, "load_corpus", leaking)
-    monkeypatch.setattr(run, "build_model", None)  # it does not come so far
-    _, *arguments = parse(tmp_path / "leaking", corpus_root)
+    monkeypatch.setattr(lifecycle, "load_corpus", leaking)
+    monkeypatch.setattr(run, "build_model", None)  # the run fails before
+    recipe = parse(tmp_path / "leaking", corpus_root)
     with pytest.raises(ValueError, match=message):
-        train(*arguments)
+        train(recipe)
 
 
 @pytest.mark.parametrize("metric", ["test_ua", "train_loss", "eval_test_ua", "support"])
-def test_a_checkpoint_is_chosen_by_a_figure_of_the_validation_part_or_not_at_all(metric, tmp_path, corpus_root):
-    with pytest.raises(ValueError, match=f"metric_for_best_model is '{metric}'; .* validation part"):
+def test_a_checkpoint_is_selected_by_a_validation_metric_only(metric, tmp_path, corpus_root):
+    with pytest.raises(ValueError, match=f"metric_for_best_model is '{metric}'; the validation split has"):
         parse(tmp_path / "a", corpus_root, metric_for_best_model=metric)
     for known in ("ua", "eval_wf1", "loss"):
         parse(tmp_path / "a", corpus_root, metric_for_best_model=known)
@@ -278,7 +271,7 @@ def test_a_checkpoint_is_chosen_by_a_figure_of_the_validation_part_or_not_at_all
 
 def test_folds_and_seeds_can_be_chosen(tmp_path, corpus_root):
     runs = plan(tmp_path / "some", corpus_root, folds=[2], seeds=[3, 4])
-    assert [(run.name, run.seed, run.arguments[1].corpus_options["fold"]) for run in runs] == [
+    assert [(run.name, run.seed, run.recipe.data.corpus_options["fold"]) for run in runs] == [
         ("fold-2-seed-3", 3, 2),
         ("fold-2-seed-4", 4, 2),
     ]
@@ -295,7 +288,7 @@ def test_folds_and_seeds_can_be_chosen(tmp_path, corpus_root):
         ({"resume_from_checkpoint": "runs/x"}, "resume_from_checkpoint names a folder"),
     ],
 )
-def test_what_makes_no_sense_for_many_runs_is_refused(others, message, tmp_path, corpus_root):
+def test_arguments_for_a_single_run_are_refused(others, message, tmp_path, corpus_root):
     with pytest.raises(ValueError, match=message):
         plan(tmp_path / "wrong", corpus_root, **others)
 
@@ -311,24 +304,24 @@ def test_iemocap_has_the_folds_of_its_protocols(tmp_path):
         list_folds("iemocap", protocol="mine")
 
 
-def test_several_seeds_are_spread_after_pooling_their_folds(finished, tmp_path):
+def test_the_spread_over_seeds_is_that_of_pooled_folds(finished, tmp_path):
     runs, results, *_ = finished
     copies = []
     for run_ in runs:
         for seed in (1, 2):
             folder = tmp_path / f"{run_.fold}-{seed}"
             shutil.copytree(run_.folder, folder, ignore=shutil.ignore_patterns("checkpoint-*", "*.safetensors"))
-            arguments = dataclasses.replace(run_.arguments[2], output_dir=str(folder), seed=seed)
-            copies.append(dataclasses.replace(run_, name=folder.name, arguments=(*run_.arguments[:2], arguments)))
+            recipe = run_.recipe.replace(output_dir=str(folder), seed=seed)
+            copies.append(dataclasses.replace(run_, name=folder.name, recipe=recipe))
     several = cross_validation.write_summary(copies)
-    over_seeds = several["cross_validation"]["over_seeds"]["ua"]
-    assert over_seeds["mean"] == pytest.approx(results["metrics"]["test"]["ua"])
-    assert over_seeds["std"] == pytest.approx(0)
-    assert several["metrics"]["test"]["support"] == [2 * count for count in results["metrics"]["test"]["support"]]
-    assert several["data"]["test"]["utterances"] == BLOCK
+    over_seeds = several.cross_validation.over_seeds["ua"]
+    assert over_seeds.mean == pytest.approx(results.metrics["test"].ua)
+    assert over_seeds.std == pytest.approx(0)
+    assert several.metrics["test"].support == [2 * count for count in results.metrics["test"].support]
+    assert several.data["test"].utterances == BLOCK
 
 
-def test_recordings_of_ones_own_can_be_split_into_folds_by_speaker(tmp_path):
+def test_a_folder_can_be_split_into_folds_by_speaker(tmp_path):
     make_folder(tmp_path, make_rows())
     assert list_folds("folder", speaker_folds=3) == [{"fold": number} for number in (1, 2, 3)]
     tested = []

@@ -1,4 +1,4 @@
-"""Runs that are killed, stopped, or cannot save, and what becomes of them."""
+"""Runs that are killed, stopped, or cannot save."""
 
 import json
 import os
@@ -13,8 +13,9 @@ import torch
 import torch.multiprocessing as mp
 import yaml
 from emofusion.training import interruption
-from emofusion.training.arguments import EmotionTrainingArguments, parse_recipe
+from emofusion.training.arguments import EmotionTrainingArguments
 from emofusion.training.interruption import check_output_dir, check_room, find_checkpoint, find_damage
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
 from safetensors.torch import save_file
@@ -24,7 +25,7 @@ STEPS = 12  # in two epochs, measured and saved after every second
 
 
 def run_recipe(folder, corpus_root, **others):
-    """All that is drawn at random is on: dropout, modalities left out, augmentation, batches of similar length."""
+    """Train with every source of randomness: dropout, modality dropout, augmentation, length-grouped batches."""
     path = folder.with_suffix(".yaml")
     settings = {
         "model_config": FUSION | {"modality_dropout": 0.5, "classifier_dropout": 0.3},
@@ -39,11 +40,11 @@ def run_recipe(folder, corpus_root, **others):
         "save_total_limit": 2,
     }
     path.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, **settings | others)))
-    return train(*parse_recipe([str(path)]))
+    return train(parse_recipe([str(path)]))
 
 
 def interrupted(folder, corpus_root, step: int, number: int) -> None:
-    """A process that gets a signal in the midst of a step."""
+    """Train in a process that gets a signal in the middle of a step."""
     done, make_step = [], EmotionTrainer.training_step
 
     def training_step(self, *args, **kwargs):
@@ -62,7 +63,7 @@ def interrupted(folder, corpus_root, step: int, number: int) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, corpus, corpus_root):
-    """A run that ends, and what is left of two that were interrupted: how, where, and their exit status."""
+    """A complete run, and the folders of two interrupted ones with step and exit status."""
     folder = tmp_path_factory.mktemp("runs")
     found = {}
     for name, number in (("killed", signal.SIGKILL), ("stopped", signal.SIGTERM)):
@@ -80,12 +81,12 @@ def runs(tmp_path_factory, corpus, corpus_root):
 
 
 @pytest.mark.parametrize("name", ["killed", "stopped"])
-def test_an_interrupted_run_that_is_resumed_ends_like_one_that_was_not(name, runs, tmp_path, corpus_root):
+def test_a_resumed_run_ends_like_an_uninterrupted_one(name, runs, tmp_path, corpus_root):
     folder, found = runs
     step, _ = found[name]
     assert not (folder / name / "results.json").exists()
     again = run_recipe(folder / name, corpus_root, resume_from_checkpoint="true")
-    assert again["metrics"] == found["whole"]["metrics"], f"{name} in step {step}"
+    assert again.metrics == found["whole"].metrics, f"{name} in step {step}"
     weights = [(folder / run / "model.safetensors").read_bytes() for run in (name, "whole")]
     assert weights[0] == weights[1], f"{name} in step {step}"
     last = [torch.load(folder / run / f"checkpoint-{STEPS}" / "optimizer.pt") for run in (name, "whole")]
@@ -143,20 +144,20 @@ def checkpoints(runs, tmp_path):
         (lambda folder: cut(folder / "optimizer.pt"), r"its optimizer\.pt is cut off"),
     ],
 )
-def test_a_run_goes_on_from_its_last_whole_checkpoint(damage, message, checkpoints):
+def test_a_run_resumes_from_its_last_complete_checkpoint(damage, message, checkpoints):
     before, last = (checkpoints / f"checkpoint-{step}" for step in (STEPS - 2, STEPS))
     assert resumed(checkpoints) == str(last)
     damage(last)
-    with pytest.warns(UserWarning, match=f"{last} is passed over: .*{message}"):
+    with pytest.warns(UserWarning, match=f"{last} is skipped: .*{message}"):
         assert resumed(checkpoints) == str(before)
     with pytest.raises(ValueError, match=f"{last} cannot be resumed from: .*{message}"):
         resumed(checkpoints, last)
     damage(before)
-    with pytest.warns(UserWarning, match="passed over"):
+    with pytest.warns(UserWarning, match="is skipped"):
         assert resumed(checkpoints) is None
 
 
-def test_where_there_is_no_checkpoint_it_is_said(tmp_path):
+def test_a_missing_checkpoint_is_an_error(tmp_path):
     assert resumed(tmp_path, "false") is None
     with pytest.raises(ValueError, match="no checkpoint"):
         resumed(tmp_path)
@@ -164,13 +165,13 @@ def test_where_there_is_no_checkpoint_it_is_said(tmp_path):
         resumed(tmp_path, tmp_path / "checkpoint-1")
 
 
-def test_weights_of_any_shape_are_whole(tmp_path):
+def test_weights_of_any_shape_are_complete(tmp_path):
     save_file({"a": torch.zeros(3), "b": torch.zeros(0)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
     (tmp_path / "trainer_state.json").write_text("{}")
     assert find_damage(tmp_path) is None
 
 
-def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path, corpus_root, corpus, monkeypatch):
+def test_a_failed_save_keeps_the_previous_checkpoint(tmp_path, corpus_root, corpus, monkeypatch):
     save, soft_and_hard = EmotionTrainer.save_model, resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def save_model(self, output_dir=None, _internal_call=False):
@@ -183,18 +184,18 @@ def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path, corpus_root
 
     monkeypatch.setattr(EmotionTrainer, "save_model", save_model)
     folder = tmp_path / "run"
-    with pytest.raises(OSError, match=r"checkpoint-4 could not be saved .*checkpoint-2 is left") as caught:
+    with pytest.raises(OSError, match=r"checkpoint-4 could not be saved .*resume from .*checkpoint-2") as caught:
         run_recipe(folder, corpus_root, save_total_limit=1)
     assert "\n" not in str(caught.value)
     assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-2"]
     assert find_damage(folder / "checkpoint-2") is None
 
 
-def test_an_output_dir_that_cannot_be_written_to_is_told_before_anything_else(tmp_path, corpus_root):
+def test_an_output_dir_that_cannot_be_written_is_refused_first(tmp_path, corpus_root):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match=f"output_dir {tmp_path}/file/run cannot be written to"):
         train(
-            *parse_recipe(["--corpus", "no such", "--output_dir", str(tmp_path / "file" / "run"), "--use_cpu", "true"])
+            parse_recipe(["--corpus", "no such", "--output_dir", str(tmp_path / "file" / "run"), "--use_cpu", "true"])
         )
     args = EmotionTrainingArguments(output_dir=str(tmp_path / "new" / "run"), use_cpu=True)
     check_output_dir(args)
@@ -204,7 +205,7 @@ def test_an_output_dir_that_cannot_be_written_to_is_told_before_anything_else(tm
 @pytest.mark.parametrize(
     ("limit", "strategy", "held"), [(1, "epoch", 3), (None, "epoch", 3), (5, "steps", 7), (1, "no", 0)]
 )
-def test_a_run_asks_for_room_for_its_checkpoints(limit, strategy, held, tmp_path, monkeypatch):
+def test_a_run_checks_the_room_for_its_checkpoints(limit, strategy, held, tmp_path, monkeypatch):
     model = torch.nn.Sequential(torch.nn.Linear(10, 10, bias=False), torch.nn.Linear(10, 5, bias=False))
     model[1].requires_grad_(False)
     args = EmotionTrainingArguments(

@@ -1,32 +1,31 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from emofusion.configuration.configuration_late_fusion import MEMBER_CONFIGS
 from emofusion.corpora.demo.spoken import BLOCK
+from emofusion.evaluation.results import RunResults
 from emofusion.modeling.head_score_combination import LogisticCombination, WeightedCombination
 from emofusion.processing import EmoFusionProcessor
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training import lifecycle
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.late_fusion import fit as late_fusion
-from emofusion.training.late_fusion.fit import (
+from emofusion.training.command_arguments import LateFusionArguments
+from emofusion.training.late_fusion.combinations import (
     INVERSE_STRENGTHS,
-    LateFusionArguments,
     fit_combinations,
-    fit_late_fusion,
     fit_logistic,
     fit_weights,
-    format_comparison,
-    load_processor,
 )
+from emofusion.training.late_fusion.fit import fit_late_fusion, format_comparison, load_processor
+from emofusion.training.recipe import LATE_FUSION, Recipe, parse_recipe
 from emofusion.training.run import train
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from testing_training import FUSION, tiny_recipe
+from testing_training import FUSION, record_writes, tiny_recipe
 from torch.testing import assert_close
 from transformers import (
     AutoModelForAudioClassification,
@@ -43,7 +42,7 @@ MEMBERS, CLASSES, ROWS = 3, 4, 120
 
 @pytest.fixture(scope="module")
 def answers():
-    """Log-probabilities of three members, of whom one knows much, one a little and one nothing, and the labels."""
+    """Log-probabilities of a good, a weak and a useless member, and the labels."""
     random = np.random.default_rng(0)
     labels = np.arange(ROWS) % CLASSES
     logits = random.normal(0, 1, (ROWS, MEMBERS, CLASSES))
@@ -84,7 +83,7 @@ def test_logistic_regression_maximises_the_penalised_likelihood(answers, known):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
 
 
-def test_an_undecided_member_is_fitted_as_it_is_used(answers):
+def test_a_member_without_scores_counts_as_uniform(answers):
     scores, labels = (torch.from_numpy(part) for part in answers)
     silent, undecided = scores.clone(), scores.clone()
     silent[::3, :CLASSES] = 0
@@ -95,7 +94,7 @@ def test_an_undecided_member_is_fitted_as_it_is_used(answers):
     assert_close(dict(first.state_dict()), dict(second.state_dict()))
 
 
-def test_the_penalty_is_that_under_which_held_out_rows_are_likeliest(answers):
+def test_the_penalty_has_the_highest_held_out_likelihood(answers):
     scores, labels = answers
     _, chosen = fit_combinations(PredictionOutput(scores, labels, {}), MEMBERS, CLASSES)
     folds = np.arange(ROWS) % 5
@@ -106,7 +105,7 @@ def test_the_penalty_is_that_under_which_held_out_rows_are_likeliest(answers):
     assert chosen == search.fit(scores, labels).best_params_["C"]
 
 
-def test_fitting_is_the_same_each_time(answers):
+def test_fitting_is_deterministic(answers):
     validation = PredictionOutput(*answers, {})
     first, second = (fit_combinations(validation, MEMBERS, CLASSES)[0] for _ in range(2))
     for kind, combination in first.items():
@@ -116,26 +115,27 @@ def test_fitting_is_the_same_each_time(answers):
 
 @pytest.fixture(scope="module")
 def members(tmp_path_factory, corpus_root):
-    """Folders of a speech and a text model, hardly trained."""
+    """Folders of a speech and a text model after one epoch."""
     root = tmp_path_factory.mktemp("members")
     for name, modality in (("speech", "audio"), ("text", "text")):
         config = {"modality": modality, f"{modality}_config": FUSION[f"{modality}_config"], "hidden_size": 8}
         recipe = tiny_recipe(corpus_root, root / name, variant="unimodal", model_config=config, num_train_epochs=1)
-        train(*parse_recipe(_options(root / f"{name}.json", recipe)))
+        train(parse_recipe(_options(root / f"{name}.json", recipe)))
     return [str(root / "speech"), str(root / "text")]
 
 
 def _options(path, recipe: dict) -> list[str]:
-    path.write_text(json.dumps(recipe))  # which is YAML too
+    path.write_text(json.dumps(recipe))  # JSON is YAML
     return [str(path)]
 
 
-def run(members, corpus_root, output_dir, **others) -> dict:
-    return fit_late_fusion(
-        LateFusionArguments(members=members, combination=others.pop("combination", "weighted")),
-        DataArguments(corpus_root=str(corpus_root), corpus_options={"utterances": BLOCK}, **others),
-        EmotionTrainingArguments(output_dir=str(output_dir), use_cpu=True, disable_tqdm=True),
+def run(members, corpus_root, output_dir, combination="weighted", training=None, **others):
+    recipe = Recipe(
+        late_fusion=LateFusionArguments(members=members, combination=combination),
+        data=DataArguments(corpus_root=str(corpus_root), corpus_options={"utterances": BLOCK}, **others),
+        training=EmotionTrainingArguments(str(output_dir), use_cpu=True, disable_tqdm=True, **training or {}),
     )
+    return fit_late_fusion(recipe)
 
 
 @pytest.fixture(scope="module")
@@ -146,39 +146,37 @@ def fused(members, tmp_path_factory, corpus_root):
 
 def test_every_member_and_every_combination_is_measured(fused, members):
     folder, results = fused
-    assert json.loads((folder / "results.json").read_text()) == results
-    systems = results["late_fusion"]["systems"]
+    assert RunResults.read(folder) == results
+    systems = results.late_fusion.systems
     assert list(systems) == ["speech", "text", "mean", "weighted", "logistic"]
     for name, member in zip(("speech", "text"), members, strict=True):
-        alone = json.loads(Path(member, "results.json").read_text())["metrics"]
+        alone = RunResults.read(member).metrics
         for split in ("validation", "test"):
-            assert systems[name][split]["ua"] == alone[split]["ua"]
-            assert systems[name][split]["nll"] == pytest.approx(alone[split]["nll"], abs=1e-5)
-            assert results["metrics"][split]["ua"] == systems["weighted"][split]["ua"]
+            assert systems[name][split]["ua"] == alone[split].ua
+            assert systems[name][split]["nll"] == pytest.approx(alone[split].nll, abs=1e-5)
+            assert results.metrics[split].ua == systems["weighted"][split]["ua"]
     for better in ("mean", "speech", "text"):
         assert systems["weighted"]["validation"]["nll"] <= systems[better]["validation"]["nll"] + 1e-6
-    assert sum(results["late_fusion"]["weights"].values()) == pytest.approx(1)
+    assert sum(results.late_fusion.weights.values()) == pytest.approx(1)
     table = format_comparison(results).splitlines()
     assert [line.split()[0] for line in table[2:]] == list(systems)
     assert f"{100 * systems['mean']['test']['wa']:.1f}" == table[4].split()[5]
 
 
-def test_the_folder_answers_as_was_measured(fused, corpus):
+def test_the_saved_model_has_the_measured_scores(fused, corpus):
     folder, results = fused
     model, processor = AutoModelForAudioClassification.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
     assert type(model).__name__ == "LateFusionForSequenceClassification"
     assert not model.training
     rows = list(corpus["test"])
     with torch.no_grad():
-        output = model(**EmotionCollator(processor, results["labels"])(rows))
-    assert output.loss.item() == pytest.approx(results["metrics"]["test"]["nll"], abs=1e-4)
-    assert model.classifier.weights.tolist() == pytest.approx(
-        list(results["late_fusion"]["weights"].values()), abs=1e-6
-    )
-    assert model.config.id2label == dict(enumerate(results["labels"]))
+        output = model(**EmotionCollator(processor, results.labels)(rows))
+    assert output.loss.item() == pytest.approx(results.metrics["test"].nll, abs=1e-4)
+    assert model.classifier.weights.tolist() == pytest.approx(list(results.late_fusion.weights.values()), abs=1e-6)
+    assert model.config.id2label == dict(enumerate(results.labels))
 
 
-def test_the_folder_is_a_hub_folder_whose_page_tells_how_it_was_made(fused):
+def test_the_folder_is_a_hub_folder_with_members_and_weights_on_its_card(fused):
     folder, results = fused
     names = {path.name for path in folder.iterdir()}
     assert {"modeling_late_fusion.py", "modeling_unimodal.py", "processing_late_fusion.py"} <= names
@@ -186,33 +184,70 @@ def test_the_folder_is_a_hub_folder_whose_page_tells_how_it_was_made(fused):
     assert not {"learning_curve.png", "training_log.json", "training_args.bin"} & names
     page = (folder / "README.md").read_text()
     assert "fitted on the validation split" in page
-    assert f"speech {results['late_fusion']['weights']['speech']:.3f}" in page
+    assert f"speech {results.late_fusion.weights['speech']:.3f}" in page
     assert "learning_rate" not in page
     assert str(folder) not in page
 
 
-def test_what_is_fitted_does_not_depend_on_the_test_part(fused, members, corpus_root, corpus, tmp_path, monkeypatch):
+def test_the_test_split_does_not_influence_the_fit(fused, members, corpus_root, corpus, tmp_path, monkeypatch):
     _, results = fused
-    reversed_test = {**corpus, "test": corpus["train"].select(range(30))}
-    monkeypatch.setattr(late_fusion, "load_corpus", lambda *_, **__: type(corpus)(reversed_test))
+    rows = corpus["test"]
+    relabelled = rows.map(lambda row: {"label": (row["label"] + 1) % 4}, features=rows.features)
+    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": relabelled}))
     other = run(members, corpus_root, tmp_path / "other")
-    assert other["metrics"]["test"] != results["metrics"]["test"]
-    assert other["late_fusion"]["weights"] == results["late_fusion"]["weights"]
-    assert other["late_fusion"]["inverse_strength"] == results["late_fusion"]["inverse_strength"]
+    assert other.metrics["test"] != results.metrics["test"]
+    assert other.late_fusion.weights == results.late_fusion.weights
+    assert other.late_fusion.inverse_strength == results.late_fusion.inverse_strength
+
+
+def test_a_speaker_in_two_splits_is_refused(members, corpus_root, corpus, tmp_path, monkeypatch):
+    rows, speaker = corpus["test"], corpus["train"]["speaker"][0]
+    leaking = rows.map(lambda row: {"speaker": speaker}, features=rows.features)
+    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": leaking}))
+    with pytest.raises(ValueError, match=speaker):
+        run(members, corpus_root, tmp_path / "leaking")
+
+
+def test_an_output_dir_that_cannot_be_written_is_refused_at_once(members, corpus_root, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(lifecycle, "load_corpus", None)  # the fusion fails before
+    with pytest.raises(OSError, match=r"output_dir .* cannot be written to"):
+        run(members, corpus_root, tmp_path / "file" / "fusion")
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_a_fusion_is_pushed_if_its_arguments_ask_for_it(hub, members, corpus_root, tmp_path):
+    push = {"push_to_hub": True, "hub_model_id": "someone/fusion"}
+    results = run(members, corpus_root, tmp_path / "fusion", training=push)
+    _, commit, pinned = hub.repos["model", "someone/fusion"].branches["main"]
+    assert {*results.pictures, "model.safetensors", "results.json"} <= commit.files.keys()
+    assert f"WA {100 * results.metrics['test'].wa:.1f} %" in pinned.files["README.md"].decode()
+
+
+def test_each_file_of_a_fusion_is_written_once_and_the_results_last(members, corpus_root, tmp_path, monkeypatch):
+    written = record_writes(monkeypatch, tmp_path / "fusion")
+    run(members, corpus_root, tmp_path / "fusion")
+    kept = [name for name in written if name.endswith((".json", ".jsonl", ".md", ".png", ".safetensors"))]
+    assert {name: kept.count(name) for name in ("model.safetensors", "predictions.jsonl", "README.md")} == {
+        "model.safetensors": 1,
+        "predictions.jsonl": 1,
+        "README.md": 1,
+    }
+    assert written[-2:] == ["README.md", "results.json"]
 
 
 @pytest.mark.parametrize(("combination", "told"), [("mean", "Nothing was fitted"), ("logistic", "| `C` |")])
-def test_the_combination_that_was_chosen_is_saved(combination, told, members, corpus_root, tmp_path):
+def test_the_selected_combination_is_saved(combination, told, members, corpus_root, tmp_path):
     results = run(members[:1], corpus_root, tmp_path / "one", combination=combination)
-    assert results["modalities"] == ["audio"]
-    assert results["system"] == "late_fusion"
-    assert results["metrics"]["test"]["ua"] == results["late_fusion"]["systems"][combination]["test"]["ua"]
+    assert results.modalities == ["audio"]
+    assert results.system == "late_fusion"
+    assert results.metrics["test"].ua == results.late_fusion.systems[combination]["test"]["ua"]
     assert told in (tmp_path / "one" / "README.md").read_text()
 
 
-def test_members_of_one_name_are_told_apart(members, corpus_root, tmp_path):
+def test_members_with_one_name_are_numbered(members, corpus_root, tmp_path):
     results = run([members[0], members[0]], corpus_root, tmp_path / "twice")
-    assert list(results["late_fusion"]["systems"])[:2] == ["speech-0", "speech-1"]
+    assert list(results.late_fusion.systems)[:2] == ["speech-0", "speech-1"]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +257,7 @@ def test_members_of_one_name_are_told_apart(members, corpus_root, tmp_path):
         ({"members": ["a"], "combination": "median"}, "combination is 'median'; choose one of mean, weighted"),
     ],
 )
-def test_bad_arguments_are_one_sentence(arguments, message):
+def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         LateFusionArguments(**arguments)
 
@@ -234,7 +269,7 @@ def test_bad_arguments_are_one_sentence(arguments, message):
         ("augmentation", {"gain": {"db": [0, 1]}}),
     ],
 )
-def test_what_is_a_matter_of_the_members_is_refused(argument, value, members, corpus_root, tmp_path):
+def test_arguments_for_the_training_of_members_are_refused(argument, value, members, corpus_root, tmp_path):
     with pytest.raises(
         ValueError, match=rf"^{argument} is given, but the members of a late fusion are trained already"
     ):
@@ -242,32 +277,36 @@ def test_what_is_a_matter_of_the_members_is_refused(argument, value, members, co
 
 
 @pytest.mark.parametrize("loss", [{"class_weights": "balanced"}, {"label_smoothing_factor": 0.1}])
-def test_a_loss_is_a_matter_of_the_members(loss, members, tmp_path):
-    training_args = EmotionTrainingArguments(output_dir=str(tmp_path / "lossy"), use_cpu=True, **loss)
+def test_arguments_of_the_loss_are_refused(loss, members, tmp_path):
+    training = EmotionTrainingArguments(output_dir=str(tmp_path / "lossy"), use_cpu=True, **loss)
+    recipe = Recipe(late_fusion=LateFusionArguments(members=members), data=DataArguments(), training=training)
     with pytest.raises(ValueError, match=rf"^{next(iter(loss))} is given, but the members of a late fusion"):
-        fit_late_fusion(LateFusionArguments(members=members), DataArguments(), training_args)
+        fit_late_fusion(recipe)
 
 
 def test_a_late_fusion_is_not_trained(tmp_path):
-    with pytest.raises(ValueError, match=r"fit_late_fusion\.py"):
+    with pytest.raises(ValueError, match="emofusion fit-late-fusion"):
         train(
-            ModelArguments(variant="late_fusion"), DataArguments(), EmotionTrainingArguments(output_dir=str(tmp_path))
+            Recipe(
+                model=ModelArguments(variant="late_fusion"),
+                data=DataArguments(),
+                training=EmotionTrainingArguments(output_dir=str(tmp_path)),
+            )
         )
 
 
 def test_a_recipe_gives_all_arguments(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("members: [a, b]\ncombination: logistic\ncorpus: spoken\noutput_dir: out\nuse_cpu: true\n")
-    groups = (LateFusionArguments, DataArguments, EmotionTrainingArguments)
-    fusion_args, data_args, training_args = parse_recipe([str(path), "--members", "c"], groups)
-    assert fusion_args == LateFusionArguments(members=["c"], combination="logistic")
-    assert (data_args.corpus, training_args.output_dir) == ("spoken", "out")
+    recipe = parse_recipe([str(path), "--members", "c"], LATE_FUSION)
+    assert recipe.late_fusion == LateFusionArguments(members=["c"], combination="logistic")
+    assert (recipe.data.corpus, recipe.training.output_dir) == ("spoken", "out")
     path.write_text("members: [a]\nvariant: unimodal\n")
     with pytest.raises(ValueError, match="unknown key 'variant'"):
-        parse_recipe([str(path)], groups)
+        parse_recipe([str(path)], LATE_FUSION)
 
 
-def test_members_of_transformers_bring_what_prepares_their_inputs(tmp_path, members):
+def test_members_from_transformers_bring_their_processor(tmp_path, members):
     Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path / "hears")
     BertTokenizer(
         vocab=dict(zip(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello"], range(6), strict=True))

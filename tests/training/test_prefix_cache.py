@@ -15,7 +15,7 @@ from emofusion.training.arguments import EmotionTrainingArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.prefix.cache import PrefixGuard, build_prefix_cache, use_prefix_cache
 from emofusion.training.prefix.store import PrefixStore
-from emofusion.training.tokenizer import train_tokenizer
+from emofusion.training.processor_building import train_tokenizer
 from safetensors.torch import load_file
 from testing_common import AUDIO_LENGTHS, CASES, CLASSES, IMAGE, VOCABULARY
 from testing_matrix import every_encoding_case
@@ -43,7 +43,7 @@ def film(path, seed):
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """Four utterances; three lack something each, one is a span of a file, and one is embedded."""
+    """Four utterances: three lack a modality or alignment, one is a span of a file, and one is embedded."""
     folder, found = tmp_path_factory.mktemp("rows"), []
     for number, (samples, text) in enumerate(zip(AUDIO_LENGTHS, TEXTS, strict=True)):
         noise = np.random.default_rng(number).normal(0, 0.1, 16000)
@@ -87,7 +87,7 @@ def arguments(tmp_path):
 
 @pytest.fixture
 def encoded_rows(monkeypatch):
-    """Counts the rows that go through a first stage."""
+    """Count the rows that go through a first stage."""
     counts, encode = [], EmoFusionModel.encode
 
     def counting(self, *args, **batch):
@@ -130,7 +130,7 @@ def test_logits_and_gradients_are_those_without_a_cache(case, rows, arguments):
                 assert_close(gradients[1][name], gradient, atol=1e-5 * scale, rtol=0, msg=f"{freezing} {name}")
 
 
-def test_an_utterance_is_the_same_in_every_company(rows, arguments):
+def test_an_utterance_does_not_depend_on_its_batch(rows, arguments):
     model, plain, cached = build(BY_NAME["wavfusion"], rows, arguments(per_device_eval_batch_size=3), **FROZEN)
     for company in ([3, 2], [1], [0, 0], [2], [1, 3, 0]):
         some = [rows[index] for index in company]
@@ -146,7 +146,7 @@ def test_a_batch_without_words_keeps_its_alignment(rows, arguments):
         assert (cached(some)["encoded"]["word_spans"] == plain(some)["word_spans"]).all()
 
 
-def test_no_recording_and_no_film_is_decoded_any_more(rows, arguments, monkeypatch):
+def test_cached_media_are_not_decoded(rows, arguments, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("decoded")
 
@@ -180,7 +180,7 @@ def test_bfloat16_halves_the_space_and_rounds(rows, arguments, tmp_path):
     assert batch["encoded"]["audio"].equal(exact(list(rows))["encoded"]["audio"].bfloat16().float())
 
 
-def test_head_fusion_seeds_and_other_modalities_share_what_is_frozen(rows, arguments, tmp_path, encoded_rows):
+def test_models_with_the_same_frozen_encoder_share_a_store(rows, arguments, tmp_path, encoded_rows):
     args, case = arguments(), BY_NAME["cross_attention"]
     model = build(case, rows, args, **FROZEN)[0]
     before = stores(tmp_path / "cache")
@@ -215,7 +215,7 @@ def test_head_fusion_seeds_and_other_modalities_share_what_is_frozen(rows, argum
     ],
     ids=lambda change: next(iter(change.values())).__repr__(),
 )
-def test_what_the_prefix_is_decides_where_its_states_are(change, rows, arguments, tmp_path):
+def test_a_different_prefix_has_another_store(change, rows, arguments, tmp_path):
     case = BY_NAME["speech"]
     build(case, rows, arguments(), freeze_audio_layers=-1)
     model = case.model(dropout=False, **{"freeze_audio_layers": -1} | change.get("fields", {}))
@@ -227,7 +227,7 @@ def test_what_the_prefix_is_decides_where_its_states_are(change, rows, arguments
     assert len(stores(tmp_path / "cache")) == 2
 
 
-def test_a_recording_is_known_by_its_content(rows, arguments, tmp_path, encoded_rows):
+def test_a_recording_is_identified_by_its_content(rows, arguments, tmp_path, encoded_rows):
     case, args = BY_NAME["speech"], arguments()
     path = tmp_path / "moved.wav"
     shutil.copy(rows[0]["audio"]["path"], path)
@@ -242,7 +242,7 @@ def test_a_recording_is_known_by_its_content(rows, arguments, tmp_path, encoded_
     assert_close(model(**cached(list(moved))).logits, model(**plain(list(moved))).logits, atol=1e-5, rtol=0)
 
 
-def test_files_are_read_once_as_long_as_size_and_time_stay(rows, arguments, tmp_path, monkeypatch):
+def test_unchanged_files_are_read_once(rows, arguments, tmp_path, monkeypatch):
     case, args, read = BY_NAME["speech"], arguments(), []
     monkeypatch.setattr("emofusion.training.prefix.keys.JUST_NOW", -(10**18))
     build(case, rows, args)
@@ -254,7 +254,7 @@ def test_files_are_read_once_as_long_as_size_and_time_stay(rows, arguments, tmp_
     assert not read
 
 
-def test_an_interrupted_fill_goes_on(rows, arguments, tmp_path, monkeypatch, encoded_rows):
+def test_an_interrupted_fill_continues(rows, arguments, tmp_path, monkeypatch, encoded_rows):
     case, args = BY_NAME["speech"], arguments(per_device_eval_batch_size=1)
     counting = EmoFusionModel.encode
 
@@ -277,27 +277,27 @@ def test_an_interrupted_fill_goes_on(rows, arguments, tmp_path, monkeypatch, enc
     assert_close(model(**cached(list(rows))).logits, model(**plain(list(rows))).logits, atol=1e-5, rtol=0)
 
 
-def test_a_worker_that_is_spawned_reads_the_same(rows, arguments):
+def test_a_spawned_worker_reads_the_same(rows, arguments):
     cached = build(BY_NAME["wavfusion"], rows, arguments(), **FROZEN)[2]
     batch = cached(list(rows))
     again = pickle.loads(pickle.dumps(cached))(list(rows))
     assert_close(again, batch, atol=0, rtol=0)
 
 
-def test_a_row_that_was_not_computed_is_named(rows, arguments):
+def test_a_missing_row_is_named(rows, arguments):
     cached = build(BY_NAME["speech"], rows.select([0]), arguments())[2]
     with pytest.raises(ValueError, match=r"^The audio of row 'u1' is not in the prefix cache .*\.$"):
         cached([rows[0], rows[1]])
 
 
-def test_a_disk_without_room_is_refused_before_anything_is_computed(rows, arguments, monkeypatch):
+def test_a_disk_without_room_is_refused_first(rows, arguments, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(ValueError, match=r"needs about 0\.0 GB, and 0\.0 GB are free; give another cache_dir"):
         build(BY_NAME["speech"], rows, arguments())
 
 
-def test_the_room_that_is_asked_for_is_about_what_is_taken(rows, arguments, tmp_path, monkeypatch):
+def test_the_estimated_size_is_close_to_the_actual_one(rows, arguments, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
         "emofusion.training.prefix.fill.check_room", lambda store, needed: asked.append((store, needed))
@@ -308,8 +308,8 @@ def test_the_room_that_is_asked_for_is_about_what_is_taken(rows, arguments, tmp_
         assert needed == pytest.approx(taken, rel=0.15), store.folder
 
 
-def test_nothing_frozen_is_refused(rows, arguments):
-    with pytest.raises(ValueError, match="nothing of this UnimodalForSequenceClassification is frozen; freeze a part"):
+def test_a_model_without_frozen_parameters_is_refused(rows, arguments):
+    with pytest.raises(ValueError, match="nothing in this UnimodalForSequenceClassification is frozen; freeze a part"):
         build(BY_NAME["text"], rows, arguments())
 
 
@@ -319,18 +319,18 @@ def test_late_fusion_is_refused(rows, arguments):
         build_prefix_cache(case.model(), processor_for(case), [rows], arguments())
 
 
-def test_augmentation_of_what_is_cached_is_refused(rows, arguments):
+def test_augmentation_of_cached_audio_is_refused(rows, arguments):
     case = BY_NAME["speech"]
     collators = [EmotionCollator(processor_for(case), LABELS, augment=dict)]
     with pytest.raises(ValueError, match=r"^cache_prefix and augmentation exclude each other"):
         use_prefix_cache(collators, case.model(), [rows], arguments())
     unfrozen = case.model(freeze_feature_encoder=False)
-    with pytest.raises(ValueError, match="nothing of this"):
+    with pytest.raises(ValueError, match="nothing in this"):
         use_prefix_cache(collators, unfrozen, [rows], arguments())
 
 
 def test_an_unknown_dtype_is_refused(arguments):
-    with pytest.raises(ValueError, match=r"^cache_dtype is 'int8'; choose float32 or bfloat16\.$"):
+    with pytest.raises(ValueError, match=r"^cache_dtype is 'int8'; choose one of float32, bfloat16\.$"):
         arguments(cache_dtype="int8")
 
 

@@ -23,7 +23,7 @@ assert len(store) == 64
 """
 
 
-def test_processes_that_fill_at_once_share_the_work(tmp_path):
+def test_processes_share_the_work_of_filling(tmp_path):
     command = [sys.executable, "-c", FILLER, str(tmp_path / "store")]
     running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for process in running:
@@ -40,7 +40,7 @@ def test_processes_that_fill_at_once_share_the_work(tmp_path):
         assert store[bytes([number]) * 16].equal(torch.full((number % 3 + 1, 2), float(number)))
 
 
-def test_a_killed_process_leaves_its_share_to_others(tmp_path):
+def test_other_processes_do_the_work_of_a_killed_one(tmp_path):
     command = [sys.executable, "-c", FILLER, str(tmp_path / "store")]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     process.stdin.write("go\n")
@@ -69,5 +69,5 @@ def test_a_damaged_file_is_named(tmp_path):
     PrefixStore(tmp_path, torch.float32).fill([key], lambda keys: iter([(key, torch.ones(2, 3))]))
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(ValueError, match=rf"^{path} is damaged .*; delete it, and what it held is computed anew\.$"):
+    with pytest.raises(ValueError, match=rf"^{path} is damaged .*; delete it, and its rows will be computed again\.$"):
         PrefixStore(tmp_path, torch.float32)

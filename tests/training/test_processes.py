@@ -1,4 +1,4 @@
-"""Two processes under gloo, started once, against one."""
+"""Two processes under gloo, started once, compared with one process."""
 
 import json
 import os
@@ -16,7 +16,8 @@ from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.interruption import find_checkpoint, train_interruptibly
-from emofusion.training.run import build_model, build_processor
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from emofusion.training.trainer import EmotionTrainer, lacks_modality, with_all_parameters
 from testing_common import CASES, INPUTS, make_batch
 from testing_matrix import sparse_batch
@@ -84,7 +85,7 @@ def build_trainer(root: str, folder: str, together: int, **arguments) -> Emotion
 
 
 def train_and_predict(*settings, **arguments) -> dict:
-    """The curves of a short training, and what the model then says of rows that cannot be dealt out evenly."""
+    """Return the curves of a short training, and predictions on rows that cannot be divided evenly."""
     trainer = build_trainer(*settings, **arguments)
     trainer.train()
     prediction = trainer.predict(trainer.eval_dataset)
@@ -100,7 +101,7 @@ def train_and_predict(*settings, **arguments) -> dict:
 
 
 def stop_and_resume(rank: int, root: str, folder: str) -> dict:
-    """The weights of a training of which one process is told to stop in its second epoch, and that goes on then."""
+    """Return the weights of a training that is stopped by a signal to one process in its second epoch, and resumed."""
     trainer = build_trainer(root, folder, 8)
     make_step, status = trainer.training_step, None
 
@@ -127,7 +128,7 @@ def weights_of(trainer: EmotionTrainer) -> dict:
 
 
 def gradients_without_search(case) -> list[bool]:
-    """Of batches with all modalities, and with one missing for some rows: whether each parameter had a gradient."""
+    """Return whether each parameter has a gradient, for batches with all modalities and with one missing in some rows."""
     model, complete = case.model().train(), []
     parallel = DistributedDataParallel(model)
     for batch in (make_batch(), sparse_batch(case)):  # the second would raise where the first left parameters unused
@@ -138,7 +139,7 @@ def gradients_without_search(case) -> list[bool]:
 
 
 def step_without_a_modality(case, rank: int) -> bool:
-    """Two steps of a trainer's loss, in which one process has no text at all."""
+    """Make two steps in which one process has no text."""
     model = case.model().train()
     parallel = DistributedDataParallel(model)
     batch = {name: value for name, value in make_batch().items() if rank == 0 or name not in INPUTS["text"]}
@@ -151,7 +152,7 @@ def step_without_a_modality(case, rank: int) -> bool:
 
 
 def shard(case) -> list[float]:
-    """How far a model that accelerate shards is from the whole one: its answers, its gradients; and how many pieces it is."""
+    """Return number of shards, share of the parameters, and differences of logits and gradients to the unsharded model."""
     whole, model, plugin = case.model(dropout=False).train(), case.model(dropout=False).train(), fsdp_plugin()
     accelerator = SimpleNamespace(  # accelerate itself shards on accelerators only
         state=SimpleNamespace(fsdp_plugin=plugin),
@@ -180,7 +181,7 @@ def shard(case) -> list[float]:
 
 
 def process(rank: int, port: int, root: str, folder: str) -> None:
-    """What one of the processes does."""
+    """Run all measurements in one of the processes."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(PROCESSES)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
@@ -201,7 +202,7 @@ def process(rank: int, port: int, root: str, folder: str) -> None:
 
 @pytest.fixture(scope="module")
 def found(corpus, corpus_root, tmp_path_factory):
-    """What each of two processes found."""
+    """The measurements of each of two processes."""
     folder = tmp_path_factory.mktemp("processes")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -211,7 +212,7 @@ def found(corpus, corpus_root, tmp_path_factory):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_two_processes_learn_and_answer_as_one_does(way, found, corpus, corpus_root, tmp_path):
+def test_two_processes_learn_and_predict_like_one(way, found, corpus, corpus_root, tmp_path):
     alone = train_and_predict(str(corpus_root), str(tmp_path), 8, **WAYS[way])
     assert len(alone["curves"]) == STEPS
     assert alone["labels"] == corpus["test"]["label"][:ROWS]
@@ -226,25 +227,25 @@ def test_two_processes_learn_and_answer_as_one_does(way, found, corpus, corpus_r
     assert found[0][way]["curves"] == found[1][way]["curves"]
 
 
-def test_all_processes_stop_together_and_go_on_to_the_same_end(found):
+def test_all_processes_stop_together_and_resume_to_the_same_end(found):
     for results in found:
         assert (results["resumed"]["status"], results["resumed"]["stopped_at"]) == (0, STOP)
         assert results["resumed"]["weights"] in (None, results["random"]["weights"])
 
 
 @pytest.mark.parametrize("case", [case.name for case in CASES])
-def test_no_variant_has_parameters_without_a_part_in_a_step(case, found):
+def test_every_parameter_gets_a_gradient_in_every_step(case, found):
     assert found[0]["gradients"][case] == found[1]["gradients"][case] == [True, True]
 
 
-def test_a_process_whose_batch_lacks_a_modality_does_not_stop_the_others(found):
+def test_a_batch_without_a_modality_does_not_block_other_processes(found):
     for results in found:
         assert results["missing"]
         assert all(results["missing"].values())
 
 
 @pytest.mark.parametrize("case", SHARDED)
-def test_a_model_that_is_sharded_by_layers_computes_the_same(case, found):
+def test_a_sharded_model_computes_the_same(case, found):
     for results in found:
         pieces, share, logits, gradient = results["shards"][case]
         assert pieces >= 3  # the layers, and what is around them

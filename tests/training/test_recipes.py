@@ -1,4 +1,4 @@
-"""Every recipe is registered; the small ones run, the full-size ones build as large as the registry says."""
+"""Every recipe is registered; small ones train for two steps, full-size ones build with the registered size."""
 
 from pathlib import Path
 
@@ -11,40 +11,45 @@ import yaml
 from emofusion.configuration import VARIANTS
 from emofusion.corpora.demo.spoken import BLOCK, VIDEO_BLOCK
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, parse_recipe
-from emofusion.training.late_fusion.fit import LateFusionArguments, fit_late_fusion
-from emofusion.training.run import build_model, train
-from emofusion.training.speaker.pretrain import SPEAKER_ARGUMENTS, build_speaker_model, pretrain_speaker
+from emofusion.training.late_fusion.fit import fit_late_fusion
+from emofusion.training.memory import replace_encoders
+from emofusion.training.model_building import build_model
+from emofusion.training.recipe import LATE_FUSION, SPEAKER, TRAINING, Recipe
+from emofusion.training.run import train
+from emofusion.training.speaker.pretrain import build_speaker_model, pretrain_speaker
 
 FOLDER = Path(emofusion.__file__).parent / "recipes"
 REGISTRY = yaml.safe_load((FOLDER / "registry.yaml").read_text("utf-8"))
 ENTRIES = {entry["path"]: entry for entry in REGISTRY["recipes"]}
-FUSION_ARGUMENTS = (LateFusionArguments, DataArguments, EmotionTrainingArguments)
+GROUPS = {"train": TRAINING, "fit-late-fusion": LATE_FUSION, "pretrain-speaker": SPEAKER}
+# Options of a run of two steps without evaluation.
+SHORT = {
+    "max_steps": 2,
+    "per_device_train_batch_size": 2,
+    "save_strategy": "no",
+    "eval_strategy": "no",
+    "load_best_model_at_end": False,
+    "disable_tqdm": True,
+}
 
 
-def entries(small: bool, script: str):
-    chosen = [
-        path
-        for path, entry in ENTRIES.items()
-        if (entry["corpus"] == "spoken") is small and entry.get("script", "train.py") == script
-    ]
-    return pytest.mark.parametrize("path", chosen)
+def command_of(path: str) -> str:
+    return ENTRIES[path].get("command", "train")
 
 
-def parse(path: str, arguments=None, **options):
-    argv = [str(FOLDER / path)]
-    for name, value in options.items():
-        argv += [f"--{name}", str(value)]
-    return parse_recipe(argv, *([] if arguments is None else [arguments]))
+def small_recipes(command: str):
+    paths = [path for path, entry in ENTRIES.items() if entry["corpus"] == "spoken" and command_of(path) == command]
+    return pytest.mark.parametrize("path", paths)
 
 
-def registered_as(output_dir: str) -> str:
-    """The recipe that trains a member of a late fusion, by where it leaves it."""
-    found = [
-        path for path in ENTRIES if yaml.safe_load((FOLDER / path).read_text("utf-8"))["output_dir"] == output_dir
-    ]
-    assert len(found) == 1, f"{output_dir} is left by {found}"
-    return found[0]
+def read(path: str, **settings) -> Recipe:
+    return Recipe.read(FOLDER / path, GROUPS[command_of(path)], use_cpu=True, **settings)
+
+
+def find_recipe(output_dir: str) -> str:
+    """Return the recipe that writes into a folder."""
+    (found,) = (path for path in ENTRIES if output_dir == f"runs/{path.removesuffix('.yaml')}")
+    return found
 
 
 def test_every_recipe_is_registered_once():
@@ -56,117 +61,84 @@ def test_every_recipe_is_registered_once():
 
 
 @pytest.mark.parametrize("path", ENTRIES)
-def test_the_registry_tells_what_the_recipe_says(path):
-    entry, recipe = ENTRIES[path], yaml.safe_load((FOLDER / path).read_text("utf-8"))
-    known = {"path", "script", "system", "corpus", "classes", "rows", "parameters", "purpose"}
+def test_the_registry_agrees_with_the_recipe(path):
+    entry, recipe = ENTRIES[path], read(path)
+    known = {"path", "command", "system", "corpus", "classes", "rows", "parameters", "purpose"}
     assert {"path", "system", "corpus", "parameters"} <= set(entry) <= known
     assert entry["system"] in VARIANTS
-    assert entry["system"] == recipe.get("variant", entry["system"])
-    assert entry["corpus"] == recipe.get("corpus", entry["corpus"]) == Path(path).parent.name
-    assert recipe["output_dir"] == f"runs/{path.removesuffix('.yaml')}"
+    assert recipe.model is None or recipe.model.variant == entry["system"]
+    assert recipe.data is None or recipe.data.corpus == entry["corpus"]
+    assert entry["corpus"] == Path(path).parent.name
+    assert recipe.training.output_dir == f"runs/{path.removesuffix('.yaml')}"
     assert entry.get("rows") or entry["purpose"]
 
 
-# What makes any run short. Nothing is measured on the way.
-SHORT = {
-    "max_steps": 2,
-    "per_device_train_batch_size": 2,
-    "save_strategy": "no",
-    "eval_strategy": "no",
-    "load_best_model_at_end": False,
-    "disable_tqdm": True,
-    "use_cpu": True,
-}
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, corpus_root):
-    """Runs a small training recipe for two steps, on the smallest corpus, and returns its results; once."""
+def trained(tmp_path_factory, corpus_root):
+    """Trains a small recipe on the smallest corpus, once, and returns its folder and results."""
     folder, done = tmp_path_factory.mktemp("runs"), {}
 
-    def run_once(path: str) -> dict:
+    def train_once(path: str):
         if path not in done:
-            recipe = yaml.safe_load((FOLDER / path).read_text("utf-8"))
-            block = VIDEO_BLOCK if recipe.get("corpus_options", {}).get("video") else BLOCK
-            options = {
-                "corpus_root": corpus_root,
-                "corpus_options.utterances": block,
-                "output_dir": folder / recipe["output_dir"],
-                "max_seconds": 0.3,
-                **SHORT,
-            }
-            done[path] = train(*parse(path, **options)) | {"folder": folder / recipe["output_dir"]}
+            block = VIDEO_BLOCK if read(path).data.corpus_options.get("video") else BLOCK
+            run = folder / path.removesuffix(".yaml")
+            options = {"corpus_root": corpus_root, "corpus_options.utterances": block, "max_seconds": 0.3}
+            done[path] = run, train(read(path, output_dir=run, **options, **SHORT))
         return done[path]
 
-    return run_once
+    return train_once
 
 
-@entries(small=True, script="train.py")
-def test_a_small_recipe_runs(path, run):
-    results = run(path)
-    assert results["parameters"]["total"] == ENTRIES[path]["parameters"]
-    assert len(results["labels"]) == ENTRIES[path]["classes"]
+@small_recipes("train")
+def test_a_small_recipe_trains(path, trained):
+    _, results = trained(path)
+    assert results.parameters.total == ENTRIES[path]["parameters"]
+    assert len(results.labels) == ENTRIES[path]["classes"]
 
 
-@entries(small=True, script="fit_late_fusion.py")
-def test_a_small_late_fusion_runs(path, run, corpus_root, tmp_path, monkeypatch):
-    fusion_args, data_args, training_args = parse(path, FUSION_ARGUMENTS, output_dir=tmp_path / "fusion", use_cpu=True)
-    data_args.corpus_root, data_args.corpus_options = corpus_root, data_args.corpus_options | {"utterances": BLOCK}
-    members = map(registered_as, fusion_args.members)
-    fusion_args.members = [str(run(member)["folder"]) for member in members]
-    results = fit_late_fusion(fusion_args, data_args, training_args)
-    assert results["parameters"]["total"] == ENTRIES[path]["parameters"]
-    assert len(results["labels"]) == ENTRIES[path]["classes"]
+@small_recipes("fit-late-fusion")
+def test_a_small_late_fusion_is_fitted(path, trained, corpus_root, tmp_path):
+    members = [str(trained(find_recipe(member))[0]) for member in read(path).late_fusion.members]
+    options = {"corpus_root": corpus_root, "corpus_options.utterances": BLOCK}
+    results = fit_late_fusion(read(path, output_dir=tmp_path / "fusion", members=members, **options))
+    assert results.parameters.total == ENTRIES[path]["parameters"]
+    assert len(results.labels) == ENTRIES[path]["classes"]
 
 
-@entries(small=True, script="pretrain_speaker.py")
-def test_a_small_pretraining_of_speakers_runs(path, tmp_path):
+@small_recipes("pretrain-speaker")
+def test_a_small_speaker_network_is_pretrained(path, tmp_path):
     for number in range(6):
         folder = tmp_path / "voices" / f"id{number % 3}" / "video"
         folder.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / f"{number}.wav", np.random.default_rng(number).normal(0, 0.1, 8000), 16000)
-    options = {"corpus_root": tmp_path / "voices", "output_dir": tmp_path / "network", **SHORT}
-    arguments, training_args = parse(path, SPEAKER_ARGUMENTS, **options)
-    arguments.crop_seconds = [0.3, 0.4]
-    results = pretrain_speaker(arguments, training_args)
-    speakers = 3 * build_on_meta(path, tmp_path).config.embedding_size
-    assert results["parameters"] == ENTRIES[path]["parameters"] + speakers
+    options = {"corpus_root": tmp_path / "voices", "output_dir": tmp_path / "network", "crop_seconds": [0.3, 0.4]}
+    results = pretrain_speaker(read(path, **options, **SHORT))
+    speakers = 3 * build_on_meta(path).config.embedding_size
+    assert results.parameters == ENTRIES[path]["parameters"] + speakers
 
 
-def build_on_meta(path: str, tmp_path):
-    """The recipe's classifier without its numbers, around configurations in place of pre-trained encoders."""
-    labels = [f"class {number}" for number in range(ENTRIES[path].get("classes", 0))]
-    if ENTRIES[path].get("script") == "fit_late_fusion.py":
-        fusion_args, _, _ = parse(path, FUSION_ARGUMENTS, output_dir=tmp_path, use_cpu=True)
-        members = [build_on_meta(registered_as(member), tmp_path) for member in fusion_args.members]
+def build_on_meta(path: str):
+    """Return the model of a recipe on the meta device; configurations replace its pretrained encoders."""
+    recipe, labels = read(path), [f"class {number}" for number in range(ENTRIES[path].get("classes", 0))]
+    if recipe.late_fusion is not None:
+        members = [build_on_meta(find_recipe(member)) for member in recipe.late_fusion.members]
         with torch.device("meta"):
             return LateFusionForSequenceClassification.from_members_pretrained(
-                members, combination=fusion_args.combination
+                members, combination=recipe.late_fusion.combination
             )
-    if ENTRIES[path].get("script") == "pretrain_speaker.py":
-        arguments, _ = parse(path, SPEAKER_ARGUMENTS, corpus_root=tmp_path, output_dir=tmp_path, use_cpu=True)
+    if recipe.speaker is not None:
         with torch.device("meta"):
-            return build_speaker_model(arguments.model_config, 2).model
-    model_args, _, _ = parse(path, output_dir=tmp_path, use_cpu=True)
-    if model_args.model_name_or_path is not None:
-        arguments, _ = parse(
-            registered_as(model_args.model_name_or_path),
-            SPEAKER_ARGUMENTS,
-            corpus_root=tmp_path,
-            output_dir=tmp_path,
-            use_cpu=True,
-        )
-        model_args.model_name_or_path = None
-        model_args.model_config = arguments.model_config | model_args.model_config
-    for kind in ("audio", "text", "vision"):
-        if (name := getattr(model_args, f"{kind}_model_name_or_path")) is not None:
-            setattr(model_args, f"{kind}_model_name_or_path", None)
-            model_args.model_config[f"{kind}_config"] = REGISTRY["encoders"][name]
+            return build_speaker_model(recipe.speaker.model_config, 2).model
+    model = recipe.model
+    if model.model_name_or_path is not None:
+        network = read(find_recipe(model.model_name_or_path)).speaker.model_config
+        model.model_name_or_path, model.model_config = None, network | model.model_config
+    replace_encoders(model, REGISTRY["encoders"])
     with torch.device("meta"):
-        return build_model(model_args, labels)
+        return build_model(model, labels)
 
 
 @pytest.mark.parametrize("path", [path for path, entry in ENTRIES.items() if entry["corpus"] != "spoken"])
-def test_a_full_size_recipe_builds_as_large_as_registered(path, tmp_path):
-    model = build_on_meta(path, tmp_path)
+def test_a_full_size_recipe_has_the_registered_size(path):
+    model = build_on_meta(path)
     assert sum(parameter.numel() for parameter in model.parameters()) == ENTRIES[path]["parameters"]

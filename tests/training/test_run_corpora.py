@@ -1,8 +1,8 @@
-"""A step of training on every corpus that lies on a user's disk."""
+"""One training step on each corpus that users bring."""
 
 import pytest
 import yaml
-from emofusion.training.arguments import parse_recipe
+from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_folder import make_folder
 from testing_meld import make_raw, make_reencoded
@@ -15,31 +15,31 @@ def run_one_step(tmp_path, root, **others):
     recipe = tiny_recipe(root, tmp_path / "run", max_steps=1, eval_strategy="no", save_strategy="no", **others)
     recipe |= {"load_best_model_at_end": False, "per_device_train_batch_size": 2}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    return train(*parse_recipe([str(tmp_path / "recipe.yaml")]))
+    return train(parse_recipe([str(tmp_path / "recipe.yaml")]))
 
 
 @pytest.mark.parametrize("layout", [make_raw, make_reencoded])
 def test_a_model_trains_on_meld(tmp_path, layout):
     results = run_one_step(tmp_path, layout(tmp_path / "meld"), corpus="meld", corpus_options={"max_seconds": 3.0})
-    assert len(results["labels"]) == 7
-    assert results["corpus"]["speaker_independent"] is False
-    assert results["data"]["test"]["utterances"] == 2
+    assert len(results.labels) == 7
+    assert results.corpus.speaker_independent is False
+    assert results.data["test"].utterances == 2
     assert "affective-meld" in (tmp_path / "run" / "README.md").read_text("utf-8")
 
 
-def test_a_model_looks_at_the_films_of_meld(tmp_path):
+def test_a_video_model_trains_on_meld(tmp_path):
     config = {"modality": "video", "hidden_size": 8, "vision_config": VISION}
     root, how = make_raw(tmp_path / "meld"), {"variant": "unimodal", "model_config": config}
     results = run_one_step(tmp_path, root, corpus="meld", corpus_options={}, **how)
-    assert results["modalities"] == ["video"]
+    assert results.modalities == ["video"]
 
 
-def test_a_model_trains_on_a_folder_of_ones_own(tmp_path):
+def test_a_model_trains_on_a_folder(tmp_path):
     options = {"labels": ["sad", "glad"]}
     results = run_one_step(tmp_path, make_folder(tmp_path / "own"), corpus="folder", corpus_options=options)
-    assert results["labels"] == ["sad", "glad"]
-    assert results["corpus"]["speaker_independent"] is True
-    assert {split: data["utterances"] for split, data in results["data"].items()} == {
+    assert results.labels == ["sad", "glad"]
+    assert results.corpus.speaker_independent is True
+    assert {split: data.utterances for split, data in results.data.items()} == {
         "train": 8,
         "validation": 2,
         "test": 2,

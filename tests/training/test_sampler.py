@@ -14,7 +14,7 @@ LENGTHS = np.random.default_rng(0).lognormal(1.2, 0.6, 1003).clip(0.5, 20)
 
 
 def shares(sampler, processes):
-    """What accelerate makes of a sampler, for each process."""
+    """Return the sampler of each process, as accelerate prepares it."""
     return [list(share_of(sampler, processes, process)) for process in range(processes)]
 
 
@@ -25,7 +25,7 @@ def share_of(sampler, processes, process):
 @pytest.mark.parametrize("budget", [{"batch_size": 8}, {"max_seconds": 60.0}])
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("utterances", [7, 100, 1003])
-def test_every_utterance_is_in_one_batch_of_one_process_once_an_epoch(budget, processes, utterances):
+def test_every_utterance_is_in_one_batch_per_epoch(budget, processes, utterances):
     sampler = LengthGroupedBatchSampler(LENGTHS[:utterances], num_processes=processes, **budget)
     for epoch in range(2):
         sampler.set_epoch(epoch)
@@ -38,14 +38,14 @@ def test_every_utterance_is_in_one_batch_of_one_process_once_an_epoch(budget, pr
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_no_batch_is_larger_than_wanted_its_padding_counted(processes):
+def test_no_batch_exceeds_its_size_including_padding(processes):
     for batch in LengthGroupedBatchSampler(LENGTHS, max_seconds=60.0, num_processes=processes):
         assert len(batch) * LENGTHS[batch].max() <= 60
     for batch in LengthGroupedBatchSampler(LENGTHS, batch_size=8, num_processes=processes):
         assert len(batch) <= 8
 
 
-def test_batches_of_similar_length_pad_far_less_than_random_ones():
+def test_batches_of_similar_length_have_less_padding():
     random = np.array_split(np.random.default_rng(0).permutation(len(LENGTHS)), len(LENGTHS) // 8)
     padded = sum(len(batch) * LENGTHS[batch].max() for batch in random)
     waste = 1 - LENGTHS.sum() / padded
@@ -56,7 +56,7 @@ def test_batches_of_similar_length_pad_far_less_than_random_ones():
         assert sampler.padding() < waste / 4
 
 
-def test_every_epoch_has_other_batches_and_as_many_whatever_happened_before():
+def test_every_epoch_has_other_batches_and_the_same_number():
     first, second = (LengthGroupedBatchSampler(LENGTHS, max_seconds=60.0, seed=1) for _ in range(2))
     plans = []
     for epoch in range(3):
@@ -69,7 +69,7 @@ def test_every_epoch_has_other_batches_and_as_many_whatever_happened_before():
     assert list(LengthGroupedBatchSampler(LENGTHS, max_seconds=60.0, seed=2)) != plans[0]
 
 
-def test_the_processes_of_a_step_share_the_batch_that_one_process_would_have():
+def test_processes_share_the_batch_that_one_process_would_have():
     alone = list(LengthGroupedBatchSampler(LENGTHS, batch_size=8))
     together = LengthGroupedBatchSampler(LENGTHS, batch_size=4, num_processes=2)
     for whole, *parts in zip(alone, *shares(together, 2), strict=True):
@@ -77,7 +77,7 @@ def test_the_processes_of_a_step_share_the_batch_that_one_process_would_have():
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_resumed_epoch_goes_on_with_the_batches_that_were_left(processes):
+def test_a_resumed_epoch_continues_with_the_remaining_batches(processes):
     for process in range(processes):
         sampler = LengthGroupedBatchSampler(LENGTHS, batch_size=8, num_processes=processes)
         sampler.set_epoch(3)
@@ -89,7 +89,7 @@ def test_a_resumed_epoch_goes_on_with_the_batches_that_were_left(processes):
         assert [batch.tolist() for batch in rest] == expected
 
 
-def test_what_cannot_be_dealt_out_is_refused():
+def test_utterances_that_cannot_be_divided_are_refused():
     with pytest.raises(ValueError, match=r"max_batch_seconds is 10, and an utterance lasts 20\.0 s"):
         LengthGroupedBatchSampler(LENGTHS, max_seconds=10)
     with pytest.raises(ValueError, match="1 utterances are too few for 2 processes"):
@@ -98,19 +98,19 @@ def test_what_cannot_be_dealt_out_is_refused():
         LengthGroupedBatchSampler([1.0, 1.0, 1.0], batch_size=1, num_processes=2)
 
 
-def test_very_short_utterances_do_not_make_a_batch_of_all_of_them():
+def test_very_short_utterances_do_not_fill_one_batch():
     batches = list(LengthGroupedBatchSampler(np.zeros(100), max_seconds=10))
     assert max(map(len, batches)) == 10 / SHORTEST
 
 
 @pytest.mark.parametrize("strategy", ["group_by_length", "batch_rebalance"])
-def test_trainers_own_grouping_is_refused(strategy, tmp_path):
+def test_the_grouping_of_trainer_is_refused(strategy, tmp_path):
     with pytest.raises(ValueError, match="use group_by_length or max_batch_seconds"):
         EmotionTrainingArguments(str(tmp_path), train_sampling_strategy=strategy, use_cpu=True)
 
 
 @pytest.mark.parametrize("embedded", [False, True])
-def test_seconds_are_those_of_the_span_else_of_the_dialogue_else_of_the_header(tmp_path, embedded):
+def test_durations_come_from_span_dialogue_or_header(tmp_path, embedded):
     path = tmp_path / "sound.wav"
     soundfile.write(path, np.zeros(16000), 8000)
     source = {"path": "sound.wav", "bytes": path.read_bytes()} if embedded else {"path": str(path)}
@@ -131,11 +131,11 @@ def test_seconds_are_those_of_the_span_else_of_the_dialogue_else_of_the_header(t
     assert seconds_of(dataset, max_seconds=1.5).tolist() == [1.25, 1.5, 1.5, 1.5, 0.0]
 
 
-def test_what_only_reads_is_grouped_by_words(corpus):
+def test_a_text_model_groups_by_number_of_words(corpus):
     class Reader:
         feature_extractor = image_processor = None
 
     rows = corpus["train"].select(range(3))
     assert lengths_of(rows, Reader()).tolist() == [len(text.split()) for text in rows["text"]]
-    with pytest.raises(ValueError, match="reads only words"):
+    with pytest.raises(ValueError, match="takes only text"):
         lengths_of(rows, Reader(), in_seconds=True)

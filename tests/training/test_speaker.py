@@ -7,12 +7,13 @@ import pytest
 import soundfile
 import torch
 from emofusion import SpeakerResNetForSpeakerRecognition
+from emofusion.evaluation.results import SpeakerData, SpeakerResults
 from emofusion.metrics.speaker_verification import equal_error_rate, min_dcf
 from emofusion.processing import EmoFusionProcessor
-from emofusion.training.arguments import ModelArguments, parse_recipe
-from emofusion.training.run import build_model
+from emofusion.training.arguments import ModelArguments
+from emofusion.training.model_building import build_model
+from emofusion.training.recipe import SPEAKER, parse_recipe
 from emofusion.training.speaker.pretrain import (
-    SPEAKER_ARGUMENTS,
     build_speaker_model,
     pretrain_speaker,
     score_trials,
@@ -20,6 +21,7 @@ from emofusion.training.speaker.pretrain import (
 from emofusion.training.speaker.recordings import read_trials
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
+from testing_training import record_writes
 from transformers import Wav2Vec2FeatureExtractor
 
 NETWORK = {"num_mel_bins": 16, "hidden_sizes": [4, 8], "depths": [1, 1], "embedding_size": 8}
@@ -28,7 +30,7 @@ SPEAKERS = 6
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """Speakers who hum, each at a pitch of their own, and trial lists of the last four."""
+    """Speakers who hum, each at another pitch, and trial lists of the last four."""
     root, random = tmp_path_factory.mktemp("voices"), np.random.default_rng(0)
     for speaker in range(SPEAKERS):
         for number in range(4):
@@ -44,7 +46,7 @@ def tree(tmp_path_factory):
     return root
 
 
-def arguments(tree, folder, **others):
+def recipe(tree, folder, **others):
     recipe = {
         "corpus_root": tree,
         "validation_trials": tree / "validation.txt",
@@ -59,42 +61,68 @@ def arguments(tree, folder, **others):
         **others,
     }
     options = [part for name, value in recipe.items() if value is not None for part in (f"--{name}", str(value))]
-    return parse_recipe([*options, "--crop_seconds", "0.2", "0.3"], SPEAKER_ARGUMENTS)
+    return parse_recipe([*options, "--crop_seconds", "0.2", "0.3"], SPEAKER)
+
+
+def measured(results, split):
+    """Return the names of the scores of a split that are not None."""
+    scores = results.metrics[split].to_dict()
+    return {name for name, value in scores.items() if value is not None}
 
 
 @pytest.fixture(scope="module")
 def finished(tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "network"
-    return folder, pretrain_speaker(*arguments(tree, folder))
+    return folder, pretrain_speaker(recipe(tree, folder))
 
 
-def test_the_folder_holds_a_network_and_what_was_measured(finished, tree):
+def test_the_folder_holds_a_network_and_its_results(finished, tree):
     folder, results = finished
-    assert json.loads((folder / "results.json").read_text()) == results
-    assert results["data"] == {
-        "speakers": 2,  # whom no trial list names
-        "training": 6,
-        "validation": 2,
-        "validation_trials": 6,
-        "test_trials": 6,
-    }
-    assert set(results["metrics"]["validation"]) == {"accuracy", "eer", "min_dcf"}
-    assert set(results["metrics"]["test"]) == {"eer", "min_dcf"}
-    assert results["p_target"] == 0.01
+    assert SpeakerResults.read(folder) == results
+    assert results.data == SpeakerData(
+        speakers=2,  # those whom no trial list names
+        training=6,
+        validation=2,
+        validation_trials=6,
+        test_trials=6,
+    )
+    assert measured(results, "validation") == {"accuracy", "eer", "min_dcf"}
+    assert measured(results, "test") == {"eer", "min_dcf"}
+    assert results.p_target == 0.01
     auto_map = json.loads((folder / "config.json").read_text())["auto_map"]
     assert auto_map["AutoModelForAudioXVector"] == "modeling_speaker_resnet.SpeakerResNetForSpeakerRecognition"
     assert "AutoModelForAudioClassification" not in auto_map
     names = {file.name for file in folder.iterdir()}
-    assert {"modeling_speaker_resnet.py", "spectrogram.py", "processor_config.json", "training_log.json"} <= names
+    assert {
+        "modeling_speaker_resnet.py",
+        "encoder_spectrogram.py",
+        "processor_config.json",
+        "training_log.json",
+    } <= names
     assert not [name for name in names if name.startswith(".") or name.endswith(".bin")]
 
 
-def test_the_page_tells_the_figures_and_its_example_runs(finished, tree, monkeypatch, capsys):
+def test_the_results_are_written_last(tree, tmp_path, monkeypatch):
+    written = record_writes(monkeypatch, tmp_path / "network")
+    pretrain_speaker(recipe(tree, tmp_path / "network", num_train_epochs=1))
+    assert written[0] == "model.safetensors"
+    assert written[-3:] == ["training_log.json", "README.md", "results.json"]
+    assert len(written) == len(set(written))
+
+
+def test_every_checkpoint_has_a_card(tree, tmp_path):
+    pretrain_speaker(recipe(tree, tmp_path / "network", num_train_epochs=1))
+    (checkpoint,) = (tmp_path / "network").glob("checkpoint-*")
+    page = ModelCard.load(checkpoint / "README.md")
+    assert "Trained on 6 recordings of 2 speakers" in page.text
+
+
+def test_the_card_has_the_scores_and_its_example_runs(finished, tree, monkeypatch, capsys):
     folder, results = finished
     page = ModelCard.load(folder / "README.md")
     assert page.data.library_name == "transformers"
-    test = results["metrics"]["test"]
-    assert f"| test |  | {100 * test['eer']:.1f} % | {test['min_dcf']:.3f} |" in page.text
+    test = results.metrics["test"]
+    assert f"| test |  | {100 * test.eer:.1f} % | {test.min_dcf:.3f} |" in page.text
     assert "Trained on 6 recordings of 2 speakers" in page.text
     assert str(folder.parent) not in page.content
     example = re.search("```python(.*?)```", page.text, re.DOTALL).group(1).replace(", trust_remote_code=True", "")
@@ -109,7 +137,7 @@ def test_the_page_tells_the_figures_and_its_example_runs(finished, tree, monkeyp
     assert cosine == pytest.approx(scores[0], abs=1e-5)
 
 
-def test_the_saved_network_makes_the_figures(finished, tree):
+def test_the_saved_network_has_the_measured_scores(finished, tree):
     folder, results = finished
     model = SpeakerResNetForSpeakerRecognition.from_pretrained(folder).train()
     processor = EmoFusionProcessor.from_pretrained(folder)
@@ -117,8 +145,8 @@ def test_the_saved_network_makes_the_figures(finished, tree):
         trials = read_trials(tree / f"{split}.txt", tree)
         scores = score_trials(model, processor, tree, trials, batch_size=3)
         labels = [int(trial.same) for trial in trials]
-        assert results["metrics"][split]["eer"] == pytest.approx(equal_error_rate(labels, scores))
-        assert results["metrics"][split]["min_dcf"] == pytest.approx(min_dcf(labels, scores, 0.01))
+        assert results.metrics[split].eer == pytest.approx(equal_error_rate(labels, scores))
+        assert results.metrics[split].min_dcf == pytest.approx(min_dcf(labels, scores, 0.01))
     assert model.training  # as before
 
 
@@ -142,24 +170,22 @@ def test_the_checkpoint_with_the_lowest_error_is_kept(finished):
     log = json.loads((folder / "training_log.json").read_text())
     errors = [entry["eval_eer"] for entry in log if "eval_eer" in entry]
     assert len(errors) == 3  # two epochs, and the kept one again
-    assert results["metrics"]["validation"]["eer"] == errors[-1] == min(errors)
+    assert results.metrics["validation"].eer == errors[-1] == min(errors)
 
 
-def test_without_trials_the_accuracy_chooses(tree, tmp_path):
+def test_without_trials_the_checkpoint_is_selected_by_accuracy(tree, tmp_path):
     results = pretrain_speaker(
-        *arguments(
-            tree, tmp_path / "bare", validation_trials=None, test_trials=None, max_steps=2, num_train_epochs=None
-        )
+        recipe(tree, tmp_path / "bare", validation_trials=None, test_trials=None, max_steps=2, num_train_epochs=None)
     )
-    assert results["data"]["speakers"] == SPEAKERS
-    assert set(results["metrics"]) == {"validation"}
-    assert set(results["metrics"]["validation"]) == {"accuracy"}
+    assert results.data.speakers == SPEAKERS
+    assert set(results.metrics) == {"validation"}
+    assert measured(results, "validation") == {"accuracy"}
 
 
-def test_nothing_needs_to_be_held_out(tree, tmp_path):
-    results = pretrain_speaker(*arguments(tree, tmp_path / "all", validation_share=0, max_steps=1))
-    assert set(results["metrics"]) == {"test"}
-    assert results["data"]["training"] == 8
+def test_recordings_need_not_be_held_out(tree, tmp_path):
+    results = pretrain_speaker(recipe(tree, tmp_path / "all", validation_share=0, max_steps=1))
+    assert set(results.metrics) == {"test"}
+    assert results.data.training == 8
 
 
 def test_an_emotion_model_starts_from_the_folder(finished):
@@ -184,15 +210,15 @@ def test_an_emotion_model_starts_from_the_folder(finished):
         ({"model_config": '{"focal_gamma": 2}'}, "model_config.focal_gamma is given, but speakers"),
     ],
 )
-def test_bad_arguments_are_one_sentence(tree, tmp_path, others, message):
+def test_bad_arguments_are_refused(tree, tmp_path, others, message):
     with pytest.raises(ValueError, match=message) as caught:
-        pretrain_speaker(*arguments(tree, tmp_path, **others))
+        pretrain_speaker(recipe(tree, tmp_path, **others))
     assert "\n" not in str(caught.value)
 
 
-def test_a_tree_of_trial_speakers_alone_is_refused(tree, tmp_path):
+def test_a_tree_without_training_speakers_is_refused(tree, tmp_path):
     only = tmp_path / "only"
     for speaker in (2, 3):
         shutil.copytree(tree / f"id{speaker}", only / f"id{speaker}")
     with pytest.raises(ValueError, match="0 speakers whom no trial list names"):
-        pretrain_speaker(*arguments(only, tmp_path, validation_trials=tree / "validation.txt", test_trials=None))
+        pretrain_speaker(recipe(only, tmp_path, validation_trials=tree / "validation.txt", test_trials=None))

@@ -16,7 +16,7 @@ RATE = 16000
 
 @pytest.fixture
 def tree(tmp_path):
-    """Three speakers with two videos of two recordings; the samples of each are its number."""
+    """Three speakers with two videos of two recordings; each sample of a recording is the recording's number."""
     root = tmp_path / "tree"
     for speaker in range(3):
         for video in range(2):
@@ -76,14 +76,14 @@ def test_a_bad_line_is_named(tree, line, error, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_list_needs_both_kinds_and_has_to_be_there(tree):
+def test_a_list_must_exist_and_have_both_kinds_of_trials(tree):
     with pytest.raises(ValueError, match=r"of one speaker .1. and of two .0."):
         read_trials(write_trials(tree, f"1 {FIRST} {SECOND}"), tree)
     with pytest.raises(FileNotFoundError, match=r"no trial list .*nowhere.txt"):
         read_trials(tree / "nowhere.txt", tree)
 
 
-def test_every_speaker_is_in_both_parts_and_no_recording_is(tree):
+def test_every_speaker_is_in_both_splits_and_no_recording_is(tree):
     speakers = read_tree(tree)
     training, held_out = split_recordings(speakers, 0.05, seed=1)
     assert sorted(training + held_out) == sorted(
@@ -96,7 +96,7 @@ def test_every_speaker_is_in_both_parts_and_no_recording_is(tree):
     assert split_recordings({"a": ["one.wav"]}, 0.9, seed=1) == ([("one.wav", 0)], [])
 
 
-def test_a_crop_is_a_stretch_and_short_recordings_are_repeated():
+def test_a_crop_is_a_segment_and_short_recordings_are_repeated():
     waveform = np.arange(10, dtype=np.float32)
     assert crop(waveform, 4, 0.0).tolist() == [0, 1, 2, 3]
     assert crop(waveform, 4, 0.5).tolist() == [3, 4, 5, 6]

@@ -2,15 +2,17 @@ import json
 
 import pytest
 from datasets import DatasetDict
-from emofusion.training import run
-from emofusion.training.arguments import DataArguments, parse_recipe
+from emofusion.training import lifecycle
+from emofusion.training.arguments import DataArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.texts import choose_texts
+from emofusion.training.lifecycle import choose_texts
+from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import train
 from testing_training import tiny_recipe
 
 
 def transcribed(corpus: DatasetDict, say) -> DatasetDict:
-    """The corpus with what a recogniser would have heard."""
+    """Return the corpus with recognised transcripts."""
     return DatasetDict(
         {
             split: rows.map(lambda row: {"asr_text": say(row)}, load_from_cache_file=False)
@@ -19,12 +21,12 @@ def transcribed(corpus: DatasetDict, say) -> DatasetDict:
     )
 
 
-def test_the_people_s_transcripts_are_read_unless_others_are_wanted(corpus):
+def test_the_transcripts_of_the_corpus_are_the_default(corpus):
     assert DataArguments().text_column == "text"
     assert choose_texts(corpus, "text") is corpus
 
 
-def test_the_recogniser_s_transcripts_take_their_place(corpus):
+def test_recognised_transcripts_replace_them(corpus):
     heard = transcribed(corpus, lambda row: f"heard {row['id']}")
     chosen = choose_texts(heard, "asr_text")
     for split, rows in chosen.items():
@@ -34,8 +36,8 @@ def test_the_recogniser_s_transcripts_take_their_place(corpus):
         assert rows["label"][:] == corpus[split]["label"][:]
 
 
-def test_a_corpus_that_was_not_transcribed_is_refused(corpus):
-    with pytest.raises(ValueError, match="no row of the split 'train' has one: transcribe the corpus first"):
+def test_a_corpus_without_recognised_transcripts_is_refused(corpus):
+    with pytest.raises(ValueError, match="no row of the train split has one; transcribe the corpus first"):
         choose_texts(corpus, "asr_text")
     silent = transcribed(corpus, lambda row: "")
     assert set(choose_texts(silent, "asr_text")["test"]["text"]) == {""}
@@ -46,9 +48,9 @@ def test_another_column_is_refused():
         DataArguments(text_column="label")
 
 
-def test_a_run_learns_its_tokens_from_the_transcripts_that_it_reads(tmp_path, corpus, corpus_root, monkeypatch):
+def test_the_tokenizer_learns_from_the_selected_transcripts(tmp_path, corpus, corpus_root, monkeypatch):
     heard = transcribed(corpus, lambda row: "zebra")
-    monkeypatch.setattr(run, "load_corpus", lambda *_, **__: heard)
+    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: heard)
     batches, call = [], EmotionCollator.__call__
 
     def spy(self, rows):
@@ -58,6 +60,6 @@ def test_a_run_learns_its_tokens_from_the_transcripts_that_it_reads(tmp_path, co
     monkeypatch.setattr(EmotionCollator, "__call__", spy)
     recipe = tiny_recipe(corpus_root, tmp_path / "run", max_steps=1, text_column="asr_text")
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
-    run.train(*parse_recipe([str(tmp_path / "recipe.yaml")]))
+    train(parse_recipe([str(tmp_path / "recipe.yaml")]))
     assert all(len(set(map(tuple, batch["input_ids"].tolist()))) == 1 for batch in batches)
     assert "zebra" in (tmp_path / "run" / "tokenizer.json").read_text("utf-8")

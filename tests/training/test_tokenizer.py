@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from emofusion.training.tokenizer import SPECIAL_TOKENS, train_tokenizer
+from emofusion.training.processor_building import SPECIAL_TOKENS, train_tokenizer
 from transformers import AutoTokenizer
 
 TEXTS = ["The lamp looks good.", "The LAMP is ugly, isn't it?", "What a lovely café"]
@@ -34,7 +34,7 @@ def test_special_tokens_come_first(tokenizer):
 
 
 @pytest.mark.parametrize("size", [5 + 2 * LETTERS + 4, 5 + 2 * LETTERS + 5])
-def test_the_vocabulary_size_is_respected_and_the_commonest_words_are_kept(size):
+def test_the_vocabulary_is_limited_to_the_most_frequent_words(size):
     small = train_tokenizer(TEXTS, size, 16)
     assert len(small) == size
     assert max(small.get_vocab().values()) == size - 1
@@ -42,11 +42,11 @@ def test_the_vocabulary_size_is_respected_and_the_commonest_words_are_kept(size)
     assert "ugly" not in small.get_vocab()
 
 
-def test_longer_texts_are_cut(tokenizer):
+def test_longer_texts_are_truncated(tokenizer):
     assert len(tokenizer("the lamp " * 20, truncation=True).input_ids) == 16
 
 
-def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
+def test_a_saved_tokenizer_is_the_same_when_loaded(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     assert loaded.get_vocab() == tokenizer.get_vocab()
@@ -56,7 +56,7 @@ def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
 
 def test_every_process_learns_the_same(tokenizer):
     code = (
-        "import json, sys; from emofusion.training.tokenizer import train_tokenizer; "
+        "import json, sys; from emofusion.training.processor_building import train_tokenizer; "
         "print(json.dumps(train_tokenizer(json.loads(sys.argv[1]), 200, 16).get_vocab()))"
     )
     printed = subprocess.run(

@@ -6,7 +6,8 @@ import pytest
 import torch
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.run import build_model, build_processor
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
 from emofusion.training.trainer import EmotionTrainer
 from sklearn.utils.class_weight import compute_class_weight
 from testing_training import AUDIO, FUSION, SMALL_STEPS, TEXT
@@ -31,9 +32,9 @@ CHECKPOINTING = next(
 
 @pytest.fixture
 def make_trainer(corpus, tmp_path):
-    """A trainer of a tiny fusion model without dropout, for two steps of four rows."""
+    """A function that makes a trainer of a tiny fusion model without dropout, for two steps of four rows."""
 
-    def make(rows=None, facts=None, **arguments):
+    def make(rows=None, **arguments):
         settings = {
             "output_dir": str(tmp_path / "run"),
             "max_steps": 2,
@@ -51,7 +52,6 @@ def make_trainer(corpus, tmp_path):
             train_dataset=corpus["train"] if rows is None else corpus["train"].select(rows),
             eval_dataset=corpus["validation"].select(range(8)),
             processing_class=processor,
-            facts=facts,
         )
 
     return make
@@ -63,14 +63,14 @@ def curve(trainer, name="loss"):
 
 
 def group_of(trainer):
-    """Name of a parameter -> its group; every parameter must be in exactly one."""
+    """Return the group of each parameter by its name; every parameter must be in exactly one."""
     names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
     groups = [(names[id(p)], group) for group in trainer.optimizer.param_groups for p in group["params"]]
     assert len(groups) == len(dict(groups))
     return dict(groups)
 
 
-def test_each_component_learns_at_its_own_rate_and_keeps_the_weight_decay_split(make_trainer):
+def test_each_component_has_its_learning_rate_and_weight_decay_groups(make_trainer):
     plain = make_trainer(weight_decay=0.1)
     plain.create_optimizer()
     decay = {name: group["weight_decay"] for name, group in group_of(plain).items()}
@@ -98,12 +98,12 @@ def test_the_schedule_scales_every_rate(make_trainer):
         assert group["lr"] == pytest.approx(0.5 * (1e-5 if "audio_encoder." in name else 1e-2))
 
 
-def test_a_rate_of_zero_leaves_a_component_as_it_is(make_trainer):
+def test_a_rate_of_zero_leaves_a_component_unchanged(make_trainer):
     trainer = make_trainer(learning_rates={"text_encoder": 0.0})
     before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
     trainer.train()
     for name, parameter in trainer.model.named_parameters():
-        if "masked_spec_embed" not in name and ".missing." not in name:  # which no row of the corpus needs
+        if "masked_spec_embed" not in name and ".missing." not in name:  # unused: no row lacks a modality
             assert torch.equal(parameter, before[name]) == ("text_encoder." in name or not parameter.requires_grad), (
                 name
             )
@@ -130,19 +130,19 @@ def test_balanced_class_weights_are_those_of_scikit_learn(make_trainer, corpus):
     np.testing.assert_allclose(trainer.model.config.class_weights, expected)
 
 
-def test_a_class_that_never_occurs_weighs_nothing(make_trainer, corpus):
+def test_a_class_that_never_occurs_has_weight_zero(make_trainer, corpus):
     rows = [row for row, label in enumerate(corpus["train"]["label"]) if label != 2]
     assert make_trainer(rows, class_weights="balanced").model.config.class_weights[2] == 0.0
 
 
-def test_class_weights_may_be_listed_and_weigh_the_loss(make_trainer):
+def test_listed_class_weights_weigh_the_loss(make_trainer):
     trainer = make_trainer(class_weights="[1, 2, 0.5, 3]")
     assert trainer.model.config.class_weights == [1.0, 2.0, 0.5, 3.0]
     assert curve(trainer)[0] != pytest.approx(curve(make_trainer())[0], rel=1e-6)
 
 
 @pytest.mark.parametrize("weights", ["heavy", "[1, 2]", "3", '["a", "b", "c", "d"]'])
-def test_bad_class_weights_are_one_sentence(make_trainer, weights):
+def test_bad_class_weights_are_refused(make_trainer, weights):
     with pytest.raises(ValueError, match=r"^class_weights.*balanced.*4 numbers.*\.$") as caught:
         make_trainer(class_weights=weights)
     assert weights in str(caught.value)
@@ -175,7 +175,7 @@ def test_bfloat16_trains(make_trainer):
     assert half == pytest.approx(plain, abs=0.05)
 
 
-def test_checkpointing_of_activations_changes_nothing(make_trainer):
+def test_activation_checkpointing_changes_nothing(make_trainer):
     checkpointed = make_trainer(**{CHECKPOINTING: True})
     assert curve(checkpointed) == pytest.approx(curve(make_trainer()), abs=1e-6)
     assert getattr(checkpointed.model, f"is_{CHECKPOINTING}")
@@ -188,8 +188,7 @@ def test_evaluation_measures_the_four_scores(make_trainer):
 
 
 def test_every_checkpoint_is_a_complete_hub_folder(make_trainer, tmp_path):
-    facts = {"format": 1, "system": "cross_attention", "labels": ["a", "b", "c", "d"], "modalities": ["audio", "text"]}
-    make_trainer(facts=facts, save_strategy="steps", save_steps=1).train()
+    make_trainer(save_strategy="steps", save_steps=1).train()
     folders = sorted((tmp_path / "run").glob("checkpoint-*"))
     assert [folder.name for folder in folders] == ["checkpoint-2"]  # save_total_limit is 1
     for folder in folders:

@@ -1,4 +1,4 @@
-"""What is done to training rows and to the loss alone: raters' shares, augmentation, smoothing, focus."""
+"""Settings of training rows and of the loss: soft labels, augmentation, label smoothing, focal loss."""
 
 import json
 import re
@@ -8,9 +8,12 @@ import pytest
 import torch
 import yaml
 from emofusion.modeling.loss_classification import classification_loss
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator, build_training_collator
-from emofusion.training.run import build_model, build_processor, train
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
+from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
 from safetensors.torch import load_file
 from testing_training import FUSION, SMALL_STEPS, tiny_recipe
@@ -20,7 +23,7 @@ AUGMENTATION = {"speed": {"rate": [0.9, 1.1]}, "noise": {"snr_db": [5, 20]}}
 
 
 def rated(corpus, rows=8, without=()):
-    """Rows of a corpus, of which two thirds of the raters agree with the label, and the others with the next one."""
+    """Return rows where two thirds of the raters chose the label and one third the next one."""
 
     def rate(row, number):
         shares = [0.0] * 4
@@ -33,7 +36,7 @@ def rated(corpus, rows=8, without=()):
 
 @pytest.fixture
 def make_trainer(corpus, tmp_path):
-    """A trainer for two epochs of two steps of four rows."""
+    """A function that makes a trainer for two epochs of two steps of four rows."""
 
     def make(rows=None, data=None, model_config=None, folder="run", **arguments):
         settings = {
@@ -67,7 +70,7 @@ def losses(trainer):
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
-def test_raters_shares_are_the_labels_of_training_rows_alone(make_trainer, corpus):
+def test_soft_labels_are_used_in_training_only(make_trainer, corpus):
     trainer = make_trainer(rated(corpus, without=(2, 5)), {"soft_labels": True})
     batch = trainer.train_data_collator([trainer.train_dataset[row] for row in range(8)])
     assert batch["labels"].dtype == torch.float32
@@ -84,7 +87,7 @@ def test_raters_shares_are_the_labels_of_training_rows_alone(make_trainer, corpu
         assert all(batch["labels"].dtype == torch.int64 for batch in loader)
 
 
-def test_a_model_learns_from_raters_and_is_measured_on_labels(make_trainer, corpus):
+def test_a_model_learns_from_soft_labels_and_is_measured_on_labels(make_trainer, corpus):
     trainer = make_trainer(rated(corpus), {"soft_labels": True}, num_train_epochs=30, class_weights="balanced")
     trainer.train()
     curve = losses(trainer)
@@ -98,19 +101,19 @@ def test_a_model_learns_from_raters_and_is_measured_on_labels(make_trainer, corp
 @pytest.mark.parametrize(
     "shares", [[0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [1.5, -0.5, 0.0, 0.0], [float("nan"), 0.0, 0.0, 1.0], []]
 )
-def test_shares_that_are_none_name_their_row(make_trainer, corpus, shares):
+def test_bad_shares_name_their_row(make_trainer, corpus, shares):
     trainer = make_trainer(rated(corpus), {"soft_labels": True})
     row = {**trainer.train_dataset[0], "soft_label": shares}
-    with pytest.raises(ValueError, match=f"^Row '{re.escape(row['id'])}' has the soft_label .*together 1\\.$"):
+    with pytest.raises(ValueError, match=f"^Row '{re.escape(row['id'])}' has the soft_label .*with the sum 1\\.$"):
         trainer.train_data_collator([row])
 
 
-def test_a_corpus_that_nobody_rated_is_refused(make_trainer):
+def test_a_corpus_without_soft_labels_is_refused(make_trainer):
     with pytest.raises(ValueError, match=r"^soft_labels is on, but no utterance .* spoken has .*; leave it out\.$"):
         make_trainer(data={"soft_labels": True})
 
 
-def test_recordings_are_augmented_in_training_alone(make_trainer):
+def test_recordings_are_augmented_in_training_only(make_trainer):
     plain, changed = make_trainer(), make_trainer(data={"augmentation": AUGMENTATION})
     rows = [plain.train_dataset[row] for row in range(4)]
     before, after = plain.train_data_collator(rows), changed.train_data_collator(rows)
@@ -122,7 +125,7 @@ def test_recordings_are_augmented_in_training_alone(make_trainer):
             assert torch.equal(one["input_values"], two["input_values"])
 
 
-def test_every_epoch_draws_anew_and_a_run_that_was_interrupted_draws_the_same(make_trainer, tmp_path):
+def test_augmentation_differs_per_epoch_and_is_the_same_after_a_resume(make_trainer, tmp_path):
     def train_and_listen(trainer, **others):
         heard, collate = [], trainer.train_data_collator
 
@@ -156,7 +159,7 @@ def test_every_epoch_draws_anew_and_a_run_that_was_interrupted_draws_the_same(ma
         assert all(torch.equal(resumed[name], weights[name]) for name in weights)
 
 
-def test_label_smoothing_leaves_the_loss_to_the_model(make_trainer):
+def test_the_model_smooths_labels(make_trainer):
     trainer = make_trainer(label_smoothing_factor=0.1, class_weights="[1, 2, 0.5, 3]")
     assert trainer.model.config.label_smoothing == 0.1
     batch = trainer.data_collator([trainer.train_dataset[row] for row in range(4)])
@@ -168,7 +171,7 @@ def test_label_smoothing_leaves_the_loss_to_the_model(make_trainer):
     assert named == pytest.approx(losses(trainer), abs=1e-5)
 
 
-def test_label_smoothing_may_be_given_twice_only_if_it_is_the_same(make_trainer):
+def test_contradicting_label_smoothing_is_refused(make_trainer):
     make_trainer(label_smoothing_factor=0.1, model_config={"label_smoothing": 0.1})
     with pytest.raises(
         ValueError, match=r"^label_smoothing_factor is 0.1, and model_config.label_smoothing 0.2; .*\.$"
@@ -178,7 +181,7 @@ def test_label_smoothing_may_be_given_twice_only_if_it_is_the_same(make_trainer)
         make_trainer(label_smoothing_factor=1.0)
 
 
-def test_a_recipe_sets_them_all_and_the_page_tells_so(corpus_root, corpus, tmp_path):
+def test_a_recipe_sets_them_and_the_card_shows_them(corpus_root, corpus, tmp_path):
     folder, path = tmp_path / "all", tmp_path / "all.yaml"
     recipe = tiny_recipe(
         corpus_root,
@@ -191,7 +194,7 @@ def test_a_recipe_sets_them_all_and_the_page_tells_so(corpus_root, corpus, tmp_p
     )
     path.write_text(yaml.safe_dump(recipe))
     with pytest.warns(UserWarning, match=r"augmentation\.gain"):
-        results = train(*parse_recipe([str(path), "--augmentation.noise.p", "0.5"]))
+        results = train(parse_recipe([str(path), "--augmentation.noise.p", "0.5"]))
     expected = {
         "class_weights": "balanced",
         "label_smoothing": 0.1,
@@ -199,8 +202,8 @@ def test_a_recipe_sets_them_all_and_the_page_tells_so(corpus_root, corpus, tmp_p
         "modality_dropout": 0.25,
         "augmentation": "speed (rate [0.9, 1.1]); noise (snr_db [5, 20], p 0.5); gain (db [-6, 6], p 0.5)",
     }
-    assert expected.items() <= results["training"].items()
-    assert results["training"]["soft_labels"] is None
+    assert expected.items() <= results.training.items()
+    assert results.training["soft_labels"] is None
     page, config = (folder / "README.md").read_text(), json.loads((folder / "config.json").read_text())
     for name, value in expected.items():
         assert re.search(rf"`{name}` +\| +{re.escape(str(value))}", page), name

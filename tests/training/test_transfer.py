@@ -1,14 +1,16 @@
-import json
-
 import pytest
 import torch
 import yaml
+from emofusion.evaluation.results import RunResults
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training import run
-from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments, parse_recipe
+from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.run import build_model, build_processor, train
-from emofusion.training.transfer import encoders_frozen, train_head
+from emofusion.training.lifecycle import draw_rows
+from emofusion.training.model_building import build_model
+from emofusion.training.processor_building import build_processor
+from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import encoders_frozen, train, train_head
 from safetensors.torch import load_file
 from testing_training import AUDIO, FUSION, tiny_recipe
 
@@ -18,11 +20,11 @@ LABELS = ["angry", "happy", "sad", "calm"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, corpus_root):
-    """The folder of a fusion model that was trained for a step."""
+    """The folder of a fusion model after one step."""
     folder = tmp_path_factory.mktemp("transfer") / "first"
     path = folder.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, max_steps=1)))
-    train(*parse_recipe([str(path)]))
+    train(parse_recipe([str(path)]))
     return folder
 
 
@@ -30,7 +32,7 @@ def weights(model, inside=""):
     return {name: value.clone() for name, value in model.state_dict().items() if inside in name}
 
 
-def test_with_the_same_labels_all_is_taken_over(trained, corpus):
+def test_with_the_same_labels_all_weights_are_kept(trained, corpus):
     args = ModelArguments(model_name_or_path=str(trained), model_config={"classifier_dropout": 0.5})
     model = build_model(args, LABELS)
     saved = load_file(trained / "model.safetensors")
@@ -44,7 +46,7 @@ def test_with_the_same_labels_all_is_taken_over(trained, corpus):
 
 
 @pytest.mark.parametrize("labels", [["happy", "angry", "calm", "sad"], ["low", "high"], ["a", "b", "c", "d", "e"]])
-def test_with_other_labels_the_head_is_new_and_nothing_else(trained, labels):
+def test_with_other_labels_only_the_head_is_new(trained, labels):
     torch.manual_seed(1)
     model = build_model(ModelArguments(model_name_or_path=str(trained)), labels)
     saved = load_file(trained / "model.safetensors")
@@ -56,7 +58,7 @@ def test_with_other_labels_the_head_is_new_and_nothing_else(trained, labels):
     assert model.classifier.out_features == len(labels)
 
 
-def test_fields_of_a_sub_configuration_are_changed_one_by_one(trained):
+def test_single_fields_of_a_sub_configuration_can_be_changed(trained):
     config = {"audio_config": {"hidden_dropout": 0.25}, "freeze_audio_layers": 1}
     model = build_model(ModelArguments(model_name_or_path=str(trained), model_config=config), LABELS)
     assert model.config.audio_config.hidden_dropout == 0.25
@@ -72,13 +74,13 @@ def test_fields_of_a_sub_configuration_are_changed_one_by_one(trained):
         ({"model_config": {"hiden_size": 16}}, "unknown field 'hiden_size'"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_is_one_sentence(trained, others, message):
+def test_a_checkpoint_that_does_not_fit_is_refused(trained, others, message):
     with pytest.raises(ValueError, match=message) as caught:
         build_model(ModelArguments(**{"model_name_or_path": str(trained), **others}), LABELS)
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_or_its_encoders_are_named_and_not_both():
+def test_a_model_or_its_encoders_are_named_not_both():
     with pytest.raises(ValueError, match="both model_name_or_path and text_model_name_or_path"):
         ModelArguments(model_name_or_path="a", text_model_name_or_path="b")
 
@@ -116,7 +118,7 @@ def test_the_first_phase_trains_the_head_alone(variant, corpus, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_freezing_ends_with_an_error_too():
+def test_freezing_ends_after_an_error_too():
     model = build_model(CASES["cross_attention"][0], LABELS)
 
     def trainable():
@@ -146,23 +148,23 @@ def test_a_run_has_both_phases_and_a_resumed_one_the_second(tmp_path, corpus_roo
     recipe = tiny_recipe(corpus_root, tmp_path / "run", head_epochs=1, num_train_epochs=1, max_train_samples=24)
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe))
-    results = train(*parse_recipe([str(path)]))
+    results = train(parse_recipe([str(path)]))
     assert len(phases) == 1
-    assert results["training"]["head_epochs"] == 1
-    assert results["data"]["train"]["utterances"] == 24
-    assert set(results["data"]["train"]["classes"].values()) == {6}
-    assert json.loads((tmp_path / "run" / "results.json").read_text()) == results
-    train(*parse_recipe([str(path), "--resume_from_checkpoint", "true", "--num_train_epochs", "2"]))
+    assert results.training["head_epochs"] == 1
+    assert results.data["train"].utterances == 24
+    assert set(results.data["train"].classes.values()) == {6}
+    assert RunResults.read(tmp_path / "run") == results
+    train(parse_recipe([str(path), "--resume_from_checkpoint", "true", "--num_train_epochs", "2"]))
     assert len(phases) == 1
 
 
-def test_which_utterances_are_few_follows_from_the_seed(corpus):
-    drawn = [run.draw_rows(corpus["train"], 12, seed)["id"] for seed in (0, 0, 1)]
+def test_the_seed_selects_the_utterances(corpus):
+    drawn = [draw_rows(corpus["train"], 12, seed)["id"] for seed in (0, 0, 1)]
     assert drawn[0][:] == drawn[1][:]
     assert set(drawn[0]) != set(drawn[2])
-    assert run.draw_rows(corpus["train"], len(corpus["train"]), 0) is corpus["train"]
-    with pytest.raises(ValueError, match="max_train_samples is 73; the training part has 72"):
-        run.draw_rows(corpus["train"], 73, 0)
+    assert draw_rows(corpus["train"], len(corpus["train"]), 0) is corpus["train"]
+    with pytest.raises(ValueError, match="max_train_samples is 73; the training split has 72"):
+        draw_rows(corpus["train"], 73, 0)
 
 
 def test_head_epochs_are_not_negative(tmp_path):

@@ -1,1 +1,1 @@
-"""LoRA adapters: adding, saving and merging them."""
+"""LoRA adapters: add, save and merge them."""

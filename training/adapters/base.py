@@ -1,4 +1,4 @@
-"""The model that adapters are put into: where it is, so that they can name it, and in how many bits."""
+"""The base model of adapters: find or save it, and load it quantised."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,25 +21,25 @@ tags:
 
 # Base of an adapter
 
-This model is what an adapter of emofusion was trained on: encoders, and around them fusion and head as they were before the
-training. By itself it recognises nothing; load the adapter, which names it as its base.
+This is the base model of an emofusion adapter: the encoders, with an untrained fusion and head. It recognises nothing by itself;
+load the adapter, which names it as its base.
 """
 
 
 def find_source(model: PreTrainedModel, source: str | None) -> str | None:
-    """The checkpoint that a model was loaded from, if it is still the same, and whole."""
+    """Return the checkpoint that a model was loaded from, if it equals the model and is complete; else None."""
     saved = None if source is None else type(model.config).from_pretrained(source)
     if saved is None or _comparable(saved) != _comparable(model.config):
         return None
-    if type(model).__name__ not in (saved.architectures or ()):  # it has no head, and would not load as a base
+    if type(model).__name__ not in (saved.architectures or ()):  # without a head it would not load as a base
         return None
     return str(Path(source).resolve()) if Path(source).is_dir() else source
 
 
 def save_base(model: PreTrainedModel, processor: ProcessorMixin, args: TrainingArguments) -> str:
-    """Save a model that is nowhere else as a Hub folder, so that its adapters can name it."""
+    """Save a model as a Hub folder inside the output folder, for its adapters to name, and return that folder."""
     folder = Path(args.output_dir, BASE).resolve()
-    with args.main_process_first(desc="the base model"):
+    with args.main_process_first(desc="saving the base model"):
         if args.should_save:
             folder.mkdir(parents=True, exist_ok=True)
             names = [getattr(model.config, modality.config_field) for modality in MODALITIES.values()]
@@ -55,7 +55,7 @@ def save_base(model: PreTrainedModel, processor: ProcessorMixin, args: TrainingA
 
 
 def load_quantized(model: PreTrainedModel, base: str, quantization: str, whole: list[str]) -> PreTrainedModel:
-    """The same model with its encoders' linear layers in 8 or 4 bit."""
+    """Load a saved model again, with the linear layers of its encoders in 8 or 4 bit; the modules in `whole` are not quantised."""
     from peft import prepare_model_for_kbit_training
     from transformers import BitsAndBytesConfig
 
@@ -70,11 +70,11 @@ def load_quantized(model: PreTrainedModel, base: str, quantization: str, whole: 
 
 
 def check_quantization(args: TrainingArguments) -> None:
-    """Ask for what quantised weights need.
+    """Check that quantised weights can be used.
 
     Raises:
-        ImportError: if bitsandbytes is not installed.
-        ValueError: if there is no CUDA device.
+        ImportError: If bitsandbytes is not installed.
+        ValueError: If there is no CUDA device.
     """
     from transformers.utils import is_bitsandbytes_available
 
@@ -85,9 +85,17 @@ def check_quantization(args: TrainingArguments) -> None:
 
 
 def _comparable(config: PreTrainedConfig) -> dict:
-    """Of a configuration what a loaded model depends on; what weighs the loss is a matter of each run."""
+    """Return the fields of a configuration that a loaded model depends on; those of the loss belong to a run."""
     left_out = {
-        *("class_weights", "label_smoothing", "focal_gamma", "architectures", "auto_map", "custom_pipelines"),
+        *(
+            "class_weights",
+            "label_smoothing",
+            "focal_gamma",
+            "problem_type",
+            "architectures",
+            "auto_map",
+            "custom_pipelines",
+        ),
         *("dtype", "transformers_version", "_name_or_path"),
     }
 

@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021, arXiv 2106.09685) in the encoders, with fusion and head trained whole, through peft."""
+"""LoRA adapters (Hu et al. 2021, arXiv 2106.09685) in the encoders through peft; fusion and head are trained fully."""
 
 import re
 from collections import defaultdict
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 QUANTIZATIONS = ("8bit", "4bit")
 
-# model_type -> layers that get adapters by default: as in the paper, queries and values. Vision encoders stay as they are.
+# model_type -> layers that get adapters by default: queries and values, as in the paper. Vision encoders get none.
 TARGETS = {
     **dict.fromkeys(("wav2vec2", "hubert", "data2vec-audio", "whisper"), ("q_proj", "v_proj")),
     "wavlm": ("intermediate_dense", "output_dense"),
@@ -26,7 +26,7 @@ TARGETS = {
     "deberta-v2": ("query_proj", "value_proj"),
     "modernbert": ("Wqkv",),
 }
-# Layers whose weights their model reads without calling them, so that adapters would never be computed.
+# Layers whose weights are read without calling the layer, so that adapters in them would never be computed.
 BYPASSED = {"wavlm": ("q_proj", "k_proj", "v_proj", "out_proj")}
 ENCODER_KINDS = tuple(modality.encoder_kind for modality in MODALITIES.values())
 ADAPTABLE = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d)
@@ -34,17 +34,17 @@ ADAPTABLE = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d)
 
 @dataclass(frozen=True)
 class Lora:
-    """What a recipe says of its adapters. A list of layers is given by the ends of their names.
+    """Settings of the adapters. Layers are given by the ends of their names.
 
     Args:
-        rank: of the matrices.
-        alpha: their product is scaled by alpha / rank.
-        dropout: on their input.
-        audio: layers of the speech encoder; by default those of `TARGETS`, and none if empty.
-        text: the same of the text encoder.
-        vision: the same of the vision encoder, by default none.
-        use_rslora: scale by alpha / sqrt(rank) (Kalajdzievski 2023).
-        use_dora: learn the magnitude of the weights apart (Liu et al. 2024).
+        rank: Rank of the matrices.
+        alpha: Their product is scaled by alpha / rank.
+        dropout: Dropout on their input.
+        audio: Layers of the speech encoder; by default those of `TARGETS`, none if empty.
+        text: Layers of the text encoder, likewise.
+        vision: Layers of the vision encoder; by default none.
+        use_rslora: Scale by alpha / sqrt(rank) instead (Kalajdzievski 2023).
+        use_dora: Learn the magnitude of the weights separately (Liu et al. 2024).
     """
 
     rank: int = 8
@@ -73,25 +73,25 @@ class Lora:
 
 
 def check_lora(lora: Mapping, quantization: str | None) -> None:
-    """Refuse adapters that cannot be.
+    """Check the settings of adapters.
 
     Args:
-        lora: fields of [`Lora`]; without any there are no adapters.
-        quantization: of the base model, or None.
+        lora: Fields of [`Lora`]; empty for no adapters.
+        quantization: Quantisation of the base model, or None.
 
     Raises:
-        ValueError: if a field is unknown or bad, or a base is to be quantised without adapters.
+        ValueError: If a field is unknown or bad, or a base is quantised without adapters.
     """
     known = [item.name for item in fields(Lora)]
     for name in lora:
         if name not in known:
-            raise ValueError(f"lora has an unknown field {name!r}; there are {', '.join(known)}.")
+            raise ValueError(f"lora has an unknown field {name!r}; choose from {', '.join(known)}.")
     Lora(**lora)
     if quantization is not None and quantization not in QUANTIZATIONS:
         raise ValueError(f"quantization is {quantization!r}; choose one of {', '.join(QUANTIZATIONS)}.")
     if quantization is not None and not lora:
         raise ValueError(
-            "quantization is given without lora: quantised weights cannot be trained, adapters on them can."
+            "quantization is given without lora: quantised weights cannot be trained, only adapters on them."
         )
 
 
@@ -103,21 +103,21 @@ def add_adapters(
     source: str | None = None,
     quantization: str | None = None,
 ) -> "PeftModel":
-    """Adapters in the encoders of a classifier, of which nothing else of the encoders is trained, and all the rest is.
+    """Return a classifier with adapters in its encoders; the rest of the encoders is frozen, everything else is trained.
 
-    What the configuration freezes stays as it is: adapters are above it. An encoder without any is frozen.
+    Layers that the configuration freezes get no adapters. An encoder without adapters is frozen.
 
     Args:
-        model: a classifier of ours with encoders.
-        lora: fields of [`Lora`].
-        processor: the model's.
-        args: of the run. Unless `source` is the model as it is, the model is saved in the folder `base` of `output_dir`.
-        source: the checkpoint that the model was loaded from, if it was loaded as a whole.
-        quantization: "8bit" or "4bit", to load the encoders so.
+        model: A classifier of emofusion with encoders.
+        lora: Fields of [`Lora`].
+        processor: The processor of the model.
+        args: The arguments of the run. Unless `source` equals the model, the model is saved in `base` in `output_dir`.
+        source: The checkpoint that the whole model was loaded from, if any.
+        quantization: "8bit" or "4bit" to quantise the encoders.
 
     Raises:
-        ImportError: if bitsandbytes is wanted and not installed.
-        ValueError: if a layer is not there, is frozen, or cannot have adapters; or a base cannot be quantised here.
+        ImportError: If bitsandbytes is needed and not installed.
+        ValueError: If a layer does not exist, is frozen or cannot have adapters, or quantisation is not possible here.
     """
     if quantization is not None:
         check_quantization(args)
@@ -131,19 +131,19 @@ def add_adapters(
 
 
 def put_adapters(model: PreTrainedModel, lora: Lora, targets: Mapping[str, list[str]]) -> "PeftModel":
-    """Put adapters into a model, and freeze the rest of its encoders.
+    """Put adapters into a model and freeze the rest of its encoders.
 
     Args:
-        model: a classifier of ours, whose `name_or_path` the adapters will name as their base.
-        lora: their sizes.
-        targets: from `find_targets`.
+        model: A classifier of emofusion; the adapters will name its `name_or_path` as their base.
+        lora: Settings of the adapters.
+        targets: Layers per encoder, from `find_targets`.
     """
     from peft import LoraConfig, get_peft_model
 
     whole = find_whole(model)
     _freeze_without(model, targets)
     config = LoraConfig(
-        task_type="SEQ_CLS",  # by which AutoPeftModelForSequenceClassification finds the classes of a base with own code
+        task_type="SEQ_CLS",  # AutoPeftModelForSequenceClassification finds the class of a base with remote code by it
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=float(lora.dropout),
@@ -156,14 +156,14 @@ def put_adapters(model: PreTrainedModel, lora: Lora, targets: Mapping[str, list[
 
 
 def find_targets(model: PreTrainedModel, lora: Lora) -> dict[str, list[str]]:
-    """Names of the layers that get adapters, per encoder that gets any.
+    """Return the names of the layers that get adapters, per encoder that gets any.
 
     Args:
-        model: with that frozen what its configuration names.
-        lora: wanted.
+        model: The model, with the layers frozen that its configuration names.
+        lora: Settings of the adapters.
 
     Raises:
-        ValueError: if a layer is not there, is frozen, or cannot have adapters.
+        ValueError: If a layer does not exist, is frozen, or cannot have adapters.
     """
     targets = {}
     for modality in MODALITIES.values():
@@ -186,16 +186,16 @@ def find_targets(model: PreTrainedModel, lora: Lora) -> dict[str, list[str]]:
             targets[kind] = [f"{model.base_model_prefix}.{modality.encoder}.{name}" for name in free]
     if not targets:
         raise ValueError(
-            f"lora is given, but this {type(model).__name__} has no layer for adapters: no encoder, or all of them frozen "
-            "(freeze_audio_layers, freeze_text_layers), or none of its layers named."
+            f"lora is given, but this {type(model).__name__} has no layer for adapters: it has no encoder, all are frozen "
+            "(freeze_audio_layers, freeze_text_layers), or no layer is named."
         )
     return targets
 
 
 def find_whole(model: PreTrainedModel) -> list[str]:
-    """Names of the modules that are trained and saved whole: fusion, head, and all else that is not inside an encoder.
+    """Return the names of the modules that are trained and saved fully: everything that is not inside an encoder.
 
-    A container, which is never called, is given by what it holds.
+    A container, which is never called, is replaced by its children.
     """
     encoders = {f"{model.base_model_prefix}.{modality.encoder}" for modality in MODALITIES.values()}
     opened = (nn.ModuleDict, nn.ModuleList, type(model), type(model.base_model))
@@ -213,9 +213,9 @@ def find_whole(model: PreTrainedModel) -> list[str]:
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
-    """How many parameters there are in `total`, and how many are `trainable`.
+    """Return the number of parameters in `total`, and of those that are `trainable`.
 
-    Of a module that peft trains whole, which it keeps twice, the trained copy counts.
+    peft keeps a fully trained module twice; the trained copy counts.
     """
     own = {name: weight for name, weight in model.named_parameters() if ".original_module." not in name}
     return {
@@ -225,7 +225,7 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
 
 
 def describe_adapter(model: nn.Module) -> dict | None:
-    """What `results.json` tells of the adapters of a model; None where there are none."""
+    """Return the settings of a model's adapters, None if it has none."""
     config = getattr(model, "peft_config", {}).get("default")
     if config is None:
         return None
@@ -242,7 +242,7 @@ def describe_adapter(model: nn.Module) -> dict | None:
 
 
 def saved_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights that a checkpoint of the model holds: of one with adapters these, and what is trained whole."""
+    """Return the weights in a checkpoint of the model: with adapters, only these and the fully trained modules."""
     if not hasattr(model, "peft_config"):
         return model.state_dict()
     from peft import get_peft_model_state_dict
@@ -251,7 +251,7 @@ def saved_weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def unwrap_adapters(model: nn.Module) -> PreTrainedModel:
-    """The model that adapters are in; the same where there are none."""
+    """Return the model that adapters are in; a model without adapters is returned unchanged."""
     return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
@@ -263,20 +263,20 @@ def _find_layers(kind: str, encoder: PreTrainedModel, ends: Iterable[str]) -> di
         if end.rpartition(".")[2] in BYPASSED.get(model_type, ()):
             raise ValueError(
                 f"lora.{kind} names {end!r}, whose weights {model_type} reads without calling the layer, so that an adapter "
-                f"would do nothing; choose others, as {' and '.join(TARGETS[model_type])}."
+                f"would have no effect; choose others, such as {' and '.join(TARGETS[model_type])}."
             )
         matching = {name: layer for name, layer in layers.items() if f".{name}".endswith(f".{end}")}
         if not matching:
             names = sorted({name.rpartition(".")[2] for name, layer in layers.items() if isinstance(layer, nn.Linear)})
             raise ValueError(
-                f"lora.{kind} names {end!r}, and no layer of this {model_type} is called so; there are {', '.join(names)}."
+                f"lora.{kind} names {end!r}, but this {model_type} has no such layer; it has {', '.join(names)}."
             )
         found |= matching
     return {name: layer for name, layer in layers.items() if name in found}
 
 
 def _as_pattern(names: Iterable[str]) -> str:
-    """A regular expression that matches these names and no others; those that differ in their first number are one."""
+    """Return a regular expression that matches exactly these names; names that differ in their first number are joined."""
     numbers = defaultdict(list)
     for name in names:
         number = re.search(r"(?<=\.)\d+(?=\.)", name)
@@ -291,9 +291,9 @@ def _as_pattern(names: Iterable[str]) -> str:
 
 
 def _freeze_without(model: PreTrainedModel, targets: Mapping[str, list[str]]) -> None:
-    """Freeze, by the configuration too, every encoder without adapters, and the convolutions below those that have some.
+    """Freeze every encoder without adapters, and the convolutions of those with adapters, in the configuration too.
 
-    What is so frozen is computed without dropout and without a graph, and can be cached.
+    What the configuration freezes is computed without dropout and gradients, and can be cached.
     """
     config = model.config
     for name, modality in MODALITIES.items():
@@ -315,5 +315,5 @@ def _is_number(value) -> bool:
 
 
 def _size(weight: torch.Tensor) -> int:
-    """Numbers in a parameter; in 4 bit two of them are one byte."""
+    """Return the number of values in a parameter; in 4 bit, one byte holds two."""
     return weight.numel() * (2 if type(weight).__name__ == "Params4bit" else 1)

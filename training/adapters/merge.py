@@ -1,4 +1,4 @@
-"""From adapters and their base to one plain checkpoint."""
+"""Merge adapters into their base model."""
 
 import json
 import shutil
@@ -7,29 +7,31 @@ from pathlib import Path
 from transformers import AutoModelForAudioClassification, AutoProcessor, PreTrainedConfig, PreTrainedModel
 
 from ...corpora.atomic_write import staged
-from ...evaluation.predictions import FILE
+from ...evaluation.predictions import FILE as PREDICTIONS
+from ...evaluation.results import FILE as RESULTS
+from ...evaluation.results import RunResults
 from ...hub.bundle import write_bundle
 from ...hub.card import write_card
-from ..report import write_json
+from ..lifecycle import LOG
 from .base import BASE
 
 
 def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None) -> PreTrainedModel:
-    """Write a Hub folder whose model has the adapters added into its weights, and gives the same logits.
+    """Write a Hub folder with a plain model that gives the same logits as the base model with the adapters.
 
-    What was measured is copied: it holds of the merged model as well.
+    Results, predictions and pictures are copied, because they hold for the merged model too.
 
     Args:
-        adapter: folder that a run with `lora` left.
-        out: new folder.
-        base: folder or Hub id of the base model, if it is not where the adapters say.
+        adapter: The folder of a run with `lora`.
+        out: The new folder.
+        base: Folder or Hub id of the base model, if it is not where the adapters say.
 
     Returns:
         The merged model.
 
     Raises:
-        FileNotFoundError: if there are no adapters in the folder, or no base model.
-        ValueError: if the base is, or was in training, quantised, or `out` is not empty.
+        FileNotFoundError: If the folder holds no adapters, or there is no base model.
+        ValueError: If the base is or was quantised, or `out` is not empty.
     """
     from peft import PeftModel
 
@@ -38,13 +40,13 @@ def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None)
         if not (adapter / name).is_file():
             raise FileNotFoundError(f"{adapter} is not a folder of adapters: it has no {name}.")
     if out.exists() and any(out.iterdir()):
-        raise ValueError(f"{out} is not empty: give a new folder.")
-    results = _read(adapter / "results.json")
+        raise ValueError(f"{out} is not empty; give a new folder.")
+    results = RunResults.read(adapter) if (adapter / RESULTS).is_file() else None
     base = base or _find_base(adapter)
     fields, _ = PreTrainedConfig.get_config_dict(base)
-    if fields.get("quantization_config") or results.get("recipe", {}).get("quantization"):
+    if fields.get("quantization_config") or (results is not None and results.recipe.get("quantization")):
         raise ValueError(
-            f"The adapters in {adapter} were trained on a quantised base, and merging would round them: load them on it."
+            f"The adapters in {adapter} were trained on a quantised base, so merging would round them; load them on it."
         )
     model = AutoModelForAudioClassification.from_pretrained(base, use_safetensors=True)
     merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
@@ -54,25 +56,23 @@ def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None)
         merged.save_pretrained(staging)
         processor.save_pretrained(staging)
         write_bundle(merged, staging, processor)
-        if results:
-            for name in (*results.get("pictures", []), FILE, "training_log.json"):
-                if (adapter / Path(name).name).is_file():
-                    shutil.copy(adapter / Path(name).name, staging)
-            results["adapter"] = None
-            write_card(staging, results)
-            write_json(staging / "results.json", results)
+        for name in (PREDICTIONS, LOG, *(results.pictures if results is not None else ())):
+            if (adapter / Path(name).name).is_file():
+                shutil.copy(adapter / Path(name).name, staging)
+    if results is not None:
+        results.adapter = None
+        write_card(out, results)
+        results.write(out)
     return merged
 
 
 def _find_base(adapter: Path) -> str:
-    """The base that adapters name or, if they were moved together with it, the one inside their folder."""
-    base = _read(adapter / "adapter_config.json").get("base_model_name_or_path") or ""
+    """Return the base that adapters name or, if they were moved together with it, the one inside their folder."""
+    base = json.loads((adapter / "adapter_config.json").read_text("utf-8")).get("base_model_name_or_path") or ""
     if not Path(base).is_absolute() or Path(base).is_dir():
         return base
     if (adapter / BASE).is_dir():
         return str(adapter / BASE)
-    raise FileNotFoundError(f"The adapters in {adapter} are on the base model {base}, which is not there: name it.")
-
-
-def _read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    raise FileNotFoundError(
+        f"The adapters in {adapter} are on the base model {base}, which is not there; name another with --base."
+    )

@@ -1,1 +1,1 @@
-"""Cross-validation: every fold with every seed, and the results together."""
+"""Cross-validation: one run per fold and seed, and a summary of all."""

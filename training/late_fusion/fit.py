@@ -51,6 +51,9 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
     _check_arguments(recipe)
     fusion_args, training_args = recipe.late_fusion, recipe.training
     corpus, metadata = load_rows(recipe)
+    model_args = ModelArguments(variant="late_fusion", model_config={"combination": fusion_args.combination})
+    fusion = Recipe(model=model_args, data=recipe.data, training=training_args)
+    described = fusion.describe()  # before Trainer, as in `build_trainer`
     labels = corpus["train"].features["label"].names
     trainer = _build_trainer(recipe, corpus, labels)
     start = time.perf_counter()
@@ -64,8 +67,7 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
     chosen = combinations[fusion_args.combination]
     trainer.model.classifier.load_state_dict(chosen.state_dict())
 
-    model_args = ModelArguments(variant="late_fusion", model_config={"combination": fusion_args.combination})
-    trainer.run_metadata.add_recipe(Recipe(model=model_args, data=recipe.data, training=training_args), corpus, metadata)
+    trainer.run_metadata.add_recipe(fusion, described, corpus, metadata)
     results = trainer.run_metadata.results
     results.seconds = round(seconds, 2)
     describe_fusion(results, fusion_args.members, fusion_args.combination, combinations, inverse_strength)
@@ -148,9 +150,7 @@ def compare(
         }
     for kind, combination in combinations.items():
         systems[kind] = {split: combine(combination, rows) for split, rows in scores.items()}
-    return {
-        name: {split: _score(rows, labels) for split, rows in splits.items()} for name, splits in systems.items()
-    }
+    return {name: {split: _score(rows, labels) for split, rows in splits.items()} for name, splits in systems.items()}
 
 
 def format_comparison(results: RunResults) -> str:

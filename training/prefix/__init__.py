@@ -1,1 +1,1 @@
-"""The frozen-prefix cache: outputs of frozen parameters, computed once and memory-mapped."""
+"""Cache of frozen prefixes: their outputs, computed once and memory-mapped."""

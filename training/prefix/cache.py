@@ -1,7 +1,7 @@
-"""The frozen part of a model, computed once for each utterance and read from disk ever after.
+"""The cache of frozen prefixes: the frozen part of a model is computed once per utterance and then read from disk.
 
-Each modality has a store of its own, named by all that decides what its prefix computes. Runs whose fusion, head, folds
-or seeds differ, or that look at one modality more or less, share what they have in common.
+Each modality has its own store, named by everything that the output of its prefix depends on. Runs that differ in fusion,
+head, fold, seed or other modalities share the stores.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,15 +25,16 @@ from .store import PrefixStore
 
 @dataclass
 class PrefixCache:
-    """What the frozen part of a model makes of each row, in place of the row's inputs.
+    """Replaces the inputs of rows by the stored outputs of a model's frozen prefix.
 
     Args:
-        stores: of each modality that the prefix takes anywhere.
-        contents: of the files of recordings and films.
-        processor: of the model, for all that is not stored: token ids, alignments and what nothing is frozen of.
-        modalities: that the model looks at.
-        span_levels: that its fusion reads.
-        dtype: of the model.
+        stores: Store by modality, for every modality that has a frozen prefix.
+        contents: Digests of the audio and video files.
+        processor: The processor of the model, for everything that is not stored: token ids, alignments, and modalities
+            without a frozen prefix.
+        modalities: The modalities of the model.
+        span_levels: Levels of the alignment that the model reads.
+        dtype: The dtype of the model.
     """
 
     stores: dict[str, PrefixStore]
@@ -44,12 +45,10 @@ class PrefixCache:
     dtype: torch.dtype
 
     def prepare(self, rows: list[Mapping]) -> dict[str, dict[str, torch.Tensor]]:
-        """`encoded`, as `model.encode` gives it, of rows that the stores were filled with.
-
-        It is a plain dict, which every library that moves batches can take apart.
+        """Return `{"encoded": ...}` for rows, with the content of `model.encode`'s output as a plain dict.
 
         Raises:
-            ValueError: if a row is not in a store; it is named.
+            ValueError: If a row is not in a store; the row is named.
         """
         batch, encoded = self._process(rows), {}
         for modality in self.modalities:
@@ -64,7 +63,10 @@ class PrefixCache:
         return {"encoded": encoded | spans}
 
     def _process(self, rows: list[Mapping]) -> Mapping[str, torch.Tensor]:
-        """The inputs of what is not stored, the ids by which texts are found, and the spans; no file is decoded in vain."""
+        """Return the inputs that are not stored, the token ids that texts are looked up by, and the spans.
+
+        Cached media are not decoded.
+        """
         stored = {"audio", "video"} & set(self.stores)
         absent = {modality for modality in MODALITIES if all(row.get(modality) is None for row in rows)}
         if any(
@@ -98,48 +100,48 @@ class PrefixCache:
                     "rows before they are read."
                 )
         states = [None if key is None else store[key] for key in keys]
-        lengths = torch.tensor([0 if some is None else len(some) for some in states])
-        inner = next(some.shape[1:] for some in states if some is not None)
+        lengths = torch.tensor([0 if state is None else len(state) for state in states])
+        inner = next(state.shape[1:] for state in states if state is not None)
         padded = torch.zeros(len(rows), int(lengths.max()), *inner, dtype=self.dtype)
-        for row, some in zip(padded, states, strict=True):
-            if some is not None:
-                row[: len(some)] = some
+        for row, state in zip(padded, states, strict=True):
+            if state is not None:
+                row[: len(state)] = state
         return padded, torch.arange(padded.shape[1]) < lengths[:, None]
 
 
 def build_prefix_cache(
-    model: PreTrainedModel, processor: ProcessorMixin, parts: Iterable[Dataset], args: EmotionTrainingArguments
+    model: PreTrainedModel, processor: ProcessorMixin, splits: Iterable[Dataset], args: EmotionTrainingArguments
 ) -> PrefixCache:
-    """The cache of a model's frozen prefix, filled with the rows of all parts of a corpus.
+    """Return the cache of a model's frozen prefix, filled with the rows of all splits.
 
-    What is there already, of other runs too, is not computed again.
+    Rows that are stored already, by this or another run, are not computed again.
 
     Args:
-        model: of which something is frozen; it is moved to the device of the run.
-        processor: the model's.
-        parts: that will be read.
-        args: of the run: where the cache is and of which dtype, the device, the precision and the batch size.
+        model: A model with frozen parameters; it is moved to the device of the run.
+        processor: Its processor.
+        splits: The splits of the corpus.
+        args: The arguments of the run: folder and dtype of the cache, device, precision and batch size.
 
     Raises:
-        ValueError: if nothing of the model is frozen, or the disk has no room.
+        ValueError: If nothing in the model is frozen, or the disk has no room.
     """
     base = find_base(model)
     modalities = prefix_modalities(base)
     if not modalities:
         raise ValueError(
-            f"cache_prefix is on, but nothing of this {type(model).__name__} is frozen; freeze a part of an encoder "
+            f"cache_prefix is on, but nothing in this {type(model).__name__} is frozen; freeze a part of an encoder "
             "(freeze_feature_encoder, freeze_audio_layers, freeze_text_layers, freeze_vision_encoder), or leave it out."
         )
     root = Path(datasets_config.HF_DATASETS_CACHE) / "emofusion" / "prefix"
     root = root if args.cache_dir is None else Path(args.cache_dir)
     root.mkdir(parents=True, exist_ok=True)
-    parts, dtype = list(parts), getattr(torch, args.cache_dtype)
+    splits, dtype = list(splits), getattr(torch, args.cache_dtype)
     cache = PrefixCache({}, FileContents(root), processor, base.config.modalities, base.config.span_levels, base.dtype)
     base.to(args.device)
     for modality in modalities:
-        about = describe_prefix(base, processor, modality, computed_in(base, args)) | {"stored_in": args.cache_dtype}
-        store = PrefixStore(root / f"{modality}-{digest_of(about)}", dtype, about)
-        fill_store(store, modality, base, processor, parts, cache.contents, args)
+        metadata = describe_prefix(base, processor, modality, name_dtype(base, args)) | {"stored_in": args.cache_dtype}
+        store = PrefixStore(root / f"{modality}-{digest_of(metadata)}", dtype, metadata)
+        fill_store(store, modality, base, processor, splits, cache.contents, args)
         cache.stores[modality] = store
     if args.should_log and not args.disable_tqdm:
         sizes = ", ".join(f"{name} {store.nbytes / 1e6:.0f} MB" for name, store in cache.stores.items())
@@ -150,47 +152,47 @@ def build_prefix_cache(
 def use_prefix_cache(
     collators: Sequence[EmotionCollator],
     model: PreTrainedModel,
-    parts: Iterable[Dataset],
+    splits: Iterable[Dataset],
     args: EmotionTrainingArguments,
 ) -> list[EmotionCollator]:
-    """The same collators, reading what is frozen from a cache, which is filled first.
+    """Return the collators with a cache of the model's frozen prefix, which is filled first.
 
     Args:
-        collators: of one run.
-        model: as in `build_prefix_cache`.
-        parts: see there.
-        args: see there.
+        collators: The collators of a run.
+        model: As in `build_prefix_cache`.
+        splits: As in `build_prefix_cache`.
+        args: As in `build_prefix_cache`.
 
     Raises:
-        ValueError: see there; or if recordings are augmented that would be read from the cache.
+        ValueError: As in `build_prefix_cache`, or if cached recordings are augmented.
     """
     if any(collator.augment is not None for collator in collators) and "audio" in prefix_modalities(find_base(model)):
         raise ValueError(
-            "cache_prefix and augmentation exclude each other where the speech encoder is frozen: what is augmented anew in "
-            "every epoch cannot be computed once."
+            "cache_prefix and augmentation exclude each other if the speech encoder is frozen: recordings that change in "
+            "every epoch cannot be cached."
         )
-    cache = build_prefix_cache(model, collators[0].processor, parts, args)
+    cache = build_prefix_cache(model, collators[0].processor, splits, args)
     return [replace(collator, cache=cache) for collator in collators]
 
 
 class PrefixGuard(TrainerCallback):
-    """Refuses to go on from a checkpoint whose frozen weights are not those that the cache was computed with."""
+    """Refuses to resume from a checkpoint whose frozen weights are not those that the cache was computed with."""
 
     def __init__(self, cache: PrefixCache):
         self.cache = cache
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
-        """Compare, where a run is resumed.
+        """Compare the weights if the run is resumed.
 
         Raises:
-            ValueError: if they differ.
+            ValueError: If they differ.
         """
         base = find_base(model)
         if not state.global_step or any(hasattr(weight, "device_mesh") for weight in base.parameters()):
-            return  # a new run; or weights in pieces, which tell nothing
+            return  # a new run, or sharded weights, which cannot be compared
         for modality, store in self.cache.stores.items():
-            about = describe_prefix(base, self.cache.processor, modality, computed_in(base, args))
-            if store.folder.name != f"{modality}-{digest_of(about | {'stored_in': args.cache_dtype})}":
+            metadata = describe_prefix(base, self.cache.processor, modality, name_dtype(base, args))
+            if store.folder.name != f"{modality}-{digest_of(metadata | {'stored_in': args.cache_dtype})}":
                 raise ValueError(
                     f"The checkpoint's frozen {modality} encoder is not the one that {store.folder} was computed with; "
                     "resume with the arguments of the run that wrote it, seed included, or without cache_prefix."
@@ -198,10 +200,10 @@ class PrefixGuard(TrainerCallback):
 
 
 def find_base(model: PreTrainedModel) -> EmoFusionModel:
-    """The model without head and adapters.
+    """Return the model without head and adapters.
 
     Raises:
-        ValueError: if it has none, as a late fusion of other models.
+        ValueError: If there is none, as in a late fusion of other models.
     """
     for module in model.modules():
         if isinstance(module, EmoFusionModel) and module.config is model.config:
@@ -210,16 +212,16 @@ def find_base(model: PreTrainedModel) -> EmoFusionModel:
 
 
 def prefix_modalities(base: EmoFusionModel) -> tuple[str, ...]:
-    """The modalities of which the first stage computes anything: all that is frozen, and a speaker network's spectrogram."""
+    """Return the modalities with a frozen prefix; the spectrogram of a speaker network is one."""
     config = base.config
-    taken = {
+    has_prefix = {
         "audio": "audio" not in config.encoders or config.freeze_feature_encoder or config.freeze_audio_layers != 0,
         "text": config.freeze_text_layers == -1,
         "video": config.freeze_vision_encoder,
     }
-    return tuple(modality for modality in config.modalities if taken[modality])
+    return tuple(modality for modality in config.modalities if has_prefix[modality])
 
 
-def computed_in(base: EmoFusionModel, args: EmotionTrainingArguments) -> str:
-    """The name of the dtype that a run computes in."""
+def name_dtype(base: EmoFusionModel, args: EmotionTrainingArguments) -> str:
+    """Return the name of the dtype that a run computes in."""
     return "bfloat16" if args.bf16 else "float16" if args.fp16 else str(base.dtype).removeprefix("torch.")

@@ -1,4 +1,4 @@
-"""Computing what a prefix cache lacks: which rows, how much room they need, and the first stage over them."""
+"""Fill a prefix store: find the missing rows, estimate their size, and compute their prefix."""
 
 import math
 import shutil
@@ -20,9 +20,9 @@ from ..sampler import seconds_of
 from .keys import FileContents, ids_key, media_key
 from .store import PrefixStore
 
-TEXTS = 1000  # that are tokenised at a time
-UNKNOWN = 10.0  # seconds that a recording counts for whose header does not say: most utterances are shorter
-ROOM = 1.05  # of what is needed must be free
+TEXTS = 1000  # texts that are tokenised at a time
+DEFAULT_SECONDS = 10.0  # duration of a recording without one in its header; most utterances are shorter
+ROOM = 1.05  # free room on the disk, relative to the estimated size
 
 
 def fill_store(
@@ -30,33 +30,33 @@ def fill_store(
     modality: str,
     base: EmoFusionModel,
     processor: ProcessorMixin,
-    parts: Sequence[Dataset],
+    splits: Sequence[Dataset],
     contents: FileContents,
     args: EmotionTrainingArguments,
 ) -> None:
-    """Compute what a store lacks of one modality of all rows.
+    """Compute the missing rows of one modality.
 
     Args:
-        store: to fill.
-        modality: of the rows.
-        base: the model without its head, on its device.
-        processor: the model's.
-        parts: of the corpus.
-        contents: of files, which are added to it.
-        args: of the run.
+        store: The store to fill.
+        modality: The modality.
+        base: The model without its head, on its device.
+        processor: The processor of the model.
+        splits: The splits of the corpus.
+        contents: Digests of the files; those of new files are added.
+        args: The arguments of the run.
 
     Raises:
-        ValueError: if the disk has no room.
+        ValueError: If the disk has no room.
     """
-    with args.main_process_first(desc="the files' contents"):  # which it remembers for the others
-        rows = list(_scan(modality, processor, parts, contents))
-    wanted = {key: place for key, *place in rows if key not in store}  # part, row, and how long it is
-    if not wanted:
+    with args.main_process_first(desc="reading the files"):  # the main process stores the digests for the others
+        rows = list(_scan(modality, processor, splits, contents))
+    missing = {key: place for key, *place in rows if key not in store}  # split, row and length
+    if not missing:
         return
-    columns = [part.select_columns([modality]) for part in parts]
+    columns = [rows.select_columns([modality]) for rows in splits]
 
     def load(keys: list[bytes]) -> Mapping[str, torch.Tensor]:
-        items = [columns[part][row][modality] for part, row, _ in map(wanted.get, keys)]
+        items = [columns[split][row][modality] for split, row, _ in map(missing.get, keys)]
         return processor(**{modality: items}, padding=True, return_tensors="pt")
 
     def encode(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
@@ -67,10 +67,10 @@ def fill_store(
         return encoded[modality].to(store.dtype).cpu(), encoded[f"{modality}_mask"].sum(dim=1).tolist()
 
     def compute(keys: list[bytes]) -> Iterator[tuple[bytes, torch.Tensor]]:
-        keys = sorted(keys, key=lambda key: wanted[key][-1])  # so that little is padded
+        keys = sorted(keys, key=lambda key: missing[key][-1])  # for little padding
         size = args.per_device_eval_batch_size
         batches = [keys[start : start + size] for start in range(0, len(keys), size)]
-        # A tokenizer is not to be shared by threads.
+        # Threads cannot share a tokenizer.
         threads = 1 if modality == "text" else max(1, args.dataloader_num_workers)
         for batch, inputs in _ahead(load, batches, threads):
             states, lengths = encode(inputs)
@@ -78,16 +78,16 @@ def fill_store(
                 yield key, row[:length]
             bar.update(len(batch))
 
-    check_room(store, _estimate(modality, processor, encode, [length for *_, length in wanted.values()]))
-    with tqdm(total=len(wanted), desc=f"Prefix cache, {modality}", disable=args.disable_tqdm) as bar:
-        store.fill(wanted, compute)
+    check_room(store, _estimate(modality, processor, encode, [length for *_, length in missing.values()]))
+    with tqdm(total=len(missing), desc=f"Prefix cache, {modality}", disable=args.disable_tqdm) as bar:
+        store.fill(missing, compute)
 
 
 def check_room(store: PrefixStore, needed: float) -> None:
-    """Refuse to begin what the disk cannot hold.
+    """Check that the disk has room for `needed` bytes.
 
     Raises:
-        ValueError: if it is so.
+        ValueError: If it has not.
     """
     free = shutil.disk_usage(store.folder).free
     if needed * ROOM > free:
@@ -98,17 +98,17 @@ def check_room(store: PrefixStore, needed: float) -> None:
 
 
 def _scan(
-    modality: str, processor: ProcessorMixin, parts: Sequence[Dataset], contents: FileContents
+    modality: str, processor: ProcessorMixin, splits: Sequence[Dataset], contents: FileContents
 ) -> Iterator[tuple[bytes, int, int, float]]:
-    """Key, part, row and length of all rows that have the modality: seconds, of text tokens."""
-    for number, part in enumerate(parts):
+    """Yield key, number of the split, row and length (seconds, or tokens) of all rows that have the modality."""
+    for number, rows in enumerate(splits):
         if modality == "text":
-            yield from ((key, number, row, length) for key, row, length in _scan_texts(processor, part["text"]))
+            yield from ((key, number, row, length) for key, row, length in _scan_texts(processor, rows["text"]))
             continue
-        seconds = seconds_of(part, modality, processor.max_seconds)
+        seconds = seconds_of(rows, modality, processor.max_seconds)
         on_disk = []
-        for row, (item, length) in enumerate(zip(part[modality], seconds.tolist(), strict=True)):
-            length = length if math.isfinite(length) else UNKNOWN
+        for row, (item, length) in enumerate(zip(rows[modality], seconds.tolist(), strict=True)):
+            length = length if math.isfinite(length) else DEFAULT_SECONDS
             if item is not None and item.get("bytes") is None:
                 on_disk.append((item, row, length))
             elif item is not None:
@@ -120,9 +120,9 @@ def _scan(
 def _scan_texts(processor: ProcessorMixin, texts: Iterable[str | None]) -> Iterator[tuple[bytes, int, int]]:
     present = [(row, text) for row, text in enumerate(texts) if text is not None]
     for start in range(0, len(present), TEXTS):
-        some = present[start : start + TEXTS]
-        batch = processor(text=[text for _, text in some], padding=True, return_tensors="pt")
-        for (row, _), ids, mask in zip(some, batch["input_ids"], batch["attention_mask"].bool(), strict=True):
+        chunk = present[start : start + TEXTS]
+        batch = processor(text=[text for _, text in chunk], padding=True, return_tensors="pt")
+        for (row, _), ids, mask in zip(chunk, batch["input_ids"], batch["attention_mask"].bool(), strict=True):
             yield ids_key(ids[mask]), row, int(mask.sum())
 
 
@@ -132,7 +132,7 @@ def _estimate(
     encode: Callable[[Mapping[str, torch.Tensor]], tuple[torch.Tensor, list[int]]],
     lengths: list[float],
 ) -> float:
-    """Bytes that rows of these lengths need, from what one second of silence, a word or a black picture does."""
+    """Estimate the bytes of rows from their lengths and the size of one second of silence, a word or a black frame."""
     if modality == "audio":
         seconds, rate = min(1.0, processor.max_seconds or 1.0), processor.feature_extractor.sampling_rate
         inputs, unit = processor(audio=np.zeros(round(seconds * rate), np.float32), sampling_rate=rate), 1 / seconds
@@ -146,7 +146,7 @@ def _estimate(
 
 
 def _ahead(function: Callable[[Any], Any], items: Iterable, threads: int) -> Iterator[tuple[Any, Any]]:
-    """Each item with the function's result, which is computed while the items before it are used."""
+    """Yield each item with the function's result, which is computed while earlier items are used."""
     with ThreadPoolExecutor(threads) as pool:
         pending = deque()
         for item in items:

@@ -1,4 +1,4 @@
-"""What the states behind a frozen prefix depend on, as keys: the prefix itself, and what goes into it."""
+"""Keys of cached states: a digest of the frozen prefix, and one of its input."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ from ...modeling.modeling_emofusion import EmoFusionModel
 from ...processing.media import open_file
 from .store import KEY_SIZE
 
-FORMAT = 1  # raise it whenever a prefix computes something else from the same weights and inputs
+FORMAT = 1  # to be raised when the code of a prefix changes its output
 
 # Settings of the processor that the inputs of a modality depend on, besides its sub-processor. Text is keyed by its token
 # ids, so that neither settings nor tokenizer matter.
 SETTINGS = {"audio": ("max_seconds",), "text": (), "video": ("max_seconds", "frames_per_second")}
-# Of a speaker network, what its spectrogram and its stages are.
+# Fields of a speaker network that define its spectrogram and stages.
 SPEAKER_FIELDS = ("sampling_rate", "win_length", "hop_length", "n_fft", "num_mel_bins", "hidden_sizes", "depths")
-# In the names of an encoder's fields: matters of training, and of other models made from it.
+# Parts of names of encoder fields that do not change its frozen output.
 IMMATERIAL = (
     "drop",
     "mask_",
@@ -39,17 +39,17 @@ IMMATERIAL = (
     "architectures",
     "dtype",
 )
-JUST_NOW = 2 * 10**9  # nanoseconds: a file changed since may change again without its time telling
+JUST_NOW = 2 * 10**9  # nanoseconds; a file that was changed so recently may change again with the same time stamp
 
 
 def describe_prefix(model: EmoFusionModel, processor: ProcessorMixin, modality: str, computed_in: str) -> dict:
-    """All that decides what the frozen part of a modality's encoder computes, in JSON; nothing of fusion and head.
+    """Return everything that the output of a modality's frozen prefix depends on, in JSON.
 
     Args:
-        model: without its head.
-        processor: the model's.
-        modality: one whose inputs the prefix changes.
-        computed_in: the dtype of the computation.
+        model: The model without its head.
+        processor: Its processor.
+        modality: A modality with a frozen prefix.
+        computed_in: The dtype of the computation.
     """
     config, names = model.config, MODALITIES[modality]
     encoder = getattr(config, names.config_field, None)
@@ -76,16 +76,16 @@ def describe_prefix(model: EmoFusionModel, processor: ProcessorMixin, modality: 
 
 
 def digest_of(description: Mapping) -> str:
-    """A name for a description, the same for equal ones."""
+    """Return a digest that is equal for equal descriptions."""
     return hashlib.blake2b(json.dumps(description, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
 
 
 def media_key(item: Mapping, contents: Mapping[str, bytes]) -> bytes:
-    """The key of a recording or film: its content, and the span and the half of the picture that are taken of it.
+    """Return the key of an audio or video: a digest of its content, span and crop.
 
     Args:
-        item: of a row, `path` or `bytes`, `start`, `end` and, of a film, `crop`.
-        contents: of files, by path; one that is not there makes a key that nothing has.
+        item: The entry of a row: `path` or `bytes`, `start`, `end` and, for a video, `crop`.
+        contents: Digests of files by path. A path that is missing gives a key that is in no store.
     """
     data = item.get("bytes")
     content = contents.get(item["path"], b"") if data is None else _digest(data)
@@ -93,15 +93,15 @@ def media_key(item: Mapping, contents: Mapping[str, bytes]) -> bytes:
 
 
 def ids_key(input_ids: torch.Tensor) -> bytes:
-    """The key of a text: its token ids `(tokens,)`."""
+    """Return the key of a text, a digest of its token ids `(tokens,)`."""
     return _digest(input_ids.numpy().astype("<i8").tobytes())
 
 
 class FileContents(Mapping):
-    """Digests of files' contents by path. A file is read once, and again only when its size or time has changed.
+    """Digests of file contents by path. A file is read again only if its size or time stamp has changed.
 
     Args:
-        folder: where `files.json` remembers them for later runs.
+        folder: The folder of `files.json`, which stores the digests for later runs.
     """
 
     def __init__(self, folder: Path):
@@ -118,19 +118,19 @@ class FileContents(Mapping):
         return len(self._digests)
 
     def add(self, paths: Iterable[str]) -> None:
-        """Learn the contents of files.
+        """Add the digests of files.
 
         Raises:
-            FileNotFoundError: if one does not exist.
-            ValueError: if one is empty, or a folder.
+            FileNotFoundError: If a file does not exist.
+            ValueError: If a file is empty, or a folder.
         """
         paths = sorted(set(paths) - set(self._digests))
-        remembered, read = self._remembered(), {}
+        stored, read = self._stored(), {}
 
-        def learn(path: str) -> bytes:
+        def digest_file(path: str) -> bytes:
             place = Path(path).absolute()
             state = _state(place)
-            *known, digest = remembered.get(str(place), (None,))
+            *known, digest = stored.get(str(place), (None,))
             if known == state:
                 return bytes.fromhex(digest)
             with open_file(path, path)[0] as file:
@@ -140,17 +140,17 @@ class FileContents(Mapping):
             return content
 
         with ThreadPoolExecutor(8) as pool:
-            self._digests |= dict(zip(paths, pool.map(learn, paths), strict=True))
+            self._digests |= dict(zip(paths, pool.map(digest_file, paths), strict=True))
         if read:
             with FileLock(self._path.with_suffix(".lock")), staged(self._path.parent) as staging:
-                (staging / self._path.name).write_text(json.dumps(self._remembered() | read), encoding="utf-8")
+                (staging / self._path.name).write_text(json.dumps(self._stored() | read), encoding="utf-8")
 
-    def _remembered(self) -> dict[str, list]:
+    def _stored(self) -> dict[str, list]:
         return json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
 
 
 def _hash_weights(model: nn.Module, names: Iterable[str]) -> str:
-    """Of the submodules' frozen parameters, and of the buffers beside them."""
+    """Return a digest of the frozen parameters of submodules, and of buffers in fully frozen modules."""
     digest = hashlib.blake2b(digest_size=KEY_SIZE)
     for name in names:
         for path, module in getattr(model, name, nn.Module()).named_modules(prefix=name):
@@ -165,7 +165,7 @@ def _hash_weights(model: nn.Module, names: Iterable[str]) -> str:
 
 
 def _state(path: Path) -> list[int] | None:
-    """Size and time of change; None where there is no file, as whoever opens it will tell."""
+    """Return size and time stamp of a file; None if it does not exist, which opening it will report."""
     try:
         stat = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""States on disk: arrays of different length, read by key from memory-mapped files, written by any number of processes."""
+"""A store of arrays of different lengths, read by key from memory-mapped files and written by several processes."""
 
 import hashlib
 import json
@@ -15,33 +15,33 @@ from safetensors.torch import save_file
 from ...corpora.atomic_write import staged
 
 KEY_SIZE = 16  # bytes
-# Keys fall into so many parts, each written by one process at a time: more share the work better, and make smaller files.
+# Keys are divided among buckets; one process at a time writes a bucket. More buckets balance better but make smaller files.
 BUCKETS = 32
-SHARD_BYTES = 2**27  # of states in a file, about: what an interruption costs, and what is held in memory before
+SHARD_BYTES = 2**27  # approximate size of a file, which is held in memory and lost in an interruption
 
 
 class PrefixStore:
-    """A folder of safetensors files, each with some rows' `states` behind each other, their `offsets` and their `keys`.
+    """A folder of safetensors files, each with the concatenated `states` of some rows, their `offsets` and `keys`.
 
-    A file appears whole or not at all and is never changed, so that reading needs no lock. A process that writes holds
-    the lock of its bucket of keys; the lock goes with the process, however that ends.
+    Files are written atomically and never changed, so reading needs no lock. A writing process holds the lock of its
+    bucket of keys, which is released when the process ends in any way.
 
     Args:
-        folder: created where it does not exist.
-        dtype: of the states on disk.
-        about: what the states are, for people, in `about.json`.
+        folder: The folder; it is created if missing.
+        dtype: The dtype of the states on disk.
+        metadata: Description of the states, written to `about.json`.
     """
 
-    def __init__(self, folder: str | Path, dtype: torch.dtype, about: dict | None = None):
+    def __init__(self, folder: str | Path, dtype: torch.dtype, metadata: dict | None = None):
         self.folder = Path(folder)
         self.dtype = dtype
         self._files: list[Path] = []
-        self._places: dict[bytes, tuple[int, int, int]] = {}  # key -> number of its file, first position, last
+        self._places: dict[bytes, tuple[int, int, int]] = {}  # key -> number of the file, start, end
         self._mapped: dict[int, torch.Tensor] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
-        if about is not None and not (self.folder / "about.json").exists():
+        if metadata is not None and not (self.folder / "about.json").exists():
             with staged(self.folder) as staging:
-                (staging / "about.json").write_text(json.dumps(about, indent=2, sort_keys=True), encoding="utf-8")
+                (staging / "about.json").write_text(json.dumps(metadata, indent=2, sort_keys=True), encoding="utf-8")
         self.refresh()
 
     def __len__(self) -> int:
@@ -51,7 +51,7 @@ class PrefixStore:
         return key in self._places
 
     def __getitem__(self, key: bytes) -> torch.Tensor:
-        """The states `(positions, ...)` of a row, a view of the mapped file: copy them, do not write to them."""
+        """Return the states `(positions, ...)` of a row: a view of the mapped file, which must not be written to."""
         number, start, end = self._places[key]
         if number not in self._mapped:
             with _open(self._files[number]) as file:
@@ -59,18 +59,21 @@ class PrefixStore:
         return self._mapped[number][start:end]
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_mapped": {}}  # a worker that is spawned maps the files itself
+        return self.__dict__ | {"_mapped": {}}  # a spawned worker maps the files itself
 
     @property
     def nbytes(self) -> int:
-        """Bytes on disk."""
+        """Size on disk in bytes."""
         return sum(file.stat().st_size for file in self._files)
 
     def refresh(self, bucket: int | None = None) -> None:
-        """Take in the files that have been written since, by whichever process.
+        """Add the rows of files that any process has written since the last call.
+
+        Args:
+            bucket: Look only for files of this bucket.
 
         Raises:
-            ValueError: if a file is damaged; it is named.
+            ValueError: If a file is damaged.
         """
         known = set(self._files)
         for path in sorted(self.folder.glob("*.safetensors" if bucket is None else f"{bucket:02x}-*.safetensors")):
@@ -84,24 +87,22 @@ class PrefixStore:
     def fill(
         self, keys: Iterable[bytes], compute: Callable[[list[bytes]], Iterator[tuple[bytes, torch.Tensor]]]
     ) -> None:
-        """Compute what is missing, and share the work with all processes that do so at the same time.
-
-        What is finished stays, whatever happens next. When this returns, all keys are there.
+        """Compute the missing keys, sharing the work with other processes that fill the store; then all keys are there.
 
         Args:
-            keys: that will be read.
-            compute: called with keys that are missing, gives each with its states `(positions, ...)`, in any order.
+            keys: The keys that will be read.
+            compute: Takes missing keys and yields each with its states `(positions, ...)`, in any order.
         """
         buckets = defaultdict(list)
         for key in keys:
             if key not in self:
                 buckets[key[0] % BUCKETS].append(key)
-        # What another process works on is left to it; at last it is waited for, and done here should it have failed.
-        for patient in (False, True):
+        # First skip the buckets of other processes; then wait for them, and compute what a failed process left.
+        for wait in (False, True):
             for bucket in list(buckets):
                 lock = FileLock(self.folder / f"{bucket:02x}.lock")
                 try:
-                    with lock.acquire(blocking=patient):
+                    with lock.acquire(blocking=wait):
                         self.refresh(bucket)
                         if missing := [key for key in buckets[bucket] if key not in self]:
                             self._write(bucket, compute(missing))
@@ -129,7 +130,9 @@ class PrefixStore:
             "offsets": torch.tensor([0, *map(len, states)]).cumsum(dim=0),
             "keys": torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(-1, KEY_SIZE),
         }
-        partial = self.folder / f"{bucket:02x}.partial"  # whoever has the lock next writes over what a kill left
+        partial = (
+            self.folder / f"{bucket:02x}.partial"
+        )  # the next owner of the lock overwrites what a killed process left
         try:
             save_file(tensors, partial)
             os.replace(partial, self.folder / f"{bucket:02x}-{name}.safetensors")
@@ -141,4 +144,4 @@ def _open(path: Path):
     try:
         return safe_open(path, framework="pt")
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it, and what it held is computed anew.") from error
+        raise ValueError(f"{path} is damaged ({error}); delete it, and its rows will be computed again.") from error

@@ -1,1 +1,1 @@
-"""Hyperparameter search with optuna."""
+"""Hyperparameter search with Optuna."""

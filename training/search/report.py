@@ -1,50 +1,51 @@
-"""What a search found, and the files that tell it."""
+"""Results of a search, and the files that present them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from matplotlib.figure import Figure
 
-from ...corpora.atomic_write import staged
-from ..arguments import list_given
-from ..report import write_json
+from ...corpora.atomic_write import staged, write_json
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+    from ..recipe import Recipe
+
 FORMAT = 1
 STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
-def write_search(folder: str | Path, found: Mapping, best: Sequence | None) -> None:
+def write_search(folder: str | Path, found: Mapping, best: "Recipe | None") -> None:
     """Write `search.json`, `search.png` and `best.yaml` into the folder of a search.
 
     Args:
-        folder: it.
-        found: from `collect_search`.
-        best: arguments of the best trial, as the recipe would have them; None if there is none.
+        folder: The folder.
+        found: The results, from `collect_search`.
+        best: The recipe of the best trial; None if no trial finished.
     """
     folder = Path(folder)
     with staged(folder) as staging:
         draw_search(staging / "search.png", found)
         if best is not None:
             number, metric = found["best"]["number"], found["metric"]
-            told = f"# The best of {len(found['trials'])} trials by validation {metric} (trial {number}); see search.json.\n"
-            recipe = list_given(best) | {"output_dir": str(folder / "best"), "use_cpu": best[-1].use_cpu}
+            comment = (
+                f"# Best of {len(found['trials'])} trials by validation {metric} (trial {number}); see search.json.\n"
+            )
+            recipe = best.given() | {"output_dir": str(folder / "best"), "use_cpu": best.training.use_cpu}
             text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
-            (staging / "best.yaml").write_text(told + text, encoding="utf-8")
+            (staging / "best.yaml").write_text(comment + text, encoding="utf-8")
     write_json(folder / "search.json", found)
 
 
 def collect_search(study: "Study", **others) -> dict:
-    """All trials of a study and the best of them, in the form of `search.json`.
+    """Return all trials of a study and the best of them, as `search.json` has them.
 
     Args:
-        study: of optuna.
-        others: what else is to be told.
+        study: A study of Optuna.
+        others: Further keys and values.
     """
     trials = study.get_trials()
     finished = [trial for trial in trials if trial.state.name == "COMPLETE"]
@@ -60,12 +61,14 @@ def collect_search(study: "Study", **others) -> dict:
 
 
 def draw_search(path: str | Path, found: Mapping) -> None:
-    """What was measured in every trial and the best so far, and which settings it hung on.
+    """Draw the scores of the trials, the best so far, and the importance of each setting.
 
     Args:
         path: PNG to write.
-        found: from `collect_search`.
+        found: The results, from `collect_search`.
     """
+    from matplotlib.figure import Figure
+
     importance = found["importance"]
     figure = Figure(figsize=(9 if importance else 5.5, 3.6), layout="constrained")
     panels = figure.subplots(1, 2 if importance else 1, squeeze=False)[0]
@@ -94,17 +97,17 @@ def draw_search(path: str | Path, found: Mapping) -> None:
 
 
 def format_trial(number: int, outcome: str, settings: Mapping) -> str:
-    """One line on a trial that ended."""
+    """Return a line on the outcome of a trial."""
     return f"trial {number}: {outcome}; {', '.join(f'{name} {_short(value)}' for name, value in settings.items())}"
 
 
 def format_search(found: Mapping, folder: str | Path, most: int = 5) -> str:
-    """What was found, for the console: the best trials, how many ended how, and what to do with them.
+    """Return the best trials, the number of trials by outcome, and the next commands, for the console.
 
     Args:
-        found: from `collect_search`.
-        folder: of the search.
-        most: trials that are shown.
+        found: The results, from `collect_search`.
+        folder: The folder of the search.
+        most: Most trials to show.
     """
     finished = [trial for trial in found["trials"] if trial["state"] == "finished"]
     finished.sort(key=lambda trial: trial["value"], reverse=found["direction"] == "maximize")
@@ -125,10 +128,10 @@ def format_search(found: Mapping, folder: str | Path, most: int = 5) -> str:
         [
             *lines,
             "",
-            f"Measured on the validation part of the first fold of {found['corpus']}; nothing was measured on",
-            f"a test part. {folder} has search.json, search.png and best.yaml, a recipe:",
-            f"  python scripts/train.py {Path(folder, 'best.yaml')}",
-            f"  python scripts/cross_validate.py {Path(folder, 'best.yaml')}",
+            f"Scores are of the validation split of the first fold of {found['corpus']}; the test split was not used.",
+            f"{folder} has search.json, search.png and best.yaml, the recipe of the best trial:",
+            f"  emofusion train {Path(folder, 'best.yaml')}",
+            f"  emofusion cross-validate {Path(folder, 'best.yaml')}",
         ]
     )
 
@@ -147,14 +150,14 @@ def _describe(trial: "FrozenTrial") -> dict:
 
 
 def _importance(study: "Study", finished: int) -> dict[str, float]:
-    """How much of the differences between trials each setting explains; empty where there are too few to say."""
+    """Return the share of the variance between trials that each setting explains; empty for fewer than ten trials."""
     from optuna.importance import get_param_importances
 
     if finished < 10:
         return {}
     try:
         return get_param_importances(study)
-    except (RuntimeError, ValueError):  # all trials came to the same
+    except (RuntimeError, ValueError):  # all trials have the same score
         return {}
 
 

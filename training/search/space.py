@@ -1,16 +1,13 @@
-"""What is searched over: options of a run, and what is tried for each."""
+"""The search space: options of a run, and the values to try for each."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..arguments import ARGUMENTS, as_dict
-
 if TYPE_CHECKING:
     from optuna import Trial
 
-# What says which utterances are measured, and by what: trials that differ in it cannot be compared.
+# Options that decide which utterances are measured and how. Trials that differ in them have no comparable scores.
 MEASURING = (
     "corpus",
     "corpus_root",
@@ -25,38 +22,36 @@ MEASURING = (
 
 @dataclass
 class SearchArguments:
-    """What is searched over, and how long."""
+    """The search space, and the number of trials."""
 
-    search: dict | str | None = field(
+    search: dict | None = field(
         default_factory=dict,
         metadata={
-            "help": "What is tried for an option, by the option's name, as JSON: a list of choices, or a range as in "
+            "help": "Values to try, by the name of the option: a list of choices, or a range, such as "
             '{"learning_rate": {"low": 1e-5, "high": 1e-3, "log": true}, "model_config.hidden_size": [64, 128]}.'
         },
     )
-    trials: int = field(default=20, metadata={"help": "How many there shall be, those of an earlier search included."})
+    trials: int = field(default=20, metadata={"help": "Number of trials, with those of an interrupted search."})
     prune: bool = field(
         default=True,
-        metadata={"help": "Whether a trial ends that is, when it is measured, below the median of those before it."},
+        metadata={"help": "Stop a trial whose score is below the median of earlier trials at the same step."},
     )
 
     def __post_init__(self):
-        self.search = _flatten(as_dict("search", self.search))
+        self.search = _flatten(self.search or {})
         for name, domain in self.search.items():
             _check_domain(name, domain)
         if self.trials < 1:
             raise ValueError(f"trials is {self.trials}; it must be at least 1.")
 
 
-SEARCH_ARGUMENTS = (SearchArguments, *ARGUMENTS)
-
-
 def suggest(trial: "Trial", space: Mapping) -> dict:
-    """Settings for a trial.
+    """Return the settings of a trial.
 
     Args:
-        trial: of optuna.
-        space: per option, a list of choices or `low`, `high` and perhaps `log` or `step`; whole numbers where both are.
+        trial: A trial of Optuna.
+        space: Domains by the name of the option: a list of choices, or a mapping with `low`, `high` and optionally `log`
+            or `step`. If both ends are whole numbers, so are the values.
     """
     settings = {}
     for name, domain in space.items():
@@ -69,16 +64,8 @@ def suggest(trial: "Trial", space: Mapping) -> dict:
     return settings
 
 
-def as_options(settings: Mapping) -> list[str]:
-    """Settings as the command line has them."""
-    options = []
-    for name, value in settings.items():
-        options += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
-    return options
-
-
 def _flatten(space: Mapping, prefix: str = "") -> dict:
-    """Options of members under their dotted names, as `--search.model_config.hidden_size "[64, 128]"` gives them."""
+    """Return a search space with dotted names (`model_config.hidden_size`) instead of nested mappings."""
     flat = {}
     for name, domain in space.items():
         if isinstance(domain, Mapping) and "low" not in domain and "high" not in domain:
@@ -90,18 +77,18 @@ def _flatten(space: Mapping, prefix: str = "") -> dict:
 
 def _check_domain(name: str, domain) -> None:
     if name.split(".")[0] in MEASURING:
-        raise ValueError(f"search names {name!r}; trials that differ in it could not be compared.")
+        raise ValueError(f"search names {name!r}; trials that differ in it have no comparable scores.")
     if isinstance(domain, list):
         if not domain or not all(isinstance(choice, (bool, int, float, str)) for choice in domain):
             raise ValueError(
-                f"search gives {name!r} the choices {domain!r}; they must be numbers, words, true or false."
+                f"search gives {name!r} the choices {domain!r}; they must be numbers, text, true or false."
             )
         return
-    rule = "it must be a list of choices, or low and high, with log or step if wanted."
+    rule = "it must be a list of choices, or low and high, optionally with log or step."
     if not isinstance(domain, Mapping) or not {"low", "high"} <= set(domain) <= {"low", "high", "log", "step"}:
         raise ValueError(f"search gives {name!r} {domain!r}; {rule}")
     low, high = domain["low"], domain["high"]
     if not all(isinstance(end, (int, float)) for end in (low, high)) or not low < high:
         raise ValueError(f"search gives {name!r} the range {low!r} to {high!r}; low must be a number below high.")
     if domain.get("log") and ("step" in domain or low <= 0):
-        raise ValueError(f"search wants logarithms of {name!r}; then low must be positive, and there is no step.")
+        raise ValueError(f"search has log for {name!r}; low must be positive then, and step cannot be given.")

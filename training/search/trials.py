@@ -1,10 +1,10 @@
-"""Search, with optuna, for the settings that do best on the validation part of the first fold."""
+"""Hyperparameter search: trials are trained on the first fold and compared on its validation split."""
 
 import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,53 +16,56 @@ from transformers import Trainer
 
 from ...corpora import describe_corpus, list_folds
 from ..adapters.base import BASE
-from ..arguments import DataArguments, EmotionTrainingArguments, describe_recipe, parse_recipe
+from ..arguments import DataArguments, EmotionTrainingArguments
 from ..interruption import check_output_dir
-from ..report import describe_environment
-from ..run import build_trainer, load_rows
+from ..lifecycle import load_rows
+from ..metadata import describe_environment
+from ..recipe import Recipe
+from ..run import build_trainer
 from ..trainer import EmotionTrainer
 from .report import collect_search, format_trial, write_search
-from .space import SEARCH_ARGUMENTS, SearchArguments, as_options, suggest
+from .space import suggest
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-STUDY = "study.db"  # the trials of a search, in its folder
-RECIPE = "recipe"  # by what the study knows what it is a search over
-# Of one trial: it diverged, is too large, or its settings do not go together. Others may do better.
+STUDY = "study.db"  # Optuna's storage, in the folder of the search
+RECIPE = "recipe"  # attribute of the study that describes the recipe and the search space
+# Errors that end one trial and not the search: it diverged, ran out of memory, or its settings are invalid together.
 FAILURES = (ArithmeticError, MemoryError, RuntimeError, ValueError)
 
 
-def search(argv: Sequence[str], tell: Callable[[str], object] | None = None) -> dict:
-    """Train a recipe with one set of settings after the other, and write down which does best.
+def search(recipe: Recipe, log: Callable[[str], object] | None = None) -> dict:
+    """Search for the settings with the best validation score, with Optuna.
 
-    A trial is what `train` makes of the recipe with a few options more, up to the end of training: the test part is
-    taken away from it before anything is built. The folder of the search may be searched on, by several processes too.
+    A trial trains the recipe with settings from the search space. It never sees the test split. A folder can be searched
+    by several processes at a time, and an interrupted search goes on where it was.
 
     Args:
-        argv: a recipe and options, as `parse_recipe` takes them.
-        tell: is given a line whenever a trial ends.
+        recipe: A recipe with the group `search`. The search writes into its `output_dir`.
+        log: Called with a line after each trial.
 
     Returns:
         All trials, as in `search.json`.
 
     Raises:
-        ImportError: without optuna.
-        ValueError: if there is nothing to search over, the folder holds another search, or no trial came to its end.
+        ImportError: If Optuna is not installed.
+        ValueError: If the search space is empty or invalid, the folder holds another search, or no trial finished.
     """
-    optuna = _import_optuna()
-    search_args, *arguments = parse_recipe(argv, SEARCH_ARGUMENTS)
-    training_args = arguments[-1]
-    _check_search(search_args, training_args, argv)
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # `log` has a line for a failed trial, not its traceback
+    search_args, training_args = recipe.search, recipe.training
+    _check_search(recipe)
     check_output_dir(training_args)
     folder = Path(training_args.output_dir)
-    study = _open_study(optuna, folder, search_args, arguments)
-    conductor = Conductor(argv, search_args.search, training_args, tell)
+    study = _open_study(folder, recipe)
+    trainer = SearchTrainer(recipe, log)
     try:
-        while _finished(study) < search_args.trials:  # other processes may add to them meanwhile
+        while _count_ended(study) < search_args.trials:  # other processes may add trials meanwhile
             try:
-                conductor.hyperparameter_search(
-                    hp_space=lambda trial: {},  # a trial's trainer is made with its settings
+                trainer.hyperparameter_search(
+                    hp_space=lambda trial: {},  # `build_trial` applies the settings
                     n_trials=1,
                     direction=study.direction.name.lower(),
                     backend="optuna",
@@ -72,80 +75,74 @@ def search(argv: Sequence[str], tell: Callable[[str], object] | None = None) -> 
                     pruner=optuna.pruners.MedianPruner() if search_args.prune else optuna.pruners.NopPruner(),
                     catch=FAILURES,
                 )
-            except ValueError:  # optuna has no best trial to return yet
-                if _completed(study):
+            except ValueError:  # raised by Optuna while no trial is complete
+                if _has_complete(study):
                     raise
     finally:
-        about = describe_corpus(arguments[1].corpus, **first_fold(arguments[1]).corpus_options)
-        found = collect_search(
-            study,
-            corpus=about.get("title", about["name"]),
-            metric=metric_of(training_args),
-            space=search_args.search,
-            recipe=describe_recipe(arguments),
-            environment=describe_environment(training_args),
-        )
-        best = None
-        if found["best"] is not None:
-            _, *best = parse_recipe([*argv, *as_options(found["best"]["settings"])], SEARCH_ARGUMENTS)
-        write_search(folder, found, best)
+        found, best = _write_result(study, folder, recipe)
     if best is None:
         errors = [trial["error"] for trial in found["trials"] if trial["error"]]
-        raise ValueError(
-            f"No trial came to its end. {f'The last that failed: {errors[-1]}' if errors else ''}".strip()
-        )
+        raise ValueError(f"No trial finished. {f'Error of the last one: {errors[-1]}' if errors else ''}".strip())
     return found
 
 
-class Conductor(Trainer):
-    """Trains nothing itself: its `hyperparameter_search` gives every trial a trainer of its own.
+def _write_result(study: "Study", folder: Path, recipe: Recipe) -> tuple[dict, Recipe | None]:
+    """Write the files of a search; return the content of `search.json` and the recipe of the best trial."""
+    metadata = describe_corpus(recipe.data.corpus, **first_fold(recipe.data).corpus_options)
+    found = collect_search(
+        study,
+        corpus=metadata.get("title", metadata["name"]),
+        metric=metric_of(recipe.training),
+        space=recipe.search.search,
+        recipe=recipe.describe(),
+        environment=describe_environment(recipe.training).to_dict(),
+    )
+    best = None if found["best"] is None else recipe.replace(**found["best"]["settings"])
+    write_search(folder, found, best)
+    return found, best
 
-    Trainer's own way keeps one trainer and sets its arguments anew. What hangs on them, as collators, class weights, learning
-    rates by component and caches, would stay as it was for the first trial.
+
+class SearchTrainer(Trainer):
+    """A trainer whose `hyperparameter_search` builds a new `EmotionTrainer` for each trial.
+
+    `Trainer` itself keeps one trainer and only changes its arguments. Whatever was built from them (collators, class
+    weights, learning rates of components, caches) would stay that of the first trial.
 
     Args:
-        argv: the recipe and options that all trials have.
-        space: per option, choices or a range.
-        args: of the recipe.
-        tell: is given a line whenever a trial ends.
+        recipe: A recipe with the group `search`.
+        log: Called with a line after each trial.
     """
 
-    def __init__(
-        self,
-        argv: Sequence[str],
-        space: Mapping,
-        args: EmotionTrainingArguments,
-        tell: Callable[[str], object] | None,
-    ):
-        still = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
-        still |= {"report_to": "none", "push_to_hub": False}
-        super().__init__(model_init=lambda: torch.nn.Identity(), args=dataclasses.replace(args, **still))
-        self.argv, self.space = list(argv), dict(space)
-        self.tell = tell or (lambda line: None)
+    def __init__(self, recipe: Recipe, log: Callable[[str], object] | None):
+        off = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
+        off |= {"report_to": "none", "push_to_hub": False}
+        super().__init__(model_init=lambda: torch.nn.Identity(), args=dataclasses.replace(recipe.training, **off))
+        self.recipe = recipe
+        self.log_trial = log or (lambda line: None)
 
     def train(self, resume_from_checkpoint=None, trial: "Trial | None" = None, **kwargs) -> None:
-        """Train one trial, and keep as `objective` the best that was measured on its validation part.
+        """Train one trial; its best validation score becomes `objective`.
 
         Raises:
-            FloatingPointError: if it diverged.
+            FloatingPointError: If the validation loss is not finite.
         """
         from optuna import TrialPruned
         from optuna.samplers import TPESampler
 
-        release_memory()  # what an earlier trial left
-        # From the number of the trial: none is drawn twice, however often the search is interrupted and by however many shared.
+        release_memory()  # of the previous trial
+        # Seeded by the number of the trial, so that an interrupted or shared search never suggests the same settings twice.
         trial.study.sampler = TPESampler(seed=self.args.seed + trial.number)
         settings, outcome = {}, "interrupted"
         try:
-            settings = suggest(trial, self.space)
+            settings = suggest(trial, self.recipe.search.search)
             with trial_folder(self.args.output_dir, trial.number) as folder:
-                trainer = build_trial(self.argv, settings, folder)
-                measured = self._listen_to(trainer)
+                trainer = build_trial(self.recipe, settings, folder)
+                scores = self._collect_scores(trainer)
                 trainer.train(trial=trial)
-            if not measured:
-                raise ValueError("nothing was measured before its last step; set eval_strategy and eval_steps.")
-            self.objective = max(measured) if is_greater_better(self.args) else min(measured)
-            outcome = f"{self.metric} {self.objective:.4f}"
+            if not scores:
+                raise ValueError("there was no evaluation before the last step; set eval_strategy and eval_steps.")
+            self.objective = max(scores) if self.args.greater_is_better else min(scores)
+            outcome = f"{metric_of(self.args)} {self.objective:.4f}"
         except TrialPruned:
             outcome = "pruned"
             raise
@@ -154,31 +151,31 @@ class Conductor(Trainer):
             outcome = f"failed ({trial.user_attrs['error']})"
             raise
         finally:
-            self.tell(format_trial(trial.number, outcome, settings))
+            self.log_trial(format_trial(trial.number, outcome, settings))
 
-    @property
-    def metric(self) -> str:
-        """By which trials are compared."""
-        return metric_of(self.args)
-
-    def _listen_to(self, trainer: EmotionTrainer) -> list[float]:
-        """What will be measured while it trains; Trainer gives it on to optuna, which may end the trial."""
-        measured = []
+    def _collect_scores(self, trainer: EmotionTrainer) -> list[float]:
+        """Return a list that fills with validation scores in training; Optuna gets them too, and may prune the trial."""
+        scores, metric = [], metric_of(self.args)
 
         def objective(metrics: Mapping[str, float]) -> float:
             if not math.isfinite(metrics["eval_loss"]):
                 raise FloatingPointError(f"the validation loss is {metrics['eval_loss']}.")
-            measured.append(metrics[f"eval_{self.metric}"])
-            return measured[-1]
+            scores.append(metrics[f"eval_{metric}"])
+            return scores[-1]
 
         trainer.hp_search_backend, trainer.hp_space = self.hp_search_backend, self.hp_space
         trainer.compute_objective = objective
-        return measured
+        return scores
 
 
 @contextmanager
 def trial_folder(folder: str | Path, number: int) -> Iterator[Path]:
-    """A folder for one trial, of which only what a tracker wrote into it is left."""
+    """Make the folder of a trial; afterwards, only the files of trackers stay in it.
+
+    Args:
+        folder: The folder of the search.
+        number: The number of the trial.
+    """
     trial = Path(folder, f"trial-{number}")
     trial.mkdir()
     try:
@@ -189,73 +186,59 @@ def trial_folder(folder: str | Path, number: int) -> Iterator[Path]:
             trial.rmdir()
 
 
-def build_trial(argv: Sequence[str], settings: Mapping, folder: Path) -> EmotionTrainer:
-    """The trainer of a recipe with a few settings more, on the first fold, without its test part.
+def build_trial(recipe: Recipe, settings: Mapping, folder: Path) -> EmotionTrainer:
+    """Return the trainer of a trial: the recipe with other settings, on the first fold, without the test split.
 
     Args:
-        argv: the recipe and options.
-        settings: values by the name of the option.
-        folder: of the trial.
+        recipe: The recipe of the search.
+        settings: Values by the name of the option.
+        folder: The folder of the trial.
     """
-    _, model_args, data_args, training_args = parse_recipe([*argv, *as_options(settings)], SEARCH_ARGUMENTS)
-    training_args = dataclasses.replace(
-        training_args,
-        output_dir=str(folder),
-        run_name=f"{training_args.run_name or folder.parent.name}-{folder.name}",
+    recipe = recipe.replace(**settings)
+    recipe = recipe.replace(
+        corpus_options=first_fold(recipe.data).corpus_options,
+        output_dir=folder,
+        run_name=f"{recipe.training.run_name or folder.parent.name}-{folder.name}",
         save_strategy="no",
         load_best_model_at_end=False,
         push_to_hub=False,
     )
-    corpus, about = load_rows(first_fold(data_args), training_args)
+    corpus, metadata = load_rows(recipe)
     del corpus["test"]
-    return build_trainer(corpus, about, model_args, data_args, training_args)
+    return build_trainer(corpus, metadata, recipe)
 
 
 def first_fold(data_args: DataArguments) -> DataArguments:
-    """The arguments that load the first fold of a corpus."""
+    """Return the arguments with the corpus options of the first fold."""
     fold, *_ = list_folds(data_args.corpus, **data_args.corpus_options)
     return dataclasses.replace(data_args, corpus_options=data_args.corpus_options | fold)
 
 
 def metric_of(training_args: EmotionTrainingArguments) -> str:
-    """The validation figure by which checkpoints are chosen, and trials are compared."""
+    """Return the validation metric that trials are compared by: the one that selects checkpoints."""
     return (training_args.metric_for_best_model or "loss").removeprefix("eval_")
 
 
-def is_greater_better(training_args: EmotionTrainingArguments) -> bool:
-    """Whether more of it is better."""
-    return metric_of(training_args) != "loss"
-
-
-def _finished(study: "Study") -> int:
-    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
-
-
-def _completed(study: "Study") -> int:
-    return sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
-
-
-def _import_optuna():
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError("A search needs optuna: pip install 'emofusion[search]'.") from error
-    optuna.logging.set_verbosity(
-        optuna.logging.ERROR
-    )  # a trial that fails is told of in one line, not with its traceback
-    return optuna
-
-
 def study_url(folder: Path) -> str:
-    """Where the trials of a search are kept; a process waits a minute for another that writes."""
+    """Return the URL of Optuna's storage; a process waits up to a minute while another one writes."""
     return f"sqlite:///{(folder / STUDY).absolute()}?timeout=60"
 
 
-def _open_study(optuna, folder: Path, search_args: SearchArguments, arguments: Sequence) -> "Study":
-    """The study in a folder, a new one or that of the same search."""
-    wanted = json.loads(json.dumps(describe_recipe(arguments) | {"search": search_args.search}))
-    direction = "maximize" if is_greater_better(arguments[-1]) else "minimize"
-    with FileLock(folder / f"{STUDY}.lock"):  # of several processes, one makes the tables
+def _count_ended(study: "Study") -> int:
+    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+
+
+def _has_complete(study: "Study") -> bool:
+    return any(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
+
+
+def _open_study(folder: Path, recipe: Recipe) -> "Study":
+    """Return the study in a folder, which is created if there is none; raise if it is that of another search."""
+    import optuna
+
+    wanted = json.loads(json.dumps(recipe.describe() | {"search": recipe.search.search}))
+    direction = "maximize" if recipe.training.greater_is_better else "minimize"
+    with FileLock(folder / f"{STUDY}.lock"):  # only one process creates the tables
         study = optuna.create_study(
             storage=study_url(folder), study_name="search", direction=direction, load_if_exists=True
         )
@@ -266,28 +249,27 @@ def _open_study(optuna, folder: Path, search_args: SearchArguments, arguments: S
             differing = [name for name in {**known, **wanted} if known.get(name) != wanted.get(name)]
             raise ValueError(
                 f"{folder} holds a search with another {' and another '.join(differing)}: choose another output_dir, or "
-                "remove that folder to search anew."
+                "remove that folder to start anew."
             )
     return study
 
 
-def _check_search(search_args: SearchArguments, training_args: EmotionTrainingArguments, argv: Sequence[str]) -> None:
-    """Refuse a search that could not be, before anything is trained."""
+def _check_search(recipe: Recipe) -> None:
+    """Raise if a search is impossible, before anything is trained."""
+    search_args, training_args = recipe.search, recipe.training
     if not search_args.search:
         raise ValueError(
-            "The recipe says nothing to search over: give it a mapping `search`, as in "
+            "The recipe has no search space; add a mapping `search`, such as "
             "`search: {learning_rate: {low: 1e-5, high: 1e-3, log: true}}`."
         )
     if training_args.world_size > 1:
-        raise ValueError("A trial is trained by one process: start the search several times, they share its folder.")
+        raise ValueError("A trial runs in one process; start the command several times to search in parallel.")
     if training_args.eval_strategy == "no":
-        raise ValueError("eval_strategy is 'no', and trials are compared by what is measured on the validation part.")
+        raise ValueError("eval_strategy is 'no', but trials are compared by their scores on the validation split.")
     if Path(training_args.output_dir, "config.json").exists():
-        raise ValueError(f"output_dir {training_args.output_dir} holds a model: give the search a folder of its own.")
+        raise ValueError(f"output_dir {training_args.output_dir} holds a model; choose a new folder for the search.")
     for name, domain in search_args.search.items():
         ends = domain if isinstance(domain, list) else (domain["low"], domain["high"])
-        recipes = [
-            describe_recipe(parse_recipe([*argv, *as_options({name: end})], SEARCH_ARGUMENTS)[1:]) for end in ends
-        ]
-        if any(recipe in recipes[:number] for number, recipe in enumerate(recipes)):
-            raise ValueError(f"search names {name!r}, but {ends[0]!r} and others of its values make no difference.")
+        recipes = [recipe.replace(**{name: end}).describe() for end in ends]
+        if any(described in recipes[:number] for number, described in enumerate(recipes)):
+            raise ValueError(f"search names {name!r}, but two of its values, such as {ends[0]!r}, make no difference.")

@@ -1,0 +1,1 @@
+"""The command `emofusion`, a file for each of its subcommands."""

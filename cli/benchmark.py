@@ -1,0 +1,48 @@
+"""`emofusion benchmark`: measure speed."""
+
+import importlib
+from pathlib import Path
+
+from .commands import Parser, UsageError, did_you_mean
+
+
+def run(argv: list[str]) -> None:
+    """Measure sections, print their tables, and write all of them as JSON."""
+    from ..benchmarks import SECTIONS
+
+    parser = Parser("benchmark")
+    parser.add_argument("sections", metavar="SECTION", nargs="*", help=f"any of {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--list", action="store_true", help="list the sections, measure nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes: checks that it runs, measures nothing useful"
+    )
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmark.json"), help="default: %(default)s")
+    arguments = parser.parse_args(argv)
+    if arguments.list:
+        print("\n".join(f"{name:<12} {purpose}" for name, purpose in SECTIONS.items()))
+        return
+    for name in arguments.sections:
+        if name not in SECTIONS:
+            hint = did_you_mean(name, SECTIONS) or f"; choose from {', '.join(SECTIONS)}"
+            raise UsageError(f"There is no section {name!r}{hint}.")
+    measure(arguments.sections or list(SECTIONS), arguments.quick, arguments.output)
+
+
+def measure(sections: list[str], quick: bool, output: Path) -> None:
+    """Measure sections one after another, each in its own process; the file keeps the finished ones if one fails."""
+    from .. import benchmarks
+    from ..benchmarks.measuring import describe_machine, format_table
+    from ..benchmarks.subprocess_run import run_in_subprocess
+    from ..corpora.atomic_write import write_json
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    machine, _ = run_in_subprocess(describe_machine)
+    results = {"machine": machine, "quick": quick, "sections": {}}
+    print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
+    for name in sections:
+        print(f"\n## {name}: {benchmarks.SECTIONS[name]}\n", flush=True)
+        section = importlib.import_module(f".{name}", benchmarks.__name__)
+        results["sections"][name], _ = run_in_subprocess(section.measure, quick=quick)
+        print("\n\n".join(map(format_table, results["sections"][name])), flush=True)
+        write_json(output, results)
+    print(f"\nWritten to {output}.")

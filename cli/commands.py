@@ -1,0 +1,80 @@
+"""The table of commands, and the parser that all of them share."""
+
+import argparse
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from ..training.recipe import Recipe
+
+# Command -> what it does. `train-this` is the function `run(argv)` of the module `train_this` in this folder.
+COMMANDS = {
+    "train": "Train a model from a recipe.",
+    "cross-validate": "Train every fold of a corpus, with one or more seeds, and average the scores.",
+    "compare": "Test whether one system is better than another on the same utterances.",
+    "predict": "Recognize the emotion of a recording.",
+    "prepare": "Check a corpus on disk, list its problems and cache it.",
+    "fit-late-fusion": "Combine the scores of trained models.",
+    "pretrain-speaker": "Pre-train a speaker network.",
+    "merge-adapter": "Merge LoRA adapters into the weights of their base model.",
+    "search": "Search for better hyperparameters with Optuna.",
+    "push": "Publish a model, or the metric, on the Hugging Face Hub.",
+    "memory": "Estimate the GPU memory that training a recipe takes.",
+    "benchmark": "Measure the speed of decoding, corpora, models and caches.",
+    "demo": "Train speech, text and fusion models on a small synthetic corpus, and compare them.",
+}
+
+
+class UsageError(Exception):
+    """A command line that cannot be understood."""
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command: raises one sentence where argparse would print its usage and exit.
+
+    Args:
+        command: A key of `COMMANDS`, which also gives the description.
+        note: What `--help` adds to the description.
+        **options: Options of `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, command: str, note: str = "", **options):
+        description = f"{COMMANDS[command]} {note}".rstrip()
+        super().__init__(prog=f"emofusion {command}", description=description, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise argparse's complaint as one sentence."""
+        raise UsageError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
+
+    def parse_args(self, args: Sequence[str], namespace: argparse.Namespace | None = None) -> argparse.Namespace:
+        """Parse the arguments of the command; an unknown option names the closest known one."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [option for action in self._actions for option in action.option_strings]
+            self.error(f"unknown argument {unknown[0]}{did_you_mean(unknown[0], known)}")
+        return parsed
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return a suggestion, to be put behind what is wrong; empty if nothing known is close to the name."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def read_recipe(argv: Sequence[str], groups: Mapping[str, type]) -> "Recipe":
+    """Read a recipe and the options behind it.
+
+    Args:
+        argv: Arguments of the command.
+        groups: Dataclass of each group of arguments that the command has.
+
+    Raises:
+        UsageError: If the recipe or an option is wrong.
+    """
+    from ..training.recipe import parse_recipe
+
+    try:
+        return parse_recipe(argv, groups)
+    except ValueError as error:
+        raise UsageError(str(error)) from error

@@ -1,0 +1,17 @@
+"""`emofusion compare`: test whether one system is better than another."""
+
+from .commands import Parser
+
+
+def run(argv: list[str]) -> None:
+    """Compare two systems on the utterances on which both were tested."""
+    parser = Parser("compare")
+    parser.add_argument("first", metavar="FOLDER", help="folder of a finished run or cross-validation")
+    parser.add_argument("second", metavar="OTHER", help="folder of another, tested on the same utterances")
+    arguments = parser.parse_args(argv)
+
+    from ..evaluation.comparison import compare_systems, format_comparison
+
+    comparison = compare_systems(arguments.first, arguments.second)
+    print(format_comparison(comparison))
+    print(f"\n{comparison['verdict']}")

@@ -1,0 +1,35 @@
+"""`emofusion cross-validate`: train every fold, alone or under `accelerate launch`.
+
+Finished runs are kept, and interrupted ones are resumed.
+"""
+
+from .commands import read_recipe
+
+
+def run(argv: list[str]) -> None:
+    """Print the plan, train what is missing, and print the scores over all runs."""
+    from ..training.console import show_run
+    from ..training.cross_validation.plan import find_states, format_plan, plan_runs
+    from ..training.cross_validation.runs import cross_validate
+    from ..training.cross_validation.summary import format_results
+    from ..training.recipe import CROSS_VALIDATION
+
+    recipe = read_recipe(argv, CROSS_VALIDATION)
+    is_first = recipe.training.process_index == 0
+    runs = plan_runs(recipe)
+    states = find_states(runs)
+    if is_first:
+        print(format_plan(runs, states), flush=True)
+    results = cross_validate(runs, states, print_line if is_first else None, show_run)
+    if is_first:
+        folder = recipe.training.output_dir
+        print(f"\n{format_results(results)}")
+        print(f"\nMeasured on {results.corpus.title}. {results.corpus.selection}")
+        print(f"\nThe card (README.md), results.json and {', '.join(results.pictures)} are in {folder};")
+        print("each of its folders holds the model of one run. To compare with another system:")
+        print(f"  emofusion compare {folder} OTHER")
+
+
+def print_line(line: str) -> None:
+    """Print a line at once, between blank lines."""
+    print(f"\n{line}\n", flush=True)

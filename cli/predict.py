@@ -1,0 +1,56 @@
+"""`emofusion predict`: recognize the emotion of a recording."""
+
+from pathlib import Path
+
+from .commands import Parser
+
+
+def run(argv: list[str]) -> None:
+    """Print the probability of each emotion, highest first."""
+    parser = Parser("predict")
+    parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
+    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
+    parser.add_argument("--text", help="transcript of the recording")
+    parser.add_argument(
+        "--transcriber", metavar="MODEL", help="speech recognizer on the Hub that makes the transcript"
+    )
+    parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
+    parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
+    arguments = parser.parse_args(argv)
+    inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
+    probabilities = predict(arguments.folder, inputs, arguments.revision, arguments.transcriber)
+    width = max(map(len, probabilities))
+    for label, probability in probabilities.items():
+        print(f"{label:<{width}}  {100 * probability:5.1f} %  {'#' * round(40 * probability)}")
+
+
+def predict(
+    folder: str, inputs: dict[str, str | None], revision: str | None = None, transcriber: str | None = None
+) -> dict[str, float]:
+    """Return the probability of each emotion, highest first.
+
+    Args:
+        folder: Folder of a trained model, or its name on the Hub.
+        inputs: Path of a recording (`"audio"`), its transcript (`"text"`), path of a video (`"video"`); None for each
+            that is missing. A fusion model needs one of its modalities; modalities that it does not take are ignored.
+        revision: Branch, tag or commit of the Hub repository.
+        transcriber: Hub name or folder of a speech recognizer that makes the transcript if none is given.
+
+    Raises:
+        RuntimeError: If the model fails.
+        ValueError: If the folder holds no model, or no input of a modality that it takes is given.
+    """
+    from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
+    from transformers.utils import logging
+
+    files = ("config.json", "adapter_config.json")
+    if Path(folder).exists() and not any(Path(folder, name).is_file() for name in files):
+        raise ValueError(f"{folder} holds no model: it has no config.json.")
+    loader = AutoModelForAudioClassification
+    if Path(folder, "adapter_config.json").is_file():  # older transformers load only parts of it
+        from peft import AutoPeftModelForSequenceClassification as loader  # noqa: N813
+    logging.disable_progress_bar()
+    model = loader.from_pretrained(folder, revision=revision or "main")
+    processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
+    classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
+    return {prediction["label"]: prediction["score"] for prediction in classify(inputs)}

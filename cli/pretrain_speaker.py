@@ -1,0 +1,24 @@
+"""`emofusion pretrain-speaker`: pre-train a speaker network, which emotion models start from."""
+
+from .commands import read_recipe
+
+
+def run(argv: list[str]) -> None:
+    """Train, and print accuracy and verification errors."""
+    from ..training.recipe import SPEAKER
+    from ..training.speaker.pretrain import pretrain_speaker
+
+    recipe = read_recipe(argv, SPEAKER)
+    results = pretrain_speaker(recipe)
+    if recipe.training.process_index != 0:
+        return
+    for split, scores in results.metrics.items():
+        cells = [f"accuracy {100 * scores.accuracy:.1f} %"] if scores.accuracy is not None else []
+        if scores.eer is not None:
+            cells += [f"EER {100 * scores.eer:.1f} %", f"minDCF {scores.min_dcf:.3f}"]
+        print(f"{split}: {', '.join(cells)}")
+    folder = recipe.training.output_dir
+    print(f"\nAccuracy over {results.data.speakers} speakers. Equal error rate (EER) and minimum detection cost")
+    print(f"(minDCF, prior {results.p_target}) of the trials. The network and results.json are in {folder}.")
+    print("To start an emotion model from it:")
+    print(f"  emofusion train RECIPE.yaml --variant speaker_resnet --model_name_or_path {folder}")

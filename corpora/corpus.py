@@ -1,0 +1,92 @@
+"""The protocol of a corpus: its name, its options, and how it is loaded, described and divided into folds."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .records import Scan, ScanOptions
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+
+class Corpus(ABC):
+    """A corpus of emotional speech. `registry.CORPORA` lists one instance per corpus.
+
+    Attributes:
+        name: The name in recipes and on the command line.
+        options: A frozen dataclass of the options of `load`: their names, defaults and help (in each field's metadata).
+            Creating an instance validates the values.
+    """
+
+    name: ClassVar[str]
+    options: ClassVar[type]
+
+    def parse(self, **options) -> Any:
+        """Return an instance of `self.options`.
+
+        Raises:
+            TypeError: If the value of an option has the wrong type.
+            ValueError: If the corpus has no such option, or a value is invalid.
+        """
+        known = [option.name for option in fields(self.options)]
+        if unknown := [name for name in options if name not in known]:
+            raise ValueError(f"The corpus {self.name!r} has no option {unknown[0]!r}; it has {', '.join(known)}.")
+        return self.options(**options)
+
+    @abstractmethod
+    def load(self, root: str | Path | None, options: Any) -> "DatasetDict":
+        """Return the splits "train", "validation" and "test" with rows in the schema of `schema.features`.
+
+        Args:
+            root: Folder of the corpus; each corpus decides the meaning of None.
+            options: An instance of `self.options`.
+        """
+
+    @abstractmethod
+    def describe(self, options: Any) -> dict:
+        """Return the metadata of the corpus for cards and reports.
+
+        Args:
+            options: An instance of `self.options`.
+
+        Returns:
+            `title`, `protocol`, `demonstration` (whether it is one) and, where the corpus has them, `license` and
+            `speaker_independent` (whether the protocol promises that no speaker is in two splits).
+        """
+
+    def folds(self, options: Any) -> list[dict]:
+        """Return the folds, each as the options that choose it; one without options for a corpus with fixed splits.
+
+        Args:
+            options: An instance of `self.options`; its `fold` is ignored.
+        """
+        return [{}]
+
+
+class DiskCorpus(Corpus):
+    """A corpus on the user's disk, which is prepared before it is loaded.
+
+    Attributes:
+        options: A subclass of `scan_options`, which adds the options that choose splits.
+        scan_options: A subclass of `ScanOptions`: the options that change what is scanned, and so the prepared folder.
+        scan: Function `(root, options) -> Scan` that reads the copy; it opens no recording and no video. It is defined in
+            a module of its own: prepared folders depend on the code of that module and of the modules that it imports.
+        count_by: The column by which rows are counted, or "split".
+        known_problems: Known problems of every copy, as `{row id: reason}`.
+    """
+
+    scan_options: ClassVar[type[ScanOptions]]
+    scan: ClassVar[Callable[[str | Path | None, Any], Scan]]
+    count_by: ClassVar[str] = "split"
+    known_problems: ClassVar[Mapping[str, str]] = {}
+
+    def published_counts(self, options: Any) -> dict[str, dict[str, int]]:
+        """Return the published number of utterances per value of `count_by` and label; empty if none were published.
+
+        Args:
+            options: An instance of `self.scan_options`.
+        """
+        return {}

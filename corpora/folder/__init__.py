@@ -1,0 +1,1 @@
+"""A folder of your own recordings with a metadata file."""

@@ -1,0 +1,126 @@
+"""A folder of your own recordings."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..corpus import DiskCorpus
+from ..folds import (
+    describe_fold_file,
+    finish_splits,
+    read_fold,
+    read_folds,
+    select_ids,
+    split_by_ids,
+    split_by_speaker,
+)
+from ..protocols import carve_validation, describe_speaker_fold, list_speaker_folds
+from ..records import Prepared
+from .scan import FolderScanOptions, scan
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions(FolderScanOptions):
+    """Options of a folder of recordings: those of its scan, and those that choose the splits."""
+
+    validation_share: float = field(
+        default=0.1, metadata={"help": "Least share of the training rows for a validation split that is not named."}
+    )
+    test_share: float = field(
+        default=0.1, metadata={"help": "Least share of the training rows for a test split that is not named."}
+    )
+    seed: int = field(default=0, metadata={"help": "Seed for the choice of the speakers of these splits."})
+    speaker_folds: int | None = field(
+        default=None, metadata={"help": "Number of folds by speaker, which replace all splits."}
+    )
+    fold_file: str | Path | None = field(
+        default=None, metadata={"help": "JSON file of folds, which replace all splits."}
+    )
+    fold: int = field(default=1, metadata={"help": "Test fold of either, from 1."})
+
+    def __post_init__(self):
+        super().__post_init__()
+        if None not in (self.speaker_folds, self.fold_file):
+            raise ValueError("speaker_folds makes folds and fold_file gives them: choose one.")
+
+
+class Folder(DiskCorpus):
+    """A folder of recordings. Its `root` contains the metadata; see `scan` for the layout.
+
+    The id of a row is the path of its file in the folder; `start` and `end` are unknown.
+    """
+
+    name = "folder"
+    options = FolderOptions
+    scan_options = FolderScanOptions
+    scan = staticmethod(scan)
+
+    def load(self, root: str | Path | None, options: FolderOptions) -> "DatasetDict":
+        """Load the splits, see `Corpus.load`.
+
+        The split of a row is its column `split`, else the folder among `tables.SPLIT_NAMES` that contains it or its
+        metadata. If no row is in the test split, and then if none is in the validation split, speakers are moved to it
+        from train.
+
+        Raises:
+            FileNotFoundError: If there is no folder `root`.
+            ValueError: If there is no metadata or it cannot be read, a path leads out of the folder, there are too few
+                speakers for a split, or a split is empty.
+        """
+        from ..preparation.prepare import prepare
+
+        fold = read_fold(options.fold_file, options.fold) if options.fold_file else None
+        prepared = prepare(self, root, options)
+        if fold is not None:
+            explained = {found["id"] for found in prepared.problems}
+            splits = split_by_ids(prepared.splits, fold, f"{options.fold_file}, fold {options.fold}", explained)
+        elif options.speaker_folds is not None:
+            splits = split_by_speaker(prepared.splits, options.speaker_folds, options.fold)
+        else:
+            splits = _fill_splits(prepared, options, root)
+        return finish_splits(f"The folder {root}", prepared, splits)
+
+    def describe(self, options: FolderOptions) -> dict:
+        """Return the metadata, see `Corpus.describe`."""
+        if options.fold_file is not None:
+            protocol = describe_fold_file(options.fold_file, options.fold)
+        elif options.speaker_folds is not None:
+            protocol = describe_speaker_fold(options.speaker_folds, options.fold)
+        else:
+            protocol = (
+                "The splits are those of the folder's metadata; a validation or test split that it does not name consists "
+                f"of speakers from its training split (seed {options.seed})."
+            )
+        return {
+            "title": "a folder of recordings",
+            "demonstration": False,
+            "protocol": protocol,
+            "speaker_independent": options.speaker_folds is not None,
+            "license": "that of the folder's owner",
+        }
+
+    def folds(self, options: FolderOptions) -> list[dict]:
+        """Return the folds by speaker or of the fold file, see `Corpus.folds`."""
+        return list_speaker_folds(len(read_folds(options.fold_file)) if options.fold_file else options.speaker_folds)
+
+
+def _fill_splits(prepared: Prepared, options: FolderOptions, root: str | Path) -> "dict[str, Dataset]":
+    """Return the splits of the metadata, with test and validation taken from train where they are missing."""
+    splits = dict(prepared.splits)
+    for split, share in (("test", options.test_share), ("validation", options.validation_share)):
+        if split not in splits and "train" in splits:
+            try:
+                train, taken = carve_validation(splits["train"], share, options.seed)
+            except ValueError as error:
+                raise ValueError(
+                    f"The folder {root} has no split {split!r}, and it cannot be made of speakers: {error} Name the splits "
+                    "in a column 'split', or the speakers in a column 'speaker'."
+                ) from error
+            splits |= {"train": select_ids(splits["train"], train), split: select_ids(splits["train"], taken)}
+    return splits
+
+
+FOLDER = Folder()

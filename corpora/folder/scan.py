@@ -1,0 +1,79 @@
+"""Scan a folder of your own recordings, in the Hub's AudioFolder convention with additional columns (ours).
+
+`metadata.csv`, `metadata.jsonl` or `metadata.parquet` is in the root or in `train/`, `validation/` and `test/`. Its column
+`file_name` is a path relative to it; `tables.COLUMNS` names the others. An empty cell, null and NaN mean unknown.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from ..corpus_files import find_root
+from ..records import Scan, ScanOptions
+from .rows import FolderRow
+from .tables import find_tables, has_tables, read_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderScanOptions(ScanOptions):
+    """Options that determine a prepared folder of recordings."""
+
+    labels: Sequence[str] | None = field(
+        default=None, metadata={"help": "Names of the classes in their order; null for all that occur, sorted."}
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        labels = self.labels
+        if labels is not None:
+            in_order = isinstance(labels, Sequence) and not isinstance(labels, str)
+            if not in_order or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+                raise TypeError(
+                    f"labels must be a list of different names in their order (in quotes), not {labels!r}."
+                )
+
+
+def scan(root: str | Path | None, options: FolderScanOptions) -> Scan:
+    """Read the metadata of a folder; no recording and no video is opened.
+
+    Rows without a recording, label or known split are left out. A row whose video, alignment or turn cannot be used is
+    kept without it. If the metadata names no split at all, rows have no key `split`.
+
+    Args:
+        root: The folder.
+        options: The options of the scan.
+
+    Raises:
+        FileNotFoundError: If there is no folder `root`.
+        ValueError: If there is no metadata or it cannot be read, or a path leads out of the folder.
+    """
+    root = find_root("your corpus", root, has_tables, "metadata.csv, metadata.jsonl or metadata.parquet").resolve()
+    total, has_splits, found = 0, False, set()
+    for row in _read_rows(root, []):
+        row.check_paths()
+        total += 1
+        has_splits |= row.has_split()
+        found.add(row.cells["label"])
+    labels = sorted(found - {None}) if options.labels is None else list(options.labels)
+    problems = []
+    return Scan(root, labels, _usable_rows(root, labels, has_splits, total, problems), problems, [root])
+
+
+def _usable_rows(
+    root: Path, labels: Sequence[str], has_splits: bool, total: int, problems: list[dict]
+) -> Iterator[dict]:
+    seen = set()
+    for row in tqdm(_read_rows(root, problems), desc=f"Scanning {root.name}", total=total, disable=None):
+        if reason := row.reason_to_leave_out(labels, seen, has_splits):
+            row.note(*reason, dropped=True)
+        else:
+            seen.add(row.name)
+            yield row.complete() | ({"split": row.split()} if has_splits else {})
+
+
+def _read_rows(root: Path, problems: list[dict]) -> Iterator[FolderRow]:
+    for table in find_tables(root):
+        for number, cells in enumerate(read_table(table), 1):
+            yield FolderRow(root, table, number, cells, problems)

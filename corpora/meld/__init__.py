@@ -1,0 +1,1 @@
+"""MELD: its tables and clips on disk, and its official splits."""

@@ -1,0 +1,144 @@
+"""Protocols that divide a corpus into folds by session or speaker.
+
+A fold names the utterances of each split: `{"train": ids, "validation": ids, "test": ids}`. The validation split is taken
+from the training speakers, never from the test split.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+Fold = dict[str, list[str]]
+
+
+def leave_one_session_out(rows: Iterable[Mapping]) -> dict[str, Fold]:
+    """Make one fold per session: that session is the test split, the next one (after the last, the first) validation.
+
+    Args:
+        rows: Rows with `id` and `session`.
+
+    Returns:
+        The folds by the name of the test session.
+
+    Raises:
+        ValueError: If there are fewer than three sessions, or a row has none.
+    """
+    return _rotate(_group(rows, "session"), "session")
+
+
+def leave_one_speaker_out(rows: Iterable[Mapping]) -> dict[str, Fold]:
+    """Make one fold per speaker: test on the speaker, validate on the others of the session, train on other sessions.
+
+    Args:
+        rows: Rows with `id`, `session` and `speaker`.
+
+    Returns:
+        The folds by the name of the test speaker.
+
+    Raises:
+        ValueError: If there is only one session, a session has only one speaker, or a row has no session or speaker.
+    """
+    rows, folds = list(_narrow(rows, "id", "session", "speaker")), {}
+    sessions = _group(rows, "session")
+    speakers = {name: _group([row for row in rows if row["session"] == name], "speaker") for name in sessions}
+    for session, groups in speakers.items():
+        train = [name for other in sessions if other != session for name in sessions[other]]
+        for speaker, test in groups.items():
+            validation = [name for other in groups if other != speaker for name in groups[other]]
+            if not train or not validation:
+                raise ValueError(
+                    f"Leaving out the speaker {speaker!r} needs a second speaker in the session {session!r} and a "
+                    "second session."
+                )
+            folds[speaker] = {"train": train, "validation": validation, "test": test}
+    return folds
+
+
+def k_fold_by_speaker(rows: Iterable[Mapping], k: int) -> dict[str, Fold]:
+    """Make `k` folds from as many groups of speakers of about equal size: one group tests, the next one validates.
+
+    Args:
+        rows: Rows with `id` and `speaker`.
+        k: Number of folds, at least three and at most one per speaker.
+
+    Returns:
+        The folds by their number, from "1".
+
+    Raises:
+        ValueError: If `k` is out of range, or a row has no speaker.
+    """
+    speakers = _group(rows, "speaker")
+    if not 3 <= k <= len(speakers):
+        raise ValueError(f"k must be from 3 to the number of speakers, which is {len(speakers)}, not {k}.")
+    groups = [[] for _ in range(k)]
+    for name in sorted(speakers, key=lambda name: len(speakers[name]), reverse=True):
+        min(groups, key=len).extend(speakers[name])
+    return _rotate({str(number): ids for number, ids in enumerate(groups, start=1)}, "group of speakers")
+
+
+def carve_validation(rows: Iterable[Mapping], share: float = 0.1, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Move random speakers from the training split to a new one until it has at least a share of the rows.
+
+    Args:
+        rows: Rows of the training split, with `id` and `speaker`.
+        share: Least share of the new split, between 0 and 1.
+        seed: Seed for the choice of speakers.
+
+    Returns:
+        The ids that remain in the training split, and those of the new split.
+
+    Raises:
+        ValueError: If no speaker remains to train on, `share` is out of range, or a row has no speaker.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share must be between 0 and 1, not {share}.")
+    speakers, validation = _group(rows, "speaker"), []
+    wanted = share * sum(map(len, speakers.values()))
+    order = list(speakers)
+    random.Random(seed).shuffle(order)
+    while order and len(validation) < wanted:
+        validation += speakers[order.pop()]
+    if not order:
+        raise ValueError(f"A share of {share} takes all {len(speakers)} speakers: none remains to train on.")
+    return [name for speaker in sorted(order) for name in speakers[speaker]], validation
+
+
+def list_speaker_folds(speaker_folds: int | None) -> list[dict]:
+    """Return the options that choose each of the folds by speaker; one without options if there are none (None)."""
+    return [{}] if speaker_folds is None else [{"fold": number} for number in range(1, speaker_folds + 1)]
+
+
+def describe_speaker_fold(speaker_folds: int, fold: int) -> str:
+    """Return the sentence that describes a fold of `k_fold_by_speaker`."""
+    return (
+        f"{speaker_folds} folds by speaker, fold {fold}: one group of speakers tests, the next validates, and the others "
+        "train."
+    )
+
+
+def _group(rows: Iterable[Mapping], column: str) -> dict[str, list[str]]:
+    """Return the ids per value of a column, sorted by value."""
+    groups = defaultdict(list)
+    for row in _narrow(rows, "id", column):
+        if row[column] is None:
+            raise ValueError(f"The row {row['id']!r} has no {column}, so no fold can be made by it.")
+        groups[row[column]].append(row["id"])
+    return dict(sorted(groups.items()))
+
+
+def _narrow(rows: Iterable[Mapping], *columns: str) -> Iterable[Mapping]:
+    """Return the rows of a `Dataset` with these columns only, so that no other is read; other rows unchanged."""
+    return rows.select_columns(list(columns)).to_list() if hasattr(rows, "select_columns") else rows
+
+
+def _rotate(groups: Mapping[str, Sequence[str]], what: str) -> dict[str, Fold]:
+    """Make one fold per group: it tests, the next one validates, the others train."""
+    names = list(groups)
+    if len(names) < 3:
+        raise ValueError(f"Training, validation and test need a {what} each; there are {len(names)}.")
+    folds = {}
+    for number, test in enumerate(names):
+        validation = names[(number + 1) % len(names)]
+        train = [utterance for name in names if name not in (test, validation) for utterance in groups[name]]
+        folds[test] = {"train": train, "validation": list(groups[validation]), "test": list(groups[test])}
+    return folds

@@ -1,0 +1,80 @@
+"""Records that the steps of reading a corpus share: options, scans, problems and prepared corpora."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanOptions:
+    """Options that determine the prepared folder of a corpus on disk. Each such corpus adds its own in a subclass."""
+
+    max_seconds: float | None = field(
+        default=60.0, metadata={"help": "Recordings and videos are cut after this many seconds; null never cuts."}
+    )
+
+    def __post_init__(self):
+        seconds = self.max_seconds
+        if seconds is None:
+            return
+        if not isinstance(seconds, int | float) or not seconds > 0:
+            raise ValueError(f"max_seconds must be positive, or None to cut nothing, not {seconds!r}.")
+        object.__setattr__(self, "max_seconds", float(seconds))  # 60 and 60.0 share a prepared folder
+
+
+@dataclass
+class Scan:
+    """The content of a corpus on disk, found while `rows` is read.
+
+    Args:
+        root: The folder that holds all files of the corpus.
+        labels: Names of the classes in their order.
+        rows: Rows in the schema, to be read once, each with its `split` where the corpus has official splits. Texts are
+            read; recordings, videos and the length of alignments are not checked yet.
+        problems: Problems as `problem` returns them; complete when `rows` has been read.
+        sources: Files and folders that determine the result: while none of them changes, a new scan finds the same.
+    """
+
+    root: Path
+    labels: list[str]
+    rows: Iterator[dict]
+    problems: list[dict]
+    sources: list[Path]
+
+
+@dataclass
+class Prepared:
+    """A prepared corpus.
+
+    Args:
+        folder: The prepared folder.
+        splits: The rows, memory-mapped; all in "train" where the corpus has no official splits.
+        problems: Problems of the corpus, as `problem` returns them.
+        metadata: The content of `preparation.json`: `corpus`, `options`, `root`, `decoded`, `embedded`, `rows`, and
+            `counts`, the rows per group (a split or session) and label.
+    """
+
+    folder: Path
+    splits: "DatasetDict"
+    problems: list[dict]
+    metadata: dict
+
+
+def problem(
+    kind: str, what: str, file: str | None = None, name: str | None = None, dropped: bool = False, known: bool = False
+) -> dict[str, str | bool | None]:
+    """Return the record of a problem with a copy of a corpus.
+
+    Args:
+        kind: "missing", "unreadable", "too long", "misaligned", "duplicate", "unknown label" and so on.
+        what: One sentence that names the problem and its consequence.
+        file: The file inside the copy.
+        name: The id of the row, if the problem concerns one row.
+        dropped: Whether an utterance is left out because of it.
+        known: Whether every copy has this problem, so that it is no reason to doubt this one.
+    """
+    return {"kind": kind, "id": name, "file": file, "what": what, "dropped": dropped, "known": known}

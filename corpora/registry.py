@@ -1,0 +1,119 @@
+"""The registered corpora, and the functions that find one by its name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .corpus import Corpus, DiskCorpus
+from .demo.corpus import SPOKEN
+from .folder.corpus import FOLDER
+from .iemocap.corpus import IEMOCAP
+from .meld.corpus import MELD
+from .records import Prepared
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+# To add a corpus, write a subclass of `Corpus` or `DiskCorpus` and list its instance here.
+CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, FOLDER)}
+
+
+def get_corpus(name: str) -> Corpus:
+    """Return a corpus by its name in `CORPORA`; raise a `ValueError` if there is none of that name."""
+    if name not in CORPORA:
+        raise ValueError(f"There is no corpus {name!r}; choose one of {', '.join(CORPORA)}.")
+    return CORPORA[name]
+
+
+def load_corpus(name: str, root: str | Path | None = None, **options) -> "DatasetDict":
+    """Load a corpus by name.
+
+    Args:
+        name: One of `CORPORA`.
+        root: Folder of the corpus; each corpus decides the meaning of None.
+        options: Options of the corpus, see its `options`.
+
+    Returns:
+        Splits "train", "validation" and "test" with rows as `schema.features` describes them, audio not yet decoded.
+
+    Raises:
+        ValueError: If there is no such corpus, or it has no such option.
+    """
+    corpus = get_corpus(name)
+    return corpus.load(root, corpus.parse(**options))
+
+
+def describe_corpus(name: str, **options) -> dict:
+    """Return the metadata of a corpus for cards and reports: `name`, `title`, `protocol` and so on.
+
+    Args:
+        name: One of `CORPORA`.
+        options: The options that it is loaded with.
+
+    Raises:
+        ValueError: If there is no such corpus, or it has no such option.
+    """
+    corpus = get_corpus(name)
+    return {"name": name, **corpus.describe(corpus.parse(**options))}
+
+
+def list_folds(name: str, **options) -> list[dict]:
+    """Return the folds of a corpus, each as the options that choose it; one without options if its splits are fixed.
+
+    Args:
+        name: One of `CORPORA`.
+        options: The options that it is loaded with; `fold` is ignored.
+
+    Raises:
+        ValueError: If there is no such corpus, or an option is invalid.
+    """
+    corpus = get_corpus(name)
+    return corpus.folds(corpus.parse(**{option: value for option, value in options.items() if option != "fold"}))
+
+
+def export_folds(name: str, root: str | Path | None = None, **options) -> dict[str, dict[str, list[str]]]:
+    """Return all folds of a corpus as `{fold: {split: ids}}`, the form that `folds.write_folds` writes.
+
+    Args:
+        name: One of `CORPORA`.
+        root: As in `load_corpus`.
+        options: As in `load_corpus`.
+    """
+    folds = {}
+    for number, choice in enumerate(list_folds(name, **options), start=1):
+        corpus = load_corpus(name, root, **{**options, **choice})
+        folds[str(number)] = {split: rows["id"][:] for split, rows in corpus.items()}
+    return folds
+
+
+def prepare_corpus(
+    name: str,
+    root: str | Path | None,
+    out: str | Path | None = None,
+    *,
+    decode: bool = False,
+    embed_audio: bool = False,
+    **options,
+) -> Prepared:
+    """Prepare a corpus on disk, unless that is done and neither its files nor the options have changed since.
+
+    Args:
+        name: "iemocap", "meld" or "folder".
+        root: Folder of the corpus, or a folder that was prepared from it.
+        out: The prepared folder; None chooses one in the cache of `datasets`.
+        decode: Whether all recordings are decoded, see `preparation.inspection.inspect`.
+        embed_audio: Whether rows contain their recordings: the folder can then be moved or pushed on its own.
+        options: Options of the corpus; those that choose splits are validated and otherwise ignored.
+
+    Raises:
+        FileExistsError: If `out` contains anything but a prepared corpus.
+        FileNotFoundError: If there is no folder `root`.
+        OSError: If `out` cannot be written.
+        ValueError: If `name` is not a corpus on disk, `root` is not that corpus, an option is invalid, no row is usable,
+            or `out` is inside `root`.
+    """
+    from .preparation.prepare import prepare
+
+    corpus = get_corpus(name)
+    if not isinstance(corpus, DiskCorpus):
+        raise ValueError(f"The corpus {name!r} needs no preparation: load it.")
+    return prepare(corpus, root, corpus.parse(**options), out, decode=decode, embed_audio=embed_audio)

@@ -1,0 +1,37 @@
+"""The rooms of the repository: an arrow leads from a room to the highest room that it may import."""
+
+from .svg import Arrow, Box, Diagram
+
+ROOMS = Diagram(
+    "Rooms of emofusion: a room may import every room below it",
+    {
+        "scripts": Box(330, 20, "scripts/", "entry points for accelerate launch scripts/train.py", "room", 360),
+        "cli": Box(330, 100, "cli/", "one file for each emofusion command", "room", 360),
+        "benchmarks": Box(700, 180, "benchmarks/", "speed and memory, by section", "room", 260),
+        "recipes": Box(700, 260, "recipes/", "one YAML file for each run", "room", 260),
+        "training": Box(330, 260, "training/", "recipe, run, trainer, cross-validation, search", "room", 360),
+        "hub": Box(330, 340, "hub/", "bundle of code, model card, push", "room", 360),
+        "evaluation": Box(330, 420, "evaluation/", "RunResults, predictions, statistics, pictures", "room", 360),
+        "corpora": Box(215, 500, "corpora/", "datasets in one schema, folds", "room", 250),
+        "metrics": Box(500, 500, "metrics/", "WA, UA, F1, calibration", "room", 210),
+        "processing": Box(215, 580, "processing/", "media and text to tensors", "travels", 250),
+        "modeling": Box(700, 580, "modeling/", "encoder, fusion, head, loss", "travels", 260),
+        "configuration": Box(458, 660, "configuration/", "variants, and what a modality is", "travels", 744),
+    },
+    [
+        Arrow("scripts", "cli"),
+        Arrow("cli", "training"),
+        Arrow("cli", "benchmarks", leave=0.9, enter=0.1),
+        Arrow("benchmarks", "recipes"),
+        Arrow("benchmarks", "training", leave=0.1, enter=0.9),
+        Arrow("training", "hub"),
+        Arrow("hub", "evaluation"),
+        Arrow("hub", "modeling", leave=0.95, enter=0.5),
+        Arrow("evaluation", "corpora", leave=0.3),
+        Arrow("evaluation", "metrics", leave=0.8),
+        Arrow("corpora", "processing"),
+        Arrow("processing", "configuration", enter=0.1734),
+        Arrow("modeling", "configuration", enter=0.825),
+    ],
+    920,
+)

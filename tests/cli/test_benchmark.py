@@ -1,0 +1,36 @@
+import json
+from pathlib import Path
+
+import pytest
+from emofusion import benchmarks
+from emofusion.benchmarks import SECTIONS
+
+
+def test_a_section_is_printed_as_a_table_and_written_with_the_machine(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = call("benchmark", "resample", "--quick", "--output", "made/benchmark.json")
+    written = json.loads((tmp_path / "made/benchmark.json").read_text())
+    assert written["machine"]["cores"] >= 1
+    assert written["quick"] is True
+    assert list(written["sections"]) == ["resample"]
+    for table in written["sections"]["resample"]:
+        assert f"### {table['title']}\n" in printed
+        assert all(f"\n| {row['what']} " in printed for row in table["rows"])
+    assert [file.name for file in (tmp_path / "made").iterdir()] == ["benchmark.json"]
+
+
+def test_sections_are_listed_without_measuring(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [line.split()[0] for line in call("benchmark", "--list").splitlines()] == list(SECTIONS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_section_names_the_closest_one(complaint):
+    message = complaint("benchmark", "resampel", status=2)
+    assert message == "There is no section 'resampel' (did you mean resample?)."
+    assert complaint("benchmark", "x", status=2).startswith("There is no section 'x'; choose from resample, ")
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_has_its_file(section):
+    assert Path(benchmarks.__file__).with_name(f"{section}.py").is_file()

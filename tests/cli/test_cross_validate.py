@@ -1,0 +1,66 @@
+import json
+import sys
+from pathlib import Path
+
+import emofusion
+import pytest
+import torch
+from emofusion.corpora.demo.spoken import BLOCK
+from emofusion.evaluation.results import RunResults
+from testing_commands import start
+from testing_training import TEXT, tiny_recipe
+
+OPTIONS = {"utterances": BLOCK, "speaker_folds": 3}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a recipe, its output `a`."""
+    place = tmp_path_factory.mktemp("cross")
+    config = {"modality": "text", "text_config": TEXT, "hidden_size": 8}
+    recipe = tiny_recipe(place / "corpora", place / "a", variant="unimodal", model_config=config, num_train_epochs=1)
+    (place / "recipe.yaml").write_text(json.dumps(recipe | {"corpus_options": OPTIONS}))  # JSON is YAML
+    return place
+
+
+def test_runs_are_planned_trained_averaged_compared_and_not_repeated(call, complaint, place):
+    arguments = (place / "recipe.yaml", "--folds", 2, "--seeds", 0, 1)
+    printed = call("cross-validate", *arguments)
+    assert printed.startswith("unimodal on the spoken demonstration corpus\n2 runs, 0 finished, in ")
+    assert "fold-2-seed-1 (2 of 2): WA " in printed
+    assert "best" not in printed.splitlines()[-1]
+    results = RunResults.read(place / "a")
+    ending = printed.rpartition("\ntest ")[2]
+    assert f"{100 * results.metrics['test'].ua:.1f}" in ending
+    assert all(picture in ending for picture in results.pictures)
+    again = call("cross-validate", *arguments)
+    assert "2 runs, 2 finished, in" in again
+    assert again.rpartition("\ntest ")[2] == ending
+
+    compared = call("compare", place / "a", place / "a")
+    assert compared.splitlines()[-1].endswith("is not significant.")
+    assert "made with other settings" in complaint("cross-validate", *arguments, "--learning_rate", "0.5")
+
+
+def test_a_fold_trained_alone_has_the_same_weights(call, place):
+    call("cross-validate", place / "recipe.yaml", "--folds", 3, "--seeds", 5, "--output_dir", place / "b")
+    script = Path(emofusion.__file__).parent / "scripts" / "train.py"
+    options = ("--corpus_options.fold", "3", "--seed", "5", "--output_dir", place / "alone")
+    # The number of threads decides the last digit of a sum.
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = start(sys.executable, script, place / "recipe.yaml", *options, cwd=place, **threads)
+    assert done.returncode == 0, done.stderr
+    own, alone = (folder / "model.safetensors" for folder in (place / "b/fold-3-seed-5", place / "alone"))
+    assert own.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["nowhere.yaml"], 2, "There is no recipe nowhere.yaml"),
+        (["--folds", "3"], 1, "There is no fold 3; this protocol of spoken has 1."),
+        (["--metric_for_best_model", "test_ua"], 2, "chosen on the validation"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(complaint, arguments, status, message):
+    assert message in complaint("cross-validate", *arguments, status=status)

@@ -1,0 +1,45 @@
+import json
+
+import pytest
+from emofusion.cli import demo
+from emofusion.corpora.demo.spoken import BLOCK
+from emofusion.evaluation.results import RunResults
+
+SYSTEMS = ("speech", "text", "cross_attention")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+def demonstrate(call, place):
+    """Run the demonstration in miniature; return what it printed."""
+    options = ("--num_train_epochs", "1", "--disable_tqdm", "true", "--use_cpu", "true")
+    corpus = ("--corpus_root", place / "corpora", "--corpus_options.utterances", BLOCK)
+    return call("demo", "--output_dir", place / "made", *options, *corpus)
+
+
+def test_three_systems_are_trained_compared_and_used_without_emofusion(call, place, monkeypatch):
+    monkeypatch.setenv("HF_MODULES_CACHE", str(place / "modules"))
+    printed = demonstrate(call, place)
+    made = place / "made"
+    table = json.loads((made / "results.json").read_text())
+    assert tuple(table) == SYSTEMS
+    lines = {line.split()[0]: line.split() for line in printed.splitlines() if line.startswith(SYSTEMS)}
+    for system, row in table.items():
+        assert f"{100 * row['ua']:.1f}" in lines[system]
+        assert row["ua"] == RunResults.read(made / system).metrics["test"].ua
+        assert (made / system / "README.md").is_file()
+    for name in ("confusion_matrix.png", "learning_curve.png"):
+        assert (made / name).is_file()
+        assert f"\n  {name} " in printed
+    assert f"emofusion predict {made / 'cross_attention'} RECORDING.wav" in printed
+
+    assert "process without emofusion" in printed
+    assert "\n  probabilities angry " in printed
+
+    monkeypatch.setattr(demo, "use_without_emofusion", lambda *arguments: None)
+    again = demonstrate(call, place)
+    for system in SYSTEMS:
+        assert f"{system}: trained before by the same code" in again

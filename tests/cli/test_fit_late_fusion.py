@@ -1,0 +1,40 @@
+import json
+
+import pytest
+from emofusion.corpora import load_corpus
+from emofusion.corpora.demo.spoken import BLOCK
+from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import train
+from testing_training import TEXT, tiny_recipe
+
+
+def test_members_are_fused_and_the_fusion_predicts(call, tmp_path):
+    config = {"modality": "text", "text_config": TEXT, "hidden_size": 8}
+    recipe = tiny_recipe(tmp_path / "corpora", tmp_path / "text", variant="unimodal", model_config=config, max_steps=1)
+    (tmp_path / "text.yaml").write_text(json.dumps(recipe))  # JSON is YAML
+    train(parse_recipe([str(tmp_path / "text.yaml")]))
+    options = ("--corpus_root", tmp_path / "corpora", "--corpus_options.utterances", BLOCK, "--use_cpu", "true")
+    printed = call(
+        "fit-late-fusion",
+        *("--members", tmp_path / "text", tmp_path / "text", "--combination", "weighted"),
+        *("--output_dir", tmp_path / "fused", "--disable_tqdm", "true", *options),
+    )
+    table = printed.strip().split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in table[-5:]] == ["text-0", "text-1", "mean", "weighted", "logistic"]
+    assert "text-0 0.500, text-1 0.500" in printed
+    row = load_corpus("spoken", tmp_path / "corpora", utterances=BLOCK)["test"][0]
+    probabilities = call("predict", tmp_path / "fused", "--text", row["text"])
+    assert probabilities == call("predict", tmp_path / "text", "--text", row["text"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.yaml"], "There is no recipe nowhere.yaml"),
+        ([], "members is empty"),
+        (["--members", "a", "--combination", "x"], "combination is 'x'"),
+        (["--members", "a", "--variant", "unimodal"], "Unknown option --variant"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(complaint, arguments, message):
+    assert complaint("fit-late-fusion", *arguments, status=2).startswith(message)

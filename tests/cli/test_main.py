@@ -1,0 +1,178 @@
+import dataclasses
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import emofusion
+import pytest
+from emofusion.cli import compare
+from emofusion.cli.commands import COMMANDS
+from emofusion.cli.main import main
+from emofusion.cli.recipe_help import RECIPE_COMMANDS, TRAINER, group_options
+from emofusion.training import recipe
+from testing_commands import start, start_command
+
+SCRIPTS = Path(emofusion.__file__).parent / "scripts"
+GROUPS = {
+    "train": recipe.TRAINING,
+    "cross-validate": recipe.CROSS_VALIDATION,
+    "search": recipe.SEARCH,
+    "fit-late-fusion": recipe.LATE_FUSION,
+    "pretrain-speaker": recipe.SPEAKER,
+}
+
+
+def cpu_seconds(*arguments, cwd):
+    """Start a command; return its output and the processor time that it took."""
+    code = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run([sys.executable, '-m', 'emofusion', *sys.argv[1:]], check=True)\n"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(used.ru_utime + used.ru_stime)\n"
+    )
+    done = start(sys.executable, "-c", code, *arguments, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, float(done.stdout.splitlines()[-1])
+
+
+def test_the_overview_names_every_command_quickly(tmp_path):
+    printed, seconds = cpu_seconds("--help", cwd=tmp_path)
+    for command, purpose in COMMANDS.items():
+        assert f"  {command} " in printed
+        assert purpose in printed
+    assert seconds < 0.5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_is_quick_and_says_what_it_does(command, tmp_path):
+    printed, seconds = cpu_seconds(command, "--help", cwd=tmp_path)
+    assert printed.startswith(f"usage: emofusion {command} ")
+    assert " ".join(COMMANDS[command].split()) in " ".join(printed.split())
+    assert seconds < 3
+
+
+@pytest.mark.parametrize("command", RECIPE_COMMANDS)
+def test_help_reads_the_fields_that_the_dataclasses_have(command):
+    expected = {
+        field.name: (field.metadata["help"], field.default if field.default is not dataclasses.MISSING else None)
+        for group in GROUPS[command].values()
+        for field in dataclasses.fields(group)
+        if field.init
+    }
+    groups = group_options(command)
+    shown = [option for options in groups.values() for option in options]
+    assert len(shown) == len({option.name for option in shown})
+    assert {option.name: option.help for option in shown} == {name: text for name, (text, _) in expected.items()}
+    for heading, options in groups.items():
+        for option in options:
+            if heading != TRAINER and option.default is not None:
+                assert option.default == expected[option.name][1], option.name
+
+
+def test_every_script_is_a_command():
+    doors = {path.stem: path.read_text() for path in SCRIPTS.glob("*.py") if path.stem != "compare_transfer"}
+    called = [command for command in COMMANDS for text in doors.values() if f'main(["{command}", *sys.argv' in text]
+    assert sorted(called) == sorted(COMMANDS)
+
+
+def test_an_unknown_command_names_the_closest_one(capsys):
+    assert main(["trian"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "emofusion: There is no command 'trian' (did you mean train?); see emofusion --help.\n"
+    )
+
+
+def test_no_command_prints_the_overview(capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("usage: emofusion COMMAND")
+
+
+def test_the_version_is_printed(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"emofusion {emofusion.__version__}\n"
+
+
+def test_wrong_arguments_are_one_sentence_and_status_2(tmp_path):
+    done = start_command("compare", "here", "there", "--sed", "1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "emofusion compare: Unknown argument --sed; see emofusion compare --help.\n"
+    assert done.stdout == ""
+
+
+def test_a_failure_is_one_sentence_and_status_1(tmp_path):
+    done = start_command("compare", "here", "there", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("emofusion compare: here/results.json does not exist")
+    assert done.stderr.count("\n") == 1
+
+
+def fail_with(error):
+    def run(*arguments):
+        raise error
+
+    return run
+
+
+def test_a_failure_of_several_lines_becomes_one(monkeypatch, capsys):
+    monkeypatch.setattr(compare, "run", fail_with(ValueError("First line.\n  Second line.")))
+    assert main(["compare"]) == 1
+    assert capsys.readouterr().err == "emofusion compare: First line. Second line.\n"
+
+
+def test_traceback_shows_where_a_failure_comes_from(monkeypatch):
+    monkeypatch.setattr(compare, "run", fail_with(ValueError("Wrong.")))
+    with pytest.raises(ValueError, match="Wrong"):
+        main(["compare", "--traceback"])
+
+
+def test_an_unexpected_error_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(compare, "run", fail_with(KeyError("labels")))
+    with pytest.raises(KeyError):
+        main(["compare"])
+
+
+def test_an_interruption_is_status_130(monkeypatch, capsys):
+    monkeypatch.setattr(compare, "run", fail_with(KeyboardInterrupt()))
+    assert main(["compare"]) == 130
+    assert capsys.readouterr().err == "emofusion compare: Interrupted.\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["benchmark", "--list"]])
+def test_a_closed_pipe_ends_the_command_silently(arguments):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "emofusion", *arguments]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, timeout=60)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [
+        ("peft", "train"),
+        ("sklearn", "train"),
+        ("optuna", "search"),
+        ("espeakng_loader", "demo"),
+        ("trackio", "tracking"),
+    ],
+)
+def test_a_missing_library_is_named_with_the_extra_that_installs_it(monkeypatch, capsys, module, extra):
+    monkeypatch.setattr(
+        compare, "run", fail_with(ModuleNotFoundError(f"No module named '{module}.x'", name=f"{module}.x"))
+    )
+    assert main(["compare"]) == 1
+    printed = capsys.readouterr().err
+    assert printed.endswith(f" is not installed; install it with: pip install 'emofusion[{extra}]'\n")
+
+
+def test_a_missing_library_of_a_public_name_is_named(monkeypatch):
+    monkeypatch.delitem(vars(emofusion), "train", raising=False)
+    monkeypatch.setattr(importlib, "import_module", fail_with(ModuleNotFoundError("No.", name="accelerate")))
+    expected = "emofusion.train: accelerate is not installed; install it with: pip install 'emofusion[train]'"
+    with pytest.raises(ImportError, match=re.escape(expected)):
+        emofusion.train  # noqa: B018

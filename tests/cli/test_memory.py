@@ -1,0 +1,17 @@
+import re
+from pathlib import Path
+
+import emofusion
+
+RECIPE = Path(emofusion.__file__).parent / "recipes" / "spoken" / "text.yaml"
+
+
+def test_a_row_is_printed_for_each_recipe(call):
+    lines = call("memory", RECIPE, RECIPE, "--seconds", "2").splitlines()
+    assert len(lines) == 4
+    assert {line.count("|") for line in lines} == {13}
+    assert re.match(r"\| text \| 0 \| 0 \| 16 \|", lines[-1])
+
+
+def test_a_missing_recipe_is_named(complaint):
+    assert "There is no recipe nowhere.yaml" in complaint("memory", "nowhere.yaml")

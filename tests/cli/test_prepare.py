@@ -1,0 +1,161 @@
+import pytest
+from emofusion import load_corpus
+from emofusion.cli.main import main
+from testing_folder import make_folder, make_rows, write_metadata
+from testing_iemocap import build_iemocap
+from testing_meld import make_raw
+from testing_recognisers import save_ctc
+
+few_films = pytest.mark.filterwarnings("ignore:IEMOCAP has .* missing video:UserWarning")
+
+
+@few_films
+def test_iemocap_is_counted_beside_the_published_counts(tmp_path, call):
+    printed = call("prepare", "iemocap", build_iemocap(tmp_path), "--out", tmp_path / "out", "--classes", 6)
+    assert "IEMOCAP with six classes: 72 utterances" in printed
+    (line,) = (line for line in printed.splitlines() if line.startswith("Ses03"))
+    assert " ".join(line.split()) == "Ses03 6 (320) 2 (240) 2 (305) 2 (151) 2 (135) 2 16"
+    assert "Dropped: 10 other emotion" in printed
+    assert "Kept, with a problem: 11 missing video, 2 published without words" in printed
+    assert f"All problems: {tmp_path / 'out' / 'problems.txt'}" in printed
+    assert len(load_corpus("iemocap", tmp_path / "out", classes=6, fold=2)["test"]) == 14
+
+
+@pytest.mark.filterwarnings("ignore:MELD has:UserWarning")
+def test_meld_is_counted_per_split(tmp_path, call):
+    root = make_raw(tmp_path / "MELD.Raw")
+    printed = call("prepare", "meld", root, "--out", tmp_path / "out", "--max-seconds", 3)
+    assert "MELD: 7 utterances" in printed
+    (line,) = (line for line in printed.splitlines() if line.startswith("validation"))
+    assert line.split()[-2:] == ["1", "(1,109)"]
+    assert "Dropped: 1 unreadable, 1 missing" in printed or "Dropped: 1 missing, 1 unreadable" in printed
+    assert "1 too long" in printed
+    assert len(load_corpus("meld", tmp_path / "out", max_seconds=3)["test"]) == 2
+
+
+def test_a_folder_without_problems_says_so(tmp_path, call):
+    printed = call("prepare", "folder", make_folder(tmp_path / "own"), "--embed-audio", "--labels", "[sad, glad]")
+    assert "a folder of recordings: 12 utterances" in printed
+    assert "No problems." in printed
+    assert "published" not in printed
+
+
+def test_a_recogniser_and_a_page_are_added_to_what_is_prepared(tmp_path, call):
+    model = save_ctc(tmp_path / "model")
+    printed = call(
+        "prepare",
+        "folder",
+        make_folder(tmp_path / "own"),
+        "--out",
+        tmp_path / "out",
+        "--report",
+        "--transcribe",
+        model,
+    )
+    assert f"Word error rate of {model} against the transcripts of the corpus:" in printed
+    (line,) = (line for line in printed.splitlines() if line.endswith("  train"))
+    assert line.split()[1:3] == ["48", "12"]
+    assert "<svg" in (tmp_path / "out" / "report.html").read_text()
+    assert all(text is not None for text in load_corpus("folder", tmp_path / "out")["train"]["asr_text"])
+
+
+@few_films
+def test_folds_are_written_for_others_and_read_back(tmp_path, call):
+    root, file = build_iemocap(tmp_path), tmp_path / "folds.json"
+    printed = call("prepare", "iemocap", root, "--folds", file, "--protocol", "leave-one-speaker-out")
+    assert f"The ids of the utterances of 10 folds are in {file}." in printed
+    given = load_corpus("iemocap", root, fold_file=file, fold=3)
+    made = load_corpus("iemocap", root, protocol="leave-one-speaker-out", fold=3)
+    assert {split: rows["id"][:] for split, rows in given.items()} == {
+        split: rows["id"][:] for split, rows in made.items()
+    }
+
+
+def leave(tmp_path, change):
+    """Rows of a sound folder, changed, with their recordings."""
+    rows = make_rows()
+    change(rows)
+    make_folder(tmp_path / "own", make_rows())
+    write_metadata(tmp_path / "own", rows)
+    return "folder", tmp_path / "own"
+
+
+def no_such_root(tmp_path):
+    return "iemocap", tmp_path / "nowhere"
+
+
+def wrong_root(tmp_path):
+    (tmp_path / "music").mkdir()
+    return "meld", tmp_path / "music"
+
+
+def too_deep(tmp_path):
+    return "iemocap", build_iemocap(tmp_path) / "Session1"
+
+
+def too_high(tmp_path):
+    (tmp_path / "corpora").mkdir()
+    make_raw(tmp_path / "corpora" / "MELD.Raw")
+    return "meld", tmp_path / "corpora"
+
+
+def no_column(tmp_path):
+    root = make_raw(tmp_path / "MELD.Raw")
+    table = root / "dev_sent_emo.csv"
+    table.write_text(table.read_text().replace("Emotion", "Feeling"))
+    return "meld", root
+
+
+def escape_upwards(tmp_path):
+    return leave(tmp_path, lambda rows: rows[3].update(file_name="../secret.wav"))
+
+
+def escape_absolutely(tmp_path):
+    return leave(tmp_path, lambda rows: rows[3].update(file_name="/etc/passwd"))
+
+
+def escape_by_a_link(tmp_path):
+    name, root = leave(tmp_path, lambda rows: rows[3].update(file_name="audio/link.wav"))
+    (tmp_path / "secret.wav").write_bytes(b"secret")
+    (root / "audio" / "link.wav").symlink_to(tmp_path / "secret.wav")
+    return name, root
+
+
+def no_row(tmp_path):
+    return leave(tmp_path, lambda rows: [row.update(label="") for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (no_such_root, "nowhere is not a folder; give one with Session1 to Session5 as root."),
+        (wrong_root, "music is not the root of MELD: it has no train_sent_emo.csv"),
+        (too_deep, "Session1 is one level too deep: give "),
+        (too_high, "corpora is one level too high: give "),
+        (no_column, "dev_sent_emo.csv has no column 'Emotion'; it has "),
+        (escape_upwards, "metadata.csv, row 4: the file_name '../secret.wav' leads out of the folder"),
+        (escape_absolutely, "metadata.csv, row 4: the file_name '/etc/passwd' leads out of the folder"),
+        (escape_by_a_link, "metadata.csv, row 4: the file_name 'audio/link.wav' leads out of the folder"),
+        (no_row, "own has no utterance that can be used. The first of 12 problems: metadata.csv, row 1, is dropped"),
+    ],
+)
+def test_a_corpus_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, complaint, spoil, reason):
+    name, root = spoil(tmp_path)
+    assert reason in complaint("prepare", name, root, "--out", tmp_path / "out")
+    assert not [path for path in tmp_path.iterdir() if "out" in path.name and path.suffix != ".lock"]
+
+
+@pytest.mark.parametrize(
+    "options", [("--classes", "5"), ("--max-seconds", "0"), ("--max-seconds", "-3"), ("--prefix-half", "upper")]
+)
+def test_a_wrong_option_is_refused_in_one_sentence(tmp_path, complaint, options):
+    message = complaint("prepare", "iemocap", build_iemocap(tmp_path), *options)
+    assert options[0].strip("-").replace("-", "_") in message.replace("-", "_")
+
+
+def test_help_lists_the_options_of_the_corpus(capsys):
+    with pytest.raises(SystemExit):
+        main(["prepare", "iemocap", "--help"])
+    printed = capsys.readouterr().out
+    assert "options of iemocap" in printed
+    assert "--alignment-offset" in printed

@@ -1,0 +1,100 @@
+"""Predictions joined to their rows, written, read, pooled and calibrated."""
+
+import json
+
+import numpy as np
+import pytest
+from emofusion.evaluation.calibration import fit_temperature
+from emofusion.evaluation.predictions import (
+    FILE,
+    Predictions,
+    calibrate,
+    collect_predictions,
+    pool,
+    read_predictions,
+    write_predictions,
+)
+from testing_predictions import LABELS, make, make_corpus
+from transformers.trainer_utils import PredictionOutput
+
+
+def same(one: Predictions, other: Predictions) -> bool:
+    pairs = [(getattr(one, name), getattr(other, name)) for name in vars(one)]
+    return all(np.array_equal(left, right) for left, right in pairs)
+
+
+def test_predictions_are_joined_to_their_rows():
+    corpus = make_corpus(LABELS)
+    rng = np.random.default_rng(0)
+    outputs = {
+        split: PredictionOutput(rng.normal(size=(len(corpus[split]), 4)), np.array(corpus[split]["label"][:]), {})
+        for split in ("validation", "test")
+    }
+    splits = collect_predictions(corpus, outputs)
+    test = splits["test"]
+    assert test.ids == corpus["test"]["id"][:]
+    assert test.speakers == corpus["test"]["speaker"][:]
+    assert test.scripted == corpus["test"]["scripted"][:]
+    assert test.text_seen == [number % 2 == 1 for number in range(len(test.ids))]
+    expected = fit_temperature(outputs["validation"].predictions, outputs["validation"].label_ids)
+    assert set(test.temperature.tolist()) == {expected}
+    reversed_ = outputs["test"]._replace(label_ids=outputs["test"].label_ids[::-1])
+    with pytest.raises(ValueError, match="not in the order of its rows"):
+        collect_predictions(corpus, outputs | {"test": reversed_})
+
+
+def test_rows_without_text_are_neither_seen_nor_unseen():
+    corpus = make_corpus(LABELS)
+    silent = corpus.map(lambda row: {"text": None}, features=corpus["train"].features)
+    outputs = {
+        split: PredictionOutput(np.zeros((len(silent[split]), 4)), np.array(silent[split]["label"][:]), {})
+        for split in ("validation", "test")
+    }
+    assert set(collect_predictions(silent, outputs)["test"].text_seen) == {None}
+
+
+def test_the_temperature_is_fitted_on_the_validation_split():
+    splits = {"validation": make(seed=1), "test": make(seed=2)}
+    other = calibrate(splits | {"test": make(seed=3)})
+    assert calibrate(splits)["test"].temperature[0] == other["test"].temperature[0]
+    scaled = calibrate(splits)["test"]
+    logits = scaled.logits / scaled.temperature[0]
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert np.allclose(scaled.probabilities(scaled=True), expected)
+
+
+def test_predictions_are_read_as_they_were_written(tmp_path):
+    splits = calibrate({"validation": make(seed=1), "test": make(seed=2, speakers=[None] * 40)})
+    write_predictions(tmp_path / FILE, splits, LABELS)
+    again = read_predictions(tmp_path, LABELS)
+    assert all(same(again[split], splits[split]) for split in splits)
+    row = json.loads((tmp_path / FILE).read_text().splitlines()[0])
+    assert set(row) == {"split", "id", "speaker", "label", "logits", "scripted", "text_seen"}  # and no text
+
+
+def test_pooled_predictions_keep_their_temperatures():
+    parts = [calibrate({"validation": make(seed=seed)})["validation"] for seed in (1, 2)]
+    pooled = pool(parts)
+    assert pooled.ids == parts[0].ids + parts[1].ids
+    assert np.array_equal(pooled.temperature, np.concatenate([part.temperature for part in parts]))
+    assert pooled.logits.shape == (80, 4)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", '{"split": "test", "label": "bored", "logits": [0, 0, 0, 0]}', '{"label": "sad", "logits": [1]}'],
+)
+def test_a_damaged_file_is_refused_with_its_line(tmp_path, line):
+    write_predictions(tmp_path / FILE, {"validation": make(2), "test": make(2)}, LABELS)
+    with open(tmp_path / FILE, "a") as lines:
+        lines.write(line)
+    with pytest.raises(ValueError, match=r"predictions.jsonl, line 5: not the prediction"):
+        read_predictions(tmp_path, LABELS)
+
+
+def test_missing_predictions_are_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="finish or repeat"):
+        read_predictions(tmp_path, LABELS)
+    write_predictions(tmp_path / FILE, {"test": make(2)}, LABELS)
+    with pytest.raises(ValueError, match="validation and the test split"):
+        read_predictions(tmp_path, LABELS)

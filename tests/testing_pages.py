@@ -1,0 +1,54 @@
+"""Commands, code and links of the Markdown pages, for tests that follow them."""
+
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import emofusion
+
+ROOT = Path(emofusion.__file__).parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def page_name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def code_blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Words of each command in the `bash` blocks of a page."""
+    lines = "".join(code_blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+
+
+def emofusion_arguments(command: list[str]) -> list[str] | None:
+    """Arguments of `emofusion`, run directly or as a module by a launcher; None for another program."""
+    if command[0] == "emofusion":
+        return command[1:]
+    for place, pair in enumerate(itertools.pairwise(command)):
+        if pair == ("-m", "emofusion"):
+            return command[place + 2 :]
+    return None
+
+
+def broken_links(page: Path) -> list[str]:
+    """Links of a page to files that are not there, or to headings that the other page does not have."""
+    broken = []
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
+        file, _, anchor = target.partition("#")
+        linked = page.parent / file if file else page
+        if target.startswith("https://"):
+            continue
+        if not linked.exists() or (anchor and anchor not in anchors(linked)):
+            broken.append(target)
+    return broken
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,0 +1,99 @@
+"""The life of a run: rows are checked first, each file is written once, and `results.json` marks the end."""
+
+import json
+from collections import Counter
+
+import pytest
+from emofusion.corpora.atomic_write import write_json
+from emofusion.evaluation.results import RunResults
+from emofusion.training import lifecycle
+from emofusion.training.cross_validation.plan import RECORD, Run, find_state
+from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import train
+from emofusion.training.trainer import EmotionTrainer
+from testing_training import TEXT, record_writes, tiny_recipe
+
+
+@pytest.fixture
+def make_recipe(corpus_root, corpus, tmp_path):
+    """A function that makes the recipe of a run of one step, in the folder `run`."""
+
+    def make(**others):
+        model = {"modality": "text", "text_config": TEXT, "hidden_size": 8}
+        fields = tiny_recipe(
+            corpus_root, tmp_path / "run", variant="unimodal", model_config=model, **{"max_steps": 1, **others}
+        )
+        path = tmp_path / "recipe.yaml"
+        path.write_text(json.dumps(fields))  # JSON is YAML
+        return parse_recipe([str(path)])
+
+    return make
+
+
+def test_each_file_is_written_once_and_the_results_last(make_recipe, tmp_path, monkeypatch):
+    written = record_writes(monkeypatch, tmp_path / "run")
+    results = train(make_recipe())
+    assert {name: count for name, count in Counter(written).items() if count > 1} == {}
+    assert {"predictions.jsonl", "training_log.json", *results.pictures} <= set(written)
+    order = ["model.safetensors", "predictions.jsonl", "README.md", "results.json"]
+    assert [name for name in written if name in order] == order
+    assert written[-1] == "results.json"
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_a_push_sends_the_finished_folder_without_saving_again(hub, make_recipe, tmp_path, monkeypatch):
+    written = record_writes(monkeypatch, tmp_path / "run")
+    train(make_recipe(push_to_hub=True, hub_model_id="someone/tiny"))
+    assert max(Counter(written).values()) == 1
+    _, commit, _ = hub.repos["model", "someone/tiny"].branches["main"]
+    for name in ("model.safetensors", "results.json"):
+        assert commit.files[name] == (tmp_path / "run" / name).read_bytes()
+
+
+def test_every_checkpoint_is_saved_once_with_its_card(make_recipe, tmp_path, monkeypatch):
+    written = record_writes(monkeypatch, tmp_path / "run" / "checkpoint-1")
+    train(make_recipe())
+    counts = Counter(written)
+    assert (counts["model.safetensors"], counts["README.md"]) == (1, 1)
+    assert "results.json" not in counts
+
+
+@pytest.mark.parametrize("step", ["save_bundle", "write_predictions", "write_card"])
+def test_a_run_that_is_killed_before_its_end_is_not_finished(make_recipe, tmp_path, monkeypatch, step):
+    recipe = make_recipe(num_train_epochs=1)
+    run = Run("run", 1, recipe)
+    train(recipe)
+    write_json(run.folder / RECORD, run.describe())  # as the cross-validation does
+    assert find_state(run) == "finished"
+
+    def kill(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if step == "save_bundle":
+            save = EmotionTrainer.save_bundle
+            patch.setattr(
+                EmotionTrainer,
+                step,
+                lambda self, folder: kill() if folder == tmp_path / "run" else save(self, folder),
+            )
+        else:
+            patch.setattr(lifecycle, step, kill)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe)
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert find_state(run) == "checkpoint-1"
+
+
+def test_a_second_run_replaces_the_results_of_the_first(make_recipe, tmp_path):
+    first = train(make_recipe())
+    second = train(make_recipe(seed=1, learning_rate=0.5))
+    assert RunResults.read(tmp_path / "run") == second != first
+
+
+def test_splits_are_checked_before_anything_is_built(make_recipe, corpus, monkeypatch):
+    rows = corpus["train"].select(range(4))
+    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": rows}))
+    monkeypatch.setattr("emofusion.training.run.build_model", None)  # the run fails before
+    with pytest.raises(ValueError, match="is both in 'train' and in 'test'"):
+        train(make_recipe())

@@ -1,0 +1,237 @@
+"""Settings of a recipe: read from YAML, converted to the types of their fields, and overridden."""
+
+import difflib
+import os
+import re
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+BASE = "base"  # key of a recipe that names the recipe it changes
+FLOW = (("[", list), ("{", dict))  # how YAML and JSON begin, and what they give
+WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `1e-4` is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def field_types(groups: Mapping[str, type]) -> dict[str, Any]:
+    """Return the type of each field of the dataclasses of a command."""
+    hints = {group: get_type_hints(group) for group in groups.values()}
+    return {item.name: hints[group][item.name] for group in groups.values() for item in fields(group) if item.init}
+
+
+def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Path] = ()) -> dict:
+    """Read the settings of a recipe file and of those that it is based on.
+
+    `base: other.yaml` names a recipe to start from, by its path relative to the file. The file overrides it; mappings are
+    merged member by member. `null` removes what the base sets: an option has its default again, and a member of a
+    mapping is gone.
+
+    Args:
+        path: A YAML file with a mapping.
+        known: Type of each field, from `field_types`.
+        above: The files that lead here by their `base`.
+
+    Raises:
+        ValueError: If a file is missing or no mapping, a base leads back to a file above it, or a key or value is
+            wrong. The message names the file.
+    """
+    path = Path(path)
+    if path.resolve() in above:
+        raise ValueError(f"{above[-1]} has a base that leads back to it ({path}); a recipe cannot be its own base.")
+    content = _read_mapping(path)
+    settings, base = {}, content.pop(BASE, None)
+    if base is not None:
+        if not isinstance(base, str) or not (path.parent / base).is_file():
+            raise ValueError(f"{path} has the base {base!r}, which is no file in {path.parent}; give a relative path.")
+        settings = read_settings(path.parent / base, known, (*above, path.resolve()))
+    if "search" not in known:
+        content.pop("search", None)  # only the command `search` reads the search space
+    for name, value in content.items():
+        if name not in known:
+            raise ValueError(f"{path} has an unknown key {name!r}{did_you_mean(str(name), known)}")
+        if value is None:
+            settings.pop(name, None)
+        else:
+            settings[name] = _merge(settings.get(name), convert(f"{path}: {name}", value, known[name]))
+    return settings
+
+
+def override(settings: Mapping, changes: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> dict:
+    """Return settings with changes, whose values are converted; None removes a setting.
+
+    Args:
+        settings: Values by the name of the field.
+        changes: Values by the name of the field, or of a member of a mapping: `model_config.hidden_size`.
+        known: Type of each field, from `field_types`.
+        prefix: What stands before a name in error messages, such as `--`.
+
+    Raises:
+        ValueError: If a name is unknown or a value is wrong.
+    """
+    settings = dict(settings)
+    for option, value in changes.items():
+        name, *members = option.split(".")
+        if name not in known:
+            raise ValueError(f"Unknown option {prefix}{option}{did_you_mean(name, known)}")
+        if members:
+            settings[name] = _set_member(settings.get(name), members, value, f"{prefix}{option}")
+        elif value is None:
+            settings.pop(name, None)
+        else:
+            settings[name] = convert(f"{prefix}{option}", value, known[name])
+    return settings
+
+
+def convert(name: str, value: Any, hint: Any) -> Any:
+    """Return a value of YAML, or a string of the command line, as the type of its field has it.
+
+    Args:
+        name: What the error calls the value.
+        value: Of any type but None.
+        hint: Type of the field.
+
+    Raises:
+        ValueError: If the value is not of the type.
+    """
+    kinds = [kind for kind in _alternatives(hint) if kind is not type(None)]
+    kinds.sort(key=lambda kind: kind is str)  # almost anything can be text, so it is tried last
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str) and any(
+        value.startswith(first) and _is(kind, type_) for kind in kinds for first, type_ in FLOW
+    ):
+        value = parse_yaml(name, value)
+    for kind in kinds:
+        if (converted := _as_kind(name, value, kind)) is not None:
+            return converted
+    if any(_is(kind, list) for kind in kinds) and not isinstance(value, (list, Mapping)):
+        return convert(name, [value], hint)
+    raise ValueError(f"{name} is {value!r}; it must be {' or '.join(map(_describe, kinds))}.")
+
+
+def parse_yaml(name: str, text: str) -> Any:
+    """Return the value of YAML text.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name} is {text!r}, which is not readable YAML or JSON.") from error
+
+
+def is_switch(hint: Any) -> bool:
+    """Return whether fields of a type are true or false."""
+    return bool in _alternatives(hint)
+
+
+def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
+    """Return the end of an error message on an unknown name: the one that is closest to it."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else "; --help lists all options."
+
+
+def _read_mapping(path: Path) -> dict:
+    if not path.is_file():
+        raise ValueError(f"There is no recipe {path}; give the path of a YAML file, as those in recipes/.")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must be a mapping of argument names to values.")
+    return content
+
+
+def _merge(old: Any, new: Any) -> Any:
+    """Return `new`; if both are mappings, with the members that only `old` has. Null removes a member of `old`."""
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        return new
+    removed = {name for name, value in new.items() if value is None and name in old}
+    merged = {**old, **{name: _merge(old.get(name), value) for name, value in new.items()}}
+    return {name: value for name, value in merged.items() if name not in removed}
+
+
+def _set_member(mapping: Any, path: Sequence[str], value: Any, option: str) -> dict:
+    """Return a copy of a mapping with another value at a path of keys."""
+    if not isinstance(mapping or {}, Mapping):
+        raise ValueError(f"{option} has no place: the value before the last dot is not a mapping.")
+    first, *others = path
+    members = dict(mapping or {})
+    members[first] = _set_member(members.get(first), others, value, option) if others else value
+    return members
+
+
+def _alternatives(hint: Any) -> tuple:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _is(kind: Any, type_: type) -> bool:
+    return kind is type_ or get_origin(kind) is type_
+
+
+def _as_kind(name: str, value: Any, kind: Any) -> Any:
+    """Return a value as one type; None if it cannot be of that type."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _as_choice(name, value, kind)
+    if get_origin(kind) is Literal:
+        value = WORDS.get(value.lower(), value) if isinstance(value, str) else value
+        return value if value in get_args(kind) else None
+    if kind is bool:
+        return WORDS.get(str(value).lower())
+    if kind in (int, float):
+        return _as_number(value, kind)
+    if kind is str:
+        return str(value) if isinstance(value, (str, bool, int, float)) else None
+    if _is(kind, list) and isinstance(value, (list, tuple)):
+        (element,) = get_args(kind)
+        return [convert(name, item, element) for item in value]
+    if _is(kind, dict):
+        return dict(value) if isinstance(value, Mapping) else None
+    return value if isinstance(kind, type) and isinstance(value, kind) else None
+
+
+def _as_choice(name: str, value: Any, kind: type[Enum]) -> str:
+    """Return the value of a member of an enumeration."""
+    words = [member.value for member in kind]
+    value = value.value if isinstance(value, kind) else value
+    if value not in words:
+        quote = " (in quotes, or YAML takes it for false)" if value is False and "no" in words else ""
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(words)}{quote}.")
+    return value
+
+
+def _as_number(value: Any, kind: type) -> float | None:
+    if isinstance(value, bool) or (isinstance(value, float) and kind is int):
+        return None
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _describe(kind: Any) -> str:
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    if _is(kind, list):
+        return "a list"
+    if _is(kind, dict):
+        return "a mapping"
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, get_args(kind)))
+    return words.get(kind, getattr(kind, "__name__", str(kind)))
