@@ -49,11 +49,10 @@ def train_interruptibly(trainer: Trainer, resume_from_checkpoint: str | None = N
     if stop.requested:
         if trainer.is_world_process_zero():
             state, saved = trainer.state, list_checkpoints(trainer.args.output_dir)
-            kept = f"{saved[-1]} is saved." if saved else "no checkpoint is saved."
-            sys.stderr.write(
-                f"\nStopped by SIGTERM after step {state.global_step} of {state.max_steps}; {kept} To resume, repeat the "
-                "command with --resume_from_checkpoint true.\n"
-            )
+            advice = "no checkpoint is saved; start again with the same command."
+            if saved:
+                advice = f"{saved[-1]} is saved; resume with the same command and --resume_from_checkpoint true."
+            sys.stderr.write(f"\nStopped by SIGTERM after step {state.global_step} of {state.max_steps}: {advice}\n")
         raise SystemExit(0)
 
 

@@ -97,10 +97,10 @@ def test_a_line_has_the_named_losses_if_there_are_several():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(8.23, "8.2 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
+    ("seconds", "expected"), [(8.23, "8.2 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
 )
-def test_durations_are_in_words(seconds, told):
-    assert format_seconds(seconds) == told
+def test_durations_are_in_words(seconds, expected):
+    assert format_seconds(seconds) == expected
 
 
 def test_nothing_is_tracked_unless_a_tracker_is_named(arguments):
@@ -139,6 +139,6 @@ def test_trackio_tracks_locally_in_one_run(arguments, tmp_path):
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "trackio"])
 def test_a_missing_tracker_is_named_before_the_run(arguments, monkeypatch, tracker):
-    monkeypatch.setattr("emofusion.training.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("emofusion.training.arguments.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=rf"{tracker}.*pip install 'emofusion\[tracking\]'"):
         arguments(report_to=tracker)

@@ -42,18 +42,18 @@ def plan(folder, corpus_root, **others):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, corpus_root, corpus):
     """All three folds: the runs, the results, the printed lines, and the texts that the tokenizer of each run learned from."""
-    told, texts = [], []
+    lines, texts = [], []
 
-    def listening(sentences, *sizes):
+    def recording(sentences, *sizes):
         texts.append(list(sentences))
         return train_tokenizer(texts[-1], *sizes)
 
     runs = plan(tmp_path_factory.mktemp("cross") / "tiny", corpus_root)
     train_tokenizer = processor_building.train_tokenizer
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processor_building, "train_tokenizer", listening)
-        results = cross_validate(runs, find_states(runs), told.append)
-    return runs, results, told, texts
+        patch.setattr(processor_building, "train_tokenizer", recording)
+        results = cross_validate(runs, find_states(runs), lines.append)
+    return runs, results, lines, texts
 
 
 def fold_of(corpus_root, number):
@@ -66,9 +66,9 @@ def rows_of(folder, split="test"):
 
 
 def test_every_fold_is_a_run_with_a_line_of_output(finished):
-    runs, results, told, _ = finished
+    runs, results, lines, _ = finished
     assert [run.name for run in runs] == ["fold-1-seed-1", "fold-2-seed-1", "fold-3-seed-1"]
-    assert [line.split(":")[0] for line in told] == [f"{run.name} ({n} of 3)" for n, run in enumerate(runs, start=1)]
+    assert [line.split(":")[0] for line in lines] == [f"{run.name} ({n} of 3)" for n, run in enumerate(runs, start=1)]
     for run_, summary in zip(runs, results.cross_validation.runs, strict=True):
         own = RunResults.read(run_.folder)
         assert summary.metrics == own.metrics
@@ -129,9 +129,9 @@ def test_pooled_scores_are_those_of_all_predictions(finished):
     runs, results, *_ = finished
     labels = results.labels
     rows = [row for run in runs for row in rows_of(run.folder)]
-    answers = [row["logits"].index(max(row["logits"])) for row in rows]
+    predicted = [row["logits"].index(max(row["logits"])) for row in rows]
     truth = [labels.index(row["label"]) for row in rows]
-    expected = EmotionMetrics(keep_in_memory=True).compute(predictions=answers, references=truth, labels=labels)
+    expected = EmotionMetrics(keep_in_memory=True).compute(predictions=predicted, references=truth, labels=labels)
     pooled = results.metrics["test"]
     assert pooled.confusion_matrix == expected["confusion_matrix"]
     for name in ("wa", "ua", "wf1", "recall", "f1"):
@@ -167,8 +167,8 @@ def test_the_folder_has_a_card_with_a_model_index(finished):
     card = ModelCard.load(folder / "README.md")
     values = {result.metric_name: result.metric_value for result in card.data.eval_results}
     assert values["UA (mean class recall)"] == pytest.approx(results.metrics["test"].ua, abs=1e-4)
-    for told in ("fold-3-seed-1", "Standard deviation over runs", "resampled speakers", "3 folds with 1 seed"):
-        assert told in card.content
+    for text in ("fold-3-seed-1", "Standard deviation over runs", "resampled speakers", "3 folds with 1 seed"):
+        assert text in card.content
     assert all(f"]({picture})" in card.content and (folder / picture).is_file() for picture in results.pictures)
     assert 'from_pretrained("tiny/fold-1-seed-1"' in card.content
 

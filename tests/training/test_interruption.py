@@ -110,8 +110,8 @@ def test_sigterm_saves_and_ends_the_process_with_one_sentence(runs):
     sentence = (folder / "stopped" / "errors.txt").read_text().strip().splitlines()[-1]
     checkpoint = folder / "stopped" / f"checkpoint-{step}"
     assert sentence == (
-        f"Stopped by SIGTERM after step {step} of {STEPS}: {checkpoint} is saved, and the same command with "
-        "--resume_from_checkpoint true goes on."
+        f"Stopped by SIGTERM after step {step} of {STEPS}: {checkpoint} is saved; resume with the same command "
+        "and --resume_from_checkpoint true."
     )
     assert found["killed"][1] == -signal.SIGKILL
 
@@ -137,11 +137,11 @@ def checkpoints(runs, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "trainer_state.json").unlink(), "not written to its end"),
-        (lambda folder: cut(folder / "trainer_state.json"), "not written to its end"),
-        (lambda folder: cut(folder / "model.safetensors"), r"its model\.safetensors is cut off"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b""), r"its model\.safetensors is cut off"),
-        (lambda folder: cut(folder / "optimizer.pt"), r"its optimizer\.pt is cut off"),
+        (lambda folder: (folder / "trainer_state.json").unlink(), "it is incomplete"),
+        (lambda folder: cut(folder / "trainer_state.json"), "it is incomplete"),
+        (lambda folder: cut(folder / "model.safetensors"), r"its model\.safetensors is truncated"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b""), r"its model\.safetensors is truncated"),
+        (lambda folder: cut(folder / "optimizer.pt"), r"its optimizer\.pt is truncated"),
     ],
 )
 def test_a_run_resumes_from_its_last_complete_checkpoint(damage, message, checkpoints):

@@ -41,7 +41,7 @@ MEMBERS, CLASSES, ROWS = 3, 4, 120
 
 
 @pytest.fixture(scope="module")
-def answers():
+def member_outputs():
     """Log-probabilities of a good, a weak and a useless member, and the labels."""
     random = np.random.default_rng(0)
     labels = np.arange(ROWS) % CLASSES
@@ -51,8 +51,8 @@ def answers():
     return log_softmax(logits, axis=-1).reshape(ROWS, -1), labels
 
 
-def test_fitted_weights_are_those_of_a_solver_on_the_simplex(answers):
-    scores, labels = answers
+def test_fitted_weights_are_those_of_a_solver_on_the_simplex(member_outputs):
+    scores, labels = member_outputs
     combination = WeightedCombination(MEMBERS, CLASSES).double()
     fit_weights(combination, torch.from_numpy(scores), torch.from_numpy(labels))
 
@@ -73,8 +73,8 @@ def test_fitted_weights_are_those_of_a_solver_on_the_simplex(answers):
 
 
 @pytest.mark.parametrize("known", [[0, 1, 2, 3], [0, 2, 3], [1, 3]])
-def test_logistic_regression_maximises_the_penalised_likelihood(answers, known):
-    scores, labels = (torch.from_numpy(part[np.isin(answers[1], known)]) for part in answers)
+def test_logistic_regression_maximises_the_penalised_likelihood(member_outputs, known):
+    scores, labels = (torch.from_numpy(part[np.isin(member_outputs[1], known)]) for part in member_outputs)
     combination = LogisticCombination(MEMBERS, CLASSES).double()
     fit_logistic(combination, scores, labels, 0.5)
     reference = LogisticRegression(C=0.5, tol=1e-10, max_iter=10000).fit(scores, labels)
@@ -83,8 +83,8 @@ def test_logistic_regression_maximises_the_penalised_likelihood(answers, known):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
 
 
-def test_a_member_without_scores_counts_as_uniform(answers):
-    scores, labels = (torch.from_numpy(part) for part in answers)
+def test_a_member_without_scores_counts_as_uniform(member_outputs):
+    scores, labels = (torch.from_numpy(part) for part in member_outputs)
     silent, undecided = scores.clone(), scores.clone()
     silent[::3, :CLASSES] = 0
     undecided[::3, :CLASSES] = -np.log(CLASSES)
@@ -94,8 +94,8 @@ def test_a_member_without_scores_counts_as_uniform(answers):
     assert_close(dict(first.state_dict()), dict(second.state_dict()))
 
 
-def test_the_penalty_has_the_highest_held_out_likelihood(answers):
-    scores, labels = answers
+def test_the_penalty_has_the_highest_held_out_likelihood(member_outputs):
+    scores, labels = member_outputs
     _, chosen = fit_combinations(PredictionOutput(scores, labels, {}), MEMBERS, CLASSES)
     folds = np.arange(ROWS) % 5
     splits = [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in range(5)]
@@ -105,8 +105,8 @@ def test_the_penalty_has_the_highest_held_out_likelihood(answers):
     assert chosen == search.fit(scores, labels).best_params_["C"]
 
 
-def test_fitting_is_deterministic(answers):
-    validation = PredictionOutput(*answers, {})
+def test_fitting_is_deterministic(member_outputs):
+    validation = PredictionOutput(*member_outputs, {})
     first, second = (fit_combinations(validation, MEMBERS, CLASSES)[0] for _ in range(2))
     for kind, combination in first.items():
         for name, value in combination.state_dict().items():
@@ -236,13 +236,13 @@ def test_each_file_of_a_fusion_is_written_once_and_the_results_last(members, cor
     assert written[-2:] == ["README.md", "results.json"]
 
 
-@pytest.mark.parametrize(("combination", "told"), [("mean", "Nothing was fitted"), ("logistic", "| `C` |")])
-def test_the_selected_combination_is_saved(combination, told, members, corpus_root, tmp_path):
+@pytest.mark.parametrize(("combination", "expected"), [("mean", "Nothing was fitted"), ("logistic", "| `C` |")])
+def test_the_selected_combination_is_saved(combination, expected, members, corpus_root, tmp_path):
     results = run(members[:1], corpus_root, tmp_path / "one", combination=combination)
     assert results.modalities == ["audio"]
     assert results.system == "late_fusion"
     assert results.metrics["test"].ua == results.late_fusion.systems[combination]["test"]["ua"]
-    assert told in (tmp_path / "one" / "README.md").read_text()
+    assert expected in (tmp_path / "one" / "README.md").read_text()
 
 
 def test_members_with_one_name_are_numbered(members, corpus_root, tmp_path):

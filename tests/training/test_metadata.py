@@ -127,3 +127,12 @@ def test_after_training_the_scores_are_those_of_the_best_checkpoint(make_trainer
     trainer.train()
     assert trainer.run_metadata.results.metrics["validation"].ua == 0.789
     assert "45.6 %" in (tmp_path / "mine" / "checkpoint-3" / "README.md").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_any_trainer_can_push_its_model(hub, make_trainer, tmp_path):
+    make_trainer(max_steps=1, hub_model_id="someone/mine").push_to_hub()
+    _, commit, pinned = hub.repos["model", "someone/mine"].branches["main"]
+    assert {"model.safetensors", "config.json", "modeling_cross_attention.py"} <= commit.files.keys()
+    assert pinned.files["README.md"].startswith(b"---")
+    assert "results.json" not in commit.files

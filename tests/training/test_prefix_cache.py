@@ -174,9 +174,9 @@ def test_bfloat16_halves_the_space_and_rounds(rows, arguments, tmp_path):
     exact = build(case, rows, arguments(), **FROZEN)[2]
     batch = cached(list(rows))
     assert batch["encoded"]["audio"].dtype == torch.float32
-    answers = [model(**collator(list(rows))).logits.log_softmax(-1) for collator in (plain, cached)]
-    assert_close(answers[1], answers[0], atol=0.05, rtol=0)
-    assert not torch.equal(answers[1], answers[0])
+    predicted = [model(**collator(list(rows))).logits.log_softmax(-1) for collator in (plain, cached)]
+    assert_close(predicted[1], predicted[0], atol=0.05, rtol=0)
+    assert not torch.equal(predicted[1], predicted[0])
     assert batch["encoded"]["audio"].equal(exact(list(rows))["encoded"]["audio"].bfloat16().float())
 
 

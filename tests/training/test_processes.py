@@ -29,10 +29,10 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import set_seed
 
 PROCESSES = 2
-STEPS = 6  # of which four are an epoch
+STEPS = 6  # an epoch has four
 STOP = 5
 SHARDED = ("speech-whisper", "cross_attention", "multi_level", "wavfusion", "wavfusion-wavlm", "late_fusion-weighted")
-ROWS = 13  # of which two processes, two at a time, cannot have equally many
+ROWS = 13  # which two processes cannot share evenly in batches of two
 DROPOUTS = ("hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout", "layerdrop")
 WAVFUSION = {
     "audio_config": AUDIO | {"num_hidden_layers": 2} | dict.fromkeys(DROPOUTS, 0.0),

@@ -33,13 +33,13 @@ def finished(tmp_path_factory, corpus_root, corpus):
     """A run: its folder, its results, and the ids of the rows in reading order."""
     folder, read = tmp_path_factory.mktemp("runs") / "first", []
 
-    class Listening(EmotionCollator):
+    class RecordingCollator(EmotionCollator):
         def __call__(self, rows):
             read.extend(row["id"] for row in rows)
             return super().__call__(rows)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "EmotionCollator", Listening)
+        patch.setattr(run, "EmotionCollator", RecordingCollator)
         results = run_recipe(folder, corpus_root, save_total_limit=2)
     return folder, results, read
 

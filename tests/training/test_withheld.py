@@ -31,8 +31,8 @@ def test_the_scores_are_those_of_rows_without_the_modality(rows, modality, tmp_p
     model, processor = save(tmp_path, "cross_attention", FUSION)
     bare = [{**row, modality: None} for row in rows]
     with torch.no_grad():
-        answers = model(**EmotionCollator(processor, LABELS)(bare)).logits.argmax(dim=-1)
-    correct = (answers == torch.tensor(rows["label"])).double().mean().item()
+        predicted = model(**EmotionCollator(processor, LABELS)(bare)).logits.argmax(dim=-1)
+    correct = (predicted == torch.tensor(rows["label"])).double().mean().item()
     assert score_without(modality, tmp_path, rows, batch_size=3).wa == pytest.approx(correct)
 
 
