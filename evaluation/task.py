@@ -2,7 +2,7 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -102,6 +102,10 @@ class Task(ABC):
     @abstractmethod
     def purpose(self) -> str:
         """Return what the model does, as the beginning of the first sentence of a card, before "from its speech"."""
+
+    @abstractmethod
+    def explain_scores(self, measured: Collection[str]) -> str:
+        """Return a sentence that defines those scores that were measured."""
 
     @abstractmethod
     def format_score(self, name: str, value: float) -> str:

@@ -1,6 +1,6 @@
 """The task of choosing one class for each utterance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -102,6 +102,13 @@ class ClassificationTask(Task):
         *first, last = self.labels
         classes = f"{', '.join(first)} or {last}" if first else last
         return f"Recognises which emotion is perceived in an English utterance ({classes})"
+
+    def explain_scores(self, measured: Collection[str]) -> str:
+        """Return a sentence that defines WA, UA and, where measured, ECE and NLL."""
+        parts = ["WA is the overall accuracy", "UA the mean of the class recalls"]
+        parts += ["ECE the expected calibration error"] * ("ece" in measured)
+        parts += ["NLL the negative log-likelihood"] * ("nll" in measured)
+        return f"{', '.join(parts)}."
 
     def format_score(self, name: str, value: float) -> str:
         """Return a share in percent, or an NLL in nats."""

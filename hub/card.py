@@ -80,11 +80,12 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         adapter=results.adapter,
         runs=runs,
         scores=_score_table(results, task),
+        explanation=task.explain_scores(test),
         spread=_spread_table(results, task),
         systems=_system_table(results, task),
         combination=results.training.get("combination", ""),
         interval=_format_intervals(results, task),
-        measured=set(test),
+        scaled="ece_scaled" in test,
         temperature="" if results.temperature is None else f"{results.temperature:.3g}",
         subsets=_subset_table(results, task),
         details=[

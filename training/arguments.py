@@ -12,6 +12,7 @@ from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrate
 
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
+from ..evaluation.task_classification import ClassificationTask
 from .adapters.lora import check_lora
 from .augmentation import check_augmentation
 
@@ -125,9 +126,8 @@ class DataArguments:
 class EmotionTrainingArguments(TrainingArguments):
     """`TrainingArguments` with our options; by default the checkpoint with the best validation UA is kept."""
 
-    # Metrics of the validation split, and those of them that are better when lower.
-    selection_metrics: ClassVar[tuple[str, ...]] = ("loss", "wa", "ua", "wf1", "macro_f1")
-    lower_is_better: ClassVar[tuple[str, ...]] = ("loss",)
+    # Metrics of the validation split that may select the checkpoint, and whether they are better when greater.
+    selection_metrics: ClassVar[dict[str, bool]] = ClassificationTask.metrics
 
     learning_rates: dict | None = field(
         default_factory=dict,
@@ -202,7 +202,7 @@ class EmotionTrainingArguments(TrainingArguments):
             self.run_name = Path(self.output_dir).name  # without a name, trackio starts a second run at the evaluation
         self.dataloader_pin_memory &= self.device.type != "cpu"  # torch warns if memory is pinned without a GPU
         if metric := self.metric_for_best_model:
-            self.greater_is_better = metric.removeprefix("eval_") not in self.lower_is_better
+            self.greater_is_better = self.selection_metrics[metric.removeprefix("eval_")]
         if isinstance(self.class_weights, list):
             self.class_weights = json.dumps(self.class_weights)
         self.learning_rates = dict(self.learning_rates or {})

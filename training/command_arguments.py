@@ -70,8 +70,7 @@ class SpeakerArguments:
 class SpeakerTrainingArguments(EmotionTrainingArguments):
     """Training arguments of a speaker network; by default the checkpoint with the lowest equal error rate is kept."""
 
-    selection_metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *ERRORS)
-    lower_is_better: ClassVar[tuple[str, ...]] = ("loss", *ERRORS)
+    selection_metrics: ClassVar[dict[str, bool]] = {"loss": False, "accuracy": True, **dict.fromkeys(ERRORS, False)}
 
     metric_for_best_model: str | None = field(
         default="eer",

@@ -101,7 +101,7 @@ def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
 
 
 def predict_splits(trainer: EmotionTrainer, corpus: DatasetDict) -> dict[str, Predictions]:
-    """Return the model's predictions on the validation and the test split; the only time that the test split is read."""
+    """Return the model's predictions on the validation and the test split; nothing else of a run reads the test split."""
     outputs = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
     return collect_predictions(corpus, outputs)
 
@@ -125,8 +125,9 @@ def finish_run(
     """Make the folder of a run a complete Hub folder, and push it if its arguments ask for that.
 
     In this order, each file once: the weights with configuration, processor and code; predictions, log and pictures; the
-    card; `results.json`. A folder with `results.json` is therefore finished, and an interrupted
-    run has none. All processes of a run must call this.
+    card; `results.json`. A folder with `results.json` is therefore finished, and an interrupted run has none.
+
+    All processes must call this if there is a trainer, otherwise the main process.
 
     Args:
         folder: The folder.

@@ -1,4 +1,4 @@
-"""What a run knows about itself besides its scores, and the callback that collects it for the model card."""
+"""Metadata of a run, and the callback that collects it for the model card."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ from ..evaluation.results import (
     SplitCounts,
 )
 from ..evaluation.scores import ClassificationScores
-from ..evaluation.task_classification import ClassificationTask
+from ..evaluation.task import Task, load_task
 from ..processing.processing_emofusion import SILENCE
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
 from .arguments import EmotionTrainingArguments
@@ -55,7 +55,7 @@ class RunMetadataCallback(TrainerCallback):
 
     `results` starts with everything that the trainer knows: the model, its labels and parameters, the arguments, the
     environment and the size of the datasets. Validation scores are added when they are measured, and removed when the
-    weights change. Anything else is added by those who know it, as `train` adds the corpus and the recipe.
+    weights change. `train` adds the corpus and the recipe.
 
     Args:
         trainer: The trainer.
@@ -63,6 +63,7 @@ class RunMetadataCallback(TrainerCallback):
 
     def __init__(self, trainer: Trainer):
         self._trainer = trainer
+        self._task = find_task(trainer)
         self._results = describe_trainer(trainer)
 
     @property
@@ -79,7 +80,7 @@ class RunMetadataCallback(TrainerCallback):
     def add_recipe(
         self, recipe: Recipe, described: dict[str, Any], corpus: DatasetDict, metadata: CorpusMetadata
     ) -> None:
-        """Add what only a recipe tells: the corpus, all its splits, pretrained models and settings.
+        """Add what only a recipe has: the corpus, all its splits, pretrained models and settings.
 
         Args:
             recipe: The recipe, with `model`, `data` and `training`.
@@ -92,7 +93,7 @@ class RunMetadataCallback(TrainerCallback):
         results.corpus = dataclasses.replace(
             metadata,
             speaker_independent=_is_speaker_independent(corpus),
-            selection=f"{describe_selection(recipe.training)}; the test split was measured once, at the end.",
+            selection=f"{describe_selection(recipe.training, self._task)}; the test split was measured once, at the end.",
         )
         results.data = {split: count_rows(rows, results.labels, levels) for split, rows in corpus.items()}
         results.base_models = {"model": _locate(model_args.model_name_or_path)} | {
@@ -125,10 +126,10 @@ class RunMetadataCallback(TrainerCallback):
 
     def _set_scores(self, metrics: Mapping[str, Any]) -> None:
         if isinstance(self._results, RunResults):
-            known = {name: metrics[f"eval_{name}"] for name in ClassificationTask.metrics if f"eval_{name}" in metrics}
-            known.pop("loss", None)
-            if known:
-                self._results.metrics["validation"] = ClassificationScores(**known)
+            names = [name for name in self._task.metrics if name != "loss" and f"eval_{name}" in metrics]
+            if names:
+                scores = {name: metrics[f"eval_{name}"] for name in names}
+                self._results.metrics["validation"] = ClassificationScores(**scores)
 
     def _count_data(self) -> dict[str, SplitCounts]:
         model = unwrap_adapters(self._trainer.model)
@@ -147,6 +148,7 @@ def describe_trainer(trainer: Trainer) -> RunResults | None:
     if not type(model).__name__.endswith("ForSequenceClassification") or not hasattr(config, "modalities"):
         return None
     return RunResults(
+        task=find_task(trainer).name,
         system=name_system(config),
         model_class=type(model).__name__,
         paper=None if config.paper is None else Paper.from_dict(config.paper),
@@ -160,6 +162,12 @@ def describe_trainer(trainer: Trainer) -> RunResults | None:
         | _describe_collator(trainer.train_data_collator),
         environment=describe_environment(args),
     )
+
+
+def find_task(trainer: Trainer) -> Task:
+    """Return the task of a trainer: that of its collator, or the classification of its model's labels."""
+    task = getattr(trainer.train_data_collator, "task", None)
+    return task or load_task("classification", list(trainer.model.config.id2label.values()))
 
 
 def name_system(config: PreTrainedConfig) -> str:
@@ -191,17 +199,17 @@ def describe_environment(training_args: EmotionTrainingArguments) -> Environment
     )
 
 
-def describe_selection(training_args: EmotionTrainingArguments) -> str:
+def describe_selection(training_args: EmotionTrainingArguments, task: Task) -> str:
     """Return how the checkpoint of a run is selected, as the beginning of a sentence."""
     if not training_args.load_best_model_at_end:
         return "The weights of the last step were kept"
     best = "highest" if training_args.greater_is_better else "lowest"
     metric = training_args.metric_for_best_model.removeprefix("eval_")
-    return f"The checkpoint with the {best} validation {ClassificationTask.headings.get(metric, metric)} was kept"
+    return f"The checkpoint with the {best} validation {task.headings.get(metric, metric)} was kept"
 
 
 def count_rows(rows: Dataset, labels: Sequence[str], levels: Sequence[str]) -> SplitCounts:
-    """Return the size of a split, as far as its columns tell it.
+    """Return the size of a split, as far as its columns allow.
 
     Args:
         rows: The split.

@@ -50,7 +50,7 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
     results = trainer.run_metadata.results
     results.seconds = round(time.perf_counter() - start, 2)
     predictions = predict_splits(trainer, corpus)
-    add_scores(results, trainer.data_collator.task, predictions)
+    add_scores(results, trainer.task, predictions)
     results.pictures = list(PICTURES)
     logs = {results.system: trainer.state.log_history}
     finish_run(recipe.training.output_dir, results, trainer=trainer, predictions=predictions, logs=logs)

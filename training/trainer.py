@@ -15,7 +15,6 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import seed_worker
 
 from ..configuration.modalities import MODALITIES
-from ..evaluation.task import Task, load_task
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..hub.push import push_to_hub
@@ -23,7 +22,7 @@ from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import AugmentationEpochSetter
-from .metadata import RunMetadataCallback
+from .metadata import RunMetadataCallback, find_task
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 
 
@@ -48,8 +47,9 @@ class EmotionTrainer(Trainer):
         super().__init__(*args, processing_class=processing_class if has_tokenizer else None, **kwargs)
         self.processor = processing_class
         self.train_data_collator = train_data_collator or self.data_collator
+        self.task = find_task(self)
         if "compute_metrics" not in kwargs:
-            self.compute_metrics = find_task(self).compute_metrics
+            self.compute_metrics = self.task.compute_metrics
         self._named_losses = defaultdict(list)
         self._positions = []  # real and padded positions of each batch since the last log
         self.add_callback(EpochSetter())
@@ -281,12 +281,6 @@ def with_all_parameters(loss: torch.Tensor, model: torch.nn.Module) -> torch.Ten
     modality. With this term it has, and DDP need not search for unused parameters in every step.
     """
     return loss + 0.0 * sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def find_task(trainer: Trainer) -> Task:
-    """Return the task of a trainer: that of its collator, or the classification of its model's labels."""
-    task = getattr(trainer.data_collator, "task", None)
-    return task or load_task("classification", list(trainer.model.config.id2label.values()))
 
 
 def _parse_weights(text: str, classes: int) -> list[float]:

@@ -86,7 +86,7 @@ def results_of(tmp_path_factory):
         collator = EmotionCollator(None, LABELS)
         trainer = SimpleNamespace(model=model, args=recipe.training, train_data_collator=collator)
         metadata = RunMetadataCallback(trainer)
-        metadata.add_recipe(recipe, corpus, CorpusMetadata.from_dict(describe_corpus(corpus_name)))
+        metadata.add_recipe(recipe, recipe.describe(), corpus, CorpusMetadata.from_dict(describe_corpus(corpus_name)))
         results, outputs = metadata.results, predict(corpus, recipe.training.seed)
         if case.has_members:
             fused = {kind: combination(2, 3).double() for kind, combination in COMBINATIONS.items()}

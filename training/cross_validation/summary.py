@@ -17,7 +17,8 @@ from ...evaluation.results import (
     SplitCounts,
     Spread,
 )
-from ...evaluation.scores import ClassificationScores, measure
+from ...evaluation.scores import ClassificationScores
+from ...evaluation.task import Task, load_task
 from ..lifecycle import LOG, PICTURES, finish_run
 from .plan import Run
 
@@ -55,9 +56,11 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
     """
     by_run = [RunResults.read(run.folder) for run in runs]
     first, labels = by_run[0], by_run[0].labels
+    task = load_task(first.task, labels)
     splits = [read_predictions(run.folder, labels) for run in runs]
     predictions = {split: pool(rows[split] for rows in splits) for split in ("validation", "test")}
     return RunResults(
+        task=first.task,
         system=first.system,
         model_class=first.model_class,
         paper=first.paper,
@@ -67,12 +70,12 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
         base_models=first.base_models,
         corpus=_describe_corpus(runs, by_run),
         data={"test": _count(predictions["test"], labels)},
-        **measure(predictions, labels),
+        **task.measure(predictions),
         cross_validation=CrossValidationResults(
             folds=sorted({run.fold for run in runs}),
             seeds=sorted({run.seed for run in runs}),
             over_runs=spread([results.metrics["test"] for results in by_run]),
-            over_seeds=_spread_over_seeds(runs, splits, labels),
+            over_seeds=_spread_over_seeds(runs, splits, task),
             runs=[_describe_run(run, results) for run, results in zip(runs, by_run, strict=True)],
         ),
         environment=Environment.from_dict(_common([results.environment.to_dict() for results in by_run])),
@@ -131,7 +134,7 @@ def _common(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _spread_over_seeds(
-    runs: Sequence[Run], splits: Sequence[Mapping[str, Predictions]], labels: list[str]
+    runs: Sequence[Run], splits: Sequence[Mapping[str, Predictions]], task: Task
 ) -> dict[str, Spread]:
     """Return the spread over seeds of the scores pooled over all folds; empty where that is the spread over runs."""
     seeds = {}
@@ -139,7 +142,7 @@ def _spread_over_seeds(
         seeds.setdefault(run.seed, []).append(split["test"])
     if len(seeds) == 1 or len(seeds) == len(runs):
         return {}
-    return spread([measure({"test": pool(tests)}, labels)["metrics"]["test"] for tests in seeds.values()])
+    return spread([task.measure({"test": pool(tests)})["metrics"]["test"] for tests in seeds.values()])
 
 
 def _count(test: Predictions, labels: list[str]) -> SplitCounts:

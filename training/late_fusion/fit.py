@@ -73,7 +73,7 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
     describe_fusion(results, fusion_args.members, fusion_args.combination, combinations, inverse_strength)
     results.late_fusion.systems = compare(fusion_args.members, combinations, scores, labels)
     predictions = collect_predictions(corpus, {split: combine(chosen, rows) for split, rows in scores.items()})
-    add_scores(results, trainer.data_collator.task, predictions)
+    add_scores(results, trainer.task, predictions)
     results.pictures = [CONFUSION, RELIABILITY]
     finish_run(training_args.output_dir, results, trainer=trainer, predictions=predictions)
     return results

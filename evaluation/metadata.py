@@ -1,0 +1,126 @@
+"""Metadata of a run as records: paper, corpus, data, parameters, adapters, environment."""
+
+from dataclasses import dataclass, field
+
+from .records import Record
+
+
+@dataclass(kw_only=True)
+class Paper(Record):
+    """The publication that describes a system.
+
+    Args:
+        title: Title.
+        authors: Names of the authors.
+        year: Year of publication.
+        url: Address of the paper.
+    """
+
+    title: str | None = None
+    authors: str | None = None
+    year: int | None = None
+    url: str | None = None
+
+
+@dataclass(kw_only=True)
+class CorpusMetadata(Record):
+    """Description of a corpus and of how a run uses it.
+
+    Args:
+        name: Its name in `corpora.CORPORA`.
+        title: Its name for people.
+        hub_id: Its repository on the Hub.
+        demonstration: Whether it is synthetic, so that scores on it are no benchmark.
+        protocol: How it is split, in a sentence.
+        license: Its licence.
+        speaker_independent: Whether no speaker of the training split is in another.
+        selection: How the checkpoint was selected, in a sentence.
+    """
+
+    name: str | None = None
+    title: str | None = None
+    hub_id: str | None = None
+    demonstration: bool | None = None
+    protocol: str | None = None
+    license: str | None = None
+    speaker_independent: bool | None = None
+    selection: str | None = None
+
+
+@dataclass(kw_only=True)
+class SplitCounts(Record):
+    """Size of a split.
+
+    Args:
+        utterances: Number of utterances.
+        seconds: Duration in seconds, None if not every utterance has times.
+        speakers: Number of speakers.
+        classes: Utterances per label.
+        unaligned: Per span level ("phone", "syllable", "word"), utterances without such spans; the model takes their
+            frames instead.
+    """
+
+    utterances: int | None = None
+    seconds: float | None = None
+    speakers: int | None = None
+    classes: dict[str, int] = field(default_factory=dict)
+    unaligned: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class ParameterCounts(Record):
+    """Number of parameters of a model.
+
+    Args:
+        total: All of them.
+        trainable: Those that were trained.
+    """
+
+    total: int | None = None
+    trainable: int | None = None
+
+
+@dataclass(kw_only=True)
+class AdapterMetadata(Record):
+    """Adapters of a model.
+
+    Args:
+        method: "lora".
+        rank: Rank of the update.
+        alpha: Scale of the update, before it is divided by the rank.
+        dropout: Dropout before the adapters.
+        use_rslora: Whether the scale is divided by the root of the rank.
+        use_dora: Whether magnitude and direction are trained apart.
+        layers: Names of the adapted layers.
+        base_model: Folder or Hub id of the base model.
+    """
+
+    method: str
+    rank: int | None = None
+    alpha: float | None = None
+    dropout: float | None = None
+    use_rslora: bool | None = None
+    use_dora: bool | None = None
+    layers: list[str] = field(default_factory=list)
+    base_model: str | None = None
+
+
+@dataclass(kw_only=True)
+class Environment(Record):
+    """Versions and hardware of a run; None where the folds of a cross-validation differ.
+
+    Args:
+        emofusion: Version of this package.
+        python: Version of Python.
+        torch: Version of PyTorch.
+        transformers: Version of transformers.
+        device: Type of the device, as "cuda".
+        processes: Number of processes.
+    """
+
+    emofusion: str | None = None
+    python: str | None = None
+    torch: str | None = None
+    transformers: str | None = None
+    device: str | None = None
+    processes: int | None = None
