@@ -11,11 +11,12 @@ from transformers import set_seed
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits
+from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.pictures import draw_learning_curves, draw_test_split
 from ..evaluation.predictions import FILE as PREDICTIONS
 from ..evaluation.predictions import Predictions, collect_predictions, write_predictions
 from ..evaluation.results import FILE as RESULTS
-from ..evaluation.results import CorpusMetadata, Results, RunResults
+from ..evaluation.results import Results, RunResults
 from ..evaluation.task import Task
 from ..hub.card import write_card
 from .arguments import EmotionTrainingArguments

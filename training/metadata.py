@@ -16,16 +16,8 @@ from transformers import PreTrainedConfig, PreTrainedModel, Trainer, TrainerCall
 from .. import __version__
 from ..configuration.modalities import MODALITIES
 from ..corpora.folds import check_speaker_independent
-from ..evaluation.results import (
-    AdapterMetadata,
-    CorpusMetadata,
-    Environment,
-    Paper,
-    ParameterCounts,
-    Results,
-    RunResults,
-    SplitCounts,
-)
+from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
+from ..evaluation.results import Results, RunResults
 from ..evaluation.scores import ClassificationScores
 from ..evaluation.task import Task, load_task
 from ..processing.processing_emofusion import SILENCE

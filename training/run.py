@@ -11,7 +11,8 @@ from datasets import Dataset, DatasetDict
 from transformers import AutoModelForAudioClassification, AutoProcessor, PreTrainedModel, set_seed
 
 from ..configuration.modalities import MODALITIES
-from ..evaluation.results import CorpusMetadata, RunResults
+from ..evaluation.metadata import CorpusMetadata
+from ..evaluation.results import RunResults
 from ..evaluation.scores import ClassificationScores, score
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import EmotionTrainingArguments

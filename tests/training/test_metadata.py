@@ -3,7 +3,7 @@
 import pytest
 from datasets import Dataset, DatasetDict
 from emofusion import MultiLevelFusionForSequenceClassification
-from emofusion.evaluation.results import CorpusMetadata
+from emofusion.evaluation.metadata import CorpusMetadata
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.metadata import count_rows

@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...corpora import describe_corpus
+from ...evaluation.metadata import CorpusMetadata, Environment, SplitCounts
 from ...evaluation.predictions import Predictions, pool, read_predictions
-from ...evaluation.results import (
-    CorpusMetadata,
-    CrossValidationResults,
-    Environment,
-    FoldResults,
-    RunResults,
-    SplitCounts,
-    Spread,
-)
+from ...evaluation.results import CrossValidationResults, FoldResults, RunResults, Spread
 from ...evaluation.scores import ClassificationScores
 from ...evaluation.task import Task, load_task
 from ..lifecycle import LOG, PICTURES, finish_run

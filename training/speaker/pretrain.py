@@ -12,7 +12,8 @@ from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor
 from transformers.trainer_utils import EvalPrediction, IntervalStrategy
 
 from ...configuration.configuration_speaker_resnet import SpeakerResNetConfig
-from ...evaluation.results import Paper, SpeakerData, SpeakerResults, SpeakerScores
+from ...evaluation.metadata import Paper
+from ...evaluation.results import SpeakerData, SpeakerResults, SpeakerScores
 from ...metrics.speaker_verification import equal_error_rate, min_dcf
 from ...modeling.modeling_speaker_resnet import SpeakerResNetForSpeakerRecognition
 from ...processing import EmoFusionProcessor
