@@ -10,7 +10,7 @@ NOT_WRAPPED = ("Conv", "WavLM")
 
 
 class ShardingMixin:
-    """Lets FSDP (through accelerate) and `device_map` split a `PreTrainedModel` around encoders of transformers.
+    """Support for FSDP (through accelerate) and `device_map`, which split a `PreTrainedModel` around encoders of transformers.
 
     Some encoders name no layers that must stay whole; others name layers that they do not have.
     """

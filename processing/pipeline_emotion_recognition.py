@@ -27,7 +27,7 @@ logger = logging.get_logger(__name__)
 
 
 class EmotionRecognitionPipeline(Pipeline):
-    """Recognises the emotion of utterances with a classifier of emofusion.
+    """Pipeline that recognises the emotion of utterances with a classifier of emofusion.
 
     ```python
     from transformers import pipeline

@@ -34,7 +34,7 @@ VideoItem = np.ndarray | torch.Tensor | VideoSource | None
 
 
 class EmoFusionProcessor(ProcessorMixin):
-    """Turns recordings, transcripts, videos and alignments into one batch for any emofusion model.
+    """Processor that turns recordings, transcripts, videos and alignments into one batch for any emofusion model.
 
     Args:
         feature_extractor: A waveform feature extractor (`Wav2Vec2FeatureExtractor`); None for a model without audio.
