@@ -8,7 +8,7 @@ PYTEST = -m pytest --numprocesses 2 --dist loadfile --quiet
 help:
 	@echo "make demo         train speech, text and fusion on the spoken demonstration corpus, and compare them"
 	@echo "make demo-all     the same with every system, and with video as a third modality"
-	@echo "make transfer     measure the gain of speaker pre-training and augmentation with few training utterances"
+	@echo "make transfer     measure the gain of speaker pretraining and augmentation with few training utterances"
 	@echo "make test         run the tests with the newest libraries"
 	@echo "make test-oldest  run the tests with the oldest libraries that setup.cfg allows"
 	@echo "make quality      check lint rules and formatting"

@@ -1,7 +1,7 @@
-"""emofusion: fusion models of speech, text and face for emotion recognition, native to Hugging Face transformers.
+"""Fusion models of speech, text and video for emotion recognition, native to Hugging Face transformers.
 
-Importing it costs nothing: every public name is loaded on first use, and the Auto classes learn of the package's
-models and processor in the moment transformers itself loads them.
+Importing the package is cheap: public names are loaded on first use, and models, processors and the pipeline are
+registered with the Auto classes when transformers loads these.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from .configuration import VARIANTS
 
 __version__ = "0.1.0.dev0"
 
-# Public name -> the module that holds it.
+# Public name -> the module that defines it.
 _EXPORTS = {
     "EmotionMetrics": "metrics",
     "EmoFusionProcessor": "processing.processing_emofusion",
@@ -35,7 +35,7 @@ for _variant, _prefix in VARIANTS.items():
     _EXPORTS[f"{_prefix}ForSequenceClassification"] = f"modeling.modeling_{_variant}"
 _EXPORTS["SpeakerResNetForSpeakerRecognition"] = "modeling.modeling_speaker_resnet"
 
-# Library -> the distribution that brings it, where the names differ by more than a dash.
+# Library -> its distribution, where the names differ by more than a dash.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 _PIPELINE = f"{__name__}.{_EXPORTS['EmotionRecognitionPipeline']}"
@@ -57,10 +57,10 @@ def __getattr__(name: str):
 
 
 def explain_missing_module(error: BaseException) -> str:
-    """Return one sentence on a library that an extra of emofusion installs; empty for any other error.
+    """Return a sentence that names a missing library and the extra that installs it; empty for all other errors.
 
     Args:
-        error: Any exception; those without a sentence of their own are `ModuleNotFoundError` of such a library.
+        error: Any exception.
     """
     if not isinstance(error, ModuleNotFoundError) or error.name is None:
         return ""
@@ -69,7 +69,7 @@ def explain_missing_module(error: BaseException) -> str:
     library = error.name.partition(".")[0]
     distribution = _DISTRIBUTIONS.get(library, library.replace("_", "-"))
     requirements = metadata.requires(__name__) or []
-    # The first extra that names it, as in `peft>=0.19.1; extra == "train"`: setup.cfg lists `dev`, which has all, last.
+    # Requirements look like `peft>=0.19.1; extra == "train"`. The first extra is the smallest: setup.cfg sorts them.
     for requirement in requirements:
         required, _, condition = requirement.partition(";")
         if re.match(r"[\w.-]+", required).group().lower() == distribution and "extra" in condition:
@@ -83,7 +83,7 @@ def __dir__() -> list[str]:
 
 
 def _register_models() -> None:
-    """Let `AutoConfig` and the `AutoModel` classes load every variant without remote code."""
+    """Register all variants with `AutoConfig` and the `AutoModel` classes, which then need no remote code."""
     from transformers import (
         AutoConfig,
         AutoModel,
@@ -105,7 +105,7 @@ def _register_models() -> None:
 
 
 def _register_processor() -> None:
-    """The same for `AutoProcessor`."""
+    """Register the processors with `AutoProcessor`."""
     from transformers import AutoProcessor
 
     for prefix in VARIANTS.values():
@@ -115,12 +115,12 @@ def _register_processor() -> None:
 
 
 def _import_pipeline() -> None:
-    """Import our pipeline; not while it is what imports transformers' pipelines, but then it is on its way."""
+    """Import our pipeline, which does nothing if that import is what loads the pipelines of transformers."""
     importlib.import_module(_PIPELINE)
 
 
 def _register_pipeline() -> None:
-    """The same for `pipeline("emotion-recognition", ...)`."""
+    """Register our pipeline for `pipeline("emotion-recognition", ...)`."""
     from transformers import AutoModelForAudioClassification
     from transformers.pipelines import PIPELINE_REGISTRY
 
@@ -132,7 +132,7 @@ def _register_pipeline() -> None:
 
 
 class _RegisterOnImport(importlib.abc.MetaPathFinder):
-    """Calls a function once, right after a module that is not loaded yet has been."""
+    """Finder that calls a function once, right after the first import of a module."""
 
     def __init__(self, module: str, register):
         self.module, self.register = module, register

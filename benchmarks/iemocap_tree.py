@@ -4,12 +4,13 @@ import os
 import random
 from pathlib import Path
 
+from ..configuration.modalities import SAMPLING_RATE
+
 DIALOGUES = 151
 CODES = ("neu", "ang", "sad", "exc", "hap", "fru", "xxx", "sur", "fea", "oth", "dis")
 SHARES = (1708, 1103, 1084, 1041, 595, 1849, 2507, 107, 40, 3, 2)  # of the turns; the first five as published
 WORDS = ("I", "YOU", "WHAT", "KNOW", "THAT", "NOT", "LIKE", "HAVE", "GOING", "REALLY", "NEVER", "SOMETHING")
 SYLLABLE = ("DH", "AH")
-RATE = 16000  # Hz
 RATERS = "C-E2:\tNeutral;\t()\nC-E3:\tAnger; Frustration;\t()\nC-E4:\tNeutral;\t()\nA-E3:\tval 3; act 2; dom  2;\t()\n"
 
 
@@ -63,7 +64,7 @@ def _build_dialogue(session: Path, number: int, turns: int, draw: random.Random)
         code = draw.choices(CODES, SHARES)[0]
         blocks.append(f"[{time:.4f} - {end:.4f}]\t{name}\t{code}\t[2.5000, 3.0000, 3.5000]\n{RATERS}")
         lines.append(f"{name} [{time:08.4f}-{end:08.4f}]: {' '.join(words).capitalize()}.\n")
-        _write_recording(recordings / f"{name}.wav", frames * RATE // 100)
+        _write_recording(recordings / f"{name}.wav", frames * SAMPLING_RATE // 100)
         for suffix, rows in _align(words).items():
             (alignments / f"{name}.{suffix}").write_text(rows)
         time = end + draw.uniform(0, 1)
@@ -97,7 +98,7 @@ def _align(words: list[str]) -> dict[str, str]:
 def _write_recording(path: Path, samples: int) -> None:
     """Write a wav file whose samples are a hole, which takes no space on the disk."""
     size = 2 * samples
-    parts = (b"RIFF", size + 36, b"WAVEfmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16, b"data", size)
+    parts = (b"RIFF", size + 36, b"WAVEfmt ", 16, 1, 1, SAMPLING_RATE, 2 * SAMPLING_RATE, 2, 16, b"data", size)
     widths = (None, 4, None, 4, 2, 2, 4, 4, 2, 2, None, 4)
     header = b"".join(
         part if width is None else part.to_bytes(width, "little") for part, width in zip(parts, widths, strict=True)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
 
-# Command -> what it does. `train-this` is the function `run(argv)` of the module `train_this` in this folder.
+# Command -> what it does. The command `cross-validate` is the function `run(argv)` of the module `cross_validate`.
 COMMANDS = {
     "train": "Train a model from a recipe.",
     "cross-validate": "Train every fold of a corpus, with one or more seeds, and average the scores.",
     "compare": "Test whether one system is better than another on the same utterances.",
     "predict": "Recognize the emotion of a recording.",
-    "prepare": "Check a corpus on disk, list its problems and cache it.",
+    "prepare": "Check a corpus on disk, list its problems, and cache it.",
     "fit-late-fusion": "Combine the scores of trained models.",
-    "pretrain-speaker": "Pre-train a speaker network.",
+    "pretrain-speaker": "Pretrain a speaker network.",
     "merge-adapter": "Merge LoRA adapters into the weights of their base model.",
     "search": "Search for better hyperparameters with Optuna.",
     "push": "Publish a model, or the metric, on the Hugging Face Hub.",
-    "memory": "Estimate the GPU memory that training a recipe takes.",
+    "memory": "Estimate the GPU memory that training takes, in GB per GPU.",
     "benchmark": "Measure the speed of decoding, corpora, models and caches.",
     "demo": "Train speech, text and fusion models on a small synthetic corpus, and compare them.",
 }
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a suggestion, to be put behind what is wrong; empty if nothing known is close to the name."""
+    """Return a suggestion in parentheses, to append to a message; empty if no known name is close."""
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 

@@ -66,8 +66,10 @@ def demonstrate(folder: Path, every_system: bool, options: list[str]) -> None:
         "\nTest scores in percent, on speakers and sentences that were not trained on (synthetic speech, no benchmark):\n"
     )
     files = compare(folder, "", results)
-    print("\nThe voice carries the arousal, the words the valence: with one of them, a system can only tell two pairs")
-    print("of the four emotions apart; with both, all four.")
+    print(
+        "\nThe voice carries the arousal, the words carry the valence. From one of them, a system can tell two pairs of"
+    )
+    print("emotions apart; from both, all four emotions.")
     if octants:
         print("\nWith a drawn face, which carries the dominance, there are eight emotions. Test scores in percent:\n")
         files |= compare(folder, "octants_", octants)

@@ -10,9 +10,7 @@ STRATEGIES = ("one GPU", "DDP", "ZeRO-2", "FSDP2")
 
 def run(argv: list[str]) -> None:
     """Print a table with a row for each recipe."""
-    parser = Parser(
-        "memory", "In GB per GPU, for each recipe. Runs on the CPU, in as much memory as the weights take."
-    )
+    parser = Parser("memory", "Runs on the CPU, in as much memory as the weights take.")
     parser.add_argument("recipes", metavar="RECIPE", nargs="+", help="recipe file")
     parser.add_argument("--processes", type=int, default=4, help="number of GPUs (default: %(default)s)")
     parser.add_argument("--seconds", type=float, help="length of an utterance (default: max_seconds of the recipe)")

@@ -24,7 +24,7 @@ def run(argv: list[str]) -> None:
     name = next((argument for argument in argv if argument in names), None)
     # Folds only choose splits, and --folds writes all of them.
     options = [option for option in fields(CORPORA[name].options) if option.name != "fold"] if name else []
-    parser = Parser("prepare")
+    parser = Parser("prepare", "To list the options of a corpus: emofusion prepare NAME --help.")
     parser.add_argument("name", metavar="NAME", choices=names, help=f"the corpus: {', '.join(names)}")
     parser.add_argument("root", metavar="ROOT", help="its folder, or a folder that was prepared from it")
     parser.add_argument(
@@ -43,19 +43,13 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--language", help="spoken language, for recognizers of several languages")
     parser.add_argument("--folds", metavar="FILE", help="write the ids of the utterances of every fold, as JSON")
     parser.add_argument("--report", action="store_true", help="write report.html, an overview of the corpus")
-    title = f"options of {name}" if name else "options of a corpus: see emofusion prepare NAME --help"
-    group = parser.add_argument_group(title)
+    group = parser.add_argument_group(f"options of {name}")
     for option in options:
-        spellings = dict.fromkeys((f"--{option.name.replace('_', '-')}", f"--{option.name}"))
-        help_text = f"{option.metadata['help'].replace('%', '%%')} (default: %(default)s)"
-        group.add_argument(
-            *spellings,
-            dest=option.name,
-            metavar="VALUE",
-            type=yaml.safe_load,
-            default=option.default,
-            help=help_text,
-        )
+        text = f"{option.metadata['help'].replace('%', '%%')} (default: %(default)s)"
+        settings = {"dest": option.name, "metavar": "VALUE", "type": yaml.safe_load, "default": option.default}
+        group.add_argument(f"--{option.name.replace('_', '-')}", help=text, **settings)
+        if "_" in option.name:  # as recipes spell it
+            group.add_argument(f"--{option.name}", help=argparse.SUPPRESS, **settings)
     arguments = parser.parse_args(argv)
     prepare(CORPORA[arguments.name], arguments, {option.name: getattr(arguments, option.name) for option in options})
 

@@ -1,4 +1,4 @@
-"""`emofusion pretrain-speaker`: pre-train a speaker network, which emotion models start from."""
+"""`emofusion pretrain-speaker`: pretrain a speaker network, from which emotion models start."""
 
 from .commands import read_recipe
 

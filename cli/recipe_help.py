@@ -40,8 +40,9 @@ RECIPE_COMMANDS = {
 }
 SAVING = "evaluation, saving, logging and publishing"
 TRAINER = "Trainer's other options"
-# Fields of transformers that belong under our headings, and how the names of others there begin.
+# Fields of transformers to list under "training", and prefixes of names to list under `SAVING`.
 COMMON = (
+    "output_dir",
     "num_train_epochs",
     "max_steps",
     "per_device_train_batch_size",
@@ -54,6 +55,10 @@ SAVED = ("eval_", "save_", "load_best", "metric_for", "greater_is", "resume_from
 SAVED += ("logging_", "log_", "report_to", "run_name", "disable_tqdm")
 BASES = {"TrainingArguments": ("transformers.training_args", "TrainingArguments")}
 WIDTH = 110
+ABOUT_RECIPES = (
+    "A recipe is a YAML file with any of these options, without the dashes. Options after the recipe override it; a dot "
+    "reaches into a mapping, as in --model_config.hidden_size 128."
+)
 
 
 @dataclass
@@ -89,8 +94,7 @@ def format_recipe_help(command: str) -> str:
     """Return what `emofusion COMMAND --help` prints: our options by subject, then those of transformers."""
     parts = [
         f"usage: emofusion {command} [RECIPE.yaml] [--option value ...]",
-        f"{COMMANDS[command]} A recipe is a YAML file with any of these options, without the dashes. Options after\n"
-        "the recipe override it; a dot reaches into a mapping, as in --model_config.hidden_size 128.",
+        textwrap.fill(f"{COMMANDS[command]} {ABOUT_RECIPES}", WIDTH),
     ]
     for heading, options in group_options(command).items():
         parts.append("\n".join([f"{heading}:", *(option.format() for option in options)]))
@@ -122,7 +126,7 @@ def group_options(command: str) -> dict[str, list[Option]]:
 
 
 def lineage(module: str, name: str) -> Iterator[tuple[str, str]]:
-    """Yield the module and name of a class and of the dataclasses that it extends, itself first."""
+    """Yield the module and name of a class, then those of its bases."""
     yield module, name
     tree = parse(module)
     for base in find_class(tree, name).bases:
@@ -131,18 +135,18 @@ def lineage(module: str, name: str) -> Iterator[tuple[str, str]]:
 
 
 def read_fields(module: str, name: str) -> list[Option]:
-    """Return the fields that a dataclass itself defines, by its source.
+    """Return the fields that a dataclass defines itself, without those of its bases.
 
     Args:
         module: Full name of the module, which is not imported.
-        name: The class.
+        name: Name of the class.
     """
     tree, options = parse(module), []
     for statement in find_class(tree, name).body:
         if not isinstance(statement, ast.AnnAssign) or "ClassVar" in ast.unparse(statement.annotation):
             continue
         keywords = {word.arg: word.value for word in getattr(statement.value, "keywords", ())}
-        if "init" in keywords:  # set by the class itself
+        if "init" in keywords:  # no argument of the class
             continue
         texts = keywords.get("metadata")
         text = dict(zip(map(ast.literal_eval, texts.keys), texts.values, strict=True))["help"] if texts else None
@@ -157,9 +161,9 @@ def read_fields(module: str, name: str) -> list[Option]:
 
 
 def evaluate(expression: ast.expr, tree: ast.Module, module: str) -> Any:
-    """Return the value of an expression at the top level of a source file; None if it cannot be found.
+    """Return the value of an expression in a source file; None if it uses names of unknown origin.
 
-    Modules from which it uses a name are imported.
+    Modules that define the names are imported.
     """
     scope = {}
     for name in {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}:
@@ -183,7 +187,7 @@ def is_name(expression: ast.expr, name: str) -> bool:
 
 
 def locate(tree: ast.Module, module: str, name: str) -> tuple[str, str]:
-    """Return the module that a name of a source file comes from, and its name there.
+    """Return the module that defines a name of a source file, and the name there.
 
     Raises:
         LookupError: If the file neither defines a class of that name nor imports it.

@@ -1,8 +1,8 @@
 """Configurations of the fusion variants, and the table of all variants."""
 
 # variant -> class prefix. `configuration_<variant>.py` holds `<Prefix>Config`; `modeling_<variant>.py` holds
-# `<Prefix>Model` and `<Prefix>ForSequenceClassification`; `model_type` is `emofusion_<variant>`. A new variant needs one
-# line here: exports, Auto classes, bundles and the test matrix read this table.
+# `<Prefix>Model` and `<Prefix>ForSequenceClassification`; `model_type` is `emofusion_<variant>`. A new variant needs
+# one line here: exports, Auto classes, bundles and the test matrix read this table.
 VARIANTS: dict[str, str] = {
     "unimodal": "Unimodal",
     "cross_attention": "CrossAttentionFusion",

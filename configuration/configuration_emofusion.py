@@ -8,9 +8,9 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from .modalities import MODALITIES
 
-# Number of the checkpoint format, written into each `config.json`. Raise it when older code would misread a new checkpoint: a
-# weight has another name or shape, a field another meaning or default, or a new field or processor habit changes
-# predictions. Raise `OLDEST_FORMAT` when this code can no longer read the older checkpoints.
+# Number of the checkpoint format, written into each `config.json`. Raise it when older code would misread a new
+# checkpoint: a weight has another name or shape, a field another meaning or default, or a new field or behaviour of the
+# processor changes predictions. Raise `OLDEST_FORMAT` when this code can no longer read the older checkpoints.
 FORMAT = 2
 OLDEST_FORMAT = 2
 
@@ -24,8 +24,8 @@ class EmoFusionConfig(PreTrainedConfig):
 
     Args:
         audio_config (`dict` or `PreTrainedConfig`, *optional*):
-            Configuration of the speech encoder: wav2vec 2.0, HuBERT, WavLM, data2vec-audio, or Whisper (only its encoder
-            is used). Defaults to `Wav2Vec2Config()`.
+            Configuration of the speech encoder: wav2vec 2.0, HuBERT, WavLM, data2vec-audio, or Whisper (only its
+            encoder is used). Defaults to `Wav2Vec2Config()`.
         text_config (`dict` or `PreTrainedConfig`, *optional*):
             Configuration of the text encoder: BERT (including MiniLM), RoBERTa, XLM-RoBERTa, DeBERTa-v2 or ModernBERT.
             Defaults to `BertConfig()`.
@@ -37,7 +37,8 @@ class EmoFusionConfig(PreTrainedConfig):
             Number of transformer layers of the speech encoder to freeze, counted from the input, together with
             everything below them. -1 freezes the whole encoder.
         freeze_text_layers (`int`, *optional*, defaults to 0):
-            The same for the text encoder; its embeddings are frozen with the first layer. -1 freezes the whole encoder.
+            The same for the text encoder; its embeddings are frozen with the first layer. -1 freezes the whole
+            encoder.
         freeze_vision_encoder (`bool`, *optional*, defaults to `True`):
             Whether to freeze the vision encoder.
         use_weighted_layer_sum (`bool`, *optional*, defaults to `False`):
@@ -55,8 +56,8 @@ class EmoFusionConfig(PreTrainedConfig):
         label_smoothing (`float`, *optional*, defaults to 0.0):
             Share of the target that is spread evenly over all classes (Szegedy 2016).
         focal_gamma (`float`, *optional*, defaults to 0.0):
-            Exponent of the focal loss (Lin 2017), which reduces the weight of utterances that the model classifies with
-            high confidence. 0.0 is cross-entropy.
+            Exponent of the focal loss (Lin 2017), which reduces the weight of utterances that the model classifies
+            with high confidence. 0.0 is cross-entropy.
     """
 
     sub_configs: ClassVar[dict] = {modality.config_field: AutoConfig for modality in MODALITIES.values()}

@@ -33,7 +33,8 @@ class LateFusionConfig(EmoFusionConfig):
     r"""Late fusion: complete classifiers whose log-probabilities are combined.
 
     After Padi, Sadjadi, Manocha and Sriram (arXiv 2202.08974), who fuse the scores of a speech and a text model, and
-    Zhao, Wang and Wang (arXiv 2207.04697), whose late fusion includes models of both modalities. Everything below is ours.
+    Zhao, Wang and Wang (arXiv 2207.04697), whose late fusion includes models of both modalities. Everything below is
+    ours.
 
     Args:
         member_configs (`list[dict | PreTrainedConfig]`, *optional*):
@@ -41,13 +42,13 @@ class LateFusionConfig(EmoFusionConfig):
             text in transformers. A dict names its `model_type`. All members have the same labels, in any order.
             Defaults to two `UnimodalConfig()`, for speech and for text.
         combination (`str`, *optional*, defaults to `"mean"`):
-            `"mean"`, the mean of the members' log-probabilities; `"weighted"`, with non-negative weights that sum to 1;
-            or `"logistic"`, multinomial logistic regression on the log-probabilities.
+            `"mean"`, the mean of the members' log-probabilities; `"weighted"`, with non-negative weights that sum to
+            1; or `"logistic"`, multinomial logistic regression on the log-probabilities.
         freeze_members (`bool`, *optional*, defaults to `True`):
             Whether to freeze the members and train only the combination.
 
-    The labels (`id2label`) default to those of the first member. The arguments of [`EmoFusionConfig`] for encoders, dropout
-    and the classification head do not apply: each member has its own.
+    The labels (`id2label`) default to those of the first member. The arguments of [`EmoFusionConfig`] for encoders,
+    dropout and the classification head do not apply: each member has its own.
     """
 
     model_type = "emofusion_late_fusion"

@@ -24,8 +24,8 @@ class MultiLevelFusionConfig(EmoFusionConfig):
             The speech streams, each with its own blocks: `"frame"`, and `"phone"`, `"syllable"` and `"word"`, which
             need an alignment in the batch. A row without an alignment passes through these blocks as frames.
         fusion (`str`, *optional*, defaults to `"coattention"`):
-            `"coattention"`, or the control `"concat"`, which has no blocks and concatenates the means of the streams and
-            of the text.
+            `"coattention"`, or the control `"concat"`, which has no blocks and concatenates the means of the streams
+            and of the text.
         hidden_size (`int`, *optional*, defaults to 768):
             Width of all streams. The states of an encoder of another width are projected.
         num_coattention_layers (`int`, *optional*, defaults to 2):
@@ -41,8 +41,8 @@ class MultiLevelFusionConfig(EmoFusionConfig):
         layer_norm_eps (`float`, *optional*, defaults to 1e-5):
             Epsilon of the layer normalisations.
 
-    The other arguments are those of [`EmoFusionConfig`]; `classifier_proj_size` defaults to 256 and `classifier_dropout` to
-    0.3 here.
+    The other arguments are those of [`EmoFusionConfig`]; `classifier_proj_size` defaults to 256 and
+    `classifier_dropout` to 0.3 here.
     """
 
     model_type = "emofusion_multi_level"

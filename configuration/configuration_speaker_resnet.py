@@ -13,13 +13,13 @@ class SpeakerResNetConfig(EmoFusionConfig):
     r"""Log-mel spectrogram, ResNet, statistics pooling; trained on speaker recognition, then on emotion.
 
     After Padi, Sadjadi, Manocha and Sriram, "Multimodal Emotion Recognition using Transfer Learning from Speaker
-    Recognition and BERT-based models" (arXiv 2202.08974). From the paper: a ResNet with a statistics-pooling layer, trained
-    on speaker recognition and transferred, and random time and frequency masks on the spectrograms. All numbers below
-    are ours.
+    Recognition and BERT-based models" (arXiv 2202.08974). From the paper: a ResNet with a statistics-pooling layer,
+    trained on speaker recognition and transferred, and random time and frequency masks on the spectrograms. All
+    numbers below are ours.
 
     The model reads speech only and builds its own network, so `audio_config` must be left out. `freeze_audio_layers`
-    counts the stages of the ResNet; the stem is frozen with the first stage, and -1 freezes the embedding layer as well.
-    `freeze_feature_encoder` has no effect, since the spectrogram has no parameters.
+    counts the stages of the ResNet; the stem is frozen with the first stage, and -1 freezes the embedding layer as
+    well. `freeze_feature_encoder` has no effect, since the spectrogram has no parameters.
 
     Args:
         sampling_rate (`int`, *optional*, defaults to 16000):

@@ -11,8 +11,8 @@ from .configuration_emofusion import EmoFusionConfig
 class UnimodalConfig(EmoFusionConfig):
     r"""One encoder, one branch, statistics pooling: the baseline for the fusion variants.
 
-    After the unimodal experiments of Krishna D N (arXiv 2108.09669): the branch is that of the cross-modal attention model
-    for the same modality. Video, which that model does not have, gets the branch of speech (ours).
+    After the unimodal experiments of Krishna D N (arXiv 2108.09669): the branch is that of the cross-modal attention
+    model for the same modality. Video, which that model does not have, gets the branch of speech (ours).
 
     Args:
         modality (`str`, *optional*, defaults to `"audio"`):

@@ -39,7 +39,8 @@ class WavFusionConfig(EmoFusionConfig):
         visual_hidden_size (`int`, *optional*, defaults to 64):
             Width of the video branch's output (notes).
         num_attention_heads (`int`, *optional*, defaults to 8):
-            Attention heads of the self-attention after the GRUs. Cross-modal attention uses the heads of the speech encoder.
+            Attention heads of the self-attention after the GRUs. Cross-modal attention uses the heads of the speech
+            encoder.
         attention_dropout (`float`, *optional*, defaults to 0.1):
             Dropout on the attention weights after the GRUs.
         hidden_dropout (`float`, *optional*, defaults to 0.1):

@@ -22,10 +22,11 @@ class Modality:
         main_input: The input of a batch that holds the values.
         mask: The input of a batch that holds their mask.
         spans: The inputs of a batch that hold segments of these values.
-        encoder_kind: The word in the names of the encoder: `encoder`, `config_field` and `encoder_argument` derive from it.
+        encoder_kind: The word in the names of the encoder: `encoder`, `config_field` and `encoder_argument` derive
+            from it.
         default_encoder: The `model_type` of the encoder in a configuration that names none: that of the papers.
-        has_layers: Whether the first layers of the encoder can be frozen one by one (`freeze_<kind>_layers`) and its layers
-            be summed. If not, the encoder is frozen as a whole (`freeze_<kind>_encoder`).
+        has_layers: Whether the first layers of the encoder can be frozen one by one (`freeze_<kind>_layers`) and its
+            layers be summed. If not, the encoder is frozen as a whole (`freeze_<kind>_encoder`).
         first_stage: Attributes of a model whose weights may take part in its first stage, `encode`.
         processor_part: The sub-processor that prepares the values.
         hub_task: The Hub's task of a classifier whose first modality is this one.

@@ -4,13 +4,13 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-# Parts of class names of layers that must not be wrapped on their own: convolutions of speech encoders, whose submodules we
-# call one by one, and WavLM's layers, of which the first computes the position bias for all.
+# Parts of class names of layers that must not be wrapped on their own: convolutions of speech encoders, because their
+# submodules are called one by one, and WavLM's layers, because the first computes the position bias for all.
 NOT_WRAPPED = ("Conv", "WavLM")
 
 
 class ShardingMixin:
-    """Lets FSDP (through accelerate) and `device_map` split a `PreTrainedModel` around encoders of transformers.
+    """Support for FSDP (through accelerate) and `device_map`, which split a `PreTrainedModel` around encoders of transformers.
 
     Some encoders name no layers that must stay whole; others name layers that they do not have.
     """
@@ -38,8 +38,8 @@ def gather_rows(values: torch.Tensor) -> torch.Tensor:
     """Return the rows of all processes in the order of the processes; with one process, return `values`.
 
     A loss over the gathered rows is the loss of the whole batch, and equal in all processes. Its gradient reaches only
-    the rows of this process, multiplied by the number of processes. Distributed training averages gradients over processes, so
-    the result is the gradient of the whole batch.
+    the rows of this process, multiplied by the number of processes. Distributed training averages gradients over
+    processes, so the result is the gradient of the whole batch.
 
     Args:
         values: `(rows, ...)`; the number of rows may differ between processes.

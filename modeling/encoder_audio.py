@@ -1,8 +1,8 @@
 """The speech encoder, run stage by stage: `conv_features` -> `embed_frames` -> `run_layers`.
 
-Stages let a model stop after any layer and continue later. They also make the result of an utterance independent of its
-batch mates, padding and length. Only public submodules of the encoder are called; the encoder stays a plain transformers model
-with its own parameter names.
+Stages let a model stop after any layer and continue later. They also make the result of an utterance independent of
+its batch mates, padding and length. Only public submodules of the encoder are called; the encoder stays a plain
+transformers model with its own parameter names.
 """
 
 import math
@@ -158,8 +158,8 @@ def run_layers(
         output_attentions: Whether to record attention maps; only the eager implementation has them.
 
     Returns:
-        The states `(batch, frames, hidden)`; the input of every layer and the output of the last one; and the attention maps
-        `(batch, heads, frames, frames)`.
+        The states `(batch, frames, hidden)`; the input of every layer and the output of the last one; and the
+        attention maps `(batch, heads, frames, frames)`.
     """
     if start == stop:
         return hidden_states, (hidden_states,), ()
@@ -183,8 +183,8 @@ def apply_layers(
         output_attentions: Whether to record the second return value of the layers' attentions.
 
     Returns:
-        The input of every layer and the output of the last one, `(batch, frames, hidden)`; and the recorded values, for a
-        self-attention the maps `(batch, heads, frames, frames)` if the implementation has them.
+        The input of every layer and the output of the last one, `(batch, frames, hidden)`; and the recorded values,
+        for a self-attention the maps `(batch, heads, frames, frames)` if the implementation has them.
     """
     states = [hidden_states]
     with _recorded_attentions(layers if output_attentions else ()) as attentions:

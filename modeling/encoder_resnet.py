@@ -1,8 +1,8 @@
 """A ResNet of basic blocks over spectrograms of different lengths.
 
-`ResNetModel` of transformers starts with a strided 7x7 convolution and a pooling, and does not support lengths. Here the stem is
-3x3 and keeps the resolution, padded frames are zero at the input of every convolution, and batch normalisation uses valid
-frames only.
+`ResNetModel` of transformers starts with a strided 7x7 convolution and a pooling, and does not support lengths. Here
+the stem is 3x3 and keeps the resolution, padded frames are zero at the input of every convolution, and batch
+normalisation uses valid frames only.
 """
 
 import torch
@@ -12,8 +12,8 @@ from torch import nn
 class MaskedBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation with statistics over valid frames only (ours); without padding equal to `nn.BatchNorm2d`.
 
-    In distributed training each process normalises over its own batch. With gradient checkpointing the running statistics are
-    updated twice per batch, so they converge faster to the same values.
+    In distributed training each process normalises over its own batch. With gradient checkpointing the running
+    statistics are updated twice per batch, so they converge faster to the same values.
     """
 
     def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -72,8 +72,8 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """Stem and stages; every stage but the first halves frequency and time.
 
-    transformers sets `gradient_checkpointing` and `_gradient_checkpointing_func` on modules that have the first attribute. (Its
-    `GradientCheckpointingLayer` cannot be imported by a module that registers with the Auto classes.)
+    transformers sets `gradient_checkpointing` and `_gradient_checkpointing_func` on modules that have the first
+    attribute. (Its `GradientCheckpointingLayer` cannot be imported by a module that registers with the Auto classes.)
 
     Args:
         hidden_sizes: The channels of each stage.
@@ -116,8 +116,8 @@ class ResNet(nn.Module):
             stop: The stage before which to stop.
 
         Returns:
-            The states `(batch, frames, channels * bands)`; their mask; and the input of every stage and the output of the
-            last one. Every stage but the first halves the number of frames.
+            The states `(batch, frames, channels * bands)`; their mask; and the input of every stage and the output of
+            the last one. Every stage but the first halves the number of frames.
         """
         hidden_states = _as_image(states, self.hidden_sizes[max(start - 1, 0)])
         all_states = [states]

@@ -12,16 +12,17 @@ FLOOR = 1e-6
 class LogMelSpectrogram(nn.Module):
     """Log energies of mel bands, minus the utterance's mean in each band.
 
-    Frame `k` is the window over samples `hop_length * k` to `hop_length * k + win_length`. It is valid only if the utterance
-    has all of these samples: no frame sees padding, and an incomplete last frame is dropped. An utterance shorter than one
-    window is padded with silence to one window.
+    Frame `k` is the window over samples `hop_length * k` to `hop_length * k + win_length`. It is valid only if the
+    utterance has all of these samples: no frame sees padding, and an incomplete last frame is dropped. An utterance
+    shorter than one window is padded with silence to one window.
 
     Args:
         sampling_rate: The sampling rate of the waveform in Hz.
         win_length: The length of the Hann window in samples.
         hop_length: The samples from one frame to the next.
         n_fft: The size of the Fourier transform.
-        num_mel_bins: The number of mel bands (Slaney's scale and normalisation, librosa's default), up to half the rate.
+        num_mel_bins: The number of mel bands (Slaney's scale and normalisation, librosa's default), up to half the
+            rate.
     """
 
     def __init__(self, sampling_rate: int, win_length: int, hop_length: int, n_fft: int, num_mel_bins: int):

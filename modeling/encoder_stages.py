@@ -28,9 +28,9 @@ class EncodingStages:
     """The two stages of every modality, for a model with `audio_encoder`, `text_encoder` or `vision_encoder`.
 
     `_encode_<modality>(values, mask)` runs the frozen layers and returns their output and its mask.
-    `_finish_<modality>(states, mask, output_hidden_states, output_attentions)` runs the remaining layers and returns the states
-    for the fusion, their mask `(batch, positions)`, the states of the encoder's layers and its attention maps. A row
-    whose mask is all zero lacks the modality: it is computed with the others and replaced later.
+    `_finish_<modality>(states, mask, output_hidden_states, output_attentions)` runs the remaining layers and returns
+    the states for the fusion, their mask `(batch, positions)`, the states of the encoder's layers and its attention
+    maps. A row whose mask is all zero lacks the modality: it is computed with the others and replaced later.
     """
 
     @property

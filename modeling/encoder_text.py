@@ -81,8 +81,8 @@ def encode_tokens(
 def freeze_text_layers(encoder: PreTrainedModel, num_layers: int) -> None:
     """Freeze the embeddings and the first `num_layers` layers of `encoder` (-1: the whole encoder; 0: nothing).
 
-    Modules that the first layer depends on are frozen with it: DeBERTa's relative positions, shared by all layers, and its
-    convolution.
+    Modules that the first layer depends on are frozen with it: DeBERTa's relative positions, shared by all layers, and
+    its convolution.
     """
     trunk = getattr(encoder, "encoder", encoder)
     layers = getattr(trunk, "layers", None) or trunk.layer

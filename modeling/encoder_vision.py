@@ -41,8 +41,8 @@ def prepare_vision_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
 def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Compute one vector per frame: the encoder's pooled output, or the mean of its last states if it has none.
 
-    Only valid frames are computed. The encoder treats each frame as one image, so padding and other rows do not change the
-    result while batch normalisation is in evaluation mode.
+    Only valid frames are computed. The encoder treats each frame as one image, so padding and other rows do not change
+    the result while batch normalisation is in evaluation mode.
 
     Args:
         encoder: An encoder of single images.

@@ -1,7 +1,8 @@
 """The first stages of the wav2vec 2.0 family: wav2vec 2.0, HuBERT, WavLM and data2vec-audio.
 
-In the forward pass of transformers, normalisation and positional convolutions read padding, clips shorter than the receptive
-field fail, and training clips shorter than a SpecAugment span fail. Running the stages here avoids all three.
+In the forward pass of transformers, normalisation and positional convolutions read padding, clips shorter than the
+receptive field fail, and training clips shorter than a SpecAugment span fail. Running the stages here avoids all
+three.
 """
 
 import torch

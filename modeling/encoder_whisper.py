@@ -1,7 +1,7 @@
 """The first stages of the Whisper encoder (Radford et al. 2022), for waveforms of any length up to 30 seconds.
 
-Whisper was trained on clips padded with silence to 30 seconds. Here (ours) utterances are not padded to 30 seconds: cost is
-proportional to length, and the frames of an utterance are the same in every batch. The spectrogram is that of
+Whisper was trained on clips padded with silence to 30 seconds. Here (ours) utterances are not padded to 30 seconds:
+cost is proportional to length, and the frames of an utterance are the same in every batch. The spectrogram is that of
 `WhisperFeatureExtractor`; the convolutions see zeros where padded, and attention is masked there.
 """
 
@@ -35,7 +35,8 @@ def log_mel_spectrogram(
         num_mel_bins: The number of mel bands.
 
     Returns:
-        `(batch, num_mel_bins, frames)` with a frame every 10 ms, zero where padded, and the mask `(batch, frames)`, bool.
+        `(batch, num_mel_bins, frames)` with a frame every 10 ms, zero where padded, and the mask `(batch, frames)`,
+        bool.
     """
     device, samples = input_values.device, input_values.shape[1]
     lengths = torch.div(mask.sum(dim=1) + HOP - 1, HOP, rounding_mode="floor")
@@ -84,8 +85,8 @@ def convolve_spectrogram(
 def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Apply SpecAugment in training (off by default), and add sinusoidal positions.
 
-    transformers masks the spectrogram. Here (ours) the output of the convolutions is masked, as for the other encoders, so that
-    the convolutions can be computed once.
+    transformers masks the spectrogram. Here (ours) the output of the convolutions is masked, as for the other
+    encoders, so that the convolutions can be computed once.
 
     Args:
         encoder: A Whisper encoder.

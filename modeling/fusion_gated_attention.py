@@ -15,10 +15,10 @@ class GatedCrossModalAttention(nn.Module):
         X_F1 = CMA(Q=X_a, K=V=X_1)      X_F2 = CMA(Q=X_a, K=V=X_2)
         P = sigmoid(FC([X_F1 ; X_F2]))      X_F = P * X_F1 + (1 - P) * X_F2
 
-    The equations for text and video are the paper's, from a third party's notes; the notes' author corrects the second input
-    of the gate to X_F2. Ours: with one modality besides speech, X_F2 is the output of the kept self-attention, or there
-    is no gate; and the attention to text is initialised from the replaced self-attention, keys and values only
-    where the widths match.
+    The equations for text and video are the paper's, from a third party's notes; the notes' author corrects the second
+    input of the gate to X_F2. Ours: with one modality besides speech, X_F2 is the output of the kept self-attention,
+    or there is no gate; and the attention to text is initialised from the replaced self-attention, keys and values
+    only where the widths match.
 
     Args:
         self_attention: The self-attention of a layer of the wav2vec 2.0 family. This module takes over its weights.
@@ -62,8 +62,9 @@ class GatedCrossModalAttention(nn.Module):
             **kwargs: The arguments that the layer passes to its self-attention.
 
         Returns:
-            `(batch, frames, hidden)`; None or, on request, the maps `(batch, heads, frames, positions)` of each modality and
-            the gate P `(batch, frames, hidden)` (None without a gate); and, for WavLM, the position bias that its layers expect.
+            `(batch, frames, hidden)`; None or, on request, the maps `(batch, heads, frames, positions)` of each
+            modality and the gate P `(batch, frames, hidden)` (None without a gate); and, for WavLM, the position bias
+            that its layers expect.
         """
         contexts, maps = [], {}
         for name, attention in self.cross_attentions.items():

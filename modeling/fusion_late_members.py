@@ -72,7 +72,8 @@ def load_member(source: str) -> PreTrainedModel:
 def select_inputs(number: int, config: PreTrainedConfig, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the inputs of a batch that a member uses, under the names that it expects.
 
-    Where the processor prepares a modality separately for this member, the keys of the batch begin with `member_<number>_`.
+    Where the processor prepares a modality separately for this member, the keys of the batch begin with
+    `member_<number>_`.
 
     Args:
         number: The number of the member.
@@ -98,8 +99,8 @@ def run_member(member: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> tupl
         inputs: The result of `select_inputs`, not empty.
 
     Returns:
-        Logits `(batch, classes)`, and which rows have an input for the member, `(batch,)`, bool. The logits of the other rows are
-        finite but meaningless.
+        Logits `(batch, classes)`, and which rows have an input for the member, `(batch,)`, bool. The logits of the
+        other rows are finite but meaningless.
     """
     masks = {
         name: inputs[name].bool() for name in (modality.mask for modality in MODALITIES.values()) if name in inputs

@@ -9,8 +9,8 @@ from torch import nn
 class MissingModalityEmbeddings(nn.Module):
     """One learned frame per modality, used where an utterance lacks that modality.
 
-    The vectors are parameters of a module with a `forward`, not of a `ParameterDict`: peft can train and save a copy of a module
-    next to adapters only if it is called.
+    The vectors are parameters of a module with a `forward`, not of a `ParameterDict`: peft can train and save a copy
+    of a module next to adapters only if it is called.
 
     Args:
         sizes: The width of the encoder states of each modality that the model uses.
@@ -43,8 +43,8 @@ def fill_missing_modalities(
         dropout: The probability that a row loses some of its modalities.
 
     Returns:
-        States and masks of every modality in `embeddings`, with at least one valid position in every row; and for each modality
-        the modality mask `(batch,)`, bool: whether the states are the row's own.
+        States and masks of every modality in `embeddings`, with at least one valid position in every row; and for each
+        modality the modality mask `(batch,)`, bool: whether the states are the row's own.
     """
     some = next(iter(states.values()))
     modality_mask = {
@@ -69,8 +69,8 @@ def fill_missing_modalities(
 def drop_modalities(modality_mask: dict[str, torch.Tensor], probability: float) -> dict[str, torch.Tensor]:
     """Mark modalities of random rows as missing; at least one modality of a row remains.
 
-    For a row that loses modalities, the number that remains is drawn uniformly from 1 to one less than it has; then a random
-    subset of that size is drawn.
+    For a row that loses modalities, the number that remains is drawn uniformly from 1 to one less than it has; then a
+    random subset of that size is drawn.
 
     Args:
         modality_mask: For each modality, `(batch,)`, bool: whether a row has it.

@@ -13,8 +13,9 @@ def segment_stream(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the segments of every row as means of their frames, or the frames of a row without segments (ours).
 
-    All segments are computed as one product with a matrix of zeros and ones, which is exact up to float32 rounding. Differences
-    of a cumulative sum are not: over 30 s they keep four digits in float32, and float64 takes ten times longer on a CPU.
+    All segments are computed as one product with a matrix of zeros and ones, which is exact up to float32 rounding.
+    Differences of a cumulative sum are not: over 30 s they keep four digits in float32, and float64 takes ten times
+    longer on a CPU.
 
     Args:
         hidden_states: `(batch, frames, hidden)`.
@@ -23,9 +24,9 @@ def segment_stream(
         hop: The seconds from one frame to the next.
 
     Returns:
-        The stream `(batch, positions, hidden)`; its mask `(batch, positions)`, bool; and for each row `(batch,)`, bool, whether
-        it fell back to frames. A segment without a valid frame counts as padding. A row with a single frame, such as
-        the embedding of missing speech, has no segments.
+        The stream `(batch, positions, hidden)`; its mask `(batch, positions)`, bool; and for each row `(batch,)`,
+        bool, whether it fell back to frames. A segment without a valid frame counts as padding. A row with a single
+        frame, such as the embedding of missing speech, has no segments.
     """
     if spans is None:
         return hidden_states, mask, mask.new_ones(len(mask))

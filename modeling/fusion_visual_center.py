@@ -14,8 +14,8 @@ class LearnableVisualCenter(nn.Module):
         e_k = mean_i a_ik (x_i - b_k)                  aggregated residuals
         y_i = x_i + x_i * sigmoid(FC(mean_k ReLU(LN(e_k))))
 
-    After the learnable visual center of "Centralized Feature Pyramid for Object Detection" (Quan et al. 2022). Ours: the
-    one-dimensional form, and the mean over frames and the layer normalisation, which keep rows independent.
+    After the learnable visual center of "Centralized Feature Pyramid for Object Detection" (Quan et al. 2022). Ours:
+    the one-dimensional form, and the mean over frames and the layer normalisation, which keep rows independent.
 
     Args:
         hidden_size: The width of the frames.
@@ -49,8 +49,8 @@ class LearnableVisualCenter(nn.Module):
 class VisualBranch(nn.Module):
     """A-GRU-LVC: the concatenation of [GRU -> self-attention] and the learnable visual center.
 
-    The blocks are from a third party's notes of the paper. Their widths, and the linear projection before the center, are
-    ours.
+    The blocks are from a third party's notes of the paper. Their widths, and the linear projection before the center,
+    are ours.
 
     Args:
         input_size: The width of the vision encoder.

@@ -1,7 +1,7 @@
 """Combinations of the log-probabilities of several classifiers (ours).
 
-All combine in the log domain, as a product of experts, in which one classifier can rule a class out. The other common rule, a
-mixture of probabilities `p = sum_m w_m softmax(l_m)`, is not offered.
+All combine in the log domain, as a product of experts, in which one classifier can rule a class out. The other common
+rule, a mixture of probabilities `p = sum_m w_m softmax(l_m)`, is not offered.
 """
 
 import torch

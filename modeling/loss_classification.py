@@ -18,13 +18,14 @@ def classification_loss(
 
         sum over k of  w_k q'_k (1 - p_k)^gamma (-log p_k),    q' = (1 - label_smoothing) q + label_smoothing / K
 
-    - q is one-hot, or a soft label: the distribution of the raters, for which it is the cross-entropy with that distribution.
+    - q is one-hot, or a soft label: the distribution of the raters, for which it is the cross-entropy with that
+      distribution.
     - label_smoothing: Szegedy et al. 2016 (arXiv 1512.00567), section 7, with the uniform distribution.
-    - focal_gamma: Lin et al. 2017 (arXiv 1708.02002), equation 5, with the class weights as alpha. The paper defines it for one
-      true class; one factor per class of a soft or smoothed label is ours.
-    - class_weights: as in [`torch.nn.functional.cross_entropy`], weights of the terms of the sum. The mean divides by the
-      weights of the true classes or, for soft labels, by the number of rows. If all weights of a batch are zero, the loss is
-      zero.
+    - focal_gamma: Lin et al. 2017 (arXiv 1708.02002), equation 5, with the class weights as alpha. The paper defines
+      it for one true class; one factor per class of a soft or smoothed label is ours.
+    - class_weights: as in [`torch.nn.functional.cross_entropy`], weights of the terms of the sum. The mean divides by
+      the weights of the true classes or, for soft labels, by the number of rows. If all weights of a batch are zero,
+      the loss is zero.
 
     With gamma 0 the result equals that function's.
 

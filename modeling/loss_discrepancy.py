@@ -10,8 +10,8 @@ from .fusion_pooling import masked_mean
 class HomogeneousEncoder(nn.Module):
     """One linear encoder, shared by all modalities, for comparable unfused features.
 
-    The shared linear encoder is from a third party's notes of the paper. The mean over time, and the linear projections of
-    modalities of another width, are ours.
+    The shared linear encoder is from a third party's notes of the paper. The mean over time, and the linear
+    projections of modalities of another width, are ours.
 
     Args:
         sizes: The width of each modality.

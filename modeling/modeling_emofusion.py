@@ -1,7 +1,7 @@
 """Base classes of all fusion models: encode, fuse, head, loss.
 
-A variant subclasses [`EmoFusionModel`] with a `fuse` method, and [`EmoFusionForSequenceClassification`] with the name of
-that class.
+A variant subclasses [`EmoFusionModel`] with a `fuse` method, and [`EmoFusionForSequenceClassification`] with that class
+as `model_class`.
 """
 
 import torch
@@ -142,7 +142,8 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         Args:
             states: For each modality, `(batch, positions, hidden of its encoder)`.
             masks: For each modality, `(batch, positions)`, bool; every row has at least one valid position.
-            spans: For each level that the variant reads and the batch has, `(batch, segments, 2)` in seconds, -1 where padded.
+            spans: For each level that the variant reads and the batch has, `(batch, segments, 2)` in seconds, -1 where
+                padded.
             output_attentions: Whether to return attention maps and gates.
 
         Returns:
@@ -185,13 +186,14 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
 
         Args:
             input_values: `(batch, samples)` waveform at the encoder's sampling rate (16 kHz).
-            audio_attention_mask: `(batch, samples)`, ones first; all zero where a row has no audio. None means all ones.
+            audio_attention_mask: `(batch, samples)`, ones first; all zero where a row has no audio. None means all
+                ones.
             input_ids: `(batch, tokens)`.
             attention_mask: `(batch, tokens)`; see `audio_attention_mask`.
             pixel_values_videos: `(batch, frames, channels, height, width)`.
             video_attention_mask: `(batch, frames)`; see `audio_attention_mask`.
-            **kwargs: Other inputs of the batch. The spans that the variant reads (`word_spans`, `syllable_spans`, `phone_spans`:
-                `(batch, segments, 2)` in seconds, -1 where padded) are kept; the rest is ignored.
+            **kwargs: Other inputs of the batch. The spans that the variant reads (`word_spans`, `syllable_spans`,
+                `phone_spans`: `(batch, segments, 2)` in seconds, -1 where padded) are kept; the rest is ignored.
 
         Returns:
             The encoded batch.

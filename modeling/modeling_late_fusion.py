@@ -75,7 +75,8 @@ class LateFusionModel(LateFusionPreTrainedModel):
         """Run the first stage: `log_probabilities` of frozen members, or the inputs of trainable members.
 
         Args:
-            **batch: The inputs of [`EmoFusionModel.encode`]; keys that begin with `member_<number>_` are for that member only.
+            **batch: The inputs of [`EmoFusionModel.encode`]; keys that begin with `member_<number>_` are for that
+                member only.
 
         Raises:
             ValueError: If the batch has no input for any member.
@@ -99,8 +100,8 @@ class LateFusionModel(LateFusionPreTrainedModel):
             **batch: See `encode`. Hidden states and attention maps of the members are not returned.
 
         Returns:
-            The output, with `embedding` `(batch, members * classes)`, labels in the fusion's order; zeros where a row has no
-            input for a member.
+            The output, with `embedding` `(batch, members * classes)`, labels in the fusion's order; zeros where a row
+            has no input for a member.
 
         Raises:
             ValueError: If the batch has no input for any member.
@@ -129,9 +130,9 @@ class LateFusionModel(LateFusionPreTrainedModel):
 class LateFusionForSequenceClassification(LateFusionPreTrainedModel, EmoFusionForSequenceClassification):
     """Late fusion: the logits are the combined log-probabilities of the members.
 
-    Where a row has no input for a member, `mean` and `weighted` leave that member out and scale up the weights of the others;
-    `logistic` uses a uniform distribution for it. A member with several modalities handles missing ones itself as long as
-    the row has one of them.
+    Where a row has no input for a member, `mean` and `weighted` leave that member out and scale up the weights of the
+    others; `logistic` uses a uniform distribution for it. A member with several modalities handles missing ones itself
+    as long as the row has one of them.
     """
 
     model_class = LateFusionModel

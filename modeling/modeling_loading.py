@@ -34,8 +34,8 @@ class SafeLoadingMixin:
         Args:
             pretrained_model_name_or_path: A folder or Hub id of a model or of adapters.
             *model_args: As in transformers.
-            output_loading_info: Whether to return the names of missing (newly initialised) and unexpected weights as well.
-                They are then no error.
+            output_loading_info: Whether to return the names of missing (newly initialised) and unexpected weights as
+                well. They are then no error.
             **kwargs: As in transformers.
 
         Returns:
@@ -73,7 +73,8 @@ class SafeLoadingMixin:
 
         Raises:
             OSError: If the adapters are not in safetensors.
-            ValueError: If a weight is missing or unexpected. Older versions of transformers do not find those of fusion and head.
+            ValueError: If a weight is missing or unexpected. Older versions of transformers do not find those of
+                fusion and head.
         """
         if peft_model_id is not None:
             place = getattr(kwargs.get("load_config"), "download_kwargs", None) or {}
@@ -117,13 +118,13 @@ def load_encoder(modality: Modality, source: str) -> PreTrainedModel:
 def refuse_pickles(source: str | os.PathLike, variant: str | None = None, **place) -> None:
     """Raise if the weights of a model are not all in safetensors files.
 
-    `use_safetensors=True` is not enough: an index, or `transformers_weights` in a configuration, may name any file, and
-    transformers chooses the reader by the file name.
+    `use_safetensors=True` is not enough: an index, or `transformers_weights` in a configuration, may name any file,
+    and transformers chooses the reader by the file name.
 
     Args:
         source: A folder, file or Hub id of the model.
         variant: As in `from_pretrained`.
-        **place: Other arguments of `from_pretrained`, of which those that locate files (`revision`, `token`, ...) are used.
+        **place: Arguments of `from_pretrained` that locate files (`revision`, `token`, ...); others are ignored.
 
     Raises:
         ValueError: If a file of weights is not in safetensors.

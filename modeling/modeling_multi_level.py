@@ -20,8 +20,8 @@ class MultiLevelFusionModel(EmoFusionModel):
         for each granularity g:   (S, X) = coattention blocks of g on (S_g, text)
         u = [mean(S) ; mean(X)] of every g
 
-    Coattention and the granularities are the paper's; the form of the blocks, the means and the sizes are ours. A row without
-    segments of a granularity passes through its blocks as frames; `fallbacks` in the output marks these rows.
+    Coattention and the granularities are the paper's; the form of the blocks, the means and the sizes are ours. A row
+    without segments of a granularity passes through its blocks as frames; `fallbacks` in the output marks these rows.
     """
 
     config: MultiLevelFusionConfig

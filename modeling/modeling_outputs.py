@@ -11,9 +11,10 @@ class Encoded(ModelOutput):
     """Output of the first stage of a model, its frozen layers; all inputs of the second stage.
 
     The form of a modality depends on the frozen layers. Speech: the waveform if nothing is frozen; the features of the
-    convolutions; or the states after the last frozen layer. Text: the token ids, or the states if the whole encoder is frozen.
-    Video: the frames, or one vector per frame if the encoder is frozen. A row without the modality has an all-zero mask.
-    With `use_weighted_layer_sum` the states of all frozen layers are kept, in a dimension before the last.
+    convolutions; or the states after the last frozen layer. Text: the token ids, or the states if the whole encoder is
+    frozen.
+    Video: the frames, or one vector per frame if the encoder is frozen. A row without the modality has an all-zero
+    mask. With `use_weighted_layer_sum` the states of all frozen layers are kept, in a dimension before the last.
 
     Args:
         audio (`torch.Tensor`, *optional*):
@@ -57,7 +58,8 @@ class EmotionOutput(ModelOutput):
         losses (`dict[str, torch.Tensor]`, *optional*):
             The named parts of `loss`, which is their sum.
         cross_attentions (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
-            Attention maps of the fusion `(batch, heads, queries, keys)` by name; in `"audio_text"` speech attends to text.
+            Attention maps of the fusion `(batch, heads, queries, keys)` by name; in `"audio_text"` speech attends to
+            text.
         gates (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
             Gate values `(batch, frames, hidden)` by layer: the weight of the first of two sources.
         modality_embeddings (`dict[str, torch.Tensor]`, *optional*):

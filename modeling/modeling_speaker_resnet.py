@@ -90,8 +90,8 @@ class SpeakerResNetModel(EmoFusionModel):
 class SpeakerResNetForSequenceClassification(EmoFusionForSequenceClassification):
     """The speaker network with a classification head.
 
-    `from_pretrained` with `output_loading_info=True` also loads the folder of a [`SpeakerResNetForSpeakerRecognition`]: the
-    network is transferred, and the head is new.
+    `from_pretrained` with `output_loading_info=True` also loads the folder of a
+    [`SpeakerResNetForSpeakerRecognition`]: the network is transferred, and the head is new.
     """
 
     config: SpeakerResNetConfig

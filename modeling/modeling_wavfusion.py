@@ -25,9 +25,9 @@ class WavFusionModel(EmoFusionModel):
         N deep layers on X_a, their self-attention replaced by P * CMA(X_a, X_t) + (1 - P) * CMA(X_a, X_v)
         u = mean of the last one's frames
 
-    The architecture is from a third party's notes of the paper. Ours: the deep layers keep their pre-trained normalisations
-    and feed-forward layers; their attention to text is initialised from the replaced self-attention; each uses the output of the
-    layer below as query; and the forms without text, without video, and without both.
+    The architecture is from a third party's notes of the paper. Ours: the deep layers keep their pre-trained
+    normalisations and feed-forward layers; their attention to text is initialised from the replaced self-attention;
+    each uses the output of the layer below as query; and the forms without text, without video, and without both.
     """
 
     config: WavFusionConfig
@@ -121,7 +121,8 @@ class WavFusionForSequenceClassification(EmoFusionForSequenceClassification):
     def losses(self, logits: torch.Tensor, labels: torch.Tensor, output: EmotionOutput) -> dict[str, torch.Tensor]:
         """Return the cross-entropy and, as `"discrepancy"`, the weighted margin loss of [`discrepancy_loss`].
 
-        In distributed training the triplets span the batches of all processes. A soft label counts as its most probable class.
+        In distributed training the triplets span the batches of all processes. A soft label counts as its most
+        probable class.
 
         Args:
             logits: `(batch, classes)`.

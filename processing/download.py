@@ -14,8 +14,8 @@ def fetch(source: Any, timeout: float) -> Any:
     """Return a recording or video in a form that the decoders take; files at an address are downloaded.
 
     Args:
-        source: A source of `load_audio` or `load_video`, or an http(s) address in place of a path. `"raw"` is accepted for
-            `"array"`, as in transformers.
+        source: A source of `load_audio` or `load_video`, or an http(s) address in place of a path. `"raw"` is accepted
+            for `"array"`, as in transformers.
         timeout: See `download`.
 
     Raises:
@@ -39,8 +39,8 @@ def download(address: str, timeout: float) -> bytes:
         timeout: The limit for the whole download in seconds.
 
     Raises:
-        ValueError: If the address is of another kind or cannot be reached, the server returns an error, or the file exceeds
-            `MAX_BYTES` or the time limit.
+        ValueError: If the address is of another kind or cannot be reached, the server returns an error, or the file
+            exceeds `MAX_BYTES` or the time limit.
     """
     if not address.lower().startswith(("http://", "https://")):
         raise ValueError(f"{address} is not an http or https address: download the file and give its path.")

@@ -35,8 +35,8 @@ def load_audio(
     Channels are averaged. Files with another sampling rate are resampled with soxr (HQ).
 
     Args:
-        source: A path; the bytes of a file; or a dict as in `datasets`: `{"path": ..., "bytes": ...}`, where bytes take
-            precedence and `"start"` and `"end"` may give a span, or `{"array": ..., "sampling_rate": ...}`.
+        source: A path; the bytes of a file; or a dict as in `datasets`: `{"path": ..., "bytes": ...}`, where bytes
+            take precedence and `"start"` and `"end"` may give a span, or `{"array": ..., "sampling_rate": ...}`.
         sampling_rate: The sampling rate of the result in Hz.
         start: The start of the span in seconds; None means the dict's `"start"` or the beginning.
         end: The end of the span in seconds; None means the dict's `"end"` or the end. A span that ends less than
@@ -48,8 +48,8 @@ def load_audio(
     Raises:
         FileNotFoundError: If the file does not exist.
         TypeError: If `source` has another type.
-        ValueError: If the file is empty, damaged, truncated or has no audio; the span is empty or outside the file; or samples
-            are not finite.
+        ValueError: If the file is empty, damaged, truncated or has no audio; the span is empty or outside the file; or
+            samples are not finite.
         ImportError: If the library for this format is not installed.
     """
     name = "the audio"
@@ -219,8 +219,8 @@ def _read_with_soundfile(
     with sound:
         if sound.format == "MP3" and not _mp3_counts_its_frames(file):
             return None
-        # libsndfile reads a truncated wav as a shorter one and reports it in its log only. Programs that write to a pipe
-        # do not know the length and write (nearly) the largest number of 31 or 32 bits.
+        # libsndfile reads a truncated wav as a shorter one and reports it in its log only. Programs that write to a
+        # pipe do not know the length and write (nearly) the largest number of 31 or 32 bits.
         cut_off = re.search(r"^data : (\d+) \(should be", sound.extra_info, flags=re.MULTILINE)
         if cut_off and int(cut_off[1]) < 2**31 - 2**16:
             raise ValueError(f"{name} is truncated: its header states more samples than the file has.")

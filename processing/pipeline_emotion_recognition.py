@@ -27,7 +27,7 @@ logger = logging.get_logger(__name__)
 
 
 class EmotionRecognitionPipeline(Pipeline):
-    """Recognises the emotion of utterances with a classifier of emofusion.
+    """Pipeline that recognises the emotion of utterances with a classifier of emofusion.
 
     ```python
     from transformers import pipeline
@@ -40,10 +40,11 @@ class EmotionRecognitionPipeline(Pipeline):
     Args:
         model: A classifier of emofusion; it is set to evaluation mode.
         processor: The processor of the model.
-        transcriber: A source of missing transcripts for models with text: a pipeline for automatic speech recognition, or the
-            Hub id or folder of such a model, which is loaded on first use, from safetensors and without remote code.
-        **kwargs: Arguments of any pipeline (`device`, `batch_size`, `num_workers`, ...), and defaults for the options of
-            `__call__`.
+        transcriber: A source of missing transcripts for models with text: a pipeline for automatic speech recognition,
+            or the Hub id or folder of such a model, which is loaded on first use, from safetensors and without remote
+            code.
+        **kwargs: Arguments of any pipeline (`device`, `batch_size`, `num_workers`, ...), and defaults for the options
+            of `__call__`.
 
     Raises:
         TypeError: If `model` or `transcriber` has another type.
@@ -70,9 +71,9 @@ class EmotionRecognitionPipeline(Pipeline):
         """Recognise the emotion of one utterance or of many.
 
         Args:
-            inputs: One utterance; a list of utterances; or a generator or `torch.utils.data.Dataset` of them, which is read
-                lazily. An utterance is a dict with some of the keys below. The value of the model's first modality (of most
-                models the recording) may be given without the dict.
+            inputs: One utterance; a list of utterances; or a generator or `torch.utils.data.Dataset` of them, which is
+                read lazily. An utterance is a dict with some of the keys below. The value of the model's first
+                modality (of most models the recording) may be given without the dict.
 
                 - `audio`: a recording, as a path, the bytes of a file, an http(s) address, or a dict
                   `{"array": ..., "sampling_rate": ...}` with one channel (`"raw"` is accepted for `"array"`) or
@@ -87,14 +88,14 @@ class EmotionRecognitionPipeline(Pipeline):
                 - `transcriber_kwargs` (`dict`): options for each call of the transcriber, such as
                   `{"generate_kwargs": {"language": "english"}}` for Whisper.
                 - `timeout` (`float`): the limit for the download of one file in seconds, by default 60.
-                - `batch_size` (`int`): the number of utterances per batch, by default 1. Utterances of a list or a dataset are
-                  batched by length; results do not depend on it.
+                - `batch_size` (`int`): the number of utterances per batch, by default 1. Utterances of a list or a
+                  dataset are batched by length; results do not depend on it.
                 - `num_workers` (`int`): the number of processes that decode the recordings of a list or a dataset.
 
         Returns:
-            For one utterance `[{"label": ..., "score": ...}, ...]`; with `return_text`
-            `{"text": ..., "scores": [{"label": ..., "score": ...}, ...]}`, where the text is None if the model used none.
-            For a list, a list of these; for a generator or a dataset, a generator.
+            For one utterance `[{"label": ..., "score": ...}, ...]`; with `return_text` `{"text": ..., "scores":
+            [{"label": ..., "score": ...}, ...]}`, where the text is None if the model used none. For a list, a list of
+            these; for a generator or a dataset, a generator.
 
         Raises:
             FileNotFoundError: If a file does not exist.
@@ -126,8 +127,8 @@ class EmotionRecognitionPipeline(Pipeline):
             timeout: See `__call__`.
 
         Returns:
-            `audio` (`array` and `sampling_rate`), `text`, `video` and `alignment` of the utterance, None where missing;
-            `unused`, the modalities that the model does not use; and `place`.
+            `audio` (`array` and `sampling_rate`), `text`, `video` and `alignment` of the utterance, None where
+            missing; `unused`, the modalities that the model does not use; and `place`.
         """
         try:
             row = dict.fromkeys(UTTERANCE) | self._as_utterance(inputs)

@@ -34,20 +34,22 @@ VideoItem = np.ndarray | torch.Tensor | VideoSource | None
 
 
 class EmoFusionProcessor(ProcessorMixin):
-    """Turns recordings, transcripts, videos and alignments into one batch for any emofusion model.
+    """Processor that turns recordings, transcripts, videos and alignments into one batch for any emofusion model.
 
     Args:
         feature_extractor: A waveform feature extractor (`Wav2Vec2FeatureExtractor`); None for a model without audio.
         tokenizer: A tokenizer; None for a model without text.
-        image_processor: An image processor (`ViTImageProcessor`, ...) for single frames; None for a model without video.
-        max_seconds: The maximum length in seconds; longer recordings, videos and alignments are cut. None means no limit.
-        frames_per_second: The sampled frames per second of video. The default of 2 (ours) gives 6 to 30 frames for a typical
-            turn of 3 to 15 s.
+        image_processor: An image processor (`ViTImageProcessor`, ...) for single frames; None for a model without
+            video.
+        max_seconds: The maximum length in seconds; longer recordings, videos and alignments are cut. None means no
+            limit.
+        frames_per_second: The sampled frames per second of video. The default of 2 (ours) gives 6 to 30 frames for a
+            typical turn of 3 to 15 s.
 
     Raises:
         TypeError: If a sub-processor has the wrong class.
-        ValueError: If all sub-processors are None, the feature extractor does not give waveforms padded on the right, or a
-            number is not positive.
+        ValueError: If all sub-processors are None, the feature extractor does not give waveforms padded on the right,
+            or a number is not positive.
     """
 
     def __init__(
@@ -92,8 +94,8 @@ class EmoFusionProcessor(ProcessorMixin):
 
         Args:
             pretrained_model_name_or_path: A Hub id or folder.
-            **kwargs: Arguments that locate files (`revision`, `token`, `cache_dir`, ...), and new values for arguments of
-                `__init__`.
+            **kwargs: Arguments that locate files (`revision`, `token`, `cache_dir`, ...), and new values for arguments
+                of `__init__`.
         """
         settings, init_kwargs = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
         parts = [
@@ -124,32 +126,34 @@ class EmoFusionProcessor(ProcessorMixin):
         """Prepare one utterance or a batch. A modality that is None, or None in every row, is left out of the result.
 
         Args:
-            audio: One item or a list of items. An item is a waveform `(samples,)`, a path, the bytes of a file or a dict
-                (see `load_audio`), or None for a row without a recording.
+            audio: One item or a list of items. An item is a waveform `(samples,)`, a path, the bytes of a file or a
+                dict (see `load_audio`), or None for a row without a recording.
             text: One transcript or a list of them; None for a row without a transcript. Transcripts longer than the
                 tokenizer's `model_max_length` are cut.
-            video: One item or a list of items. An item is an array of frames `(frames, height, width, 3)`, RGB, uint8, at
-                `frames_per_second`; a path, the bytes of a file or a dict (see `load_video`), which are sampled at that rate;
-                or None for a row without video.
+            video: One item or a list of items. An item is an array of frames `(frames, height, width, 3)`, RGB, uint8,
+                at `frames_per_second`; a path, the bytes of a file or a dict (see `load_video`), which are sampled at
+                that rate; or None for a row without video.
             sampling_rate: The sampling rate of waveforms in Hz, which must be the feature extractor's. Required for
                 waveforms; files have their own rate and are resampled.
-            alignment: One row or a list of rows; None for a row without an alignment. A row maps `word`, `syllable` and
-                `phone` to `{"start": [...], "end": [...], "symbol": [...]}` in seconds, or to None. Silence and noise are
-                dropped.
-            padding: As in the feature extractor and the tokenizer; `"max_length"` pads audio and video to `max_seconds`.
-                With other values, video is padded to the longest.
+            alignment: One row or a list of rows; None for a row without an alignment. A row maps `word`, `syllable`
+                and `phone` to `{"start": [...], "end": [...], "symbol": [...]}` in seconds, or to None. Silence and
+                noise are dropped.
+            padding: As in the feature extractor and the tokenizer; `"max_length"` pads audio and video to
+                `max_seconds`. With other values, video is padded to the longest.
             return_tensors: `"pt"` or `"np"`.
 
         Returns:
             `input_values` `(batch, samples)` float32 with `audio_attention_mask` `(batch, samples)`; `input_ids` and
-            `attention_mask` `(batch, tokens)`; `pixel_values_videos` `(batch, frames, channels, height, width)` float32 with
-            `video_attention_mask` `(batch, frames)`; and, with an alignment, `word_spans`, `syllable_spans` and `phone_spans`
-            `(batch, segments, 2)` float32 in seconds, -1 where padded. A row without a modality has an all-zero mask.
+            `attention_mask` `(batch, tokens)`; `pixel_values_videos` `(batch, frames, channels, height, width)`
+            float32 with `video_attention_mask` `(batch, frames)`; and, with an alignment, `word_spans`,
+            `syllable_spans` and `phone_spans` `(batch, segments, 2)` float32 in seconds, -1 where padded. A row
+            without a modality has an all-zero mask.
 
         Raises:
             TypeError: If audio, text, video or alignment has a wrong type.
-            ValueError: If a sampling rate is wrong; audio is empty, not one channel or not finite; frames have a wrong shape;
-                arguments have different numbers of rows; all are None; or the processor has no sub-processor for one.
+            ValueError: If a sampling rate is wrong; audio is empty, not one channel or not finite; frames have a wrong
+                shape; arguments have different numbers of rows; all are None; or the processor has no sub-processor
+                for one.
         """
         audio = [audio] if is_one_audio(audio) else audio
         text = [text] if isinstance(text, str) else text

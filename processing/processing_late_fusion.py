@@ -34,8 +34,8 @@ class LateFusionProcessor(EmoFusionProcessor):
 
         Args:
             processors: The processors of the members, in their order. The first feature extractor, tokenizer and image
-                processor become the shared ones. The first processor with audio or video gives the shared settings, such
-                as `max_seconds`.
+                processor become the shared ones. The first processor with audio or video gives the shared settings,
+                such as `max_seconds`.
         """
         shared, settings, members = {}, None, {}
         for number, processor in enumerate(processors):

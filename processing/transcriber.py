@@ -14,8 +14,8 @@ class Transcriber:
     """A speech recogniser that runs on one recording at a time, because padding changes the result of some models.
 
     Args:
-        source: A pipeline for automatic speech recognition; or the Hub id or folder of such a model, which is loaded with the
-            first recording, from safetensors and without remote code.
+        source: A pipeline for automatic speech recognition; or the Hub id or folder of such a model, which is loaded
+            with the first recording, from safetensors and without remote code.
 
     Raises:
         TypeError: If `source` has another type.
@@ -33,7 +33,8 @@ class Transcriber:
         """Return the transcript of a recording.
 
         Args:
-            audio: `{"array": ..., "sampling_rate": ...}`, one channel; it is resampled to the recogniser's sampling rate.
+            audio: `{"array": ..., "sampling_rate": ...}`, one channel; it is resampled to the recogniser's sampling
+                rate.
             device: The device for a model that is loaded here.
             place: The beginning of an error's message.
             **options: Options of the recogniser's pipeline.

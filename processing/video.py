@@ -32,8 +32,9 @@ def load_video(
 ) -> np.ndarray:
     """Decode the frames of a video, or of a span of it, that are visible at evenly spaced times.
 
-    Frame `k` is the one visible at `start + (k + 0.5) / frames_per_second` seconds, for all such times inside the span. A span too
-    short for any gives its last frame. Time 0 is the first frame of the video. Only returned frames are kept in memory.
+    Frame `k` is the one visible at `start + (k + 0.5) / frames_per_second` seconds, for all such times inside the
+    span. A span too short for any gives its last frame. Time 0 is the first frame of the video. Only returned frames
+    are kept in memory.
 
     Args:
         source: A path; the bytes of a file; or a dict `{"path": ..., "bytes": ...}`, where bytes take precedence and
@@ -51,8 +52,8 @@ def load_video(
     Raises:
         FileNotFoundError: If the file does not exist.
         TypeError: If `source` has another type.
-        ValueError: If the file is empty, damaged, truncated or has no video; the span is empty or outside the video; or the
-            crop is unknown.
+        ValueError: If the file is empty, damaged, truncated or has no video; the span is empty or outside the video;
+            or the crop is unknown.
         ImportError: If PyAV is not installed.
     """
     name = "the video"

@@ -1,6 +1,6 @@
 """Padi's question on a small scale: do transfer from speaker recognition and augmentation help where labels are few?
 
-Pre-trains a speaker network on voices of espeak-ng, then trains on a few utterances of the spoken demonstration corpus:
+Pretrains a speaker network on voices of espeak-ng, then trains on a few utterances of the spoken demonstration corpus:
 from scratch, from the speaker network, with SpecAugment, with both; with several seeds each.
 """
 
@@ -37,7 +37,7 @@ SETTINGS = (
 
 
 def main() -> None:
-    """Pre-train once, train every system with every seed, print means and standard deviations."""
+    """Pretrain once, train every system with every seed, print means and standard deviations."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output_dir", type=Path, default=Path("runs/transfer"), help="default: %(default)s")
     parser.add_argument("--seeds", type=int, default=10, help="number of runs of each system (default: %(default)s)")
@@ -63,7 +63,7 @@ def compare(folder: Path, seeds: int, samples: list[int]) -> None:
     """
     network = folder / "speaker_network"
     if (network / "results.json").is_file():
-        print(f"The speaker network is there; remove {network} to pre-train it again.", flush=True)
+        print(f"The speaker network is there; remove {network} to pretrain it again.", flush=True)
     else:
         pretrain(folder, network)
     verification = SpeakerResults.read(network).metrics["test"]
@@ -98,7 +98,7 @@ def pretrain(folder: Path, network: Path) -> None:
     argv = [str(RECIPES / "pretrain_speaker_resnet.yaml"), "--corpus_root", str(tree), "--output_dir", str(network)]
     for split, name in TRIALS.items():
         argv += [f"--{split}_trials", str(tree / name)]
-    print("Pre-training the speaker network", flush=True)
+    print("Pretraining the speaker network", flush=True)
     pretrain_speaker(parse_recipe([*argv, "--disable_tqdm", "true"], SPEAKER))
 
 

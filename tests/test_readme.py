@@ -19,7 +19,16 @@ from emofusion.hub import write_bundle
 from emofusion.training import recipe as recipes
 from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
-from testing_pages import PAGES, ROOT, broken_links, code_blocks, commands, emofusion_arguments, page_name
+from testing_pages import (
+    PAGES,
+    ROOT,
+    broken_links,
+    code_blocks,
+    commands,
+    emofusion_arguments,
+    missing_names,
+    page_name,
+)
 
 # Pages whose Python code needs only a recording and the model of the demonstration, by whether it imports emofusion.
 RUNNABLE = {"without emofusion": ("README.md", "docs/pipeline.md"), "with emofusion": ("docs/build.md",)}
@@ -122,8 +131,9 @@ def test_other_commands_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_links_lead_somewhere(page):
+def test_links_and_names_exist(page):
     assert not broken_links(page)
+    assert not missing_names(page)
 
 
 def test_the_readme_shows_commands_and_a_picture():

@@ -1,6 +1,6 @@
-"""The variants in miniature, and batches for them: what every test of a model is written with.
+"""Miniature models of all variants, and batches for them.
 
-A new variant joins the matrix of checks (`modeling/test_matrix.py`) by adding its tiny configuration to `CASES`.
+Add the configuration of a new variant to `CASES`, and the matrix of checks (`modeling/test_matrix.py`) includes it.
 """
 
 import importlib
@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 
 import torch
 from emofusion.configuration import VARIANTS
+from emofusion.configuration.modalities import MODALITIES, SAMPLING_RATE, SPAN_INPUTS
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 CLASSES = 3
 VOCABULARY = 50
-# Spread of the random weights, so wide that a tiny model's answers differ between utterances as a trained one's do.
+# Standard deviation of random weights, so large that the predictions of a miniature model differ between utterances.
 WIDE = 0.3
 
-# Real kernels and strides: frames of 20 ms that reach over 400 samples, and SpecAugment's own spans of 10 frames.
+# Kernels and strides of real checkpoints: a hop of 20 ms, a receptive field of 400 samples, SpecAugment spans of 10 frames.
 WAV2VEC2_GROUP = {
     "model_type": "wav2vec2",
     "hidden_size": 16,
@@ -56,7 +57,7 @@ BERT = {
     "initializer_range": WIDE,
 }
 ROBERTA = BERT | {"model_type": "roberta", "pad_token_id": 1}
-# As DeBERTa-v3: relative positions only, in buckets, through the layers' own projections; and v2's convolution.
+# As DeBERTa-v3, with relative positions in buckets and shared projections; and the convolution of v2.
 DEBERTA = BERT | {
     "model_type": "deberta-v2",
     "relative_attention": True,
@@ -68,7 +69,7 @@ DEBERTA = BERT | {
     "type_vocab_size": 0,
     "conv_kernel_size": 3,
 }
-# The second layer looks two tokens to either side.
+# The second layer attends to two tokens on either side.
 MODERNBERT = BERT | {
     "model_type": "modernbert",
     "global_attn_every_n_layers": 2,
@@ -87,31 +88,27 @@ VIT = {
     "initializer_range": WIDE,
 }
 
-# A second, less than the convolutions' reach (400), less than a SpecAugment span (3280), and one between.
+# One second; less than the receptive field (400); less than a SpecAugment span (3280); and one in between.
 AUDIO_LENGTHS = (16000, 300, 2000, 8000)
 TEXT_LENGTHS = (4, 9, 1, 6)
 VIDEO_LENGTHS = (3, 1, 5, 2)
-IMAGE = 16  # pixels a side
-# modality -> its values and their mask
-INPUTS = {
-    "audio": ("input_values", "audio_attention_mask"),
-    "text": ("input_ids", "attention_mask"),
-    "video": ("pixel_values_videos", "video_attention_mask"),
-}
-# level -> segments of each row; one has none
+IMAGE = 16  # height and width in pixels
+# Modality -> its values and their mask.
+INPUTS = {name: (modality.main_input, modality.mask) for name, modality in MODALITIES.items()}
+# Level -> the number of segments of each row; one row has none.
 SEGMENTS = {"word": (3, 1, 0, 2), "syllable": (5, 1, 0, 2), "phone": (9, 2, 0, 4)}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One tiny configuration of a variant."""
+    """One miniature configuration of a variant."""
 
     name: str
     variant: str
     fields: dict = field(default_factory=dict)
 
     def config(self, dropout: bool = True, **overrides) -> PreTrainedConfig:
-        """The configuration; without `dropout`, training mode computes what evaluation mode does."""
+        """Return the configuration; without `dropout`, training mode gives the results of evaluation mode."""
         fields = {"num_labels": CLASSES, "initializer_range": WIDE} | self.fields | overrides
         if self.has_members:
             labels = {name: fields[name] for name in ("num_labels", "id2label") if name in fields}
@@ -120,12 +117,12 @@ class Case:
         return config if dropout else _without_dropout(config)
 
     def model(self, head: bool = True, dropout: bool = True, seed: int = 0, **overrides) -> PreTrainedModel:
-        """A classifier with random weights, in evaluation mode; without `head`, the base model."""
+        """Return a classifier with random weights in evaluation mode; without `head`, the base model."""
         torch.manual_seed(seed)
         end = "ForSequenceClassification" if head else "Model"
         model = _class_of(self.variant, end)(self.config(dropout, **overrides))
         for module in model.modules():
-            # New ones would not notice being applied twice.
+            # With their initial weights, a normalisation that is applied twice would go unnoticed.
             if isinstance(module, nn.LayerNorm | nn.GroupNorm | nn.BatchNorm2d):
                 if module.weight is not None:
                     nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -138,29 +135,29 @@ class Case:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What the case looks at."""
+        """The modalities of the case."""
         return self.config().modalities
 
     @property
     def has_members(self) -> bool:
-        """Whether it is made of whole classifiers, of which only the answers are seen."""
+        """Whether the case is a late fusion of classifiers."""
         return "member_configs" in self.fields
 
     @property
     def freezings(self) -> list[dict]:
-        """The settings of what is frozen, each option at each of its values once, and all that can be."""
+        """Configuration fields that freeze layers: each option at each of its values, and everything frozen."""
         if self.has_members:
-            return [{}]  # what of its members can learn depends on them
+            return [{}]  # its members have their own settings
         settings = [{}, {"freeze_feature_encoder": False}] if "audio" in self.modalities else [{}]
         if "video" in self.modalities:
             settings.append({"freeze_vision_encoder": False})
-        layered = [name for name in self.modalities if name != "video"]
+        layered = [name for name in self.modalities if MODALITIES[name].has_layers]
         settings += [{f"freeze_{name}_layers": count} for name in layered for count in (1, 2, -1)]
         return [*settings, {f"freeze_{name}_layers": -1 for name in layered}]
 
 
-# As wide as the speech encoder and narrower than the text encoder, which is projected. With so many layers, weights as
-# wide as elsewhere would blow up what bfloat16 rounds.
+# As wide as the speech encoder; the text encoder is wider and projected. Smaller weights, because so many layers would
+# amplify rounding.
 COATTENTION = {
     "hidden_size": 16,
     "num_attention_heads": 2,
@@ -169,7 +166,7 @@ COATTENTION = {
     "initializer_range": WIDE / 2,
 }
 
-# A model of its own, which says what it is.
+# Members of late fusions.
 SPEECH_MEMBER = {
     "model_type": "emofusion_unimodal",
     "modality": "audio",
@@ -185,7 +182,7 @@ FUSION_MEMBER = SPEECH_MEMBER | {
 }
 FUSION_MEMBER.pop("modality")
 
-# Two layers that can be frozen, and two in which the modalities meet. The text is as wide as the speech.
+# Two layers that can be frozen, and two fusion layers. The text branch is as wide as the speech encoder.
 WAVFUSION = {
     "audio_config": WAV2VEC2_GROUP | {"num_hidden_layers": 4},
     "num_fusion_layers": 2,
@@ -309,14 +306,14 @@ def make_batch(
     seed: int = 0,
     padding: int = 0,
 ) -> dict[str, torch.Tensor]:
-    """A padded batch of noise and random words, as the forward contract has it; a length of 0 is a missing modality.
+    """Return a padded batch of noise and random tokens; a length of 0 is a missing modality.
 
     Args:
-        audio_lengths: samples of each row.
-        text_lengths: tokens of each row.
-        video_lengths: frames of each row.
-        seed: of the noise and the words.
-        padding: positions added to speech and text beyond what the longest row needs, and one frame and segment.
+        audio_lengths: The samples of each row.
+        text_lengths: The tokens of each row.
+        video_lengths: The frames of each row.
+        seed: The seed of noise and tokens.
+        padding: The number of extra positions for speech and text; above 0, video and spans get one extra position.
     """
     random = torch.Generator().manual_seed(seed)
     rows = len(audio_lengths)
@@ -333,30 +330,30 @@ def make_batch(
         "labels": torch.arange(rows) % CLASSES,
     }
     for level, counts in SEGMENTS.items():
-        batch[f"{level}_spans"] = _spans(audio_lengths, counts[:rows], min(padding, 1))
+        batch[SPAN_INPUTS[level]] = _spans(audio_lengths, counts[:rows], min(padding, 1))
     return batch
 
 
 def row(batch: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
-    """One row of a batch, alone and unpadded; a modality it does not have is left out."""
+    """Return one row of a batch, alone and unpadded, without missing modalities."""
     cut = {"labels": batch["labels"][index : index + 1]}
     for values, mask in INPUTS.values():
         if length := int(batch[mask][index].sum()):
             cut[values] = batch[values][index : index + 1, :length]
             cut[mask] = batch[mask][index : index + 1, :length]
     for level in SEGMENTS:
-        spans = batch[f"{level}_spans"][index]
+        spans = batch[SPAN_INPUTS[level]][index]
         if length := int((spans[:, 0] >= 0).sum()):
-            cut[f"{level}_spans"] = spans[None, :length]
+            cut[SPAN_INPUTS[level]] = spans[None, :length]
     return cut
 
 
 def _spans(audio_lengths: tuple[int, ...], counts: tuple[int, ...], padding: int) -> torch.Tensor:
-    """Segments of equal length that fill the middle of each row's speech; none where there is none."""
+    """Return segments of equal length in the middle of each row's speech."""
     spans = torch.full((len(counts), max(counts) + padding, 2), -1.0)
     for index, (samples, count) in enumerate(zip(audio_lengths, counts, strict=True)):
         if samples and count:
-            borders = torch.linspace(0.1, 0.9, count + 1) * samples / 16000
+            borders = torch.linspace(0.1, 0.9, count + 1) * samples / SAMPLING_RATE
             spans[index, :count] = torch.stack([borders[:-1], borders[1:]], dim=-1)
     return spans
 

@@ -1,6 +1,7 @@
 """Commands, code and links of the Markdown pages, for tests that follow them."""
 
 import itertools
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -46,6 +47,22 @@ def broken_links(page: Path) -> list[str]:
         if not linked.exists() or (anchor and anchor not in anchors(linked)):
             broken.append(target)
     return broken
+
+
+def missing_names(page: Path) -> list[str]:
+    """Files of the repository and names of the package that a page mentions as code, and that do not exist."""
+    text = page.read_text("utf-8")
+    missing = [
+        file
+        for file in re.findall(r"`([a-z_]+/[\w/]+\.(?:py|yaml|md|jinja))`", text)
+        if not (ROOT / file).is_file() and (ROOT / file.split("/")[0]).is_dir()
+    ]
+    for name in re.findall(r"\bemofusion((?:\.[A-Za-z]\w+)+)", re.sub(r"https?://\S+", "", text)):
+        try:
+            pkgutil.resolve_name(f"emofusion{name}")
+        except (ImportError, AttributeError):
+            missing.append(f"emofusion{name}")
+    return missing
 
 
 def anchors(page: Path) -> set[str]:

@@ -86,7 +86,7 @@ class DataArguments:
     corpus: str = field(default="spoken", metadata={"help": "Name of the corpus."})
     corpus_root: str | None = field(default=None, metadata={"help": "Folder of the corpus."})
     corpus_options: dict | None = field(
-        default_factory=dict, metadata={"help": "Options of the corpus, as a mapping; see docs/corpora.md."}
+        default_factory=dict, metadata={"help": "Options of the corpus, as a mapping."}
     )
     text_column: str = field(
         default="text",

@@ -44,7 +44,7 @@ def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Pa
     Args:
         path: A YAML file with a mapping.
         known: Type of each field, from `field_types`.
-        above: The files of which this one is the base, outermost first.
+        above: The files above this one in the chain of bases, outermost first.
 
     Raises:
         ValueError: If a file is missing or not a mapping, bases form a circle, or a key or value is wrong. The message

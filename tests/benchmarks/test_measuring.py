@@ -7,7 +7,7 @@ from emofusion.benchmarks.measuring import compare, format_table, table
 from emofusion.benchmarks.subprocess_run import run_in_subprocess
 
 
-def test_calls_are_timed_in_turn_after_one_round_that_does_not_count():
+def test_calls_are_timed_in_turn_after_a_warm_up():
     called = []
     rows = compare({"a": lambda: called.append("a"), "b": lambda: called.append("b")}, repeats=2)
     assert called == ["a", "b"] * 3
@@ -22,7 +22,7 @@ def test_a_ratio_is_to_the_first_call():
     assert second["least"] >= 100
 
 
-def test_a_table_is_aligned_and_leaves_empty_what_a_row_lacks():
+def test_a_table_is_aligned_and_missing_values_stay_empty():
     rows = [{"what": "short", "ms": 1234.5}, {"what": "much longer", "ms": 0.01234, "rows": 10039}]
     lines = format_table(table("Title", rows, "A note.")).splitlines()
     assert lines == [
@@ -37,13 +37,13 @@ def test_a_table_is_aligned_and_leaves_empty_what_a_row_lacks():
     ]
 
 
-def test_the_memory_of_a_child_is_its_own():
+def test_the_memory_of_a_subprocess_excludes_its_parent():
     mine = bytearray(b"x") * 400_000_000
     result, held = run_in_subprocess(corpora.read_all, root=str(Path(__file__).parent))
     assert result["seconds"] > 0
     assert held < len(mine) / 1e6
 
 
-def test_a_child_that_fails_is_named():
+def test_a_failed_function_is_named():
     with pytest.raises(RuntimeError, match=r"corpora\.open_and_read failed with code 1"):
         run_in_subprocess(corpora.open_and_read, folder="/nowhere")

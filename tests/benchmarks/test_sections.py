@@ -1,4 +1,4 @@
-"""Sections in miniature: that what they claim to measure is what they measure. Times are never tested."""
+"""Small runs of the sections: they measure what they claim. Times are not tested."""
 
 import math
 
@@ -14,7 +14,7 @@ from emofusion.processing import load_audio, load_video
 
 @pytest.mark.parametrize("name", resample.RESAMPLERS)
 @pytest.mark.parametrize("rate", resample.RATES)
-def test_every_resampler_gives_a_second_of_16_khz_and_the_same_tone(name, rate):
+def test_every_resampler_returns_a_second_at_16_khz_with_the_same_tone(name, rate):
     result = resample.RESAMPLERS[name](resample.tone(1000, rate), rate)
     assert result.dtype == np.float32
     assert abs(len(result) - resample.SAMPLING_RATE) <= 32
@@ -22,8 +22,8 @@ def test_every_resampler_gives_a_second_of_16_khz_and_the_same_tone(name, rate):
     assert np.abs(result[inner] - resample.tone(1000, resample.SAMPLING_RATE)[: len(result)][inner]).max() < 2e-3
 
 
-def test_quality_finds_what_a_bad_resampler_does():
-    """Every third sample, without a filter: nothing is softened and all that is above folds down."""
+def test_quality_detects_the_aliasing_of_a_bad_resampler():
+    """Take every third sample without a filter: no attenuation, full aliasing."""
     bad = resample.quality(lambda waveform, rate: waveform[::3], 48000, 2000)
     assert bad["alias"] == pytest.approx(0, abs=0.01)
     assert bad["passband"] == pytest.approx(0, abs=1e-3)
@@ -33,14 +33,14 @@ def test_quality_finds_what_a_bad_resampler_does():
     assert abs(good["passband"]) < 0.01
 
 
-def test_quality_finds_delay_and_loudness():
+def test_quality_detects_delay_and_gain():
     late = resample.quality(lambda waveform, rate: 0.5 * np.roll(waveform, 3)[::3], 48000, 2000)
     assert late["passband"] == pytest.approx(20 * math.log10(0.5), abs=1e-3)
     assert late["SNR"] < 6
 
 
 @pytest.mark.parametrize("kind", [*decode.SOUNDS, *decode.VIDEOS])
-def test_written_files_are_as_long_as_they_claim(kind, tmp_path):
+def test_written_files_have_their_duration(kind, tmp_path):
     path = decode.write(tmp_path / f"2.{kind}", 2)
     waveform = load_audio(path, 16000)
     assert len(waveform) / 16000 == pytest.approx(2, abs=0.1)
@@ -51,7 +51,7 @@ def test_written_files_are_as_long_as_they_claim(kind, tmp_path):
         assert (shown[0] != shown[-1]).any()
 
 
-def test_the_synthetic_corpus_is_read_without_a_problem(tmp_path):
+def test_the_synthetic_corpus_has_no_problems(tmp_path):
     files = build_tree(tmp_path, turns=61, dialogues=10)
     scan = IEMOCAP.scan(tmp_path, IEMOCAP.parse(classes="all"))
     rows = list(scan.rows)
@@ -73,7 +73,7 @@ def test_corpora_are_scanned_prepared_and_opened():
     assert all(row["peak MB"] > 10 for row in table["rows"])
 
 
-def test_fusion_is_a_part_of_a_step():
+def test_a_step_includes_the_fusion():
     row = model.measure_step("spoken/cross_attention.yaml", clips=2, repeats=1)
     assert row["parameters"] == 288084
     assert 0 < row["in fusion %"] < 100

@@ -59,7 +59,7 @@ def test_a_fold_trained_alone_has_the_same_weights(call, place):
     [
         (["nowhere.yaml"], 2, "There is no recipe nowhere.yaml"),
         (["--folds", "3"], 1, "There is no fold 3; this protocol of spoken has 1."),
-        (["--metric_for_best_model", "test_ua"], 2, "chosen on the validation"),
+        (["--metric_for_best_model", "test_ua"], 2, "the validation split has loss, wa"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(complaint, arguments, status, message):

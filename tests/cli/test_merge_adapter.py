@@ -14,7 +14,7 @@ from transformers import AutoModelForAudioClassification, AutoProcessor
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory):
-    """A tiny fusion, trained with adapters."""
+    """A tiny fusion model, trained with adapters."""
     place = tmp_path_factory.mktemp("merge")
     recipe = tiny_recipe(place, place / "adapter", lora={"rank": 2, "use_dora": True}, num_train_epochs=1)
     (place / "recipe.yaml").write_text(yaml.safe_dump(recipe))
@@ -50,12 +50,12 @@ def test_the_merged_folder_is_plain_and_predicts_the_same(adapter, call, tmp_pat
     assert results["adapter"] is None
 
 
-def test_predict_takes_the_folder_of_adapters(adapter, call):
+def test_predict_loads_adapters(adapter, call):
     shares = call("predict", adapter, "--text", "I will be there").splitlines()
     assert {line.split()[0] for line in shares} == {"angry", "happy", "sad", "calm"}
 
 
-def test_a_base_is_found_beside_adapters_that_were_moved(adapter, call, tmp_path, complaint):
+def test_the_base_of_moved_adapters_is_found(adapter, call, tmp_path, complaint):
     moved = tmp_path / "moved"
     shutil.copytree(adapter, moved)
     config = json.loads((moved / "adapter_config.json").read_text()) | {"base_model_name_or_path": "/nowhere/base"}

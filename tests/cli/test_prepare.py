@@ -10,7 +10,7 @@ few_films = pytest.mark.filterwarnings("ignore:IEMOCAP has .* missing video:User
 
 
 @few_films
-def test_iemocap_is_counted_beside_the_published_counts(tmp_path, call):
+def test_iemocap_counts_are_shown_with_the_published_ones(tmp_path, call):
     printed = call("prepare", "iemocap", build_iemocap(tmp_path), "--out", tmp_path / "out", "--classes", 6)
     assert "IEMOCAP with six classes: 72 utterances" in printed
     (line,) = (line for line in printed.splitlines() if line.startswith("Ses03"))
@@ -40,7 +40,7 @@ def test_a_folder_without_problems_says_so(tmp_path, call):
     assert "published" not in printed
 
 
-def test_a_recogniser_and_a_page_are_added_to_what_is_prepared(tmp_path, call):
+def test_transcripts_and_a_report_are_added(tmp_path, call):
     model = save_ctc(tmp_path / "model")
     printed = call(
         "prepare",
@@ -60,7 +60,7 @@ def test_a_recogniser_and_a_page_are_added_to_what_is_prepared(tmp_path, call):
 
 
 @few_films
-def test_folds_are_written_for_others_and_read_back(tmp_path, call):
+def test_written_folds_are_read_back(tmp_path, call):
     root, file = build_iemocap(tmp_path), tmp_path / "folds.json"
     printed = call("prepare", "iemocap", root, "--folds", file, "--protocol", "leave-one-speaker-out")
     assert f"The ids of the utterances of 10 folds are in {file}." in printed
@@ -71,8 +71,8 @@ def test_folds_are_written_for_others_and_read_back(tmp_path, call):
     }
 
 
-def leave(tmp_path, change):
-    """Rows of a sound folder, changed, with their recordings."""
+def change_rows(tmp_path, change):
+    """Write a valid folder, then metadata with changed rows."""
     rows = make_rows()
     change(rows)
     make_folder(tmp_path / "own", make_rows())
@@ -107,22 +107,22 @@ def no_column(tmp_path):
 
 
 def escape_upwards(tmp_path):
-    return leave(tmp_path, lambda rows: rows[3].update(file_name="../secret.wav"))
+    return change_rows(tmp_path, lambda rows: rows[3].update(file_name="../secret.wav"))
 
 
 def escape_absolutely(tmp_path):
-    return leave(tmp_path, lambda rows: rows[3].update(file_name="/etc/passwd"))
+    return change_rows(tmp_path, lambda rows: rows[3].update(file_name="/etc/passwd"))
 
 
 def escape_by_a_link(tmp_path):
-    name, root = leave(tmp_path, lambda rows: rows[3].update(file_name="audio/link.wav"))
+    name, root = change_rows(tmp_path, lambda rows: rows[3].update(file_name="audio/link.wav"))
     (tmp_path / "secret.wav").write_bytes(b"secret")
     (root / "audio" / "link.wav").symlink_to(tmp_path / "secret.wav")
     return name, root
 
 
 def no_row(tmp_path):
-    return leave(tmp_path, lambda rows: [row.update(label="") for row in rows])
+    return change_rows(tmp_path, lambda rows: [row.update(label="") for row in rows])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from testing_hub_server import TOKEN
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with the folder of a model."""
+    """A working folder with the folder of a model."""
     place = tmp_path_factory.mktemp("place")
     model = next(case for case in CASES if case.name == "text").model()
     model.save_pretrained(place / "model")

@@ -1,4 +1,4 @@
-"""Configurations: defaults, and one sentence for what is wrong."""
+"""Configurations: defaults and errors."""
 
 import re
 
@@ -32,14 +32,14 @@ def test_one_modality_has_one_encoder(modality):
     assert getattr(config, f"{other}_config") is None
 
 
-def test_an_encoder_comes_as_a_dict_or_as_a_configuration():
+def test_an_encoder_is_given_as_a_dict_or_a_configuration():
     encoder = Wav2Vec2Config(num_hidden_layers=3)
     assert CrossAttentionFusionConfig(audio_config=encoder).audio_config is encoder
     assert CrossAttentionFusionConfig(audio_config={"num_hidden_layers": 3}).audio_config.num_hidden_layers == 3
     assert CrossAttentionFusionConfig(audio_config={"model_type": "hubert"}).audio_config.model_type == "hubert"
 
 
-def test_names_of_classes_say_how_many_there_are():
+def test_class_names_give_the_number_of_labels():
     config = CrossAttentionFusionConfig(id2label={0: "angry", 1: "happy", 2: "sad"}, class_weights=[1.0, 2.0, 3.0])
     assert config.num_labels == 3
 
@@ -65,7 +65,7 @@ def test_names_of_classes_say_how_many_there_are():
         (UNIMODAL, TEXT_ONLY | {"freeze_audio_layers": -1}, "freeze_audio_layers is given, but this UnimodalConfig"),
     ],
 )
-def test_a_wrong_value_is_named_in_one_sentence(config_class, fields, message):
+def test_a_wrong_value_is_one_sentence(config_class, fields, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)) as error:
         config_class(**fields)
     assert re.fullmatch(r"[^\n]+\.", str(error.value))

@@ -1,4 +1,4 @@
-"""The configuration of multi-level fusion: what follows from the granularities, and what is refused."""
+"""The configuration of multi-level fusion: granularities and errors."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from emofusion import MultiLevelFusionConfig
 
 
-def test_granularities_say_what_alignment_is_read_and_how_wide_the_embedding_is():
+def test_granularities_give_span_levels_and_embedding_size():
     config = MultiLevelFusionConfig()
     assert config.span_levels == ("phone", "syllable", "word")
     assert config.embedding_size == 2 * 4 * 768
@@ -28,7 +28,7 @@ def test_granularities_say_what_alignment_is_read_and_how_wide_the_embedding_is(
         ),
     ],
 )
-def test_a_wrong_value_is_named_in_one_sentence(fields, message):
+def test_a_wrong_value_is_one_sentence(fields, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)) as error:
         MultiLevelFusionConfig(**fields)
     assert re.fullmatch(r"[^\n]+\.", str(error.value))
@@ -37,7 +37,7 @@ def test_a_wrong_value_is_named_in_one_sentence(fields, message):
 @pytest.mark.parametrize(
     ("name", "value"), [("granularities", ["letter"]), ("granularities", "word"), ("fusion", "mean")]
 )
-def test_a_value_that_there_is_not_is_named(name, value):
+def test_an_unknown_value_is_named(name, value):
     # transformers checks types itself, with an error class of its own.
     with pytest.raises(Exception, match=rf"(?s)'{name}'"):
         MultiLevelFusionConfig(**{name: value})

@@ -1,4 +1,4 @@
-"""WavFusion's configuration: what the paper's notes say by default, and one sentence for what is wrong."""
+"""WavFusion's configuration: defaults from the notes of the paper, and errors."""
 
 import re
 
@@ -20,7 +20,7 @@ def test_the_defaults_are_those_of_the_notes():
     assert config.discrepancy_weight == 1
 
 
-def test_modalities_come_in_the_order_of_the_contract_and_bring_their_encoders():
+def test_modalities_are_ordered_and_have_encoders():
     assert WavFusionConfig(auxiliary_modalities=["video", "text"]).modalities == ("audio", "text", "video")
     alone = WavFusionConfig(auxiliary_modalities=[])
     assert alone.modalities == ("audio",)
@@ -52,7 +52,7 @@ def test_modalities_come_in_the_order_of_the_contract_and_bring_their_encoders()
         ({"use_weighted_layer_sum": True}, "use_weighted_layer_sum is True, but the fusion happens inside the speech"),
     ],
 )
-def test_a_wrong_value_is_named_in_one_sentence(fields, message):
+def test_a_wrong_value_is_one_sentence(fields, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)) as error:
         WavFusionConfig(**fields)
     assert re.fullmatch(r"[^\n]+\.", str(error.value))

@@ -1,4 +1,4 @@
-"""The speech encoder run in stages: transformers' own answers where those are right, and better ones where not."""
+"""Stages of the speech encoder, compared with transformers on unpadded audio."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def run(encoder, values, mask=None, stop=None, output_attentions=False):
 
 
 @every_wav2vec2
-def test_stages_give_what_transformers_gives_on_unpadded_audio(fields):
+def test_stages_equal_transformers_on_unpadded_audio(fields):
     encoder = build(fields)
     encoder.set_attn_implementation("eager")
     values = torch.randn(2, 6000)
@@ -63,7 +63,7 @@ def test_stages_give_what_transformers_gives_on_unpadded_audio(fields):
 
 
 @every_encoder
-def test_a_row_is_the_same_alone_and_in_every_batch_whatever_its_padding_holds(fields):
+def test_a_row_does_not_depend_on_batch_or_padding(fields):
     encoder, lengths = build(fields).double(), (9000, 16000, 300, 2000)  # in float32 rounding may grow to 4e-5
     mask = torch.arange(16700) < torch.tensor(lengths)[:, None]
     values = torch.randn(mask.shape).double().masked_fill(~mask, 7)
@@ -75,7 +75,7 @@ def test_a_row_is_the_same_alone_and_in_every_batch_whatever_its_padding_holds(f
 
 
 @every_encoder
-def test_layers_run_in_two_parts_give_what_they_give_in_one(fields):
+def test_layers_run_in_two_parts_equal_one_run(fields):
     encoder = build(fields)
     frames = torch.arange(12) < torch.tensor([[12], [5]])
     inputs = torch.randn(2, 12, 16)
@@ -90,7 +90,7 @@ def test_layers_run_in_two_parts_give_what_they_give_in_one(fields):
 
 
 @every_encoder
-def test_layer_drop_is_left_out(fields):
+def test_layer_drop_is_not_applied(fields):
     name = "encoder_layerdrop" if fields is WHISPER else "layerdrop"
     encoder = build(fields, **{name: 1.0}).train()
     states, hidden_states, _ = run(encoder, torch.randn(1, 4000))
@@ -102,7 +102,7 @@ def test_layer_drop_is_left_out(fields):
 
 
 @every_encoder
-def test_what_is_frozen_is_what_the_frozen_layers_read_and_what_can_no_longer_learn(fields):
+def test_all_parameters_below_the_frozen_layers_are_frozen(fields):
     values = torch.randn(1, 4000)
     for count in (0, 1, 2, -1):
         encoder = build(fields)
@@ -114,7 +114,7 @@ def test_what_is_frozen_is_what_the_frozen_layers_read_and_what_can_no_longer_le
         never = {"embed_positions.weight"} if fields is WHISPER else {"masked_spec_embed"} if count else set()
         freeze_audio_layers(encoder, True, count)
         assert {name for name, p in encoder.named_parameters() if not p.requires_grad} == read | never
-        # Dropout and SpecAugment are off in what is frozen.
+        # Dropout and SpecAugment are off in frozen layers.
         encoder.train()
         freeze_audio_layers(encoder, True, count)
         torch.manual_seed(1)
@@ -123,7 +123,7 @@ def test_what_is_frozen_is_what_the_frozen_layers_read_and_what_can_no_longer_le
             assert torch.equal(*states)
 
 
-def test_masked_instance_norm_is_group_norm_of_each_row_cut_to_its_length():
+def test_masked_instance_norm_is_group_norm_of_the_valid_frames():
     torch.manual_seed(0)
     norm = nn.GroupNorm(6, 6)
     nn.init.normal_(norm.weight)
@@ -133,11 +133,11 @@ def test_masked_instance_norm_is_group_norm_of_each_row_cut_to_its_length():
     assert normalised.shape == states.shape
     norm.double()
     for row, length in enumerate(lengths):
-        cut = states[row, :, :length].double().expand(2, -1, -1)  # torch refuses to normalise one value alone
+        cut = states[row, :, :length].double().expand(2, -1, -1)  # torch refuses a single value per channel
         assert_close(normalised[row, :, :length].double(), norm(cut)[0], atol=1e-5, rtol=1e-5)
 
 
-def test_frames_come_every_20_ms_and_the_first_of_wav2vec2_reaches_over_400_samples():
+def test_hop_and_receptive_field():
     for fields in ENCODERS.values():
         assert frame_hop(AutoConfig.for_model(**fields)) == 320
     assert receptive_field(AutoConfig.for_model("wav2vec2")) == 400
@@ -146,7 +146,7 @@ def test_frames_come_every_20_ms_and_the_first_of_wav2vec2_reaches_over_400_samp
 
 
 @pytest.mark.parametrize("fields", [WAV2VEC2_LAYER, WAVLM | LAYER_NORM, DATA2VEC, WHISPER])
-def test_a_frame_sees_the_samples_up_to_its_reach(fields):
+def test_a_frame_depends_on_its_receptive_field(fields):
     encoder = build(fields)
     values = torch.randn(1, 3200, requires_grad=True)
     features, _ = conv_features(encoder, values, torch.ones(1, 3200, dtype=torch.bool))
@@ -157,7 +157,7 @@ def test_a_frame_sees_the_samples_up_to_its_reach(fields):
 
 
 @every_wav2vec2
-def test_frames_are_counted_as_transformers_counts_them_and_a_short_clip_has_one(fields):
+def test_the_number_of_frames_is_that_of_transformers_and_at_least_one(fields):
     encoder = build(fields)
     lengths = (1, 300, 399, 400, 719, 720, 3280)
     mask = torch.arange(3280) < torch.tensor(lengths)[:, None]
@@ -169,7 +169,7 @@ def test_frames_are_counted_as_transformers_counts_them_and_a_short_clip_has_one
     assert alone.shape[-1] == frames.shape[1]
 
 
-def test_a_clip_shorter_than_the_reach_counts_as_followed_by_silence():
+def test_a_short_clip_is_padded_with_silence():
     encoder = build(WAV2VEC2_GROUP)
     clip = torch.randn(1, 300)
     short, frames = conv_features(encoder, clip, torch.ones(1, 300, dtype=torch.bool))
@@ -192,7 +192,7 @@ def test_spec_augment_is_for_training_only(fields):
     assert not torch.equal(run(encoder, values, stop=0)[0], run(encoder, values, stop=0)[0])
 
 
-def test_an_encoder_of_another_family_is_refused_by_name():
+def test_an_unsupported_model_type_is_refused():
     message = (
         r"^audio_config names the model_type 'bert'; choose one of wav2vec2, hubert, wavlm, data2vec-audio, whisper\.$"
     )
@@ -203,6 +203,6 @@ def test_an_encoder_of_another_family_is_refused_by_name():
 @pytest.mark.parametrize(
     ("fields", "option"), [(WAV2VEC2_GROUP, "add_adapter"), (DATA2VEC, "add_adapter"), (HUBERT, "conv_pos_batch_norm")]
 )
-def test_an_option_that_cannot_be_run_is_refused_by_name(fields, option):
+def test_an_unsupported_option_is_refused(fields, option):
     with pytest.raises(ValueError, match=rf"^audio_config has {option}=True, which .*; set it to False\.$"):
         build(fields, **{option: True})

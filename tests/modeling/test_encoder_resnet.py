@@ -1,3 +1,5 @@
+"""The ResNet and its masked batch normalisation, compared with torch and transformers."""
+
 import pytest
 import torch
 from emofusion.modeling.encoder_resnet import BasicBlock, MaskedBatchNorm2d, ResNet
@@ -44,7 +46,7 @@ def test_padding_is_not_counted(states):
     assert_close(ours.running_var, reference.running_var)
 
 
-def test_a_batch_without_audio_teaches_nothing(states):
+def test_a_batch_without_audio_updates_no_statistics(states):
     norm = MaskedBatchNorm2d(4)
     norm(states, torch.ones(3, 12, dtype=torch.bool))
     before = {name: value.clone() for name, value in norm.state_dict().items() if "running" in name}
@@ -52,7 +54,7 @@ def test_a_batch_without_audio_teaches_nothing(states):
     assert_close({name: value for name, value in norm.state_dict().items() if "running" in name}, before)
 
 
-def test_a_block_is_that_of_transformers(states):
+def test_a_block_equals_that_of_transformers(states):
     modeling = pytest.importorskip("transformers.models.resnet.modeling_resnet")
     for stride in (1, 2):
         theirs = randomised(modeling.ResNetBasicLayer(4, 8, stride))
@@ -80,7 +82,7 @@ def test_the_default_trunk_is_a_resnet_34():
     assert [module.stride for module in convolutions if module.kernel_size == (1, 1)] == [(2, 2)] * 3
 
 
-def test_frames_follow_the_strides_and_rows_do_not_see_each_other():
+def test_frames_follow_the_strides_and_rows_are_independent():
     torch.manual_seed(0)
     trunk = randomised(ResNet([4, 6, 8], [1, 2, 1])).eval()
     lengths = torch.tensor([13, 8, 1, 0])

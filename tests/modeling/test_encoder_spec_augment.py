@@ -1,3 +1,5 @@
+"""SpecAugment on encoder states."""
+
 import pytest
 import torch
 from emofusion.modeling.encoder_spec_augment import masks_frames, random_spans, spec_augment
@@ -7,7 +9,7 @@ from transformers import AutoConfig
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_spans_stay_inside_their_row_and_have_the_asked_share(seed):
+def test_random_spans_stay_inside_their_row_and_have_the_expected_share(seed):
     torch.manual_seed(seed)
     lengths, span = torch.tensor([500] * 40 + [200] * 40 + [10] * 10 + [9] * 10), 10
     mask = random_spans(lengths, 600, 0.3, span, 2)
@@ -20,7 +22,7 @@ def test_random_spans_stay_inside_their_row_and_have_the_asked_share(seed):
         assert 0.21 < mask[rows, :length].float().mean() < 0.30
 
 
-def test_random_spans_are_whole_and_at_least_as_many_as_asked():
+def test_random_spans_are_complete_and_at_least_the_minimum():
     torch.manual_seed(0)
     mask = random_spans(torch.full((200,), 1000), 1000, 0.0, 10, 2)
     assert set(mask.sum(dim=1).tolist()) <= set(range(10, 21))
@@ -31,7 +33,7 @@ def test_random_spans_are_whole_and_at_least_as_many_as_asked():
 
 
 @pytest.mark.parametrize("mask_embedding", [None, torch.arange(16.0) + 2])
-def test_spec_augment_writes_over_frames_and_clears_features(mask_embedding):
+def test_spec_augment_replaces_frames_and_clears_features(mask_embedding):
     config = AutoConfig.for_model(
         **WAV2VEC2_GROUP, mask_time_prob=0.5, mask_feature_prob=0.5, mask_feature_length=4, mask_feature_min_masks=1
     )

@@ -1,3 +1,5 @@
+"""The log-mel spectrogram, compared with librosa and numpy, and its masks."""
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ SETTINGS = {"sampling_rate": 16000, "win_length": 400, "hop_length": 160, "n_fft
 
 
 def spectrogram(waveform, **others):
-    """The frames of one waveform, alone."""
+    """Return the frames of one waveform."""
     module = LogMelSpectrogram(**SETTINGS | others)
     states, mask = module(waveform[None], torch.ones(1, len(waveform), dtype=torch.bool))
     assert mask.all()
@@ -17,15 +19,15 @@ def spectrogram(waveform, **others):
 
 @pytest.fixture
 def voice():
-    """Half a second of a gliding tone in noise."""
+    """Half a second of a chirp in noise."""
     time = torch.arange(8000) / 16000
     noise = torch.randn(8000, generator=torch.Generator().manual_seed(0))
     return torch.sin(2 * torch.pi * (200 * time + 3000 * time**2)) + 0.1 * noise
 
 
-def test_energies_are_those_of_librosa(voice):
+def test_energies_equal_those_of_librosa(voice):
     librosa = pytest.importorskip("librosa")
-    padded = np.pad(voice.numpy(), 56)  # librosa too puts the window of 400 in the middle of the 512
+    padded = np.pad(voice.numpy(), 56)  # librosa also centres the window of 400 in 512
     energies = librosa.feature.melspectrogram(
         y=padded, sr=16000, n_fft=512, win_length=400, hop_length=160, center=False, n_mels=80
     )
@@ -35,7 +37,7 @@ def test_energies_are_those_of_librosa(voice):
     assert_close(spectrogram(voice), expected, atol=1e-4, rtol=0)
 
 
-def test_a_frame_is_the_transform_of_its_own_samples(voice):
+def test_a_frame_is_the_transform_of_its_window(voice):
     filters = LogMelSpectrogram(**SETTINGS).filters.double().numpy()
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
     frames = []
@@ -47,14 +49,14 @@ def test_a_frame_is_the_transform_of_its_own_samples(voice):
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(1, 1), (399, 1), (400, 1), (559, 1), (560, 2), (16000, 98)])
-def test_a_frame_exists_where_its_whole_window_does(samples, frames):
+def test_a_frame_needs_a_complete_window(samples, frames):
     assert len(spectrogram(torch.ones(samples))) == frames
 
 
-def test_padding_batch_and_loudness_change_nothing(voice):
+def test_frames_do_not_depend_on_padding_batch_or_loudness(voice):
     lengths = torch.tensor([8000, 300, 0, 5000])
     mask = torch.arange(9999) < lengths[:, None]
-    batch = torch.full((4, 9999), 7.0)  # whatever the padding holds
+    batch = torch.full((4, 9999), 7.0)  # arbitrary values
     batch[:, :8000] = torch.where(mask[:, :8000], voice, batch[:, :8000])
     states, frame_mask = LogMelSpectrogram(**SETTINGS)(batch, mask)
     assert frame_mask.sum(dim=1).tolist() == [48, 1, 0, 29]
@@ -65,7 +67,7 @@ def test_padding_batch_and_loudness_change_nothing(voice):
     assert_close(spectrogram(voice).mean(dim=0), torch.zeros(80), atol=1e-5, rtol=0)
 
 
-def test_half_precision_costs_little(voice):
+def test_bfloat16_is_near_float32(voice):
     module = LogMelSpectrogram(**SETTINGS)
     mask = torch.ones(1, 8000, dtype=torch.bool)
     expected, _ = module(voice[None], mask)
@@ -74,7 +76,7 @@ def test_half_precision_costs_little(voice):
     assert_close(module.to(torch.bfloat16)(voice[None], mask)[0], expected, atol=0.15, rtol=0)
 
 
-def test_stretches_have_every_width_and_number_and_stay_inside():
+def test_intervals_have_every_width_and_number_and_stay_inside():
     torch.manual_seed(0)
     lengths, widest = torch.tensor([50, 9]).repeat(2000), torch.tensor([5, 1]).repeat(2000)
     one = random_intervals(lengths, widest, 60, 1)
@@ -85,11 +87,11 @@ def test_stretches_have_every_width_and_number_and_stay_inside():
         assert widths.float().mean() == pytest.approx(most / 2, abs=0.15)
         assert chosen.any(dim=0).nonzero().flatten().tolist() == list(range(length))
     starts = random_intervals(lengths, torch.ones_like(widest), 60, 2).sum(dim=1)
-    # No stretch: the one is empty (1/2 * 1/2) or both of two are (1/2 * 1/4).
+    # Nothing is masked if the only interval is empty (1/2 * 1/2) or both are (1/2 * 1/4).
     assert (starts == 0).float().mean() == pytest.approx(0.375, abs=0.03)
 
 
-def test_masks_hide_at_most_what_they_may_and_are_the_utterances_own():
+def test_masks_respect_their_limits_and_differ_between_utterances():
     torch.manual_seed(0)
     states = torch.ones(300, 100, 80)
     mask = torch.arange(100) < torch.tensor([100, 20, 4]).repeat(100)[:, None]

@@ -1,4 +1,4 @@
-"""Text encoders: transformers' own answers, whatever padding holds; freezing; what is refused."""
+"""Text encoders, compared with transformers; freezing; errors."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 from transformers import AutoConfig
 
-# The absolute positions of DeBERTa-v2's own default besides those of DeBERTa-v3.
+# DeBERTa-v2's default, with absolute positions.
 DEBERTA_ABSOLUTE = DEBERTA | {"position_biased_input": True, "share_att_key": False, "norm_rel_ebd": "none"}
 ENCODERS = {
     "bert": BERT,
@@ -37,7 +37,7 @@ def tokens(*lengths, width):
 
 
 @every_encoder
-def test_states_are_those_of_transformers_alone_and_in_every_batch_whatever_the_padding_holds(fields):
+def test_states_equal_transformers_in_every_batch(fields):
     encoder, lengths = build(fields), (4, 9, 1, 25)
     for padding in (7, encoder.config.pad_token_id):
         ids, mask = tokens(*lengths, width=32)
@@ -62,7 +62,7 @@ def test_states_and_maps_of_every_layer_are_returned_on_request(fields):
 
 
 @every_encoder
-def test_what_is_frozen_is_what_the_frozen_layers_read(fields):
+def test_all_parameters_below_the_frozen_layers_are_frozen(fields):
     ids, mask = tokens(4, 9, width=9)
     for count in (0, 1, 2, -1):
         encoder = build(fields)
@@ -74,13 +74,13 @@ def test_what_is_frozen_is_what_the_frozen_layers_read(fields):
         encoder.train()
         freeze_text_layers(encoder, count)
         assert {name for name, p in encoder.named_parameters() if not p.requires_grad} == read
-        # Dropout is off in what is frozen.
+        # Dropout is off in frozen layers.
         states = [encode_tokens(encoder, ids, mask, output_hidden_states=True)[1][count or -1] for _ in range(2)]
         assert torch.equal(*states) == bool(count)
 
 
 @pytest.mark.parametrize("fields", [BERT, ROBERTA | {"model_type": "roberta", "pad_token_id": 3}])
-def test_there_are_places_for_the_most_tokens_and_no_more(fields):
+def test_max_tokens_is_the_number_of_positions(fields):
     encoder = build(fields)
     most = max_tokens(encoder.config)
     assert most == {"bert": 32, "roberta": 28}[fields["model_type"]]
@@ -106,6 +106,6 @@ def test_there_is_no_pooler(fields):
         (ROBERTA | {"pad_token_id": None}, r"pad_token_id=None"),
     ],
 )
-def test_what_cannot_be_run_is_refused_by_name(fields, message):
+def test_an_unsupported_configuration_is_refused(fields, message):
     with pytest.raises(ValueError, match=rf"^text_config .*{message}"):
         build(fields)

@@ -1,4 +1,4 @@
-"""The encoder of single frames: what transformers' own forward gives, frame by frame."""
+"""Vision encoders, compared with transformers frame by frame."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ EFFICIENTNET = {
     "image_size": 32,
     "initializer_range": 0.5,
 }
-# What pools an image in transformers: the encoder itself, or nothing that a checkpoint has the weights of.
+# Encoders with a pooled output, and encoders without one that checkpoints have weights for.
 POOLED = {
     "efficientnet": EFFICIENTNET,
     "resnet": {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1]},
@@ -51,8 +51,8 @@ def build(name):
     return build_vision_encoder(AutoConfig.for_model(**ENCODERS[name])).eval()
 
 
-def films(name, lengths=(3, 1, 0, 2)):
-    """Noise, with a mask; a length of 0 is a row without a film."""
+def videos(name, lengths=(3, 1, 0, 2)):
+    """Return noise and a mask; a length of 0 is a row without video."""
     side = 32 if name in ("efficientnet", "segformer") else 16
     torch.manual_seed(1)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
@@ -61,8 +61,8 @@ def films(name, lengths=(3, 1, 0, 2)):
 
 @every_encoder
 @torch.no_grad()
-def test_a_frames_vector_is_what_transformers_gives_for_the_image(name):
-    encoder, (pixels, mask) = build(name), films(name)
+def test_a_frames_vector_equals_that_of_transformers(name):
+    encoder, (pixels, mask) = build(name), videos(name)
     states = encode_video(encoder, pixels, mask)
     assert states.shape == (4, 3, vision_hidden_size(encoder.config))
     assert states.std(dim=-1)[mask].min() > 0
@@ -80,7 +80,7 @@ def test_a_frames_vector_is_what_transformers_gives_for_the_image(name):
 @every_encoder
 @torch.no_grad()
 def test_padding_and_other_rows_never_change_a_frame(name):
-    encoder, (pixels, mask) = build(name), films(name)
+    encoder, (pixels, mask) = build(name), videos(name)
     states = encode_video(encoder, pixels, mask)
     pixels[~mask] = torch.nan
     assert_close(encode_video(encoder, pixels, mask), states, atol=0, rtol=0)
@@ -90,7 +90,7 @@ def test_padding_and_other_rows_never_change_a_frame(name):
 
 
 def test_padding_is_never_computed(monkeypatch):
-    encoder, (pixels, mask) = build("resnet"), films("resnet")
+    encoder, (pixels, mask) = build("resnet"), videos("resnet")
     seen = []
     encoder.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append(len(kwargs["pixel_values"])), with_kwargs=True
@@ -102,14 +102,14 @@ def test_padding_is_never_computed(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["vit", "resnet"])
-def test_every_weight_learns_where_the_encoder_is_not_frozen(name):
-    encoder, (pixels, mask) = build(name), films(name)
+def test_every_weight_of_a_trainable_encoder_gets_a_gradient(name):
+    encoder, (pixels, mask) = build(name), videos(name)
     encode_video(encoder, pixels, mask)[mask].pow(3).sum().backward()
     unused = {key for key, weight in encoder.named_parameters() if weight.grad is None}
     assert not unused - {"embeddings.mask_token"}
 
 
-def test_a_dense_pooler_is_dropped_and_any_other_is_kept():
+def test_a_dense_pooler_is_dropped_and_others_are_kept():
     assert not [key for name in UNPOOLED for key in build(name).state_dict() if key.startswith("pooler")]
     assert isinstance(build("resnet").pooler, nn.AdaptiveAvgPool2d)
 
@@ -127,13 +127,13 @@ UNSUITABLE = {
 
 
 @pytest.mark.parametrize("name", UNSUITABLE)
-def test_what_gives_no_vector_of_an_image_is_refused_by_name(name):
+def test_an_unsuitable_encoder_is_refused(name):
     fields, message = UNSUITABLE[name]
     with torch.device("meta"), pytest.raises(ValueError, match=f"vision_config names the model_type .*{message}"):
         build_vision_encoder(AutoConfig.for_model(**fields))
 
 
-def test_vectors_of_another_width_than_promised_are_refused_by_name():
+def test_vectors_of_an_unexpected_width_are_refused():
     config = AutoConfig.for_model("mobilevit", hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 8, 16, 16, 16, 48])
     encoder = build_vision_encoder(config).eval()
     with pytest.raises(
@@ -142,9 +142,9 @@ def test_vectors_of_another_width_than_promised_are_refused_by_name():
         encode_video(encoder, torch.randn(1, 1, 3, 64, 64), torch.ones(1, 1, dtype=torch.bool))
 
 
-def test_saved_weights_come_back(tmp_path):
-    encoder, (pixels, mask) = build("vit"), films("vit")
-    AutoModel.from_config(encoder.config).save_pretrained(tmp_path)  # with a pooler, as checkpoints may have
+def test_saved_weights_are_loaded(tmp_path):
+    encoder, (pixels, mask) = build("vit"), videos("vit")
+    AutoModel.from_config(encoder.config).save_pretrained(tmp_path)  # with a pooler, as in some checkpoints
     loaded = AutoModel.from_pretrained(tmp_path)
     encoder.load_state_dict(loaded.state_dict(), strict=False)
     expected = loaded.eval()(pixel_values=pixels[0]).last_hidden_state.mean(dim=1)

@@ -1,4 +1,4 @@
-"""The Whisper encoder on waveforms: transformers' answers on full clips, and an utterance's own on shorter ones."""
+"""The Whisper encoder on waveforms, compared with transformers on full clips."""
 
 import pytest
 import torch
@@ -22,17 +22,17 @@ SPEECH = {"modality": "audio", "hidden_size": 16, "num_labels": CLASSES}
 
 
 def waveforms(*lengths):
-    """Noise whose second half is so soft that it lies more than eight decades below the first, and its mask."""
+    """Return noise whose second half is more than eight decades below the first, and its mask."""
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     loudness = torch.where(torch.arange(max(lengths)) < max(lengths) // 2, 0.3, 1e-6)
     return torch.randn(mask.shape, generator=torch.Generator().manual_seed(0)) * loudness * mask, mask
 
 
 @pytest.mark.parametrize("num_mel_bins", [80, 128])
-def test_the_spectrogram_is_that_of_the_feature_extractor(num_mel_bins):
+def test_the_spectrogram_equals_that_of_the_feature_extractor(num_mel_bins):
     extractor = WhisperFeatureExtractor(feature_size=num_mel_bins, chunk_length=2)
     values, mask = waveforms(16000, 12345, 300, 100, 1, 161)
-    values[0, 15999] = 1.0  # the loudest window is one that begins in the utterance, with its middle beyond the end
+    values[0, 15999] = 1.0  # the loudest window starts in the utterance and has its centre after the end
     spectrogram, frames = log_mel_spectrogram(values.masked_fill(~mask, 7), mask, num_mel_bins)
     assert spectrogram.shape == (6, num_mel_bins, 100)
     assert frames.sum(dim=1).tolist() == [100, 78, 2, 1, 1, 2]
@@ -43,10 +43,10 @@ def test_the_spectrogram_is_that_of_the_feature_extractor(num_mel_bins):
         assert not spectrogram[row, :, count:].any()
 
 
-def test_a_full_clip_gives_what_transformers_gives():
+def test_a_full_clip_equals_transformers():
     encoder = build_audio_encoder(AutoConfig.for_model(**SECOND)).eval()
     values, mask = waveforms(16000)
-    # The extractor pads with silence, but a clip that fills it is mirrored at its end; here it ends in silence.
+    # The feature extractor pads a full clip by reflection, so the clip ends in silence here.
     values[:, -200:] = 0
     features = WhisperFeatureExtractor(feature_size=8, chunk_length=1)(values[0].numpy(), sampling_rate=16000)
     expected = encoder(torch.from_numpy(features.input_features)).last_hidden_state
@@ -64,13 +64,13 @@ def test_the_spectrogram_is_exact_under_autocast():
     assert torch.equal(spectrogram, expected)
 
 
-def test_a_recording_beyond_the_positions_is_refused_with_the_remedy():
+def test_a_recording_beyond_the_positions_is_refused():
     encoder = build_audio_encoder(AutoConfig.for_model(**SECOND)).eval()
     message = r"^A recording lasts 1\.25 s, .* positions for 1 s only; cut recordings with max_seconds=1\.$"
     with pytest.raises(ValueError, match=message):
         conv_features(encoder, *waveforms(20000, 8000))
     values, mask = waveforms(20000, 16000)
-    padded, frames = conv_features(encoder, values[1:], mask[1:])  # padding may go on
+    padded, frames = conv_features(encoder, values[1:], mask[1:])  # padding may be longer
     cut, _ = conv_features(encoder, values[1:, :16000], mask[1:, :16000])
     assert frames.all()
     assert torch.equal(padded, cut)
@@ -85,7 +85,7 @@ def test_a_full_size_configuration_has_positions_for_30_seconds():
 
 
 @pytest.mark.parametrize("source", [WhisperModel, WhisperForConditionalGeneration, WhisperForAudioClassification])
-def test_of_a_pretrained_whisper_the_encoder_is_kept_and_saved(source, tmp_path):
+def test_only_the_encoder_of_a_whisper_is_kept_and_saved(source, tmp_path):
     torch.manual_seed(0)
     whole = source(WhisperConfig(**{name: value for name, value in WHISPER.items() if name != "model_type"}))
     expected = dict(whole.get_encoder().state_dict())
@@ -102,7 +102,7 @@ def test_of_a_pretrained_whisper_the_encoder_is_kept_and_saved(source, tmp_path)
     assert_close(loaded(**make_batch()).logits, model(**make_batch()).logits)
 
 
-def test_an_encoder_alone_is_taken_as_it_is():
+def test_a_bare_encoder_is_accepted():
     encoder = AutoModel.from_config(AutoConfig.for_model(**WHISPER)).get_encoder()
     model = UnimodalForSequenceClassification.from_encoders_pretrained(audio=encoder, **SPEECH)
     assert model.model.audio_encoder is encoder

@@ -1,4 +1,4 @@
-"""Every fusion with every encoder: what the matrix checks on one pair, briefly on all of them."""
+"""Every fusion with every encoder: brief checks of all pairs."""
 
 import pytest
 import torch

@@ -47,7 +47,7 @@ def without_pooler(encoder) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("model_class", [CrossAttentionFusionModel, CrossAttentionFusionForSequenceClassification])
-def test_weights_and_configurations_arrive_from_folders_as_they_are(model_class, encoders, folders):
+def test_weights_and_configurations_are_loaded_from_folders(model_class, encoders, folders):
     model = model_class.from_encoders_pretrained(**folders, **FUSION)
     for modality, encoder in encoders.items():
         assert_close(weights(model, modality), without_pooler(encoder), atol=0, rtol=0)
@@ -57,7 +57,7 @@ def test_weights_and_configurations_arrive_from_folders_as_they_are(model_class,
     assert model.config.text_config.hidden_dropout_prob == 0.25
 
 
-def test_weights_arrive_from_encoders_themselves(folders):
+def test_encoders_may_be_given_as_models(folders):
     encoders = {
         "audio": Wav2Vec2Model.from_pretrained(folders["audio"]),
         "text": BertModel.from_pretrained(folders["text"]),
@@ -69,19 +69,21 @@ def test_weights_arrive_from_encoders_themselves(folders):
     assert model.model.audio_encoder is encoders["audio"]
 
 
-def test_encoders_work_as_they_do_alone(folders):
+def test_encoders_give_the_same_states_as_alone(folders):
     batch = make_batch()
-    for wish in ({}, {"attn_implementation": "eager"}):
-        alone = BertModel.from_pretrained(folders["text"], **wish)
+    for options in ({}, {"attn_implementation": "eager"}):
+        alone = BertModel.from_pretrained(folders["text"], **options)
         expected = alone(batch["input_ids"], batch["attention_mask"]).last_hidden_state
         for source in (folders["text"], alone):
-            model = UnimodalModel.from_encoders_pretrained(text=source, modality="text", hidden_size=16, **wish).eval()
+            model = UnimodalModel.from_encoders_pretrained(
+                text=source, modality="text", hidden_size=16, **options
+            ).eval()
             states = model(**batch, output_hidden_states=True, output_attentions=True)
             assert_close(states.hidden_states["text"][-1], expected)
-            assert bool(states.attentions["text"]) == bool(wish)  # only eager attention has maps to show
+            assert bool(states.attentions["text"]) == bool(options)  # only eager attention returns maps
 
 
-def test_they_survive_saving_and_loading(encoders, folders, tmp_path):
+def test_encoders_survive_saving_and_loading(encoders, folders, tmp_path):
     model = CrossAttentionFusionForSequenceClassification.from_encoders_pretrained(**folders, **FUSION, num_labels=3)
     model.eval().save_pretrained(tmp_path)
     loaded = CrossAttentionFusionForSequenceClassification.from_pretrained(tmp_path)
@@ -89,7 +91,7 @@ def test_they_survive_saving_and_loading(encoders, folders, tmp_path):
     assert_close(loaded(**make_batch()).logits, model(**make_batch()).logits)
 
 
-def test_an_encoder_that_is_not_named_is_built_from_its_configuration(encoders, folders):
+def test_an_encoder_without_a_checkpoint_is_built_from_its_configuration(encoders, folders):
     model = CrossAttentionFusionModel.from_encoders_pretrained(
         audio=folders["audio"], text_config=BERT | {"num_hidden_layers": 1}, **FUSION
     )
@@ -97,7 +99,7 @@ def test_an_encoder_that_is_not_named_is_built_from_its_configuration(encoders, 
     assert model.config.text_config.num_hidden_layers == 1
 
 
-def test_fields_of_the_configuration_are_obeyed(folders):
+def test_fields_of_the_configuration_apply(folders):
     model = CrossAttentionFusionForSequenceClassification.from_encoders_pretrained(
         **folders, **FUSION, num_labels=5, freeze_audio_layers=-1, freeze_text_layers=1
     )
@@ -114,9 +116,9 @@ def test_one_modality_takes_one_encoder(encoders, folders):
         UnimodalModel.from_encoders_pretrained(**folders, modality="text", hidden_size=16)
 
 
-def test_checkpoints_of_pre_training_heads_are_welcome(tmp_path):
+def test_checkpoints_with_pre_training_heads_are_accepted(tmp_path):
     torch.manual_seed(8)
-    # Such checkpoints hold a head that is not needed, and the text's has no pooler.
+    # These checkpoints have a head that is not needed, and the text checkpoint has no pooler.
     speech, language = Wav2Vec2ForPreTraining(Wav2Vec2Config(**AUDIO)), BertForMaskedLM(BertConfig(**TEXT))
     speech.save_pretrained(tmp_path / "speech")
     language.save_pretrained(tmp_path / "language")
@@ -134,7 +136,7 @@ def test_checkpoints_of_pre_training_heads_are_welcome(tmp_path):
         ("text", "encoder.layer.0.attention.self.query.weight"),
     ],
 )
-def test_a_checkpoint_that_lacks_weights_is_refused_by_their_names(modality, lost, encoders, tmp_path):
+def test_a_checkpoint_without_some_weights_is_refused(modality, lost, encoders, tmp_path):
     encoders[modality].save_pretrained(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     del tensors[lost]
@@ -147,7 +149,7 @@ def test_a_checkpoint_that_lacks_weights_is_refused_by_their_names(modality, los
 
 
 @pytest.mark.parametrize("fields", [WAV2VEC2_GROUP, HUBERT, WAVLM, DATA2VEC], ids=lambda fields: fields["model_type"])
-def test_a_checkpoint_that_lacks_only_the_vector_of_masked_frames_gets_a_new_one(fields, tmp_path):
+def test_a_missing_mask_embedding_is_initialised(fields, tmp_path):
     AutoModel.from_config(AutoConfig.for_model(**fields)).save_pretrained(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     del tensors["masked_spec_embed"]

@@ -38,7 +38,7 @@ def reference(attention: CrossModalAttention) -> nn.MultiheadAttention:
 
 
 @pytest.mark.parametrize("output_attentions", [False, True])
-def test_it_is_multi_head_attention_added_and_normalised(attention, inputs, output_attentions):
+def test_attention_equals_torchs_with_residual_and_normalisation(attention, inputs, output_attentions):
     queries, keys, mask = inputs
     context, weights = reference(attention)(queries, keys, keys, key_padding_mask=~mask, average_attn_weights=False)
     expected = nn.functional.layer_norm(
@@ -52,7 +52,7 @@ def test_it_is_multi_head_attention_added_and_normalised(attention, inputs, outp
         assert maps is None
 
 
-def test_keys_under_the_mask_are_not_seen(attention, inputs):
+def test_masked_keys_are_ignored(attention, inputs):
     queries, keys, mask = inputs
     noisy = keys.masked_fill(~mask.unsqueeze(-1), 50.0)
     assert_close(attention(queries, noisy, mask)[0], attention(queries, keys, mask)[0])

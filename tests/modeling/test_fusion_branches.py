@@ -1,4 +1,4 @@
-"""Branches on a padded batch against the same layers on each row alone."""
+"""Branches on a padded batch, compared with the same layers on each row."""
 
 import pytest
 import torch
@@ -25,26 +25,26 @@ def conv(module: nn.Conv1d, row: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_the_conv_branch_sees_nothing_beyond_a_rows_end(batch, kernel_size):
+def test_the_conv_branch_ignores_padding(batch, kernel_size):
     states, mask = batch
     branch = ConvBranch(6, 8, kernel_size)
-    answers = branch(states, mask)
-    assert answers.shape == (3, 9, 8)
+    outputs = branch(states, mask)
+    assert outputs.shape == (3, 9, 8)
     for row, length in enumerate(LENGTHS):
-        assert_close(answers[row, :length], conv(branch.conv, states[row, :length]))
+        assert_close(outputs[row, :length], conv(branch.conv, states[row, :length]))
 
 
-def test_the_recurrent_branch_reads_each_row_from_both_its_ends(batch):
+def test_the_recurrent_branch_reads_each_row_in_both_directions(batch):
     states, mask = batch
     branch = RecurrentBranch(6, 8, 3)
-    answers = branch(states, mask)
-    assert answers.shape == (3, 9, 8)
+    outputs = branch(states, mask)
+    assert outputs.shape == (3, 9, 8)
     for row, length in enumerate(LENGTHS):
         projected = branch.linear(conv(branch.conv_branch.conv, states[row, :length]))
-        assert_close(answers[row, :length], branch.lstm(projected)[0])
+        assert_close(outputs[row, :length], branch.lstm(projected)[0])
 
 
-def test_rows_that_all_end_early_keep_their_places(batch):
+def test_the_output_keeps_the_length_of_the_batch(batch):
     states, mask = batch
     branch = RecurrentBranch(6, 8, 3)
     assert branch(states[1:], mask[1:]).shape == (2, 9, 8)

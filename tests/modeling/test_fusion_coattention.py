@@ -1,4 +1,4 @@
-"""A coattention block against the equations, written with torch's own attention."""
+"""A coattention block, compared with its equations."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def normalise(states, norm):
 
 
 @pytest.mark.parametrize("output_attentions", [False, True])
-def test_a_block_is_its_equations_and_both_streams_read_the_layer_before(block, inputs, output_attentions):
+def test_a_block_equals_its_equations(block, inputs, output_attentions):
     audio, audio_mask, text, text_mask = inputs
     new_audio, new_text, maps = block(*inputs, output_attentions)
     expected = {

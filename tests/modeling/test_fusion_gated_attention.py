@@ -1,4 +1,4 @@
-"""Gated cross-modal attention against its equations, inside the layers it goes into."""
+"""Gated cross-modal attention, alone and inside encoder layers, compared with its equations."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def randomised(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def answer(attention, queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def attend(attention, queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Multi-head attention, head by head and row by row."""
     query, key, value = attention.q_proj(queries), attention.k_proj(keys), attention.v_proj(keys)
     rows = []
@@ -59,7 +59,7 @@ def test_the_gate_weighs_text_against_video_per_frame_and_channel(streams, outpu
     )
     states, masks = streams
     queries = torch.randn(2, 7, 16)
-    text, video = (answer(attention.cross_attentions[name], queries, states[name], masks[name]) for name in states)
+    text, video = (attend(attention.cross_attentions[name], queries, states[name], masks[name]) for name in states)
     share = torch.sigmoid(torch.cat([text, video], dim=-1) @ attention.gate.weight.T + attention.gate.bias)
     output, record = attention(queries, states, masks, output_attentions)
     assert_close(output, share * text + (1 - share) * video)
@@ -80,25 +80,25 @@ def test_with_text_alone_the_gate_weighs_it_against_the_self_attention(streams):
     attention = randomised(GatedCrossModalAttention(kept, {"text": 16}, True))
     states, masks = streams
     queries = torch.randn(2, 7, 16)
-    text = answer(attention.cross_attentions["text"], queries, states["text"], masks["text"])
+    text = attend(attention.cross_attentions["text"], queries, states["text"], masks["text"])
     own = kept(queries)[0]
     share = torch.sigmoid(torch.cat([text, own], dim=-1) @ attention.gate.weight.T + attention.gate.bias)
     assert_close(attention(queries, states, masks)[0], share * text + (1 - share) * own)
 
 
-def test_or_it_stands_alone_without_a_gate(streams):
+def test_with_text_alone_there_may_be_no_gate(streams):
     attention = randomised(GatedCrossModalAttention(layer_of(WAV2VEC2_GROUP).attention, {"text": 16}, False))
     states, masks = streams
     queries = torch.randn(2, 7, 16)
     output, (_, gate) = attention(queries, states, masks, True)
-    assert_close(output, answer(attention.cross_attentions["text"], queries, states["text"], masks["text"]))
+    assert_close(output, attend(attention.cross_attentions["text"], queries, states["text"], masks["text"]))
     assert gate is None
     assert attention.self_attention is None
 
 
 @every_encoder
 @pytest.mark.parametrize("size", [16, 6])
-def test_attention_to_text_starts_as_the_self_attention_where_the_widths_allow(fields, size):
+def test_attention_to_text_is_initialised_from_the_self_attention(fields, size):
     replaced = layer_of(fields).attention
     attention = GatedCrossModalAttention(replaced, {"text": size, "video": 16}, True)
     for name in PROJECTIONS:
@@ -108,13 +108,13 @@ def test_attention_to_text_starts_as_the_self_attention_where_the_widths_allow(f
         else:
             assert weights.shape == (16, 6)
         assert not torch.equal(getattr(attention.cross_attentions["video"], name).weight, expected)
-    assert len(list(attention.parameters())) == 2 * 8 + 2  # nothing is left of what was replaced
+    assert len(list(attention.parameters())) == 2 * 8 + 2  # no weights of the self-attention are left
 
 
 @every_encoder
-def test_asked_about_itself_a_layer_answers_as_it_did_before(fields):
+def test_attention_to_the_layers_own_input_equals_self_attention(fields):
     layer, states = layer_of(fields), torch.randn(2, 9, 16)
-    if fields is WAVLM:  # cross-modal attention has no positions to be biased by
+    if fields is WAVLM:  # cross-modal attention has no position bias
         nn.init.zeros_(layer.attention.rel_attn_embed.weight)
     mask = torch.ones(2, 9, dtype=torch.bool)
     context = {"position_bias": None} if fields is WAVLM else {}
@@ -133,5 +133,5 @@ def test_asked_about_itself_a_layer_answers_as_it_did_before(fields):
 
 
 def layer_input(layer: nn.Module, fields: dict, states: torch.Tensor) -> torch.Tensor:
-    """What a layer's self-attention reads: with the normalisation before it, the normalised states."""
+    """Return the input of a layer's self-attention: with pre-normalisation, the normalised states."""
     return layer.layer_norm(states) if fields.get("do_stable_layer_norm") else states

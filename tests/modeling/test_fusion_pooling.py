@@ -1,4 +1,4 @@
-"""Pooling against a loop over rows."""
+"""Pooling, compared with a loop over rows."""
 
 import torch
 from emofusion.modeling.fusion_pooling import masked_mean, statistics_pooling
@@ -16,15 +16,15 @@ def test_the_mean_is_over_valid_frames():
     assert_close(masked_mean(states, mask), expected)
 
 
-def test_statistics_are_means_and_then_standard_deviations_of_the_population():
+def test_statistics_are_means_and_population_standard_deviations():
     states, mask = ragged()
     pooled = statistics_pooling(states, mask, eps=0.0)
-    for row, valid, answer in zip(states, mask, pooled, strict=True):
+    for row, valid, output in zip(states, mask, pooled, strict=True):
         expected = torch.cat([row[valid].mean(dim=0), row[valid].std(dim=0, correction=0)])
-        assert_close(answer, expected)
+        assert_close(output, expected)
 
 
-def test_what_padding_holds_does_not_matter():
+def test_padding_is_ignored():
     states, mask = ragged()
     noisy = states.masked_fill(~mask.unsqueeze(-1), 1e4)
     assert torch.equal(statistics_pooling(noisy, mask), statistics_pooling(states, mask))
@@ -37,7 +37,7 @@ def test_one_frame_has_a_finite_gradient():
     assert states.grad.isfinite().all()
 
 
-def test_low_precision_is_summed_in_high():
+def test_bfloat16_is_summed_in_float32():
     states = torch.full((1, 3000, 2), 1.0, dtype=torch.bfloat16)
     pooled = statistics_pooling(states, torch.ones(1, 3000, dtype=torch.bool))
     assert pooled.dtype == torch.bfloat16

@@ -1,4 +1,4 @@
-"""Segment pooling against a slow loop that counts in whole milliseconds."""
+"""Segment pooling, compared with a loop in integer milliseconds."""
 
 import pytest
 import torch
@@ -14,14 +14,16 @@ def ragged(lengths, size=5, dtype=torch.float32):
 
 
 def seconds(rows: list[list[tuple[int, int]]]) -> torch.Tensor:
-    """Spans of rows in milliseconds, as the processor pads them."""
+    """Return spans in milliseconds as padded spans in seconds."""
     most = max(1, *map(len, rows))
     padded = [[(start / 1000, end / 1000) for start, end in row] + [(-1, -1)] * (most - len(row)) for row in rows]
     return torch.tensor(padded, dtype=torch.float32)
 
 
-def slow(states: torch.Tensor, mask: torch.Tensor, rows: list[list[tuple[int, int]]]) -> list[torch.Tensor]:
-    """Per row the means of its segments, in float64; of its frames where it has none."""
+def loop_over_segments(
+    states: torch.Tensor, mask: torch.Tensor, rows: list[list[tuple[int, int]]]
+) -> list[torch.Tensor]:
+    """Return the segment means of each row in float64, or its frames if it has no segments."""
     answers = []
     for frames, valid, row in zip(states.double(), mask, rows, strict=True):
         frames, means = frames[: valid.sum()], []
@@ -36,7 +38,7 @@ def slow(states: torch.Tensor, mask: torch.Tensor, rows: list[list[tuple[int, in
 def check(states, mask, rows, rtol=1e-5):
     stream, stream_mask, fallback = segment_stream(states, mask, seconds(rows), HOP)
     assert stream.dtype == states.dtype
-    for answer, valid, expected in zip(stream, stream_mask, slow(states, mask, rows), strict=True):
+    for answer, valid, expected in zip(stream, stream_mask, loop_over_segments(states, mask, rows), strict=True):
         assert_close(answer[valid].double(), expected, rtol=rtol, atol=rtol)
         assert (answer[~valid] == 0).all()
     return stream_mask, fallback
@@ -45,16 +47,16 @@ def check(states, mask, rows, rtol=1e-5):
 def test_segments_are_the_means_of_their_frames():
     states, mask = ragged((50, 40, 50))
     rows = [
-        [(0, 20), (20, 60), (60, 61), (61, 999), (999, 1000)],  # on the edges of frames, just behind, to the last
-        [(0, 800), (100, 300), (200, 400), (100, 300)],  # around and over each other
-        [(500, 500), (490, 490)],  # without duration
+        [(0, 20), (20, 60), (60, 61), (61, 999), (999, 1000)],  # at frame boundaries, just after, up to the end
+        [(0, 800), (100, 300), (200, 400), (100, 300)],  # nested and overlapping
+        [(500, 500), (490, 490)],  # empty
     ]
     stream_mask, fallback = check(states, mask, rows)
     assert not fallback.any()
     assert stream_mask.sum(dim=1).tolist() == [5, 4, 2]
 
 
-def test_every_multiple_of_the_hop_is_the_edge_of_a_frame():
+def test_every_multiple_of_the_hop_is_a_frame_boundary():
     states, mask = ragged((1500,))
     check(states, mask, [[(20 * frame, 20 * frame + 20) for frame in range(1500)]], rtol=0)
 
@@ -68,7 +70,7 @@ def test_random_segments_of_a_long_clip_are_accurate():
     check(10 + states, mask, rows)
 
 
-def test_low_precision_is_averaged_in_high():
+def test_bfloat16_is_averaged_in_float32():
     states, mask = ragged((1500,), dtype=torch.bfloat16)
     rows = [[(0, 30000), (29000, 30000), (10, 15)]]
     check(states, mask, rows, rtol=2**-8)  # rounded once, at the end
@@ -78,16 +80,16 @@ def test_low_precision_is_averaged_in_high():
     assert torch.equal(stream, exact)
 
 
-def test_a_segment_is_cut_at_the_end_of_the_clip_and_left_out_behind_it():
+def test_a_segment_is_cut_at_the_end_of_the_clip_and_left_out_after_it():
     states, mask = ragged((10, 20))
     stream_mask, fallback = check(states, mask, [[(180, 5000), (200, 300), (100, 200)], [(380, 390), (400, 410)]])
     assert stream_mask.tolist() == [[True, False, True], [True, False, False]]
     assert not fallback.any()
 
 
-def test_rows_without_segments_fall_back_to_their_frames():
+def test_rows_without_segments_fall_back_to_frames():
     states, mask = ragged((6, 3, 4))
-    rows = [[], [(0, 20), (20, 60)], [(5000, 6000)]]  # the last one's lies behind the clip
+    rows = [[], [(0, 20), (20, 60)], [(5000, 6000)]]  # the last is after the end of the clip
     stream_mask, fallback = check(states, mask, rows)
     assert fallback.tolist() == [True, False, True]
     assert stream_mask.sum(dim=1).tolist() == [6, 2, 4]
@@ -97,7 +99,7 @@ def test_rows_without_segments_fall_back_to_their_frames():
 
 
 @pytest.mark.parametrize("spans", [None, torch.full((2, 1, 2), -1.0)])
-def test_a_batch_without_segments_is_its_frames(spans):
+def test_a_batch_without_segments_gives_its_frames(spans):
     states, mask = ragged((6, 3))
     stream, stream_mask, fallback = segment_stream(states, mask, spans, HOP)
     assert torch.equal(stream * mask.unsqueeze(-1), states * mask.unsqueeze(-1))

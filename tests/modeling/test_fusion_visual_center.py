@@ -1,4 +1,4 @@
-"""The visual encoder on padded films against its equations on each film alone."""
+"""WavFusion's video branch on a padded batch, compared with its equations on each video."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ BRANCH = {"num_attention_heads": 2, "attention_dropout": 0.0, "hidden_dropout": 
 
 
 @pytest.fixture
-def films():
+def videos():
     states = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
     mask = torch.arange(6) < torch.tensor(LENGTHS)[:, None]
     return states.masked_fill(~mask.unsqueeze(-1), 50.0), mask
@@ -25,12 +25,12 @@ def randomised(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def center_of(center: LearnableVisualCenter, film: torch.Tensor) -> torch.Tensor:
+def center_of(center: LearnableVisualCenter, video: torch.Tensor) -> torch.Tensor:
     """The equations of the docstring, codeword by codeword and frame by frame."""
     residuals = []
     for k in range(len(center.codewords)):
-        total = torch.zeros(film.shape[1])
-        for frame in film:
+        total = torch.zeros(video.shape[1])
+        for frame in video:
             logits = torch.stack(
                 [
                     scale * (frame - word).square().sum()
@@ -38,49 +38,49 @@ def center_of(center: LearnableVisualCenter, film: torch.Tensor) -> torch.Tensor
                 ]
             )
             total = total + logits.softmax(dim=0)[k] * (frame - center.codewords[k])
-        residuals.append(center.layer_norm(total / len(film)).relu())
+        residuals.append(center.layer_norm(total / len(video)).relu())
     gate = center.gate(torch.stack(residuals).mean(dim=0)).sigmoid()
-    return film + film * gate
+    return video + video * gate
 
 
-def test_the_center_gates_a_films_channels_by_what_it_holds_as_a_whole(films):
-    states, mask = films
+def test_the_center_equals_its_equations(videos):
+    states, mask = videos
     center = randomised(LearnableVisualCenter(8, 5, 1e-5))
-    answers = center(states, mask)
-    assert answers.shape == states.shape
+    outputs = center(states, mask)
+    assert outputs.shape == states.shape
     for row, length in enumerate(LENGTHS):
-        assert_close(answers[row, :length], center_of(center, states[row, :length]), atol=1e-5, rtol=1e-5)
+        assert_close(outputs[row, :length], center_of(center, states[row, :length]), atol=1e-5, rtol=1e-5)
 
 
-def test_the_shares_of_the_codewords_fall_with_their_distance(films):
+def test_the_nearest_codeword_has_the_largest_share(videos):
     center = LearnableVisualCenter(8, 5, 1e-5)
     nn.init.normal_(center.codewords)
     nn.init.constant_(center.scales, -1.0)
-    frames = center.codewords.detach().unsqueeze(0)  # each lies upon a codeword
+    frames = center.codewords.detach().unsqueeze(0)  # each equals a codeword
     shares = center.assign(frames)[0]
     assert_close(shares.sum(dim=-1), torch.ones(5))
     assert shares.argmax(dim=-1).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_a_gru_reads_each_row_from_both_its_ends_and_then_attends(films):
-    states, mask = films
+def test_recurrent_attention_reads_each_row_in_both_directions(videos):
+    states, mask = videos
     branch = randomised(RecurrentAttention(8, 12, **BRANCH))
-    answers = branch(states, mask)
-    assert answers.shape == (3, 6, 12)
+    outputs = branch(states, mask)
+    assert outputs.shape == (3, 6, 12)
     for row, length in enumerate(LENGTHS):
-        outputs, _ = branch.gru(states[row : row + 1, :length])
-        attended, _ = branch.self_attention(outputs, outputs, torch.ones(1, length, dtype=torch.bool))
-        assert_close(answers[row, :length], attended[0], atol=1e-5, rtol=1e-5)
+        states_of_gru, _ = branch.gru(states[row : row + 1, :length])
+        attended, _ = branch.self_attention(states_of_gru, states_of_gru, torch.ones(1, length, dtype=torch.bool))
+        assert_close(outputs[row, :length], attended[0], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("num_codewords", "recurrent"), [(5, 8), (0, 16)])
-def test_both_parts_stand_side_by_side_or_one_is_as_wide_as_both(films, num_codewords, recurrent):
-    states, mask = films
-    encoder = randomised(VisualBranch(8, 16, num_codewords, **BRANCH))
-    answers = encoder(states, mask)
-    assert answers.shape == (3, 6, 16)
-    assert_close(answers[..., :recurrent], encoder.recurrent_attention(states, mask))
+def test_the_branch_concatenates_its_parts(videos, num_codewords, recurrent):
+    states, mask = videos
+    branch = randomised(VisualBranch(8, 16, num_codewords, **BRANCH))
+    outputs = branch(states, mask)
+    assert outputs.shape == (3, 6, 16)
+    assert_close(outputs[..., :recurrent], branch.recurrent_attention(states, mask))
     if num_codewords:
-        assert_close(answers[..., recurrent:], encoder.visual_center(encoder.projection(states), mask))
+        assert_close(outputs[..., recurrent:], branch.visual_center(branch.projection(states), mask))
     else:
-        assert {name.split(".")[0] for name, _ in encoder.named_parameters()} == {"recurrent_attention"}
+        assert {name.split(".")[0] for name, _ in branch.named_parameters()} == {"recurrent_attention"}

@@ -1,3 +1,5 @@
+"""Combinations of log-probabilities, compared with numpy."""
+
 import numpy as np
 import pytest
 import torch
@@ -13,20 +15,20 @@ MEMBERS, CLASSES = 3, 4
 
 
 def random_scores(rows: int = 5) -> torch.Tensor:
-    """Log-probabilities `(rows, members * classes)`."""
+    """Return log-probabilities `(rows, members * classes)`."""
     random = torch.Generator().manual_seed(0)
     return (2 * torch.randn(rows, MEMBERS, CLASSES, generator=random)).log_softmax(dim=-1).flatten(1)
 
 
-def silence(scores: torch.Tensor, member: int) -> torch.Tensor:
-    """The same, but a member has no opinion on anything."""
-    silent = scores.clone()
-    silent[:, member * CLASSES : (member + 1) * CLASSES] = 0
-    return silent
+def without_input(scores: torch.Tensor, member: int) -> torch.Tensor:
+    """Return the scores with a member that has no input in any row."""
+    missing = scores.clone()
+    missing[:, member * CLASSES : (member + 1) * CLASSES] = 0
+    return missing
 
 
 def product_of_experts(scores: torch.Tensor, weights: list[float]) -> np.ndarray:
-    """The probabilities themselves, multiplied and made to sum to one."""
+    """Return the normalised product of the probabilities."""
     rows = []
     for row in scores.view(-1, MEMBERS, CLASSES).exp().numpy():
         product = np.prod([member**weight for member, weight in zip(row, weights, strict=True)], axis=0)
@@ -35,15 +37,15 @@ def product_of_experts(scores: torch.Tensor, weights: list[float]) -> np.ndarray
 
 
 def test_the_mean_is_the_geometric_mean_of_the_probabilities():
-    answer = MeanCombination(MEMBERS, CLASSES)(random_scores())
+    output = MeanCombination(MEMBERS, CLASSES)(random_scores())
     expected = product_of_experts(random_scores(), [1 / MEMBERS] * MEMBERS)
-    np.testing.assert_allclose(answer.exp().numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(output.exp().numpy(), expected, rtol=1e-5)
 
 
 def test_weights_are_exponents_of_the_probabilities():
     combination = WeightedCombination(MEMBERS, CLASSES)
     with torch.no_grad():
-        combination.weight.copy_(torch.tensor([0.2, 0.7, 0.1]).log() + 5)  # only their differences count
+        combination.weight.copy_(torch.tensor([0.2, 0.7, 0.1]).log() + 5)  # the softmax depends on differences only
     assert_close(combination.weights, torch.tensor([0.2, 0.7, 0.1]))
     expected = product_of_experts(random_scores(), [0.2, 0.7, 0.1])
     np.testing.assert_allclose(combination(random_scores()).exp().detach().numpy(), expected, rtol=1e-5)
@@ -59,13 +61,13 @@ def test_logistic_regression_is_linear_in_the_log_probabilities():
 
 
 @pytest.mark.parametrize("kind", COMBINATIONS)
-def test_every_combination_begins_as_the_mean(kind):
+def test_every_combination_is_initialised_as_the_mean(kind):
     expected = MeanCombination(MEMBERS, CLASSES)(random_scores())
     assert_close(COMBINATIONS[kind](MEMBERS, CLASSES)(random_scores()), expected)
 
 
 @pytest.mark.parametrize("kind", ["mean", "weighted"])
-def test_a_member_without_an_opinion_is_left_out(kind):
+def test_a_member_without_input_is_left_out(kind):
     combination, others = COMBINATIONS[kind](MEMBERS, CLASSES), COMBINATIONS[kind](MEMBERS - 1, CLASSES)
     if kind == "weighted":
         with torch.no_grad():
@@ -73,31 +75,31 @@ def test_a_member_without_an_opinion_is_left_out(kind):
             others.weight.copy_(torch.tensor([0.3, 1.0]))
     scores = random_scores()
     kept = torch.cat([scores[:, :CLASSES], scores[:, 2 * CLASSES :]], dim=-1)
-    assert_close(combination(silence(scores, 1)), others(kept))
+    assert_close(combination(without_input(scores, 1)), others(kept))
 
 
-def test_a_member_without_an_opinion_is_undecided_to_logistic_regression():
+def test_logistic_regression_uses_a_uniform_distribution_without_input():
     combination, scores = LogisticCombination(MEMBERS, CLASSES), random_scores()
     torch.nn.init.normal_(combination.weight)
-    undecided = scores.clone()
-    undecided[:, :CLASSES] = -np.log(CLASSES)
-    assert_close(combination(silence(scores, 0)), combination(undecided))
+    uniform = scores.clone()
+    uniform[:, :CLASSES] = -np.log(CLASSES)
+    assert_close(combination(without_input(scores, 0)), combination(uniform))
 
 
 @pytest.mark.parametrize("kind", COMBINATIONS)
-def test_where_nobody_has_an_opinion_all_labels_are_as_likely_and_nothing_breaks(kind):
+def test_a_row_without_any_input_is_uniform_with_finite_gradients(kind):
     combination = COMBINATIONS[kind](MEMBERS, CLASSES)
     scores = random_scores()
     scores[0] = 0
-    answer = combination(scores)
-    assert_close(answer[0].exp(), torch.full((CLASSES,), 1 / CLASSES))
+    output = combination(scores)
+    assert_close(output[0].exp(), torch.full((CLASSES,), 1 / CLASSES))
     if kind != "mean":
-        torch.nn.functional.cross_entropy(answer, torch.arange(5) % CLASSES).backward()
+        torch.nn.functional.cross_entropy(output, torch.arange(5) % CLASSES).backward()
         assert all(parameter.grad.isfinite().all() for parameter in combination.parameters())
 
 
 @pytest.mark.parametrize("kind", COMBINATIONS)
-def test_a_member_that_is_sure_that_it_is_not_so_is_heard(kind):
+def test_one_member_can_rule_a_class_out(kind):
     scores = random_scores(1)
     scores[0, 0] = -60.0
     assert COMBINATIONS[kind](MEMBERS, CLASSES)(scores)[0, 0] < -15

@@ -1,3 +1,5 @@
+"""Late fusion: members, labels, missing inputs, saving and errors."""
+
 import json
 import re
 
@@ -27,7 +29,7 @@ TEXT = {name: value for name, value in BERT.items() if name != "model_type"}
 
 
 def members() -> list:
-    """One of ours that listens, one of ours that reads, and two of transformers'."""
+    """Return four classifiers: speech and text of emofusion, and speech and text of transformers."""
     torch.manual_seed(3)
     small = {case.name: case for case in CASES}
     return [
@@ -58,28 +60,28 @@ def test_every_variant_but_itself_can_be_a_member():
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.has_members], ids=lambda case: case.name)
-def test_a_member_answers_as_it_does_alone(case):
+def test_a_member_gives_the_same_result_as_alone(case):
     member, batch = case.model(), make_batch()
     fusion = LateFusionForSequenceClassification.from_members_pretrained([member])
     assert fusion.config.modalities == case.modalities
     assert_close(log_probabilities(fusion, batch), log_probabilities(member, batch))
 
 
-def test_the_embedding_is_what_each_member_says_with_the_labels_in_the_order_of_the_fusion():
+def test_the_embedding_has_the_log_probabilities_in_the_fusions_label_order():
     batch, parts = make_batch((4000, 4000), (5, 5)), members()
     model = LateFusionModel.from_members_pretrained(parts, **LABELS)
-    answers = model(**batch).embedding.view(2, 4, 3)
+    scores = model(**batch).embedding.view(2, 4, 3)
     expected = [
         log_probabilities(parts[0], batch),
         log_probabilities(parts[1], batch)[:, [1, 2, 0]],
         log_probabilities(parts[2], {"input_values": batch["input_values"]})[:, [1, 2, 0]],
         log_probabilities(parts[3], {"input_ids": batch["input_ids"]}),
     ]
-    assert_close(answers, torch.stack(expected, dim=1), atol=1e-5, rtol=0)
-    assert_close(answers.exp().sum(dim=-1), torch.ones(2, 4))
+    assert_close(scores, torch.stack(expected, dim=1), atol=1e-5, rtol=0)
+    assert_close(scores.exp().sum(dim=-1), torch.ones(2, 4))
 
 
-def test_labels_are_those_of_the_first_member_unless_told():
+def test_labels_default_to_those_of_the_first_member():
     assert LateFusionConfig(member_configs=[member.config for member in members()]).id2label == LABELS["id2label"]
     config = LateFusionConfig(member_configs=[member.config for member in members()], **OTHER_ORDER)
     assert config.label2id == OTHER_ORDER["label2id"]
@@ -87,34 +89,34 @@ def test_labels_are_those_of_the_first_member_unless_told():
 
 
 @pytest.mark.parametrize("missing", ["row", "batch"])
-def test_who_finds_nothing_to_look_at_is_left_out(missing):
+def test_a_member_without_input_is_left_out(missing):
     batch, parts = make_batch((4000, 4000), (5, 5)), members()
     model = LateFusionForSequenceClassification.from_members_pretrained(parts, **LABELS)
-    deaf = LateFusionForSequenceClassification.from_members_pretrained([parts[1], parts[3]], **LABELS)
+    text_only = LateFusionForSequenceClassification.from_members_pretrained([parts[1], parts[3]], **LABELS)
     if missing == "row":
         batch["audio_attention_mask"][1] = 0
     else:
         batch["input_values"] = batch["audio_attention_mask"] = None
     embedding = model(**batch).embedding.view(2, 4, 3)
     assert (embedding[1, [0, 2]] == 0).all()
-    assert_close(log_probabilities(model, batch)[1], log_probabilities(deaf, batch)[1])
+    assert_close(log_probabilities(model, batch)[1], log_probabilities(text_only, batch)[1])
 
 
-def test_a_member_reads_the_keys_that_are_its_own():
+def test_a_member_uses_inputs_with_its_prefix():
     model = LateFusionModel.from_members_pretrained(members(), **LABELS)
     batch, other = make_batch(seed=0), make_batch(seed=1, text_lengths=(2, 3, 8, 5))
     own = {f"member_3_{name}": other[name] for name in INPUTS["text"]}
-    answers, expected = model(**batch, **own).embedding, model(**batch).embedding
-    assert_close(answers[:, :9], expected[:, :9])
-    assert_close(answers[:, 9:], model(**other).embedding[:, 9:])
+    scores, expected = model(**batch, **own).embedding, model(**batch).embedding
+    assert_close(scores[:, :9], expected[:, :9])
+    assert_close(scores[:, 9:], model(**other).embedding[:, 9:])
     own = {f"member_0_{name}": other[name] for name in INPUTS["audio"]}
     batch["input_values"] = None
-    answers = model(**batch, **own).embedding
-    assert_close(answers[:, :3], model(**other).embedding[:, :3])
-    assert (answers[:, 6:9] == 0).all()
+    scores = model(**batch, **own).embedding
+    assert_close(scores[:, :3], model(**other).embedding[:, :3])
+    assert (scores[:, 6:9] == 0).all()
 
 
-def test_members_come_from_folders_as_they_are(folders):
+def test_members_are_loaded_from_folders(folders):
     model = LateFusionForSequenceClassification.from_members_pretrained(folders, combination="weighted", **LABELS)
     for loaded, member in zip(model.model.members, members(), strict=True):
         assert type(loaded) is type(member)
@@ -124,7 +126,7 @@ def test_members_come_from_folders_as_they_are(folders):
     assert_close(model.classifier.weights, torch.full((4,), 0.25))
 
 
-def test_one_folder_holds_all_and_does_not_tell_where_members_lay(folders, tmp_path):
+def test_one_folder_holds_all_members_without_their_paths(folders, tmp_path):
     model = LateFusionForSequenceClassification.from_members_pretrained(folders, **LABELS)
     model.save_pretrained(tmp_path / "fused")
     weights = load_file(tmp_path / "fused" / "model.safetensors")
@@ -141,34 +143,34 @@ def test_one_folder_holds_all_and_does_not_tell_where_members_lay(folders, tmp_p
     assert_close(log_probabilities(loaded, make_batch()), log_probabilities(model, make_batch()))
 
 
-def test_what_is_asked_of_the_fusion_is_asked_of_its_members(folders, tmp_path):
+def test_dtype_and_attention_implementation_reach_the_members(folders, tmp_path):
     LateFusionForSequenceClassification.from_members_pretrained(folders).save_pretrained(tmp_path / "fused")
     model = AutoModel.from_pretrained(tmp_path / "fused", dtype="bfloat16", attn_implementation="eager")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
     batch = make_batch()
     maps = model.members[3](input_ids=batch["input_ids"], output_attentions=True).attentions
-    assert len(maps) == 2  # only eager attention has any to show
+    assert len(maps) == 2  # only eager attention returns maps
     batch["input_values"] = batch["input_values"].bfloat16()
     assert len(model.members[0](**batch, output_attentions=True).attentions["audio"]) == 2
 
 
 @pytest.mark.parametrize("combination", ["weighted", "logistic"])
-def test_frozen_members_stay_as_they_are_and_only_the_combination_learns(combination):
+def test_only_the_combination_is_trained_with_frozen_members(combination):
     model = LateFusionForSequenceClassification.from_members_pretrained(
         members(), combination=combination, **LABELS
     ).train()
     assert not any(module.training for module in model.model.members.modules())
     model(**make_batch()).loss.backward()
-    learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert learning == {f"classifier.{name}" for name, _ in model.classifier.named_parameters()}
+    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert trained == {f"classifier.{name}" for name, _ in model.classifier.named_parameters()}
 
 
-def test_members_that_are_not_frozen_learn_but_for_what_they_freeze_themselves():
+def test_trainable_members_keep_their_own_frozen_layers():
     parts = [{case.name: case for case in CASES}["text"].model(freeze_text_layers=-1)]
     model = LateFusionForSequenceClassification.from_members_pretrained(parts, freeze_members=False).train()
     model(**make_batch()).loss.backward()
-    learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert learning == {
+    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert trained == {
         name for name, _ in model.named_parameters() if not name.startswith("model.members.0.model.text_encoder.")
     }
 
@@ -201,13 +203,13 @@ def config_of(**others) -> dict:
         (config_of(freeze_audio_layers=1), "freeze_audio_layers is given"),
     ],
 )
-def test_what_makes_no_late_fusion_is_refused_in_one_sentence(fields, message):
+def test_a_wrong_configuration_is_one_sentence(fields, message):
     with pytest.raises(ValueError, match=message) as caught:
         LateFusionConfig(**fields)
     assert "\n" not in str(caught.value)
 
 
-def test_an_encoder_without_a_head_is_refused_by_name(tmp_path):
+def test_an_encoder_without_a_head_is_refused(tmp_path):
     BertModel(BertConfig(**TEXT, **LABELS)).save_pretrained(tmp_path)
     message = rf"^{re.escape(str(tmp_path))} lacks 2 weights of BertForSequenceClassification \(classifier\.bias"
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""The loss of classification against slow loops over the formulas, and against PyTorch."""
+"""The classification loss, compared with its formula in loops and with PyTorch."""
 
 import math
 import re
@@ -35,14 +35,14 @@ def soft():
     return random(ROWS, CLASSES, seed=1).softmax(dim=-1)
 
 
-def slow_loss(logits, labels, weights=None, smoothing=0.0, gamma=0.0):
-    """The formulas, one number at a time."""
+def loop_loss(logits, labels, weights=None, smoothing=0.0, gamma=0.0):
+    """Return the loss by the formula, one number at a time."""
     weights = weights or [1.0] * CLASSES
     loss = total = 0.0
     for scores, label in zip(logits.tolist(), labels.tolist(), strict=True):
         probabilities = [math.exp(score) / sum(map(math.exp, scores)) for score in scores]
-        wanted = label if labels.ndim == 2 else [float(number == label) for number in range(CLASSES)]
-        for p, q, w in zip(probabilities, wanted, weights, strict=True):
+        targets = label if labels.ndim == 2 else [float(number == label) for number in range(CLASSES)]
+        for p, q, w in zip(probabilities, targets, weights, strict=True):
             q = (1 - smoothing) * q + smoothing / CLASSES
             loss += w * q * (1 - p) ** gamma * -math.log(p)
         total += 1.0 if labels.ndim == 2 else weights[label]
@@ -52,22 +52,22 @@ def slow_loss(logits, labels, weights=None, smoothing=0.0, gamma=0.0):
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["even", "weighted"])
-def test_all_together_are_the_formula(logits, hard, soft, weights, smoothing, gamma):
+def test_the_loss_equals_the_formula(logits, hard, soft, weights, smoothing, gamma):
     for labels in (hard, soft):
         loss = classification_loss(logits, labels, weights, smoothing, gamma)
-        assert loss.item() == pytest.approx(slow_loss(logits, labels, weights, smoothing, gamma), rel=1e-5)
+        assert loss.item() == pytest.approx(loop_loss(logits, labels, weights, smoothing, gamma), rel=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["even", "weighted"])
-def test_without_focus_it_is_the_cross_entropy_of_pytorch(logits, hard, soft, weights, smoothing):
+def test_with_gamma_0_the_loss_equals_pytorchs(logits, hard, soft, weights, smoothing):
     weight = None if weights is None else torch.tensor(weights)
     for labels in (hard, soft):
         expected = F.cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing)
         torch.testing.assert_close(classification_loss(logits, labels, weights, smoothing), expected)
 
 
-def test_a_class_id_is_a_distribution_that_is_sure(logits, hard):
+def test_a_class_id_equals_a_one_hot_label(logits, hard):
     certain = F.one_hot(hard, CLASSES).float()
     for options in ({}, {"label_smoothing": 0.2}, {"focal_gamma": 2.0}):
         torch.testing.assert_close(
@@ -75,27 +75,27 @@ def test_a_class_id_is_a_distribution_that_is_sure(logits, hard):
         )
 
 
-def test_focal_loss_is_that_of_the_paper(logits, hard):
+def test_focal_loss_equals_the_papers(logits, hard):
     p_true = logits.softmax(dim=-1)[torch.arange(ROWS), hard]
     expected = (-((1 - p_true) ** 2) * p_true.log()).mean()
     torch.testing.assert_close(classification_loss(logits, hard, focal_gamma=2.0), expected)
 
 
-def test_the_gradient_is_that_of_finite_differences(hard, soft):
+def test_the_gradient_equals_finite_differences(hard, soft):
     logits = random(ROWS, CLASSES).double().requires_grad_()
     for labels in (hard, soft):
         (gradient,) = torch.autograd.grad(classification_loss(logits, labels, WEIGHTS, 0.1, 2.0), logits)
         for row, column in np.ndindex(ROWS, CLASSES):
             change = torch.zeros_like(logits)
             change[row, column] = 1e-6
-            above, below = (slow_loss(logits.detach() + sign * change, labels, WEIGHTS, 0.1, 2.0) for sign in (1, -1))
+            above, below = (loop_loss(logits.detach() + sign * change, labels, WEIGHTS, 0.1, 2.0) for sign in (1, -1))
             assert gradient[row, column].item() == pytest.approx((above - below) / 2e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.1, 1.0, 2.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("scale", [1e2, 1e4, 1e30])
-def test_gradients_are_finite_where_the_model_is_sure(scale, smoothing, gamma):
+def test_gradients_of_confident_predictions_are_finite(scale, smoothing, gamma):
     for dtype in (torch.float32, torch.bfloat16):
         logits = (scale * torch.eye(CLASSES)).to(dtype).requires_grad_()
         right = torch.arange(CLASSES)
@@ -107,13 +107,13 @@ def test_gradients_are_finite_where_the_model_is_sure(scale, smoothing, gamma):
             assert logits.grad.isfinite().all()
 
 
-def test_a_focused_loss_still_pulls_where_the_model_is_wrong():
+def test_focal_loss_has_a_gradient_for_wrong_predictions():
     logits = torch.tensor([[100.0, 0.0]], requires_grad=True)
     classification_loss(logits, torch.tensor([1]), focal_gamma=2.0).backward()
     torch.testing.assert_close(logits.grad, torch.tensor([[1.0, -1.0]]))
 
 
-def test_a_batch_of_which_nothing_counts_costs_nothing(logits):
+def test_a_batch_with_zero_weights_has_zero_loss(logits):
     logits.requires_grad_()
     loss = classification_loss(logits, torch.full((ROWS,), 1), [1.0, 0.0, 1.0, 1.0], label_smoothing=0.1)
     loss.backward()
@@ -134,7 +134,7 @@ def test_every_variant_takes_its_loss_from_the_configuration(case):
 
 
 @every_variant
-def test_a_configuration_of_before_these_fields_costs_as_it_did(case, tmp_path):
+def test_without_these_fields_the_loss_is_cross_entropy(case, tmp_path):
     config = case.config()
     assert (config.label_smoothing, config.focal_gamma) == (0.0, 0.0)
     old = {name: value for name, value in config.to_dict().items() if name not in ("label_smoothing", "focal_gamma")}

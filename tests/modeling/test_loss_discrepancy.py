@@ -1,4 +1,4 @@
-"""Discrepancy learning against a loop over its triplets, in one process and in two."""
+"""Discrepancy learning, compared with a loop over triplets, in one process and in two."""
 
 import itertools
 
@@ -39,16 +39,16 @@ def brute_force(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("missing", [(), [(0, 1), (3, 0), (4, 1), (4, 2), (5, 0)]])
-def test_it_is_the_mean_over_all_triplets_of_what_is_there(missing):
+def test_the_loss_is_the_mean_over_all_triplets(missing):
     embeddings = batch(missing).requires_grad_()
     loss, expected = discrepancy_loss(embeddings, LABELS, MARGIN), brute_force(embeddings, LABELS)
     assert expected > 0.1
     assert_close(loss, expected)
     (gradient,) = torch.autograd.grad(loss, embeddings)
     (expected_gradient,) = torch.autograd.grad(expected, embeddings)
-    present = embeddings.any(dim=-1)
-    assert_close(gradient[present], expected_gradient[present])
-    assert (gradient[~present] == 0).all()
+    modality_mask = embeddings.any(dim=-1)
+    assert_close(gradient[modality_mask], expected_gradient[modality_mask])
+    assert (gradient[~modality_mask] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_it_is_the_mean_over_all_triplets_of_what_is_there(missing):
     [
         (batch(), torch.zeros_like(LABELS)),  # no other emotion
         (batch()[:, :1], LABELS),  # no other modality
-        (batch([(row, modality) for row in range(7) for modality in (1, 2)]), LABELS),  # nor where they are missing
+        (batch([(row, modality) for row in range(7) for modality in (1, 2)]), LABELS),  # other modalities are missing
         (batch()[:1], LABELS[:1]),
     ],
 )
-def test_without_a_triplet_it_is_zero_and_so_is_its_gradient(embeddings, labels):
+def test_without_a_triplet_loss_and_gradient_are_zero(embeddings, labels):
     embeddings.requires_grad_()
     loss = discrepancy_loss(embeddings, labels, MARGIN)
     loss.backward()
@@ -88,7 +88,7 @@ def shared_layer() -> nn.Linear:
 
 
 def average_gradient(rank: int, address: str, split: int, results) -> None:
-    """What one of two processes sees: its loss, and the gradient that distributed training would average."""
+    """Record the loss and the averaged gradient in one of two processes."""
     dist.init_process_group("gloo", init_method=f"file://{address}", rank=rank, world_size=2)
     rows = slice(None, split) if rank == 0 else slice(split, None)
     layer = nn.parallel.DistributedDataParallel(shared_layer())
@@ -100,7 +100,7 @@ def average_gradient(rank: int, address: str, split: int, results) -> None:
 
 
 @pytest.mark.parametrize("split", [3, 6])
-def test_two_processes_see_the_loss_and_the_gradient_of_the_whole_batch(split, tmp_path):
+def test_two_processes_have_the_loss_and_gradient_of_the_whole_batch(split, tmp_path):
     layer = shared_layer()
     expected = discrepancy_loss(layer(batch()), LABELS, MARGIN)
     expected.backward()

@@ -1,4 +1,4 @@
-"""One matrix of checks over every variant: what the forward contract promises."""
+"""Checks of the forward contract over all variants."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification,
 EAGER_ONLY = {"wavlm", "deberta-v2"}
 
 
-def layers_before_fusion(config, modality) -> int:
+def layers_below_fusion(config, modality) -> int:
     if modality == "video":
         return 0
     return config.num_audio_layers if modality == "audio" else config.num_encoder_layers(modality)
@@ -35,7 +35,7 @@ def test_every_variant_has_a_case():
 
 
 @every_case
-def test_outputs_have_the_promised_shapes(case):
+def test_outputs_have_the_documented_shapes(case):
     model, batch = case.model(), make_batch()
     output = model(**batch)
     assert output.loss.shape == ()
@@ -56,13 +56,13 @@ def test_hidden_states_of_every_encoder_are_returned_on_request(case):
     output = model(**batch, output_hidden_states=True)
     assert set(output.hidden_states) == set(case.modalities)
     for modality, states in output.hidden_states.items():
-        assert len(states) == layers_before_fusion(model.config, modality) + 1
+        assert len(states) == layers_below_fusion(model.config, modality) + 1
         assert {state.shape[-1] for state in states} == {model.config.state_size(modality)}
     assert torch.equal(output.logits, model(**batch).logits)
 
 
 @every_case
-def test_a_tuple_holds_what_the_output_holds(case):
+def test_a_tuple_has_the_values_of_the_output(case):
     model, batch = case.model(), make_batch()
     assert_identical(model(**batch, return_dict=False), model(**batch).to_tuple())
     assert_identical(model.base_model(**batch, return_dict=False), model.base_model(**batch).to_tuple())
@@ -74,12 +74,12 @@ def test_padding_never_changes_a_row(case):
     for values, mask in INPUTS.values():
         padded[values][:, : batch[values].shape[1]] = batch[values]
         hidden = (padded[mask] == 0).view(*padded[mask].shape, *[1] * (padded[values].ndim - 2))
-        padded[values] = padded[values].masked_fill(hidden, 7)  # whatever the padding holds
+        padded[values] = padded[values].masked_fill(hidden, 7)  # arbitrary values
     expected = log_probabilities(model, batch)
-    if "text" in case.modalities:  # BERT has places for 32 tokens
+    if "text" in case.modalities:  # BERT has 32 positions
         padded |= {name: padded[name][:, :30] for name in INPUTS["text"]}
     assert_close(log_probabilities(model, padded), expected, atol=1e-5, rtol=0)
-    assert expected.std(dim=0).max() > 0.01  # rows that differ, or the check above says nothing
+    assert expected.std(dim=0).max() > 0.01  # rows differ, so the check above is meaningful
 
 
 @every_case
@@ -94,21 +94,21 @@ def test_batch_mates_never_change_a_row(case):
 
 
 @every_case
-def test_the_order_of_a_batch_is_only_its_order(case):
+def test_the_order_of_rows_changes_no_row(case):
     model, batch, order = case.model(), make_batch(), torch.tensor([2, 0, 3, 1])
     shuffled = {name: value[order] for name, value in batch.items()}
     assert_close(log_probabilities(model, shuffled), log_probabilities(model, batch)[order], atol=1e-5, rtol=0)
 
 
 @every_case
-def test_masks_left_out_are_all_ones(case):
+def test_missing_masks_mean_all_ones(case):
     model, batch = case.model(), make_batch((4000,) * 2, (5,) * 2, (3,) * 2)
     bare = {name: value for name, value in batch.items() if "mask" not in name}
     assert torch.equal(log_probabilities(model, bare), log_probabilities(model, batch))
 
 
 @every_case
-def test_members_of_the_batch_that_a_variant_does_not_use_are_ignored(case):
+def test_inputs_that_a_variant_does_not_use_are_ignored(case):
     model, batch = case.model(), make_batch()
     other = {name: None for modality in INPUTS if modality not in case.modalities for name in INPUTS[modality]}
     other |= {f"{level}_spans": None for level in SEGMENTS if level not in model.config.span_levels}
@@ -116,7 +116,7 @@ def test_members_of_the_batch_that_a_variant_does_not_use_are_ignored(case):
 
 
 @every_fusion
-def test_a_missing_modality_is_the_same_for_a_row_and_for_the_batch(case):
+def test_a_modality_missing_in_rows_or_in_the_batch_is_the_same(case):
     model, batch = case.model(), make_batch()
     full = log_probabilities(model, batch)
     for modality in case.modalities:
@@ -128,7 +128,7 @@ def test_a_missing_modality_is_the_same_for_a_row_and_for_the_batch(case):
 
 
 @every_case
-def test_a_row_without_anything_gets_an_answer_that_ignores_its_padding(case):
+def test_a_row_without_any_modality_ignores_its_padding(case):
     model, batch = case.model(), make_batch()
     for _, mask in INPUTS.values():
         batch[mask][1:3] = 0
@@ -138,13 +138,13 @@ def test_a_row_without_anything_gets_an_answer_that_ignores_its_padding(case):
 
 
 @every_case
-def test_a_batch_of_nothing_is_refused(case):
+def test_a_batch_without_inputs_is_refused(case):
     with pytest.raises(ValueError, match=r"^The batch has no input for \w+; give \w+.*\.$"):
         case.model()(labels=torch.tensor([0]))
 
 
 @every_case
-def test_saving_and_loading_keep_every_answer(case, tmp_path):
+def test_saving_and_loading_keep_every_output(case, tmp_path):
     model, batch = case.model(), make_batch()
     model.save_pretrained(tmp_path)
     output = model(**batch)
@@ -173,12 +173,12 @@ def test_the_configuration_survives_a_round_trip(case, tmp_path):
 
 
 @every_encoding_case
-def test_eager_attention_equals_sdpa_and_shows_the_encoders_maps(case, tmp_path):
+def test_eager_attention_equals_sdpa_and_returns_attention_maps(case, tmp_path):
     case.model().save_pretrained(tmp_path)
     batch, outputs = make_batch(), {}
     config = case.config()
     types = {getattr(config, MODALITIES[modality].config_field).model_type for modality in config.encoders}
-    sdpa = None if types & EAGER_ONLY else "sdpa"  # None: each encoder and block takes the best that it has
+    sdpa = None if types & EAGER_ONLY else "sdpa"  # None: each encoder uses its default
     for kind in ("eager", sdpa):
         model = AutoModelForAudioClassification.from_pretrained(tmp_path, attn_implementation=kind)
         outputs[kind] = model(**batch, output_attentions=True)
@@ -188,14 +188,14 @@ def test_eager_attention_equals_sdpa_and_shows_the_encoders_maps(case, tmp_path)
     for modality in config.encoders:
         maps = outputs["eager"].attentions[modality]
         config = getattr(model.config, MODALITIES[modality].config_field)
-        assert len(maps) == layers_before_fusion(model.config, modality)
+        assert len(maps) == layers_below_fusion(model.config, modality)
         for weights in maps:
             assert weights.shape[:2] == (4, config.num_attention_heads)
             assert_close(weights.sum(dim=-1), torch.ones(weights.shape[:-1]))
 
 
 @every_encoding_fusion
-def test_fusion_maps_are_distributions_over_what_is_there(case):
+def test_fusion_maps_are_distributions_over_valid_positions(case):
     model, batch = case.model(), make_batch()
     sizes = {"audio": 49, "text": 9, "video": 5}
     padding = (batch["attention_mask"] == 0)[:, None, None]
@@ -216,7 +216,7 @@ def test_fusion_maps_are_distributions_over_what_is_there(case):
 
 @every_case
 @pytest.mark.filterwarnings("ignore:TF32 acceleration:UserWarning")
-def test_bfloat16_is_as_exact_as_its_rounding(case):
+def test_bfloat16_is_near_float32(case):
     model, batch = case.model(), sparse_batch(case)
     exact = log_probabilities(model, batch)
     floats = ("input_values", "pixel_values_videos")
@@ -238,7 +238,7 @@ def test_bfloat16_is_as_exact_as_its_rounding(case):
 
 
 @every_case
-def test_two_stages_equal_one(case):
+def test_two_stages_equal_one_pass(case):
     for freezing in case.freezings:
         model = case.model(**freezing)
         for batch in (make_batch(), sparse_batch(case)):
@@ -254,7 +254,7 @@ def test_two_stages_equal_one(case):
 
 
 @every_case
-def test_the_first_stage_builds_no_graph_and_is_the_same_each_time(case):
+def test_the_first_stage_has_no_graph_and_is_deterministic(case):
     for freezing in case.freezings:
         model = case.model(**freezing).train()
         first, second = (model.encode(**make_batch()) for _ in range(2))
@@ -265,7 +265,7 @@ def test_the_first_stage_builds_no_graph_and_is_the_same_each_time(case):
 
 
 @every_fusion
-def test_the_first_stage_of_one_modality_is_enough(case):
+def test_the_first_stage_may_have_one_modality_only(case):
     model, batch = case.model(**case.freezings[-1]), make_batch()
     for modality in case.modalities:
         part = {name: batch[name] for name in INPUTS[modality]}

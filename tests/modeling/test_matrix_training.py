@@ -1,4 +1,4 @@
-"""The matrix of checks, continued: what learns, what is frozen, and what a loss is."""
+"""Checks of training over all variants: gradients, freezing, losses."""
 
 from itertools import combinations
 
@@ -45,7 +45,7 @@ def test_gradients_reach_every_trainable_parameter_and_no_other(case):
 
 
 @every_case
-def test_a_training_step_changes_what_is_trainable_and_nothing_else(case):
+def test_a_training_step_changes_trainable_parameters_only(case):
     for freezing in case.freezings:
         model = case.model(**freezing)
         before = {name: parameter.clone() for name, parameter in model.state_dict().items()}
@@ -53,18 +53,18 @@ def test_a_training_step_changes_what_is_trainable_and_nothing_else(case):
         model.train()(**sparse_batch(case)).loss.backward()
         optimizer.step()
         trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-        # The running statistics of a normalisation follow if, and only if, its weights learn.
+        # Running statistics of a normalisation change exactly if its weights are trainable.
         trainable |= {name for name, _ in model.named_buffers() if name.rpartition(".")[0] + ".weight" in trainable}
         changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
         assert changed == trainable, freezing
 
 
 @every_encoding_case
-def test_freezing_covers_what_it_names(case):
+def test_freezing_covers_the_named_layers(case):
     def frozen(**freezing):
         return {n for n, p in case.model(**freezing).named_parameters() if not p.requires_grad}
 
-    layered = [modality for modality in case.modalities if modality != "video"]
+    layered = case.config().layered_encoders
     for modality in layered:
         part = f"model.{modality}_encoder."
         layers = [frozen(**{f"freeze_{modality}_layers": count}) for count in (1, 2, -1)]
@@ -73,7 +73,7 @@ def test_freezing_covers_what_it_names(case):
             n for n, _ in case.model().named_parameters() if n.startswith(part)
         }
         later = [n for n in layers[0] if any(layer in n for layer in SECOND_LAYER)]
-        assert all(".pos_conv_embed." in n for n in later)  # data2vec-audio stacks them, below all layers
+        assert all(".pos_conv_embed." in n for n in later)  # data2vec-audio stacks them below the layers
         assert any(layer in n for n in layers[0] for layer in FIRST_LAYER)
     model = case.model()
     for modality in layered:
@@ -84,7 +84,7 @@ def test_freezing_covers_what_it_names(case):
 
 
 @every_case
-def test_freezing_changes_no_answer(case):
+def test_freezing_changes_no_output(case):
     expected = log_probabilities(case.model(), make_batch())
     for freezing in case.freezings:
         assert_close(log_probabilities(case.model(**freezing), make_batch()), expected, atol=1e-5, rtol=0)
@@ -126,7 +126,7 @@ def test_training_is_the_same_under_the_same_seed(case):
 
 
 @every_encoding_fusion
-def test_modality_dropout_takes_every_part_and_never_all(case):
+def test_modality_dropout_keeps_every_subset_and_never_none(case):
     model, batch = case.model(dropout=False), make_batch()
     full = log_probabilities(model, batch)
     assert_close(log_probabilities(model.train(), batch), full)

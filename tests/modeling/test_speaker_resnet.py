@@ -1,3 +1,5 @@
+"""The speaker network: recognition, transfer and freezing."""
+
 import math
 
 import pytest
@@ -45,7 +47,7 @@ def test_the_loss_is_additive_margin_softmax():
     )
 
 
-def test_scores_need_no_labels_and_may_be_a_tuple():
+def test_labels_are_optional_and_the_output_may_be_a_tuple():
     model, batch = speaker_network(), audio()
     output = model(**batch)
     assert output.loss is None
@@ -55,7 +57,7 @@ def test_scores_need_no_labels_and_may_be_a_tuple():
     assert_close(model(encoded=model.model.encode(**batch)).logits, output.logits)
 
 
-def test_a_speaker_network_learns():
+def test_the_loss_falls():
     model, batch, labels = speaker_network().train(), audio(), torch.tensor([4, 0, 2])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     before = model(**batch, labels=labels).loss.item()
@@ -66,7 +68,7 @@ def test_a_speaker_network_learns():
     assert model(**batch, labels=labels).loss.item() < 0.5 * before
 
 
-def test_it_is_saved_and_loaded(tmp_path):
+def test_saving_and_loading_keep_every_output(tmp_path):
     model, batch = speaker_network(), audio()
     model.save_pretrained(tmp_path)
     for loader in (SpeakerResNetForSpeakerRecognition, AutoModelForAudioXVector):
@@ -76,12 +78,12 @@ def test_it_is_saved_and_loaded(tmp_path):
     assert_close(SpeakerResNetModel.from_pretrained(tmp_path)(**batch).embedding, model(**batch).embedding)
 
 
-def test_the_number_of_speakers_has_to_be_known():
+def test_num_speakers_is_required():
     with pytest.raises(ValueError, match="num_speakers is not set"):
         speaker_network(num_speakers=None)
 
 
-def test_an_emotion_model_starts_from_a_speaker_network(tmp_path):
+def test_a_speaker_network_is_transferred_to_emotion(tmp_path):
     model = speaker_network()
     model(**audio(), labels=torch.tensor([4, 0, 2])).loss.backward()
     with torch.no_grad():
@@ -97,12 +99,12 @@ def test_an_emotion_model_starts_from_a_speaker_network(tmp_path):
     assert emotion(**audio()).logits.shape == (3, 3)
 
 
-def test_spec_augment_is_for_training_of_what_is_not_frozen():
+def test_spec_augment_is_for_training_without_frozen_stages():
     batch = audio()
 
     def differs(mode, **fields):
         model = speaker_network(**fields).train(mode)
-        model.model.audio_encoder.eval()  # batch normalisation would tell modes apart
+        model.model.audio_encoder.eval()  # batch normalisation differs between the modes
         return not torch.equal(model(**batch).embedding, model(**batch).embedding)
 
     assert differs(True)
@@ -111,7 +113,7 @@ def test_spec_augment_is_for_training_of_what_is_not_frozen():
     assert not differs(True, freeze_audio_layers=1)
 
 
-def test_minus_one_freezes_the_embedding_too():
+def test_minus_one_freezes_the_embedding_layer_too():
     model = speaker_network(freeze_audio_layers=-1).train()
     assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == {
         "speaker_classifier.weight",
@@ -135,6 +137,6 @@ def test_minus_one_freezes_the_embedding_too():
         ({"freeze_audio_layers": 3}, "has 2 layers"),
     ],
 )
-def test_a_bad_configuration_is_one_sentence(fields, message):
+def test_a_wrong_value_is_one_sentence(fields, message):
     with pytest.raises(ValueError, match=message):
         SpeakerResNetConfig(**SIZES | fields)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from emofusion.modeling import head_score_combination
+from emofusion.training import command_arguments
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.recipe import CROSS_VALIDATION, SPEAKER, TRAINING, Recipe, parse_recipe
 from emofusion.training.settings import convert, field_types, read_settings
@@ -181,6 +183,10 @@ def test_what_differs_from_the_defaults_is_a_recipe_again(write, tmp_path):
     again = Recipe.read(write("again.yaml", yaml.safe_dump(recipe.given())), use_cpu=True, output_dir=tmp_path)
     assert again.given() == recipe.given()
     assert (again.model, again.data) == (recipe.model, recipe.data)
+
+
+def test_combinations_are_those_of_the_model():
+    assert tuple(head_score_combination.COMBINATIONS) == command_arguments.COMBINATIONS
 
 
 def test_reading_a_recipe_does_not_import_datasets(write):
