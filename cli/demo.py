@@ -44,6 +44,9 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--output_dir", type=Path, default=Path("runs/demo"), help="default: %(default)s")
     parser.add_argument("--all", action="store_true", help="train every system, and add video as a third modality")
     arguments, options = parser.parse_known_args(argv)
+
+    import espeakng_loader  # noqa: F401 (first, because its extra installs all that the demonstration needs)
+
     demonstrate(arguments.output_dir, arguments.all, options)
 
 
