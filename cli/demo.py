@@ -44,6 +44,9 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--output_dir", type=Path, default=Path("runs/demo"), help="default: %(default)s")
     parser.add_argument("--all", action="store_true", help="train every system, and add video as a third modality")
     arguments, options = parser.parse_known_args(argv)
+
+    import espeakng_loader  # noqa: F401 (first, because its extra installs all that the demonstration needs)
+
     demonstrate(arguments.output_dir, arguments.all, options)
 
 
@@ -59,7 +62,7 @@ def demonstrate(folder: Path, every_system: bool, options: list[str]) -> None:
     state = {"code": fingerprint(), "options": options}
     systems = (*QUADRANTS, *OTHER_SYSTEMS) if every_system else QUADRANTS
     results = {system: train_once(system, folder, state) for system in systems}
-    octants = {name: train_once(system, folder, state) for system, name in OCTANTS.items()} if every_system else {}
+    octants = {system: train_once(system, folder, state) for system in OCTANTS} if every_system else {}
     withheld = score_without_modalities(folder, options) if every_system else {}
 
     print(
@@ -129,26 +132,23 @@ def compare(folder: Path, prefix: str, results: dict[str, "RunResults"]) -> dict
     Args:
         folder: Folder of the demonstration.
         prefix: Beginning of the names of the files.
-        results: Results of each system by its name in the table.
+        results: Results of each system, by the name of its recipe.
     """
     from ..corpora.atomic_write import write_json
     from ..evaluation.pictures import draw_confusion_matrices, draw_learning_curves
     from ..training.console import format_table, summarise
 
-    folders = {
-        **{system: folder / system for system in results},
-        **{name: folder / key for key, name in OCTANTS.items()},
-    }
-    table = {system: summarise(run, folders[system]) for system, run in results.items()}
+    names = {system: OCTANTS.get(system, system) for system in results}
+    table = {name: summarise(results[system], folder / system) for system, name in names.items()}
     print(format_table(table))
     write_json(folder / f"{prefix}results.json", table)
-    matrices = {system: run.metrics["test"].confusion_matrix for system, run in results.items()}
+    matrices = {name: results[system].metrics["test"].confusion_matrix for system, name in names.items()}
     draw_confusion_matrices(folder / f"{prefix}confusion_matrix.png", matrices, next(iter(results.values())).labels)
-    files = {system: folders[system] / "training_log.json" for system in results}
-    logs = {system: json.loads(file.read_text()) for system, file in files.items() if file.is_file()}
+    files = {name: folder / system / "training_log.json" for system, name in names.items()}
+    logs = {name: json.loads(file.read_text()) for name, file in files.items() if file.is_file()}
     draw_learning_curves(folder / f"{prefix}learning_curve.png", logs)
     return {
-        f"{prefix}results.json": "the table",
+        f"{prefix}results.json": "the scores of the table",
         f"{prefix}confusion_matrix.png": "confusion matrices",
         f"{prefix}learning_curve.png": "learning curves",
     }

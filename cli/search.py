@@ -9,6 +9,8 @@ from .commands import read_recipe
 
 def run(argv: list[str]) -> None:
     """Search, and print the best trials."""
+    import optuna  # noqa: F401 (first, because its extra installs all that a search needs)
+
     from ..training.recipe import SEARCH
     from ..training.search.report import format_search
     from ..training.search.trials import search

@@ -29,6 +29,7 @@ def test_three_systems_are_trained_compared_and_used_without_emofusion(call, pla
     lines = {line.split()[0]: line.split() for line in printed.splitlines() if line.startswith(SYSTEMS)}
     for system, row in table.items():
         assert f"{100 * row['ua']:.1f}" in lines[system]
+        assert row["folder"] == str(made / system)
         assert row["ua"] == RunResults.read(made / system).metrics["test"].ua
         assert (made / system / "README.md").is_file()
     for name in ("confusion_matrix.png", "learning_curve.png"):

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+import sys
 
 import pytest
 import torch
@@ -53,6 +54,12 @@ def test_the_merged_folder_is_plain_and_predicts_the_same(adapter, call, tmp_pat
 def test_predict_loads_adapters(adapter, call):
     shares = call("predict", adapter, "--text", "I will be there").splitlines()
     assert {line.split()[0] for line in shares} == {"angry", "happy", "sad", "calm"}
+
+
+def test_predict_names_the_extra_for_adapters(adapter, complaint, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    message = complaint("predict", adapter, "--text", "I will be there")
+    assert message == "peft is not installed; install it with: pip install 'emofusion[train]'"
 
 
 def test_the_base_of_moved_adapters_is_found(adapter, call, tmp_path, complaint):

@@ -25,6 +25,7 @@ def test_the_best_recipe_trains_the_same_model(call, tmp_path):
 
 
 def test_a_recipe_without_a_search_space_is_refused(complaint, tmp_path):
+    pytest.importorskip("optuna")
     arguments = ("--output_dir", tmp_path / "found", "--use_cpu", "true")
     assert complaint("search", *arguments).startswith("The recipe has no search space")
     assert not (tmp_path / "found").exists()

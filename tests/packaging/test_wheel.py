@@ -156,9 +156,12 @@ def test_a_model_is_trained_and_predicts_with_the_base_libraries(full, base, pla
     assert sum(shares.values()) == pytest.approx(100, abs=0.3)
 
 
-def test_without_the_extra_training_names_it(base, place):
-    done = start(base / "emofusion", "train", "recipe.yaml", cwd=place)
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [(("train", "recipe.yaml"), "train"), (("search", "recipe.yaml"), "search"), (("demo",), "demo")],
+)
+def test_a_command_names_the_extra_that_it_needs(base, place, command, extra):
+    done = start(base / "emofusion", *command, cwd=place)
     assert done.returncode == 1
-    assert re.fullmatch(
-        r"emofusion train: [\w-]+ is not installed; install it with: pip install 'emofusion\[train\]'\n", done.stderr
-    )
+    library = rf"emofusion {command[0]}: [\w-]+ is not installed; "
+    assert re.fullmatch(rf"{library}install it with: pip install 'emofusion\[{extra}\]'\n", done.stderr)

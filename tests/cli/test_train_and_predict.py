@@ -1,0 +1,121 @@
+"""Training, and prediction with the trained model."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import emofusion
+import pytest
+from emofusion.corpora import load_corpus
+from emofusion.corpora.demo.spoken import BLOCK, LABELS
+from emofusion.evaluation.results import RunResults
+from testing_commands import start
+from testing_training import tiny_recipe
+
+ROOT = Path(emofusion.__file__).parent
+LAUNCH = (
+    *(Path(sys.executable).parent / "accelerate", "launch", "--num_processes", "1", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no", "--cpu"),
+)
+OPTIONS = ("--learning_rate", "5e-3", "--model_config.conv_kernel_size", "5")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a corpus and a recipe."""
+    place = tmp_path_factory.mktemp("commands")
+    recipe = tiny_recipe(place / "corpora", place / "unused", num_train_epochs=1)
+    (place / "recipe.yaml").write_text(json.dumps(recipe))  # JSON is YAML
+    return place
+
+
+@pytest.fixture(scope="module")
+def row(place):
+    """A test utterance of that corpus."""
+    return load_corpus("spoken", place / "corpora", utterances=BLOCK)["test"][0]
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    """The finished process of `scripts/train.py`, and the folder that it made."""
+    command = (sys.executable, ROOT / "scripts" / "train.py", "recipe.yaml", "--output_dir", "plain", *OPTIONS)
+    return start(*command, cwd=place), place / "plain"
+
+
+def test_the_scores_are_printed_and_options_override_the_recipe(trained):
+    done, folder = trained
+    assert done.returncode == 0, done.stderr[-3000:]
+    heading, line = done.stdout.split("\n\n")[-2].strip().splitlines()[-2:]
+    assert heading.split() == ["system", "WA", "UA", "WF1", "parameters", "training"]
+    assert line.startswith("cross_attention ")
+    assert "emofusion predict plain" in done.stdout
+    results = RunResults.read(folder)
+    assert results.training["learning_rate"] == 5e-3
+    assert results.recipe["model_config"]["conv_kernel_size"] == 5
+    assert f"{100 * results.metrics['test'].wa:.1f}" == line.split()[1]
+
+
+def test_accelerate_launches_the_module_with_the_same_result(trained, place):
+    command = (*LAUNCH, "-m", "emofusion", "train", "recipe.yaml", "--output_dir", "launched", *OPTIONS)
+    done = start(*command, cwd=place)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert RunResults.read(place / "launched").metrics == RunResults.read(place / "plain").metrics
+
+
+def test_an_unknown_key_of_a_recipe_is_named(complaint, tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("learning_rat: 1\n")
+    expected = f"{path} has an unknown key 'learning_rat'; did you mean 'learning_rate'?"
+    assert complaint("train", path, status=2) == expected
+
+
+@pytest.mark.parametrize("arguments", [["nowhere.yaml"], ["--seed", "x"], ["--variant", "x"], ["--seedd", "1"]])
+def test_a_wrong_option_is_named(complaint, arguments):
+    message = complaint("train", *arguments, status=2)
+    assert arguments[-1] in message or arguments[0] in message
+
+
+def probabilities(printed):
+    lines = [line.split() for line in printed.splitlines()]
+    return {line[0]: float(line[1]) for line in lines}
+
+
+def test_the_probabilities_are_printed_highest_first(trained, call, row):
+    _, folder = trained
+    shares = probabilities(call("predict", folder, row["audio"]["path"], "--text", row["text"]))
+    assert set(shares) == set(LABELS)
+    assert sum(shares.values()) == pytest.approx(100, abs=0.3)
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+
+
+def test_either_modality_may_be_missing(trained, call, row):
+    _, folder = trained
+    speech = call("predict", folder, row["audio"]["path"])
+    text = call("predict", folder, "--text", row["text"])
+    assert set(probabilities(speech)) == set(probabilities(text)) == set(LABELS)
+
+
+def test_what_is_missing_is_named(trained, complaint, row, tmp_path):
+    _, folder = trained
+    recording = row["audio"]["path"]
+    assert "give audio or text" in complaint("predict", folder)
+    assert "nowhere.wav" in complaint("predict", folder, tmp_path / "nowhere.wav")
+    assert "config.json" in complaint("predict", tmp_path, recording)
+    assert str(tmp_path / "nowhere") in complaint("predict", tmp_path / "nowhere", recording)
+    (tmp_path / "notes.wav").write_text("no sound")
+    assert "notes.wav" in complaint("predict", folder, tmp_path / "notes.wav")
+
+
+def test_a_folder_is_used_without_emofusion(trained, place, row):
+    _, folder = trained
+    shutil.copytree(folder, place / "visited", ignore=shutil.ignore_patterns("checkpoint-*"))
+    script = ROOT / "cli" / "without_emofusion.py"
+    arguments = ("visited", row["audio"]["path"], row["text"], LABELS[row["label"]])
+    done = start(sys.executable, script, *arguments, cwd=place)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert row["text"] in done.stdout
+    words = done.stdout.splitlines()[-1].split()[1:]
+    assert tuple(words[::2]) == LABELS
+    assert sum(map(float, words[1::2])) == pytest.approx(1, abs=0.003)
+    assert list((place / "modules").rglob("modeling_cross_attention.py"))
