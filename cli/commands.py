@@ -70,8 +70,10 @@ def read_recipe(argv: Sequence[str], groups: Mapping[str, type]) -> "Recipe":
         groups: Dataclass of each group of arguments that the command has.
 
     Raises:
-        UsageError: If the recipe or an option is wrong.
+        UsageError: If the recipe or an option is wrong, or nothing is given.
     """
+    if not argv:
+        raise UsageError("No recipe is given; write RECIPE.yaml [--option value ...], or see --help.")
     from ..training.recipe import parse_recipe
 
     try:

@@ -25,11 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 if the command failed, 2 if its arguments are wrong, 130 if it was interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    traceback = "--traceback" in argv
+    argv = [argument for argument in argv if argument != "--traceback"]
     command = argv[0] if argv and argv[0] in COMMANDS else None
     program = f"emofusion {command}" if command else "emofusion"
     try:
         if command:
-            run_command(command, [argument for argument in argv[1:] if argument != "--traceback"])
+            run_command(command, argv[1:])
         else:
             print(describe(argv))
         sys.stdout.flush()
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if "--traceback" in argv or not isinstance(error, EXPECTED + EXPECTED_BY.get(command, ())):
+        if traceback or not isinstance(error, EXPECTED + EXPECTED_BY.get(command, ())):
             raise
         return _fail(program, explain_missing_module(error) or str(error) or type(error).__name__, 1)
     return 0
@@ -65,7 +67,7 @@ def describe(argv: Sequence[str]) -> str:
         return format_overview()
     if argv[0] == "--version":
         return f"emofusion {__version__}"
-    hint = did_you_mean(argv[0], COMMANDS)
+    hint = did_you_mean(argv[0], [*COMMANDS, "--help", "--version"])
     raise UsageError(f"There is no command {argv[0]!r}{hint}; see emofusion --help.")
 
 

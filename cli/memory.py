@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .commands import Parser
+from .commands import Parser, read_recipe
 
 COLUMNS = ("recipe", "parameters (M)", "trainable (M)", "batch", "weights", "gradients", "optimizer", "an utterance")
 STRATEGIES = ("one GPU", "DDP", "ZeRO-2", "FSDP2")
@@ -19,7 +19,10 @@ def run(argv: list[str]) -> None:
     import torch
 
     from ..training.memory import build_recipe, format_memory, measure_memory
+    from ..training.recipe import TRAINING
 
+    for path in arguments.recipes:
+        read_recipe([path, "--use_cpu", "true"], TRAINING)  # a wrong recipe is reported before the others are measured
     print(f"| {' | '.join(COLUMNS + STRATEGIES)} |")
     print("|" + "---|" * len(COLUMNS + STRATEGIES))
     for path in arguments.recipes:

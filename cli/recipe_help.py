@@ -57,7 +57,8 @@ BASES = {"TrainingArguments": ("transformers.training_args", "TrainingArguments"
 WIDTH = 110
 ABOUT_RECIPES = (
     "A recipe is a YAML file with any of these options, without the dashes. Options after the recipe override it; a dot "
-    "reaches into a mapping, as in --model_config.hidden_size 128."
+    "reaches into a mapping, as in --model_config.hidden_size 128. The recipes of emofusion need no copy: "
+    "recipes/spoken/text.yaml is found in the package if the working folder has no such file."
 )
 
 

@@ -21,6 +21,11 @@ TEXT_COLUMNS = ("text", "asr_text")
 DTYPES = ("float32", "bfloat16")
 # Trackers whose libraries the extra `tracking` installs.
 TRACKERS = ("tensorboard", "trackio")
+# Numbers of the training that transformers does not check, or only after the corpus is loaded.
+POSITIVE = ("max_batch_seconds", "per_device_train_batch_size", "per_device_eval_batch_size")
+POSITIVE += ("gradient_accumulation_steps", "save_total_limit")
+NOT_NEGATIVE = ("head_epochs", "learning_rate", "num_train_epochs", "seed", "data_seed", "weight_decay")
+NOT_NEGATIVE += ("max_grad_norm", "dataloader_num_workers")
 
 
 @dataclass
@@ -117,6 +122,7 @@ class DataArguments:
         self.augmentation = dict(self.augmentation or {})
         _check_choice("text_column", self.text_column, TEXT_COLUMNS)
         check_augmentation(self.augmentation)
+        _check_bounds(self, positive=("max_seconds", "max_train_samples", "frames_per_second"))
         for name, argument in (("name", "corpus"), ("root", "corpus_root")):
             if name in self.corpus_options:
                 raise ValueError(f"corpus_options has {name!r}, which is an argument of its own: use {argument}.")
@@ -225,20 +231,27 @@ class EmotionTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"train_sampling_strategy is {self.train_sampling_strategy!r}; use group_by_length or max_batch_seconds."
             )
-        if self.max_batch_seconds is not None and self.max_batch_seconds <= 0:
-            raise ValueError(f"max_batch_seconds is {self.max_batch_seconds:g}; it must be positive.")
         if (metric := self.metric_for_best_model) and metric.removeprefix("eval_") not in self.selection_metrics:
             raise ValueError(
                 f"metric_for_best_model is {metric!r}; the validation split has {', '.join(self.selection_metrics)}."
             )
         _check_choice("cache_dtype", self.cache_dtype, DTYPES)
-        if self.head_epochs < 0:
-            raise ValueError(f"head_epochs is {self.head_epochs}; it must not be negative.")
+        _check_bounds(self, POSITIVE, NOT_NEGATIVE)
 
 
 def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
+
+
+def _check_bounds(arguments: object, positive: Iterable[str] = (), not_negative: Iterable[str] = ()) -> None:
+    """Raise a ValueError if a number is too small; None is never."""
+    for name in positive:
+        if (value := getattr(arguments, name)) is not None and value <= 0:
+            raise ValueError(f"{name} is {value:g}; it must be positive.")
+    for name in not_negative:
+        if (value := getattr(arguments, name)) is not None and value < 0:
+            raise ValueError(f"{name} is {value:g}; it must not be negative.")
 
 
 def _check_trackers(names: Iterable[str]) -> None:

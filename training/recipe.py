@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from .command_arguments import (
     SpeakerTrainingArguments,
 )
 from .search.space import SearchArguments
-from .settings import field_types, is_switch, override, parse_yaml, read_settings
+from .settings import UnknownSetting, field_types, is_switch, override, parse_yaml, read_settings
 
 # Groups of arguments of each command.
 TRAINING = {"model": ModelArguments, "data": DataArguments, "training": EmotionTrainingArguments}
@@ -26,6 +27,13 @@ LATE_FUSION = {"late_fusion": LateFusionArguments, "data": DataArguments, "train
 SPEAKER = {"speaker": SpeakerArguments, "training": SpeakerTrainingArguments}
 CROSS_VALIDATION = {"cross_validation": CrossValidationArguments, **TRAINING}
 SEARCH = {"search": SearchArguments, **TRAINING}
+COMMANDS = {
+    "train": TRAINING,
+    "cross-validate": CROSS_VALIDATION,
+    "search": SEARCH,
+    "fit-late-fusion": LATE_FUSION,
+    "pretrain-speaker": SPEAKER,
+}
 
 # Options, and prefixes of options, that change neither the trained model nor its scores.
 NOT_LEARNED = {
@@ -80,15 +88,24 @@ class Recipe:
             ValueError: If a file cannot be read, or a name or value is wrong.
         """
         known = field_types(groups)
-        given = {} if path is None else read_settings(path, known)
-        return cls._build(override(given, settings, known), groups)
+        with _naming_commands():
+            given = {} if path is None else read_settings(path, known)
+            return cls._build(override(given, settings, known), groups)
 
     @classmethod
     def _build(cls, settings: Mapping, groups: Mapping[str, type]) -> "Recipe":
         parts = {}
         for name, arguments in groups.items():
-            own = [item.name for item in fields(arguments) if item.name in settings]
-            parts[name] = arguments(**{field: settings[field] for field in own})
+            own = {item.name: settings[item.name] for item in fields(arguments) if item.name in settings}
+            try:
+                parts[name] = arguments(**own)
+            except (
+                AttributeError,
+                KeyError,
+                RuntimeError,
+                TypeError,
+            ) as error:  # transformers checks only some values
+                raise ValueError(f"An option has a value that {arguments.__name__} refuses: {error}.") from error
         return cls(**parts)
 
     def replace(self, **settings) -> "Recipe":
@@ -142,7 +159,7 @@ def parse_recipe(argv: Sequence[str] | None = None, groups: Mapping[str, type] =
     """Read a command line: `recipe.yaml --learning_rate 1e-4 --model_config.hidden_size 128 --bf16`.
 
     Each field of the groups is an option that overrides the recipe. A dot sets a member of a mapping. All words up to the
-    next option are its values. `--bf16` means true, `--no_bf16` false.
+    next option are its values. `--bf16` means true, `--no_bf16` false, and `--max_seconds null` the default of the option.
 
     Args:
         argv: Arguments of the command; by default those of the process.
@@ -152,8 +169,9 @@ def parse_recipe(argv: Sequence[str] | None = None, groups: Mapping[str, type] =
         ValueError: If the recipe cannot be read, or a key or option is unknown or of the wrong type.
     """
     argv, known = list(sys.argv[1:] if argv is None else argv), field_types(groups)
-    given = read_settings(argv.pop(0), known) if argv and not argv[0].startswith("-") else {}
-    return Recipe._build(override(given, read_options(argv, known), known, prefix="--"), groups)
+    with _naming_commands():
+        given = read_settings(argv.pop(0), known) if argv and not argv[0].startswith("-") else {}
+        return Recipe._build(override(given, read_options(argv, known), known, prefix="--"), groups)
 
 
 def read_options(argv: Sequence[str], known: Mapping[str, Any]) -> dict:
@@ -183,15 +201,31 @@ def read_options(argv: Sequence[str], known: Mapping[str, Any]) -> dict:
 def _read_option(option: str, values: list[str], known: Mapping[str, Any]) -> tuple[str, Any]:
     """Return the name and value of an option, for `--no_name` those of `name`."""
     positive = option.removeprefix("no_")
-    if not values and option not in known and is_switch(known.get(positive)):
+    if option not in known and is_switch(known.get(positive)):
+        if values:
+            raise ValueError(f"--{option} takes no value; write --{option}, or --{positive} VALUE.")
         return positive, "false"
     if not values and is_switch(known.get(option)):
         return option, "true"
-    if not values and option.partition(".")[0] in known:
+    if values in ([], [""]) and option.partition(".")[0] in known:
         raise ValueError(f"--{option} has no value; write --{option} VALUE.")
+    if values == ["null"]:
+        return option, None
     if "." in option:
         values = [parse_yaml(f"--{option}", value) for value in values]
     return option, values[0] if len(values) == 1 else values
+
+
+@contextmanager
+def _naming_commands() -> Iterator[None]:
+    """Let the error about an option that only other commands have name these."""
+    try:
+        yield
+    except UnknownSetting as error:
+        commands = [f"emofusion {name}" for name, groups in COMMANDS.items() if error.name in field_types(groups)]
+        if not commands:
+            raise
+        raise ValueError(f"{error.subject}, which is for {', '.join(commands)}.") from error
 
 
 def _default(item: dataclasses.Field) -> Any:

@@ -1,6 +1,7 @@
 """Settings of a recipe: read from YAML files, converted to the types of their fields, overridden."""
 
 import difflib
+import math
 import os
 import re
 import types
@@ -13,12 +14,44 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 BASE = "base"  # key of a recipe that names the recipe to start from
+PACKAGE, RECIPES = (
+    Path(__file__).parent.parent,
+    "recipes",
+)  # the recipes of emofusion are in this folder of the package
 BRACKETS = (("[", list), ("{", dict))  # first characters of YAML (or JSON) lists and mappings
+MAX_BASES = 100  # length of a chain of bases
+SHOWN = 80  # characters of a wrong value in a message
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
+class UnknownSetting(ValueError):
+    """A name that is no field of the dataclasses of a command.
+
+    Args:
+        subject: Beginning of the message, which says where the name is.
+        name: The unknown name.
+        known: The fields.
+    """
+
+    def __init__(self, subject: str, name: str, known: Mapping[str, Any]):
+        super().__init__(f"{subject}{did_you_mean(name, known)}")
+        self.subject, self.name = subject, name
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML in which `1e-4` is a number."""
+    """YAML in which `1e-4` is a number and a key of a mapping appears once."""
+
+    def compose_mapping_node(self, anchor):
+        """Return a mapping of the document; raise if it has a key twice, where PyYAML would keep the last value."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return node
 
 
 _Loader.add_implicit_resolver(
@@ -29,9 +62,15 @@ _Loader.add_implicit_resolver(
 
 
 def field_types(groups: Mapping[str, type]) -> dict[str, Any]:
-    """Return the type of each field of the dataclasses of a command."""
-    hints = {group: get_type_hints(group) for group in groups.values()}
-    return {item.name: hints[group][item.name] for group in groups.values() for item in fields(group) if item.init}
+    """Return the type of each field of the dataclasses of a command; a `Literal` where its metadata lists choices."""
+    known = {}
+    for group in groups.values():
+        hints = get_type_hints(group)
+        for item in fields(group):
+            if item.init:
+                choices = item.metadata.get("choices")
+                known[item.name] = Literal[tuple(choices)] if choices else hints[item.name]
+    return known
 
 
 def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Path] = ()) -> dict:
@@ -42,7 +81,7 @@ def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Pa
     mapping is gone.
 
     Args:
-        path: A YAML file with a mapping.
+        path: A YAML file with a mapping, see `find_recipe`.
         known: Type of each field, from `field_types`.
         above: The files above this one in the chain of bases, outermost first.
 
@@ -50,27 +89,51 @@ def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Pa
         ValueError: If a file is missing or not a mapping, bases form a circle, or a key or value is wrong. The message
             names the file.
     """
-    path = Path(path)
-    if path.resolve() in above:
-        raise ValueError(f"{above[-1]} leads back to itself by its base {path}; a recipe cannot be its own base.")
+    path = Path(path) if above else find_recipe(path)
     content = _read_mapping(path)
     settings, base = {}, content.pop(BASE, None)
     if base is not None:
-        if not isinstance(base, str) or not (path.parent / base).is_file():
+        if not isinstance(base, str) or not os.path.isfile(path.parent / base):
             raise ValueError(
-                f"{path} has the base {base!r}, which is not a file in {path.parent}; give its relative path."
+                f"{path} has the base {_shorten(base)}, which is not a file in {path.parent}; give its relative path."
             )
-        settings = read_settings(path.parent / base, known, (*above, path.resolve()))
+        above = (*above, path.resolve())
+        if (path.parent / base).resolve() in above:
+            raise ValueError(f"{path} leads back to itself by its base {base}; a recipe cannot be its own base.")
+        if len(above) > MAX_BASES:
+            raise ValueError(f"{above[0]} has a chain of more than {MAX_BASES} bases; shorten it.")
+        settings = read_settings(path.parent / base, known, above)
     if "search" not in known:
         content.pop("search", None)  # only the command `search` reads the search space
     for name, value in content.items():
         if name not in known:
-            raise ValueError(f"{path} has an unknown key {name!r}{did_you_mean(str(name), known)}")
+            raise UnknownSetting(f"{path} has an unknown key {name!r}", str(name), known)
         if value is None:
             settings.pop(name, None)
         else:
             settings[name] = _merge(settings.get(name), convert(f"{path}: {name}", value, known[name]))
     return settings
+
+
+def find_recipe(path: str | Path) -> Path:
+    """Return the path of a recipe file. `recipes/...` that the working folder does not have are those of the package.
+
+    Raises:
+        ValueError: If there is no such file. The message names a similar recipe, or the recipes of a folder.
+    """
+    path = Path(path)
+    places = [path, PACKAGE / path] if path.parts[:1] == (RECIPES,) else [path]
+    for place in places:
+        if os.path.isfile(place):
+            return place
+    for place in places:
+        if os.path.isdir(place):
+            names = ", ".join(sorted(file.name for file in place.glob("*") if file.suffix == ".yaml" or file.is_dir()))
+            raise ValueError(f"{path} is a folder; give the path of a YAML file in it{names and f': {names}'}.")
+    ours = [file.relative_to(PACKAGE).as_posix() for file in (PACKAGE / RECIPES).rglob("*.yaml")]
+    close = difflib.get_close_matches(str(path), ours, n=1)
+    hint = f"did you mean {close[0]}?" if close else "give the path of a YAML file."
+    raise ValueError(f"There is no recipe {_shorten(path)}; {hint}")
 
 
 def override(settings: Mapping, changes: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> dict:
@@ -89,8 +152,12 @@ def override(settings: Mapping, changes: Mapping[str, Any], known: Mapping[str, 
     for option, value in changes.items():
         name, *members = option.split(".")
         if name not in known:
-            raise ValueError(f"Unknown option {prefix}{option}{did_you_mean(name, known)}")
+            raise UnknownSetting(f"Unknown option {prefix}{option}", name, known)
         if members:
+            if not any(_is(kind, dict) for kind in _alternatives(known[name])):
+                raise ValueError(f"{prefix}{option} cannot be set: {name} is not a mapping.")
+            if "" in members:
+                raise ValueError(f"{prefix}{option} lacks a name after a dot; write {prefix}{name}.MEMBER VALUE.")
             settings[name] = _set_member(settings.get(name), members, value, f"{prefix}{option}")
         elif value is None:
             settings.pop(name, None)
@@ -123,7 +190,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
             return converted
     if any(_is(kind, list) for kind in kinds) and not isinstance(value, (list, Mapping)):
         return convert(name, [value], hint)
-    raise ValueError(f"{name} is {value!r}; it must be {' or '.join(map(_describe, kinds))}.")
+    raise ValueError(f"{name} is {_shorten(value)}; it must be {' or '.join(map(_describe, kinds))}.")
 
 
 def parse_yaml(name: str, text: str) -> Any:
@@ -134,8 +201,8 @@ def parse_yaml(name: str, text: str) -> Any:
     """
     try:
         return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} is {text!r}, which is not readable YAML or JSON.") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{name} is {_shorten(text)}, which is not readable YAML or JSON.") from error
 
 
 def is_switch(hint: Any) -> bool:
@@ -150,15 +217,28 @@ def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _read_mapping(path: Path) -> dict:
-    if not path.is_file():
-        raise ValueError(f"There is no recipe {path}; give the path of a YAML file.")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from error
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is not readable YAML: it is nested too deeply.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" in line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise ValueError(f"{path} is not readable YAML{place}: {problem}.") from error
+    if content is None:  # empty, or comments alone
+        return {}
     if not isinstance(content, dict):
         raise ValueError(f"{path} must be a mapping of argument names to values.")
     return content
+
+
+def _shorten(value: Any) -> str:
+    """Return a value as Python writes it, cut to a length that fits into a message."""
+    text = str(value) if isinstance(value, Path) else repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _merge(old: Any, new: Any) -> Any:
@@ -215,7 +295,8 @@ def _as_choice(name: str, value: Any, kind: type[Enum]) -> str:
     value = value.value if isinstance(value, kind) else value
     if value not in words:
         quote = " (in quotes, or YAML takes it for false)" if value is False and "no" in words else ""
-        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(words)}{quote}.")
+        close = difflib.get_close_matches(str(value), words) if len(words) > 10 else []
+        raise ValueError(f"{name} is {_shorten(value)}; choose one of {', '.join(close or words)}{quote}.")
     return value
 
 
@@ -223,8 +304,9 @@ def _as_number(value: Any, kind: type) -> float | None:
     if isinstance(value, bool) or (isinstance(value, float) and kind is int):
         return None
     try:
-        return kind(value)
-    except (TypeError, ValueError):
+        number = kind(value)
+        return number if math.isfinite(number) else None
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from emofusion.benchmarks import corpora as corpora_section
-from emofusion.benchmarks import decode, model, padding, resample
+from emofusion.benchmarks import decode, model, padding, resample, startup
 from emofusion.benchmarks.iemocap_tree import build_tree
 from emofusion.corpora.iemocap.corpus import IEMOCAP
 from emofusion.corpora.preparation.inspection import measure
@@ -96,3 +96,10 @@ def test_batches_of_similar_length_pad_less():
     assert shares["8 of similar length"] < shares["8 at random"] < 100
     lengths = np.array([1.0, 2.0, 3.0, 4.0])
     assert padding.row("all", lengths, [[0, 1], [2, 3]])["padding %"] == pytest.approx(100 * (1 - 10 / 12))
+
+
+def test_startup_has_a_row_for_each_process():
+    (table,) = startup.measure(quick=True)
+    assert [row["what"] for row in table["rows"]] == ["python", "import emofusion", "emofusion --help"]
+    for row in table["rows"]:
+        assert 0 < row["least"] <= row["median s"] <= row["most"]

@@ -14,4 +14,4 @@ def test_a_row_is_printed_for_each_recipe(call):
 
 
 def test_a_missing_recipe_is_named(complaint):
-    assert "There is no recipe nowhere.yaml" in complaint("memory", "nowhere.yaml")
+    assert "There is no recipe nowhere.yaml" in complaint("memory", "nowhere.yaml", status=2)
