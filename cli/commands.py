@@ -1,7 +1,9 @@
 """The table of commands, and the parser that all of them share."""
 
 import argparse
+import contextlib
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -49,11 +51,25 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str], namespace: argparse.Namespace | None = None) -> argparse.Namespace:
         """Parse the arguments of the command; an unknown option names the closest known one."""
-        parsed, unknown = self.parse_known_args(args, namespace)
+        # Otherwise `predict FOLDER --text TEXT AUDIO` fails: argparse gives up an optional positional at the first option.
+        parsed, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
             known = [option for action in self._actions for option in action.option_strings]
             self.error(f"unknown argument {unknown[0]}{did_you_mean(unknown[0], known)}")
         return parsed
+
+
+def positive(text: str) -> float:
+    """Return the positive number that the value of an option is; a whole number as an int.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    with contextlib.suppress(ValueError):
+        number = int(text) if text.isdecimal() else float(text)
+        if 0 < number < math.inf:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

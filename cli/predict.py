@@ -38,7 +38,7 @@ def predict(
 
     Raises:
         RuntimeError: If the model fails.
-        ValueError: If the folder holds no model, or no input of a modality that it takes is given.
+        ValueError: If the folder does not exist or holds no model, or no input of a modality that it takes is given.
     """
     from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
     from transformers.utils import logging
@@ -50,7 +50,12 @@ def predict(
     if Path(folder, "adapter_config.json").is_file():  # older transformers load only parts of it
         from peft import AutoPeftModelForSequenceClassification as loader  # noqa: N813
     logging.disable_progress_bar()
-    model = loader.from_pretrained(folder, revision=revision or "main")
+    try:
+        model = loader.from_pretrained(folder, revision=revision or "main")
+    except OSError as error:
+        if Path(folder).exists():
+            raise
+        raise ValueError(f"{folder} is no folder here, and does not load from the Hub: {error}") from error
     processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
     classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
     return {prediction["label"]: prediction["score"] for prediction in classify(inputs)}

@@ -19,7 +19,7 @@ from .command_arguments import (
     SpeakerTrainingArguments,
 )
 from .search.space import SearchArguments
-from .settings import UnknownSetting, field_types, is_switch, override, parse_yaml, read_settings
+from .settings import UnknownSettingError, field_types, is_switch, override, parse_yaml, read_settings
 
 # Groups of arguments of each command.
 TRAINING = {"model": ModelArguments, "data": DataArguments, "training": EmotionTrainingArguments}
@@ -221,7 +221,7 @@ def _naming_commands() -> Iterator[None]:
     """Let the error about an option that only other commands have name these."""
     try:
         yield
-    except UnknownSetting as error:
+    except UnknownSettingError as error:
         commands = [f"emofusion {name}" for name, groups in COMMANDS.items() if error.name in field_types(groups)]
         if not commands:
             raise

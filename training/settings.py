@@ -20,11 +20,13 @@ PACKAGE, RECIPES = (
 )  # the recipes of emofusion are in this folder of the package
 BRACKETS = (("[", list), ("{", dict))  # first characters of YAML (or JSON) lists and mappings
 MAX_BASES = 100  # length of a chain of bases
+MOST_NAMES = 40  # files of a folder that a message lists
+MOST_CHOICES = 10  # of more, a message lists only those like the given one
 SHOWN = 80  # characters of a wrong value in a message
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
-class UnknownSetting(ValueError):
+class UnknownSettingError(ValueError):
     """A name that is no field of the dataclasses of a command.
 
     Args:
@@ -107,7 +109,7 @@ def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Pa
         content.pop("search", None)  # only the command `search` reads the search space
     for name, value in content.items():
         if name not in known:
-            raise UnknownSetting(f"{path} has an unknown key {name!r}", str(name), known)
+            raise UnknownSettingError(f"{path} has an unknown key {name!r}", str(name), known)
         if value is None:
             settings.pop(name, None)
         else:
@@ -128,8 +130,9 @@ def find_recipe(path: str | Path) -> Path:
             return place
     for place in places:
         if os.path.isdir(place):
-            names = ", ".join(sorted(file.name for file in place.glob("*") if file.suffix == ".yaml" or file.is_dir()))
-            raise ValueError(f"{path} is a folder; give the path of a YAML file in it{names and f': {names}'}.")
+            names = sorted(file.name for file in place.iterdir() if file.suffix == ".yaml" or file.is_dir())
+            listed = f": {', '.join(names)}" if 0 < len(names) <= MOST_NAMES else ""
+            raise ValueError(f"{path} is a folder; give the path of a YAML file in it{listed}.")
     ours = [file.relative_to(PACKAGE).as_posix() for file in (PACKAGE / RECIPES).rglob("*.yaml")]
     close = difflib.get_close_matches(str(path), ours, n=1)
     hint = f"did you mean {close[0]}?" if close else "give the path of a YAML file."
@@ -152,7 +155,7 @@ def override(settings: Mapping, changes: Mapping[str, Any], known: Mapping[str, 
     for option, value in changes.items():
         name, *members = option.split(".")
         if name not in known:
-            raise UnknownSetting(f"Unknown option {prefix}{option}", name, known)
+            raise UnknownSettingError(f"Unknown option {prefix}{option}", name, known)
         if members:
             if not any(_is(kind, dict) for kind in _alternatives(known[name])):
                 raise ValueError(f"{prefix}{option} cannot be set: {name} is not a mapping.")
@@ -295,8 +298,12 @@ def _as_choice(name: str, value: Any, kind: type[Enum]) -> str:
     value = value.value if isinstance(value, kind) else value
     if value not in words:
         quote = " (in quotes, or YAML takes it for false)" if value is False and "no" in words else ""
-        close = difflib.get_close_matches(str(value), words) if len(words) > 10 else []
-        raise ValueError(f"{name} is {_shorten(value)}; choose one of {', '.join(close or words)}{quote}.")
+        close = [word for word in words if value and str(value) in word] or difflib.get_close_matches(
+            str(value), words
+        )
+        raise ValueError(
+            f"{name} is {_shorten(value)}; choose one of {', '.join(close if close and len(words) > MOST_CHOICES else words)}{quote}."
+        )
     return value
 
 

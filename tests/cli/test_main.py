@@ -9,7 +9,7 @@ from pathlib import Path
 
 import emofusion
 import pytest
-from emofusion.cli import compare
+from emofusion.cli import compare, predict
 from emofusion.cli.commands import COMMANDS
 from emofusion.cli.main import main
 from emofusion.cli.recipe_help import RECIPE_COMMANDS, TRAINER, group_options
@@ -79,6 +79,18 @@ def test_an_unknown_command_names_the_closest_one(capsys):
         capsys.readouterr().err
         == "emofusion: There is no command 'trian' (did you mean train?); see emofusion --help.\n"
     )
+
+
+@pytest.mark.parametrize("command", RECIPE_COMMANDS)
+def test_a_command_without_its_recipe_is_refused(capsys, command):
+    assert main([command]) == 2
+    assert "No recipe is given; write RECIPE.yaml" in capsys.readouterr().err
+
+
+def test_an_argument_may_follow_an_option(monkeypatch, capsys):
+    monkeypatch.setattr(predict, "predict", lambda folder, inputs, *_: {f"{folder}, {inputs['audio']}": 1.0})
+    assert main(["predict", "FOLDER", "--text", "Hello.", "x.wav"]) == 0
+    assert capsys.readouterr().out.startswith("FOLDER, x.wav ")
 
 
 def test_no_command_prints_the_overview(capsys):

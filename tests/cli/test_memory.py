@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import emofusion
+import pytest
 
 RECIPE = Path(emofusion.__file__).parent / "recipes" / "spoken" / "text.yaml"
 
@@ -15,3 +16,10 @@ def test_a_row_is_printed_for_each_recipe(call):
 
 def test_a_missing_recipe_is_named(complaint):
     assert "There is no recipe nowhere.yaml" in complaint("memory", "nowhere.yaml", status=2)
+
+
+@pytest.mark.parametrize("option", ["--processes=0", "--processes=x", "--seconds=-1", "--seconds=nan"])
+def test_a_number_that_is_not_positive_is_refused(complaint, option):
+    message = complaint("memory", "recipes/spoken/text.yaml", option, status=2)
+    name, _, value = option.partition("=")
+    assert message == f"Argument {name}: {value!r} is not a positive number; see emofusion memory --help."

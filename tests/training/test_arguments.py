@@ -159,12 +159,38 @@ def test_a_missing_recipe_is_named(tmp_path):
         ("learning_rates: {audio_encoder: fast}", (), ("learning_rates", "audio_encoder", "fast")),
         ("model_config: {hidden_size: 8}", ("--model_config.hidden_size.x", "1"), ("model_config.hidden_size.x",)),
         ("model_config: {x: 1}", ("--model_config.y", "[1, 2"), ("--model_config.y", "[1, 2")),
+        ("seed: 1\nmodel_config: {x: 1, x: 2}", (), ("recipe.yaml", "line 2", "'x' is given twice")),
+        ("model_config:\n\tx: 1", (), ("recipe.yaml", "line 2", "'\\t'")),
+        ("seed: !!python/name:os.system", (), ("recipe.yaml", "line 1", "os.system")),
+        ("seed: " + 9999 * "[", (), ("recipe.yaml", "nested too deeply")),
+        ("0", (), ("recipe.yaml", "mapping")),
+        ("[]", (), ("recipe.yaml", "mapping")),
+        ("learning_rate: .nan", (), ("learning_rate", "nan", "a number")),
+        ("", ("--logging_steps", "1e999"), ("--logging_steps", "'1e999'", "a number")),
+        ("", ("--seed", 99 * "x"), ("--seed", "...")),
+        ("", ("--seed", ""), ("--seed has no value",)),
+        ("", ("--seed=",), ("--seed has no value",)),
+        ("", ("--no_bf16", "1"), ("--no_bf16 takes no value",)),
+        ("", ("--seed.x", "1"), ("--seed.x", "seed is not a mapping")),
+        ("", ("--model_config.", "1"), ("--model_config. lacks a name",)),
+        ("", ("--log_level", "loud"), ("--log_level", "'loud'", "warning")),
+        ("", ("--optim", "adam"), ("--optim", "'adam'", "adamw_torch")),
+        ("accelerator_config: {x: 1}", (), ("EmotionTrainingArguments", "'x'")),
+        ("per_device_train_batch_size: 0", (), ("per_device_train_batch_size is 0", "positive")),
+        ("seed: -1", (), ("seed is -1", "must not be negative")),
+        ("max_seconds: -1", (), ("max_seconds is -1", "positive")),
+        ("seeds: [1]", (), ("recipe.yaml", "'seeds'", "emofusion cross-validate")),
+        ("", ("--members", "x"), ("--members", "emofusion fit-late-fusion")),
     ],
 )
 def test_an_error_is_one_sentence(parse, text, options, parts):
     message = message_of(parse, text, *options)
     for part in parts:
         assert part in message
+
+
+def test_null_on_the_command_line_is_the_default(parse):
+    assert parse("max_seconds: 5", "--max_seconds", "null").data.max_seconds is None
 
 
 def test_a_member_without_a_value_is_an_error():

@@ -62,6 +62,44 @@ def test_a_circle_of_bases_is_refused(write):
     assert str(second) in str(caught.value)
 
 
+def test_a_long_chain_of_bases_is_refused(write):
+    for number in range(200):
+        write(f"{number}.yaml", f"base: {number + 1}.yaml\n")
+    with pytest.raises(ValueError, match=r"0.yaml has a chain of more than 100 bases"):
+        read_settings(write("200.yaml", "seed: 1\n").with_name("0.yaml"), KNOWN)
+
+
+def test_the_recipes_of_the_package_are_found_from_any_folder(write, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert read_settings("recipes/spoken/text.yaml", KNOWN)["variant"] == "unimodal"
+    write("recipes/spoken/text.yaml", "variant: multi_level\n")
+    assert read_settings("recipes/spoken/text.yaml", KNOWN)["variant"] == "multi_level"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("recipes/spoken/txet.yaml", "did you mean recipes/spoken/text.yaml?"),
+        ("recipes/voxceleb", "recipes/voxceleb is a folder; give the path of a YAML file in it: pretrain_speaker"),
+        ("loop.yaml", "There is no recipe loop.yaml"),
+        ("a\0b", "There is no recipe"),
+        (999 * "x", "There is no recipe"),
+    ],
+)
+def test_a_path_that_is_no_recipe_is_one_sentence(monkeypatch, tmp_path, path, message):
+    monkeypatch.chdir(tmp_path)
+    Path("loop.yaml").symlink_to("loop.yaml")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_settings(path, KNOWN)
+
+
+def test_a_recipe_that_is_not_utf_8_is_named(write):
+    path = write("recipe.yaml", "")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"recipe.yaml is not UTF-8 text"):
+        read_settings(path, KNOWN)
+
+
 @pytest.mark.parametrize(
     ("base", "message"),
     [
