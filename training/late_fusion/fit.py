@@ -18,7 +18,7 @@ from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
 from ..arguments import ModelArguments
 from ..collator import EmotionCollator
-from ..lifecycle import CONFUSION, RELIABILITY, add_scores, finish_run, load_rows
+from ..lifecycle import add_scores, finish_run, load_rows
 from ..recipe import Recipe
 from ..trainer import EmotionTrainer
 from .combinations import combine, fit_combinations
@@ -51,9 +51,6 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
     _check_arguments(recipe)
     fusion_args, training_args = recipe.late_fusion, recipe.training
     corpus, metadata = load_rows(recipe)
-    model_args = ModelArguments(variant="late_fusion", model_config={"combination": fusion_args.combination})
-    fusion = Recipe(model=model_args, data=recipe.data, training=training_args)
-    described = fusion.describe()  # before Trainer, as in `build_trainer`
     labels = corpus["train"].features["label"].names
     trainer = _build_trainer(recipe, corpus, labels)
     start = time.perf_counter()
@@ -67,14 +64,14 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
     chosen = combinations[fusion_args.combination]
     trainer.model.classifier.load_state_dict(chosen.state_dict())
 
-    trainer.run_metadata.add_recipe(fusion, described, corpus, metadata)
+    model_args = ModelArguments(variant="late_fusion", model_config={"combination": fusion_args.combination})
+    trainer.run_metadata.add_recipe(dataclasses.replace(recipe, model=model_args), corpus, metadata)
     results = trainer.run_metadata.results
     results.seconds = round(seconds, 2)
     describe_fusion(results, fusion_args.members, fusion_args.combination, combinations, inverse_strength)
     results.late_fusion.systems = compare(fusion_args.members, combinations, scores, labels)
     predictions = collect_predictions(corpus, {split: combine(chosen, rows) for split, rows in scores.items()})
     add_scores(results, trainer.task, predictions)
-    results.pictures = [CONFUSION, RELIABILITY]
     finish_run(training_args.output_dir, results, trainer=trainer, predictions=predictions)
     return results
 
