@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from .predictions import Predictions
     from .results import RunResults
 
+CONFUSION_MATRIX, RELIABILITY, LEARNING_CURVE = "confusion_matrix.png", "reliability.png", "learning_curve.png"
 PANELS = 4  # confusion matrices in a row
 LEGEND_ROWS = 14
 
 
-def draw_test_split(folder: str | Path, title: str, results: "RunResults", test: "Predictions") -> None:
-    """Draw the confusion matrix and the reliability of the test predictions into a folder.
+def draw_test_split(folder: str | Path, title: str, results: "RunResults", test: "Predictions") -> list[str]:
+    """Draw the confusion matrix and the reliability of the test predictions, and return the names of the files.
 
     Args:
         folder: The folder, which exists.
@@ -29,13 +30,14 @@ def draw_test_split(folder: str | Path, title: str, results: "RunResults", test:
         test: Predictions on the test split.
     """
     confusion = {title: results.metrics["test"].confusion_matrix}
-    draw_confusion_matrices(Path(folder, "confusion_matrix.png"), confusion, results.labels)
+    draw_confusion_matrices(Path(folder, CONFUSION_MATRIX), confusion, results.labels)
     correct = test.predicted == test.labels
     panels = {
         name: (test.probabilities(scaled).max(axis=1), correct)
         for name, scaled in (("as trained", False), ("after temperature scaling", True))
     }
-    draw_reliability(Path(folder, "reliability.png"), panels)
+    draw_reliability(Path(folder, RELIABILITY), panels)
+    return [CONFUSION_MATRIX, RELIABILITY]
 
 
 def draw_confusion_matrices(

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from datasets import Dataset, DatasetDict
-from transformers import set_seed
 
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits
 from ..evaluation.metadata import CorpusMetadata
-from ..evaluation.pictures import draw_learning_curves, draw_test_split
+from ..evaluation.pictures import LEARNING_CURVE, draw_learning_curves, draw_test_split
 from ..evaluation.predictions import FILE as PREDICTIONS
 from ..evaluation.predictions import Predictions, collect_predictions, write_predictions
 from ..evaluation.results import FILE as RESULTS
@@ -25,15 +24,13 @@ from .recipe import Recipe
 from .trainer import EmotionTrainer
 
 LOG = "training_log.json"
-CONFUSION, RELIABILITY, LEARNING_CURVE = "confusion_matrix.png", "reliability.png", "learning_curve.png"
-PICTURES = (CONFUSION, RELIABILITY, LEARNING_CURVE)
 
 Rows = TypeVar("Rows")
 Log = Sequence[Mapping[str, float]]
 
 
 def begin_run(training_args: EmotionTrainingArguments, load: Callable[[], Rows]) -> Rows:
-    """Check the output folder, set the seed, and load the rows of a run, on the main process first.
+    """Check the output folder, and load the rows of a run, on the main process first.
 
     Args:
         training_args: The training arguments.
@@ -43,7 +40,6 @@ def begin_run(training_args: EmotionTrainingArguments, load: Callable[[], Rows])
         OSError: If `output_dir` cannot be written to.
     """
     check_output_dir(training_args)
-    set_seed(training_args.seed)
     with training_args.main_process_first(desc="loading the rows"):
         return load()
 
@@ -132,13 +128,13 @@ def finish_run(
 
     Args:
         folder: The folder.
-        results: The results, complete.
+        results: The results, complete but for the names of the pictures, which are added.
         trainer: The trainer that has the model. Without one, as in a cross-validation, the folder holds no model.
         predictions: Predictions per split. Without them no picture is drawn.
         logs: Log of each training (`trainer.state.log_history`), by its name in the learning curves.
         title: Title of the confusion matrix; by default the system.
     """
-    folder, logs = Path(folder), logs or {}
+    folder = Path(folder)
     is_main = trainer is None or trainer.is_world_process_zero()
     if is_main:
         (folder / RESULTS).unlink(missing_ok=True)  # the results of an earlier run are not those of the new weights
@@ -149,11 +145,13 @@ def finish_run(
             if trainer is not None and predictions is not None:
                 write_predictions(staging / PREDICTIONS, predictions, results.labels)
             if trainer is not None and logs:
-                write_json(staging / LOG, list(*logs.values()))
+                (log,) = logs.values()
+                write_json(staging / LOG, list(log))
             if predictions is not None:
-                draw_test_split(staging, title or results.system, results, predictions["test"])
+                results.pictures = draw_test_split(staging, title or results.system, results, predictions["test"])
             if predictions is not None and logs:
                 draw_learning_curves(staging / LEARNING_CURVE, logs)
+                results.pictures.append(LEARNING_CURVE)
         write_card(folder, results)
         results.write(folder)
     if trainer is not None:
