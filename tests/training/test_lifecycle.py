@@ -36,7 +36,8 @@ def test_each_file_is_written_once_and_the_results_last(make_recipe, tmp_path, m
     results = train(make_recipe(**settings))
     assert {name: count for name, count in Counter(written).items() if count > 1} == {}
     assert {"predictions.jsonl", "training_log.json", *results.pictures} <= set(written)
-    order = ["model.safetensors", "predictions.jsonl", "README.md", "results.json"]
+    weights = "adapter_model.safetensors" if settings.get("lora") else "model.safetensors"
+    order = [weights, "predictions.jsonl", "README.md", "results.json"]
     assert [name for name in written if name in order] == order
     assert written[-1] == "results.json"
 
