@@ -63,7 +63,7 @@ class Difference:
     Args:
         value: Score of the second system minus that of the first.
         interval: 95 % interval `[low, high]` over resampled speakers; None with fewer than six speakers.
-        p_speakers: p of the permutation test over speakers; None with fewer than six speakers.
+        p_speakers: P-value of the permutation test over speakers; None with fewer than six speakers.
     """
 
     value: float
@@ -84,7 +84,7 @@ class Comparison:
         ua: Difference of the mean recalls.
         only_first: Number of utterances on which the first system is better.
         only_second: Number of utterances on which the second system is better.
-        p_utterances: p of McNemar's exact test of the difference in WA, over utterances.
+        p_utterances: P-value of McNemar's exact test of the difference in WA, over utterances.
     """
 
     first: SystemScores

@@ -17,13 +17,14 @@ from emofusion.evaluation.results import CorpusMetadata, LateFusionResults
 from emofusion.hub import write_card
 from emofusion.hub.push import address_card
 from emofusion.modeling.head_score_combination import COMBINATIONS
-from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
+from emofusion.training.adapters.lora import find_targets, put_adapters
+from emofusion.training.adapters.lora_settings import Lora
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.cross_validation.plan import Run
 from emofusion.training.cross_validation.summary import summarise_runs
 from emofusion.training.late_fusion.combinations import combine
-from emofusion.training.late_fusion.fit import compare
+from emofusion.training.late_fusion.fit import score_systems
 from emofusion.training.lifecycle import add_scores
 from emofusion.training.metadata import RunMetadataCallback
 from emofusion.training.recipe import Recipe
@@ -92,7 +93,7 @@ def results_of(tmp_path_factory):
         if case.has_members:
             fused = {kind: combination(2, 3).double() for kind, combination in COMBINATIONS.items()}
             scores = predict(corpus, members=2)
-            systems = compare(["runs/speech", "someone/text"], fused, scores, LABELS)
+            systems = score_systems(["runs/speech", "someone/text"], fused, scores, LABELS)
             results.late_fusion = LateFusionResults(systems=systems)
             results.training = {"combination": "weighted", "members": "a, b"}
             outputs = {split: combine(fused["weighted"], rows) for split, rows in scores.items()}

@@ -69,7 +69,7 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
     results = trainer.run_metadata.results
     results.seconds = round(seconds, 2)
     describe_fusion(results, fusion_args.members, fusion_args.combination, combinations, inverse_strength)
-    results.late_fusion.systems = compare(fusion_args.members, combinations, scores, labels)
+    results.late_fusion.systems = score_systems(fusion_args.members, combinations, scores, labels)
     predictions = collect_predictions(corpus, {split: combine(chosen, rows) for split, rows in scores.items()})
     add_scores(results, trainer.task, predictions)
     finish_run(training_args.output_dir, results, trainer=trainer, predictions=predictions)
@@ -122,7 +122,7 @@ def describe_fusion(
     results.late_fusion = LateFusionResults(members=sources, weights=weights, inverse_strength=inverse_strength)
 
 
-def compare(
+def score_systems(
     members: Sequence[str],
     combinations: Mapping[str, nn.Module],
     scores: Mapping[str, PredictionOutput],
@@ -150,8 +150,8 @@ def compare(
     return {name: {split: _score(rows, labels) for split, rows in splits.items()} for name, splits in systems.items()}
 
 
-def format_comparison(results: RunResults) -> str:
-    """Return the scores of `compare` as a table for the console, in percent; NLL in nats."""
+def format_systems(results: RunResults) -> str:
+    """Return the scores of `score_systems` as a table for the console, in percent; NLL in nats."""
     systems = results.late_fusion.systems
     width = max(map(len, systems))
     lines = [
