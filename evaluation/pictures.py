@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from .results import RunResults
 
 CONFUSION_MATRIX, RELIABILITY, LEARNING_CURVE = "confusion_matrix.png", "reliability.png", "learning_curve.png"
+OF_TEST_SPLIT = (CONFUSION_MATRIX, RELIABILITY)
 PANELS = 4  # confusion matrices in a row
 LEGEND_ROWS = 14
 
 
-def draw_test_split(folder: str | Path, title: str, results: "RunResults", test: "Predictions") -> list[str]:
-    """Draw the confusion matrix and the reliability of the test predictions, and return the names of the files.
+def draw_test_split(folder: str | Path, title: str, results: "RunResults", test: "Predictions") -> None:
+    """Draw the confusion matrix and the reliability of the test predictions into a folder.
 
     Args:
         folder: The folder, which exists.
@@ -37,7 +38,6 @@ def draw_test_split(folder: str | Path, title: str, results: "RunResults", test:
         for name, scaled in (("as trained", False), ("after temperature scaling", True))
     }
     draw_reliability(Path(folder, RELIABILITY), panels)
-    return [CONFUSION_MATRIX, RELIABILITY]
 
 
 def draw_confusion_matrices(

@@ -64,7 +64,7 @@ class Task(ABC):
     problem_type: ClassVar[str]
     # Metric of the validation split, by which a checkpoint may be chosen -> whether greater is better.
     metrics: ClassVar[dict[str, bool]]
-    # Scores of a split, a record with the fields `metrics` (but "loss").
+    # Record of the scores of a split, with a field for each of `metrics` but "loss".
     scores: ClassVar[type[Record]]
     # Score -> heading in the tables of a card, in their order.
     headings: ClassVar[dict[str, str]]

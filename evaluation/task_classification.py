@@ -50,7 +50,7 @@ class ClassificationTask(Task):
         "recall": "Recall",
         "precision": "Precision",
         "f1": "F1",
-        "support": "Utterances",
+        "support": "Support",
     }
     example: ClassVar[str] = (
         "print({model.config.id2label[i]: p for i, p in enumerate(model(**inputs).logits.softmax(-1)[0].tolist())})"

@@ -11,7 +11,7 @@ from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits
 from ..evaluation.metadata import CorpusMetadata
-from ..evaluation.pictures import LEARNING_CURVE, draw_learning_curves, draw_test_split
+from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
 from ..evaluation.predictions import FILE as PREDICTIONS
 from ..evaluation.predictions import Predictions, collect_predictions, write_predictions
 from ..evaluation.results import FILE as RESULTS
@@ -131,11 +131,15 @@ def finish_run(
         results: The results, complete but for the names of the pictures, which are added.
         trainer: The trainer that has the model. Without one, as in a cross-validation, the folder holds no model.
         predictions: Predictions per split. Without them no picture is drawn.
-        logs: Log of each training (`trainer.state.log_history`), by its name in the learning curves.
+        logs: Log of each training by its name in the learning curves; by default that of the trainer.
         title: Title of the confusion matrix; by default the system.
     """
-    folder = Path(folder)
+    folder, log = Path(folder), [] if trainer is None else trainer.state.log_history
+    if logs is None:
+        logs = {results.system: log} if log else {}
     is_main = trainer is None or trainer.is_world_process_zero()
+    if predictions is not None:
+        results.pictures = [*OF_TEST_SPLIT, LEARNING_CURVE] if logs else [*OF_TEST_SPLIT]
     if is_main:
         (folder / RESULTS).unlink(missing_ok=True)  # the results of an earlier run are not those of the new weights
     if trainer is not None:
@@ -144,14 +148,12 @@ def finish_run(
         with staged(folder) as staging:
             if trainer is not None and predictions is not None:
                 write_predictions(staging / PREDICTIONS, predictions, results.labels)
-            if trainer is not None and logs:
-                (log,) = logs.values()
-                write_json(staging / LOG, list(log))
+            if log:
+                write_json(staging / LOG, log)
             if predictions is not None:
-                results.pictures = draw_test_split(staging, title or results.system, results, predictions["test"])
+                draw_test_split(staging, title or results.system, results, predictions["test"])
             if predictions is not None and logs:
                 draw_learning_curves(staging / LEARNING_CURVE, logs)
-                results.pictures.append(LEARNING_CURVE)
         write_card(folder, results)
         results.write(folder)
     if trainer is not None:

@@ -52,8 +52,7 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
     results.seconds = round(time.perf_counter() - start, 2)
     predictions = predict_splits(trainer, corpus)
     add_scores(results, trainer.task, predictions)
-    logs = {results.system: trainer.state.log_history}
-    finish_run(recipe.training.output_dir, results, trainer=trainer, predictions=predictions, logs=logs)
+    finish_run(recipe.training.output_dir, results, trainer=trainer, predictions=predictions)
     return results
 
 

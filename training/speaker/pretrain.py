@@ -61,7 +61,7 @@ def pretrain_speaker(recipe: Recipe) -> SpeakerResults:
         results.metrics["validation"] = SpeakerScores(**{name: measured[f"eval_{name}"] for name in names})
     if errors := measure_trials(trainer.model, trainer.processor, corpus, "test", recipe):
         results.metrics["test"] = SpeakerScores(**errors)
-    finish_run(training_args.output_dir, results, trainer=trainer, logs={results.system: trainer.state.log_history})
+    finish_run(training_args.output_dir, results, trainer=trainer)
     return results
 
 
