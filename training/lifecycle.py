@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from datasets import Dataset, DatasetDict
+from transformers.trainer_utils import PredictionOutput
 
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
@@ -13,7 +14,7 @@ from ..corpora.folds import check_splits
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
 from ..evaluation.predictions import FILE as PREDICTIONS
-from ..evaluation.predictions import Predictions, collect_predictions, write_predictions
+from ..evaluation.predictions import Predictions, write_predictions
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import Results, RunResults
 from ..evaluation.task import Task
@@ -97,10 +98,20 @@ def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
     return rows.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
 
 
-def predict_splits(trainer: EmotionTrainer, corpus: DatasetDict) -> dict[str, Predictions]:
-    """Return the model's predictions on the validation and the test split; nothing else of a run reads the test split."""
-    outputs = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
-    return collect_predictions(corpus, outputs)
+def predict_splits(
+    trainer: EmotionTrainer, corpus: DatasetDict, ignore_keys: list[str] | None = None
+) -> dict[str, PredictionOutput]:
+    """Return the model's outputs on the validation and the test split; nothing else of a run reads the test split.
+
+    Args:
+        trainer: The trainer that has the model.
+        corpus: The splits.
+        ignore_keys: As in [`transformers.Trainer.predict`].
+    """
+    return {
+        split: trainer.predict(corpus[split], ignore_keys=ignore_keys, metric_key_prefix=split)
+        for split in ("validation", "test")
+    }
 
 
 def add_scores(results: RunResults, task: Task, predictions: Mapping[str, Predictions]) -> None:

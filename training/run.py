@@ -12,6 +12,7 @@ from transformers import AutoModelForAudioClassification, AutoProcessor, PreTrai
 
 from ..configuration.modalities import MODALITIES
 from ..evaluation.metadata import CorpusMetadata
+from ..evaluation.predictions import collect_predictions
 from ..evaluation.results import RunResults
 from ..evaluation.scores import ClassificationScores, score
 from .adapters.lora import add_adapters, unwrap_adapters
@@ -50,7 +51,7 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
     train_interruptibly(trainer, resume)
     results = trainer.run_metadata.results
     results.seconds = round(time.perf_counter() - start, 2)
-    predictions = predict_splits(trainer, corpus)
+    predictions = collect_predictions(corpus, predict_splits(trainer, corpus))
     add_scores(results, trainer.task, predictions)
     finish_run(recipe.training.output_dir, results, trainer=trainer, predictions=predictions)
     return results

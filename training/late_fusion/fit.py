@@ -18,7 +18,7 @@ from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
 from ..arguments import ModelArguments
 from ..collator import EmotionCollator
-from ..lifecycle import add_scores, finish_run, load_rows
+from ..lifecycle import add_scores, finish_run, load_rows, predict_splits
 from ..recipe import Recipe
 from ..trainer import EmotionTrainer
 from .combinations import combine, fit_combinations
@@ -54,11 +54,8 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
     labels = corpus["train"].features["label"].names
     trainer = _build_trainer(recipe, corpus, labels)
     start = time.perf_counter()
-    scores = {
-        # The embedding of a late fusion is the log-probabilities of its members; the other outputs are ignored.
-        split: trainer.predict(corpus[split], ignore_keys=["logits", "losses"], metric_key_prefix=split)
-        for split in ("validation", "test")
-    }
+    # The embedding of a late fusion is the log-probabilities of its members; the other outputs are ignored.
+    scores = predict_splits(trainer, corpus, ignore_keys=["logits", "losses"])
     combinations, inverse_strength = fit_combinations(scores["validation"], len(fusion_args.members), len(labels))
     seconds = time.perf_counter() - start
     chosen = combinations[fusion_args.combination]
