@@ -14,4 +14,4 @@ def run(argv: list[str]) -> None:
 
     comparison = compare_systems(arguments.first, arguments.second)
     print(format_comparison(comparison))
-    print(f"\n{comparison['verdict']}")
+    print(f"\n{comparison.verdict}")

@@ -1,6 +1,6 @@
 """Comparison of two systems on the same utterances: the difference of their scores, and whether it is significant."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,97 @@ class SystemPredictions:
     shares: dict[str, np.ndarray]
 
 
-def compare_systems(first: str | Path, second: str | Path) -> dict:
+@dataclass(frozen=True)
+class SystemScores:
+    """Scores of a system on the utterances of a comparison.
+
+    Args:
+        name: Its folder.
+        wa: Overall accuracy.
+        ua: Mean recall of the classes.
+    """
+
+    name: str
+    wa: float
+    ua: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Difference of a score between two systems.
+
+    Args:
+        value: Score of the second system minus that of the first.
+        interval: 95 % interval `[low, high]` over resampled speakers; None with fewer than six speakers.
+        p_speakers: P-value of the permutation test over speakers; None with fewer than six speakers.
+    """
+
+    value: float
+    interval: list[float] | None
+    p_speakers: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Comparison of two systems.
+
+    Args:
+        first: The first system.
+        second: The second system.
+        utterances: Number of utterances.
+        speakers: Number of speakers, None if one is unknown.
+        wa: Difference of the overall accuracies.
+        ua: Difference of the mean recalls.
+        only_first: Number of utterances on which the first system is better.
+        only_second: Number of utterances on which the second system is better.
+        p_utterances: P-value of McNemar's exact test of the difference in WA, over utterances.
+    """
+
+    first: SystemScores
+    second: SystemScores
+    utterances: int
+    speakers: int | None
+    wa: Difference
+    ua: Difference
+    only_first: int
+    only_second: int
+    p_utterances: float
+
+    @property
+    def verdict(self) -> str:
+        """A sentence that says whether the differences are significant.
+
+        A difference in WA is significant if the tests over utterances and over speakers both are, one in UA if the test
+        over speakers is.
+        """
+        first, second = self.first.name, self.second.name
+        if self.wa.p_speakers is None:
+            reason = "the speakers are unknown" if self.speakers is None else f"{self.speakers} speakers are too few"
+            finding = "significant" if self.p_utterances < ALPHA else "not significant"
+            return (
+                f"On these utterances the difference in WA is {finding} (p = {self.p_utterances:.3g}), but {reason} to "
+                "generalise to other speakers."
+            )
+        significant = {
+            "WA": max(self.p_utterances, self.wa.p_speakers) < ALPHA,
+            "UA": self.ua.p_speakers < ALPHA,
+        }
+        better = {
+            "WA": second if self.wa.value > 0 else first,
+            "UA": second if self.ua.value > 0 else first,
+        }
+        if not any(significant.values()):
+            return f"The difference between {first} and {second} is not significant."
+        if all(significant.values()):
+            if better["WA"] == better["UA"]:
+                return f"{better['WA']} is significantly better in WA and in UA."
+            return f"{better['WA']} is significantly better in WA, and {better['UA']} in UA."
+        (score,) = (name for name, is_significant in significant.items() if is_significant)
+        (rest,) = significant.keys() - {score}
+        return f"{better[score]} is significantly better in {score}; the difference in {rest} is not significant."
+
+
+def compare_systems(first: str | Path, second: str | Path) -> Comparison:
     """Compare two systems, each the folder of a run, of a late fusion or of a cross-validation.
 
     WA is tested over utterances (McNemar's exact test; the sign test for systems of several runs), and WA and UA are
@@ -50,11 +140,6 @@ def compare_systems(first: str | Path, second: str | Path) -> dict:
     Args:
         first: Folder of the first system.
         second: Folder of the second system.
-
-    Returns:
-        `systems`, their names and scores; for `wa` and `ua` the `difference` (second minus first), its `interval` and
-        `p_speakers` (both None with fewer than six speakers), and for `wa` also `p_utterances`; the numbers of
-        `utterances` and `speakers`; and the `verdict`, a sentence.
 
     Raises:
         FileNotFoundError: If a folder has no results or predictions.
@@ -71,27 +156,32 @@ def compare_systems(first: str | Path, second: str | Path) -> dict:
     counts = np.stack([group_confusions(truth, predicted, speakers) for predicted in shares])
     scores = confusion_scores(counts.sum(axis=1))
     number = None if None in speakers else counts.shape[1]
-    comparison = {
-        "utterances": len(truth),
-        "speakers": number,
-        "systems": [
-            {"name": system.name, "wa": float(scores["wa"][place]), "ua": float(scores["ua"][place])}
-            for place, system in enumerate((one, other))
-        ],
-    }
     resampled = None
     if number is not None and number >= MIN_SPEAKERS:
         resampled = confusion_scores(resample(counts))
-    for score in ("wa", "ua"):
-        comparison[score] = {
-            "difference": float(scores[score][1] - scores[score][0]),
-            "interval": interval(resampled[score][1] - resampled[score][0]) if resampled else None,
-            "p_speakers": exchange_test(*counts, score) if resampled else None,
-        }
-    correct = [predicted[np.arange(len(truth)), truth] for predicted in shares]
-    test = sign_test(*correct)
-    comparison["wa"] |= {"p_utterances": test["p"], "only_first": test["first"], "only_second": test["second"]}
-    return comparison | {"verdict": judge(comparison)}
+
+    def subtract(score: str) -> Difference:
+        return Difference(
+            value=float(scores[score][1] - scores[score][0]),
+            interval=interval(resampled[score][1] - resampled[score][0]) if resampled else None,
+            p_speakers=exchange_test(*counts, score) if resampled else None,
+        )
+
+    systems = [
+        SystemScores(system.name, float(scores["wa"][place]), float(scores["ua"][place]))
+        for place, system in enumerate((one, other))
+    ]
+    test = sign_test(*(predicted[np.arange(len(truth)), truth] for predicted in shares))
+    return Comparison(
+        *systems,
+        utterances=len(truth),
+        speakers=number,
+        wa=subtract("wa"),
+        ua=subtract("ua"),
+        only_first=test["first"],
+        only_second=test["second"],
+        p_utterances=test["p"],
+    )
 
 
 def read_system(folder: str | Path) -> SystemPredictions:
@@ -144,73 +234,25 @@ def _check_same(one: SystemPredictions, other: SystemPredictions) -> None:
             raise ValueError(f"{one.name} and {other.name} do not agree on the speaker of {utterance!r}.")
 
 
-def judge(comparison: Mapping) -> str:
-    """Return a sentence that says whether the differences are significant.
+def format_comparison(comparison: Comparison) -> str:
+    """Return the scores, their differences and the tests as a table for the console; scores in percent."""
+    systems = (comparison.first, comparison.second)
+    width = max(12, *(len(system.name) for system in systems))
 
-    A difference in WA is significant if the tests over utterances and over speakers both are, one in UA if the test
-    over speakers is.
-
-    Args:
-        comparison: From `compare_systems`, the verdict not included.
-    """
-    first, second = (system["name"] for system in comparison["systems"])
-    wa, ua = comparison["wa"], comparison["ua"]
-    if wa["p_speakers"] is None:
-        reason = (
-            "the speakers are unknown"
-            if comparison["speakers"] is None
-            else f"{comparison['speakers']} speakers are too few"
-        )
-        finding = "significant" if wa["p_utterances"] < ALPHA else "not significant"
-        return (
-            f"On these utterances the difference in WA is {finding} (p = {wa['p_utterances']:.3g}), but {reason} to "
-            "generalise to other speakers."
-        )
-    significant = {
-        "WA": max(wa["p_utterances"], wa["p_speakers"]) < ALPHA,
-        "UA": ua["p_speakers"] < ALPHA,
-    }
-    better = {
-        "WA": second if wa["difference"] > 0 else first,
-        "UA": second if ua["difference"] > 0 else first,
-    }
-    if not any(significant.values()):
-        return f"The difference between {first} and {second} is not significant."
-    if all(significant.values()):
-        if better["WA"] == better["UA"]:
-            return f"{better['WA']} is significantly better in WA and in UA."
-        return f"{better['WA']} is significantly better in WA, and {better['UA']} in UA."
-    (score,) = (name for name, is_significant in significant.items() if is_significant)
-    (rest,) = significant.keys() - {score}
-    return f"{better[score]} is significantly better in {score}; the difference in {rest} is not significant."
-
-
-def format_comparison(comparison: Mapping) -> str:
-    """Return the scores, their differences and the tests as a table for the console; scores in percent.
-
-    Args:
-        comparison: From `compare_systems`.
-    """
-    systems = comparison["systems"]
-    width = max(12, *(len(system["name"]) for system in systems))
-
-    def row(name: str, format_cell: Callable[[Mapping], str]) -> str:
-        return f"{name:<{width}}{format_cell(comparison['wa']):>16}{format_cell(comparison['ua']):>16}"
+    def row(name: str, format_cell: Callable[[Difference], str]) -> str:
+        return f"{name:<{width}}{format_cell(comparison.wa):>16}{format_cell(comparison.ua):>16}"
 
     lines = [f"{'':<{width}}{'WA':>16}{'UA':>16}"]
     for system in systems:
-        lines.append(f"{system['name']:<{width}}{100 * system['wa']:>16.1f}{100 * system['ua']:>16.1f}")
-    lines.append(row("difference", lambda score: f"{100 * score['difference']:+.1f}"))
-    if comparison["wa"]["interval"]:
-        lines.append(row("95 %", lambda score: " to ".join(f"{100 * edge:+.1f}" for edge in score["interval"])))
-        lines.append(row("p, speakers", lambda score: f"{score['p_speakers']:.3g}"))
-    lines.append(f"{'p, utterances':<{width}}{comparison['wa']['p_utterances']:>16.3g}")
-    speakers = "unknown" if comparison["speakers"] is None else comparison["speakers"]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"{comparison['utterances']} utterances, speakers: {speakers}; {comparison['wa']['only_first']} utterances are "
-            f"better with the first system, {comparison['wa']['only_second']} with the second.",
-        ]
+        lines.append(f"{system.name:<{width}}{100 * system.wa:>16.1f}{100 * system.ua:>16.1f}")
+    lines.append(row("difference", lambda score: f"{100 * score.value:+.1f}"))
+    if comparison.wa.interval:
+        lines.append(row("95 %", lambda score: " to ".join(f"{100 * edge:+.1f}" for edge in score.interval)))
+        lines.append(row("p, speakers", lambda score: f"{score.p_speakers:.3g}"))
+    lines.append(f"{'p, utterances':<{width}}{comparison.p_utterances:>16.3g}")
+    speakers = "unknown" if comparison.speakers is None else comparison.speakers
+    counts = (
+        f"{comparison.utterances} utterances, speakers: {speakers}; {comparison.only_first} utterances are better with "
+        f"the first system, {comparison.only_second} with the second."
     )
+    return "\n".join([*lines, "", counts])

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .predictions import Predictions
     from .results import RunResults
 
+CONFUSION_MATRIX, RELIABILITY, LEARNING_CURVE = "confusion_matrix.png", "reliability.png", "learning_curve.png"
+OF_TEST_SPLIT = (CONFUSION_MATRIX, RELIABILITY)
 PANELS = 4  # confusion matrices in a row
 LEGEND_ROWS = 14
 
@@ -29,13 +31,13 @@ def draw_test_split(folder: str | Path, title: str, results: "RunResults", test:
         test: Predictions on the test split.
     """
     confusion = {title: results.metrics["test"].confusion_matrix}
-    draw_confusion_matrices(Path(folder, "confusion_matrix.png"), confusion, results.labels)
+    draw_confusion_matrices(Path(folder, CONFUSION_MATRIX), confusion, results.labels)
     correct = test.predicted == test.labels
     panels = {
         name: (test.probabilities(scaled).max(axis=1), correct)
         for name, scaled in (("as trained", False), ("after temperature scaling", True))
     }
-    draw_reliability(Path(folder, "reliability.png"), panels)
+    draw_reliability(Path(folder, RELIABILITY), panels)
 
 
 def draw_confusion_matrices(

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from .records import Record
+
 if TYPE_CHECKING:
     import torch
     from transformers.trainer_utils import EvalPrediction
@@ -62,6 +64,8 @@ class Task(ABC):
     problem_type: ClassVar[str]
     # Metric of the validation split, by which a checkpoint may be chosen -> whether greater is better.
     metrics: ClassVar[dict[str, bool]]
+    # Record of the scores of a split, with a field for each of `metrics` but "loss".
+    scores: ClassVar[type[Record]]
     # Score -> heading in the tables of a card, in their order.
     headings: ClassVar[dict[str, str]]
     # Score -> its metric on the Hub; the card claims these.

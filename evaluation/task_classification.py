@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .scores import measure, score_classes
+from .scores import ClassificationScores, measure, score_classes
 from .task import HubMetric, Table, Task
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class ClassificationTask(Task):
     name: ClassVar[str] = "classification"
     problem_type: ClassVar[str] = "single_label_classification"
     metrics: ClassVar[dict[str, bool]] = {"loss": False, "wa": True, "ua": True, "wf1": True, "macro_f1": True}
+    scores: ClassVar[type[ClassificationScores]] = ClassificationScores
     headings: ClassVar[dict[str, str]] = {
         "wa": "WA",
         "ua": "UA",
@@ -49,7 +50,7 @@ class ClassificationTask(Task):
         "recall": "Recall",
         "precision": "Precision",
         "f1": "F1",
-        "support": "Utterances",
+        "support": "Support",
     }
     example: ClassVar[str] = (
         "print({model.config.id2label[i]: p for i, p in enumerate(model(**inputs).logits.softmax(-1)[0].tolist())})"

@@ -77,6 +77,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
             ]
         ),
         corpus=results.corpus,
+        selection=results.corpus.selection if test else None,  # it says that the test split was measured
         adapter=results.adapter,
         runs=runs,
         scores=_score_table(results, task),
@@ -96,6 +97,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         pictures=[name for name in results.pictures if Path(name).name == name and (folder / name).is_file()],
         data=_data_table(results),
         training=format_settings(results, known_values(results.parameters)),
+        trained=bool(results.training),
         recipe=bool(results.recipe),
         paper=known_values(results.paper),
         citation=cite_paper(results),

@@ -53,9 +53,8 @@ def push_metric(
     for name, path in files.items():
         if not path.is_file():
             raise FileNotFoundError(f"{folder} is not the folder of a metric: it has no {name}.")
-    remote = replace(
-        inspect_remote(repo_id, "space", private, revision, token, dry_run), files=[]
-    )  # other files of the Space are left alone
+    remote = inspect_remote(repo_id, "space", private, revision, token, dry_run)
+    remote = replace(remote, files=[])  # other files of the Space are left alone
     card = files["README.md"].read_text(encoding="utf-8").replace(f"OWNER/{folder.name}", remote.repo_id)
     contents = Contents(files | {"README.md": card.encode()}, {}, [])
     log(describe(contents, remote, revision))

@@ -52,6 +52,7 @@ def write_speaker_card(folder: Path, results: SpeakerResults) -> Path:
             {title: {"count": f"{count:,}"} for title, count in counts.items() if count is not None},
         ),
         training=format_settings(results, {} if results.parameters is None else {"total": results.parameters}),
+        trained=bool(results.training),
         recipe=bool(results.recipe),
         citation=cite_paper(results),
         version=results.environment.emofusion,

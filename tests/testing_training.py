@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from emofusion.corpora.demo.spoken import BLOCK
+from peft import PeftModel
 from transformers import PreTrainedModel
 
 AUDIO = {
@@ -72,18 +73,24 @@ def tiny_recipe(corpus_root, output_dir, **others) -> dict:
 
 def record_writes(monkeypatch, folder) -> list[str]:
     """Return a list that will hold the names of the files written into a folder (weights, and all atomic ones), in order."""
-    written, replace, save_pretrained = [], os.replace, PreTrainedModel.save_pretrained
+    written, replace = [], os.replace
 
     def record_replace(source, target):
         replace(source, target)
         if Path(target).parent == Path(folder):
             written.append(Path(target).name)
 
-    def record_weights(model, save_directory, **kwargs):
-        save_pretrained(model, save_directory, **kwargs)
-        if Path(save_directory) == Path(folder):
-            written.append("model.safetensors")
+    def record_weights(kind, weights):
+        save_pretrained = kind.save_pretrained
+
+        def save(model, save_directory, **kwargs):
+            save_pretrained(model, save_directory, **kwargs)
+            if Path(save_directory) == Path(folder):
+                written.append(weights)
+
+        monkeypatch.setattr(kind, "save_pretrained", save)
 
     monkeypatch.setattr(os, "replace", record_replace)
-    monkeypatch.setattr(PreTrainedModel, "save_pretrained", record_weights)
+    record_weights(PreTrainedModel, "model.safetensors")
+    record_weights(PeftModel, "adapter_model.safetensors")
     return written

@@ -13,7 +13,7 @@ from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrate
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
 from ..evaluation.task_classification import ClassificationTask
-from .adapters.lora import check_lora
+from .adapters.lora_settings import check_lora
 from .augmentation import check_augmentation
 
 # Columns of a corpus that hold transcripts.

@@ -104,7 +104,7 @@ class Augmentation:
             return rng.standard_normal(samples, dtype=np.float32)
         file = self._draw_file("noise", rng)
         # Only the needed part of a long file is decoded.
-        needed, duration = samples / self.sampling_rate, seconds_of(file)
+        needed, duration = samples / self.sampling_rate, read_seconds(file)
         start = rng.uniform(0, duration - needed) if duration > needed else 0.0
         noise = load_audio(file, self.sampling_rate, start, start + needed if duration > needed else None)
         return np.resize(noise, samples)  # repeats a short one
@@ -187,7 +187,7 @@ def find_recordings(name: str, folder: str | Path) -> list[Path]:
     return files
 
 
-def seconds_of(file: Path) -> float:
+def read_seconds(file: Path) -> float:
     """Return the duration of a recording in seconds, from its header."""
     import soundfile
 

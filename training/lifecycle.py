@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from datasets import Dataset, DatasetDict
-from transformers import set_seed
+from transformers.trainer_utils import PredictionOutput
 
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits
 from ..evaluation.metadata import CorpusMetadata
-from ..evaluation.pictures import draw_learning_curves, draw_test_split
+from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
 from ..evaluation.predictions import FILE as PREDICTIONS
-from ..evaluation.predictions import Predictions, collect_predictions, write_predictions
+from ..evaluation.predictions import Predictions, write_predictions
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import Results, RunResults
 from ..evaluation.task import Task
@@ -25,15 +25,13 @@ from .recipe import Recipe
 from .trainer import EmotionTrainer
 
 LOG = "training_log.json"
-CONFUSION, RELIABILITY, LEARNING_CURVE = "confusion_matrix.png", "reliability.png", "learning_curve.png"
-PICTURES = (CONFUSION, RELIABILITY, LEARNING_CURVE)
 
 Rows = TypeVar("Rows")
 Log = Sequence[Mapping[str, float]]
 
 
 def begin_run(training_args: EmotionTrainingArguments, load: Callable[[], Rows]) -> Rows:
-    """Check the output folder, set the seed, and load the rows of a run, on the main process first.
+    """Check the output folder, and load the rows of a run, on the main process first.
 
     Args:
         training_args: The training arguments.
@@ -43,7 +41,6 @@ def begin_run(training_args: EmotionTrainingArguments, load: Callable[[], Rows])
         OSError: If `output_dir` cannot be written to.
     """
     check_output_dir(training_args)
-    set_seed(training_args.seed)
     with training_args.main_process_first(desc="loading the rows"):
         return load()
 
@@ -101,10 +98,20 @@ def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
     return rows.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
 
 
-def predict_splits(trainer: EmotionTrainer, corpus: DatasetDict) -> dict[str, Predictions]:
-    """Return the model's predictions on the validation and the test split; nothing else of a run reads the test split."""
-    outputs = {split: trainer.predict(corpus[split], metric_key_prefix=split) for split in ("validation", "test")}
-    return collect_predictions(corpus, outputs)
+def predict_splits(
+    trainer: EmotionTrainer, corpus: DatasetDict, ignore_keys: list[str] | None = None
+) -> dict[str, PredictionOutput]:
+    """Return the model's outputs on the validation and the test split; nothing else of a run reads the test split.
+
+    Args:
+        trainer: The trainer that has the model.
+        corpus: The splits.
+        ignore_keys: As in [`transformers.Trainer.predict`].
+    """
+    return {
+        split: trainer.predict(corpus[split], ignore_keys=ignore_keys, metric_key_prefix=split)
+        for split in ("validation", "test")
+    }
 
 
 def add_scores(results: RunResults, task: Task, predictions: Mapping[str, Predictions]) -> None:
@@ -132,14 +139,18 @@ def finish_run(
 
     Args:
         folder: The folder.
-        results: The results, complete.
+        results: The results, complete but for the names of the pictures, which are added.
         trainer: The trainer that has the model. Without one, as in a cross-validation, the folder holds no model.
         predictions: Predictions per split. Without them no picture is drawn.
-        logs: Log of each training (`trainer.state.log_history`), by its name in the learning curves.
+        logs: Log of each training by its name in the learning curves; by default that of the trainer.
         title: Title of the confusion matrix; by default the system.
     """
-    folder, logs = Path(folder), logs or {}
+    folder, log = Path(folder), [] if trainer is None else trainer.state.log_history
+    if logs is None:
+        logs = {results.system: log} if log else {}
     is_main = trainer is None or trainer.is_world_process_zero()
+    if predictions is not None:
+        results.pictures = [*OF_TEST_SPLIT, LEARNING_CURVE] if logs else [*OF_TEST_SPLIT]
     if is_main:
         (folder / RESULTS).unlink(missing_ok=True)  # the results of an earlier run are not those of the new weights
     if trainer is not None:
@@ -148,8 +159,8 @@ def finish_run(
         with staged(folder) as staging:
             if trainer is not None and predictions is not None:
                 write_predictions(staging / PREDICTIONS, predictions, results.labels)
-            if trainer is not None and logs:
-                write_json(staging / LOG, list(*logs.values()))
+            if log:
+                write_json(staging / LOG, log)
             if predictions is not None:
                 draw_test_split(staging, title or results.system, results, predictions["test"])
             if predictions is not None and logs:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from .. import __version__
 from ..configuration.modalities import MODALITIES
 from ..corpora.folds import check_speaker_independent
 from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
-from ..evaluation.results import Results, RunResults
-from ..evaluation.scores import ClassificationScores
+from ..evaluation.results import RESULTS, Results, RunResults
 from ..evaluation.task import Task, load_task
 from ..processing.processing_emofusion import SILENCE
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
@@ -45,9 +44,9 @@ SPLITS = {"train_dataset": "train", "eval_dataset": "validation"}
 class RunMetadataCallback(TrainerCallback):
     """Collects the content of the model card while a trainer runs.
 
-    `results` starts with everything that the trainer knows: the model, its labels and parameters, the arguments, the
-    environment and the size of the datasets. Validation scores are added when they are measured, and removed when the
-    weights change. `train` adds the corpus and the recipe.
+    `results` starts with everything that the trainer knows: the model, its labels and parameters, the environment and the
+    size of the datasets. The settings are added when a training begins. Validation scores are added when they are
+    measured, and removed when the weights change. `train` adds the corpus and the recipe.
 
     Args:
         trainer: The trainer.
@@ -56,7 +55,7 @@ class RunMetadataCallback(TrainerCallback):
     def __init__(self, trainer: Trainer):
         self._trainer = trainer
         self._task = find_task(trainer)
-        self._results = describe_trainer(trainer)
+        self._results = describe_trainer(trainer, self._task)
 
     @property
     def results(self) -> Results | None:
@@ -69,14 +68,11 @@ class RunMetadataCallback(TrainerCallback):
     def results(self, results: Results) -> None:
         self._results = results
 
-    def add_recipe(
-        self, recipe: Recipe, described: dict[str, Any], corpus: DatasetDict, metadata: CorpusMetadata
-    ) -> None:
+    def add_recipe(self, recipe: Recipe, corpus: DatasetDict, metadata: CorpusMetadata) -> None:
         """Add what only a recipe has: the corpus, all its splits, pretrained models and settings.
 
         Args:
             recipe: The recipe, with `model`, `data` and `training`.
-            described: What it returned from `describe` before the trainer was built.
             corpus: The splits.
             metadata: The metadata of the corpus.
         """
@@ -92,11 +88,16 @@ class RunMetadataCallback(TrainerCallback):
             modality.encoder_kind: _locate(getattr(model_args, modality.encoder_argument))
             for modality in MODALITIES.values()
         }
-        results.training |= {
+        results.training = describe_settings(self._trainer) | {
             "lora": json.dumps(model_args.lora) if model_args.lora else None,
             "quantization": model_args.quantization,
         }
-        results.recipe = described
+        results.recipe = recipe.describe()
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Add the settings, unless a recipe gave them."""
+        if self._results is not None and not self._results.training:
+            self._results.training = describe_settings(self._trainer)
 
     def on_step_begin(self, args, state, control, **kwargs):
         """Remove the validation scores: the weights are about to change."""
@@ -118,29 +119,33 @@ class RunMetadataCallback(TrainerCallback):
 
     def _set_scores(self, metrics: Mapping[str, Any]) -> None:
         if isinstance(self._results, RunResults):
-            names = [name for name in self._task.metrics if name != "loss" and f"eval_{name}" in metrics]
-            if names:
-                scores = {name: metrics[f"eval_{name}"] for name in names}
-                self._results.metrics["validation"] = ClassificationScores(**scores)
+            scores = {
+                name: metrics[f"eval_{name}"]
+                for name in self._task.metrics
+                if name != "loss" and f"eval_{name}" in metrics
+            }
+            if scores:
+                self._results.metrics["validation"] = self._task.scores(**scores)
 
     def _count_data(self) -> dict[str, SplitCounts]:
-        model = unwrap_adapters(self._trainer.model)
-        datasets = {split: getattr(self._trainer, name) for name, split in SPLITS.items()}
-        return {
-            split: count_rows(rows, self._results.labels, model.config.span_levels)
-            for split, rows in datasets.items()
-            if isinstance(rows, Dataset)
-        }
+        levels, counts = unwrap_adapters(self._trainer.model).config.span_levels, {}
+        for name, split in SPLITS.items():
+            rows = getattr(self._trainer, name)
+            if isinstance(rows, Dataset):
+                counts[split] = count_rows(rows, self._results.labels, levels)
+            elif isinstance(rows, Sized) and not isinstance(rows, Mapping):  # a mapping has several datasets
+                counts[split] = SplitCounts(utterances=len(rows))
+        return counts
 
 
-def describe_trainer(trainer: Trainer) -> RunResults | None:
-    """Return the results of a run before it begins, without its data; None if its model is not an emotion classifier."""
-    model, args = unwrap_adapters(trainer.model), trainer.args
+def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
+    """Return the results of a run without data and settings; None if the model is not an emotion classifier."""
+    model = unwrap_adapters(trainer.model)
     config = model.config
     if not type(model).__name__.endswith("ForSequenceClassification") or not hasattr(config, "modalities"):
         return None
-    return RunResults(
-        task=find_task(trainer).name,
+    return RESULTS[task.name](
+        task=task.name,
         system=name_system(config),
         model_class=type(model).__name__,
         paper=None if config.paper is None else Paper.from_dict(config.paper),
@@ -149,11 +154,14 @@ def describe_trainer(trainer: Trainer) -> RunResults | None:
         parameters=ParameterCounts(**count_parameters(trainer.model)),
         adapter=None if (adapter := describe_adapter(trainer.model)) is None else AdapterMetadata.from_dict(adapter),
         base_models=_find_base_models(model),
-        training=describe_training(args)
-        | _describe_loss(model, args)
-        | _describe_collator(trainer.train_data_collator),
-        environment=describe_environment(args),
+        environment=describe_environment(trainer.args),
     )
+
+
+def describe_settings(trainer: Trainer) -> dict[str, Any]:
+    """Return the settings of a training that the card shows: those of the arguments, the loss and the collator."""
+    model, args = unwrap_adapters(trainer.model), trainer.args
+    return describe_training(args) | _describe_loss(model, args) | _describe_collator(trainer.train_data_collator)
 
 
 def find_task(trainer: Trainer) -> Task:

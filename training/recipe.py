@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from accelerate.state import AcceleratorState, PartialState
 from transformers import TrainingArguments
 
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
@@ -233,12 +234,23 @@ def _default(item: dataclasses.Field) -> Any:
 
 
 def _list_given(group: Any) -> dict:
-    if isinstance(group, TrainingArguments):
-        plain = type(group)(output_dir=group.output_dir, use_cpu=group.use_cpu)
-    else:
-        plain = type(group)()
+    plain = _default_training(group) if isinstance(group, TrainingArguments) else type(group)()
     given, usual = (json.loads(json.dumps(_as_plain(part), default=str)) for part in (group, plain))
     return {name: value for name, value in given.items() if value != usual[name]}
+
+
+def _default_training(given: TrainingArguments) -> TrainingArguments:
+    """Return the default arguments for the device of `given`.
+
+    Arguments reset the state of accelerate, which a trainer may be using, so it is restored.
+    """
+    states = [(state, dict(state)) for state in (PartialState._shared_state, AcceleratorState._shared_state)]
+    try:
+        return type(given)(output_dir=given.output_dir, use_cpu=given.use_cpu)
+    finally:
+        for state, values in states:
+            state.clear()
+            state.update(values)
 
 
 def _as_plain(group: Any) -> dict:

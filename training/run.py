@@ -12,13 +12,14 @@ from transformers import AutoModelForAudioClassification, AutoProcessor, PreTrai
 
 from ..configuration.modalities import MODALITIES
 from ..evaluation.metadata import CorpusMetadata
+from ..evaluation.predictions import collect_predictions
 from ..evaluation.results import RunResults
 from ..evaluation.scores import ClassificationScores, score
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .collator import EmotionCollator, build_training_collator
 from .interruption import check_room, find_checkpoint, train_interruptibly
-from .lifecycle import PICTURES, add_scores, finish_run, load_rows, predict_splits
+from .lifecycle import add_scores, finish_run, load_rows, predict_splits
 from .model_building import build_model
 from .prefix.cache import PrefixGuard, use_prefix_cache
 from .processor_building import build_processor
@@ -50,11 +51,9 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
     train_interruptibly(trainer, resume)
     results = trainer.run_metadata.results
     results.seconds = round(time.perf_counter() - start, 2)
-    predictions = predict_splits(trainer, corpus)
+    predictions = collect_predictions(corpus, predict_splits(trainer, corpus))
     add_scores(results, trainer.task, predictions)
-    results.pictures = list(PICTURES)
-    logs = {results.system: trainer.state.log_history}
-    finish_run(recipe.training.output_dir, results, trainer=trainer, predictions=predictions, logs=logs)
+    finish_run(recipe.training.output_dir, results, trainer=trainer, predictions=predictions)
     return results
 
 
@@ -70,9 +69,6 @@ def build_trainer(
         resume: The checkpoint that the training will resume from.
     """
     model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
-    described = (
-        recipe.describe()
-    )  # it makes default training arguments, which reset accelerate's state: before Trainer
     set_seed(training_args.seed)
     labels = corpus["train"].features["label"].names
     model = build_model(model_args, labels)
@@ -96,7 +92,7 @@ def build_trainer(
         eval_dataset=corpus["validation"],
         processing_class=processor,
     )
-    trainer.run_metadata.add_recipe(recipe, described, corpus, metadata)
+    trainer.run_metadata.add_recipe(recipe, corpus, metadata)
     if collator.cache is not None:
         trainer.add_callback(PrefixGuard(collator.cache))
     return trainer

@@ -15,6 +15,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import seed_worker
 
 from ..configuration.modalities import MODALITIES
+from ..evaluation.results import FILE as RESULTS
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..hub.push import push_to_hub
@@ -152,6 +153,8 @@ class EmotionTrainer(Trainer):
         The weights of a model with adapters are the adapters; configuration and code are those of their base.
         """
         folder = Path(output_dir or self.args.output_dir)
+        if self.args.should_save:
+            (folder / RESULTS).unlink(missing_ok=True)  # those of another run, which are not of these weights
         self.save_bundle(folder)
         if self.args.should_save and self.run_metadata.results is not None:
             write_card(folder, self.run_metadata.results)
@@ -160,9 +163,8 @@ class EmotionTrainer(Trainer):
         """Save weights, configuration, processor and code into a folder, without a card."""
         if self.args.should_save:  # it is written last and marks a complete checkpoint
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
-        super().save_model(
-            str(folder), _internal_call=True
-        )  # without this argument it would push an incomplete folder
+        # Without `_internal_call` it would push an incomplete folder.
+        super().save_model(str(folder), _internal_call=True)
         if self.args.should_save:
             # A pickle does not belong in a Hub folder; `results.json` has the arguments.
             (folder / "training_args.bin").unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from emofusion.evaluation.comparison import compare_systems, format_comparison, judge
+from emofusion.evaluation.comparison import Comparison, Difference, SystemScores, compare_systems, format_comparison
 from emofusion.evaluation.predictions import FILE, Predictions, write_predictions
 from emofusion.evaluation.results import (
     CrossValidationResults,
@@ -48,15 +48,15 @@ def test_p_values_are_those_of_scipy_and_of_the_exchange_test(tmp_path):
     _, other = make(tmp_path / "b", 0.6, seed=2)
     found = compare_systems(tmp_path / "a", tmp_path / "b")
     only = int(((one == truth) & (other != truth)).sum()), int(((one != truth) & (other == truth)).sum())
-    assert (found["wa"]["only_first"], found["wa"]["only_second"]) == only
-    assert found["wa"]["p_utterances"] == pytest.approx(binomtest(only[0], sum(only)).pvalue)
-    assert found["wa"]["difference"] == pytest.approx((other == truth).mean() - (one == truth).mean())
+    assert (found.only_first, found.only_second) == only
+    assert found.p_utterances == pytest.approx(binomtest(only[0], sum(only)).pvalue)
+    assert found.wa.value == pytest.approx((other == truth).mean() - (one == truth).mean())
     groups = [f"s{number % SPEAKERS}" for number in range(ROWS)]
     counts = [group_confusions(truth, np.eye(4)[predicted], groups) for predicted in (one, other)]
-    assert found["ua"]["p_speakers"] == exchange_test(*counts, "ua")
-    low, high = found["ua"]["interval"]
-    assert low < found["ua"]["difference"] < high
-    assert (found["utterances"], found["speakers"]) == (ROWS, SPEAKERS)
+    assert found.ua.p_speakers == exchange_test(*counts, "ua")
+    low, high = found.ua.interval
+    assert low < found.ua.value < high
+    assert (found.utterances, found.speakers) == (ROWS, SPEAKERS)
 
 
 def test_a_large_difference_is_significant_and_none_is_not(tmp_path):
@@ -64,11 +64,11 @@ def test_a_large_difference_is_significant_and_none_is_not(tmp_path):
     make(tmp_path / "good", 0.9, seed=2)
     make(tmp_path / "same", 0.9, seed=2)
     good, poor, same = (str(tmp_path / name) for name in ("good", "poor", "same"))
-    assert compare_systems(poor, good)["verdict"] == f"{good} is significantly better in WA and in UA."
-    assert compare_systems(good, poor)["verdict"] == f"{good} is significantly better in WA and in UA."
+    assert compare_systems(poor, good).verdict == f"{good} is significantly better in WA and in UA."
+    assert compare_systems(good, poor).verdict == f"{good} is significantly better in WA and in UA."
     alike = compare_systems(good, same)
-    assert alike["verdict"] == f"The difference between {good} and {same} is not significant."
-    assert alike["wa"]["p_utterances"] == alike["ua"]["p_speakers"] == 1
+    assert alike.verdict == f"The difference between {good} and {same} is not significant."
+    assert alike.p_utterances == alike.ua.p_speakers == 1
     screen = format_comparison(compare_systems(poor, good))
     assert f"{ROWS} utterances, speakers: {SPEAKERS}" in screen
 
@@ -77,8 +77,8 @@ def test_classes_may_have_another_order(tmp_path):
     make(tmp_path / "a", 0.7, seed=1)
     make(tmp_path / "b", 0.7, seed=1, labels=LABELS[::-1])
     found = compare_systems(tmp_path / "a", tmp_path / "b")
-    assert found["wa"]["only_first"] == found["wa"]["only_second"] == 0
-    assert found["ua"]["difference"] == 0
+    assert found.only_first == found.only_second == 0
+    assert found.ua.value == 0
 
 
 @pytest.mark.parametrize(("speakers", "words"), [(5, "5 speakers are too few"), (None, "speakers are unknown")])
@@ -86,9 +86,9 @@ def test_few_speakers_do_not_generalise(tmp_path, speakers, words):
     make(tmp_path / "a", 0.4, seed=1, speakers=speakers)
     make(tmp_path / "b", 0.9, seed=2, speakers=speakers)
     found = compare_systems(tmp_path / "a", tmp_path / "b")
-    assert found["ua"]["interval"] is None
-    assert "is significant" in found["verdict"]
-    assert words in found["verdict"]
+    assert found.ua.interval is None
+    assert "is significant" in found.verdict
+    assert words in found.verdict
     assert "95 %" not in format_comparison(found)
 
 
@@ -99,18 +99,15 @@ def test_runs_with_several_seeds_are_one_system(tmp_path):
     truth, one = make(tmp_path / "one", 0.6, seed=3)
     found = compare_systems(tmp_path / "many", tmp_path / "one")
     share = np.mean([classes == truth for classes in predicted], axis=0)
-    assert found["systems"][0]["wa"] == pytest.approx(share.mean())
-    assert found["wa"]["only_first"] == (share > (one == truth)).sum()
-    assert found["wa"]["only_second"] == (share < (one == truth)).sum()
+    assert found.first.wa == pytest.approx(share.mean())
+    assert found.only_first == (share > (one == truth)).sum()
+    assert found.only_second == (share < (one == truth)).sum()
 
 
 def verdict(utterances, wa, ua, signs=(1, 1)):
-    systems = [{"name": "A"}, {"name": "B"}]
-    scores = [
-        {"difference": sign, "p_speakers": p, "p_utterances": utterances}
-        for sign, p in zip(signs, (wa, ua), strict=True)
-    ]
-    return judge({"systems": systems, "speakers": 9, "wa": scores[0], "ua": scores[1]})
+    systems = [SystemScores(name, 0.5, 0.5) for name in "AB"]
+    differences = [Difference(sign, [0.0, 0.1], p) for sign, p in zip(signs, (wa, ua), strict=True)]
+    return Comparison(*systems, 100, 9, *differences, 10, 20, utterances).verdict
 
 
 def test_the_verdict_names_the_score():

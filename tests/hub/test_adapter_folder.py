@@ -5,7 +5,8 @@ import torch
 import transformers
 from emofusion.hub import write_bundle
 from emofusion.processing import EmoFusionProcessor
-from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
+from emofusion.training.adapters.lora import find_targets, put_adapters
+from emofusion.training.adapters.lora_settings import Lora
 from packaging.version import Version
 from safetensors.torch import load_file, save_file
 from testing_common import CASES, IMAGE

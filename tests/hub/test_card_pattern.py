@@ -17,14 +17,15 @@ from emofusion.evaluation.results import CorpusMetadata, LateFusionResults
 from emofusion.hub import write_card
 from emofusion.hub.push import address_card
 from emofusion.modeling.head_score_combination import COMBINATIONS
-from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
+from emofusion.training.adapters.lora import find_targets, put_adapters
+from emofusion.training.adapters.lora_settings import Lora
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.cross_validation.plan import Run
 from emofusion.training.cross_validation.summary import summarise_runs
 from emofusion.training.late_fusion.combinations import combine
-from emofusion.training.late_fusion.fit import compare
-from emofusion.training.lifecycle import PICTURES, add_scores
+from emofusion.training.late_fusion.fit import score_systems
+from emofusion.training.lifecycle import add_scores
 from emofusion.training.metadata import RunMetadataCallback
 from emofusion.training.recipe import Recipe
 from huggingface_hub import ModelCard, RepoCard
@@ -35,6 +36,7 @@ from transformers.trainer_utils import PredictionOutput
 
 ROOT = Path(emofusion.__file__).parent
 LABELS = ["angry", "happy", "calm"]
+PICTURES = ("confusion_matrix.png", "reliability.png", "learning_curve.png")
 SECTIONS = ["Use", "Scores", "Data", "Limits", "Out of scope", "Training", "Citation"]
 NOT_FOR = (
     "hiring",
@@ -86,12 +88,12 @@ def results_of(tmp_path_factory):
         collator = EmotionCollator(None, LABELS)
         trainer = SimpleNamespace(model=model, args=recipe.training, train_data_collator=collator)
         metadata = RunMetadataCallback(trainer)
-        metadata.add_recipe(recipe, recipe.describe(), corpus, CorpusMetadata.from_dict(describe_corpus(corpus_name)))
+        metadata.add_recipe(recipe, corpus, CorpusMetadata.from_dict(describe_corpus(corpus_name)))
         results, outputs = metadata.results, predict(corpus, recipe.training.seed)
         if case.has_members:
             fused = {kind: combination(2, 3).double() for kind, combination in COMBINATIONS.items()}
             scores = predict(corpus, members=2)
-            systems = compare(["runs/speech", "someone/text"], fused, scores, LABELS)
+            systems = score_systems(["runs/speech", "someone/text"], fused, scores, LABELS)
             results.late_fusion = LateFusionResults(systems=systems)
             results.training = {"combination": "weighted", "members": "a, b"}
             outputs = {split: combine(fused["weighted"], rows) for split, rows in scores.items()}

@@ -10,7 +10,8 @@ import torch
 import transformers
 from emofusion.evaluation.results import AdapterMetadata, RunResults
 from emofusion.hub import push_to_hub, write_bundle, write_card
-from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
+from emofusion.training.adapters.lora import find_targets, put_adapters
+from emofusion.training.adapters.lora_settings import Lora
 from packaging.version import Version
 from safetensors.torch import load_file
 from testing_hub_server import TOKEN, HubServer, connect

@@ -18,7 +18,8 @@ from emofusion.modeling.modeling_cross_attention import (
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from emofusion.modeling.modeling_unimodal import UnimodalForSequenceClassification
 from emofusion.training.adapters.base import find_source
-from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
+from emofusion.training.adapters.lora import find_targets, put_adapters
+from emofusion.training.adapters.lora_settings import Lora
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from testing_common import BERT, CASES

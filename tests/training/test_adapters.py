@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 from emofusion.training.adapters.base import check_quantization
-from emofusion.training.adapters.lora import Lora, find_targets, put_adapters
+from emofusion.training.adapters.lora import find_targets, put_adapters
+from emofusion.training.adapters.lora_settings import Lora
 from emofusion.training.arguments import EmotionTrainingArguments, ModelArguments
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train

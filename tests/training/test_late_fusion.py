@@ -18,7 +18,7 @@ from emofusion.training.late_fusion.combinations import (
     fit_logistic,
     fit_weights,
 )
-from emofusion.training.late_fusion.fit import fit_late_fusion, format_comparison, load_processor
+from emofusion.training.late_fusion.fit import fit_late_fusion, format_systems, load_processor
 from emofusion.training.recipe import LATE_FUSION, Recipe, parse_recipe
 from emofusion.training.run import train
 from scipy.optimize import minimize
@@ -158,7 +158,7 @@ def test_every_member_and_every_combination_is_measured(fused, members):
     for better in ("mean", "speech", "text"):
         assert systems["weighted"]["validation"]["nll"] <= systems[better]["validation"]["nll"] + 1e-6
     assert sum(results.late_fusion.weights.values()) == pytest.approx(1)
-    table = format_comparison(results).splitlines()
+    table = format_systems(results).splitlines()
     assert [line.split()[0] for line in table[2:]] == list(systems)
     assert f"{100 * systems['mean']['test']['wa']:.1f}" == table[4].split()[5]
 

@@ -30,12 +30,14 @@ def make_recipe(corpus_root, corpus, tmp_path):
     return make
 
 
-def test_each_file_is_written_once_and_the_results_last(make_recipe, tmp_path, monkeypatch):
+@pytest.mark.parametrize("settings", [{}, {"lora": {"rank": 2}}, {"load_best_model_at_end": False}])
+def test_each_file_is_written_once_and_the_results_last(make_recipe, tmp_path, monkeypatch, settings):
     written = record_writes(monkeypatch, tmp_path / "run")
-    results = train(make_recipe())
+    results = train(make_recipe(**settings))
     assert {name: count for name, count in Counter(written).items() if count > 1} == {}
     assert {"predictions.jsonl", "training_log.json", *results.pictures} <= set(written)
-    order = ["model.safetensors", "predictions.jsonl", "README.md", "results.json"]
+    weights = "adapter_model.safetensors" if settings.get("lora") else "model.safetensors"
+    order = [weights, "predictions.jsonl", "README.md", "results.json"]
     assert [name for name in written if name in order] == order
     assert written[-1] == "results.json"
 
@@ -53,6 +55,11 @@ def test_a_push_sends_the_finished_folder_without_saving_again(hub, make_recipe,
 def test_every_checkpoint_is_saved_once_with_its_card(make_recipe, tmp_path, monkeypatch):
     written = record_writes(monkeypatch, tmp_path / "run" / "checkpoint-1")
     train(make_recipe())
+    selection = "was kept; the test split was measured once"
+    assert selection in (tmp_path / "run" / "README.md").read_text()
+    page = (tmp_path / "run" / "checkpoint-1" / "README.md").read_text()
+    assert "| validation |" in page
+    assert selection not in page  # nothing was selected or measured yet
     counts = Counter(written)
     assert (counts["model.safetensors"], counts["README.md"]) == (1, 1)
     assert "results.json" not in counts

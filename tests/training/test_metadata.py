@@ -1,9 +1,12 @@
 """Metadata that every `EmotionTrainer` collects, and the card that it writes."""
 
+import re
+
 import pytest
 from datasets import Dataset, DatasetDict
 from emofusion import MultiLevelFusionForSequenceClassification
 from emofusion.evaluation.metadata import CorpusMetadata
+from emofusion.evaluation.results import RunResults
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.metadata import count_rows
@@ -32,10 +35,9 @@ def test_a_folder_is_not_taken_for_a_name_of_the_hub(corpus, tmp_path, monkeypat
         load_best_model_at_end=False,
     )
     recipe = Recipe(model=given, data=DataArguments(), training=training_args)
-    described = recipe.describe()
     labels = corpus["train"].features["label"].names
     trainer = EmotionTrainer(model=model, args=training_args, data_collator=EmotionCollator(None, labels))
-    trainer.run_metadata.add_recipe(recipe, described, corpus, CorpusMetadata())
+    trainer.run_metadata.add_recipe(recipe, corpus, CorpusMetadata())
     results = trainer.run_metadata.results
     assert results.base_models == {
         "model": None,
@@ -76,9 +78,10 @@ def test_only_columns_that_exist_are_counted():
 
 @pytest.fixture
 def make_trainer(corpus, tmp_path):
-    """A function that makes a trainer from model, arguments, collator, datasets and processor, as in the README."""
+    """A function that makes a trainer from model, arguments, collator, datasets and processor, as in docs/build.md."""
+    splits = {"train_dataset": corpus["train"], "eval_dataset": corpus["validation"].select(range(8))}
 
-    def make(**arguments):
+    def make(datasets=splits, **arguments):
         labels = corpus["train"].features["label"].names
         model_args = ModelArguments(model_config=FUSION)
         model = build_model(model_args, labels)
@@ -87,9 +90,8 @@ def make_trainer(corpus, tmp_path):
             model=model,
             args=EmotionTrainingArguments(str(tmp_path / "mine"), **SMALL_STEPS | arguments),
             data_collator=EmotionCollator(processor, labels),
-            train_dataset=corpus["train"],
-            eval_dataset=corpus["validation"].select(range(8)),
             processing_class=processor,
+            **datasets,
         )
 
     return make
@@ -103,6 +105,50 @@ def test_a_model_saved_by_any_trainer_has_a_card(make_trainer, tmp_path):
         assert known in page
     for unknown in ("WA", "test", "Spoken", "recipe", "checkpoint"):
         assert unknown not in page.split("## Limits")[0], unknown
+
+
+def test_settings_are_on_the_card_once_a_training_has_begun(make_trainer, corpus, tmp_path):
+    trainer = make_trainer(max_steps=1)
+    trainer.predict(corpus["test"].select(range(4)))
+    trainer.save_model()
+    page = check_page(tmp_path / "mine" / "README.md").content
+    assert "learning_rate" not in page
+    assert "## Model\n" in page
+    trainer.train()
+    trainer.save_model()
+    page = check_page(tmp_path / "mine" / "README.md").content
+    assert "| `learning_rate` | 0.01 |" in page
+    assert "## Training\n" in page
+
+
+@pytest.mark.parametrize("kind", ["list", "without validation", "several validation splits"])
+def test_rows_of_every_kind_of_dataset_are_counted(make_trainer, corpus, tmp_path, kind):
+    rows, validation = corpus["train"].select(range(6)), corpus["validation"].select(range(4))
+    datasets, lines = {
+        "list": (
+            {"train_dataset": rows.to_list(), "eval_dataset": validation.to_list()},
+            ["train | 6", "validation | 4"],
+        ),
+        "without validation": ({"train_dataset": rows}, ["train | 6"]),
+        "several validation splits": (
+            {"train_dataset": rows, "eval_dataset": {"one": validation, "other": validation}},
+            ["train | 6"],
+        ),
+    }[kind]
+    trainer = make_trainer(datasets, max_steps=1)
+    trainer.train()
+    scores = trainer.evaluate() if "eval_dataset" in datasets else {}
+    trainer.save_model()
+    page = check_page(tmp_path / "mine" / "README.md").content
+    assert [line.strip("| ") for line in re.findall(r"^\| (?:train|validation) \| \d+ ", page, re.MULTILINE)] == lines
+    assert ("## Scores" in page) == ("eval_ua" in scores)
+
+
+def test_weights_do_not_keep_the_results_of_another_run(make_trainer, tmp_path):
+    trainer = make_trainer(max_steps=1)
+    RunResults(labels=["angry"], modalities=["text"]).write(tmp_path / "mine")
+    trainer.save_model()
+    assert not (tmp_path / "mine" / "results.json").exists()
 
 
 def test_the_card_has_the_validation_scores_of_the_saved_weights(make_trainer, corpus, tmp_path):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from emofusion.modeling import head_score_combination
 from emofusion.training import command_arguments
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
@@ -221,6 +223,16 @@ def test_what_differs_from_the_defaults_is_a_recipe_again(write, tmp_path):
     again = Recipe.read(write("again.yaml", yaml.safe_dump(recipe.given())), use_cpu=True, output_dir=tmp_path)
     assert again.given() == recipe.given()
     assert (again.model, again.data) == (recipe.model, recipe.data)
+
+
+def test_a_description_leaves_the_state_of_accelerate_alone(tmp_path):
+    recipe = Recipe.read(use_cpu=True, output_dir=tmp_path, learning_rate=0.5, bf16=True)
+    state = Accelerator(cpu=True, mixed_precision="bf16").state
+    partial = dict(PartialState._shared_state)
+    assert recipe.describe() == {"learning_rate": 0.5, "bf16": True}
+    assert state.mixed_precision == AcceleratorState().mixed_precision == "bf16"
+    assert partial
+    assert PartialState._shared_state == partial
 
 
 def test_combinations_are_those_of_the_model():

@@ -3,7 +3,6 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,11 +11,10 @@ from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
 from ...configuration.modalities import MODALITIES
 from .base import check_quantization, find_source, load_quantized, save_base
+from .lora_settings import Lora
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-QUANTIZATIONS = ("8bit", "4bit")
 
 # model_type -> layers that get adapters by default: queries and values, as in the paper. Vision encoders get none.
 TARGETS = {
@@ -28,71 +26,7 @@ TARGETS = {
 }
 # Layers whose weights are read without calling the layer, so that adapters in them would never be computed.
 BYPASSED = {"wavlm": ("q_proj", "k_proj", "v_proj", "out_proj")}
-ENCODER_KINDS = tuple(modality.encoder_kind for modality in MODALITIES.values())
 ADAPTABLE = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d)
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Settings of the adapters. Layers are given by the ends of their names.
-
-    Args:
-        rank: Rank of the matrices.
-        alpha: Their product is scaled by alpha / rank.
-        dropout: Dropout on their input.
-        audio: Layers of the speech encoder; by default those of `TARGETS`, none if empty.
-        text: Layers of the text encoder, likewise.
-        vision: Layers of the vision encoder; by default none.
-        use_rslora: Scale by alpha / sqrt(rank) instead (Kalajdzievski 2023).
-        use_dora: Learn the magnitude of the weights separately (Liu et al. 2024).
-    """
-
-    rank: int = 8
-    alpha: int | float = 16
-    dropout: int | float = 0.0
-    audio: list[str] | None = None
-    text: list[str] | None = None
-    vision: list[str] | None = None
-    use_rslora: bool = False
-    use_dora: bool = False
-
-    def __post_init__(self):
-        if type(self.rank) is not int or self.rank < 1:
-            raise ValueError(f"lora.rank is {self.rank!r}; it must be a whole number of at least 1.")
-        if not _is_number(self.alpha) or self.alpha <= 0:
-            raise ValueError(f"lora.alpha is {self.alpha!r}; it must be a positive number.")
-        if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
-            raise ValueError(f"lora.dropout is {self.dropout!r}; it must be a number of at least 0 and below 1.")
-        for kind in ENCODER_KINDS:
-            layers = getattr(self, kind)
-            if layers is not None and not (isinstance(layers, list) and all(isinstance(end, str) for end in layers)):
-                raise ValueError(f"lora.{kind} is {layers!r}; give a list of layer names, such as [q_proj, v_proj].")
-        for name in ("use_rslora", "use_dora"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"lora.{name} is {getattr(self, name)!r}; give true or false.")
-
-
-def check_lora(lora: Mapping, quantization: str | None) -> None:
-    """Check the settings of adapters.
-
-    Args:
-        lora: Fields of [`Lora`]; empty for no adapters.
-        quantization: Quantisation of the base model, or None.
-
-    Raises:
-        ValueError: If a field is unknown or bad, or a base is quantised without adapters.
-    """
-    known = [item.name for item in fields(Lora)]
-    for name in lora:
-        if name not in known:
-            raise ValueError(f"lora has an unknown field {name!r}; choose from {', '.join(known)}.")
-    Lora(**lora)
-    if quantization is not None and quantization not in QUANTIZATIONS:
-        raise ValueError(f"quantization is {quantization!r}; choose one of {', '.join(QUANTIZATIONS)}.")
-    if quantization is not None and not lora:
-        raise ValueError(
-            "quantization is given without lora: quantised weights cannot be trained, only adapters on them."
-        )
 
 
 def add_adapters(
@@ -308,10 +242,6 @@ def _freeze_without(model: PreTrainedModel, targets: Mapping[str, list[str]]) ->
         else:
             setattr(config, modality.freeze_field, True)
     model.base_model.freeze()
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _size(weight: torch.Tensor) -> int:

@@ -12,7 +12,7 @@ from ...evaluation.predictions import Predictions, pool, read_predictions
 from ...evaluation.results import CrossValidationResults, FoldResults, RunResults, Spread
 from ...evaluation.scores import ClassificationScores
 from ...evaluation.task import Task, load_task
-from ..lifecycle import LOG, PICTURES, finish_run
+from ..lifecycle import LOG, finish_run
 from .plan import Run
 
 SCORES = ("wa", "ua", "wf1", "macro_f1", "ece", "ece_scaled", "nll", "nll_scaled")
@@ -75,7 +75,6 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
         training=_common([results.training for results in by_run]),
         recipe=_common([results.recipe for results in by_run]),
         seconds=round(sum(results.seconds for results in by_run), 2),
-        pictures=list(PICTURES),
     ), predictions
 
 

@@ -18,7 +18,7 @@ from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
 from ..arguments import ModelArguments
 from ..collator import EmotionCollator
-from ..lifecycle import CONFUSION, RELIABILITY, add_scores, finish_run, load_rows
+from ..lifecycle import add_scores, finish_run, load_rows, predict_splits
 from ..recipe import Recipe
 from ..trainer import EmotionTrainer
 from .combinations import combine, fit_combinations
@@ -51,30 +51,24 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
     _check_arguments(recipe)
     fusion_args, training_args = recipe.late_fusion, recipe.training
     corpus, metadata = load_rows(recipe)
-    model_args = ModelArguments(variant="late_fusion", model_config={"combination": fusion_args.combination})
-    fusion = Recipe(model=model_args, data=recipe.data, training=training_args)
-    described = fusion.describe()  # before Trainer, as in `build_trainer`
     labels = corpus["train"].features["label"].names
     trainer = _build_trainer(recipe, corpus, labels)
     start = time.perf_counter()
-    scores = {
-        # The embedding of a late fusion is the log-probabilities of its members; the other outputs are ignored.
-        split: trainer.predict(corpus[split], ignore_keys=["logits", "losses"], metric_key_prefix=split)
-        for split in ("validation", "test")
-    }
+    # The embedding of a late fusion is the log-probabilities of its members; the other outputs are ignored.
+    scores = predict_splits(trainer, corpus, ignore_keys=["logits", "losses"])
     combinations, inverse_strength = fit_combinations(scores["validation"], len(fusion_args.members), len(labels))
     seconds = time.perf_counter() - start
     chosen = combinations[fusion_args.combination]
     trainer.model.classifier.load_state_dict(chosen.state_dict())
 
-    trainer.run_metadata.add_recipe(fusion, described, corpus, metadata)
+    model_args = ModelArguments(variant="late_fusion", model_config={"combination": fusion_args.combination})
+    trainer.run_metadata.add_recipe(dataclasses.replace(recipe, model=model_args), corpus, metadata)
     results = trainer.run_metadata.results
     results.seconds = round(seconds, 2)
     describe_fusion(results, fusion_args.members, fusion_args.combination, combinations, inverse_strength)
-    results.late_fusion.systems = compare(fusion_args.members, combinations, scores, labels)
+    results.late_fusion.systems = score_systems(fusion_args.members, combinations, scores, labels)
     predictions = collect_predictions(corpus, {split: combine(chosen, rows) for split, rows in scores.items()})
     add_scores(results, trainer.task, predictions)
-    results.pictures = [CONFUSION, RELIABILITY]
     finish_run(training_args.output_dir, results, trainer=trainer, predictions=predictions)
     return results
 
@@ -125,7 +119,7 @@ def describe_fusion(
     results.late_fusion = LateFusionResults(members=sources, weights=weights, inverse_strength=inverse_strength)
 
 
-def compare(
+def score_systems(
     members: Sequence[str],
     combinations: Mapping[str, nn.Module],
     scores: Mapping[str, PredictionOutput],
@@ -153,8 +147,8 @@ def compare(
     return {name: {split: _score(rows, labels) for split, rows in splits.items()} for name, splits in systems.items()}
 
 
-def format_comparison(results: RunResults) -> str:
-    """Return the scores of `compare` as a table for the console, in percent; NLL in nats."""
+def format_systems(results: RunResults) -> str:
+    """Return the scores of `score_systems` as a table for the console, in percent; NLL in nats."""
     systems = results.late_fusion.systems
     width = max(map(len, systems))
     lines = [

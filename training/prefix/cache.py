@@ -14,7 +14,7 @@ from datasets import config as datasets_config
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 
-from ...configuration.modalities import MODALITIES
+from ...configuration.modalities import MODALITIES, SPAN_INPUTS
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
 from ..collator import EmotionCollator, process_rows
@@ -59,7 +59,8 @@ class PrefixCache:
             elif MODALITIES[modality].main_input in batch:
                 encoded[modality] = batch[MODALITIES[modality].main_input]
                 encoded[f"{modality}_mask"] = batch[MODALITIES[modality].mask].bool()
-        spans = {f"{level}_spans": batch[f"{level}_spans"] for level in self.span_levels if f"{level}_spans" in batch}
+        names = [SPAN_INPUTS[level] for level in self.span_levels]
+        spans = {name: batch[name] for name in names if name in batch}
         return {"encoded": encoded | spans}
 
     def _process(self, rows: list[Mapping]) -> Mapping[str, torch.Tensor]:
@@ -79,7 +80,7 @@ class PrefixCache:
             words = process_rows(
                 [row | {"text": ""} for row in rows], self.processor, without=stored | absent - {"text"}
             )
-            return {name: words[name] for name in words if name.endswith("_spans")}
+            return {name: words[name] for name in words if name in SPAN_INPUTS.values()}
         return {}
 
     def _keys(self, modality: str, rows: list[Mapping], batch: Mapping[str, torch.Tensor]) -> list[bytes | None]:

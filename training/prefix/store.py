@@ -130,9 +130,8 @@ class PrefixStore:
             "offsets": torch.tensor([0, *map(len, states)]).cumsum(dim=0),
             "keys": torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(-1, KEY_SIZE),
         }
-        partial = (
-            self.folder / f"{bucket:02x}.partial"
-        )  # the next owner of the lock overwrites what a killed process left
+        # The next owner of the lock overwrites what a killed process left.
+        partial = self.folder / f"{bucket:02x}.partial"
         try:
             save_file(tensors, partial)
             os.replace(partial, self.folder / f"{bucket:02x}-{name}.safetensors")

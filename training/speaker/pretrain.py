@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from huggingface_hub.errors import StrictDataclassError
-from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor
+from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor, set_seed
 from transformers.trainer_utils import EvalPrediction, IntervalStrategy
 
 from ...configuration.configuration_speaker_resnet import SpeakerResNetConfig
@@ -61,7 +61,7 @@ def pretrain_speaker(recipe: Recipe) -> SpeakerResults:
         results.metrics["validation"] = SpeakerScores(**{name: measured[f"eval_{name}"] for name in names})
     if errors := measure_trials(trainer.model, trainer.processor, corpus, "test", recipe):
         results.metrics["test"] = SpeakerScores(**errors)
-    finish_run(training_args.output_dir, results, trainer=trainer, logs={results.system: trainer.state.log_history})
+    finish_run(training_args.output_dir, results, trainer=trainer)
     return results
 
 
@@ -81,6 +81,7 @@ def build_speaker_trainer(corpus: SpeakerCorpus, recipe: Recipe) -> EmotionTrain
         training_args.eval_strategy, training_args.load_best_model_at_end = IntervalStrategy.NO, False
     if "validation" not in corpus.trials and training_args.metric_for_best_model in ERRORS:
         training_args.metric_for_best_model, training_args.greater_is_better = "accuracy", True
+    set_seed(training_args.seed)
     model = build_speaker_model(arguments.model_config, len(corpus.speakers))
     processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(return_attention_mask=True), None)
 
