@@ -79,7 +79,7 @@ def test_a_failed_download_is_one_sentence(server, page):
 @pytest.mark.parametrize("source", ["file:///etc/hostname", "ftp://host/a.wav", "s3://bucket/a.wav", "hf://a/b.wav"])
 def test_other_addresses_are_refused(source):
     for given in (source, {"path": source}):
-        with pytest.raises(ValueError, match="is not an http or https address: download the file and give its path"):
+        with pytest.raises(ValueError, match="is not an http or https URL: download the file and give its path"):
             fetch(given, timeout=10)
 
 

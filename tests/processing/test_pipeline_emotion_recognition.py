@@ -260,7 +260,7 @@ def test_bfloat16_is_for_signals_and_not_for_times(waveform, monkeypatch):
     ("given", "error", "message"),
     [
         ("nowhere.wav", FileNotFoundError, "nowhere.wav does not exist"),
-        ("ftp://host/a.wav", ValueError, "is not an http or https address"),
+        ("ftp://host/a.wav", ValueError, "is not an http or https URL"),
         (b"no sound", ValueError, "is not an audio or video file"),
         (np.zeros(10, np.float32), TypeError, "'array' and 'sampling_rate', not ndarray"),
         ({"array": np.zeros(10, np.float32)}, ValueError, "must also give its 'sampling_rate'"),
