@@ -87,9 +87,9 @@ def test_validation_is_taken_by_speaker(share):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: leave_one_session_out(ROWS[:7]), "need a session each; there are 2"),
+        (lambda: leave_one_session_out(ROWS[:7]), "need one session each, but there are only 2"),
         (lambda: leave_one_speaker_out(ROWS[:3]), "Leaving out the speaker 'Af' needs .* a second session"),
-        (lambda: k_fold_by_speaker(ROWS, 9), "k must be from 3 to the number of speakers, which is 8, not 9"),
+        (lambda: k_fold_by_speaker(ROWS, 9), "k must be from 3 to 8, the number of speakers, not 9"),
         (lambda: k_fold_by_speaker(ROWS, 2), "k must be from 3"),
         (lambda: carve_validation(ROWS[:1]), "takes all 1 speakers: none remains"),
         (lambda: carve_validation(ROWS, 1.0), "share must be between 0 and 1, not 1.0"),

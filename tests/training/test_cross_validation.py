@@ -241,7 +241,7 @@ def test_the_description_of_a_run_has_what_decides_the_weights(tmp_path, corpus_
 
 @pytest.mark.parametrize(
     ("column", "message"),
-    [("id", "both in 'train' and in 'test'"), ("speaker", "Speakers are heard in more than one split")],
+    [("id", "both in 'train' and in 'test'"), ("speaker", "Speakers occur in more than one split")],
 )
 def test_overlapping_splits_are_refused_before_training(column, message, tmp_path, corpus_root, monkeypatch):
     def leaking(name, root, **options):

@@ -112,7 +112,7 @@ def test_a_missing_validation_split_is_taken_from_train_only(tmp_path):
 def test_splits_cannot_be_made_without_speakers(tmp_path, change):
     make_folder(tmp_path, [row | change for row in make_rows()])
     with pytest.raises(
-        ValueError, match=r"has no split 'test', and it cannot be made of speakers: .* column 'speaker'"
+        ValueError, match=r"has no split 'test', and it cannot be drawn by speaker: .* column 'speaker'"
     ):
         load_corpus("folder", tmp_path)
 
@@ -190,12 +190,12 @@ def test_a_row_is_kept_without_its_invalid_values(tmp_path):
     usable, problems = read(tmp_path)
     assert len(usable) == 12
     assert [(problem["kind"], problem["what"].split(":")[0]) for problem in problems] == [
-        ("unreadable", "metadata.csv, row 1, keeps no alignment"),
-        ("missing", "metadata.csv, row 2, keeps no video"),
-        ("missing", "metadata.csv, row 2, keeps no alignment"),
-        ("unreadable", "metadata.csv, row 3, keeps no turn"),
-        ("unreadable", "metadata.csv, row 3, keeps no alignment"),
-        ("unreadable", "metadata.csv, row 4, keeps no turn"),
+        ("unreadable", "metadata.csv, row 1, is kept without alignment"),
+        ("missing", "metadata.csv, row 2, is kept without video"),
+        ("missing", "metadata.csv, row 2, is kept without alignment"),
+        ("unreadable", "metadata.csv, row 3, is kept without turn"),
+        ("unreadable", "metadata.csv, row 3, is kept without alignment"),
+        ("unreadable", "metadata.csv, row 4, is kept without turn"),
     ]
     assert all(row["alignment"] is None for row in usable)
     assert [row["video"] is None for row in usable] == [False] + 11 * [True]
@@ -325,5 +325,5 @@ def test_a_fold_file_replaces_the_splits(tmp_path):
     assert list_folds("folder", fold_file=str(tmp_path / "folds.json")) == [{"fold": 1}, {"fold": 2}]
     assert "fold 2 in folds.json" in describe_corpus("folder", fold_file="a/folds.json", fold=2)["protocol"]
     for wrong in (0, 3):
-        with pytest.raises(ValueError, match=r"fold must be from 1 to 2, as many as .*folds\.json has"):
+        with pytest.raises(ValueError, match=r"fold must be from 1 to 2, the number of folds in .*folds\.json"):
             load_corpus("folder", tmp_path / "own", fold_file=str(tmp_path / "folds.json"), fold=wrong)

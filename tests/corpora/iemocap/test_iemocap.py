@@ -231,7 +231,7 @@ def test_a_fold_file_replaces_the_protocol(root, tmp_path):
 def test_a_fold_whose_session_is_not_in_the_copy_is_refused(copy):
     shutil.rmtree(copy / "Session4")
     assert set(load(copy, fold=3)["validation"]["session"]) == {"Ses05"}
-    with pytest.raises(ValueError, match=r"Fold 4 tests Ses04, but .* has no usable turn of it"):
+    with pytest.raises(ValueError, match=r"The test split of fold 4 is Ses04, but .* has no usable turn of it"):
         load(copy, fold=4)
 
 
@@ -307,8 +307,8 @@ def test_published_counts_are_given_per_label():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"fold": 2, "alignment_offset": 0.02}, "fold 2 of 5: session 2 tests"),
-        ({"protocol": "leave-one-speaker-out", "fold": 4}, "fold 4 of 10: the speaker Ses02M tests"),
+        ({"fold": 2, "alignment_offset": 0.02}, "fold 2 of 5: session 2 is the test split"),
+        ({"protocol": "leave-one-speaker-out", "fold": 4}, "fold 4 of 10: the speaker Ses02M is the test split"),
     ],
 )
 def test_the_protocol_is_described_in_a_sentence(options, sentence):

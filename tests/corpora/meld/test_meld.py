@@ -171,7 +171,7 @@ def test_a_link_out_of_the_copy_is_not_followed(raw, tmp_path):
     ("column", "value", "kind", "what"),
     [
         (2, "rage", "unknown label", "row 2, is dropped: 'rage' is none of neutral, joy"),
-        (5, 0, "duplicate", "row 2, is dropped: train_dia0_utt0 occurs before"),
+        (5, 0, "duplicate", "row 2, is dropped: train_dia0_utt0 occurs in an earlier row"),
         (4, "../0", "unreadable", "row 2, is dropped: its ids are '../0' and '2', not numbers"),
         (6, "14:40", "unreadable time", "train_dia0_utt2 has no times: '14:40' to '00:14:41,000' is not a span"),
         (7, "0:14:40,100", "unreadable time", "train_dia0_utt2 has no times"),
@@ -265,7 +265,7 @@ def test_the_sources_are_the_tables_and_the_folders_of_clips(raw):
 
 
 def test_the_protocol_says_that_splits_share_speakers(corpus):
-    with pytest.raises(ValueError, match="Speakers are heard in more than one split"):
+    with pytest.raises(ValueError, match="Speakers occur in more than one split"):
         check_speaker_independent(corpus)
     about = describe_corpus("meld", labels="sentiment", max_seconds=10.0)
     assert (about["title"], about["demonstration"]) == ("MELD (sentiment)", False)

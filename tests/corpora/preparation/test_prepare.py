@@ -184,7 +184,7 @@ def test_a_full_disk_is_reported_in_a_sentence_and_leaves_nothing(root, tmp_path
     printed, errors = start(root, tmp_path / "out", limit).communicate()
     assert errors == ""
     assert printed.splitlines()[1:] == [
-        f"{tmp_path / 'out'} was not written: File too large. Make room there, or give another folder."
+        f"{tmp_path / 'out'} was not written: File too large. Free disk space, or give another folder."
     ]
     assert content(tmp_path) == ["own"]
 
