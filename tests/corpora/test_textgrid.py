@@ -106,7 +106,7 @@ def write(tmp_path, text, encoding="utf-8"):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("text", [LONG, SHORT, LONG.replace("\n", "\r\n")], ids=["long", "short", "crlf"])
-def test_long_and_short_form_give_the_same_result(tmp_path, text, encoding):
+def test_long_and_short_form_give_same_result(tmp_path, text, encoding):
     assert read_textgrid(write(tmp_path, text, encoding)) == READ
 
 
@@ -132,7 +132,7 @@ def test_tiers_may_have_several_names(tmp_path, name):
         ('"deɪ"', "", "is truncated"),
     ],
 )
-def test_a_broken_file_is_refused_in_one_sentence(tmp_path, old, new, message):
+def test_broken_file_is_refused_in_one_sentence(tmp_path, old, new, message):
     assert old in SHORT
     path = write(tmp_path, SHORT.replace(old, new, 1))
     if message is None:  # a word that stands free is a comment
@@ -144,7 +144,7 @@ def test_a_broken_file_is_refused_in_one_sentence(tmp_path, old, new, message):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff\x80 no text", b"no grid"])
-def test_a_file_that_is_not_a_textgrid_is_refused(tmp_path, content):
+def test_file_that_is_not_textgrid_is_refused(tmp_path, content):
     path = tmp_path / "turn.TextGrid"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"turn\.TextGrid is"):
