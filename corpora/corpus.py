@@ -41,7 +41,7 @@ class Corpus(ABC):
         """Return the splits "train", "validation" and "test", with rows in the schema of `schema.features`.
 
         Args:
-            root: Folder of the corpus; each corpus decides the meaning of None.
+            root: Folder of the corpus; the meaning of None depends on the corpus.
             options: An instance of `self.options`.
         """
 

@@ -168,7 +168,7 @@ def describe_rows(corpus: "DatasetDict", split: str = "test") -> dict[str, list[
 
     Returns:
         One value per row of the split: `text_seen`, see `texts_seen`, and `scripted`, whether the words were read; None
-        where the corpus does not say.
+        where unknown.
     """
     return {"text_seen": texts_seen(corpus, split), "scripted": corpus[split]["scripted"][:]}
 

@@ -29,7 +29,7 @@ def load_corpus(name: str, root: str | Path | None = None, **options) -> "Datase
 
     Args:
         name: One of `CORPORA`.
-        root: Folder of the corpus; each corpus decides the meaning of None.
+        root: Folder of the corpus; the meaning of None depends on the corpus.
         **options: Options of the corpus, see its `options`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A tiny Hub on loopback with the part of the protocol that pushing, loading and evaluating use.
+"""A tiny Hub on loopback with the part of the protocol that is needed to push, load and evaluate.
 
 It has one user, `someone`, with the token `TOKEN`, and keeps everything in memory. A request that is not implemented gets
 a 404 and is listed in `requests`, so that a new request of the client is found quickly.

@@ -11,7 +11,7 @@ from emofusion.corpora.protocols import (
     leave_one_speaker_out,
 )
 
-# Two speakers in each of four sessions, of whom the first speaks one to four turns and the second two.
+# Four sessions with two speakers each: the first speaker has one to four turns, the second has two.
 ROWS = [
     {"id": f"{session}{speaker}{turn}", "session": session, "speaker": session + speaker}
     for number, session in enumerate("ABCD", start=1)

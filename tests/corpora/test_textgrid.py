@@ -120,7 +120,7 @@ def test_tiers_may_have_several_names(tmp_path, name):
     ("old", "new", "message"),
     [
         ("TextGrid", "PitchTier", "is not a TextGrid"),
-        ('"day"', "", "a tier of the kind 'words'"),  # one text less: all that follows moves up
+        ('"day"', "", "a tier of the kind 'words'"),  # a missing text shifts all later values
         ('0.75\n1.5\n"day"', '0.75\n0.5\n"day"', "'words' whose times are not in order"),
         ('0\n0.25\n""', '0\n0\n""', "'words' whose times are not in order"),
         ('0\n0.25\n""', '-1\n0.25\n""', "'words' whose times are not in order"),
@@ -135,7 +135,7 @@ def test_tiers_may_have_several_names(tmp_path, name):
 def test_broken_file_is_refused_in_one_sentence(tmp_path, old, new, message):
     assert old in SHORT
     path = write(tmp_path, SHORT.replace(old, new, 1))
-    if message is None:  # a word that stands free is a comment
+    if message is None:  # a free-standing word is a comment
         assert read_textgrid(path) == READ
         return
     with pytest.raises(ValueError, match=message) as error:

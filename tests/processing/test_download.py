@@ -13,7 +13,7 @@ stop = threading.Event()
 
 
 def drip(handler):
-    """Announce 1000 bytes and send them slowly."""
+    """Declare a length of 1000 bytes and send them slowly."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
@@ -26,7 +26,7 @@ def drip(handler):
 
 
 def endless(handler):
-    """Send without end and without a length."""
+    """Send endless data without declaring a length."""
     handler.send_response(200)
     handler.end_headers()
     try:

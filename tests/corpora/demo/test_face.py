@@ -53,7 +53,7 @@ def test_rows_are_in_schema_with_video_and_octants(corpus):
         assert rows.features == features(LABELS)
         assert set(Counter(rows["label"]).values()) == {len(rows) // 8}
         for video in rows["video"]:
-            assert video["end"] - video["start"] == pytest.approx(1)  # for the length would tell arousal
+            assert video["end"] - video["start"] == pytest.approx(1)  # the whole length would reveal arousal
             assert video["crop"] is None
             assert len(load_video(video, 2.0)) == 2
 

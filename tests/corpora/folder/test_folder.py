@@ -259,7 +259,7 @@ def test_numbers_in_parquet_become_names(tmp_path):
 def test_unreadable_metadata_is_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message) as error:
-        scan(tmp_path)  # before a row is asked for
+        scan(tmp_path)  # before a row is read
     assert "\n" not in str(error.value)
 
 

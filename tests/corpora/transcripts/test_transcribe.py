@@ -128,10 +128,10 @@ def test_interrupted_run_is_continued(prepared, model, monkeypatch, tmp_path, de
         transcribe(prepared, model, batch_size=1)
     done = lines(prepared, model)
     assert len(done) == 8  # two times the four that are decoded together
-    assert add_transcripts(prepared.splits, prepared.folder) is prepared.splits  # nothing looks finished
+    assert add_transcripts(prepared.splits, prepared.folder) is prepared.splits  # no run is complete
 
     file = prepared.folder / "transcripts" / f"{transcripts_name(model)}.jsonl"
-    file.write_bytes(file.read_bytes()[:-7])  # killed while it wrote
+    file.write_bytes(file.read_bytes()[:-7])  # killed while writing
     monkeypatch.setattr(module, "load_audio", load_audio)
     del decoded[:]
     assert transcripts(transcribe(prepared, model)) == expected
