@@ -333,5 +333,5 @@ def test_a_folder_can_be_split_into_folds_by_speaker(tmp_path):
     assert len(set(tested)) == len(tested) == 12
     with pytest.raises(ValueError, match="fold must be from 1 to 3, not 4"):
         load_corpus("folder", tmp_path, speaker_folds=3, fold=4)
-    with pytest.raises(ValueError, match="k must be from 3 to the number of speakers, which is 6"):
+    with pytest.raises(ValueError, match="k must be from 3 to 6, the number of speakers, not 7"):
         load_corpus("folder", tmp_path, speaker_folds=7)
