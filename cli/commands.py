@@ -15,7 +15,7 @@ COMMANDS = {
     "train": "Train a model from a recipe.",
     "cross-validate": "Train every fold of a corpus, with one or more seeds, and average the scores.",
     "compare": "Test whether one system is better than another on the same utterances.",
-    "predict": "Recognize the emotion of a recording.",
+    "predict": "Recognise the emotion of a recording.",
     "prepare": "Check a corpus on disk, list its problems, and cache it.",
     "fit-late-fusion": "Combine the scores of trained models.",
     "pretrain-speaker": "Pretrain a speaker network.",

@@ -1,4 +1,4 @@
-"""`emofusion predict`: recognize the emotion of a recording."""
+"""`emofusion predict`: recognise the emotion of a recording."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def run(argv: list[str]) -> None:
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
     parser.add_argument("--text", help="transcript of the recording")
     parser.add_argument(
-        "--transcriber", metavar="MODEL", help="speech recognizer on the Hub that makes the transcript"
+        "--transcriber", metavar="MODEL", help="speech recogniser on the Hub that makes the transcript"
     )
     parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
@@ -34,7 +34,7 @@ def predict(
         inputs: Path of a recording (`"audio"`), its transcript (`"text"`), path of a video (`"video"`); None for each
             that is missing. A fusion model needs one of its modalities; modalities that it does not take are ignored.
         revision: Branch, tag or commit of the Hub repository.
-        transcriber: Hub name or folder of a speech recognizer that makes the transcript if none is given.
+        transcriber: Hub name or folder of a speech recogniser that makes the transcript if none is given.
 
     Raises:
         RuntimeError: If the model fails.

@@ -39,8 +39,8 @@ def run(argv: list[str]) -> None:
     parser.add_argument(
         "--embed-audio", action="store_true", help="store the recordings in DIR, so that it can be moved or pushed"
     )
-    parser.add_argument("--transcribe", metavar="MODEL", help="speech recognizer (Hub id or folder) for asr_text")
-    parser.add_argument("--language", help="spoken language, for recognizers of several languages")
+    parser.add_argument("--transcribe", metavar="MODEL", help="speech recogniser (Hub id or folder) for asr_text")
+    parser.add_argument("--language", help="spoken language, for recognisers of several languages")
     parser.add_argument("--folds", metavar="FILE", help="write the ids of the utterances of every fold, as JSON")
     parser.add_argument("--report", action="store_true", help="write report.html, an overview of the corpus")
     group = parser.add_argument_group(f"options of {name}")

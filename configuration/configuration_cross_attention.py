@@ -16,7 +16,7 @@ class CrossAttentionFusionConfig(EmoFusionConfig):
 
     Args:
         hidden_size (`int`, *optional*, defaults to 256):
-            Width of both branches between encoder and pooling. The utterance embedding is four times as wide.
+            Width of both branches between encoder and pooling. The width of the utterance embedding is four times this.
         num_attention_heads (`int`, *optional*, defaults to 8):
             Attention heads of the two cross-modal attentions.
         conv_kernel_size (`int`, *optional*, defaults to 3):

@@ -14,7 +14,7 @@ from .modalities import MODALITIES
 FORMAT = 2
 OLDEST_FORMAT = 2
 
-# Fields in which vision encoders give the width of their output; the first one found counts.
+# Configuration fields that hold the output width of a vision encoder; the first one present is used.
 VISION_SIZE_FIELDS = ("hidden_sizes", "hidden_dim", "hidden_size")
 
 
@@ -111,9 +111,10 @@ class EmoFusionConfig(PreTrainedConfig):
         if not 0.0 <= self.focal_gamma < math.inf:
             raise ValueError(f"focal_gamma is {self.focal_gamma}; it must be a number of at least 0.")
         if __name__.startswith("emofusion."):
-            # The package registers its own pipeline. transformers would prefer the checkpoint's, and ask for trust.
+            # The package registers its own pipeline. With this field transformers would prefer the checkpoint's code
+            # and require `trust_remote_code`.
             kwargs.pop("custom_pipelines", None)
-        # Without this key transformers resets the attention implementation of encoder configurations that exist.
+        # Without this key transformers resets the attention implementation of existing encoder configurations.
         super().__post_init__(**{"attn_implementation": {}} | kwargs)
         if self.class_weights is not None and len(self.class_weights) != self.num_labels:
             raise ValueError(
@@ -126,10 +127,10 @@ class EmoFusionConfig(PreTrainedConfig):
 
         Args:
             config_dict: The fields, with the number of the checkpoint format.
-            **kwargs: As in transformers.
+            **kwargs: As in `PreTrainedConfig.from_dict`.
 
         Raises:
-            ValueError: If the number is missing, or this code does not read that format.
+            ValueError: If the number is missing, or this code cannot read that format.
         """
         fields = dict(config_dict)
         number = fields.pop("emofusion_format", None)
@@ -201,7 +202,7 @@ class EmoFusionConfig(PreTrainedConfig):
         return getattr(self, MODALITIES[modality].config_field).num_hidden_layers
 
     def state_size(self, modality: str) -> int:
-        """Return the width of the encoder states that a modality brings to the fusion."""
+        """Return the width of the encoder states of a modality."""
         config = getattr(self, MODALITIES[modality].config_field)
         return vision_hidden_size(config) if modality == "video" else config.hidden_size
 
@@ -212,13 +213,13 @@ class EmoFusionConfig(PreTrainedConfig):
 
 
 def vision_hidden_size(config: PreTrainedConfig) -> int:
-    """Return the width of a vision encoder's image vector: the last stage's, or the final layer's as in EfficientNet."""
+    """Return the width of a vision encoder's image vector: that of the last stage, or of the final layer (EfficientNet)."""
     sizes = [getattr(config, name) for name in VISION_SIZE_FIELDS if getattr(config, name, None)]
     return sizes[0] if isinstance(sizes[0], int) else sizes[0][-1]
 
 
 def _as_config(name: str, value: dict | PreTrainedConfig | None, default_type: str) -> PreTrainedConfig:
-    """Return `value` as a configuration object; a dict without `model_type` is one of `default_type`."""
+    """Return `value` as a configuration object; a dict without `model_type` gets `default_type`."""
     if isinstance(value, PreTrainedConfig):
         return value
     fields = dict(value or {})

@@ -13,7 +13,7 @@ from .configuration_unimodal import UnimodalConfig
 from .configuration_wavfusion import WavFusionConfig
 from .modalities import MODALITIES
 
-# Listed here because without emofusion installed, the Auto classes do not know our model types.
+# Listed here because the Auto classes do not know our model types where emofusion is not installed.
 MEMBER_CONFIGS: dict[str, type[EmoFusionConfig]] = {
     config.model_type: config
     for config in (
@@ -105,7 +105,7 @@ class LateFusionConfig(EmoFusionConfig):
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """None: the encoders belong to the members."""
+        """Empty: the encoders belong to the members."""
         return ()
 
     @property
@@ -139,9 +139,8 @@ def as_member_config(value: dict[str, Any] | PreTrainedConfig) -> PreTrainedConf
                 f"A member has the model_type {model_type!r}, which neither emofusion nor transformers knows; name a classifier of one of them."
             )
         config_class = MEMBER_CONFIGS.get(model_type) or CONFIG_MAPPING[model_type]
-        if issubclass(
-            config_class, EmoFusionConfig
-        ):  # members of a saved fusion have a format, those of a recipe do not
+        if issubclass(config_class, EmoFusionConfig):
+            # Members in a saved fusion have a format number, members in a recipe have none.
             fields = {"emofusion_format": FORMAT} | fields
         value = config_class.from_dict(fields)
     member_modalities(value)
@@ -149,7 +148,7 @@ def as_member_config(value: dict[str, Any] | PreTrainedConfig) -> PreTrainedConf
 
 
 def member_modalities(config: PreTrainedConfig) -> tuple[str, ...]:
-    """Return the modalities of a member: those of a variant of emofusion; waveforms or text for a model of transformers.
+    """Return the modalities of a member: those of an emofusion variant, or audio or text for a transformers model.
 
     Raises:
         ValueError: If the model type cannot be a member.

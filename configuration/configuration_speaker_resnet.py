@@ -107,7 +107,7 @@ class SpeakerResNetConfig(EmoFusionConfig):
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """None: the fields above describe the whole network."""
+        """Empty: the fields above describe the whole network."""
         return ()
 
     @property

@@ -19,7 +19,7 @@ class UnimodalConfig(EmoFusionConfig):
             The modality that the model uses: `"audio"`, `"text"` or `"video"`. Inputs of the others are accepted and
             ignored.
         hidden_size (`int`, *optional*, defaults to 256):
-            Width of the branch. The utterance embedding is twice as wide.
+            Width of the branch. The width of the utterance embedding is twice this.
         conv_kernel_size (`int`, *optional*, defaults to 3):
             Kernel size of the branch's first convolution; odd, so that the number of frames stays the same.
 
@@ -41,7 +41,7 @@ class UnimodalConfig(EmoFusionConfig):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The one modality."""
+        """The modality of the model."""
         return (self.modality,)
 
     @property

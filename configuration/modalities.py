@@ -17,19 +17,19 @@ class Modality:
 
     Args:
         name: The modality: argument of the processor, column of a corpus, key of `states`, `masks` and `Encoded`.
-        word: The modality in a sentence or the name of a system.
+        word: The name of the modality in text and in names of systems.
         example: A value for the modality in an example: a file name, or a text.
         main_input: The input of a batch that holds the values.
         mask: The input of a batch that holds their mask.
         spans: The inputs of a batch that hold segments of these values.
         encoder_kind: The word in the names of the encoder: `encoder`, `config_field` and `encoder_argument` derive
             from it.
-        default_encoder: The `model_type` of the encoder in a configuration that names none: that of the papers.
-        has_layers: Whether the first layers of the encoder can be frozen one by one (`freeze_<kind>_layers`) and its
-            layers be summed. If not, the encoder is frozen as a whole (`freeze_<kind>_encoder`).
-        first_stage: Attributes of a model whose weights may take part in its first stage, `encode`.
+        default_encoder: The `model_type` of the encoder if a configuration names none, as in the papers.
+        has_layers: Whether the layers of the encoder can be frozen one by one, from the first
+            (`freeze_<kind>_layers`), and summed. If not, the encoder is frozen as a whole (`freeze_<kind>_encoder`).
+        first_stage: Attributes of a model with weights that its first stage, `encode`, may use.
         processor_part: The sub-processor that prepares the values.
-        hub_task: The Hub's task of a classifier whose first modality is this one.
+        hub_task: The Hub task of classifiers whose first modality is this one.
     """
 
     name: str

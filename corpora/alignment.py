@@ -32,15 +32,15 @@ IPA |= {"G": "ɡ", "TH": "θ", "SH": "ʃ", "HH": "h", "R": "ɹ", "Y": "j", "g": 
 def read_sphinx(path: str | Path, offset: float = 0.0) -> dict[str, list]:
     """Read a segment file of the Sphinx aligner: words (`.wdseg`), syllables (`.syseg`) or phones (`.phseg`).
 
-    A row has first frame, last frame (both inclusive), a score (not for syllables), and the symbol: a word, the phones of
-    a syllable, or a phone, which may be followed by its neighbours and its place in the word.
+    A row has the first and the last frame (both inclusive), a score (except for syllables) and the symbol: a word, the
+    phones of a syllable, or a phone, which may be followed by its context and its position in the word.
 
     Args:
         path: The file.
         offset: Seconds to add to all times; negative results become 0.
 
     Returns:
-        Lists `start`, `end` (seconds) and `symbol` of equal length. Silence and noise keep their names in Sphinx
+        Lists `start`, `end` (seconds) and `symbol` of equal length. Silence and noise keep their Sphinx symbols
         (`<sil>`, `SIL`, `++LAUGHTER++`); the number of a pronunciation, as in WORD(2), is removed.
 
     Raises:
@@ -70,7 +70,7 @@ def read_sphinx(path: str | Path, offset: float = 0.0) -> dict[str, list]:
     return segments
 
 
-@cache  # a corpus has many segments, but few different times
+@cache  # a corpus has many segments, but few distinct times
 def _seconds(frame: int, offset: float) -> float:
     return max(0.0, round(frame * SPHINX_FRAME + offset, 6))
 
@@ -78,9 +78,10 @@ def _seconds(frame: int, offset: float) -> float:
 def syllables_from_phones(phones: Mapping[str, Sequence], words: Mapping[str, Sequence]) -> dict[str, list]:
     """Group phones into syllables by the maximal-onset principle.
 
-    Each vowel or syllabic consonant is a nucleus. Between two nuclei of a word, as many consonants as can begin an
-    English word open the second syllable; the others close the first. No syllable crosses a word; a word without a
-    nucleus ("shh") is one syllable, and phones outside all words are treated as words.
+    Each vowel or syllabic consonant is a nucleus. Of the consonants between two nuclei of a word, the longest final
+    sequence that can begin an English word is the onset of the second syllable; the others are the coda of the first.
+    No syllable crosses a word boundary; a word without a nucleus ("shh") is one syllable, and phones outside all words
+    are treated as words.
 
     Args:
         phones: Lists `start`, `end` (seconds) and `symbol` of equal length, in the order of time; symbols in ARPAbet
@@ -104,7 +105,7 @@ def syllables_from_phones(phones: Mapping[str, Sequence], words: Mapping[str, Se
 
 
 def _place(phone: tuple[float, float, str], words: Mapping[str, Sequence]) -> tuple[int, bool]:
-    """Return the word before or around the middle of a phone, and whether it is around it.
+    """Return the index of the last word that begins before the middle of a phone, and whether it contains the middle.
 
     A phone without duration between two words belongs to the first: synthesisers place elided final consonants there.
     """

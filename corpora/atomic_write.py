@@ -1,4 +1,4 @@
-"""Write files that appear in a folder whole or not at all."""
+"""Write files atomically: they are complete or absent."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def staged(folder: str | Path) -> Iterator[Path]:
-    """Yield an empty folder inside `folder`; move the files in it into `folder` at the end, or none after an error.
+    """Yield an empty folder inside `folder`; move its files into `folder` at the end, and none of them after an error.
 
     Args:
         folder: An existing folder.
@@ -29,7 +29,7 @@ def staged(folder: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write a JSON file in UTF-8, whole or not at all.
+    """Write a JSON file in UTF-8 atomically.
 
     Args:
         path: The file, in an existing folder.

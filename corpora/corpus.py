@@ -38,10 +38,10 @@ class Corpus(ABC):
 
     @abstractmethod
     def load(self, root: str | Path | None, options: Any) -> "DatasetDict":
-        """Return the splits "train", "validation" and "test" with rows in the schema of `schema.features`.
+        """Return the splits "train", "validation" and "test", with rows in the schema of `schema.features`.
 
         Args:
-            root: Folder of the corpus; each corpus decides the meaning of None.
+            root: Folder of the corpus; the meaning of None depends on the corpus.
             options: An instance of `self.options`.
         """
 
@@ -53,12 +53,12 @@ class Corpus(ABC):
             options: An instance of `self.options`.
 
         Returns:
-            `title`, `protocol`, `demonstration` (whether it is one) and, where the corpus has them, `license` and
-            `speaker_independent` (whether the protocol promises that no speaker is in two splits).
+            `title`, `protocol`, `demonstration` (whether the corpus is a demonstration) and, if they apply, `license`
+            and `speaker_independent` (whether the protocol guarantees that no speaker is in two splits).
         """
 
     def folds(self, options: Any) -> list[dict]:
-        """Return the folds, each as the options that choose it; one without options for a corpus with fixed splits.
+        """Return the folds, each as the options that select it; one without options for a corpus with fixed splits.
 
         Args:
             options: An instance of `self.options`; its `fold` is ignored.
@@ -70,12 +70,12 @@ class DiskCorpus(Corpus):
     """A corpus on the user's disk, which is prepared before it is loaded.
 
     Attributes:
-        options: A subclass of `scan_options`, which adds the options that choose splits.
-        scan_options: A subclass of `ScanOptions`: the options that change what is scanned, and so the prepared folder.
-        scan: Function `(root, options) -> Scan` that reads the copy; it opens no recording and no video. It is defined in
-            a module of its own: prepared folders depend on the code of that module and of the modules that it imports.
+        options: A subclass of `scan_options` that adds the options that select splits.
+        scan_options: A subclass of `ScanOptions`: the options that affect the scan, and thus the prepared folder.
+        scan: Function `(root, options) -> Scan` that reads the copy without opening recordings or videos. It is defined
+            in a module of its own: prepared folders depend on the code of that module and of the modules that it imports.
         count_by: The column by which rows are counted, or "split".
-        known_problems: Known problems of every copy, as `{row id: reason}`.
+        known_problems: Problems that every copy has, as `{row id: reason}`.
     """
 
     scan_options: ClassVar[type[ScanOptions]]

@@ -20,7 +20,8 @@ def find_root(name: str, root: str | Path | None, is_root: Callable[[Path], bool
     Raises:
         FileNotFoundError: If there is no such folder.
         PermissionError: If it may not be read.
-        ValueError: If `root` is None or not the corpus; if it is one level off, the error names the right folder.
+        ValueError: If `root` is None or not the corpus; if it is one level too high or too deep, the error names the right
+            folder.
     """
     if root is None:
         raise ValueError(f"Give the folder of {name} as root (corpus_root in a recipe).")
@@ -49,8 +50,8 @@ def _is_root_nearby(folder: Path, is_root: Callable[[Path], bool]) -> bool:
 def list_files(root: Path, folder: str, problems: list[dict]) -> Iterator[tuple[str, str]]:
     """Yield the names and paths of the files in a folder of a copy, sorted; none if there is no such folder.
 
-    Hidden files are skipped: names that begin with `._` belong to the file system of macOS. Files that lie outside the
-    copy or may not be read are added to the problems.
+    Hidden files are skipped, such as the `._` files of macOS. Files that are outside the copy or cannot be read are added
+    to the problems.
 
     Args:
         root: Folder of the copy, without links.
@@ -89,7 +90,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
 
     Args:
         path: The file.
-        columns: Columns that it must have.
+        columns: Required columns.
 
     Raises:
         ValueError: If the file is not CSV in UTF-8, lacks a column, or has a row with more fields than the header.

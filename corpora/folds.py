@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def select_ids(rows: "Dataset", ids: Iterable[str]) -> "Dataset":
-    """Return the rows with these ids, in this order and without a copy; ids that do not occur are skipped."""
+    """Return the rows with these ids, in this order and without copying data; unknown ids are skipped."""
     places = {name: place for place, name in enumerate(rows["id"][:])}
     return rows.select([places[name] for name in ids if name in places])
 
@@ -46,13 +46,13 @@ def split_by_speaker(corpus: Mapping[str, "Dataset"], k: int, fold: int) -> "Dat
 def split_by_ids(
     corpus: Mapping[str, "Dataset"], fold: Fold, name: str, explained: Iterable[str | None] = ()
 ) -> "DatasetDict":
-    """Replace the splits of a corpus by those of a fold; warn about ids that only one of the two has.
+    """Replace the splits of a corpus by those of a fold; warn about ids that are only in the corpus or only in the fold.
 
     Args:
         corpus: The former splits.
         fold: The ids of each split.
         name: Name of the fold in warnings.
-        explained: Ids that may be missing without a warning, because a problem explains it.
+        explained: Ids that may be missing without a warning, because a problem of the corpus explains it.
     """
     from datasets import DatasetDict, concatenate_datasets
 
@@ -66,7 +66,7 @@ def split_by_ids(
 
 
 def finish_splits(name: str, prepared: Prepared, splits: Mapping[str, "Dataset"]) -> "DatasetDict":
-    """Return the splits of a prepared corpus in their order; warn once with the number of problems of this copy.
+    """Return the splits of a prepared corpus in the order of `SPLITS`; warn once if this copy has problems.
 
     Args:
         name: Name of the corpus in errors and warnings.
@@ -97,20 +97,19 @@ def check_splits(corpus: "DatasetDict", speaker_independent: bool = False) -> No
 
     Args:
         corpus: The splits.
-        speaker_independent: Whether the protocol promises that no speaker is in two splits.
+        speaker_independent: Whether the protocol guarantees that no speaker is in two splits.
 
     Raises:
-        ValueError: If an utterance occurs twice, or a promised independence does not hold.
+        ValueError: If an utterance occurs twice, or a guaranteed speaker independence does not hold.
     """
     homes = {}
     for split, rows in corpus.items():
         for name in rows["id"][:]:
             if name in homes:
                 raise ValueError(
-                    f"The utterance {name!r} is both in {homes[name]!r} and in {split!r}: what is tested must be in no "
-                    "other split."
+                    f"The utterance {name!r} is both in {homes[name]!r} and in {split!r}: keep it in one split only."
                     if homes[name] != split
-                    else f"The utterance {name!r} is twice in {split!r}: every utterance counts once."
+                    else f"The utterance {name!r} is twice in {split!r}: remove one of the two rows."
                 )
             homes[name] = split
     if speaker_independent:
@@ -130,7 +129,9 @@ def check_speaker_independent(corpus: "DatasetDict") -> dict[str, list[str]]:
     for split, rows in corpus.items():
         names = set(rows["speaker"][:])
         if None in names:
-            raise ValueError(f"The split {split!r} has rows without a speaker, so independence cannot be shown.")
+            raise ValueError(
+                f"The split {split!r} has rows without a speaker, so speaker independence cannot be checked."
+            )
         speakers[split] = sorted(names)
     homes = {}
     for split, names in speakers.items():
@@ -138,14 +139,14 @@ def check_speaker_independent(corpus: "DatasetDict") -> dict[str, list[str]]:
             homes.setdefault(name, []).append(split)
     crossing = [f"{name} ({', '.join(splits)})" for name, splits in homes.items() if len(splits) > 1]
     if crossing:
-        raise ValueError(f"Speakers are heard in more than one split: {'; '.join(crossing)}.")
+        raise ValueError(f"Speakers occur in more than one split: {'; '.join(crossing)}.")
     return speakers
 
 
 def texts_seen(corpus: "DatasetDict", split: str = "test") -> list[bool]:
     """Return for each row of a split whether its text also occurs in training, ignoring case, punctuation and spaces.
 
-    If two sessions read one script, the same sentences are in training and test: a text model may know them by heart.
+    If two sessions read the same script, its sentences are in training and test, and a text model may have memorised them.
 
     Args:
         corpus: The splits, "train" among them.
@@ -159,7 +160,7 @@ def texts_seen(corpus: "DatasetDict", split: str = "test") -> list[bool]:
 
 
 def describe_rows(corpus: "DatasetDict", split: str = "test") -> dict[str, list[bool | None]]:
-    """Return properties that make rows of a split easier, so that results can be broken down by them.
+    """Return properties that can make rows of a split easier, for the breakdown of results.
 
     Args:
         corpus: The splits, "train" among them.
@@ -167,13 +168,13 @@ def describe_rows(corpus: "DatasetDict", split: str = "test") -> dict[str, list[
 
     Returns:
         One value per row of the split: `text_seen`, see `texts_seen`, and `scripted`, whether the words were read; None
-        where the corpus does not say.
+        where unknown.
     """
     return {"text_seen": texts_seen(corpus, split), "scripted": corpus[split]["scripted"][:]}
 
 
 def write_folds(path: str | Path, folds: Mapping[str, Fold]) -> None:
-    """Write folds as JSON, `{fold: {split: ids}}`, whole or not at all."""
+    """Write folds as JSON, `{fold: {split: ids}}`, atomically."""
     write_json(path, folds)
 
 
@@ -209,15 +210,15 @@ def _check_fold(path: str | Path, name: str, fold: Fold) -> None:
 
 
 def read_fold(path: str | Path, fold: int) -> Fold:
-    """Return one fold of a file by its place, from 1.
+    """Return one fold of a file by its position, from 1.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it contains no folds, or fewer.
+        ValueError: If the file is invalid, or has fewer folds.
     """
     folds = list(read_folds(path).values())
     if not isinstance(fold, int) or not 1 <= fold <= len(folds):
-        raise ValueError(f"fold must be from 1 to {len(folds)}, as many as {path} has, not {fold!r}.")
+        raise ValueError(f"fold must be from 1 to {len(folds)}, the number of folds in {path}, not {fold!r}.")
     return folds[fold - 1]
 
 

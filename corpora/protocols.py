@@ -12,7 +12,7 @@ Fold = dict[str, list[str]]
 
 
 def leave_one_session_out(rows: Iterable[Mapping]) -> dict[str, Fold]:
-    """Make one fold per session: that session is the test split, the next one (after the last, the first) validation.
+    """Return one fold per session: the session is the test split, the next one (after the last, the first) validation.
 
     Args:
         rows: Rows with `id` and `session`.
@@ -27,7 +27,7 @@ def leave_one_session_out(rows: Iterable[Mapping]) -> dict[str, Fold]:
 
 
 def leave_one_speaker_out(rows: Iterable[Mapping]) -> dict[str, Fold]:
-    """Make one fold per speaker: test on the speaker, validate on the others of the session, train on other sessions.
+    """Return one fold per speaker: test on the speaker, validate on the others of the session, train on other sessions.
 
     Args:
         rows: Rows with `id`, `session` and `speaker`.
@@ -55,21 +55,21 @@ def leave_one_speaker_out(rows: Iterable[Mapping]) -> dict[str, Fold]:
 
 
 def k_fold_by_speaker(rows: Iterable[Mapping], k: int) -> dict[str, Fold]:
-    """Make `k` folds from as many groups of speakers of about equal size: one group tests, the next one validates.
+    """Return `k` folds from `k` groups of speakers of about equal size: one group tests, the next one validates.
 
     Args:
         rows: Rows with `id` and `speaker`.
         k: Number of folds, at least three and at most one per speaker.
 
     Returns:
-        The folds by their number, from "1".
+        The folds by number, from "1".
 
     Raises:
         ValueError: If `k` is out of range, or a row has no speaker.
     """
     speakers = _group(rows, "speaker")
     if not 3 <= k <= len(speakers):
-        raise ValueError(f"k must be from 3 to the number of speakers, which is {len(speakers)}, not {k}.")
+        raise ValueError(f"k must be from 3 to {len(speakers)}, the number of speakers, not {k}.")
     groups = [[] for _ in range(k)]
     for name in sorted(speakers, key=lambda name: len(speakers[name]), reverse=True):
         min(groups, key=len).extend(speakers[name])
@@ -81,7 +81,7 @@ def carve_validation(rows: Iterable[Mapping], share: float = 0.1, seed: int = 0)
 
     Args:
         rows: Rows of the training split, with `id` and `speaker`.
-        share: Least share of the new split, between 0 and 1.
+        share: Minimum share of the new split, between 0 and 1.
         seed: Seed for the choice of speakers.
 
     Returns:
@@ -104,15 +104,15 @@ def carve_validation(rows: Iterable[Mapping], share: float = 0.1, seed: int = 0)
 
 
 def list_speaker_folds(speaker_folds: int | None) -> list[dict]:
-    """Return the options that choose each of the folds by speaker; one without options if there are none (None)."""
+    """Return the options that select each fold by speaker; one fold without options if `speaker_folds` is None."""
     return [{}] if speaker_folds is None else [{"fold": number} for number in range(1, speaker_folds + 1)]
 
 
 def describe_speaker_fold(speaker_folds: int, fold: int) -> str:
     """Return the sentence that describes a fold of `k_fold_by_speaker`."""
     return (
-        f"{speaker_folds} folds by speaker, fold {fold}: one group of speakers tests, the next validates, and the others "
-        "train."
+        f"{speaker_folds} folds by speaker, fold {fold}: one group of speakers is the test split, the next the validation "
+        "split, and the others the training split."
     )
 
 
@@ -127,15 +127,15 @@ def _group(rows: Iterable[Mapping], column: str) -> dict[str, list[str]]:
 
 
 def _narrow(rows: Iterable[Mapping], *columns: str) -> Iterable[Mapping]:
-    """Return the rows of a `Dataset` with these columns only, so that no other is read; other rows unchanged."""
+    """Return the rows of a `Dataset` with these columns only, so that no other is read; return other rows unchanged."""
     return rows.select_columns(list(columns)).to_list() if hasattr(rows, "select_columns") else rows
 
 
 def _rotate(groups: Mapping[str, Sequence[str]], what: str) -> dict[str, Fold]:
-    """Make one fold per group: it tests, the next one validates, the others train."""
+    """Return one fold per group: the group is the test split, the next one validation, and the others training."""
     names = list(groups)
     if len(names) < 3:
-        raise ValueError(f"Training, validation and test need a {what} each; there are {len(names)}.")
+        raise ValueError(f"Training, validation and test need one {what} each, but there are only {len(names)}.")
     folds = {}
     for number, test in enumerate(names):
         validation = names[(number + 1) % len(names)]

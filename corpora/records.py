@@ -1,4 +1,4 @@
-"""Records that the steps of reading a corpus share: options, scans, problems and prepared corpora."""
+"""Records that are shared by the steps of reading a corpus: options, scans, problems and prepared corpora."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ScanOptions:
-    """Options that determine the prepared folder of a corpus on disk. Each such corpus adds its own in a subclass."""
+    """Options that determine the prepared folder of a corpus on disk. A corpus adds its own in a subclass."""
 
     max_seconds: float | None = field(
-        default=60.0, metadata={"help": "Recordings and videos are cut after this many seconds; null never cuts."}
+        default=60.0, metadata={"help": "Recordings and videos are cut after this many seconds; null means no limit."}
     )
 
     def __post_init__(self):
@@ -22,7 +22,7 @@ class ScanOptions:
         if seconds is None:
             return
         if not isinstance(seconds, int | float) or not seconds > 0:
-            raise ValueError(f"max_seconds must be positive, or None to cut nothing, not {seconds!r}.")
+            raise ValueError(f"max_seconds must be positive, or None for no limit, not {seconds!r}.")
         object.__setattr__(self, "max_seconds", float(seconds))  # 60 and 60.0 share a prepared folder
 
 
@@ -33,10 +33,10 @@ class Scan:
     Args:
         root: The folder that holds all files of the corpus.
         labels: Names of the classes in their order.
-        rows: Rows in the schema, to be read once, each with its `split` where the corpus has official splits. Texts are
+        rows: Rows in the schema, to be read once, each with its `split` if the corpus has official splits. Texts are
             read; recordings, videos and the length of alignments are not checked yet.
         problems: Problems as `problem` returns them; complete when `rows` has been read.
-        sources: Files and folders that determine the result: while none of them changes, a new scan finds the same.
+        sources: Files and folders that determine the result: a new scan gives the same result until one of them changes.
     """
 
     root: Path
@@ -75,6 +75,6 @@ def problem(
         file: The file inside the copy.
         name: The id of the row, if the problem concerns one row.
         dropped: Whether an utterance is left out because of it.
-        known: Whether every copy has this problem, so that it is no reason to doubt this one.
+        known: Whether every copy has this problem, so that it does not indicate damage to this one.
     """
     return {"kind": kind, "id": name, "file": file, "what": what, "dropped": dropped, "known": known}

@@ -29,8 +29,8 @@ def load_corpus(name: str, root: str | Path | None = None, **options) -> "Datase
 
     Args:
         name: One of `CORPORA`.
-        root: Folder of the corpus; each corpus decides the meaning of None.
-        options: Options of the corpus, see its `options`.
+        root: Folder of the corpus; the meaning of None depends on the corpus.
+        **options: Options of the corpus, see its `options`.
 
     Returns:
         Splits "train", "validation" and "test" with rows as `schema.features` describes them, audio not yet decoded.
@@ -47,7 +47,7 @@ def describe_corpus(name: str, **options) -> dict:
 
     Args:
         name: One of `CORPORA`.
-        options: The options that it is loaded with.
+        **options: The options that it is loaded with.
 
     Raises:
         ValueError: If there is no such corpus, or it has no such option.
@@ -57,11 +57,11 @@ def describe_corpus(name: str, **options) -> dict:
 
 
 def list_folds(name: str, **options) -> list[dict]:
-    """Return the folds of a corpus, each as the options that choose it; one without options if its splits are fixed.
+    """Return the folds of a corpus, each as the options that select it; one without options if its splits are fixed.
 
     Args:
         name: One of `CORPORA`.
-        options: The options that it is loaded with; `fold` is ignored.
+        **options: The options that it is loaded with; `fold` is ignored.
 
     Raises:
         ValueError: If there is no such corpus, or an option is invalid.
@@ -76,7 +76,7 @@ def export_folds(name: str, root: str | Path | None = None, **options) -> dict[s
     Args:
         name: One of `CORPORA`.
         root: As in `load_corpus`.
-        options: As in `load_corpus`.
+        **options: As in `load_corpus`.
     """
     folds = {}
     for number, choice in enumerate(list_folds(name, **options), start=1):
@@ -94,7 +94,7 @@ def prepare_corpus(
     embed_audio: bool = False,
     **options,
 ) -> Prepared:
-    """Prepare a corpus on disk, unless that is done and neither its files nor the options have changed since.
+    """Prepare a corpus on disk, unless it is prepared and neither its files nor the options have changed since.
 
     Args:
         name: "iemocap", "meld" or "folder".
@@ -102,7 +102,7 @@ def prepare_corpus(
         out: The prepared folder; None chooses one in the cache of `datasets`.
         decode: Whether all recordings are decoded, see `preparation.inspection.inspect`.
         embed_audio: Whether rows contain their recordings: the folder can then be moved or pushed on its own.
-        options: Options of the corpus; those that choose splits are validated and otherwise ignored.
+        **options: Options of the corpus; those that select splits are validated and otherwise ignored.
 
     Raises:
         FileExistsError: If `out` contains anything but a prepared corpus.

@@ -17,7 +17,7 @@ def features(labels: Sequence[str]) -> "Features":
 
     - `id` names the utterance, `text` is its transcript and `label` its emotion. `asr_text` is the transcript of a speech
       recogniser, and `soft_label` the distribution of the raters' votes over the classes, in their order.
-    - `audio` is a file that is not decoded yet: the Hub's `{path, bytes}`, and the span of the utterance inside the file,
+    - `audio` is a file that is not decoded yet: `{path, bytes}` as on the Hub, and the span of the utterance in the file,
       `start` to `end` in seconds (None for the whole file). It is not a `datasets.Audio`, whose encoder needs torchcodec.
     - `speaker`, `session` and `dialogue` name the origin of the utterance, `turn` is its number in the dialogue, and
       `start` and `end` are seconds in the dialogue. `scripted` separates read (True) from improvised words.
@@ -30,7 +30,7 @@ def features(labels: Sequence[str]) -> "Features":
         labels: Names of the emotions in the order of their class numbers.
 
     Raises:
-        TypeError: If `labels` has no order (a set): class numbers would differ from run to run.
+        TypeError: If `labels` has no order (a set), because class numbers would differ between runs.
     """
     from datasets import ClassLabel, Features, List, Value
 

@@ -17,18 +17,19 @@ SILENCES = frozenset({"sil", "sp", "<eps>", "<p:>"})
 def read_textgrid(path: str | Path) -> dict[str, dict[str, list] | None]:
     """Read the words, syllables and phones of a recording.
 
-    They are the first interval tiers with such a name: "words", "Word", "speaker - phones", "phonemes" and the like.
+    They are the first interval tiers with a matching name: "words", "Word", "speaker - phones", "phonemes" and similar.
     Silences are skipped: intervals without a text, or with one of `SILENCES`.
 
     Args:
         path: A TextGrid in UTF-8, or in UTF-16 with a byte order mark.
 
     Returns:
-        For each of `schema.LEVELS` lists `start`, `end` (seconds) and `symbol` of equal length, or None without a tier.
+        For each of `schema.LEVELS` the lists `start`, `end` (seconds) and `symbol` of equal length, or None if it has no
+        tier.
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it is not such a TextGrid, its times are not in order, or it has none of these tiers.
+        ValueError: If it is not a valid TextGrid, its times are not in order, or it has none of these tiers.
     """
     tokens, levels = _tokens(Path(path)), dict.fromkeys(LEVELS)
     try:
@@ -45,7 +46,7 @@ def read_textgrid(path: str | Path) -> dict[str, dict[str, list] | None]:
             if form == "IntervalTier" and level and levels[level] is None:
                 levels[level] = _segments(path, name, entries)
     except (StopIteration, RuntimeError) as error:
-        raise ValueError(f"{path} is truncated: it announces more tiers or intervals than it has.") from error
+        raise ValueError(f"{path} is truncated: it declares more tiers or intervals than it has.") from error
     if not any(levels.values()):
         raise ValueError(f"{path} has no tier of words, syllables or phones.")
     return levels

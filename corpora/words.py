@@ -1,4 +1,4 @@
-"""Normalisation of transcripts, the same everywhere."""
+"""Normalisation of transcripts for comparisons."""
 
 import re
 import unicodedata

@@ -4,15 +4,16 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-# Parts of class names of layers that must not be wrapped on their own: convolutions of speech encoders, because their
+# Substrings of class names of layers that must not be wrapped on their own: convolutions of speech encoders, because their
 # submodules are called one by one, and WavLM's layers, because the first computes the position bias for all.
 NOT_WRAPPED = ("Conv", "WavLM")
 
 
 class ShardingMixin:
-    """Support for FSDP (through accelerate) and `device_map`, which split a `PreTrainedModel` around encoders of transformers.
+    """Support for FSDP (through accelerate) and `device_map` in a `PreTrainedModel` that contains encoders of transformers.
 
-    Some encoders name no layers that must stay whole; others name layers that they do not have.
+    The classes of layers that must stay whole are collected from the modules, because some encoders name none, and
+    others name classes that they do not have.
     """
 
     def post_init(self):

@@ -46,7 +46,7 @@ class ConvNorm(nn.Module):
         self.norm = MaskedBatchNorm2d(out_channels)
 
     def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Apply it to `(batch, channels, bands, frames)`, zero where padded, with the mask of the output frames."""
+        """Map `(batch, channels, bands, frames)`, zero where padded; the mask is that of the output frames."""
         return self.norm(self.conv(hidden_states), mask)
 
 
@@ -62,7 +62,7 @@ class BasicBlock(nn.Module):
         self.shortcut = ConvNorm(in_channels, out_channels, 1, stride) if changes else None
 
     def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Apply it to `(batch, channels, bands, frames)`, zero where padded, with the mask of the output frames."""
+        """Map `(batch, channels, bands, frames)`, zero where padded; the mask is that of the output frames."""
         residual = hidden_states if self.shortcut is None else self.shortcut(hidden_states, mask)
         valid = mask[:, None, None, :]
         hidden_states = self.first(hidden_states, mask).relu() * valid

@@ -32,7 +32,7 @@ class MultiHeadAttention(nn.Module):
         key_value_mask: torch.Tensor,
         output_attentions: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend.
+        """Compute the attention of queries to keys and values.
 
         Args:
             hidden_states: `(batch, queries, hidden)`.
@@ -94,6 +94,6 @@ class CrossModalAttention(MultiHeadAttention):
         key_value_mask: torch.Tensor,
         output_attentions: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend, add and normalise. Arguments and results as in [`MultiHeadAttention`]."""
+        """Compute the attention, add the residual and normalise; arguments and results as in [`MultiHeadAttention`]."""
         context, weights = super().forward(hidden_states, key_value_states, key_value_mask, output_attentions)
         return self.layer_norm(hidden_states + self.dropout(context)), weights

@@ -52,7 +52,7 @@ class GatedCrossModalAttention(nn.Module):
         output_attentions: bool = False,
         **kwargs,
     ) -> tuple:
-        """Attend to the streams; called by the layer in place of its self-attention.
+        """Compute the attention to the streams; the layer calls this in place of its self-attention.
 
         Args:
             hidden_states: `(batch, frames, hidden)`.

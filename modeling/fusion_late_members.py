@@ -19,7 +19,7 @@ from .modeling_speaker_resnet import SpeakerResNetForSequenceClassification
 from .modeling_unimodal import UnimodalForSequenceClassification
 from .modeling_wavfusion import WavFusionForSequenceClassification
 
-# Listed here for the same reason as in the configuration.
+# Listed here because the Auto classes do not know our model types where emofusion is not installed.
 MEMBER_MODELS: dict[str, type[PreTrainedModel]] = {
     model.config_class.model_type: model
     for model in (

@@ -229,12 +229,12 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         """Compute the fused utterance embeddings of a batch.
 
         Args:
-            input_values: See [`EmoFusionModel.encode`], for all six inputs.
-            audio_attention_mask: See there.
-            input_ids: See there.
-            attention_mask: See there.
-            pixel_values_videos: See there.
-            video_attention_mask: See there.
+            input_values: See [`EmoFusionModel.encode`].
+            audio_attention_mask: See [`EmoFusionModel.encode`].
+            input_ids: See [`EmoFusionModel.encode`].
+            attention_mask: See [`EmoFusionModel.encode`].
+            pixel_values_videos: See [`EmoFusionModel.encode`].
+            video_attention_mask: See [`EmoFusionModel.encode`].
             encoded: The result of `encode`, which replaces the inputs.
             output_attentions: Whether to return attention maps and gates.
             output_hidden_states: Whether to return the states of all encoder layers.
@@ -276,7 +276,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         states, masks, modality_mask = self.missing_modality_embeddings(states, masks, dropout)
         spans = {level: encoded[name] for level, name in self._span_inputs.items() if encoded.get(name) is not None}
         output = self.fuse(states, masks, spans, output_attentions)
-        if output.modality_embeddings is not None:  # without those of learned frames
+        if output.modality_embeddings is not None:  # zero where the modality is missing
             output["modality_embeddings"] = {
                 name: vectors * modality_mask[name][:, None] for name, vectors in output.modality_embeddings.items()
             }
@@ -332,12 +332,12 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         """Compute the logits of a batch, and the loss if `labels` are given.
 
         Args:
-            input_values: See [`EmoFusionModel.encode`], for all six inputs.
-            audio_attention_mask: See there.
-            input_ids: See there.
-            attention_mask: See there.
-            pixel_values_videos: See there.
-            video_attention_mask: See there.
+            input_values: See [`EmoFusionModel.encode`].
+            audio_attention_mask: See [`EmoFusionModel.encode`].
+            input_ids: See [`EmoFusionModel.encode`].
+            attention_mask: See [`EmoFusionModel.encode`].
+            pixel_values_videos: See [`EmoFusionModel.encode`].
+            video_attention_mask: See [`EmoFusionModel.encode`].
             encoded: The result of `encode`, which replaces the inputs.
             labels: `(batch,)` class ids, or `(batch, classes)` probabilities (soft labels).
             return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
@@ -366,7 +366,7 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
     def losses(self, logits: torch.Tensor, labels: torch.Tensor, output: EmotionOutput) -> dict[str, torch.Tensor]:
-        """Return the named parts of the loss in float32: here one, [`classification_loss`] as the configuration sets it.
+        """Return the named parts of the loss in float32: the [`classification_loss`] with the configured settings.
 
         Args:
             logits: `(batch, classes)`.

@@ -13,7 +13,7 @@ from .head_score_combination import COMBINATIONS
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionPreTrainedModel
 from .modeling_outputs import EmotionOutput
 
-# Endings of the names of all inputs of classifiers, which may have a prefix `member_<number>_`.
+# The inputs of classifiers. In a batch their names may have the prefix `member_<number>_`.
 INPUT_SUFFIXES = tuple(name for modality in MODALITIES.values() for name in modality.inputs)
 
 
@@ -39,7 +39,7 @@ class LateFusionPreTrainedModel(EmoFusionPreTrainedModel):
             **kwargs: Fields of [`LateFusionConfig`].
 
         Raises:
-            ValueError: If one cannot be a member, lacks weights, or has other labels.
+            ValueError: If a model cannot be a member, lacks weights, or has other labels.
         """
         models = [member if isinstance(member, PreTrainedModel) else load_member(str(member)) for member in members]
         config = cls.config_class(member_configs=[model.config for model in models], **kwargs)
@@ -61,7 +61,7 @@ class LateFusionModel(LateFusionPreTrainedModel):
         self.post_init()
 
     def freeze(self) -> None:
-        """Freeze the members if the configuration says so. Members that are frozen already stay frozen."""
+        """Freeze the members if `freeze_members` is set. Members that are frozen already stay frozen."""
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "LateFusionModel":

@@ -73,8 +73,8 @@ class SafeLoadingMixin:
 
         Raises:
             OSError: If the adapters are not in safetensors.
-            ValueError: If a weight is missing or unexpected. Older versions of transformers do not find those of
-                fusion and head.
+            ValueError: If a weight is missing or unexpected. Older versions of transformers do not load the weights
+                of fusion and head.
         """
         if peft_model_id is not None:
             place = getattr(kwargs.get("load_config"), "download_kwargs", None) or {}
@@ -116,7 +116,7 @@ def load_encoder(modality: Modality, source: str) -> PreTrainedModel:
 
 
 def refuse_pickles(source: str | os.PathLike, variant: str | None = None, **place) -> None:
-    """Raise if the weights of a model are not all in safetensors files.
+    """Check that all weights of a model are in safetensors files.
 
     `use_safetensors=True` is not enough: an index, or `transformers_weights` in a configuration, may name any file,
     and transformers chooses the reader by the file name.
@@ -166,7 +166,7 @@ def _describe_lost(model_class: type, missing: set[str], unexpected: list[str]) 
     if missing:
         parts.append(f"lacks {len(missing)} weights of {model_class.__name__} ({_shorten(missing)})")
     if unexpected:
-        parts.append(f"has {len(unexpected)} that {model_class.__name__} has no place for ({_shorten(unexpected)})")
+        parts.append(f"has {len(unexpected)} that {model_class.__name__} does not have ({_shorten(unexpected)})")
     return " and ".join(parts)
 
 

@@ -12,9 +12,9 @@ class Encoded(ModelOutput):
 
     The form of a modality depends on the frozen layers. Speech: the waveform if nothing is frozen; the features of the
     convolutions; or the states after the last frozen layer. Text: the token ids, or the states if the whole encoder is
-    frozen.
-    Video: the frames, or one vector per frame if the encoder is frozen. A row without the modality has an all-zero
-    mask. With `use_weighted_layer_sum` the states of all frozen layers are kept, in a dimension before the last.
+    frozen. Video: the frames, or one vector per frame if the encoder is frozen. A row without the modality has an
+    all-zero mask. With `use_weighted_layer_sum` the states of all frozen layers are kept, in a dimension before the
+    last.
 
     Args:
         audio (`torch.Tensor`, *optional*):

@@ -43,9 +43,8 @@ class SpeakerResNetModel(EmoFusionModel):
     def train(self, mode: bool = True) -> "SpeakerResNetModel":
         """See [`EmoFusionModel.train`]."""
         super().train(mode)
-        if self.config.freeze_audio_layers and hasattr(
-            self, "embedding_projection"
-        ):  # not in the base class's __init__
+        is_built = hasattr(self, "embedding_projection")  # the base class calls this before the layers exist
+        if self.config.freeze_audio_layers and is_built:
             network = self.audio_encoder
             frozen = [network.stem, *network.stages[: self._frozen_audio_layers]]
             for module in [network, self.embedding_projection] if self.config.freeze_audio_layers == -1 else frozen:
@@ -130,7 +129,7 @@ class SpeakerResNetForSpeakerRecognition(EmoFusionPreTrainedModel):
 
         Args:
             input_values: See [`EmoFusionModel.encode`].
-            audio_attention_mask: See there.
+            audio_attention_mask: See [`EmoFusionModel.encode`].
             labels: `(batch,)` speaker ids.
             return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
             **kwargs: Other arguments of [`EmoFusionModel.forward`].

@@ -23,7 +23,7 @@ class WavFusionModel(EmoFusionModel):
         X_a = the speech encoder up to its last N layers       X_t = SelfAttention(GRU(text))
         X_v = [SelfAttention(GRU(video)) ; LearnableVisualCenter(video)]
         N deep layers on X_a, their self-attention replaced by P * CMA(X_a, X_t) + (1 - P) * CMA(X_a, X_v)
-        u = mean of the last one's frames
+        u = mean over the frames of the last deep layer
 
     The architecture is from a third party's notes of the paper. Ours: the deep layers keep their pre-trained
     normalisations and feed-forward layers; their attention to text is initialised from the replaced self-attention;

@@ -21,7 +21,7 @@ SPAN_TOLERANCE = 0.05
 # Seconds decoded before a seek point: transform codecs (AAC, MP3, Opus) need the frames before it.
 PRE_ROLL = 0.25
 
-# FFmpeg also reads playlists, which name further files and addresses; these must never be opened.
+# FFmpeg also reads playlists, which name further files and URLs; these must never be opened.
 CONTAINERS = "mov,matroska,avi,mp3,aac,wav,w64,flac,ogg,aiff,au,caf,asf,amr,flv,mpegts,mpeg"
 
 AudioSource = str | os.PathLike | bytes | Mapping[str, Any]
@@ -115,10 +115,10 @@ def open_file(source: Any, name: str) -> tuple[io.BufferedIOBase, str]:
 
     Args:
         source: A path, or the bytes of a file.
-        name: The name of bytes in errors.
+        name: The name to use in errors if the source is bytes.
 
     Returns:
-        The file, and its name in errors.
+        The file, and its name for errors.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -136,7 +136,7 @@ def open_file(source: Any, name: str) -> tuple[io.BufferedIOBase, str]:
         file = path.open("rb")
     else:
         raise TypeError(
-            f"{name} must be a path, the bytes of a file, or a dict with one of them ('path', 'bytes') or, of audio, "
+            f"{name} must be a path, the bytes of a file, or a dict with one of them ('path', 'bytes') or, for audio, "
             f"'array' and 'sampling_rate', not {type(source).__name__}."
         )
     if not file.read(1):
@@ -147,7 +147,7 @@ def open_file(source: Any, name: str) -> tuple[io.BufferedIOBase, str]:
 
 
 def import_av(name: str) -> Any:
-    """Return the module of PyAV, for reading the file `name`.
+    """Import PyAV to read the file `name`, and return the module.
 
     Raises:
         ImportError: If PyAV is not installed.

@@ -73,14 +73,14 @@ class EmotionRecognitionPipeline(Pipeline):
         Args:
             inputs: One utterance; a list of utterances; or a generator or `torch.utils.data.Dataset` of them, which is
                 read lazily. An utterance is a dict with some of the keys below. The value of the model's first
-                modality (of most models the recording) may be given without the dict.
+                modality (for most models the recording) may be given without the dict.
 
-                - `audio`: a recording, as a path, the bytes of a file, an http(s) address, or a dict
+                - `audio`: a recording, as a path, the bytes of a file, an http(s) URL, or a dict
                   `{"array": ..., "sampling_rate": ...}` with one channel (`"raw"` is accepted for `"array"`) or
                   `{"path": ..., "bytes": ...}`.
                 - `text`: its transcript.
-                - `video`: a video, as a path, bytes, an address, or frames as the processor takes them.
-                - `alignment`: the times of words, syllables and phones, as the processor takes them.
+                - `video`: a video, as a path, bytes, a URL, or frames in the format of the processor.
+                - `alignment`: the times of words, syllables and phones, in the format of the processor.
             **kwargs: Options; `pipeline` accepts them as defaults:
 
                 - `top_k` (`int`): the number of emotions to return, the most probable first; by default all.
@@ -119,11 +119,11 @@ class EmotionRecognitionPipeline(Pipeline):
         return tuple({name: parameters[name] for name in names if name in parameters} for names in OPTIONS.values())
 
     def preprocess(self, inputs: Any, place: str = "", timeout: float = 60.0) -> dict[str, Any]:
-        """Read one utterance: download files at addresses, and decode the recording.
+        """Read one utterance: download files at URLs, and decode the recording.
 
         Args:
             inputs: One utterance; see `__call__`.
-            place: The beginning of an error's message.
+            place: Prefix of error messages.
             timeout: See `__call__`.
 
         Returns:
@@ -312,5 +312,5 @@ def _unchanged(row: dict) -> dict:
 
 
 def _length(row: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the key by which utterances are batched: samples, then characters."""
+    """Return the sort key of an utterance for batches of similar length: samples, then characters."""
     return 0 if row["audio"] is None else len(row["audio"]["array"]), len(row["text"] or "")

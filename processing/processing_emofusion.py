@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import AutoFeatureExtractor, AutoTokenizer, BatchFeature, ProcessorMixin
 
-# transformers 5.17 gives the name at its root only where torchvision is installed, which the class does not need.
+# transformers 5.17 exports this class at its root only if torchvision is installed, which the class does not need.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from ..configuration.modalities import MODALITIES, SPAN_INPUTS
@@ -43,8 +43,8 @@ class EmoFusionProcessor(ProcessorMixin):
             video.
         max_seconds: The maximum length in seconds; longer recordings, videos and alignments are cut. None means no
             limit.
-        frames_per_second: The sampled frames per second of video. The default of 2 (ours) gives 6 to 30 frames for a
-            typical turn of 3 to 15 s.
+        frames_per_second: The number of frames to sample per second of video. The default of 2 (ours) gives 6 to 30
+            frames for a typical turn of 3 to 15 s.
 
     Raises:
         TypeError: If a sub-processor has the wrong class.
@@ -64,7 +64,7 @@ class EmoFusionProcessor(ProcessorMixin):
         parts = [name for name in self.get_attributes() if getattr(self, name) is not None]
         if not parts:
             raise ValueError("A processor needs a feature_extractor, a tokenizer or an image_processor.")
-        # `save_pretrained` reads this: the class returns all possible sub-processors, the instance those that it has.
+        # `save_pretrained` calls this: the class returns all possible sub-processors, the instance its own.
         self.get_attributes = partial(list, parts)
         if feature_extractor is not None and (
             feature_extractor.model_input_names[0] != "input_values" or feature_extractor.padding_side != "right"

@@ -93,15 +93,15 @@ class LateFusionProcessor(EmoFusionProcessor):
         alignment: Mapping[str, Any] | list[Mapping[str, Any] | None] | None = None,
         **kwargs,
     ) -> BatchFeature:
-        """Prepare one utterance or a batch; see [`EmoFusionProcessor.__call__`]. Each recording is decoded once.
+        """Prepare one utterance or a batch for all members. Each recording is decoded once.
 
         Args:
-            audio: See there.
-            text: See there.
-            video: See there.
-            sampling_rate: See there.
-            alignment: See there.
-            **kwargs: See there.
+            audio: See [`EmoFusionProcessor.__call__`].
+            text: See [`EmoFusionProcessor.__call__`].
+            video: See [`EmoFusionProcessor.__call__`].
+            sampling_rate: See [`EmoFusionProcessor.__call__`].
+            alignment: See [`EmoFusionProcessor.__call__`].
+            **kwargs: See [`EmoFusionProcessor.__call__`].
 
         Returns:
             The shared inputs, and those of single members with the prefix `member_<number>_`.

@@ -36,7 +36,7 @@ class Transcriber:
             audio: `{"array": ..., "sampling_rate": ...}`, one channel; it is resampled to the recogniser's sampling
                 rate.
             device: The device for a model that is loaded here.
-            place: The beginning of an error's message.
+            place: Prefix of error messages.
             **options: Options of the recogniser's pipeline.
 
         Raises:
@@ -47,7 +47,7 @@ class Transcriber:
                 self.source = _load(os.fspath(self.source), device)
             extractor = self.source.feature_extractor
             waveform = load_audio(audio, extractor.sampling_rate)
-            # Whisper needs time stamps to go on after its window of 30 s.
+            # Whisper needs time stamps to continue after its window of 30 s.
             if len(waveform) > getattr(extractor, "n_samples", len(waveform)):
                 options = {"return_timestamps": True} | options
             return self.source({"raw": waveform, "sampling_rate": extractor.sampling_rate}, **options)["text"].strip()

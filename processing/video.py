@@ -111,7 +111,7 @@ def _sample_frames(
 
 
 def _frames_from(container: Any, stream: Any, name: str, start: float) -> Iterator[tuple[float, Any]]:
-    """Yield frames with their times in seconds, from the last frame before `start`, or an earlier one, on."""
+    """Yield frames with their times in seconds, beginning with the last frame before `start` or an earlier one."""
     av, origin, time = import_av(name), stream.start_time or 0, 0.0
     try:
         if start > PRE_ROLL:

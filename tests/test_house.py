@@ -34,7 +34,7 @@ LIBRARIES = {
 }
 # Where a sampling rate may be written as a number.
 SAMPLING_RATE_FILE = "configuration/modalities.py"
-# Phrases that a reader stumbles over, and names that were replaced.
+# Phrases that are hard to read, American spellings of words that are no identifiers, and names that were replaced.
 FORBIDDEN_PHRASES = [
     *(
         r"(?<!one )(?<!some )(?<!each )(?<!all )\bof which\b",
@@ -44,6 +44,8 @@ FORBIDDEN_PHRASES = [
         r"\bin vain\b",
     ),
     *(r"\bshall\b", r"\bso many\b", r"\bwho looks on\b", r"\bgets a word\b", r"\bwhat there is\b", r"\bhangs on\b"),
+    *(r"\bkeeps no\b", r"\bmore than noise\b", r"\bby heart\b", r"\bthe paper's:", r"\bsee there\b"),
+    *(r"(?<!\.)\b(?:recogni|initiali|normali|memori)z(?:e|es|ed|er|ers|ing)\b", r"\bbehaviors?\b"),
     *(r"\bStandIns?\b", r"\bConductor\b"),
 ]
 SECTIONS = {"Args", "Attributes", "Raises", "Fields", "Keys"}
@@ -56,6 +58,7 @@ def python_files(*folders: str) -> list[Path]:
 
 SHIPPED = [*sorted(ROOT.glob("*.py")), *python_files(*ROOMS, "hub_cards")]
 OURS = [*SHIPPED, *python_files("tests", "docs")]
+RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *(page for folder in ("docs", "hub_cards", "metrics") for page in sorted((ROOT / folder).rglob("*.md"))),
@@ -137,7 +140,7 @@ def report(problems: list[str]) -> None:
         pytest.fail("\n".join(problems), pytrace=False)
 
 
-def test_a_room_imports_only_lower_rooms():
+def test_rooms_import_only_lower_rooms():
     problems = []
     for floor, room in enumerate(ROOMS):
         allowed = STRICTER.get(room, set(ROOMS[:floor])) | {None, room}
@@ -147,18 +150,18 @@ def test_a_room_imports_only_lower_rooms():
     report(problems)
 
 
-def test_no_files_import_each_other_in_a_circle():
+def test_imports_have_no_circles():
     graph = {file: imported_files(file) for file in SHIPPED}
     report([" -> ".join(map(path, circle)) for circle in find_circles(graph)])
 
 
-def test_a_circle_of_files_is_found():
+def test_circles_are_found():
     a, b, c, d = map(Path, "abcd")
     assert find_circles({a: {b}, b: {c}, c: {b, d}, d: set()}) == [[b, c, b]]
     assert find_circles({a: {b, c}, b: {d}, c: {d}, d: set()}) == []
 
 
-def test_corpora_import_only_the_decoder_from_processing():
+def test_corpora_import_only_decoder_from_processing():
     problems = []
     for file in python_files("corpora"):
         for module, name in imports(file):
@@ -168,7 +171,7 @@ def test_corpora_import_only_the_decoder_from_processing():
     report(problems)
 
 
-def test_nobody_imports_a_script():
+def test_scripts_are_never_imported():
     scripts = {file.stem for file in python_files("scripts")}
     problems = []
     for file in OURS:
@@ -188,12 +191,12 @@ def test_only_public_names_of_libraries_are_imported():
     report(problems)
 
 
-def test_a_file_is_at_most_400_lines_long():
+def test_files_have_at_most_400_lines():
     lengths = {file: len(file.read_text("utf-8").splitlines()) for file in OURS}
     report([f"{path(file)} has {length} lines" for file, length in lengths.items() if length > 400])
 
 
-def test_a_file_has_a_docstring():
+def test_files_have_docstrings():
     report([path(file) for file in SHIPPED if parsed(file).body and not ast.get_docstring(parsed(file))])
 
 
@@ -220,7 +223,7 @@ def badly_begun_entries(docstring: str) -> list[str]:
     return found
 
 
-def test_a_description_in_a_docstring_begins_with_a_capital():
+def test_docstring_descriptions_begin_with_capital():
     assert badly_begun_entries("Do it.\n\nArgs:\n    a (int): the number.\n        more: yes.\n    b: The rest.") == [
         "a (int): the number."
     ]
@@ -236,7 +239,7 @@ def test_a_description_in_a_docstring_begins_with_a_capital():
 def test_prose_uses_plain_words():
     pattern = re.compile("|".join(FORBIDDEN_PHRASES), re.IGNORECASE)
     problems = []
-    for file in [*SHIPPED, *PAGES]:
+    for file in [*SHIPPED, *PAGES, *RECIPES]:
         prose = re.sub(r"[\s#]+", " ", file.read_text("utf-8"))
         problems += [
             f"{path(file)}: ...{prose[max(0, m.start() - 40) : m.end() + 40]}..." for m in pattern.finditer(prose)
@@ -244,13 +247,13 @@ def test_prose_uses_plain_words():
     report(problems)
 
 
-def test_messages_name_commands_that_an_installed_package_has():
+def test_messages_name_installed_commands():
     rooms = [file for file in SHIPPED if path(file).split("/")[0] != "scripts"]
     found = ((file, line) for file in rooms for line in file.read_text("utf-8").splitlines())
     report([f"{path(file)}: {line.strip()}" for file, line in found if re.search(r"scripts/\w*\.py", line)])
 
 
-def test_the_sampling_rate_is_written_once():
+def test_sampling_rate_is_written_once():
     problems = []
     for file in SHIPPED:
         constants = (node for node in ast.walk(parsed(file)) if isinstance(node, ast.Constant))
@@ -259,23 +262,23 @@ def test_the_sampling_rate_is_written_once():
     report(problems)
 
 
-def test_nothing_has_the_name_of_a_library():
+def test_names_do_not_shadow_libraries():
     names = {file.stem for file in OURS} | {folder.name for folder in ROOT.iterdir() if folder.is_dir()}
     assert not names & LIBRARIES
 
 
-def test_every_folder_with_code_is_a_package():
+def test_every_folder_with_code_is_package():
     # That `setup.cfg` lists all packages is tested with the wheel, in `tests/packaging`.
     folders = {file.parent for file in SHIPPED if path(file).split("/")[0] != "scripts"}
     report([path(folder) for folder in folders if not (folder / "__init__.py").is_file()])
 
 
-def test_files_that_travel_together_have_different_names():
+def test_travelling_files_have_unique_names():
     names = [file.name for file in python_files(*TRAVELLING) if file.name != "__init__.py"]
     assert len(names) == len(set(names))
 
 
-def test_a_file_that_travels_imports_only_what_every_user_has():
+def test_travelling_files_import_only_common_libraries():
     problems = []
     for file in python_files(*TRAVELLING):
         tree = parsed(file)
@@ -293,7 +296,7 @@ def test_a_file_that_travels_imports_only_what_every_user_has():
     report(problems)
 
 
-def test_importing_the_package_is_cheap():
+def test_importing_package_is_cheap():
     code = (
         "import sys, emofusion\n"
         "heavy = {'torch', 'transformers', 'datasets', 'matplotlib', 'sklearn', 'av', 'soundfile'} & {*sys.modules}\n"
@@ -308,7 +311,7 @@ def test_importing_the_package_is_cheap():
 @pytest.mark.parametrize(
     "first", ["WhisperModel", "PreTrainedModel", "Trainer", "pipeline", "AutoProcessor", "AutoModel"]
 )
-def test_auto_classes_know_the_models_after_any_first_import_of_transformers(first):
+def test_auto_classes_are_registered_after_any_first_import(first):
     code = (
         f"import emofusion\nfrom transformers import {first}\n"
         "from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification\n"
@@ -320,7 +323,7 @@ def test_auto_classes_know_the_models_after_any_first_import_of_transformers(fir
     assert done.returncode == 0, done.stderr
 
 
-def test_tests_see_one_package_under_one_name():
+def test_package_is_imported_once():
     copies = [
         name
         for name, module in sys.modules.items()
@@ -338,12 +341,12 @@ def test_public_names_exist_and_have_docstrings():
             assert value.__module__.startswith("emofusion."), name
 
 
-def test_an_unknown_public_name_is_an_attribute_error():
+def test_unknown_public_name_raises_attribute_error():
     with pytest.raises(AttributeError, match="'emofusion' has no attribute 'nothing'"):
         emofusion.nothing  # noqa: B018
 
 
-def test_a_variant_has_its_files_classes_and_model_type():
+def test_variants_have_files_classes_and_model_type():
     for variant, prefix in emofusion.VARIANTS.items():
         configuration = importlib.import_module(f"emofusion.configuration.configuration_{variant}")
         modeling = importlib.import_module(f"emofusion.modeling.modeling_{variant}")

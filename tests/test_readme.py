@@ -74,7 +74,7 @@ class Parsed(Exception):
 
 @pytest.fixture
 def parse_only(monkeypatch):
-    """Commands stop where they have parsed their arguments."""
+    """Stop commands once they have parsed their arguments."""
 
     def parse_and_stop(parse):
         def stop(*args, **kwargs):
@@ -90,7 +90,7 @@ def parse_only(monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_emofusion_commands_are_understood(page, parse_only, capsys):
+def test_emofusion_commands_are_valid(page, parse_only, capsys):
     for command in commands(page):
         arguments = emofusion_arguments(command)
         if arguments is None:
@@ -104,7 +104,7 @@ def test_emofusion_commands_are_understood(page, parse_only, capsys):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_commands_in_the_text_exist(page):
+def test_commands_in_text_exist(page):
     named = re.findall(r"`emofusion ([a-z][\w-]*)", page.read_text("utf-8"))
     assert {*named} <= {*COMMANDS}
     assert not re.search(r"(?<!accelerate launch )scripts/(?!compare_transfer)\w+\.py", page.read_text("utf-8"))
@@ -124,6 +124,10 @@ def test_other_commands_exist(page):
             case ["pip", "install", "-e", where]:
                 extras = re.fullmatch(r"\.(?:\[(.+)\])?", where)[1]
                 assert {*(extras or "").split(",")} - {""} <= {*setup["options.extras_require"]}
+            case ["git", "clone", url]:
+                assert url == setup["metadata"]["url"]
+            case ["cd", folder]:
+                assert folder == setup["metadata"]["url"].rpartition("/")[2]
             case ["python", script, *_]:
                 assert (ROOT / script).is_file()
             case _:
@@ -136,7 +140,7 @@ def test_links_and_names_exist(page):
     assert not missing_names(page)
 
 
-def test_the_readme_shows_commands_and_a_picture():
+def test_readme_has_commands_and_picture():
     readme = ROOT / "README.md"
     shown = [arguments[0] for command in commands(readme) if (arguments := emofusion_arguments(command))]
     assert {"demo", "predict", "train"} <= {*shown}

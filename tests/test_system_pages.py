@@ -18,13 +18,13 @@ def read(page: str) -> str:
     return (FOLDER / page).read_text("utf-8")
 
 
-def test_every_system_has_a_page_in_the_index():
+def test_every_system_has_page_in_index():
     assert set(SYSTEMS) == set(VARIANTS) - {"unimodal"}
     assert {f"{system}.md" for system in SYSTEMS} | {"README.md"} == set(PAGES)
     assert all(f"({system}.md)" in read("README.md") for system in SYSTEMS)
 
 
-def test_every_recipe_is_run_on_some_page_by_its_command():
+def test_every_recipe_has_its_command_on_a_page():
     run = set()
     for page in PAGES:
         for arguments in filter(None, map(emofusion_arguments, commands(FOLDER / page))):
@@ -34,7 +34,7 @@ def test_every_recipe_is_run_on_some_page_by_its_command():
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_page_lists_the_defaults(system):
+def test_page_lists_defaults(system):
     module = importlib.import_module(f"emofusion.configuration.configuration_{system}")
     config = getattr(module, f"{VARIANTS[system]}Config")()
     rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", read(f"{system}.md"), re.MULTILINE)

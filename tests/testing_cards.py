@@ -16,7 +16,7 @@ AUTHORS = "{{The emofusion authors}}"  # BibTeX's braces around an organisation'
 
 
 def check_page(file: Path) -> ModelCard:
-    """Check what does not depend on the content: nothing empty, no local path, complete tables, valid metadata."""
+    """Check the properties of every card: nothing empty, no local path, complete tables, valid metadata."""
     page = file.read_text(encoding="utf-8")
     card = ModelCard.load(file)
     assert card.content == page
@@ -44,7 +44,7 @@ def check_page(file: Path) -> ModelCard:
 
 
 def check_metadata(card: ModelCard, page: str) -> None:
-    """Check that the Hub's client reads the metadata and writes them unchanged."""
+    """Check that the Hub's client reads the metadata and writes it unchanged."""
     block = re.match(r"---\n(.*?)\n---\n", page, re.DOTALL)[1]
     fields = yaml.safe_load(block)
     assert fields == card.data.to_dict()

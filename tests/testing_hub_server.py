@@ -1,4 +1,4 @@
-"""A tiny Hub on loopback with the part of the protocol that pushing, loading and evaluating use.
+"""A tiny Hub on loopback with the part of the protocol that is needed to push, load and evaluate.
 
 It has one user, `someone`, with the token `TOKEN`, and keeps everything in memory. A request that is not implemented gets
 a 404 and is listed in `requests`, so that a new request of the client is found quickly.
@@ -56,7 +56,7 @@ class HubServer(ThreadingHTTPServer):
     Attributes:
         repos: Repositories by (kind, id).
         requests: Every request, as `"METHOD /path"`.
-        failures: Status and message to send instead of an answer, by a pattern of such a line.
+        failures: Status and message to send instead of the normal response, by a pattern of such a line.
     """
 
     daemon_threads = True
@@ -105,10 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
         for pattern, (status, message) in self.server.failures.items():
             if re.search(pattern, f"{self.command} {path}"):
                 return self._answer(status, {"error": message}, {"X-Error-Message": message})
-        for method, pattern, answer in ROUTES:
+        for method, pattern, respond in ROUTES:
             match = re.fullmatch(pattern, path)
             if match and self.command in method:
-                return answer(self, body, **match.groupdict())
+                return respond(self, body, **match.groupdict())
         return self._answer(404, {"error": "Not implemented"}, {"X-Error-Code": "EntryNotFound"})
 
     do_GET = do_HEAD = do_POST = do_PUT = _handle

@@ -58,33 +58,33 @@ def write_video(path, seconds, frequency, with_sound=True):
 
 def write_tables(root, rows=ROWS):
     """Write the three tables in the published form: quotes, CRLF, UTF-8."""
-    for part, table in TABLES.items():
+    for split, table in TABLES.items():
         with open(root / table, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\r\n")
             writer.writerow(HEADER)
-            for number, (*said, dialogue, utterance, start, end) in enumerate(rows[part], 1):
+            for number, (*said, dialogue, utterance, start, end) in enumerate(rows[split], 1):
                 writer.writerow([number, *said, dialogue, utterance, 1, 2, start, end])
 
 
-def seconds_of(part, row):
-    return WRONG_CUT if (part, *row[4:6]) == ("test", 38, 4) else 0.5
+def seconds_of(split, row):
+    return WRONG_CUT if (split, *row[4:6]) == ("test", 38, 4) else 0.5
 
 
 def make_raw(root):
     """Write tables and videos, with their quirks, and return the root."""
     root.mkdir(exist_ok=True)
     write_tables(root)
-    for part, folder in VIDEOS.items():
+    for split, folder in VIDEOS.items():
         (root / folder).mkdir()
-        for row in ROWS[part]:
+        for row in ROWS[split]:
             name = f"dia{row[4]}_utt{row[5]}.mp4"
-            if (part, name) == ("dev", "dia110_utt7.mp4"):
+            if (split, name) == ("dev", "dia110_utt7.mp4"):
                 continue
             (root / folder / f"._{name}").write_bytes(b"\x00\x05\x16\x07")
-            if (part, name) == ("train", "dia125_utt3.mp4"):
+            if (split, name) == ("train", "dia125_utt3.mp4"):
                 (root / folder / name).write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(200))
             else:
-                write_video(root / folder / name, seconds_of(part, row), 300)
+                write_video(root / folder / name, seconds_of(split, row), 300)
     write_video(root / VIDEOS["dev"] / "dia66_utt9.mp4", 0.5, 300)  # without a row
     write_video(root / VIDEOS["test"] / "final_videos_testdia0_utt0.mp4", 0.5, 900)
     return root
@@ -94,12 +94,12 @@ def make_reencoded(root, suffix="flac"):
     """Write tables and 16 kHz recordings, and return the root."""
     root.mkdir(exist_ok=True)
     write_tables(root)
-    for part in TABLES:
-        folder = root / "audio" / part
+    for split in TABLES:
+        folder = root / "audio" / split
         folder.mkdir(parents=True)
-        for row in ROWS[part]:
-            if part == "dev" and row[4] == 110:
+        for row in ROWS[split]:
+            if split == "dev" and row[4] == 110:
                 continue
             path = folder / f"dia{row[4]}_utt{row[5]}.{suffix}"
-            soundfile.write(path, tone(seconds_of(part, row), 600), RATE)
+            soundfile.write(path, tone(seconds_of(split, row), 600), RATE)
     return root

@@ -1,4 +1,4 @@
-"""A tiny folder of a trained model, as a run leaves it, and changes to it."""
+"""A tiny folder of a trained model, as a run writes it, and changes to it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands, code and links of the Markdown pages, for tests that follow them."""
+"""Commands, code and links of the Markdown pages, for tests that check them."""
 
 import itertools
 import pkgutil
@@ -37,7 +37,7 @@ def emofusion_arguments(command: list[str]) -> list[str] | None:
 
 
 def broken_links(page: Path) -> list[str]:
-    """Links of a page to files that are not there, or to headings that the other page does not have."""
+    """Links of a page to missing files, or to missing headings of another page."""
     broken = []
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
         file, _, anchor = target.partition("#")
@@ -50,7 +50,7 @@ def broken_links(page: Path) -> list[str]:
 
 
 def missing_names(page: Path) -> list[str]:
-    """Files of the repository and names of the package that a page mentions as code, and that do not exist."""
+    """Missing files of the repository and missing names of the package that a page mentions as code."""
     text = page.read_text("utf-8")
     missing = [
         file

@@ -37,12 +37,12 @@ def expected(pipe, **given):
     return dict(zip(("sad", "happy", "angry"), shares, strict=True))
 
 
-def scores(answer):
-    return {entry["label"]: entry["score"] for entry in answer}
+def scores(result):
+    return {entry["label"]: entry["score"] for entry in result}
 
 
-def same(answer, other, tolerance=1e-6):
-    return scores(answer) == pytest.approx(other if isinstance(other, dict) else scores(other), abs=tolerance)
+def same(result, other, tolerance=1e-6):
+    return scores(result) == pytest.approx(other if isinstance(other, dict) else scores(other), abs=tolerance)
 
 
 def noise(samples, seed=0):

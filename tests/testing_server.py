@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def serve(pages: dict[str, bytes | str | Callable]) -> Iterator[str]:
-    """Serve pages while the context is open, and yield the address of the server.
+    """Serve pages while the context is open, and yield the URL of the server.
 
     Args:
-        pages: For each path its content, an address to redirect to, or a function of the handler that responds.
+        pages: For each path its content, a URL to redirect to, or a function of the handler that responds.
     """
 
     class Handler(BaseHTTPRequestHandler):

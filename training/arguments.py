@@ -43,20 +43,20 @@ class ModelArguments:
     audio_model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "Pretrained speech encoder. Without it, model_config.audio_config is initialized at random."
+            "help": "Pretrained speech encoder. Without it, model_config.audio_config is initialised at random."
         },
     )
     text_model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "Pretrained text encoder with its tokenizer. Without it, model_config.text_config is initialized at "
+            "help": "Pretrained text encoder with its tokenizer. Without it, model_config.text_config is initialised at "
             "random, and a tokenizer is trained on the transcripts of the training split."
         },
     )
     vision_model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "Pretrained encoder of video frames. Without it, model_config.vision_config is initialized at random."
+            "help": "Pretrained encoder of video frames. Without it, model_config.vision_config is initialised at random."
         },
     )
     model_config: dict | None = field(
@@ -70,7 +70,7 @@ class ModelArguments:
         },
     )
     quantization: str | None = field(
-        default=None, metadata={"help": '"8bit" or "4bit": quantize the encoders with adapters. Needs a GPU.'}
+        default=None, metadata={"help": '"8bit" or "4bit": quantise the encoders with adapters. Needs a GPU.'}
     )
 
     def __post_init__(self):
@@ -95,7 +95,7 @@ class DataArguments:
     )
     text_column: str = field(
         default="text",
-        metadata={"help": 'Transcripts to read: "text" for manual ones, "asr_text" for those of a speech recognizer.'},
+        metadata={"help": 'Transcripts to read: "text" for manual ones, "asr_text" for those of a speech recogniser.'},
     )
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(

@@ -14,7 +14,7 @@ from .spoken import BLOCK, LABELS, OCTANTS, VIDEO_BLOCK
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-VERSION = 1  # increase whenever the same options give another corpus
+VERSION = 1  # increase it when the same options give another corpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +25,16 @@ class SpokenOptions:
         default=1040, metadata={"help": "Size, a multiple of 104 (208 with video), divided evenly among 13 sessions."}
     )
     seed: int = field(
-        default=0, metadata={"help": "Seed for sentences and manners; the same seed gives the same bits."}
+        default=0, metadata={"help": "Seed for sentences and manners of speaking; the same seed gives the same bits."}
     )
     video: bool = field(
         default=False, metadata={"help": "Draw a face for every utterance; the emotions are then eight octants."}
     )
     speaker_folds: int | None = field(
         default=None,
-        metadata={
-            "help": "Number of folds by speaker, which replace the splits; the 26 speakers then share sentences."
-        },
+        metadata={"help": "Number of folds by speaker, which replace the splits; splits then share sentences."},
     )
-    fold: int = field(default=1, metadata={"help": "Test fold, from 1."})
+    fold: int = field(default=1, metadata={"help": "Number of the test fold, from 1."})
 
     def __post_init__(self):
         block = VIDEO_BLOCK if self.video else BLOCK
@@ -49,14 +47,14 @@ class SpokenOptions:
 class Spoken(Corpus):
     """The spoken demonstration corpus.
 
-    Its `root` is a folder with one subfolder per choice of options; None is a place in the cache of `datasets`.
+    Its `root` is a folder with one subfolder per set of options; None means a folder in the cache of `datasets`.
     """
 
     name = "spoken"
     options = SpokenOptions
 
     def load(self, root: str | Path | None, options: SpokenOptions) -> "DatasetDict":
-        """Load the corpus, see `Corpus.load`; if it does not exist, make it (some seconds, a minute with video).
+        """Load the corpus, see `Corpus.load`; generate it first if needed (some seconds, a minute with video).
 
         Raises:
             ImportError: If `espeakng_loader` is not installed.

@@ -1,8 +1,8 @@
 """Speech from espeak-ng, with the times of all words and phones.
 
-The `espeakng-loader` wheel contains the library and its data, and `ctypes` calls it. espeak-ng keeps state between
-sentences, so the same sentence differs by a few samples when it is spoken again; the same *sequence* in a new process is
-identical to the bit. `speak` therefore runs this file in a child process, which speaks every prompt in order and ends.
+The `espeakng-loader` wheel contains the library and its data; it is called through `ctypes`. espeak-ng keeps state
+between sentences, so the same sentence differs by a few samples when it is repeated; the same *sequence* in a new process
+is identical to the bit. `speak` therefore runs this file in a child process that speaks all prompts in order.
 """
 
 import ctypes
@@ -54,7 +54,7 @@ class Speech(NamedTuple):
 
     Args:
         samples: 16-bit little-endian mono PCM at `ESPEAK_RATE`.
-        words: Words as written. Words that espeak-ng runs together ("of the") share one segment.
+        words: Words as written. Words that espeak-ng joins ("of the") share one segment.
         phones: IPA phones with stress marks; pauses are the gaps between them.
     """
 
@@ -99,7 +99,7 @@ def speak(prompts: Sequence[Prompt]) -> Iterator[Speech]:
 
 
 def _segments(text: str, phones: list[tuple[int, float, float, str]]) -> tuple[list[Segment], list[Segment]]:
-    """Return words and phones, from phones with the character of the text at which their word begins."""
+    """Return words and phones, from phones with the offset in the text at which their word begins."""
     begins = sorted({begin for begin, *_ in phones})
     words = []
     for begin, stop in zip(begins, [*begins[1:], len(text)], strict=True):

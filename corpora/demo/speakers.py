@@ -1,7 +1,7 @@
-"""Many voices of espeak-ng in a tree like that of VoxCeleb, for the pre-training of a small speaker network (ours).
+"""Voices of espeak-ng in the folder layout of VoxCeleb, for the pre-training of a small speaker network (ours).
 
-It belongs to the spoken demonstration corpus: it contains no voice of that corpus's validation and test splits and no
-emotion labels. It is a demonstration, never a benchmark.
+They complement the spoken demonstration corpus: no voice of its validation and test splits is used, and there are no
+emotion labels. They are a demonstration, never a benchmark.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from ...configuration.modalities import SAMPLING_RATE
 from . import espeak, spoken
 
-# Variants of espeak-ng that sound like a person (no robots, no whispering); each is a speaker.
+# Variants of espeak-ng that sound human (no robots, no whispering); each is a speaker.
 VOICES = (
     "Alex", "Alicia", "Andy", "Annie", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky", "Lee", "Marco", "Mario",
     "Michael", "Mike", "Reed", "RicishayMax", "adam", "announcer", "antonio", "aunty", "belinda", "benjamin", "boris",
@@ -25,7 +25,7 @@ VOICES = (
     "pablo", "paul", "pedro", "quincy", "rob", "sandro", "steph", "steph2", "steph3", "travis", "victor", "zac",
     "grandma", "grandpa",
 )  # fmt: skip
-TRIAL_SPEAKERS = 8  # speakers in the validation trials, and as many others in the test trials
+TRIAL_SPEAKERS = 8  # speakers in the validation trials, and the same number of others in the test trials
 VIDEOS = 4  # videos per speaker; all recordings of a video have the same manner of speaking
 TRIALS = {"validation": "validation_trials.txt", "test": "test_trials.txt"}
 
@@ -42,9 +42,9 @@ def make_speakers(root: str | Path, recordings: int = 20, seed: int = 0) -> Path
     """Synthesise the tree, unless it exists (half a minute).
 
     Args:
-        root: Folder with one subfolder per choice of options.
+        root: Folder with one subfolder per set of options.
         recordings: Recordings per speaker, a multiple of 4.
-        seed: Seed for sentences and manners.
+        seed: Seed for sentences and manners of speaking.
 
     Returns:
         The folder of the tree, in which `validation_trials.txt` and `test_trials.txt` are trial lists.

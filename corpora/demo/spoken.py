@@ -2,11 +2,12 @@
 
 The voice carries arousal and the words carry valence; the emotion is the pair, a quadrant of Russell's circumplex
 (Russell 1980). Turns come in groups of four, one per emotion: a positive and a negative sentence that differ in one
-word, each in the same excited manner and the same subdued manner. Every text is excited as often as subdued, and every
-manner positive as often as negative: each alone predicts half of the emotions at best, both together predict all.
+word, each in the same excited and the same subdued manner of speaking. Every text is spoken equally often in an excited
+and a subdued manner, and every manner has equally many positive and negative texts: text or manner alone predicts half of
+the emotions at best, both together predict all.
 
 With video, the bearing of a drawn face (`face.py`) carries dominance, independent of words and voice. The emotion is then
-an octant of pleasure, arousal and dominance (Mehrabian 1996): every modality that is missing halves the best accuracy.
+an octant of pleasure, arousal and dominance (Mehrabian 1996): every missing modality halves the best accuracy.
 """
 
 import itertools
@@ -40,9 +41,9 @@ OCTANTS = {
 EXTREMES = {"high": (4.2, 5.0), "low": (1.0, 1.8)}  # ranges of arousal and dominance, on the scale of `vad`
 VALENCE = {"positive": 4.5, "negative": 1.5}  # the pole of the word, on the scale of `vad`; not a rating
 
-# A woman and a man in every session. Voices differ more in pitch than manners do, so a high pitch alone does not mean
-# excited. Voices with a tempo of their own (anika, Andrea) are left out, because a fast tempo does. Eighteen training
-# voices are about what a small model needs to generalise to a new one.
+# A female and a male voice in every session. Voices differ more in pitch than manners do, so a high pitch alone does not
+# mean excited. A fast tempo does, so voices with a tempo of their own (anika, Andrea) are left out. A small model needs
+# about eighteen training voices to generalise to a new one.
 SESSIONS = (
     ("train", ("en-us+f3", "en-us+m2")),
     ("train", ("en-us+steph", "en-us+Michael")),
@@ -58,7 +59,7 @@ SESSIONS = (
     ("test", ("en-us+f2", "en-us+m3")),
     ("test", ("en-us+shelby", "en-us+robert")),
 )
-BLOCK = 8 * len(SESSIONS)  # one sentence per session: two wordings, two manners, two speakers
+BLOCK = 8 * len(SESSIONS)  # one sentence per session, in two wordings and two manners, by two speakers
 VIDEO_BLOCK = 2 * BLOCK  # times two bearings
 
 # Positive and negative words, in pairs with the same number of syllables. The two poles share most of their sounds, so
@@ -125,7 +126,7 @@ def make_turns(utterances: int, seed: int, video: bool = False) -> Iterator[Turn
 
     Args:
         utterances: Number of turns.
-        seed: Seed for sentences and manners.
+        seed: Seed for sentences and manners of speaking.
         video: Whether turns have a face.
     """
     rng = random.Random(seed)
@@ -165,7 +166,7 @@ def _sentences(frames: tuple[str, ...], moods: list, feelings: list, rng: random
 
 
 def _deal(deck: list, rng: random.Random) -> Iterator:
-    """Yield every item once, then again in another order. All splits begin alike, so train has the words of all."""
+    """Yield every item once, then again in another order. All splits begin with the same order, so train has all words."""
     while True:
         yield from deck
         deck = _shuffled(deck, rng)

@@ -1,4 +1,4 @@
-"""Make and read the folder of the spoken demonstration corpus."""
+"""Generate and read the folder of the spoken demonstration corpus."""
 
 import json
 import os
@@ -16,9 +16,8 @@ from . import espeak, face
 from .spoken import Turn, make_turns
 
 PAUSE = 0.5  # seconds between the turns of a dialogue
-SECONDS_SEEN = (
-    1.0  # span of a video, in its middle: the whole length would reveal the pace of the voice, and so arousal
-)
+# Span of a video, in its middle. Its whole length would reveal the pace of the voice, and thus arousal.
+SECONDS_SEEN = 1.0
 
 README = """\
 # Spoken demonstration corpus
@@ -87,10 +86,10 @@ def make_spoken(folder: Path, version: int, utterances: int, seed: int, video: b
     """Synthesise the corpus next to `folder`, and rename it when it is complete.
 
     Args:
-        folder: The folder to create; its parents are created, too.
+        folder: The folder to create, with its parents.
         version: Version of the corpus.
         utterances: Number of utterances.
-        seed: Seed for sentences and manners.
+        seed: Seed for sentences and manners of speaking.
         video: Whether every utterance has a video of a face.
 
     Raises:
@@ -109,7 +108,7 @@ def make_spoken(folder: Path, version: int, utterances: int, seed: int, video: b
         try:
             os.replace(draft, folder)
         except OSError:
-            if not folder.exists():  # otherwise another process was first, with the same bits
+            if not folder.exists():  # otherwise another process has created the same files first
                 raise
 
 

@@ -27,24 +27,26 @@ class FolderOptions(FolderScanOptions):
     """Options of a folder of recordings: those of its scan, and those that choose the splits."""
 
     validation_share: float = field(
-        default=0.1, metadata={"help": "Least share of the training rows for a validation split that is not named."}
+        default=0.1,
+        metadata={"help": "Minimum share of the training rows for the validation split if the metadata names none."},
     )
     test_share: float = field(
-        default=0.1, metadata={"help": "Least share of the training rows for a test split that is not named."}
+        default=0.1,
+        metadata={"help": "Minimum share of the training rows for the test split if the metadata names none."},
     )
-    seed: int = field(default=0, metadata={"help": "Seed for the choice of the speakers of these splits."})
+    seed: int = field(default=0, metadata={"help": "Seed for the choice of speakers for these splits."})
     speaker_folds: int | None = field(
         default=None, metadata={"help": "Number of folds by speaker, which replace all splits."}
     )
     fold_file: str | Path | None = field(
         default=None, metadata={"help": "JSON file of folds, which replace all splits."}
     )
-    fold: int = field(default=1, metadata={"help": "Test fold of either, from 1."})
+    fold: int = field(default=1, metadata={"help": "Number of the test fold of speaker_folds or fold_file, from 1."})
 
     def __post_init__(self):
         super().__post_init__()
         if None not in (self.speaker_folds, self.fold_file):
-            raise ValueError("speaker_folds makes folds and fold_file gives them: choose one.")
+            raise ValueError("speaker_folds and fold_file are both given: choose one.")
 
 
 class Folder(DiskCorpus):
@@ -61,9 +63,8 @@ class Folder(DiskCorpus):
     def load(self, root: str | Path | None, options: FolderOptions) -> "DatasetDict":
         """Load the splits, see `Corpus.load`.
 
-        The split of a row is its column `split`, else the folder among `tables.SPLIT_NAMES` that contains it or its
-        metadata. If no row is in the test split, and then if none is in the validation split, speakers are moved to it
-        from train.
+        The split of a row is its column `split`, else the folder among `tables.SPLIT_NAMES` that contains the row or its
+        metadata. If the test split is empty, speakers are moved to it from train; then the same for the validation split.
 
         Raises:
             FileNotFoundError: If there is no folder `root`.
@@ -92,7 +93,7 @@ class Folder(DiskCorpus):
         else:
             protocol = (
                 "The splits are those of the folder's metadata; a validation or test split that it does not name consists "
-                f"of speakers from its training split (seed {options.seed})."
+                f"of speakers from the training split (seed {options.seed})."
             )
         return {
             "title": "a folder of recordings",
@@ -116,7 +117,7 @@ def _fill_splits(prepared: Prepared, options: FolderOptions, root: str | Path) -
                 train, taken = carve_validation(splits["train"], share, options.seed)
             except ValueError as error:
                 raise ValueError(
-                    f"The folder {root} has no split {split!r}, and it cannot be made of speakers: {error} Name the splits "
+                    f"The folder {root} has no split {split!r}, and it cannot be drawn by speaker: {error} Name the splits "
                     "in a column 'split', or the speakers in a column 'speaker'."
                 ) from error
             splits |= {"train": select_ids(splits["train"], train), split: select_ids(splits["train"], taken)}

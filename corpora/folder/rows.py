@@ -1,4 +1,4 @@
-"""One row of the metadata of a folder of recordings, on its way to the schema."""
+"""A row of the metadata of a folder of recordings, and its conversion to the schema."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ class FolderRow:
         if self.name is None:
             return "missing", "is dropped: its file_name is empty."
         if self.name in seen:
-            return "duplicate", f"is dropped: {self.name} occurs before."
+            return "duplicate", f"is dropped: {self.name} occurs in an earlier row."
         if label is None:
             return "unknown label", "is dropped: it has no label."
         if label not in labels:
@@ -104,7 +104,7 @@ class FolderRow:
     def _turn(self) -> int | None:
         turn = self.cells["turn"]
         if turn is not None and not (turn.isascii() and turn.isdigit() and len(turn) < 10):
-            self.note("unreadable", f"keeps no turn: {turn!r} is not a whole number from 0.")
+            self.note("unreadable", f"is kept without turn: {turn!r} is not a whole number from 0.")
             return None
         return None if turn is None else int(turn)
 
@@ -112,7 +112,7 @@ class FolderRow:
         if (path := self.file("video_file_name")) is None:
             return None
         if not os.path.isfile(path):
-            self.note("missing", f"keeps no video: there is no file {path}.")
+            self.note("missing", f"is kept without video: there is no file {path}.")
             return None
         return {"path": str(path)}
 
@@ -122,10 +122,10 @@ class FolderRow:
         try:
             levels = read_textgrid(path) if path.suffix.lower() == ".textgrid" else self._sphinx(path)
         except OSError as error:
-            self.note("missing", f"keeps no alignment: {path} cannot be read, {error.strerror}.")
+            self.note("missing", f"is kept without alignment: {path} cannot be read, {error.strerror}.")
             return None
         except ValueError as error:
-            self.note("unreadable", f"keeps no alignment: {error}")
+            self.note("unreadable", f"is kept without alignment: {error}")
             return None
         if levels["word"] and levels["phone"] and not levels["syllable"]:
             levels["syllable"] = syllables_from_phones(levels["phone"], levels["word"])

@@ -21,7 +21,7 @@ class FolderScanOptions(ScanOptions):
     """Options that determine a prepared folder of recordings."""
 
     labels: Sequence[str] | None = field(
-        default=None, metadata={"help": "Names of the classes in their order; null for all that occur, sorted."}
+        default=None, metadata={"help": "Names of the classes in their order; null for all labels that occur, sorted."}
     )
 
     def __post_init__(self):

@@ -101,7 +101,7 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _as_text(value: Any) -> str | None:
-    """Return a cell as text. Whole numbers lose the ".0" that a column gets if some of its values are unknown."""
+    """Return a cell as text. Whole numbers lose the ".0" of columns in which some values are unknown."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():

@@ -24,13 +24,13 @@ TITLES = {
     6: "IEMOCAP with six classes",
     "all": "IEMOCAP with all labels",
 }
-# Protocol -> the function that makes its folds, and the session or speaker that each of them tests.
+# Protocol -> the function that makes its folds, and the test session or speaker of each fold.
 PROTOCOLS = {
     "leave-one-session-out": (leave_one_session_out, SESSIONS),
     "leave-one-speaker-out": (leave_one_speaker_out, SPEAKERS),
 }
 
-# Published counts of a complete copy: all turns, and per session the turns of these codes.
+# Published counts of a complete copy: all turns, and the turns of these codes in each session.
 PUBLISHED_TURNS = 10039
 PUBLISHED = {
     "ang": (229, 137, 240, 327, 170),
@@ -47,17 +47,19 @@ class IemocapOptions(IemocapScanOptions):
 
     fold: int = field(
         default=1,
-        metadata={"help": "Test fold, from 1: the session, or the speaker in the order Ses01F, Ses01M, Ses02F, ..."},
+        metadata={
+            "help": "Number of the test fold, from 1: a session, or a speaker in the order Ses01F, Ses01M, Ses02F, ..."
+        },
     )
     protocol: str = field(
         default="leave-one-session-out",
         metadata={
-            "help": "leave-one-session-out (5 folds; the next session validates, after the fifth the first) or "
-            "leave-one-speaker-out (10 folds; the other speaker of the session validates)."
+            "help": "leave-one-session-out (5 folds; the next session is the validation split, after the fifth the first) "
+            "or leave-one-speaker-out (10 folds; the other speaker of the session is the validation split)."
         },
     )
     fold_file: str | Path | None = field(
-        default=None, metadata={"help": "JSON file of folds, which replaces the protocol; fold is the place in it."}
+        default=None, metadata={"help": "JSON file of folds, which replaces the protocol; fold is the position in it."}
     )
 
     def __post_init__(self):
@@ -69,7 +71,7 @@ class IemocapOptions(IemocapScanOptions):
 
     @property
     def tested(self) -> tuple[str, ...]:
-        """The session or speaker that each fold of the protocol tests."""
+        """The test session or speaker of each fold of the protocol."""
         return PROTOCOLS[self.protocol][1]
 
 
@@ -87,7 +89,7 @@ class Iemocap(DiskCorpus):
 
         Raises:
             FileNotFoundError: If `root` does not exist.
-            ValueError: If it is not the corpus, or one level off; or a split is empty.
+            ValueError: If it is not the folder of the corpus, or a split is empty.
         """
         from ..preparation.prepare import prepare
 
@@ -98,7 +100,9 @@ class Iemocap(DiskCorpus):
         if fold is None:
             folds, tested = PROTOCOLS[options.protocol][0](prepared.splits["train"]), options.tested[options.fold - 1]
             if tested not in folds:
-                raise ValueError(f"Fold {options.fold} tests {tested}, but {root} has no usable turn of it.")
+                raise ValueError(
+                    f"The test split of fold {options.fold} is {tested}, but {root} has no usable turn of it."
+                )
             fold = folds[tested]
         splits = split_by_ids(prepared.splits, fold, name, {found["id"] for found in prepared.problems})
         return finish_splits("IEMOCAP", prepared, splits)
@@ -109,13 +113,14 @@ class Iemocap(DiskCorpus):
             protocol = describe_fold_file(options.fold_file, options.fold)
         elif options.protocol == "leave-one-session-out":
             protocol = (
-                f"Leave-one-session-out, fold {options.fold} of 5: session {options.fold} tests, the two speakers of the "
-                "next session validate, and the others train."
+                f"Leave-one-session-out, fold {options.fold} of 5: session {options.fold} is the test split, the two "
+                "speakers of the next session the validation split, and the other sessions the training split."
             )
         else:
             protocol = (
-                f"Leave-one-speaker-out, fold {options.fold} of 10: the speaker {options.tested[options.fold - 1]} tests, "
-                "the other speaker of the same session validates, and the other sessions train."
+                f"Leave-one-speaker-out, fold {options.fold} of 10: the speaker {options.tested[options.fold - 1]} is the "
+                "test split, the other speaker of the same session the validation split, and the other sessions the "
+                "training split."
             )
         return {
             "title": TITLES[options.classes],

@@ -31,7 +31,8 @@ def find_sessions(root: str | Path | None) -> Path:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it is not the corpus; if it is one level off, the error names the right folder.
+        ValueError: If it is not the folder of the corpus; if it is one level too high or too deep, the error names the
+            right one.
     """
     return _sessions_in(
         find_root("IEMOCAP", root, lambda folder: _sessions_in(folder) is not None, "Session1 to Session5")
@@ -48,7 +49,7 @@ def _sessions_in(root: Path) -> Path | None:
 
 
 class IemocapRelease:
-    """A copy of IEMOCAP, read dialogue by dialogue; the file lists of one dialogue at a time are kept in memory.
+    """A copy of IEMOCAP, read dialogue by dialogue; only the file lists of the current dialogue are kept in memory.
 
     Args:
         root: The folder that `find_sessions` returns.
@@ -148,7 +149,7 @@ class IemocapRelease:
                 try:
                     levels[level] = read_sphinx(files[file], offset)
                 except ValueError as error:
-                    what = f"{turn.name} keeps no {level}s: {error}"
+                    what = f"{turn.name} is kept without {level}s: {error}"
                     self.note("unreadable alignment", what, f"{folder}/{file}", turn.name)
             elif level != "syllable":  # syllables follow from phones and words
                 known = level == "word" and turn.name in WITHOUT_WORDS

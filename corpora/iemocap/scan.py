@@ -1,4 +1,4 @@
-"""Scan a copy of IEMOCAP: its turns as rows, and everything that is wrong with them."""
+"""Scan a copy of IEMOCAP: its turns as rows, and the problems with them."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ def scan(root: str | Path | None, options: IemocapScanOptions) -> Scan:
 
     Raises:
         FileNotFoundError: If `root` does not exist.
-        ValueError: If it is not the corpus, or one level off.
+        ValueError: If it is not the folder of the corpus.
     """
     labels = CLASSES[options.classes]
     release = IemocapRelease(find_sessions(root))
@@ -96,9 +96,9 @@ def _rows(release: IemocapRelease, label_of: Mapping[str, str], options: Iemocap
 def _reason_to_leave_out(turn: Turn, label_of: Mapping[str, str], seen: set[str]) -> tuple[str, str] | None:
     """Return the kind of problem and the reason if a turn cannot be used, else None."""
     if not turn.is_numbered:
-        return "unnumbered", "it has no number, and so no recording"
+        return "unnumbered", "it has no number, and therefore no recording"
     if turn.name in seen:
-        return "duplicate", "it was described before, and the first description counts"
+        return "duplicate", "it is described twice, and the first description is used"
     if turn.code not in EMOTIONS:
         return "unknown label", f"its label {turn.code!r} is none of {', '.join(EMOTIONS)}"
     if turn.code not in label_of:

@@ -20,7 +20,7 @@ class Turn(NamedTuple):
         name: Name such as `Ses01F_impro01_M003`.
         start: Start in seconds of the dialogue.
         end: End in seconds of the dialogue.
-        code: The emotion of the majority, three letters.
+        code: The majority emotion, three letters.
         vad: Valence, arousal and dominance from 1 to 5, means over the raters; None without ratings.
         votes: The codes that each rater chose, one or more. Ratings of the actors themselves are not included.
     """
@@ -55,7 +55,7 @@ class Turn(NamedTuple):
 
     @property
     def is_numbered(self) -> bool:
-        """Whether the turn has a number, and so a recording."""
+        """Whether the turn has a number, and therefore a recording."""
         return NAME.fullmatch(self.name)["unnumbered"] is None
 
     @property

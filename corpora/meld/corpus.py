@@ -31,13 +31,13 @@ class Meld(DiskCorpus):
         """Load the official splits, see `Corpus.load`; dev is the validation split.
 
         Ids are `<split>_dia<D>_utt<U>`, with MELD's names of the splits (train, dev, test). Speakers are as in the tables,
-        groups ("Ross and Joey", "All") included. `start` and `end` are the table's times in the episode, relative to the
-        first utterance of the dialogue. Clips are already cut, so the span of a row is the whole clip or its first
+        including groups ("Ross and Joey", "All"). `start` and `end` are the table's times in the episode, relative to the
+        first utterance of the dialogue. Clips are cut already, so the span of a row is the whole clip or its first
         `max_seconds`.
 
         Raises:
             FileNotFoundError: If there is no folder `root`, or it has no clips of a split.
-            ValueError: If `root` is not MELD or one level off, a table cannot be read, or a split is empty.
+            ValueError: If `root` is not the folder of MELD, a table cannot be read, or a split is empty.
         """
         from ..preparation.prepare import prepare
 
@@ -50,8 +50,8 @@ class Meld(DiskCorpus):
             "title": "MELD" if options.labels == "emotion" else "MELD (sentiment)",
             "demonstration": False,
             "protocol": "The official splits of MELD. They share their speakers, the cast of one television series: the "
-            "numbers say nothing of a new speaker.",
-            "license": "that of MELD (https://affective-meld.github.io); its clips are of a television series",
+            "scores say nothing about new speakers.",
+            "license": "that of MELD (https://affective-meld.github.io); its clips are from a television series",
         }
 
     def published_counts(self, options: MeldScanOptions) -> dict[str, dict[str, int]]:

@@ -5,7 +5,7 @@ The root contains `train_sent_emo.csv`, `dev_sent_emo.csv` and `test_sent_emo.cs
     train_splits/dia0_utt0.mp4   dev_splits_complete/...   output_repeated_splits_test/...
     audio/train/dia0_utt0.flac   audio/dev/...             audio/test/...                     (or wav)
 
-Audio is read from the recording if there is one, else from the video.
+Audio is read from the recording if it exists, else from the video.
 """
 
 import re
@@ -74,7 +74,7 @@ class MeldScanOptions(ScanOptions):
     labels: str = field(default="emotion", metadata={"help": "emotion (seven classes) or sentiment (three)."})
     twins: bool = field(
         default=False,
-        metadata={"help": "Read a test clip from its twin final_videos_test<name>.mp4 where there is one."},
+        metadata={"help": "Read a test clip from its twin final_videos_test<name>.mp4 if there is one."},
     )
 
     def __post_init__(self):
@@ -95,7 +95,7 @@ def scan(root: str | Path | None, options: MeldScanOptions) -> Scan:
 
     Raises:
         FileNotFoundError: If there is no folder `root`, or it has no clips of a split.
-        ValueError: If `root` is not MELD or one level off, or a table cannot be read.
+        ValueError: If `root` is not the folder of MELD, or a table cannot be read.
     """
     tables = [files.table for files in SPLIT_FILES.values()]
     root = find_root(
@@ -185,7 +185,7 @@ def _reason_to_leave_out(
     if name is None:
         return "unreadable", f"its ids are {cells['Dialogue_ID']!r} and {cells['Utterance_ID']!r}, not numbers"
     if name in seen:
-        return "duplicate", f"{name} occurs before"
+        return "duplicate", f"{name} occurs in an earlier row"
     if label not in labels:
         return "unknown label", f"{label!r} is none of {', '.join(labels)}"
     if clip is None:

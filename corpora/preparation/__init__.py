@@ -1,1 +1,1 @@
-"""Preparing a corpus on disk: inspect every recording once, write Arrow rows, reuse them."""
+"""Preparation of a corpus on disk: inspect every recording once, write the rows as Arrow files, and reuse them."""

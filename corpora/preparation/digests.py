@@ -1,4 +1,4 @@
-"""Digests that tell whether a prepared corpus is out of date: of the code that reads it, and of its files."""
+"""Digests of the code that reads a corpus and of its files; a change makes the prepared corpus out of date."""
 
 import ast
 import hashlib

@@ -18,7 +18,7 @@ from ...configuration.modalities import SAMPLING_RATE
 from ...processing.media import SPAN_TOLERANCE, load_audio, open_container, open_file
 from ..records import problem
 
-SHORT = 0.1  # seconds; shorter recordings hardly hold a syllable
+SHORT = 0.1  # seconds; shorter recordings hardly contain a syllable
 SLACK = 0.5  # seconds that an alignment may exceed its recording
 SILENCE = 1e-4  # peak amplitude below which a recording is silent: -80 dB
 BLOCK = 60.0  # seconds decoded at a time
@@ -41,11 +41,11 @@ def inspect(
         problems: List to extend with dropped rows ("unreadable") and with rows that are kept ("too short", "too long" and
             cut, "silent", "misaligned").
         decode: Whether recordings are decoded to their end. Only this finds recordings that are truncated or silent or
-            contain numbers that are not finite; otherwise headers are trusted.
+            have samples that are not finite; otherwise headers are trusted.
         embed_audio: Whether rows contain their recordings as FLAC (16 kHz, 16 bits) instead of paths. Their videos are
             removed, since they are not embedded.
-        max_seconds: Recordings and videos are cut after this many seconds; None never cuts.
-        known: Known problems of every copy, as `{row id: reason}`.
+        max_seconds: Recordings and videos are cut after this many seconds; None means no limit.
+        known: Problems that every copy has, as `{row id: reason}`.
 
     Yields:
         The usable rows, in their order.
@@ -70,7 +70,7 @@ def measure(path: str, kind: str = "audio") -> float | None:
         kind: "audio" or "video".
 
     Returns:
-        Seconds; None if the header does not say.
+        Seconds; None if the header does not state it.
 
     Raises:
         ValueError: If the file cannot be read, is empty, or has no stream of this kind.
@@ -128,12 +128,12 @@ class _Row:
 
     Args:
         columns: The row in the schema.
-        known: Known problems of every copy, as `{row id: reason}`.
+        known: Problems that every copy has, as `{row id: reason}`.
 
     Attributes:
         columns: The row.
         problems: The problems found.
-        seconds: Duration of the span of its recording; None if the header does not say.
+        seconds: Duration of the span of its recording; None if the header does not state it.
         waveform: The recording `(samples,)`, if it was decoded in one piece.
     """
 
@@ -146,7 +146,7 @@ class _Row:
         name, reason = self.columns["id"], f" (known: {self.known})" if self.known else ""
         file = self.columns[column]["path"]
         found = problem(kind, f"{name} {what}{reason}", file, name, dropped, known=bool(self.known))
-        if found not in self.problems:  # a video may be the recording, too
+        if found not in self.problems:  # audio and video may be the same file
             self.problems.append(found)
 
     def fit_audio(self, max_seconds: float | None, decode: bool) -> None:
@@ -159,7 +159,7 @@ class _Row:
         if decode:
             self.decode()
         if self.seconds is not None and self.seconds < SHORT:
-            self.note("too short", f"lasts {self.seconds:.3f} s: it is kept, but hardly holds a syllable.")
+            self.note("too short", f"lasts {self.seconds:.3f} s: it is kept, but hardly contains a syllable.")
 
     def fit_video(self, max_seconds: float | None) -> None:
         """Fit the span to the video, or remove a video that cannot be used."""
@@ -168,11 +168,11 @@ class _Row:
         try:
             self.columns["video"], _ = self.span("video", max_seconds)
         except ValueError as error:
-            self.note("unreadable", f"keeps no video: {error}", "video")
+            self.note("unreadable", f"is kept without video: {error}", "video")
             self.columns["video"] = None
 
     def span(self, column: str, max_seconds: float | None) -> tuple[dict, float | None]:
-        """Return the file of a column with the span that it contains, and the seconds of the span."""
+        """Return the file of a column with its span fitted to the file, and the duration of the span in seconds."""
         media = dict(self.columns[column])
         whole = measure(media["path"], column)
         start, end = media.get("start") or 0.0, media.get("end")
@@ -217,12 +217,12 @@ class _Row:
         levels = self.columns.get("alignment") or {}
         last = max((level["end"][-1] for level in levels.values() if level and level["end"]), default=0.0)
         if self.seconds is not None and last > self.seconds + SLACK:
-            what = f"keeps no alignment: it ends at {last:.2f} s, the recording at {self.seconds:.2f} s."
+            what = f"is kept without alignment: it ends at {last:.2f} s, the recording at {self.seconds:.2f} s."
             self.note("misaligned", what)
             self.columns["alignment"] = None
 
     def embed_audio(self) -> None:
-        """Replace the path, which means nothing elsewhere, by the span of the recording."""
+        """Replace the path, which is valid on this machine only, by the span of the recording."""
         import soundfile
 
         audio, file = self.columns["audio"], io.BytesIO()

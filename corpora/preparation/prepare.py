@@ -1,4 +1,4 @@
-"""Prepare a corpus on disk: inspect every row once, write the rows as Arrow files, and reuse them while they are current."""
+"""Prepare a corpus on disk: inspect every row once, write the rows as Arrow files, and reuse them until something changes."""
 
 import hashlib
 import inspect
@@ -35,9 +35,9 @@ def prepare(
     decode: bool = False,
     embed_audio: bool = False,
 ) -> Prepared:
-    """Prepare a corpus, unless that is done and neither its files, the options nor the code have changed since.
+    """Prepare a corpus, unless it is prepared and neither its files, the options nor the code have changed since.
 
-    Processes that prepare the same corpus wait for the first. An interrupted process leaves nothing that looks finished.
+    Processes that prepare the same corpus wait for the first. An interrupted process leaves no folder that looks finished.
 
     Args:
         corpus: The corpus.
@@ -84,7 +84,7 @@ def prepare(
 
 
 def _open_root(folder: Path, wanted: Mapping) -> Prepared:
-    """Open a prepared folder that was given in place of the corpus; raise a `ValueError` if it is not the wanted one."""
+    """Open a prepared folder that was given as root; raise a `ValueError` if its corpus or options are others."""
     prepared = open_prepared(folder)
     if prepared.metadata["corpus"] != wanted["corpus"]:
         raise ValueError(
@@ -112,7 +112,7 @@ def _default_folder(wanted: Mapping) -> Path:
 
 
 def _check_folder(folder: Path, root: Path) -> None:
-    """Refuse to write into the corpus or over other files."""
+    """Check that the folder is neither inside the corpus nor contains other files."""
     if folder.resolve().is_relative_to(root.resolve()):
         raise ValueError(f"{folder} is inside the corpus {root}, which is never changed: give another folder.")
     if folder.exists() and not (folder / METADATA).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -121,7 +121,7 @@ def _check_folder(folder: Path, root: Path) -> None:
 
 
 def _is_current(folder: Path, wanted: Mapping, decode: bool) -> bool:
-    """Return whether a folder is up to date. One with decoded recordings also serves where decoding is not wanted."""
+    """Return whether a folder is up to date. A decoded preparation is also valid if decoding is not requested."""
     try:
         metadata = json.loads((folder / METADATA).read_text("utf-8"))
     except (OSError, ValueError):
@@ -131,12 +131,12 @@ def _is_current(folder: Path, wanted: Mapping, decode: bool) -> bool:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from preparing the same folder meanwhile."""
+    """Hold the lock of a folder, so that no other process prepares it meanwhile."""
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         lock.acquire(timeout=1)
     except Timeout:
-        logger.warning("Another process prepares %s; this one waits for it.", folder)
+        logger.warning("Another process is preparing %s; waiting for it.", folder)
         lock.acquire()
     try:
         yield
@@ -146,7 +146,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _replaced(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that replaces `folder` at the end; after an error nothing has changed.
+    """Yield an empty folder that replaces `folder` at the end; after an error `folder` is unchanged.
 
     The caller holds the lock of `folder`.
     """
@@ -161,7 +161,7 @@ def _replaced(folder: Path) -> Iterator[Path]:
             if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(workshop):
                 raise
             reason = os.strerror(error.errno) if error.errno else error
-            raise OSError(f"{folder} was not written: {reason}. Make room there, or give another folder.") from error
+            raise OSError(f"{folder} was not written: {reason}. Free disk space, or give another folder.") from error
         if folder.exists():
             os.replace(folder, Path(workshop, "old"))
         os.replace(draft, folder)

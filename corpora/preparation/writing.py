@@ -1,9 +1,9 @@
 """Write a prepared folder.
 
 data/<split>-00000-of-00001.arrow    the rows in the schema
-README.md                            page for people, with the metadata that `datasets.load_dataset` reads
+README.md                            description, with the metadata that `datasets.load_dataset` reads
 problems.json, problems.txt          the problems of the corpus, row by row
-preparation.json                     metadata: what was prepared, from which files
+preparation.json                     metadata of the preparation
 """
 
 from collections import Counter
@@ -20,8 +20,8 @@ from ..schema import SPLITS, features
 FORMAT = 1
 METADATA, PROBLEMS = "preparation.json", "problems.json"
 ROWS = 256  # rows per write
-SHARD = 500_000_000  # bytes after which another file is begun
-ALL = "train"  # the split of rows without one: folds are chosen when they are loaded
+SHARD = 500_000_000  # bytes after which a new file begins
+ALL = "train"  # the split of rows without one; folds are chosen when the corpus is loaded
 
 README = """\
 ---
@@ -62,7 +62,7 @@ def write_prepared(
         scan: The scan that the rows come from; its problems are written after the rows.
         rows: The usable rows of the scan.
         metadata: Metadata of the preparation, to which the counts are added.
-        description: The corpus's description of itself, and `options`, those that loading the folder needs.
+        description: The result of `Corpus.describe`, and the `options` that are needed to load the folder.
         count_by: The column by which rows are counted, or "split".
 
     Raises:

@@ -43,11 +43,11 @@ def draw_balance(groups: Sequence[str], counts: np.ndarray) -> str:
     """Draw a bar per group, divided by the shares of the classes, with percentages where there is room.
 
     Args:
-        groups: Their names, from top to bottom.
+        groups: Names of the groups, from top to bottom.
         counts: Utterances `(groups, classes)`.
 
     Returns:
-        An `<svg>` element, like every function here.
+        An `<svg>` element, as for all functions that draw.
     """
     with _figure("balance", ROW * len(groups) + 0.45) as figure:
         panel = figure.subplots()

@@ -1,4 +1,4 @@
-"""The report: an HTML page that shows whether a copy of a corpus is complete, its contents, and samples."""
+"""The report: an HTML page with the counts of a corpus beside the published ones, its problems, statistics and samples."""
 
 import os
 from collections import Counter
@@ -69,7 +69,7 @@ def write_corpus_report(prepared: Prepared, published: Counts, count_by: str, pa
 
 
 def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was prepared; only the name of the root, since its path is private."""
+    """Return the metadata of the preparation, with the name of the root only, because its path is private."""
     options = metadata.get("options") or {}
     description = describe_corpus(metadata["corpus"], **options)
     return {

@@ -1,4 +1,4 @@
-"""The utterances that the report plays: which ones, and what it shows of each."""
+"""The samples of the report: the choice of utterances, and their texts, ratings and recordings."""
 
 import base64
 import hashlib
@@ -18,11 +18,11 @@ from .survey import DIMENSIONS, Survey, span_seconds
 
 SAMPLES = 12  # utterances on the page
 SAMPLES_PER_CLASS = 3
-SAMPLE_SECONDS = 5.0  # longest sample: incompressible recordings then take 3 MB in all
+SAMPLE_SECONDS = 5.0  # longest sample; incompressible recordings then take 3 MB in total
 
 
 def list_samples(found: Survey, corpus: DatasetDict) -> list[dict[str, Any]]:
-    """Return some utterances of each class, with their texts, ratings and recordings.
+    """Return samples of each class, with their texts, ratings and recordings.
 
     Args:
         found: The survey of the corpus.

@@ -65,7 +65,8 @@ class Survey:
 
 
 def survey(corpus: DatasetDict, count_by: str) -> Survey:
-    """Survey a corpus. Recordings are opened only if neither their span nor the times in the dialogue give the duration.
+    """Return the survey of a corpus. A recording is opened only if neither its span nor its times in the dialogue give
+    the duration.
 
     Args:
         corpus: Splits in the schema of `schema.features`.
@@ -109,7 +110,7 @@ def span_seconds(audio: Mapping) -> float | None:
     """Return the duration of a row's `audio`; the header of its file is read if the span has no end.
 
     Returns:
-        Seconds; None if the header does not say.
+        Seconds; None if the header does not state it.
 
     Raises:
         ValueError: If the file cannot be read.

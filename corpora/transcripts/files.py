@@ -1,8 +1,8 @@
 """Transcripts of a prepared corpus as files.
 
-transcripts/<model>.jsonl    one line per utterance, {"id", "key", "text"}: the last line of an id counts; `key` changes
+transcripts/<model>.jsonl    one line per utterance, {"id", "key", "text"}; the last line of an id is valid; `key` changes
                              with the recording
-transcripts/current          the model whose transcripts fill the column `asr_text`: that of the last complete run
+transcripts/current          the model whose transcripts fill the column `asr_text`, that of the last complete run
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def add_transcripts(splits: "DatasetDict", folder: str | Path, name: str | None 
         name: The name of the transcripts, see `transcripts_name`; None takes those of the last complete run, if any.
 
     Returns:
-        The rows, with None where there is no transcript; unchanged if no run was ever completed.
+        The rows, with None where there is no transcript; unchanged if no run is complete.
 
     Raises:
         FileNotFoundError: If there are no transcripts of that name.
@@ -63,9 +63,9 @@ def transcripts_name(model: str, revision: str | None = None, language: str | No
 
 
 def carry_transcripts(old: Path, new: Path) -> None:
-    """Copy transcripts into a folder that was prepared again, where `transcribe` reuses those that are still valid.
+    """Copy transcripts into a folder that is prepared again, where `transcribe` reuses those that are still valid.
 
-    None of them is current there, since rows may have changed.
+    None of them is current in the new folder, because rows may have changed.
 
     Args:
         old: A prepared folder.
@@ -77,7 +77,7 @@ def carry_transcripts(old: Path, new: Path) -> None:
 
 
 def recording_key(audio: Mapping | None) -> str:
-    """Return a key that changes with a recording. It hides the path, because transcripts may be published.
+    """Return a key that changes with a recording. It is a hash without the path, because transcripts may be published.
 
     Args:
         audio: The column `audio` of a row.
@@ -130,7 +130,7 @@ def append_transcripts(file: Path, transcripts: Iterable[tuple[str, str | None, 
 
 
 def set_current(place: Path, name: str) -> None:
-    """Make the transcripts of a name those that fill `asr_text`.
+    """Select the transcripts that fill `asr_text`.
 
     Args:
         place: The folder of transcripts.

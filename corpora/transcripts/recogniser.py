@@ -13,13 +13,13 @@ MASKING = ("hubert", "unispeech-sat", "wav2vec2", "wavlm")
 class Recogniser:
     """A speech recogniser: CTC (wav2vec 2.0, HuBERT, ...), transducer, or encoder-decoder (Whisper, ...).
 
-    Only weights in safetensors are loaded, and no code from the Hub. On the CPU, weights become float32; elsewhere they
-    keep their type.
+    Only weights in safetensors are loaded, and no code from the Hub. On the CPU, weights are converted to float32;
+    elsewhere they keep their dtype.
 
     Args:
         model: Name on the Hub, or a folder.
         revision: Branch, tag or commit on the Hub.
-        device: Device as torch names it; None is a GPU if there is one.
+        device: Device as torch names it; None means a GPU if there is one, else the CPU.
         language: Language of the speech ("german", "de"), for multilingual models.
 
     Attributes:
@@ -77,11 +77,11 @@ class Recogniser:
     def __call__(self, waveforms: Sequence[np.ndarray]) -> list[str]:
         """Return the transcripts of recordings.
 
-        Recordings of more than 30 s are transcribed to their end: Whisper continues by its own time stamps, CTC models
-        use overlapping windows. Other models get them whole, and may run out of memory.
+        Recordings of more than 30 s are transcribed to their end: Whisper continues from its own time stamps, CTC models
+        use overlapping windows. Other models get the whole recording, and may run out of memory.
 
         Args:
-            waveforms: Waveforms `(samples,)`: one, or several that are not long if the model `can_batch`.
+            waveforms: Waveforms `(samples,)`: one, or, if the model `can_batch`, several that are not long.
 
         Raises:
             Exception: Any error of the model.

@@ -29,7 +29,7 @@ from .recogniser import Recogniser
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-BATCHES = 4  # batches decoded together, so that recordings of about equal length can share one
+BATCHES = 4  # batches decoded together, so that recordings of similar length share a batch
 
 
 def transcribe(
@@ -43,25 +43,26 @@ def transcribe(
 ) -> Prepared:
     """Transcribe every recording that the model has not transcribed yet.
 
-    Each batch is written as soon as it is done: an interrupted run continues where it stopped, and a run that finds
-    everything done loads no model. Processes that transcribe the same folder with the same model wait for each other.
+    Each batch is written as soon as it is done: an interrupted run continues where it stopped, and a run without any
+    recording to transcribe loads no model. Processes that transcribe the same folder with the same model wait for each
+    other.
 
-    Recognisers invent text: Whisper is known to make up sentences for silence, and for clips as short as those of
-    emotion corpora it may guess the wrong language if none is given. Whisper and its like write punctuation and capitals,
-    most CTC models do not.
+    Recognisers can invent text: Whisper is known to make up sentences for silence, and for clips as short as those of
+    emotion corpora it may guess the wrong language if none is given. Whisper and similar models write punctuation and
+    capitals, most CTC models do not.
 
     Args:
         prepared: The corpus; the transcripts are stored in its folder.
         model: Name of a recogniser on the Hub, or its folder. Weights must be in safetensors.
         batch_size: Recordings at a time, for models where batching changes no transcript (see `Recogniser.can_batch`);
-            others get one at a time.
-        device: Device as torch names it; None is a GPU if there is one.
+            other models get one at a time.
+        device: Device as torch names it; None means a GPU if there is one, else the CPU.
         revision: Branch, tag or commit of the model.
         language: Language of the speech ("english", "de"), for multilingual models; None lets the model guess per clip.
 
     Returns:
         The corpus with the transcripts in `asr_text`: "" where no speech was recognised, None where the recording could
-        not be transcribed, which is added to `problems`. (The next run tries those again.)
+        not be transcribed, which is added to `problems`. The next run tries these recordings again.
 
     Raises:
         ValueError: If the model cannot be used, see `Recogniser`, or the transcripts are damaged.
@@ -129,7 +130,7 @@ def _find_waiting(splits: "DatasetDict", known: Mapping, problems: list[dict]) -
 def _batches(
     waiting: list[_Waiting], recogniser: Recogniser, batch_size: int, problems: list[dict], progress: tqdm
 ) -> Iterator[list[_Recording]]:
-    """Yield batches of recordings of about equal length; single ones if they are long or the model cannot batch."""
+    """Yield batches of recordings of similar length; single recordings if they are long or the model cannot batch."""
     size = batch_size if recogniser.can_batch else 1
     for first in range(0, len(waiting), BATCHES * size):
         recordings = []

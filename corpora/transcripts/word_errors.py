@@ -12,7 +12,7 @@ SPEECH = {True: "scripted", False: "improvised"}
 def word_error_rate(
     references: Iterable[str | None], hypotheses: Iterable[str | None]
 ) -> dict[str, float | int | None]:
-    """Return the word error rate of a set of utterances: all errors over all words, after normalisation by `words`.
+    """Return the word error rate of a set of utterances: errors divided by words, both summed, normalised by `words`.
 
     Args:
         references: Transcripts of the corpus. None (no transcript) is not compared; in a text without words, every
@@ -24,7 +24,7 @@ def word_error_rate(
         references), `utterances` (compared ones) and `not_compared`.
 
     Raises:
-        ValueError: If the numbers of hypotheses and references differ.
+        ValueError: If there are not equally many references and hypotheses.
     """
     import jiwer
 

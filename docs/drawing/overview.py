@@ -10,7 +10,7 @@ ROWS = (70, 172, 274)
 ENCODERS = (
     ("speech encoder", ("wav2vec 2.0, HuBERT, WavLM,", "data2vec, Whisper, ResNet")),
     ("text encoder", ("BERT, MiniLM, RoBERTa,", "DeBERTa, ModernBERT")),
-    ("video encoder", ("EfficientNet, ViT, ConvNeXt:", "any image encoder")),
+    ("video encoder", ("EfficientNet, ViT, ConvNeXt,", "any image encoder")),
 )
 SYSTEMS = (
     ("cross_attention", "Krishna 2021"),

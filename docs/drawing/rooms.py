@@ -16,7 +16,7 @@ ROOMS = Diagram(
         "metrics": Box(500, 500, "metrics/", "WA, UA, F1, calibration", "room", 210),
         "processing": Box(215, 580, "processing/", "media and text to tensors", "travels", 250),
         "modeling": Box(700, 580, "modeling/", "encoder, fusion, head, loss", "travels", 260),
-        "configuration": Box(458, 660, "configuration/", "variants, and what a modality is", "travels", 744),
+        "configuration": Box(458, 660, "configuration/", "variants and modalities", "travels", 744),
     },
     [
         Arrow("scripts", "cli"),

@@ -1,4 +1,4 @@
-"""Boxes and arrows as SVG. The background is opaque, so a diagram is readable in a light and a dark page."""
+"""Boxes and arrows as SVG. The background is opaque, so a diagram is readable on light and dark pages."""
 
 from dataclasses import dataclass
 from html import escape

@@ -11,7 +11,7 @@ FUSION, UNIMODAL = CrossAttentionFusionConfig, UnimodalConfig
 TEXT_ONLY = {"modality": "text"}
 
 
-def test_defaults_are_the_encoders_of_the_papers():
+def test_defaults_are_encoders_of_papers():
     config = CrossAttentionFusionConfig()
     assert type(config.audio_config) is Wav2Vec2Config
     assert type(config.text_config) is BertConfig
@@ -32,14 +32,14 @@ def test_one_modality_has_one_encoder(modality):
     assert getattr(config, f"{other}_config") is None
 
 
-def test_an_encoder_is_given_as_a_dict_or_a_configuration():
+def test_encoder_is_given_as_dict_or_configuration():
     encoder = Wav2Vec2Config(num_hidden_layers=3)
     assert CrossAttentionFusionConfig(audio_config=encoder).audio_config is encoder
     assert CrossAttentionFusionConfig(audio_config={"num_hidden_layers": 3}).audio_config.num_hidden_layers == 3
     assert CrossAttentionFusionConfig(audio_config={"model_type": "hubert"}).audio_config.model_type == "hubert"
 
 
-def test_class_names_give_the_number_of_labels():
+def test_class_names_give_number_of_labels():
     config = CrossAttentionFusionConfig(id2label={0: "angry", 1: "happy", 2: "sad"}, class_weights=[1.0, 2.0, 3.0])
     assert config.num_labels == 3
 
@@ -65,7 +65,7 @@ def test_class_names_give_the_number_of_labels():
         (UNIMODAL, TEXT_ONLY | {"freeze_audio_layers": -1}, "freeze_audio_layers is given, but this UnimodalConfig"),
     ],
 )
-def test_a_wrong_value_is_one_sentence(config_class, fields, message):
+def test_invalid_value_gives_one_sentence(config_class, fields, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)) as error:
         config_class(**fields)
     assert re.fullmatch(r"[^\n]+\.", str(error.value))
@@ -81,7 +81,7 @@ def test_a_wrong_value_is_one_sentence(config_class, fields, message):
         (UNIMODAL, "modality", "scent"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_named(config_class, name, value):
+def test_value_of_wrong_type_is_refused(config_class, name, value):
     # transformers checks types itself, with an error class of its own.
     with pytest.raises(Exception, match=rf"(?s)'{name}'.*{value}"):
         config_class(**{name: value})

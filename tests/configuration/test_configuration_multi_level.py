@@ -6,7 +6,7 @@ import pytest
 from emofusion import MultiLevelFusionConfig
 
 
-def test_granularities_give_span_levels_and_embedding_size():
+def test_granularities_set_span_levels_and_embedding_size():
     config = MultiLevelFusionConfig()
     assert config.span_levels == ("phone", "syllable", "word")
     assert config.embedding_size == 2 * 4 * 768
@@ -28,7 +28,7 @@ def test_granularities_give_span_levels_and_embedding_size():
         ),
     ],
 )
-def test_a_wrong_value_is_one_sentence(fields, message):
+def test_invalid_value_gives_one_sentence(fields, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)) as error:
         MultiLevelFusionConfig(**fields)
     assert re.fullmatch(r"[^\n]+\.", str(error.value))
@@ -37,7 +37,7 @@ def test_a_wrong_value_is_one_sentence(fields, message):
 @pytest.mark.parametrize(
     ("name", "value"), [("granularities", ["letter"]), ("granularities", "word"), ("fusion", "mean")]
 )
-def test_an_unknown_value_is_named(name, value):
+def test_unknown_value_is_refused(name, value):
     # transformers checks types itself, with an error class of its own.
     with pytest.raises(Exception, match=rf"(?s)'{name}'"):
         MultiLevelFusionConfig(**{name: value})

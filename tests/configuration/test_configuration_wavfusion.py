@@ -7,7 +7,7 @@ from emofusion import WavFusionConfig
 from transformers import EfficientNetConfig, RobertaConfig, Wav2Vec2Config
 
 
-def test_the_defaults_are_those_of_the_notes():
+def test_defaults_match_notes():
     config = WavFusionConfig()
     assert config.modalities == ("audio", "text", "video")
     assert type(config.audio_config) is Wav2Vec2Config
@@ -52,7 +52,7 @@ def test_modalities_are_ordered_and_have_encoders():
         ({"use_weighted_layer_sum": True}, "use_weighted_layer_sum is True, but the fusion happens inside the speech"),
     ],
 )
-def test_a_wrong_value_is_one_sentence(fields, message):
+def test_invalid_value_gives_one_sentence(fields, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)) as error:
         WavFusionConfig(**fields)
     assert re.fullmatch(r"[^\n]+\.", str(error.value))

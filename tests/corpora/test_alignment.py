@@ -42,7 +42,7 @@ def word_of(phones) -> dict:
 
 
 @pytest.mark.parametrize("divided", BY_HAND.values(), ids=BY_HAND)
-def test_words_are_divided_into_syllables_as_by_hand(divided):
+def test_syllables_match_manual_division(divided):
     symbols = divided.replace(". ", "").split()
     phones = segments(symbols, [0.1 * number for number in range(len(symbols))])
     syllables = syllables_from_phones(phones, word_of(phones))
@@ -52,7 +52,7 @@ def test_words_are_divided_into_syllables_as_by_hand(divided):
     assert syllables["start"][1:] == pytest.approx(syllables["end"][:-1])
 
 
-def test_no_syllable_crosses_a_word():
+def test_no_syllable_crosses_word():
     phones = segments(["ə", "s", "t", "ɹ", "iː"], [0.0, 0.1, 0.2, 0.3, 0.4])  # "us tree", not "a stree"
     words = {"start": [0.0, 0.2], "end": [0.2, 0.5], "symbol": ["us", "tree"]}
     assert syllables_from_phones(phones, words)["symbol"] == ["ə s", "t ɹ iː"]
@@ -64,19 +64,19 @@ def test_phones_outside_all_words_are_separate():
     assert syllables_from_phones(phones, words)["symbol"] == ["SIL", "AE T", "+BREATH+", "AE T", "SIL"]
 
 
-def test_a_phone_without_duration_belongs_to_the_word_that_it_ends():
+def test_phone_without_duration_belongs_to_preceding_word():
     phones = {"start": [0.0, 0.1, 0.1, 0.2], "end": [0.1, 0.1, 0.2, 0.3], "symbol": ["ɔː", "ɹ", "ɪ", "z"]}
     words = {"start": [0.0, 0.1], "end": [0.1, 0.3], "symbol": ["or", "is"]}
     assert syllables_from_phones(phones, words)["symbol"] == ["ɔː ɹ", "ɪ z"]
 
 
-def test_nothing_has_no_syllables():
+def test_no_phones_give_no_syllables():
     nothing = {"start": [], "end": [], "symbol": []}
     assert syllables_from_phones(nothing, nothing) == nothing
 
 
 @pytest.mark.parametrize("alphabet", ["ə iː n̩ s t ɹ l ŋ tʃ", "AH IY S T R L NG CH"], ids=["IPA", "ARPAbet"])
-def test_syllables_cover_all_phones_with_one_nucleus_each(alphabet):
+def test_syllables_cover_all_phones(alphabet):
     draw = random.Random(0)
     for _ in range(200):
         symbols = draw.choices(alphabet.split(), k=draw.randint(1, 9))
@@ -100,41 +100,41 @@ def sphinx(folder, name, text):
 
 @pytest.mark.parametrize("end", ["", "\n", " Total score: -71\n"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_frames_of_sphinx_are_inclusive_and_of_ten_milliseconds(tmp_path, end, newline):
+def test_sphinx_frames_are_inclusive_10_ms(tmp_path, end, newline):
     text = f"{HEADER} 0 4 -51 <s>\n 5 14 -20 WE\n{end}".replace("\n", newline)
     segments = read_sphinx(sphinx(tmp_path, "a.wdseg", text))
     assert segments == {"start": [0.0, 0.05], "end": [0.05, 0.15], "symbol": ["<s>", "WE"]}
 
 
-def test_the_number_of_a_pronunciation_is_removed(tmp_path):
+def test_number_of_pronunciation_is_removed(tmp_path):
     text = f"{HEADER}0 4 -51 THE(2)\n5 9 0 O'CLOCK(12)\n10 12 0 ++BREATHING++\n"
     assert read_sphinx(sphinx(tmp_path, "a.wdseg", text))["symbol"] == ["THE", "O'CLOCK", "++BREATHING++"]
 
 
-def test_a_triphone_is_its_middle_phone(tmp_path):
+def test_triphone_gives_middle_phone(tmp_path):
     text = f"{HEADER}0 4 -51 SIL\n5 9 -20 AE K T i\n10 12 -20 T\n"
     assert read_sphinx(sphinx(tmp_path, "a.phseg", text))["symbol"] == ["SIL", "AE", "T"]
 
 
 @pytest.mark.parametrize("score", ["", "-20 "])
-def test_a_syllable_is_its_phones_with_or_without_a_score(tmp_path, score):
+def test_syllable_is_read_with_or_without_score(tmp_path, score):
     text = f"SFrm EFrm Syll\n0 9 {score}K AE T\n10 12 {score}SIL\n"
     assert read_sphinx(sphinx(tmp_path, "a.syseg", text))["symbol"] == ["K AE T", "SIL"]
 
 
-def test_an_offset_shifts_segments_but_not_below_zero(tmp_path):
+def test_offset_shifts_segments_but_not_below_zero(tmp_path):
     path = sphinx(tmp_path, "a.wdseg", f"{HEADER}0 4 -51 A\n5 14 -20 B\n")
     assert read_sphinx(path, 0.02)["start"] == pytest.approx([0.02, 0.07])
     assert read_sphinx(path, -0.02) == {"start": [0.0, 0.03], "end": [0.03, 0.13], "symbol": ["A", "B"]}
 
 
 @pytest.mark.parametrize("row", ["5 4 -20 BACKWARDS", "-1 4 -20 EARLY", "5 x -20 NAN", "5 9", "5", "only text"])
-def test_an_invalid_row_is_named(tmp_path, row):
+def test_invalid_row_is_named(tmp_path, row):
     with pytest.raises(ValueError, match=r"a\.wdseg, line 3, is not 'first frame, last frame, score, symbol'\.$"):
         read_sphinx(sphinx(tmp_path, "a.wdseg", f"{HEADER}0 4 -51 A\n{row}\n"))
 
 
 @pytest.mark.parametrize("text", ["", HEADER])
-def test_a_file_without_segments_is_refused(tmp_path, text):
+def test_file_without_segments_is_refused(tmp_path, text):
     with pytest.raises(ValueError, match="has no segments"):
         read_sphinx(sphinx(tmp_path, "a.wdseg", text))

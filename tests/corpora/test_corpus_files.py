@@ -17,13 +17,13 @@ def root(tmp_path):
     return root.resolve()
 
 
-def test_a_root_without_permission_is_reported(root, monkeypatch):
+def test_root_without_permission_is_reported(root, monkeypatch):
     close(monkeypatch, {str(root)})
     with pytest.raises(PermissionError, match=f"^{root} may not be read"):
         find_root("it", root, has_table, "table.csv")
 
 
-def test_a_closed_folder_beside_the_root_does_not_hide_it(root):
+def test_unreadable_sibling_does_not_hide_root(root):
     (root.parent / "closed").mkdir()
 
     def is_root(folder):
@@ -35,7 +35,7 @@ def test_a_closed_folder_beside_the_root_does_not_hide_it(root):
         find_root("it", root.parent, is_root, "table.csv")
 
 
-def test_files_are_listed_in_order_and_without_folders_and_hidden_ones(root):
+def test_visible_files_are_listed_in_order(root):
     for name in ("b.wav", "._b.wav", "a.wav"):
         (root / "inner" / name).touch()
     (root / "inner" / "folder").mkdir()
@@ -47,7 +47,7 @@ def test_files_are_listed_in_order_and_without_folders_and_hidden_ones(root):
     )
 
 
-def test_files_without_permission_or_outside_the_copy_are_problems(root, monkeypatch, tmp_path):
+def test_inaccessible_and_outside_files_are_problems(root, monkeypatch, tmp_path):
     (root / "inner/a.wav").touch()
     (root / "inner/b.wav").symlink_to(tmp_path / "outside.wav")
     (root / "inner/c.wav").symlink_to(root / "table.csv")
@@ -64,7 +64,7 @@ def test_files_without_permission_or_outside_the_copy_are_problems(root, monkeyp
     ]
 
 
-def test_a_table_is_read_row_by_row(root):
+def test_table_is_read_row_by_row(root):
     path = root / "table.csv"
     path.write_text("a,b\n1,2\n3\n4,5,6\n")
     rows = read_csv(path, ["b"])
@@ -74,6 +74,6 @@ def test_a_table_is_read_row_by_row(root):
         next(rows)
 
 
-def test_a_table_that_is_a_folder_is_reported(root):
+def test_table_that_is_folder_is_reported(root):
     with pytest.raises(ValueError, match="inner cannot be read: Is a directory"):
         next(read_csv(root / "inner", ["a"]))

@@ -11,7 +11,7 @@ def corpus(**speakers):
     return DatasetDict({split: Dataset.from_dict({"speaker": names}) for split, names in speakers.items()})
 
 
-def test_the_check_returns_the_speakers_of_every_split():
+def test_speaker_check_returns_speakers_per_split():
     proof = check_speaker_independent(corpus(train=["b", "a", "b"], test=["c"]))
     assert proof == {"train": ["a", "b"], "test": ["c"]}
 
@@ -21,7 +21,7 @@ def test_crossing_speakers_are_named_with_their_splits():
         check_speaker_independent(corpus(train=["a", "b"], validation=["c"], test=["b", "c", "d"]))
 
 
-def test_a_row_without_a_speaker_fails_the_check():
+def test_row_without_speaker_fails_speaker_check():
     with pytest.raises(ValueError, match="'test' has rows without a speaker"):
         check_speaker_independent(corpus(train=["a"], test=["b", None]))
 
@@ -33,7 +33,7 @@ def test_folds_are_read_back_from_their_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["folds.json"]
 
 
-def test_folds_that_cannot_be_written_leave_the_old_file(tmp_path):
+def test_failed_write_keeps_old_folds(tmp_path):
     write_folds(tmp_path / "folds.json", FOLDS)
     with pytest.raises(TypeError):
         write_folds(tmp_path / "folds.json", {"one": {"train": {"a set"}}})
@@ -55,19 +55,19 @@ def test_folds_that_cannot_be_written_leave_the_old_file(tmp_path):
         (json.dumps({"one": FOLDS["one"] | {"test": ["a"]}}), "the fold 'one' has 'a' twice"),
     ],
 )
-def test_an_invalid_fold_file_is_reported_in_one_sentence(tmp_path, content, message):
+def test_invalid_fold_file_gives_one_sentence(tmp_path, content, message):
     (tmp_path / "folds.json").write_text(content)
     with pytest.raises(ValueError, match=message):
         read_folds(tmp_path / "folds.json")
 
 
-def test_texts_seen_in_training_ignore_case_and_punctuation():
+def test_texts_seen_ignore_case_and_punctuation():
     train = Dataset.from_dict({"text": ["Don't go!", None, "...", "Well,  then."]})
     test = Dataset.from_dict({"text": ["DONT GO", "well then", "Well, go.", None, "?!", "Ah"]})
     assert texts_seen(DatasetDict(train=train, test=test)) == [True, True, False, False, False, False]
 
 
-def test_test_rows_are_described_by_what_makes_them_easier():
+def test_rows_are_described_for_breakdown():
     columns = {"text": ["Don't go!", "Well, go."], "scripted": [True, None]}
     corpus = DatasetDict(train=Dataset.from_dict(columns).select([0]), test=Dataset.from_dict(columns))
     assert describe_rows(corpus) == {"text_seen": [True, False], "scripted": [True, None]}

@@ -11,7 +11,7 @@ from emofusion.corpora.protocols import (
     leave_one_speaker_out,
 )
 
-# Two speakers in each of four sessions, of whom the first speaks one to four turns and the second two.
+# Four sessions with two speakers each: the first speaker has one to four turns, the second has two.
 ROWS = [
     {"id": f"{session}{speaker}{turn}", "session": session, "speaker": session + speaker}
     for number, session in enumerate("ABCD", start=1)
@@ -36,14 +36,14 @@ def test_folds_share_no_speaker_and_use_every_row_once(make):
     assert Counter(name for fold in folds.values() for name in fold["test"]) == Counter(row["id"] for row in ROWS)
 
 
-def test_the_session_after_the_test_session_validates():
+def test_session_after_test_session_validates():
     folds = leave_one_session_out(ROWS)
     assert {test: {name[0] for name in fold["validation"]} for test, fold in folds.items()} == {
         "A": {"B"}, "B": {"C"}, "C": {"D"}, "D": {"A"},
     }  # fmt: skip
 
 
-def test_the_other_speaker_of_the_session_validates():
+def test_other_speaker_of_session_validates():
     folds = leave_one_speaker_out(ROWS)
     assert speakers(folds["Bm"]["validation"]) == {"Bf"}
     assert speakers(folds["Bm"]["test"]) == {"Bm"}
@@ -56,7 +56,7 @@ def test_groups_of_speakers_have_about_equal_size():
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_folds_do_not_depend_on_the_order_of_the_rows():
+def test_folds_do_not_depend_on_order_of_rows():
     as_sets = [
         {name: {split: set(ids) for split, ids in fold.items()} for name, fold in leave_one_session_out(rows).items()}
         for rows in (ROWS, ROWS[::-1])
@@ -67,7 +67,7 @@ def test_folds_do_not_depend_on_the_order_of_the_rows():
 @pytest.mark.parametrize(
     "make", [leave_one_session_out, leave_one_speaker_out, lambda rows: k_fold_by_speaker(rows, 4), carve_validation]
 )
-def test_a_dataset_is_divided_like_its_rows_without_reading_it_whole(make):
+def test_dataset_is_divided_like_its_rows(make):
     def refuse(batch):
         raise AssertionError(f"{batch.keys()} were read")
 
@@ -87,9 +87,9 @@ def test_validation_is_taken_by_speaker(share):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: leave_one_session_out(ROWS[:7]), "need a session each; there are 2"),
+        (lambda: leave_one_session_out(ROWS[:7]), "need one session each, but there are only 2"),
         (lambda: leave_one_speaker_out(ROWS[:3]), "Leaving out the speaker 'Af' needs .* a second session"),
-        (lambda: k_fold_by_speaker(ROWS, 9), "k must be from 3 to the number of speakers, which is 8, not 9"),
+        (lambda: k_fold_by_speaker(ROWS, 9), "k must be from 3 to 8, the number of speakers, not 9"),
         (lambda: k_fold_by_speaker(ROWS, 2), "k must be from 3"),
         (lambda: carve_validation(ROWS[:1]), "takes all 1 speakers: none remains"),
         (lambda: carve_validation(ROWS, 1.0), "share must be between 0 and 1, not 1.0"),
@@ -97,6 +97,6 @@ def test_validation_is_taken_by_speaker(share):
         (lambda: leave_one_session_out([{"id": "x", "session": None}]), "The row 'x' has no session"),
     ],
 )
-def test_rows_that_cannot_be_divided_are_an_error(make, message):
+def test_indivisible_rows_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -12,7 +12,7 @@ every_corpus = pytest.mark.parametrize("corpus", CORPORA.values(), ids=list(CORP
 
 
 @every_corpus
-def test_every_option_has_a_default_and_a_help_text(corpus):
+def test_every_option_has_default_and_help_text(corpus):
     assert is_dataclass(corpus.options)
     for option in fields(corpus.options):
         assert option.metadata["help"].endswith("."), option.name
@@ -21,14 +21,14 @@ def test_every_option_has_a_default_and_a_help_text(corpus):
 
 
 @every_corpus
-def test_a_corpus_describes_itself(corpus):
+def test_every_corpus_has_description(corpus):
     description = describe_corpus(corpus.name)
     assert description["name"] == corpus.name
     assert {"title", "protocol", "demonstration"} <= description.keys()
 
 
 @every_corpus
-def test_an_unknown_option_is_refused_with_the_known_ones(corpus):
+def test_unknown_option_is_refused_with_choices(corpus):
     known = ", ".join(option.name for option in fields(corpus.options))
     for call in (load_corpus, describe_corpus, list_folds):
         with pytest.raises(ValueError, match=f"The corpus '{corpus.name}' has no option 'size'; it has {known}.$"):
@@ -36,32 +36,32 @@ def test_an_unknown_option_is_refused_with_the_known_ones(corpus):
 
 
 @every_corpus
-def test_options_of_the_scan_are_options_of_the_corpus(corpus):
+def test_options_of_scan_are_options_of_corpus(corpus):
     if isinstance(corpus, DiskCorpus):
         assert issubclass(corpus.options, corpus.scan_options)
         assert "max_seconds" in {option.name for option in fields(corpus.scan_options)}
         assert "fold" not in {option.name for option in fields(corpus.scan_options)}
 
 
-def test_an_unknown_corpus_is_refused_with_the_known_ones():
+def test_unknown_corpus_is_refused_with_choices():
     with pytest.raises(
         ValueError, match=r"There is no corpus 'nothing'; choose one of spoken, iemocap, meld, folder\."
     ):
         get_corpus("nothing")
 
 
-def test_a_corpus_that_is_not_on_disk_is_not_prepared(tmp_path):
+def test_corpus_that_is_not_on_disk_is_not_prepared(tmp_path):
     with pytest.raises(ValueError, match="The corpus 'spoken' needs no preparation"):
         prepare_corpus("spoken", tmp_path)
 
 
-def test_folds_are_listed_whatever_fold_is_chosen():
+def test_folds_are_listed_for_any_fold():
     assert list_folds("iemocap", fold=99) == [{"fold": number} for number in range(1, 6)]
     assert list_folds("spoken", speaker_folds=3) == [{"fold": 1}, {"fold": 2}, {"fold": 3}]
     assert list_folds("meld") == [{}]
 
 
-def test_the_registry_is_imported_quickly():
+def test_registry_is_imported_quickly():
     code = (
         "import sys, emofusion.corpora.registry\n"
         "heavy = {'torch', 'transformers', 'datasets', 'pyarrow', 'matplotlib', 'av', 'soundfile'} & {*sys.modules}\n"

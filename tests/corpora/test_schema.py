@@ -25,7 +25,7 @@ BARE = {**dict.fromkeys(FULL), "id": "only-a-name"}
 
 
 @pytest.mark.parametrize("build", [Dataset.from_list, "from_generator"])
-def test_rows_survive_building_and_disk(build, tmp_path):
+def test_rows_survive_saving(build, tmp_path):
     schema, rows = features(["sad", "glad"]), [FULL, BARE]
     if build == "from_generator":
         dataset = Dataset.from_generator(lambda: iter(rows), features=schema, cache_dir=tmp_path / "cache")
@@ -37,13 +37,13 @@ def test_rows_survive_building_and_disk(build, tmp_path):
         assert list(kept) == rows
 
 
-def test_class_numbers_follow_the_order_of_the_labels():
+def test_class_numbers_follow_order_of_labels():
     schema = features(("zebra", "ant"))
     assert schema["label"].names == ["zebra", "ant"]
     assert Dataset.from_list([{**BARE, "label": "ant"}], features=schema)[0]["label"] == 1
 
 
 @pytest.mark.parametrize("labels", [{"sad", "glad"}, "sad"])
-def test_labels_without_an_order_are_refused(labels):
+def test_labels_without_order_are_refused(labels):
     with pytest.raises(TypeError, match="labels must be a list or tuple"):
         features(labels)

@@ -106,7 +106,7 @@ def write(tmp_path, text, encoding="utf-8"):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("text", [LONG, SHORT, LONG.replace("\n", "\r\n")], ids=["long", "short", "crlf"])
-def test_long_and_short_form_give_the_same_result(tmp_path, text, encoding):
+def test_long_and_short_form_give_same_result(tmp_path, text, encoding):
     assert read_textgrid(write(tmp_path, text, encoding)) == READ
 
 
@@ -120,7 +120,7 @@ def test_tiers_may_have_several_names(tmp_path, name):
     ("old", "new", "message"),
     [
         ("TextGrid", "PitchTier", "is not a TextGrid"),
-        ('"day"', "", "a tier of the kind 'words'"),  # one text less: all that follows moves up
+        ('"day"', "", "a tier of the kind 'words'"),  # a missing text shifts all later values
         ('0.75\n1.5\n"day"', '0.75\n0.5\n"day"', "'words' whose times are not in order"),
         ('0\n0.25\n""', '0\n0\n""', "'words' whose times are not in order"),
         ('0\n0.25\n""', '-1\n0.25\n""', "'words' whose times are not in order"),
@@ -132,10 +132,10 @@ def test_tiers_may_have_several_names(tmp_path, name):
         ('"deɪ"', "", "is truncated"),
     ],
 )
-def test_a_broken_file_is_refused_in_one_sentence(tmp_path, old, new, message):
+def test_broken_file_is_refused_in_one_sentence(tmp_path, old, new, message):
     assert old in SHORT
     path = write(tmp_path, SHORT.replace(old, new, 1))
-    if message is None:  # a word that stands free is a comment
+    if message is None:  # a free-standing word is a comment
         assert read_textgrid(path) == READ
         return
     with pytest.raises(ValueError, match=message) as error:
@@ -144,7 +144,7 @@ def test_a_broken_file_is_refused_in_one_sentence(tmp_path, old, new, message):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff\x80 no text", b"no grid"])
-def test_a_file_that_is_not_a_textgrid_is_refused(tmp_path, content):
+def test_file_that_is_not_textgrid_is_refused(tmp_path, content):
     path = tmp_path / "turn.TextGrid"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"turn\.TextGrid is"):

@@ -8,7 +8,7 @@ def test_case_punctuation_and_spaces_do_not_matter():
 
 
 @pytest.mark.parametrize("text", [None, "", " ", "...", "?!", "'"])
-def test_a_text_without_words_has_none(text):
+def test_text_without_words_has_none(text):
     assert words(text) == ()
 
 
@@ -23,14 +23,14 @@ def test_different_words_differ():
 
 
 @pytest.mark.parametrize("apostrophe", ["'", "\u2019", "\u02bc"])
-def test_every_apostrophe_is_the_same(apostrophe):
+def test_every_apostrophe_is_same(apostrophe):
     assert words(f"We{apostrophe}ll") == ("well",)
 
 
-def test_unicode_forms_of_a_letter_are_the_same():
+def test_unicode_forms_of_letter_are_same():
     assert words("caf\u00e9") == words("CAFE\u0301") == ("caf\u00e9",)
     assert words("Stra\u00dfe") == words("STRASSE")
 
 
-def test_vowel_signs_do_not_break_a_word():
+def test_vowel_signs_do_not_break_word():
     assert len(words("\u0939\u093f\u0928\u094d\u0926\u0940 \u092d\u093e\u0937\u093e")) == 2

@@ -212,8 +212,8 @@ LOST = "model.audio_encoder.encoder.layer_norm.bias"
     ("lost", "more", "message"),
     [
         (LOST, {}, rf"lacks 1 weights of {CLASSIFIER.__name__} \({LOST}\): load it"),
-        (None, {"spare": torch.ones(1)}, rf"has 1 that {CLASSIFIER.__name__} has no place for \(spare\): load it"),
-        (LOST, {"model.spare": torch.ones(1)}, rf"\({LOST}\) and has 1 that \w+ has no place for \(model\.spare\): "),
+        (None, {"spare": torch.ones(1)}, rf"has 1 that {CLASSIFIER.__name__} does not have \(spare\): load it"),
+        (LOST, {"model.spare": torch.ones(1)}, rf"\({LOST}\) and has 1 that \w+ does not have \(model\.spare\): "),
     ],
 )
 def test_a_missing_weight_is_an_error(folder, loader, lost, more, message):
@@ -230,7 +230,7 @@ def test_a_missing_weight_is_an_error(folder, loader, lost, more, message):
 def test_a_model_without_a_head_ignores_only_the_head_of_a_checkpoint(folder):
     assert_same(AutoModel.from_pretrained(folder), CLASSIFIER.from_pretrained(folder).model)
     change_weights(folder, **{"model.spare": torch.ones(1)})
-    with pytest.raises(ValueError, match=r"has 1 that CrossAttentionFusionModel has no place for \(model\.spare\)"):
+    with pytest.raises(ValueError, match=r"has 1 that CrossAttentionFusionModel does not have \(model\.spare\)"):
         AutoModel.from_pretrained(folder)
 
 

@@ -63,7 +63,7 @@ def test_stages_equal_transformers_on_unpadded_audio(fields):
 
 
 @every_encoder
-def test_a_row_does_not_depend_on_batch_or_padding(fields):
+def test_row_does_not_depend_on_batch_or_padding(fields):
     encoder, lengths = build(fields).double(), (9000, 16000, 300, 2000)  # in float32 rounding may grow to 4e-5
     mask = torch.arange(16700) < torch.tensor(lengths)[:, None]
     values = torch.randn(mask.shape).double().masked_fill(~mask, 7)
@@ -102,7 +102,7 @@ def test_layer_drop_is_not_applied(fields):
 
 
 @every_encoder
-def test_all_parameters_below_the_frozen_layers_are_frozen(fields):
+def test_all_parameters_below_frozen_layers_are_frozen(fields):
     values = torch.randn(1, 4000)
     for count in (0, 1, 2, -1):
         encoder = build(fields)
@@ -123,7 +123,7 @@ def test_all_parameters_below_the_frozen_layers_are_frozen(fields):
             assert torch.equal(*states)
 
 
-def test_masked_instance_norm_is_group_norm_of_the_valid_frames():
+def test_masked_instance_norm_is_group_norm_over_valid_frames():
     torch.manual_seed(0)
     norm = nn.GroupNorm(6, 6)
     nn.init.normal_(norm.weight)
@@ -146,7 +146,7 @@ def test_hop_and_receptive_field():
 
 
 @pytest.mark.parametrize("fields", [WAV2VEC2_LAYER, WAVLM | LAYER_NORM, DATA2VEC, WHISPER])
-def test_a_frame_depends_on_its_receptive_field(fields):
+def test_frame_depends_on_its_receptive_field(fields):
     encoder = build(fields)
     values = torch.randn(1, 3200, requires_grad=True)
     features, _ = conv_features(encoder, values, torch.ones(1, 3200, dtype=torch.bool))
@@ -157,7 +157,7 @@ def test_a_frame_depends_on_its_receptive_field(fields):
 
 
 @every_wav2vec2
-def test_the_number_of_frames_is_that_of_transformers_and_at_least_one(fields):
+def test_number_of_frames_equals_transformers(fields):
     encoder = build(fields)
     lengths = (1, 300, 399, 400, 719, 720, 3280)
     mask = torch.arange(3280) < torch.tensor(lengths)[:, None]
@@ -169,7 +169,7 @@ def test_the_number_of_frames_is_that_of_transformers_and_at_least_one(fields):
     assert alone.shape[-1] == frames.shape[1]
 
 
-def test_a_short_clip_is_padded_with_silence():
+def test_short_clip_is_padded_with_silence():
     encoder = build(WAV2VEC2_GROUP)
     clip = torch.randn(1, 300)
     short, frames = conv_features(encoder, clip, torch.ones(1, 300, dtype=torch.bool))
@@ -192,7 +192,7 @@ def test_spec_augment_is_for_training_only(fields):
     assert not torch.equal(run(encoder, values, stop=0)[0], run(encoder, values, stop=0)[0])
 
 
-def test_an_unsupported_model_type_is_refused():
+def test_unsupported_model_type_is_refused():
     message = (
         r"^audio_config names the model_type 'bert'; choose one of wav2vec2, hubert, wavlm, data2vec-audio, whisper\.$"
     )
@@ -203,6 +203,6 @@ def test_an_unsupported_model_type_is_refused():
 @pytest.mark.parametrize(
     ("fields", "option"), [(WAV2VEC2_GROUP, "add_adapter"), (DATA2VEC, "add_adapter"), (HUBERT, "conv_pos_batch_norm")]
 )
-def test_an_unsupported_option_is_refused(fields, option):
+def test_unsupported_option_is_refused(fields, option):
     with pytest.raises(ValueError, match=rf"^audio_config has {option}=True, which .*; set it to False\.$"):
         build(fields, **{option: True})

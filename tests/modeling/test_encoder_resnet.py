@@ -8,10 +8,10 @@ from torch.testing import assert_close
 
 
 def randomised(module):
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            nn.init.uniform_(part.weight, 0.5, 1.5)
-            nn.init.normal_(part.bias)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.normal_(layer.bias)
     return module
 
 
@@ -20,7 +20,7 @@ def states():
     return torch.randn(3, 4, 5, 12, generator=torch.Generator().manual_seed(0)) * 3 + 1
 
 
-def test_without_padding_it_is_batch_normalisation(states):
+def test_without_padding_equals_batch_norm(states):
     ours, reference = MaskedBatchNorm2d(4), nn.BatchNorm2d(4)
     nn.init.normal_(ours.weight), nn.init.normal_(ours.bias)
     reference.load_state_dict(ours.state_dict())
@@ -46,7 +46,7 @@ def test_padding_is_not_counted(states):
     assert_close(ours.running_var, reference.running_var)
 
 
-def test_a_batch_without_audio_updates_no_statistics(states):
+def test_batch_without_audio_updates_no_statistics(states):
     norm = MaskedBatchNorm2d(4)
     norm(states, torch.ones(3, 12, dtype=torch.bool))
     before = {name: value.clone() for name, value in norm.state_dict().items() if "running" in name}
@@ -54,7 +54,7 @@ def test_a_batch_without_audio_updates_no_statistics(states):
     assert_close({name: value for name, value in norm.state_dict().items() if "running" in name}, before)
 
 
-def test_a_block_equals_that_of_transformers(states):
+def test_block_equals_that_of_transformers(states):
     modeling = pytest.importorskip("transformers.models.resnet.modeling_resnet")
     for stride in (1, 2):
         theirs = randomised(modeling.ResNetBasicLayer(4, 8, stride))
@@ -74,7 +74,7 @@ def test_a_block_equals_that_of_transformers(states):
             assert_close(ours.train(mode)(states, mask), theirs.train(mode)(states.clone()))
 
 
-def test_the_default_trunk_is_a_resnet_34():
+def test_default_trunk_is_resnet_34():
     with torch.device("meta"):
         trunk = ResNet([32, 64, 128, 256], [3, 4, 6, 3])
     convolutions = [module for module in trunk.modules() if isinstance(module, nn.Conv2d)]
@@ -82,7 +82,7 @@ def test_the_default_trunk_is_a_resnet_34():
     assert [module.stride for module in convolutions if module.kernel_size == (1, 1)] == [(2, 2)] * 3
 
 
-def test_frames_follow_the_strides_and_rows_are_independent():
+def test_frames_follow_strides_and_rows_are_independent():
     torch.manual_seed(0)
     trunk = randomised(ResNet([4, 6, 8], [1, 2, 1])).eval()
     lengths = torch.tensor([13, 8, 1, 0])

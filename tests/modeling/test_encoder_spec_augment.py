@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_spans_stay_inside_their_row_and_have_the_expected_share(seed):
+def test_random_spans_stay_inside_row_with_expected_share(seed):
     torch.manual_seed(seed)
     lengths, span = torch.tensor([500] * 40 + [200] * 40 + [10] * 10 + [9] * 10), 10
     mask = random_spans(lengths, 600, 0.3, span, 2)
@@ -22,7 +22,7 @@ def test_random_spans_stay_inside_their_row_and_have_the_expected_share(seed):
         assert 0.21 < mask[rows, :length].float().mean() < 0.30
 
 
-def test_random_spans_are_complete_and_at_least_the_minimum():
+def test_random_spans_are_complete_and_at_least_minimum():
     torch.manual_seed(0)
     mask = random_spans(torch.full((200,), 1000), 1000, 0.0, 10, 2)
     assert set(mask.sum(dim=1).tolist()) <= set(range(10, 21))
@@ -62,7 +62,7 @@ def test_spec_augment_replaces_frames_and_clears_features(mask_embedding):
         ({"model_type": "whisper", "apply_spec_augment": True}, True),
     ],
 )
-def test_the_encoders_configuration_decides(fields, on):
+def test_encoders_configuration_decides(fields, on):
     config = AutoConfig.for_model(**fields)
     states, frames = torch.ones(1, 40, 16), torch.ones(1, 40, dtype=torch.bool)
     assert masks_frames(config) is on

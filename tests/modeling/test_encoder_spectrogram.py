@@ -37,7 +37,7 @@ def test_energies_equal_those_of_librosa(voice):
     assert_close(spectrogram(voice), expected, atol=1e-4, rtol=0)
 
 
-def test_a_frame_is_the_transform_of_its_window(voice):
+def test_frame_is_transform_of_its_window(voice):
     filters = LogMelSpectrogram(**SETTINGS).filters.double().numpy()
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
     frames = []
@@ -49,7 +49,7 @@ def test_a_frame_is_the_transform_of_its_window(voice):
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(1, 1), (399, 1), (400, 1), (559, 1), (560, 2), (16000, 98)])
-def test_a_frame_needs_a_complete_window(samples, frames):
+def test_frame_needs_complete_window(samples, frames):
     assert len(spectrogram(torch.ones(samples))) == frames
 
 
@@ -76,7 +76,7 @@ def test_bfloat16_is_near_float32(voice):
     assert_close(module.to(torch.bfloat16)(voice[None], mask)[0], expected, atol=0.15, rtol=0)
 
 
-def test_intervals_have_every_width_and_number_and_stay_inside():
+def test_intervals_have_all_widths_and_stay_inside():
     torch.manual_seed(0)
     lengths, widest = torch.tensor([50, 9]).repeat(2000), torch.tensor([5, 1]).repeat(2000)
     one = random_intervals(lengths, widest, 60, 1)
@@ -91,7 +91,7 @@ def test_intervals_have_every_width_and_number_and_stay_inside():
     assert (starts == 0).float().mean() == pytest.approx(0.375, abs=0.03)
 
 
-def test_masks_respect_their_limits_and_differ_between_utterances():
+def test_masks_respect_limits_and_differ_between_utterances():
     torch.manual_seed(0)
     states = torch.ones(300, 100, 80)
     mask = torch.arange(100) < torch.tensor([100, 20, 4]).repeat(100)[:, None]

@@ -50,7 +50,7 @@ def test_states_equal_transformers_in_every_batch(fields):
 
 
 @every_encoder
-def test_states_and_maps_of_every_layer_are_returned_on_request(fields):
+def test_states_and_maps_are_returned_on_request(fields):
     encoder, (ids, mask) = build(fields), tokens(4, 9, width=9)
     encoder.set_attn_implementation("eager")
     states, hidden_states, attentions = encode_tokens(encoder, ids, mask, True, True)
@@ -62,7 +62,7 @@ def test_states_and_maps_of_every_layer_are_returned_on_request(fields):
 
 
 @every_encoder
-def test_all_parameters_below_the_frozen_layers_are_frozen(fields):
+def test_all_parameters_below_frozen_layers_are_frozen(fields):
     ids, mask = tokens(4, 9, width=9)
     for count in (0, 1, 2, -1):
         encoder = build(fields)
@@ -80,7 +80,7 @@ def test_all_parameters_below_the_frozen_layers_are_frozen(fields):
 
 
 @pytest.mark.parametrize("fields", [BERT, ROBERTA | {"model_type": "roberta", "pad_token_id": 3}])
-def test_max_tokens_is_the_number_of_positions(fields):
+def test_max_tokens_is_number_of_positions(fields):
     encoder = build(fields)
     most = max_tokens(encoder.config)
     assert most == {"bert": 32, "roberta": 28}[fields["model_type"]]
@@ -92,7 +92,7 @@ def test_max_tokens_is_the_number_of_positions(fields):
 
 
 @every_encoder
-def test_there_is_no_pooler(fields):
+def test_pooler_is_removed(fields):
     assert not any("pooler" in name for name in build(fields).state_dict())
 
 
@@ -106,6 +106,6 @@ def test_there_is_no_pooler(fields):
         (ROBERTA | {"pad_token_id": None}, r"pad_token_id=None"),
     ],
 )
-def test_an_unsupported_configuration_is_refused(fields, message):
+def test_unsupported_configuration_is_refused(fields, message):
     with pytest.raises(ValueError, match=rf"^text_config .*{message}"):
         build(fields)

@@ -61,7 +61,7 @@ def videos(name, lengths=(3, 1, 0, 2)):
 
 @every_encoder
 @torch.no_grad()
-def test_a_frames_vector_equals_that_of_transformers(name):
+def test_frame_vector_equals_transformers(name):
     encoder, (pixels, mask) = build(name), videos(name)
     states = encode_video(encoder, pixels, mask)
     assert states.shape == (4, 3, vision_hidden_size(encoder.config))
@@ -79,7 +79,7 @@ def test_a_frames_vector_equals_that_of_transformers(name):
 
 @every_encoder
 @torch.no_grad()
-def test_padding_and_other_rows_never_change_a_frame(name):
+def test_padding_and_other_rows_never_change_frame(name):
     encoder, (pixels, mask) = build(name), videos(name)
     states = encode_video(encoder, pixels, mask)
     pixels[~mask] = torch.nan
@@ -102,14 +102,14 @@ def test_padding_is_never_computed(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["vit", "resnet"])
-def test_every_weight_of_a_trainable_encoder_gets_a_gradient(name):
+def test_every_weight_of_trainable_encoder_gets_gradient(name):
     encoder, (pixels, mask) = build(name), videos(name)
     encode_video(encoder, pixels, mask)[mask].pow(3).sum().backward()
     unused = {key for key, weight in encoder.named_parameters() if weight.grad is None}
     assert not unused - {"embeddings.mask_token"}
 
 
-def test_a_dense_pooler_is_dropped_and_others_are_kept():
+def test_dense_pooler_is_dropped_and_others_are_kept():
     assert not [key for name in UNPOOLED for key in build(name).state_dict() if key.startswith("pooler")]
     assert isinstance(build("resnet").pooler, nn.AdaptiveAvgPool2d)
 
@@ -127,13 +127,13 @@ UNSUITABLE = {
 
 
 @pytest.mark.parametrize("name", UNSUITABLE)
-def test_an_unsuitable_encoder_is_refused(name):
+def test_unsuitable_encoder_is_refused(name):
     fields, message = UNSUITABLE[name]
     with torch.device("meta"), pytest.raises(ValueError, match=f"vision_config names the model_type .*{message}"):
         build_vision_encoder(AutoConfig.for_model(**fields))
 
 
-def test_vectors_of_an_unexpected_width_are_refused():
+def test_unexpected_vector_width_is_refused():
     config = AutoConfig.for_model("mobilevit", hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 8, 16, 16, 16, 48])
     encoder = build_vision_encoder(config).eval()
     with pytest.raises(

@@ -29,7 +29,7 @@ def waveforms(*lengths):
 
 
 @pytest.mark.parametrize("num_mel_bins", [80, 128])
-def test_the_spectrogram_equals_that_of_the_feature_extractor(num_mel_bins):
+def test_spectrogram_equals_that_of_feature_extractor(num_mel_bins):
     extractor = WhisperFeatureExtractor(feature_size=num_mel_bins, chunk_length=2)
     values, mask = waveforms(16000, 12345, 300, 100, 1, 161)
     values[0, 15999] = 1.0  # the loudest window starts in the utterance and has its centre after the end
@@ -43,7 +43,7 @@ def test_the_spectrogram_equals_that_of_the_feature_extractor(num_mel_bins):
         assert not spectrogram[row, :, count:].any()
 
 
-def test_a_full_clip_equals_transformers():
+def test_full_clip_equals_transformers():
     encoder = build_audio_encoder(AutoConfig.for_model(**SECOND)).eval()
     values, mask = waveforms(16000)
     # The feature extractor pads a full clip by reflection, so the clip ends in silence here.
@@ -56,7 +56,7 @@ def test_a_full_clip_equals_transformers():
     assert_close(states, expected, atol=1e-5, rtol=0)
 
 
-def test_the_spectrogram_is_exact_under_autocast():
+def test_spectrogram_is_exact_under_autocast():
     values, mask = waveforms(8000)
     expected, _ = log_mel_spectrogram(values, mask, 80)
     with torch.autocast("cpu", torch.bfloat16):
@@ -64,7 +64,7 @@ def test_the_spectrogram_is_exact_under_autocast():
     assert torch.equal(spectrogram, expected)
 
 
-def test_a_recording_beyond_the_positions_is_refused():
+def test_recording_beyond_positions_is_refused():
     encoder = build_audio_encoder(AutoConfig.for_model(**SECOND)).eval()
     message = r"^A recording lasts 1\.25 s, .* positions for 1 s only; cut recordings with max_seconds=1\.$"
     with pytest.raises(ValueError, match=message):
@@ -76,7 +76,7 @@ def test_a_recording_beyond_the_positions_is_refused():
     assert torch.equal(padded, cut)
 
 
-def test_a_full_size_configuration_has_positions_for_30_seconds():
+def test_full_size_configuration_covers_30_seconds():
     config = AutoConfig.for_model(**WHISPER)
     assert (config.hidden_size, config.num_hidden_layers) == (16, 2)
     encoder = build_audio_encoder(config)
@@ -85,7 +85,7 @@ def test_a_full_size_configuration_has_positions_for_30_seconds():
 
 
 @pytest.mark.parametrize("source", [WhisperModel, WhisperForConditionalGeneration, WhisperForAudioClassification])
-def test_only_the_encoder_of_a_whisper_is_kept_and_saved(source, tmp_path):
+def test_only_whisper_encoder_is_kept(source, tmp_path):
     torch.manual_seed(0)
     whole = source(WhisperConfig(**{name: value for name, value in WHISPER.items() if name != "model_type"}))
     expected = dict(whole.get_encoder().state_dict())
@@ -102,7 +102,7 @@ def test_only_the_encoder_of_a_whisper_is_kept_and_saved(source, tmp_path):
     assert_close(loaded(**make_batch()).logits, model(**make_batch()).logits)
 
 
-def test_a_bare_encoder_is_accepted():
+def test_bare_encoder_is_accepted():
     encoder = AutoModel.from_config(AutoConfig.for_model(**WHISPER)).get_encoder()
     model = UnimodalForSequenceClassification.from_encoders_pretrained(audio=encoder, **SPEECH)
     assert model.model.audio_encoder is encoder

@@ -47,7 +47,7 @@ def build(variant, speech, text):
 
 @pytest.mark.parametrize(("speech", "text"), PAIRS)
 @pytest.mark.parametrize("variant", FUSIONS)
-def test_a_fusion_works_with_the_encoder(variant, speech, text):
+def test_fusion_works_with_encoder(variant, speech, text):
     if (variant, speech) == ("wavfusion", "whisper"):
         with pytest.raises(
             ValueError, match=r"^audio_config names the model_type 'whisper', which .* does not support; choose"

@@ -47,7 +47,7 @@ def without_pooler(encoder) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("model_class", [CrossAttentionFusionModel, CrossAttentionFusionForSequenceClassification])
-def test_weights_and_configurations_are_loaded_from_folders(model_class, encoders, folders):
+def test_encoders_are_loaded_from_folders(model_class, encoders, folders):
     model = model_class.from_encoders_pretrained(**folders, **FUSION)
     for modality, encoder in encoders.items():
         assert_close(weights(model, modality), without_pooler(encoder), atol=0, rtol=0)
@@ -69,7 +69,7 @@ def test_encoders_may_be_given_as_models(folders):
     assert model.model.audio_encoder is encoders["audio"]
 
 
-def test_encoders_give_the_same_states_as_alone(folders):
+def test_encoder_states_equal_those_of_encoder_alone(folders):
     batch = make_batch()
     for options in ({}, {"attn_implementation": "eager"}):
         alone = BertModel.from_pretrained(folders["text"], **options)
@@ -91,7 +91,7 @@ def test_encoders_survive_saving_and_loading(encoders, folders, tmp_path):
     assert_close(loaded(**make_batch()).logits, model(**make_batch()).logits)
 
 
-def test_an_encoder_without_a_checkpoint_is_built_from_its_configuration(encoders, folders):
+def test_encoder_without_checkpoint_is_built_from_configuration(encoders, folders):
     model = CrossAttentionFusionModel.from_encoders_pretrained(
         audio=folders["audio"], text_config=BERT | {"num_hidden_layers": 1}, **FUSION
     )
@@ -99,7 +99,7 @@ def test_an_encoder_without_a_checkpoint_is_built_from_its_configuration(encoder
     assert model.config.text_config.num_hidden_layers == 1
 
 
-def test_fields_of_the_configuration_apply(folders):
+def test_fields_of_configuration_apply(folders):
     model = CrossAttentionFusionForSequenceClassification.from_encoders_pretrained(
         **folders, **FUSION, num_labels=5, freeze_audio_layers=-1, freeze_text_layers=1
     )
@@ -136,7 +136,7 @@ def test_checkpoints_with_pre_training_heads_are_accepted(tmp_path):
         ("text", "encoder.layer.0.attention.self.query.weight"),
     ],
 )
-def test_a_checkpoint_without_some_weights_is_refused(modality, lost, encoders, tmp_path):
+def test_checkpoint_without_some_weights_is_refused(modality, lost, encoders, tmp_path):
     encoders[modality].save_pretrained(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     del tensors[lost]
@@ -149,7 +149,7 @@ def test_a_checkpoint_without_some_weights_is_refused(modality, lost, encoders, 
 
 
 @pytest.mark.parametrize("fields", [WAV2VEC2_GROUP, HUBERT, WAVLM, DATA2VEC], ids=lambda fields: fields["model_type"])
-def test_a_missing_mask_embedding_is_initialised(fields, tmp_path):
+def test_missing_mask_embedding_is_initialised(fields, tmp_path):
     AutoModel.from_config(AutoConfig.for_model(**fields)).save_pretrained(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     del tensors["masked_spec_embed"]

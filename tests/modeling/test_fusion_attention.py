@@ -38,7 +38,7 @@ def reference(attention: CrossModalAttention) -> nn.MultiheadAttention:
 
 
 @pytest.mark.parametrize("output_attentions", [False, True])
-def test_attention_equals_torchs_with_residual_and_normalisation(attention, inputs, output_attentions):
+def test_attention_equals_torch(attention, inputs, output_attentions):
     queries, keys, mask = inputs
     context, weights = reference(attention)(queries, keys, keys, key_padding_mask=~mask, average_attn_weights=False)
     expected = nn.functional.layer_norm(
@@ -60,7 +60,7 @@ def test_masked_keys_are_ignored(attention, inputs):
 
 @pytest.mark.parametrize("output_attentions", [False, True])
 @pytest.mark.parametrize("name", ["attention_dropout", "hidden_dropout"])
-def test_each_dropout_acts_in_training_only(inputs, name, output_attentions):
+def test_dropouts_act_in_training_only(inputs, name, output_attentions):
     rates = {"attention_dropout": 0.0, "hidden_dropout": 0.0} | {name: 0.5}
     module = CrossModalAttention(16, 4, **rates, layer_norm_eps=1e-5)
     states = [module.train()(*inputs, output_attentions)[0] for _ in range(2)]

@@ -25,7 +25,7 @@ def conv(module: nn.Conv1d, row: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_the_conv_branch_ignores_padding(batch, kernel_size):
+def test_conv_branch_ignores_padding(batch, kernel_size):
     states, mask = batch
     branch = ConvBranch(6, 8, kernel_size)
     outputs = branch(states, mask)
@@ -34,7 +34,7 @@ def test_the_conv_branch_ignores_padding(batch, kernel_size):
         assert_close(outputs[row, :length], conv(branch.conv, states[row, :length]))
 
 
-def test_the_recurrent_branch_reads_each_row_in_both_directions(batch):
+def test_recurrent_branch_is_bidirectional_per_row(batch):
     states, mask = batch
     branch = RecurrentBranch(6, 8, 3)
     outputs = branch(states, mask)
@@ -44,7 +44,7 @@ def test_the_recurrent_branch_reads_each_row_in_both_directions(batch):
         assert_close(outputs[row, :length], branch.lstm(projected)[0])
 
 
-def test_the_output_keeps_the_length_of_the_batch(batch):
+def test_output_keeps_length_of_batch(batch):
     states, mask = batch
     branch = RecurrentBranch(6, 8, 3)
     assert branch(states[1:], mask[1:]).shape == (2, 9, 8)

@@ -54,7 +54,7 @@ def normalise(states, norm):
 
 
 @pytest.mark.parametrize("output_attentions", [False, True])
-def test_a_block_equals_its_equations(block, inputs, output_attentions):
+def test_block_equals_its_equations(block, inputs, output_attentions):
     audio, audio_mask, text, text_mask = inputs
     new_audio, new_text, maps = block(*inputs, output_attentions)
     expected = {
@@ -71,7 +71,7 @@ def test_a_block_equals_its_equations(block, inputs, output_attentions):
 
 
 @pytest.mark.parametrize("name", ["attention_dropout", "hidden_dropout"])
-def test_each_dropout_acts_on_both_streams_in_training_only(inputs, name):
+def test_dropouts_act_in_training_only(inputs, name):
     rates = {"attention_dropout": 0.0, "hidden_dropout": 0.0} | {name: 0.5}
     module = CoattentionBlock(16, 4, 24, **rates, layer_norm_eps=1e-5)
     for mode in (True, False):

@@ -53,7 +53,7 @@ def attend(attention, queries: torch.Tensor, keys: torch.Tensor, mask: torch.Ten
 
 
 @pytest.mark.parametrize("output_attentions", [False, True])
-def test_the_gate_weighs_text_against_video_per_frame_and_channel(streams, output_attentions):
+def test_gate_weighs_text_against_video(streams, output_attentions):
     attention = randomised(
         GatedCrossModalAttention(layer_of(WAV2VEC2_GROUP).attention, {"text": 16, "video": 6}, True)
     )
@@ -75,7 +75,7 @@ def test_the_gate_weighs_text_against_video_per_frame_and_channel(streams, outpu
         }
 
 
-def test_with_text_alone_the_gate_weighs_it_against_the_self_attention(streams):
+def test_gate_weighs_text_against_self_attention(streams):
     kept = layer_of(WAV2VEC2_GROUP).attention
     attention = randomised(GatedCrossModalAttention(kept, {"text": 16}, True))
     states, masks = streams
@@ -86,7 +86,7 @@ def test_with_text_alone_the_gate_weighs_it_against_the_self_attention(streams):
     assert_close(attention(queries, states, masks)[0], share * text + (1 - share) * own)
 
 
-def test_with_text_alone_there_may_be_no_gate(streams):
+def test_text_alone_without_gate(streams):
     attention = randomised(GatedCrossModalAttention(layer_of(WAV2VEC2_GROUP).attention, {"text": 16}, False))
     states, masks = streams
     queries = torch.randn(2, 7, 16)
@@ -98,7 +98,7 @@ def test_with_text_alone_there_may_be_no_gate(streams):
 
 @every_encoder
 @pytest.mark.parametrize("size", [16, 6])
-def test_attention_to_text_is_initialised_from_the_self_attention(fields, size):
+def test_text_attention_is_initialised_from_self_attention(fields, size):
     replaced = layer_of(fields).attention
     attention = GatedCrossModalAttention(replaced, {"text": size, "video": 16}, True)
     for name in PROJECTIONS:
@@ -112,7 +112,7 @@ def test_attention_to_text_is_initialised_from_the_self_attention(fields, size):
 
 
 @every_encoder
-def test_attention_to_the_layers_own_input_equals_self_attention(fields):
+def test_attention_to_own_input_equals_self_attention(fields):
     layer, states = layer_of(fields), torch.randn(2, 9, 16)
     if fields is WAVLM:  # cross-modal attention has no position bias
         nn.init.zeros_(layer.attention.rel_attn_embed.weight)

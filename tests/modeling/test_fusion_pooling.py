@@ -10,13 +10,13 @@ def ragged(lengths=(7, 1, 4)):
     return states, torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
 
 
-def test_the_mean_is_over_valid_frames():
+def test_mean_is_over_valid_frames():
     states, mask = ragged()
     expected = torch.stack([row[valid].mean(dim=0) for row, valid in zip(states, mask, strict=True)])
     assert_close(masked_mean(states, mask), expected)
 
 
-def test_statistics_are_means_and_population_standard_deviations():
+def test_statistics_are_means_and_standard_deviations():
     states, mask = ragged()
     pooled = statistics_pooling(states, mask, eps=0.0)
     for row, valid, output in zip(states, mask, pooled, strict=True):
@@ -30,7 +30,7 @@ def test_padding_is_ignored():
     assert torch.equal(statistics_pooling(noisy, mask), statistics_pooling(states, mask))
 
 
-def test_one_frame_has_a_finite_gradient():
+def test_one_frame_has_finite_gradient():
     states, mask = ragged((1, 1))
     states.requires_grad_()
     statistics_pooling(states, mask).sum().backward()

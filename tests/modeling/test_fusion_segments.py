@@ -24,27 +24,27 @@ def loop_over_segments(
     states: torch.Tensor, mask: torch.Tensor, rows: list[list[tuple[int, int]]]
 ) -> list[torch.Tensor]:
     """Return the segment means of each row in float64, or its frames if it has no segments."""
-    answers = []
+    streams = []
     for frames, valid, row in zip(states.double(), mask, rows, strict=True):
         frames, means = frames[: valid.sum()], []
         for start, end in row:
             first, last = start // 20, max(start // 20 + 1, -(-end // 20))
             if first < len(frames):
                 means.append(frames[first:last].mean(dim=0))
-        answers.append(torch.stack(means) if means else frames)
-    return answers
+        streams.append(torch.stack(means) if means else frames)
+    return streams
 
 
 def check(states, mask, rows, rtol=1e-5):
     stream, stream_mask, fallback = segment_stream(states, mask, seconds(rows), HOP)
     assert stream.dtype == states.dtype
-    for answer, valid, expected in zip(stream, stream_mask, loop_over_segments(states, mask, rows), strict=True):
-        assert_close(answer[valid].double(), expected, rtol=rtol, atol=rtol)
-        assert (answer[~valid] == 0).all()
+    for output, valid, expected in zip(stream, stream_mask, loop_over_segments(states, mask, rows), strict=True):
+        assert_close(output[valid].double(), expected, rtol=rtol, atol=rtol)
+        assert (output[~valid] == 0).all()
     return stream_mask, fallback
 
 
-def test_segments_are_the_means_of_their_frames():
+def test_segments_are_means_of_their_frames():
     states, mask = ragged((50, 40, 50))
     rows = [
         [(0, 20), (20, 60), (60, 61), (61, 999), (999, 1000)],  # at frame boundaries, just after, up to the end
@@ -56,12 +56,12 @@ def test_segments_are_the_means_of_their_frames():
     assert stream_mask.sum(dim=1).tolist() == [5, 4, 2]
 
 
-def test_every_multiple_of_the_hop_is_a_frame_boundary():
+def test_every_multiple_of_hop_is_frame_boundary():
     states, mask = ragged((1500,))
     check(states, mask, [[(20 * frame, 20 * frame + 20) for frame in range(1500)]], rtol=0)
 
 
-def test_random_segments_of_a_long_clip_are_accurate():
+def test_random_segments_of_long_clip_are_accurate():
     draw = torch.Generator().manual_seed(1)
     starts = torch.randint(0, 29900, (2, 300), generator=draw)
     ends = starts + torch.randint(0, 400, (2, 300), generator=draw)
@@ -80,7 +80,7 @@ def test_bfloat16_is_averaged_in_float32():
     assert torch.equal(stream, exact)
 
 
-def test_a_segment_is_cut_at_the_end_of_the_clip_and_left_out_after_it():
+def test_segments_are_cut_at_end_of_clip():
     states, mask = ragged((10, 20))
     stream_mask, fallback = check(states, mask, [[(180, 5000), (200, 300), (100, 200)], [(380, 390), (400, 410)]])
     assert stream_mask.tolist() == [[True, False, True], [True, False, False]]
@@ -99,7 +99,7 @@ def test_rows_without_segments_fall_back_to_frames():
 
 
 @pytest.mark.parametrize("spans", [None, torch.full((2, 1, 2), -1.0)])
-def test_a_batch_without_segments_gives_its_frames(spans):
+def test_batch_without_segments_gives_its_frames(spans):
     states, mask = ragged((6, 3))
     stream, stream_mask, fallback = segment_stream(states, mask, spans, HOP)
     assert torch.equal(stream * mask.unsqueeze(-1), states * mask.unsqueeze(-1))
@@ -107,7 +107,7 @@ def test_a_batch_without_segments_gives_its_frames(spans):
     assert fallback.all()
 
 
-def test_gradients_go_to_the_frames_of_the_segments_only():
+def test_gradients_go_to_frames_of_segments_only():
     states, mask = ragged((10, 10))
     states.requires_grad_()
     stream, _, _ = segment_stream(states, mask, seconds([[(40, 80), (60, 100)], [(0, 20)]]), HOP)

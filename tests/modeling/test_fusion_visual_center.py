@@ -43,7 +43,7 @@ def center_of(center: LearnableVisualCenter, video: torch.Tensor) -> torch.Tenso
     return video + video * gate
 
 
-def test_the_center_equals_its_equations(videos):
+def test_center_equals_its_equations(videos):
     states, mask = videos
     center = randomised(LearnableVisualCenter(8, 5, 1e-5))
     outputs = center(states, mask)
@@ -52,7 +52,7 @@ def test_the_center_equals_its_equations(videos):
         assert_close(outputs[row, :length], center_of(center, states[row, :length]), atol=1e-5, rtol=1e-5)
 
 
-def test_the_nearest_codeword_has_the_largest_share(videos):
+def test_nearest_codeword_has_largest_share(videos):
     center = LearnableVisualCenter(8, 5, 1e-5)
     nn.init.normal_(center.codewords)
     nn.init.constant_(center.scales, -1.0)
@@ -62,7 +62,7 @@ def test_the_nearest_codeword_has_the_largest_share(videos):
     assert shares.argmax(dim=-1).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_recurrent_attention_reads_each_row_in_both_directions(videos):
+def test_recurrent_attention_is_bidirectional_per_row(videos):
     states, mask = videos
     branch = randomised(RecurrentAttention(8, 12, **BRANCH))
     outputs = branch(states, mask)
@@ -74,7 +74,7 @@ def test_recurrent_attention_reads_each_row_in_both_directions(videos):
 
 
 @pytest.mark.parametrize(("num_codewords", "recurrent"), [(5, 8), (0, 16)])
-def test_the_branch_concatenates_its_parts(videos, num_codewords, recurrent):
+def test_branch_concatenates_its_parts(videos, num_codewords, recurrent):
     states, mask = videos
     branch = randomised(VisualBranch(8, 16, num_codewords, **BRANCH))
     outputs = branch(states, mask)

@@ -36,13 +36,13 @@ def product_of_experts(scores: torch.Tensor, weights: list[float]) -> np.ndarray
     return np.array(rows)
 
 
-def test_the_mean_is_the_geometric_mean_of_the_probabilities():
+def test_mean_is_geometric_mean_of_probabilities():
     output = MeanCombination(MEMBERS, CLASSES)(random_scores())
     expected = product_of_experts(random_scores(), [1 / MEMBERS] * MEMBERS)
     np.testing.assert_allclose(output.exp().numpy(), expected, rtol=1e-5)
 
 
-def test_weights_are_exponents_of_the_probabilities():
+def test_weights_are_exponents_of_probabilities():
     combination = WeightedCombination(MEMBERS, CLASSES)
     with torch.no_grad():
         combination.weight.copy_(torch.tensor([0.2, 0.7, 0.1]).log() + 5)  # the softmax depends on differences only
@@ -51,7 +51,7 @@ def test_weights_are_exponents_of_the_probabilities():
     np.testing.assert_allclose(combination(random_scores()).exp().detach().numpy(), expected, rtol=1e-5)
 
 
-def test_logistic_regression_is_linear_in_the_log_probabilities():
+def test_logistic_combination_is_linear_in_log_probabilities():
     combination = LogisticCombination(MEMBERS, CLASSES)
     torch.nn.init.normal_(combination.weight)
     torch.nn.init.normal_(combination.bias)
@@ -61,13 +61,13 @@ def test_logistic_regression_is_linear_in_the_log_probabilities():
 
 
 @pytest.mark.parametrize("kind", COMBINATIONS)
-def test_every_combination_is_initialised_as_the_mean(kind):
+def test_every_combination_is_initialised_as_mean(kind):
     expected = MeanCombination(MEMBERS, CLASSES)(random_scores())
     assert_close(COMBINATIONS[kind](MEMBERS, CLASSES)(random_scores()), expected)
 
 
 @pytest.mark.parametrize("kind", ["mean", "weighted"])
-def test_a_member_without_input_is_left_out(kind):
+def test_member_without_input_is_left_out(kind):
     combination, others = COMBINATIONS[kind](MEMBERS, CLASSES), COMBINATIONS[kind](MEMBERS - 1, CLASSES)
     if kind == "weighted":
         with torch.no_grad():
@@ -78,7 +78,7 @@ def test_a_member_without_input_is_left_out(kind):
     assert_close(combination(without_input(scores, 1)), others(kept))
 
 
-def test_logistic_regression_uses_a_uniform_distribution_without_input():
+def test_logistic_combination_is_uniform_without_input():
     combination, scores = LogisticCombination(MEMBERS, CLASSES), random_scores()
     torch.nn.init.normal_(combination.weight)
     uniform = scores.clone()
@@ -87,7 +87,7 @@ def test_logistic_regression_uses_a_uniform_distribution_without_input():
 
 
 @pytest.mark.parametrize("kind", COMBINATIONS)
-def test_a_row_without_any_input_is_uniform_with_finite_gradients(kind):
+def test_row_without_input_is_uniform(kind):
     combination = COMBINATIONS[kind](MEMBERS, CLASSES)
     scores = random_scores()
     scores[0] = 0
@@ -99,7 +99,7 @@ def test_a_row_without_any_input_is_uniform_with_finite_gradients(kind):
 
 
 @pytest.mark.parametrize("kind", COMBINATIONS)
-def test_one_member_can_rule_a_class_out(kind):
+def test_one_member_can_rule_class_out(kind):
     scores = random_scores(1)
     scores[0, 0] = -60.0
     assert COMBINATIONS[kind](MEMBERS, CLASSES)(scores)[0, 0] < -15

@@ -52,7 +52,7 @@ def log_probabilities(model, batch) -> torch.Tensor:
         return model(**batch).logits.log_softmax(dim=-1)
 
 
-def test_every_variant_but_itself_can_be_a_member():
+def test_every_variant_but_itself_can_be_member():
     expected = {f"emofusion_{variant}" for variant in VARIANTS} - {"emofusion_late_fusion"}
     assert set(MEMBER_CONFIGS) == set(MEMBER_MODELS) == expected
     for model_type, model in MEMBER_MODELS.items():
@@ -60,28 +60,28 @@ def test_every_variant_but_itself_can_be_a_member():
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.has_members], ids=lambda case: case.name)
-def test_a_member_gives_the_same_result_as_alone(case):
+def test_member_gives_same_result_as_alone(case):
     member, batch = case.model(), make_batch()
     fusion = LateFusionForSequenceClassification.from_members_pretrained([member])
     assert fusion.config.modalities == case.modalities
     assert_close(log_probabilities(fusion, batch), log_probabilities(member, batch))
 
 
-def test_the_embedding_has_the_log_probabilities_in_the_fusions_label_order():
-    batch, parts = make_batch((4000, 4000), (5, 5)), members()
-    model = LateFusionModel.from_members_pretrained(parts, **LABELS)
+def test_embedding_follows_label_order_of_fusion():
+    batch, classifiers = make_batch((4000, 4000), (5, 5)), members()
+    model = LateFusionModel.from_members_pretrained(classifiers, **LABELS)
     scores = model(**batch).embedding.view(2, 4, 3)
     expected = [
-        log_probabilities(parts[0], batch),
-        log_probabilities(parts[1], batch)[:, [1, 2, 0]],
-        log_probabilities(parts[2], {"input_values": batch["input_values"]})[:, [1, 2, 0]],
-        log_probabilities(parts[3], {"input_ids": batch["input_ids"]}),
+        log_probabilities(classifiers[0], batch),
+        log_probabilities(classifiers[1], batch)[:, [1, 2, 0]],
+        log_probabilities(classifiers[2], {"input_values": batch["input_values"]})[:, [1, 2, 0]],
+        log_probabilities(classifiers[3], {"input_ids": batch["input_ids"]}),
     ]
     assert_close(scores, torch.stack(expected, dim=1), atol=1e-5, rtol=0)
     assert_close(scores.exp().sum(dim=-1), torch.ones(2, 4))
 
 
-def test_labels_default_to_those_of_the_first_member():
+def test_labels_default_to_those_of_first_member():
     assert LateFusionConfig(member_configs=[member.config for member in members()]).id2label == LABELS["id2label"]
     config = LateFusionConfig(member_configs=[member.config for member in members()], **OTHER_ORDER)
     assert config.label2id == OTHER_ORDER["label2id"]
@@ -89,10 +89,10 @@ def test_labels_default_to_those_of_the_first_member():
 
 
 @pytest.mark.parametrize("missing", ["row", "batch"])
-def test_a_member_without_input_is_left_out(missing):
-    batch, parts = make_batch((4000, 4000), (5, 5)), members()
-    model = LateFusionForSequenceClassification.from_members_pretrained(parts, **LABELS)
-    text_only = LateFusionForSequenceClassification.from_members_pretrained([parts[1], parts[3]], **LABELS)
+def test_member_without_input_is_left_out(missing):
+    batch, classifiers = make_batch((4000, 4000), (5, 5)), members()
+    model = LateFusionForSequenceClassification.from_members_pretrained(classifiers, **LABELS)
+    text_only = LateFusionForSequenceClassification.from_members_pretrained([classifiers[1], classifiers[3]], **LABELS)
     if missing == "row":
         batch["audio_attention_mask"][1] = 0
     else:
@@ -102,7 +102,7 @@ def test_a_member_without_input_is_left_out(missing):
     assert_close(log_probabilities(model, batch)[1], log_probabilities(text_only, batch)[1])
 
 
-def test_a_member_uses_inputs_with_its_prefix():
+def test_member_uses_prefixed_inputs():
     model = LateFusionModel.from_members_pretrained(members(), **LABELS)
     batch, other = make_batch(seed=0), make_batch(seed=1, text_lengths=(2, 3, 8, 5))
     own = {f"member_3_{name}": other[name] for name in INPUTS["text"]}
@@ -126,7 +126,7 @@ def test_members_are_loaded_from_folders(folders):
     assert_close(model.classifier.weights, torch.full((4,), 0.25))
 
 
-def test_one_folder_holds_all_members_without_their_paths(folders, tmp_path):
+def test_folder_holds_all_members_without_their_paths(folders, tmp_path):
     model = LateFusionForSequenceClassification.from_members_pretrained(folders, **LABELS)
     model.save_pretrained(tmp_path / "fused")
     weights = load_file(tmp_path / "fused" / "model.safetensors")
@@ -143,7 +143,7 @@ def test_one_folder_holds_all_members_without_their_paths(folders, tmp_path):
     assert_close(log_probabilities(loaded, make_batch()), log_probabilities(model, make_batch()))
 
 
-def test_dtype_and_attention_implementation_reach_the_members(folders, tmp_path):
+def test_dtype_and_attention_implementation_reach_members(folders, tmp_path):
     LateFusionForSequenceClassification.from_members_pretrained(folders).save_pretrained(tmp_path / "fused")
     model = AutoModel.from_pretrained(tmp_path / "fused", dtype="bfloat16", attn_implementation="eager")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
@@ -155,7 +155,7 @@ def test_dtype_and_attention_implementation_reach_the_members(folders, tmp_path)
 
 
 @pytest.mark.parametrize("combination", ["weighted", "logistic"])
-def test_only_the_combination_is_trained_with_frozen_members(combination):
+def test_only_combination_is_trained_with_frozen_members(combination):
     model = LateFusionForSequenceClassification.from_members_pretrained(
         members(), combination=combination, **LABELS
     ).train()
@@ -166,8 +166,8 @@ def test_only_the_combination_is_trained_with_frozen_members(combination):
 
 
 def test_trainable_members_keep_their_own_frozen_layers():
-    parts = [{case.name: case for case in CASES}["text"].model(freeze_text_layers=-1)]
-    model = LateFusionForSequenceClassification.from_members_pretrained(parts, freeze_members=False).train()
+    classifiers = [{case.name: case for case in CASES}["text"].model(freeze_text_layers=-1)]
+    model = LateFusionForSequenceClassification.from_members_pretrained(classifiers, freeze_members=False).train()
     model(**make_batch()).loss.backward()
     trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert trained == {
@@ -203,20 +203,20 @@ def config_of(**others) -> dict:
         (config_of(freeze_audio_layers=1), "freeze_audio_layers is given"),
     ],
 )
-def test_a_wrong_configuration_is_one_sentence(fields, message):
+def test_wrong_configuration_is_one_sentence(fields, message):
     with pytest.raises(ValueError, match=message) as caught:
         LateFusionConfig(**fields)
     assert "\n" not in str(caught.value)
 
 
-def test_an_encoder_without_a_head_is_refused(tmp_path):
+def test_encoder_without_head_is_refused(tmp_path):
     BertModel(BertConfig(**TEXT, **LABELS)).save_pretrained(tmp_path)
     message = rf"^{re.escape(str(tmp_path))} lacks 2 weights of BertForSequenceClassification \(classifier\.bias"
     with pytest.raises(ValueError, match=message):
         LateFusionForSequenceClassification.from_members_pretrained([tmp_path])
 
 
-def test_a_folder_that_cannot_be_a_member_is_named(tmp_path):
+def test_folder_that_cannot_be_member_is_named(tmp_path):
     LateFusionConfig(member_configs=[UnimodalConfig(**SPEECH_MEMBER)]).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path))}: A late fusion cannot be a member"):
         LateFusionModel.from_members_pretrained([str(tmp_path)])

@@ -52,7 +52,7 @@ def loop_loss(logits, labels, weights=None, smoothing=0.0, gamma=0.0):
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["even", "weighted"])
-def test_the_loss_equals_the_formula(logits, hard, soft, weights, smoothing, gamma):
+def test_loss_equals_formula(logits, hard, soft, weights, smoothing, gamma):
     for labels in (hard, soft):
         loss = classification_loss(logits, labels, weights, smoothing, gamma)
         assert loss.item() == pytest.approx(loop_loss(logits, labels, weights, smoothing, gamma), rel=1e-5)
@@ -60,14 +60,14 @@ def test_the_loss_equals_the_formula(logits, hard, soft, weights, smoothing, gam
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["even", "weighted"])
-def test_with_gamma_0_the_loss_equals_pytorchs(logits, hard, soft, weights, smoothing):
+def test_loss_with_gamma_0_equals_pytorch(logits, hard, soft, weights, smoothing):
     weight = None if weights is None else torch.tensor(weights)
     for labels in (hard, soft):
         expected = F.cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing)
         torch.testing.assert_close(classification_loss(logits, labels, weights, smoothing), expected)
 
 
-def test_a_class_id_equals_a_one_hot_label(logits, hard):
+def test_class_id_equals_one_hot_label(logits, hard):
     certain = F.one_hot(hard, CLASSES).float()
     for options in ({}, {"label_smoothing": 0.2}, {"focal_gamma": 2.0}):
         torch.testing.assert_close(
@@ -75,13 +75,13 @@ def test_a_class_id_equals_a_one_hot_label(logits, hard):
         )
 
 
-def test_focal_loss_equals_the_papers(logits, hard):
+def test_focal_loss_equals_paper(logits, hard):
     p_true = logits.softmax(dim=-1)[torch.arange(ROWS), hard]
     expected = (-((1 - p_true) ** 2) * p_true.log()).mean()
     torch.testing.assert_close(classification_loss(logits, hard, focal_gamma=2.0), expected)
 
 
-def test_the_gradient_equals_finite_differences(hard, soft):
+def test_gradient_equals_finite_differences(hard, soft):
     logits = random(ROWS, CLASSES).double().requires_grad_()
     for labels in (hard, soft):
         (gradient,) = torch.autograd.grad(classification_loss(logits, labels, WEIGHTS, 0.1, 2.0), logits)
@@ -107,13 +107,13 @@ def test_gradients_of_confident_predictions_are_finite(scale, smoothing, gamma):
             assert logits.grad.isfinite().all()
 
 
-def test_focal_loss_has_a_gradient_for_wrong_predictions():
+def test_focal_loss_has_gradient_for_wrong_predictions():
     logits = torch.tensor([[100.0, 0.0]], requires_grad=True)
     classification_loss(logits, torch.tensor([1]), focal_gamma=2.0).backward()
     torch.testing.assert_close(logits.grad, torch.tensor([[1.0, -1.0]]))
 
 
-def test_a_batch_with_zero_weights_has_zero_loss(logits):
+def test_batch_with_zero_weights_has_zero_loss(logits):
     logits.requires_grad_()
     loss = classification_loss(logits, torch.full((ROWS,), 1), [1.0, 0.0, 1.0, 1.0], label_smoothing=0.1)
     loss.backward()
@@ -122,7 +122,7 @@ def test_a_batch_with_zero_weights_has_zero_loss(logits):
 
 
 @every_variant
-def test_every_variant_takes_its_loss_from_the_configuration(case):
+def test_variants_take_loss_from_configuration(case):
     batch = make_batch()
     soft = torch.rand(4, 3, generator=torch.Generator().manual_seed(0)).softmax(dim=-1)
     for options in ({"label_smoothing": 0.1}, {"focal_gamma": 2}, {"label_smoothing": 0.2, "focal_gamma": 0.5}):
@@ -134,7 +134,7 @@ def test_every_variant_takes_its_loss_from_the_configuration(case):
 
 
 @every_variant
-def test_without_these_fields_the_loss_is_cross_entropy(case, tmp_path):
+def test_default_loss_is_cross_entropy(case, tmp_path):
     config = case.config()
     assert (config.label_smoothing, config.focal_gamma) == (0.0, 0.0)
     old = {name: value for name, value in config.to_dict().items() if name not in ("label_smoothing", "focal_gamma")}
@@ -153,6 +153,6 @@ def test_without_these_fields_the_loss_is_cross_entropy(case, tmp_path):
         ({"focal_gamma": math.nan}, "focal_gamma is nan; it must be a number of at least 0."),
     ],
 )
-def test_a_wrong_value_is_one_sentence(fields, message):
+def test_invalid_value_gives_one_sentence(fields, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         CASES[0].config(**fields)

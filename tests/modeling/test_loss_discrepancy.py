@@ -39,7 +39,7 @@ def brute_force(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("missing", [(), [(0, 1), (3, 0), (4, 1), (4, 2), (5, 0)]])
-def test_the_loss_is_the_mean_over_all_triplets(missing):
+def test_loss_is_mean_over_all_triplets(missing):
     embeddings = batch(missing).requires_grad_()
     loss, expected = discrepancy_loss(embeddings, LABELS, MARGIN), brute_force(embeddings, LABELS)
     assert expected > 0.1
@@ -60,7 +60,7 @@ def test_the_loss_is_the_mean_over_all_triplets(missing):
         (batch()[:1], LABELS[:1]),
     ],
 )
-def test_without_a_triplet_loss_and_gradient_are_zero(embeddings, labels):
+def test_without_triplet_loss_and_gradient_are_zero(embeddings, labels):
     embeddings.requires_grad_()
     loss = discrepancy_loss(embeddings, labels, MARGIN)
     loss.backward()
@@ -68,7 +68,7 @@ def test_without_a_triplet_loss_and_gradient_are_zero(embeddings, labels):
     assert (embeddings.grad == 0).all()
 
 
-def test_features_are_means_over_time_through_one_shared_layer():
+def test_features_are_means_through_shared_layer():
     torch.manual_seed(0)
     encoder = HomogeneousEncoder({"audio": 4, "text": 4, "video": 2}, 4)
     states = {"audio": torch.randn(2, 6, 4), "text": torch.randn(2, 3, 4), "video": torch.randn(2, 5, 2)}
@@ -100,7 +100,7 @@ def average_gradient(rank: int, address: str, split: int, results) -> None:
 
 
 @pytest.mark.parametrize("split", [3, 6])
-def test_two_processes_have_the_loss_and_gradient_of_the_whole_batch(split, tmp_path):
+def test_two_processes_equal_one(split, tmp_path):
     layer = shared_layer()
     expected = discrepancy_loss(layer(batch()), LABELS, MARGIN)
     expected.backward()

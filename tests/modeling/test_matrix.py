@@ -29,13 +29,13 @@ def assert_identical(actual, expected) -> None:
     assert_close(actual, expected, atol=0, rtol=0)
 
 
-def test_every_variant_has_a_case():
+def test_every_variant_has_case():
     assert {case.variant for case in CASES} == set(VARIANTS)
     assert len({case.name for case in CASES}) == len(CASES)
 
 
 @every_case
-def test_outputs_have_the_documented_shapes(case):
+def test_outputs_have_documented_shapes(case):
     model, batch = case.model(), make_batch()
     output = model(**batch)
     assert output.loss.shape == ()
@@ -51,7 +51,7 @@ def test_outputs_have_the_documented_shapes(case):
 
 
 @every_encoding_case
-def test_hidden_states_of_every_encoder_are_returned_on_request(case):
+def test_hidden_states_are_returned_on_request(case):
     model, batch = case.model(), make_batch()
     output = model(**batch, output_hidden_states=True)
     assert set(output.hidden_states) == set(case.modalities)
@@ -62,14 +62,14 @@ def test_hidden_states_of_every_encoder_are_returned_on_request(case):
 
 
 @every_case
-def test_a_tuple_has_the_values_of_the_output(case):
+def test_tuple_has_values_of_output(case):
     model, batch = case.model(), make_batch()
     assert_identical(model(**batch, return_dict=False), model(**batch).to_tuple())
     assert_identical(model.base_model(**batch, return_dict=False), model.base_model(**batch).to_tuple())
 
 
 @every_case
-def test_padding_never_changes_a_row(case):
+def test_padding_never_changes_row(case):
     model, batch, padded = case.model(), make_batch(), make_batch(padding=700)
     for values, mask in INPUTS.values():
         padded[values][:, : batch[values].shape[1]] = batch[values]
@@ -83,7 +83,7 @@ def test_padding_never_changes_a_row(case):
 
 
 @every_case
-def test_batch_mates_never_change_a_row(case):
+def test_batch_mates_never_change_row(case):
     model = case.model()
     for batch in (make_batch(), sparse_batch(case)):
         together = log_probabilities(model, batch)
@@ -94,7 +94,7 @@ def test_batch_mates_never_change_a_row(case):
 
 
 @every_case
-def test_the_order_of_rows_changes_no_row(case):
+def test_order_of_rows_changes_no_output(case):
     model, batch, order = case.model(), make_batch(), torch.tensor([2, 0, 3, 1])
     shuffled = {name: value[order] for name, value in batch.items()}
     assert_close(log_probabilities(model, shuffled), log_probabilities(model, batch)[order], atol=1e-5, rtol=0)
@@ -108,7 +108,7 @@ def test_missing_masks_mean_all_ones(case):
 
 
 @every_case
-def test_inputs_that_a_variant_does_not_use_are_ignored(case):
+def test_unused_inputs_are_ignored(case):
     model, batch = case.model(), make_batch()
     other = {name: None for modality in INPUTS if modality not in case.modalities for name in INPUTS[modality]}
     other |= {f"{level}_spans": None for level in SEGMENTS if level not in model.config.span_levels}
@@ -116,7 +116,7 @@ def test_inputs_that_a_variant_does_not_use_are_ignored(case):
 
 
 @every_fusion
-def test_a_modality_missing_in_rows_or_in_the_batch_is_the_same(case):
+def test_modality_missing_in_rows_equals_missing_in_batch(case):
     model, batch = case.model(), make_batch()
     full = log_probabilities(model, batch)
     for modality in case.modalities:
@@ -128,17 +128,17 @@ def test_a_modality_missing_in_rows_or_in_the_batch_is_the_same(case):
 
 
 @every_case
-def test_a_row_without_any_modality_ignores_its_padding(case):
+def test_row_without_any_modality_ignores_its_padding(case):
     model, batch = case.model(), make_batch()
     for _, mask in INPUTS.values():
         batch[mask][1:3] = 0
-    answers = log_probabilities(model, batch)
-    assert answers.isfinite().all()
-    assert_close(answers[1], answers[2], atol=1e-5, rtol=0)
+    outputs = log_probabilities(model, batch)
+    assert outputs.isfinite().all()
+    assert_close(outputs[1], outputs[2], atol=1e-5, rtol=0)
 
 
 @every_case
-def test_a_batch_without_inputs_is_refused(case):
+def test_batch_without_inputs_is_refused(case):
     with pytest.raises(ValueError, match=r"^The batch has no input for \w+; give \w+.*\.$"):
         case.model()(labels=torch.tensor([0]))
 
@@ -162,7 +162,7 @@ def test_saving_and_loading_keep_every_output(case, tmp_path):
 
 
 @every_case
-def test_the_configuration_survives_a_round_trip(case, tmp_path):
+def test_configuration_survives_round_trip(case, tmp_path):
     config = case.config(class_weights=[1.0, 2.0, 0.5], id2label={0: "angry", 1: "happy", 2: "sad"})
     config.save_pretrained(tmp_path)
     for loaded in (type(config).from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
@@ -173,7 +173,7 @@ def test_the_configuration_survives_a_round_trip(case, tmp_path):
 
 
 @every_encoding_case
-def test_eager_attention_equals_sdpa_and_returns_attention_maps(case, tmp_path):
+def test_eager_attention_equals_sdpa_and_returns_maps(case, tmp_path):
     case.model().save_pretrained(tmp_path)
     batch, outputs = make_batch(), {}
     config = case.config()
@@ -195,7 +195,7 @@ def test_eager_attention_equals_sdpa_and_returns_attention_maps(case, tmp_path):
 
 
 @every_encoding_fusion
-def test_fusion_maps_are_distributions_over_valid_positions(case):
+def test_fusion_maps_are_distributions(case):
     model, batch = case.model(), make_batch()
     sizes = {"audio": 49, "text": 9, "video": 5}
     padding = (batch["attention_mask"] == 0)[:, None, None]
@@ -254,7 +254,7 @@ def test_two_stages_equal_one_pass(case):
 
 
 @every_case
-def test_the_first_stage_has_no_graph_and_is_deterministic(case):
+def test_first_stage_has_no_graph_and_is_deterministic(case):
     for freezing in case.freezings:
         model = case.model(**freezing).train()
         first, second = (model.encode(**make_batch()) for _ in range(2))
@@ -265,8 +265,8 @@ def test_the_first_stage_has_no_graph_and_is_deterministic(case):
 
 
 @every_fusion
-def test_the_first_stage_may_have_one_modality_only(case):
+def test_first_stage_may_have_one_modality_only(case):
     model, batch = case.model(**case.freezings[-1]), make_batch()
     for modality in case.modalities:
-        part = {name: batch[name] for name in INPUTS[modality]}
-        assert torch.equal(model(encoded=model.encode(**part)).logits, model(**part).logits)
+        alone = {name: batch[name] for name in INPUTS[modality]}
+        assert torch.equal(model(encoded=model.encode(**alone)).logits, model(**alone).logits)

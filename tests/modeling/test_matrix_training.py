@@ -21,7 +21,7 @@ GRADIENT_FREE = ("k_proj.bias", "key.bias")
 
 
 @every_case
-def test_the_loss_falls(case):
+def test_loss_falls(case):
     model, batch = case.model(dropout=False).train(), make_batch()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     before = model(**batch).loss.item()
@@ -33,7 +33,7 @@ def test_the_loss_falls(case):
 
 
 @every_case
-def test_gradients_reach_every_trainable_parameter_and_no_other(case):
+def test_gradients_reach_exactly_trainable_parameters(case):
     for freezing in case.freezings:
         model = case.model(**freezing).train()
         model(**sparse_batch(case)).loss.backward()
@@ -45,7 +45,7 @@ def test_gradients_reach_every_trainable_parameter_and_no_other(case):
 
 
 @every_case
-def test_a_training_step_changes_trainable_parameters_only(case):
+def test_training_step_changes_trainable_parameters_only(case):
     for freezing in case.freezings:
         model = case.model(**freezing)
         before = {name: parameter.clone() for name, parameter in model.state_dict().items()}
@@ -60,17 +60,17 @@ def test_a_training_step_changes_trainable_parameters_only(case):
 
 
 @every_encoding_case
-def test_freezing_covers_the_named_layers(case):
+def test_freezing_covers_named_layers(case):
     def frozen(**freezing):
         return {n for n, p in case.model(**freezing).named_parameters() if not p.requires_grad}
 
     layered = case.config().layered_encoders
     for modality in layered:
-        part = f"model.{modality}_encoder."
+        prefix = f"model.{modality}_encoder."
         layers = [frozen(**{f"freeze_{modality}_layers": count}) for count in (1, 2, -1)]
         assert frozen() < layers[0] < layers[1] <= layers[2]
-        assert {n for n in layers[2] if n.startswith(part)} == {
-            n for n, _ in case.model().named_parameters() if n.startswith(part)
+        assert {n for n in layers[2] if n.startswith(prefix)} == {
+            n for n, _ in case.model().named_parameters() if n.startswith(prefix)
         }
         later = [n for n in layers[0] if any(layer in n for layer in SECOND_LAYER)]
         assert all(".pos_conv_embed." in n for n in later)  # data2vec-audio stacks them below the layers
@@ -116,7 +116,7 @@ def test_gradient_checkpointing_changes_no_gradient(case):
 
 
 @every_encoding_case
-def test_training_is_the_same_under_the_same_seed(case):
+def test_training_is_reproducible(case):
     model, batch = case.model(modality_dropout=0.5).train(), make_batch()
     losses = []
     for seed in (1, 1, 2):
@@ -126,7 +126,7 @@ def test_training_is_the_same_under_the_same_seed(case):
 
 
 @every_encoding_fusion
-def test_modality_dropout_keeps_every_subset_and_never_none(case):
+def test_modality_dropout_keeps_nonempty_subsets(case):
     model, batch = case.model(dropout=False), make_batch()
     full = log_probabilities(model, batch)
     assert_close(log_probabilities(model.train(), batch), full)
@@ -134,24 +134,24 @@ def test_modality_dropout_keeps_every_subset_and_never_none(case):
     model.config.modality_dropout = 0.9999
     assert_close(log_probabilities(model.eval(), batch), full)
     spans = {name: value for name, value in batch.items() if name.endswith("_spans")}
-    parts = [kept for size in range(1, len(case.modalities)) for kept in combinations(case.modalities, size)]
-    alone = [log_probabilities(model, spans | only(batch, kept)) for kept in parts]
+    subsets = [kept for size in range(1, len(case.modalities)) for kept in combinations(case.modalities, size)]
+    alone = [log_probabilities(model, spans | only(batch, kept)) for kept in subsets]
     model.train()
     seen = set()
     torch.manual_seed(0)
     for _ in range(16):
-        for index, answer in enumerate(log_probabilities(model, batch)):
-            distances = [(answer - answers[index]).abs().max().item() for answers in alone]
+        for index, output in enumerate(log_probabilities(model, batch)):
+            distances = [(output - expected[index]).abs().max().item() for expected in alone]
             assert min(distances) < 1e-5
             seen.add(distances.index(min(distances)))
     assert seen == set(range(len(alone)))
-    for kept, answers in zip(parts, alone, strict=True):
+    for kept, expected in zip(subsets, alone, strict=True):
         if len(kept) == 1:
-            assert_close(log_probabilities(model, spans | only(batch, kept)), answers)
+            assert_close(log_probabilities(model, spans | only(batch, kept)), expected)
 
 
 @every_case
-def test_the_loss_is_cross_entropy_with_class_weights_and_soft_labels(case):
+def test_loss_is_weighted_cross_entropy(case):
     weights = torch.tensor([1.0, 2.0, 0.5])
     hard = make_batch()["labels"]
     soft = torch.rand(4, CLASSES, generator=torch.Generator().manual_seed(0)).softmax(dim=-1)

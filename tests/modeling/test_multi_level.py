@@ -26,7 +26,7 @@ def embed(model, batch, **kwargs):
     return model(**batch, **kwargs)
 
 
-def test_any_subset_of_granularities_is_a_model():
+def test_any_subset_of_granularities_is_model():
     for names in (("word",), ("syllable", "frame"), ("frame", "phone", "syllable", "word")):
         output = embed(model_of(*names), make_batch(), output_attentions=True)
         assert output.embedding.shape == (4, 2 * 16 * len(names))
@@ -38,7 +38,7 @@ def test_any_subset_of_granularities_is_a_model():
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_stream_has_one_position_per_segment(level):
+def test_stream_has_one_position_per_segment(level):
     model, batch = model_of(level), row(make_batch(), 0)
     segments = batch[f"{level}_spans"].shape[1]
     maps = embed(model, batch, output_attentions=True).cross_attentions
@@ -47,18 +47,18 @@ def test_a_stream_has_one_position_per_segment(level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_segments_change_the_embedding_of_their_own_rows_only(level):
+def test_segments_change_only_their_rows(level):
     model, batch = model_of("frame", level), make_batch()
-    answers, bare = embed(model, batch), embed(model, without_spans(batch))
-    difference = (answers.embedding - bare.embedding).abs().amax(dim=1)
-    assert answers.fallbacks[level].tolist() == [False, True, True, False]  # the second row is one frame long
+    outputs, bare = embed(model, batch), embed(model, without_spans(batch))
+    difference = (outputs.embedding - bare.embedding).abs().amax(dim=1)
+    assert outputs.fallbacks[level].tolist() == [False, True, True, False]  # the second row is one frame long
     assert (difference[[0, 3]] > 1e-3).all()
     assert (difference[[1, 2]] < 1e-5).all()
     assert bare.fallbacks[level].all()
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_the_fallback_equals_one_segment_per_frame(level):
+def test_fallback_equals_one_segment_per_frame(level):
     model, batch = model_of(level), without_spans(make_batch((16000, 8000), (4, 9)))
     edges = torch.arange(50) * 0.02
     frames = torch.stack([edges[:-1], edges[1:]], dim=-1).expand(2, -1, -1)
@@ -67,7 +67,7 @@ def test_the_fallback_equals_one_segment_per_frame(level):
     assert_close(aligned.embedding, embed(model, batch).embedding)
 
 
-def test_a_row_without_speech_falls_back_to_frames():
+def test_row_without_speech_falls_back_to_frames():
     model, batch = model_of("word"), make_batch()
     silent = batch | {"audio_attention_mask": torch.zeros_like(batch["audio_attention_mask"])}
     for given in (silent, batch | {"input_values": None, "audio_attention_mask": None}):
@@ -76,7 +76,7 @@ def test_a_row_without_speech_falls_back_to_frames():
         assert_close(output.embedding, embed(model, without_spans(given)).embedding)
 
 
-def test_the_first_stage_keeps_the_spans():
+def test_first_stage_keeps_spans():
     model, batch = model_of("frame", "word", freeze_audio_layers=-1), make_batch()
     encoded = model.encode(**batch)
     assert torch.equal(encoded.word_spans, batch["word_spans"])
@@ -84,7 +84,7 @@ def test_the_first_stage_keeps_the_spans():
     assert torch.equal(embed(model, {"encoded": encoded}).embedding, embed(model, batch).embedding)
 
 
-def test_the_control_concatenates_means_of_streams_and_text():
+def test_control_concatenates_means_of_streams_and_text():
     model = model_of("frame", "word", fusion="concat")
     batch = row(make_batch(), 0)
     output = embed(model, batch, output_hidden_states=True)

@@ -27,7 +27,7 @@ def audio(*lengths):
     return {name: batch[name] for name in ("input_values", "audio_attention_mask")}
 
 
-def test_the_loss_is_additive_margin_softmax():
+def test_loss_is_additive_margin_softmax():
     model, labels = speaker_network(am_softmax_scale=7.0, am_softmax_margin=0.3), [4, 0, 2]
     output = model(**audio(), labels=torch.tensor(labels))
     expected = 0.0
@@ -47,7 +47,7 @@ def test_the_loss_is_additive_margin_softmax():
     )
 
 
-def test_labels_are_optional_and_the_output_may_be_a_tuple():
+def test_labels_are_optional_and_output_may_be_tuple():
     model, batch = speaker_network(), audio()
     output = model(**batch)
     assert output.loss is None
@@ -57,7 +57,7 @@ def test_labels_are_optional_and_the_output_may_be_a_tuple():
     assert_close(model(encoded=model.model.encode(**batch)).logits, output.logits)
 
 
-def test_the_loss_falls():
+def test_loss_falls():
     model, batch, labels = speaker_network().train(), audio(), torch.tensor([4, 0, 2])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     before = model(**batch, labels=labels).loss.item()
@@ -83,7 +83,7 @@ def test_num_speakers_is_required():
         speaker_network(num_speakers=None)
 
 
-def test_a_speaker_network_is_transferred_to_emotion(tmp_path):
+def test_speaker_network_is_transferred_to_emotion(tmp_path):
     model = speaker_network()
     model(**audio(), labels=torch.tensor([4, 0, 2])).loss.backward()
     with torch.no_grad():
@@ -99,7 +99,7 @@ def test_a_speaker_network_is_transferred_to_emotion(tmp_path):
     assert emotion(**audio()).logits.shape == (3, 3)
 
 
-def test_spec_augment_is_for_training_without_frozen_stages():
+def test_spec_augment_needs_training_and_no_frozen_stage():
     batch = audio()
 
     def differs(mode, **fields):
@@ -113,7 +113,7 @@ def test_spec_augment_is_for_training_without_frozen_stages():
     assert not differs(True, freeze_audio_layers=1)
 
 
-def test_minus_one_freezes_the_embedding_layer_too():
+def test_minus_one_freezes_embedding_layer_too():
     model = speaker_network(freeze_audio_layers=-1).train()
     assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == {
         "speaker_classifier.weight",
@@ -137,6 +137,6 @@ def test_minus_one_freezes_the_embedding_layer_too():
         ({"freeze_audio_layers": 3}, "has 2 layers"),
     ],
 )
-def test_a_wrong_value_is_one_sentence(fields, message):
+def test_invalid_value_gives_one_sentence(fields, message):
     with pytest.raises(ValueError, match=message):
         SpeakerResNetConfig(**SIZES | fields)

@@ -60,7 +60,7 @@ def test_every_pre_trained_weight_is_used(model_class, audio, auxiliary, tmp_pat
     assert all(any(part in name for part in new) for name in others)
 
 
-def test_trained_attention_is_not_initialised_again_on_loading(tmp_path):
+def test_loading_keeps_trained_attention(tmp_path):
     model = case("wavfusion").model()
     with torch.no_grad():
         model.model.deep_layers[0].attention.cross_attentions["text"].q_proj.weight.fill_(0.5)
@@ -70,7 +70,7 @@ def test_trained_attention_is_not_initialised_again_on_loading(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["wavfusion", "wavfusion-layer-norm"])
-def test_deep_layers_keep_the_order_of_their_normalisations(name):
+def test_deep_layers_keep_order_of_their_normalisations(name):
     model = case(name).model(head=False)
     pre_norm = model.config.audio_config.do_stable_layer_norm
     states = {"audio": torch.randn(2, 7, 16), "text": torch.randn(2, 4, 20), "video": torch.randn(2, 3, 12)}
@@ -91,7 +91,7 @@ def test_deep_layers_keep_the_order_of_their_normalisations(name):
     assert_close(embedding, torch.stack([expected[0].mean(dim=0), expected[1, :5].mean(dim=0)]))
 
 
-def test_by_default_the_encoders_are_frozen():
+def test_by_default_encoders_are_frozen():
     model = WavFusionModel(
         case("wavfusion").config(freeze_audio_layers=-1, freeze_text_layers=None, freeze_vision_encoder=True)
     )
@@ -105,7 +105,7 @@ def test_by_default_the_encoders_are_frozen():
     assert encoded.video.shape == (4, 5, 12)
 
 
-def test_gates_and_maps_are_named_by_the_layers_of_the_speech_encoder():
+def test_gates_and_maps_are_named_by_layer():
     batch = make_batch()
     output = case("wavfusion").model()(**batch, output_attentions=True)
     assert set(output.gates) == {"layer_3", "layer_4"}
@@ -120,7 +120,7 @@ def test_gates_and_maps_are_named_by_the_layers_of_the_speech_encoder():
     assert set(output.cross_attentions) == {"layer_3_audio_video", "layer_4_audio_video"}
 
 
-def test_the_control_concatenates_means_after_the_same_layers():
+def test_control_concatenates_means_after_same_layers():
     model = case("wavfusion-concat").model(head=False)
     assert model.config.embedding_size == 16 + 16 + 8
     replaced = case("wavfusion").model(head=False)
@@ -134,12 +134,12 @@ def test_the_control_concatenates_means_after_the_same_layers():
     )
 
 
-def test_the_control_may_have_no_fusion_layers():
+def test_control_may_have_no_fusion_layers():
     model = case("wavfusion-concat").model(num_fusion_layers=0)
     assert model(**make_batch()).loss.isfinite()
 
 
-def test_missing_modalities_are_left_out_of_discrepancy_learning():
+def test_discrepancy_learning_skips_missing_modalities():
     model = case("wavfusion").model()
     batch = make_batch(text_lengths=(4, 0, 1, 6), video_lengths=(3, 1, 0, 2))
     embeddings = model(**batch).modality_embeddings
@@ -150,7 +150,7 @@ def test_missing_modalities_are_left_out_of_discrepancy_learning():
     assert zero["video"] == [False, False, True, False]
 
 
-def test_the_weighted_discrepancy_is_part_of_the_loss():
+def test_weighted_discrepancy_is_part_of_loss():
     batch = make_batch()
     losses = {weight: case("wavfusion").model(discrepancy_weight=weight)(**batch).losses for weight in (0, 1, 10)}
     assert losses[1]["discrepancy"] > 0
@@ -160,13 +160,13 @@ def test_the_weighted_discrepancy_is_part_of_the_loss():
     assert set(case("wavfusion-alone").model()(**batch).losses) == {"cross_entropy"}
 
 
-def test_a_soft_label_counts_as_its_most_probable_class():
+def test_soft_label_counts_as_its_most_probable_class():
     model, batch = case("wavfusion").model(), make_batch()
     soft = 0.6 * torch.nn.functional.one_hot(batch["labels"], 3) + 0.4 / 3
     assert_close(model(**batch | {"labels": soft}).losses["discrepancy"], model(**batch).losses["discrepancy"])
 
 
-def test_an_unsupported_encoder_is_refused():
+def test_unsupported_encoder_is_refused():
     config = case("wavfusion-alone").config(audio_config=WHISPER | {"encoder_layers": 3})
     with pytest.raises(
         ValueError, match=r"^audio_config names the model_type 'whisper', which .* does not support; choose one of"

@@ -13,7 +13,7 @@ stop = threading.Event()
 
 
 def drip(handler):
-    """Announce 1000 bytes and send them slowly."""
+    """Declare a length of 1000 bytes and send them slowly."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
@@ -26,7 +26,7 @@ def drip(handler):
 
 
 def endless(handler):
-    """Send without end and without a length."""
+    """Send endless data without declaring a length."""
     handler.send_response(200)
     handler.end_headers()
     try:
@@ -64,12 +64,12 @@ def server(tmp_path_factory):
 
 
 @pytest.mark.parametrize("page", ["a.wav", "near"])
-def test_a_file_is_downloaded_also_after_a_redirect(server, page):
+def test_file_is_downloaded_after_redirect(server, page):
     assert download(f"{server}/{page}", timeout=10) == CONTENT
 
 
 @pytest.mark.parametrize("page", ["far", "ftp", "round", "missing", "cut"])
-def test_a_failed_download_is_one_sentence(server, page):
+def test_failed_download_gives_one_sentence(server, page):
     with pytest.raises(ValueError, match=rf"^{server}/{page} cannot be downloaded: .+") as caught:
         download(f"{server}/{page}", timeout=10)
     assert "\n" not in str(caught.value)
@@ -77,31 +77,31 @@ def test_a_failed_download_is_one_sentence(server, page):
 
 
 @pytest.mark.parametrize("source", ["file:///etc/hostname", "ftp://host/a.wav", "s3://bucket/a.wav", "hf://a/b.wav"])
-def test_other_addresses_are_refused(source):
+def test_other_urls_are_refused(source):
     for given in (source, {"path": source}):
-        with pytest.raises(ValueError, match="is not an http or https address: download the file and give its path"):
+        with pytest.raises(ValueError, match="is not an http or https URL: download the file and give its path"):
             fetch(given, timeout=10)
 
 
-def test_a_slow_download_times_out(server):
+def test_slow_download_times_out(server):
     with pytest.raises(ValueError, match=r"/drip did not arrive within 0\.3 s"):
         download(f"{server}/drip", timeout=0.3)
 
 
-def test_a_large_file_is_refused(server, monkeypatch):
+def test_large_file_is_refused(server, monkeypatch):
     monkeypatch.setattr(module, "MAX_BYTES", 2**21)
     with pytest.raises(ValueError, match="/endless is larger than 2 MiB"):
         download(f"{server}/endless", timeout=10)
 
 
-def test_an_unreachable_server_is_named():
+def test_unreachable_server_is_named():
     with serve({}) as address:
         pass
     with pytest.raises(ValueError, match=f"^{address}/a.wav cannot be downloaded"):
         download(f"{address}/a.wav", timeout=10)
 
 
-def test_only_addresses_are_fetched(server, tmp_path):
+def test_only_urls_are_fetched(server, tmp_path):
     array = np.zeros(3, np.float32)
     for source in (
         "a.wav",

@@ -66,7 +66,7 @@ def test_wav_is_read_exactly_from_every_form(wav):
 
 
 @pytest.mark.parametrize("form", ["path", "array"])
-def test_span_is_the_slice(wav, form):
+def test_span_is_slice(wav, form):
     source = {"path": str(wav)} if form == "path" else {"array": tone(), "sampling_rate": 16000}
     expected = tone()[round(0.4 * 16000) : round(1.1 * 16000)]
     np.testing.assert_array_equal(load_audio(source, 16000, start=0.4, end=1.1), expected)
@@ -75,7 +75,7 @@ def test_span_is_the_slice(wav, form):
 
 
 @pytest.mark.parametrize("file_format", ["FLAC", "MP3", "OGG"])
-def test_span_of_a_compressed_file_is_the_slice(tmp_path, file_format):
+def test_span_of_compressed_file_is_slice(tmp_path, file_format):
     path = tmp_path / "tone"
     soundfile.write(path, tone(6), 16000, format=file_format)
     whole = load_audio(path, 16000)
@@ -87,7 +87,7 @@ def test_span_of_a_compressed_file_is_the_slice(tmp_path, file_format):
     ("container", "codec", "rate"),
     [("mp4", "aac", 16000), ("ipod", "aac", 16000), ("matroska", "libopus", 48000), ("avi", "pcm_s16le", 16000)],
 )
-def test_video_container_gives_the_audio_of_the_wav_whole_and_in_spans(tmp_path, container, codec, rate):
+def test_audio_of_video_containers_equals_wav(tmp_path, container, codec, rate):
     path = tmp_path / "clip"
     path.write_bytes(encode(tone(6, rate), container, codec, rate))
     whole = load_audio(path, rate)
@@ -101,7 +101,7 @@ def test_video_container_gives_the_audio_of_the_wav_whole_and_in_spans(tmp_path,
     assert min(distances) < 1e-3
 
 
-def test_stereo_at_another_rate_is_averaged_then_resampled(tmp_path):
+def test_stereo_is_averaged_then_resampled(tmp_path):
     left, right = tone(1, 44100), tone(1, 44100)[::-1]
     path = tmp_path / "stereo.wav"
     soundfile.write(path, np.stack([left, right], axis=1), 44100, subtype="FLOAT")
@@ -111,16 +111,16 @@ def test_stereo_at_another_rate_is_averaged_then_resampled(tmp_path):
     np.testing.assert_allclose(waveform, expected, atol=1e-6)
 
 
-def test_array_of_a_dict_is_resampled():
+def test_array_of_dict_is_resampled():
     expected = soxr.resample(tone(1, 44100), 44100, 16000, quality="HQ")
     np.testing.assert_array_equal(load_audio({"array": tone(1, 44100), "sampling_rate": 44100}, 16000), expected)
 
 
-def test_span_may_end_a_rounding_error_after_the_file(wav):
+def test_span_may_end_slightly_after_file(wav):
     np.testing.assert_array_equal(load_audio(wav, 16000, start=1.0, end=2.01), tone()[16000:])
 
 
-def test_mp3_without_a_frame_count_is_read_to_its_end():
+def test_mp3_without_frame_count_is_read_to_its_end():
     # Noise, then silence, at a variable bit rate: the first frames say nothing about the length.
     waveform = np.concatenate([0.3 * np.random.default_rng(0).standard_normal(64000), np.zeros(64000)])
     encoded = encode(
@@ -131,7 +131,7 @@ def test_mp3_without_a_frame_count_is_read_to_its_end():
     np.testing.assert_allclose(load_audio(encoded, 16000, 3.0, 4.5), whole[48000:72000], atol=1e-3)
 
 
-def test_wav_written_to_a_pipe_is_not_truncated(wav):
+def test_wav_written_to_pipe_is_not_truncated(wav):
     streamed = bytearray(wav.read_bytes())
     at = streamed.index(b"data") + 4
     streamed[at : at + 4] = b"\xff\xff\xff\xff"
@@ -171,7 +171,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_bad_file_is_one_sentence_with_its_name(tmp_path, case):
+def test_bad_file_is_named_in_one_sentence(tmp_path, case):
     content, message = BAD_FILES[case]
     path = tmp_path / "bad.wav"
     path.write_bytes(content())
@@ -182,7 +182,7 @@ def test_bad_file_is_one_sentence_with_its_name(tmp_path, case):
         load_audio(path.read_bytes(), 16000)
 
 
-def test_playlist_never_opens_the_files_that_it_names(wav, monkeypatch):
+def test_playlists_open_no_other_files(wav, monkeypatch):
     monkeypatch.chdir(wav.parent)
     with pytest.raises(ValueError, match="not an audio or video file"):
         load_audio(f"ffconcat version 1.0\nfile {wav.name}\n".encode(), 16000)
@@ -202,14 +202,14 @@ def test_playlist_never_opens_the_files_that_it_names(wav, monkeypatch):
         (3.0, None, "from 3.0 s to its end: it is 2.* s long"),
     ],
 )
-def test_span_outside_the_file_is_one_sentence(tmp_path, container, start, end, message):
+def test_span_outside_file_is_refused(tmp_path, container, start, end, message):
     path = tmp_path / f"clip.{container}"
     path.write_bytes(wav_bytes(tone()) if container == "wav" else encode(tone(), "mp4", "aac"))
     with pytest.raises(ValueError, match=f"clip.*{message}"):
         load_audio(path, 16000, start, end)
 
 
-def test_missing_file_and_folder_and_other_types(tmp_path):
+def test_missing_file_folder_and_other_types_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone\.wav does not exist"):
         load_audio(tmp_path / "gone.wav", 16000)
     with pytest.raises(ValueError, match="is a folder"):
@@ -230,7 +230,7 @@ def test_missing_library_is_named(monkeypatch, package):
         load_audio(encoded, 16000)
 
 
-def test_importing_the_decoder_imports_no_large_library():
+def test_importing_decoder_imports_no_large_library():
     heavy = {"torch", "transformers", "soundfile", "av", "soxr"}
     code = f"import sys, emofusion.processing.media; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -43,20 +43,20 @@ def warnings(caplog):
     return lambda: [record.getMessage() for record in caplog.records if record.name == MODULE]
 
 
-def test_the_registered_pipeline_is_ours(fusion):
+def test_pipeline_is_registered(fusion):
     assert type(fusion) is EmotionRecognitionPipeline
     assert fusion.task == "emotion-recognition"
 
 
-def test_the_result_is_that_of_the_model_the_most_probable_first(fusion, recording, waveform):
-    answer = fusion({"audio": str(recording), "text": "what a lovely morning"})
-    assert same(answer, expected(fusion, audio=waveform, text="what a lovely morning"))
-    assert [set(entry) for entry in answer] == [{"label", "score"}] * 3
-    assert [entry["score"] for entry in answer] == sorted(scores(answer).values(), reverse=True)
-    assert sum(scores(answer).values()) == pytest.approx(1)
+def test_result_equals_model_sorted_by_score(fusion, recording, waveform):
+    result = fusion({"audio": str(recording), "text": "what a lovely morning"})
+    assert same(result, expected(fusion, audio=waveform, text="what a lovely morning"))
+    assert [set(entry) for entry in result] == [{"label", "score"}] * 3
+    assert [entry["score"] for entry in result] == sorted(scores(result).values(), reverse=True)
+    assert sum(scores(result).values()) == pytest.approx(1)
 
 
-def test_every_form_of_a_recording_gives_the_same_result(fusion, recording, waveform):
+def test_every_form_of_recording_gives_same_result(fusion, recording, waveform):
     wanted, content = expected(fusion, audio=waveform), recording.read_bytes()
     with serve({"/a.wav": content}) as address:
         for source in (
@@ -102,7 +102,7 @@ def test_batching_changes_no_result(name, recording):
         assert all(same(*pair, 1e-5) for pair in zip(streamed, alone, strict=True))
 
 
-def test_worker_processes_give_the_same_results(fusion, recording):
+def test_worker_processes_give_same_results(fusion, recording):
     inputs = [{"audio": str(recording)}, {"text": "hello"}, {"audio": {"array": noise(700), "sampling_rate": RATE}}]
     here, there = fusion(inputs, batch_size=2), fusion(inputs, batch_size=2, num_workers=2)
     assert all(same(*pair) for pair in zip(here, there, strict=True))
@@ -122,28 +122,28 @@ def batches(fusion, monkeypatch):
 
 
 def test_another_sampling_rate_is_resampled(fusion, batches):
-    answer = fusion({"array": noise(4000), "sampling_rate": 8000})
+    result = fusion({"array": noise(4000), "sampling_rate": 8000})
     assert batches == [[8000]]
-    assert same(answer, expected(fusion, audio=soxr.resample(noise(4000), 8000, RATE, quality="HQ")))
+    assert same(result, expected(fusion, audio=soxr.resample(noise(4000), 8000, RATE, quality="HQ")))
 
 
 def short_and_long():
     return [{"array": noise(2000 if number % 2 else 400), "sampling_rate": RATE} for number in range(8)]
 
 
-def test_a_list_is_batched_by_length(fusion, batches):
-    answers = fusion(short_and_long(), batch_size=2)
+def test_list_is_batched_by_length(fusion, batches):
+    results = fusion(short_and_long(), batch_size=2)
     assert batches == [[400, 400]] * 2 + [[2000, 2000]] * 2
-    assert all(same(answer, answers[number % 2]) for number, answer in enumerate(answers))
+    assert all(same(result, results[number % 2]) for number, result in enumerate(results))
 
 
-def test_a_generator_is_read_lazily_and_in_order(fusion, batches):
+def test_generator_is_read_lazily_and_in_order(fusion, batches):
     read = []
-    answers = fusion((read.append(item) or item for item in short_and_long()), batch_size=2)
+    results = fusion((read.append(item) or item for item in short_and_long()), batch_size=2)
     assert len(read) <= 1  # transformers reads the first
-    next(answers)
+    next(results)
     assert len(read) == 2
-    assert len(list(answers)) == 7
+    assert len(list(results)) == 7
     assert batches == [[400, 2000]] * 4
 
 
@@ -161,17 +161,17 @@ def test_datasets_of_both_kinds_are_read(fusion, recording):
 
     wanted = fusion([{"audio": str(recording), "text": word} for word in WORDS[:3]])
     for dataset in (KeyDataset(Rows(), "utterance"), Stream()):
-        answers = fusion(dataset, batch_size=2)
-        assert not isinstance(answers, list)
-        assert all(same(*pair, 1e-5) for pair in zip(answers, wanted, strict=True))
+        results = fusion(dataset, batch_size=2)
+        assert not isinstance(results, list)
+        assert all(same(*pair, 1e-5) for pair in zip(results, wanted, strict=True))
 
 
-def test_an_empty_input_gives_an_empty_result(fusion):
+def test_empty_input_gives_empty_result(fusion):
     assert fusion([]) == []
     assert list(fusion(item for item in ())) == []
 
 
-def test_top_k_is_an_option_of_the_pipeline_and_of_a_call(recording):
+def test_top_k_is_option_of_pipeline_and_of_call(recording):
     pipe = build(top_k=1)
     everything = pipe(recording, top_k=None)
     assert len(everything) == 3
@@ -193,7 +193,7 @@ def test_wrong_options_are_refused(fusion, recording, options, error):
         fusion([recording], **options)
 
 
-def test_a_missing_transcript_is_warned_of_once(recording, warnings):
+def test_missing_transcript_warns_once(recording, warnings):
     pipe = build("wavfusion")
     pipe([recording, recording])
     pipe(recording)
@@ -206,7 +206,7 @@ def test_a_missing_transcript_is_warned_of_once(recording, warnings):
     assert "uses speech and video alone" in warnings()[1]
 
 
-def test_an_unused_input_is_warned_of_once(recording, warnings):
+def test_unused_input_warns_once(recording, warnings):
     speech, text = build("speech"), build("text")
     assert same(speech([{"audio": recording, "text": "hello"}] * 2)[0], speech(recording))
     assert warnings() == ["This model does not use text; the input is ignored."]
@@ -215,25 +215,25 @@ def test_an_unused_input_is_warned_of_once(recording, warnings):
     assert speech({"audio": recording, "text": "hello"}, return_text=True)["text"] is None
 
 
-def test_a_recording_that_is_cut_is_warned_of_once(warnings):
+def test_cut_recording_warns_once(warnings):
     pipe = build(settings={"max_seconds": 0.5})
     long, short = ({"array": noise(length), "sampling_rate": RATE} for length in (20000, 8000))
     pipe({"audio": short, "text": "hello"})
     assert not warnings()
-    answers = pipe([{"audio": {**long, "array": long["array"][:8000]}, "text": "go"}, {"audio": long, "text": "go"}])
-    assert same(*answers)
+    results = pipe([{"audio": {**long, "array": long["array"][:8000]}, "text": "go"}, {"audio": long, "text": "go"}])
+    assert same(*results)
     pipe({"audio": long, "text": "go"})
     assert warnings() == ["A recording is longer than 0.5 s: the model uses the first 0.5 s."]
 
 
-def test_videos_are_read_as_the_processor_reads_them():
+def test_videos_are_read_as_processor_reads_them():
     pipe = build("video")
     video = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
     for given in (video, {"video": video}, {"video": torch.from_numpy(video)}):
         assert same(pipe(given), expected(pipe, video=video))
 
 
-def test_alignments_reach_the_model_in_full_precision(waveform):
+def test_alignments_reach_model_in_full_precision(waveform):
     pipe = build("multi_level")
     utterance = {"audio": {"array": waveform, "sampling_rate": RATE}, "text": "hello there"}
     alignment = dict.fromkeys(("word", "syllable", "phone"), SEGMENTS)
@@ -245,7 +245,7 @@ def test_alignments_reach_the_model_in_full_precision(waveform):
     assert same(pipe({"text": "hello", "alignment": alignment}), pipe({"text": "hello"}))
 
 
-def test_bfloat16_is_for_signals_and_not_for_times(waveform, monkeypatch):
+def test_bfloat16_rounds_signals_but_not_times(waveform, monkeypatch):
     pipe, seen = build("multi_level", torch.bfloat16), {}
     forward = pipe.model.forward
     monkeypatch.setattr(pipe.model, "forward", lambda **batch: seen.update(batch) or forward(**batch))
@@ -260,7 +260,7 @@ def test_bfloat16_is_for_signals_and_not_for_times(waveform, monkeypatch):
     ("given", "error", "message"),
     [
         ("nowhere.wav", FileNotFoundError, "nowhere.wav does not exist"),
-        ("ftp://host/a.wav", ValueError, "is not an http or https address"),
+        ("ftp://host/a.wav", ValueError, "is not an http or https URL"),
         (b"no sound", ValueError, "is not an audio or video file"),
         (np.zeros(10, np.float32), TypeError, "'array' and 'sampling_rate', not ndarray"),
         ({"array": np.zeros(10, np.float32)}, ValueError, "must also give its 'sampling_rate'"),
@@ -273,7 +273,7 @@ def test_bfloat16_is_for_signals_and_not_for_times(waveform, monkeypatch):
         (("hello", "there"), TypeError, "not tuple"),
     ],
 )
-def test_an_error_is_one_sentence_that_names_the_input(given, error, message, recording):
+def test_error_names_input_in_one_sentence(given, error, message, recording):
     pipe = build("wavfusion")
     with pytest.raises(error, match=message) as alone:
         pipe(given)
@@ -290,12 +290,12 @@ def test_other_models_and_transcribers_are_refused(fusion):
         build(transcriber=len)
 
 
-def test_the_model_is_set_to_evaluation_mode(fusion, recording):
+def test_model_is_set_to_evaluation_mode(fusion, recording):
     model = build().model.train()
     pipe = pipeline("emotion-recognition", model=model, processor=fusion.processor)
     assert same(pipe(recording), fusion(recording))
 
 
-def test_a_pipeline_is_saved_with_its_processor(tmp_path, fusion, recording):
+def test_pipeline_is_saved_with_its_processor(tmp_path, fusion, recording):
     fusion.save_pretrained(tmp_path)
     assert same(pipeline("emotion-recognition", model=str(tmp_path))(recording), fusion(recording))

@@ -49,7 +49,7 @@ ALIGNMENT = {
 }
 
 
-def test_batch_has_the_keys_shapes_and_types_of_the_contract(processor):
+def test_batch_has_keys_shapes_and_types_of_contract(processor):
     batch = processor(
         audio=[noise(0.5), noise(0.3)], text=["i am glad", "so"], sampling_rate=16000, alignment=[ALIGNMENT, None]
     )
@@ -71,7 +71,7 @@ def test_silence_and_noise_are_not_segments(processor):
     np.testing.assert_array_equal(batch["syllable_spans"], np.full((2, 1, 2), -1, np.float32))
 
 
-def test_audio_is_normalised_if_the_feature_extractor_does_so():
+def test_audio_is_normalised_by_feature_extractor():
     wanted = EmoFusionProcessor(extractor())(noise(1), sampling_rate=16000)["input_values"][0]
     assert abs(wanted.mean()) < 1e-4
     assert abs(wanted.std() - 1) < 1e-3
@@ -79,7 +79,7 @@ def test_audio_is_normalised_if_the_feature_extractor_does_so():
     np.testing.assert_array_equal(plain, noise(1))
 
 
-def test_padding_and_batch_mates_never_change_a_row(processor):
+def test_padding_and_batch_mates_never_change_row(processor):
     audio, text = [noise(0.31, 1), noise(0.9, 2), noise(0.05, 3)], ["i am", "so glad to see you", "see"]
     batch = processor(audio=audio, text=text, sampling_rate=16000, alignment=[ALIGNMENT, None, ALIGNMENT])
     for row, (item, words) in enumerate(zip(audio, text, strict=True)):
@@ -88,7 +88,7 @@ def test_padding_and_batch_mates_never_change_a_row(processor):
         assert torch.equal(batch["input_ids"][row][batch["attention_mask"][row] == 1], alone["input_ids"][0])
 
 
-def test_missing_rows_are_masked_and_leave_the_others_alone(processor):
+def test_missing_rows_are_masked(processor):
     batch = processor(
         audio=[None, noise(0.3), None], text=["i am", None, "so glad"], sampling_rate=16000, return_tensors="np"
     )
@@ -107,7 +107,7 @@ def test_modality_that_is_missing_everywhere_is_left_out(processor):
     assert set(processor(audio=noise(0.1), sampling_rate=16000)) == {"input_values", "audio_attention_mask"}
 
 
-def test_every_form_of_audio_gives_the_same_row(processor, tmp_path):
+def test_every_form_of_audio_gives_same_row(processor, tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, noise(0.2), 16000, subtype="FLOAT")
     forms = [
@@ -127,7 +127,7 @@ def test_every_form_of_audio_gives_the_same_row(processor, tmp_path):
     assert torch.equal(processor(forms, sampling_rate=16000)["input_values"], expected.expand(len(forms), -1))
 
 
-def test_file_at_another_rate_is_resampled_and_its_span_read(tmp_path):
+def test_files_are_resampled_and_cut_to_span(tmp_path):
     path = tmp_path / "stereo.wav"
     soundfile.write(path, np.stack([noise(2, 1), noise(2, 2)], axis=1), 44100, subtype="FLOAT")
     plain = EmoFusionProcessor(extractor(do_normalize=False))
@@ -135,7 +135,7 @@ def test_file_at_another_rate_is_resampled_and_its_span_read(tmp_path):
     np.testing.assert_array_equal(row, load_audio(path, 16000, 0.1, 0.5))
 
 
-def test_max_seconds_cuts_audio_and_alignment_before_normalising(tmp_path):
+def test_max_seconds_cuts_audio_and_alignment(tmp_path):
     processor = EmoFusionProcessor(extractor(), tokenizer(), max_seconds=0.6)
     batch = processor(noise(2), sampling_rate=16000, alignment=ALIGNMENT)
     assert torch.equal(batch["input_values"], processor(noise(2)[:9600], sampling_rate=16000)["input_values"])
@@ -145,7 +145,7 @@ def test_max_seconds_cuts_audio_and_alignment_before_normalising(tmp_path):
     assert EmoFusionProcessor.from_pretrained(tmp_path, max_seconds=3.0).max_seconds == 3.0
 
 
-def test_padding_to_the_maximum_gives_fixed_shapes():
+def test_padding_to_maximum_gives_fixed_shapes():
     processor = EmoFusionProcessor(extractor(), tokenizer(), max_seconds=1.0)
     batch = processor(noise(0.2), "so", sampling_rate=16000, padding="max_length")
     assert batch["input_values"].shape == (1, 16000)
@@ -153,7 +153,7 @@ def test_padding_to_the_maximum_gives_fixed_shapes():
     assert batch["input_ids"].shape == (1, 8)
 
 
-def test_transcript_is_cut_at_the_tokenizers_limit(processor):
+def test_transcript_is_cut_at_tokenizers_limit(processor):
     assert processor(text="i " * 50)["input_ids"].shape == (1, 8)
 
 
@@ -218,7 +218,7 @@ for folder in sys.argv[1:]:
 """
 
 
-def test_saved_processors_load_where_emofusion_is_not_installed(tmp_path):
+def test_saved_processors_load_without_emofusion(tmp_path):
     for parts in PARTS:
         write_bundle(processor_of(parts, max_seconds=5.0, frames_per_second=3.0), tmp_path / parts)
     done = subprocess.run(
@@ -280,7 +280,7 @@ BAD_INPUTS = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUTS)
-def test_bad_input_is_one_sentence_with_argument_and_row(processor, case):
+def test_bad_input_names_argument_and_row(processor, case):
     arguments, kind, message = BAD_INPUTS[case]
     with pytest.raises(kind, match=message) as error:
         processor(**({"sampling_rate": 16000} | arguments))
@@ -296,7 +296,7 @@ def test_modality_without_sub_processor_is_refused():
         EmoFusionProcessor(extractor())(video=np.zeros((1, 8, 8, 3), np.uint8))
 
 
-def test_unsuitable_parts_are_refused():
+def test_unsuitable_sub_processors_are_refused():
     with pytest.raises(ValueError, match="a feature_extractor, a tokenizer or an image_processor"):
         EmoFusionProcessor()
     with pytest.raises(ValueError, match="WhisperFeatureExtractor"):

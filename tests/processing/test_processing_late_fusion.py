@@ -63,7 +63,7 @@ def test_members_with_equal_processors_share_inputs(recordings):
         (both("hello"), {"input_ids", "attention_mask"}),
     ],
 )
-def test_a_member_with_another_processor_gets_inputs_with_its_prefix(other, own, recordings):
+def test_member_with_other_processor_gets_prefixed_inputs(other, own, recordings):
     processor = LateFusionProcessor.from_members([both(), audio_processor(), other])
     batch = processor(recordings, TEXT)
     expected = dict(both()(recordings, TEXT).items())
@@ -75,20 +75,20 @@ def test_a_member_with_another_processor_gets_inputs_with_its_prefix(other, own,
     }
 
 
-def test_a_tokenizer_is_shared_whatever_max_seconds_is():
+def test_tokenizer_is_shared_for_any_max_seconds():
     assert LateFusionProcessor.from_members([both(max_seconds=1.0), text_processor()]).members == {}
     processor = LateFusionProcessor.from_members([text_processor(), both(max_seconds=1.0)])
     assert processor.members == {}
     assert processor.max_seconds == 1.0
 
 
-def test_a_used_tokenizer_equals_an_unused_one():
+def test_used_tokenizer_equals_unused_one():
     used = text_processor()
     used(text=TEXT)
     assert LateFusionProcessor.from_members([text_processor(), used]).members == {}
 
 
-def test_spans_are_cut_at_the_members_max_seconds(recordings):
+def test_spans_are_cut_at_members_max_seconds(recordings):
     alignment = {"word": {"start": [0.0, 0.3], "end": [0.3, 0.6], "symbol": ["hello", "there"]}}
     processor = LateFusionProcessor.from_members([both(), audio_processor(max_seconds=0.25), text_processor("there")])
     batch = processor(recordings[0], TEXT[0], alignment=alignment)
@@ -97,7 +97,7 @@ def test_spans_are_cut_at_the_members_max_seconds(recordings):
     assert "member_2_word_spans" not in batch
 
 
-def test_a_recording_is_decoded_once(recordings, monkeypatch):
+def test_recording_is_decoded_once(recordings, monkeypatch):
     decoded = []
     decode = processing_emofusion.load_audio
 
@@ -113,14 +113,14 @@ def test_a_recording_is_decoded_once(recordings, monkeypatch):
     assert decoded == recordings
 
 
-def test_a_member_with_another_sampling_rate_gets_its_own_waveform(recordings):
+def test_member_with_other_rate_gets_own_waveform(recordings):
     slow = EmoFusionProcessor(Wav2Vec2FeatureExtractor(sampling_rate=8000))
     batch = LateFusionProcessor.from_members([audio_processor(), slow])(recordings)
     assert batch["member_1_input_values"].shape[1] == batch["input_values"].shape[1] // 2
 
 
 @pytest.mark.parametrize(("given", "mask"), [("audio", "audio_attention_mask"), ("text", "attention_mask")])
-def test_a_modality_may_be_missing(given, mask, recordings):
+def test_modality_may_be_missing(given, mask, recordings):
     processor = LateFusionProcessor.from_members([both(), both("there", do_normalize=False)])
     inputs = {"audio": recordings, "text": TEXT}
     full, alone = processor(**inputs), processor(**{given: inputs[given]})
@@ -131,7 +131,7 @@ def test_a_modality_may_be_missing(given, mask, recordings):
         assert sparse[name].any(dim=1).tolist() == [True, False]
 
 
-def test_waveforms_need_a_sampling_rate():
+def test_waveforms_need_sampling_rate():
     processor = LateFusionProcessor.from_members([audio_processor(), audio_processor(do_normalize=False)])
     waveform = np.zeros(400, dtype=np.float32)
     assert processor(waveform, sampling_rate=RATE)["member_1_input_values"].shape == (1, 400)

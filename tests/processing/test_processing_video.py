@@ -28,7 +28,7 @@ def video_file(path, seconds=3):
     return path
 
 
-def test_frames_are_prepared_by_the_image_processor():
+def test_frames_are_prepared_by_image_processor():
     videos = [frames_of(3, 1), None, frames_of(1, 2, (20, 6))]
     batch = EmoFusionProcessor(image_processor=image_processor())(video=videos)
     assert list(batch) == ["pixel_values_videos", "video_attention_mask"]
@@ -42,7 +42,7 @@ def test_frames_are_prepared_by_the_image_processor():
             assert torch.equal(pixels, expected)
 
 
-def test_every_form_of_video_gives_the_same_row(tmp_path):
+def test_every_form_of_video_gives_same_row(tmp_path):
     path = video_file(tmp_path / "video.mp4")
     processor = EmoFusionProcessor(image_processor=image_processor(), frames_per_second=4.0)
     frames = load_video(path, 4.0)
@@ -56,7 +56,7 @@ def test_every_form_of_video_gives_the_same_row(tmp_path):
     assert torch.equal(row, processor(video=frames[4:8, :, :8])["pixel_values_videos"])
 
 
-def test_max_seconds_cuts_videos_and_sets_the_padded_length(tmp_path):
+def test_max_seconds_cuts_videos_and_sets_padded_length(tmp_path):
     path = video_file(tmp_path / "video.mp4")
     processor = EmoFusionProcessor(image_processor=image_processor(), max_seconds=1.5)
     assert processor(video=path)["video_attention_mask"].tolist() == [[1, 1, 1]]
@@ -85,7 +85,7 @@ BAD_VIDEOS = {
 
 
 @pytest.mark.parametrize("case", BAD_VIDEOS)
-def test_a_bad_video_is_one_sentence_with_its_row(case):
+def test_bad_video_names_its_row(case):
     item, kind, message = BAD_VIDEOS[case]
     with pytest.raises(kind, match=message) as error:
         EmoFusionProcessor(image_processor=image_processor())(video=[None, item])

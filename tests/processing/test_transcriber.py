@@ -46,10 +46,10 @@ def test_only_missing_transcripts_are_written(recording, waveform, caplog):
     recogniser = FakeRecogniser(" hello there ", "")
     pipe = build(transcriber=recogniser, transcriber_kwargs={"language": "en"})
     inputs = [{"audio": recording, "text": "go away"}, recording, {"text": "morning"}, {"audio": recording}]
-    answers = pipe(inputs, return_text=True, batch_size=4)
-    assert [answer["text"] for answer in answers] == ["go away", "hello there", "morning", ""]
-    assert same(answers[1]["scores"], expected(pipe, audio=waveform, text="hello there"), 1e-5)
-    assert same(answers[3]["scores"], expected(pipe, audio=waveform, text=""), 1e-5)
+    results = pipe(inputs, return_text=True, batch_size=4)
+    assert [result["text"] for result in results] == ["go away", "hello there", "morning", ""]
+    assert same(results[1]["scores"], expected(pipe, audio=waveform, text="hello there"), 1e-5)
+    assert same(results[3]["scores"], expected(pipe, audio=waveform, text=""), 1e-5)
     assert not caplog.records
     assert [options for _, options in recogniser.calls] == [{"language": "en"}] * 2
     for inputs, _ in recogniser.calls:
@@ -57,7 +57,7 @@ def test_only_missing_transcripts_are_written(recording, waveform, caplog):
         assert inputs["raw"].shape == (4000,)
 
 
-def test_a_recording_longer_than_the_window_uses_time_stamps():
+def test_recording_longer_than_window_uses_time_stamps():
     recogniser = FakeRecogniser("hello", "hello", "hello")
     pipe = build(transcriber=recogniser)
     for samples, options in ((8000, {}), (8002, {}), (8002, {"return_timestamps": "word"})):
@@ -67,24 +67,24 @@ def test_a_recording_longer_than_the_window_uses_time_stamps():
 
 
 @pytest.mark.parametrize("save", [save_ctc, save_whisper])
-def test_a_transcriber_is_loaded_once_on_first_use(save, tmp_path, recording, waveform):
+def test_transcriber_is_loaded_once_on_first_use(save, tmp_path, recording, waveform):
     folder = save(tmp_path / "recogniser")
     pipe = build(transcriber=folder)
     os.rename(folder, f"{folder}-elsewhere")
     assert pipe({"audio": recording, "text": "hello"}, return_text=True)["text"] == "hello"
     os.rename(f"{folder}-elsewhere", folder)
-    answers = pipe([recording, recording], return_text=True)
+    results = pipe([recording, recording], return_text=True)
     os.rename(folder, f"{folder}-elsewhere")
-    answers.append(pipe(recording, return_text=True))
+    results.append(pipe(recording, return_text=True))
     recogniser = pipeline("automatic-speech-recognition", model=f"{folder}-elsewhere")
     text = recogniser({"raw": waveform, "sampling_rate": RATE})["text"].strip()
-    assert [answer["text"] for answer in answers] == [text] * 3
+    assert [result["text"] for result in results] == [text] * 3
     assert text or save is save_whisper  # random weights may give an empty transcript
-    for answer in answers:
-        assert same(answer["scores"], expected(pipe, audio=waveform, text=text))
+    for result in results:
+        assert same(result["scores"], expected(pipe, audio=waveform, text=text))
 
 
-def test_a_transcriber_without_safetensors_is_not_unpickled(tmp_path, recording):
+def test_transcriber_without_safetensors_is_refused(tmp_path, recording):
     folder = save_ctc(tmp_path / "recogniser")
     os.rename(f"{folder}/model.safetensors", f"{folder}/pytorch_model.bin")
     with pytest.raises(RuntimeError, match=r"^The transcriber failed: .+") as caught:
@@ -92,13 +92,13 @@ def test_a_transcriber_without_safetensors_is_not_unpickled(tmp_path, recording)
     assert "\n" not in str(caught.value)
 
 
-def test_a_failed_transcription_names_the_position(recording):
+def test_failed_transcription_names_position(recording):
     pipe = build(transcriber=FakeRecogniser("hello"))
     with pytest.raises(RuntimeError, match=r"^inputs\[1\]: The transcriber failed: pop from empty list"):
         pipe([recording, recording])
 
 
-def test_a_text_model_takes_bare_text_and_with_a_transcriber_recordings(recording):
+def test_text_model_takes_text_or_transcribed_recordings(recording):
     text, transcribing = build("text"), build("text", transcriber=FakeRecogniser("go away", "go away"))
     wanted = expected(text, text="go away")
     assert same(text("go away"), wanted)

@@ -64,7 +64,7 @@ def test_frames_are_those_visible_at_evenly_spaced_times(name, start, end):
     np.testing.assert_allclose(numbers(video), [int(time * RATE) for time in times], atol=slack)
 
 
-def test_every_form_of_a_video_gives_the_same_frames(tmp_path, mp4):
+def test_every_form_of_video_gives_same_frames(tmp_path, mp4):
     path = tmp_path / "video.mp4"
     path.write_bytes(mp4)
     forms = [path, str(path), mp4, {"path": str(path)}, {"path": "elsewhere.mp4", "bytes": mp4}]
@@ -72,39 +72,39 @@ def test_every_form_of_a_video_gives_the_same_frames(tmp_path, mp4):
         np.testing.assert_array_equal(load_video(form, 2), load_video(mp4, 2))
 
 
-def test_span_and_crop_of_a_dict_are_read(mp4):
+def test_span_and_crop_of_dict_are_read(mp4):
     row = {"bytes": mp4, "start": 1.0, "end": 3.0, "crop": "right"}
     np.testing.assert_array_equal(load_video(row, 4), load_video(mp4, 4, 1.0, 3.0)[:, :, 32:])
     np.testing.assert_array_equal(load_video(row | {"crop": "left"}, 4), load_video(mp4, 4, 1.0, 3.0)[:, :, :32])
     np.testing.assert_array_equal(load_video(row, 4, end=2.0, crop="left"), load_video(mp4, 4, 1.0, 2.0)[:, :, :32])
 
 
-def test_a_video_is_cut_at_max_seconds(mp4):
+def test_video_is_cut_at_max_seconds(mp4):
     np.testing.assert_array_equal(load_video(mp4, 3, 0.5, max_seconds=1.5), load_video(mp4, 3, 0.5, 2.0))
     np.testing.assert_array_equal(load_video(mp4, 3, max_seconds=60), load_video(mp4, 3))
 
 
-def test_a_video_is_not_decoded_beyond_max_seconds(mp4):
+def test_video_is_not_decoded_beyond_max_seconds(mp4):
     np.testing.assert_array_equal(
         load_video(half_mp4(index_first=True), 5, max_seconds=0.4), load_video(mp4, 5, 0, 0.4)
     )
 
 
 @pytest.mark.parametrize(("start", "end", "number"), [(1.0, 1.04, 25), (2.0, 2.2, 54), (3.97, None, 99)])
-def test_a_span_too_short_for_the_frame_rate_has_one_frame(mp4, start, end, number):
+def test_span_too_short_for_frame_rate_has_one_frame(mp4, start, end, number):
     assert numbers(load_video(mp4, 2, start, end)) == pytest.approx([number], abs=1.1)
 
 
-def test_a_frame_rate_above_the_videos_repeats_frames(mp4):
+def test_frame_rate_above_videos_repeats_frames(mp4):
     video = load_video(mp4, 100, 1.0, 1.2)
     np.testing.assert_allclose(numbers(video), np.repeat(range(25, 30), 4), atol=1.1)
 
 
-def test_a_span_may_end_a_rounding_error_after_the_video(mp4):
+def test_span_may_end_slightly_after_video(mp4):
     np.testing.assert_array_equal(load_video(mp4, 5, 2.0, 4.08), load_video(mp4, 5, 2.0))
 
 
-def test_a_rotated_video_is_turned_upright():
+def test_rotated_video_is_turned_upright():
     turned = bytearray(encode(frames=range(5)))
     at = turned.index(b"tkhd") + 44  # the matrix of a track header of version 0
     turned[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30)
@@ -145,7 +145,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_bad_file_is_one_sentence_with_its_name(tmp_path, case):
+def test_bad_file_is_named_in_one_sentence(tmp_path, case):
     content, message = BAD_FILES[case]
     path = tmp_path / "bad.mp4"
     path.write_bytes(content())
@@ -156,7 +156,7 @@ def test_bad_file_is_one_sentence_with_its_name(tmp_path, case):
         load_video(path.read_bytes(), 5)
 
 
-def test_playlist_never_opens_the_files_that_it_names(tmp_path, mp4, monkeypatch):
+def test_playlists_open_no_other_files(tmp_path, mp4, monkeypatch):
     (tmp_path / "video.mp4").write_bytes(mp4)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="not an audio or video file"):
@@ -174,7 +174,7 @@ def test_playlist_never_opens_the_files_that_it_names(tmp_path, mp4, monkeypatch
         (5.0, None, r"from 5.0 s to its end: it is 4.000 s long"),
     ],
 )
-def test_span_outside_the_video_is_one_sentence(mp4, start, end, message):
+def test_span_outside_video_is_refused(mp4, start, end, message):
     with pytest.raises(ValueError, match=message):
         load_video(mp4, 5, start, end)
 

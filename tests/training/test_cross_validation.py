@@ -241,7 +241,7 @@ def test_the_description_of_a_run_has_what_decides_the_weights(tmp_path, corpus_
 
 @pytest.mark.parametrize(
     ("column", "message"),
-    [("id", "both in 'train' and in 'test'"), ("speaker", "Speakers are heard in more than one split")],
+    [("id", "both in 'train' and in 'test'"), ("speaker", "Speakers occur in more than one split")],
 )
 def test_overlapping_splits_are_refused_before_training(column, message, tmp_path, corpus_root, monkeypatch):
     def leaking(name, root, **options):
@@ -333,5 +333,5 @@ def test_a_folder_can_be_split_into_folds_by_speaker(tmp_path):
     assert len(set(tested)) == len(tested) == 12
     with pytest.raises(ValueError, match="fold must be from 1 to 3, not 4"):
         load_corpus("folder", tmp_path, speaker_folds=3, fold=4)
-    with pytest.raises(ValueError, match="k must be from 3 to the number of speakers, which is 6"):
+    with pytest.raises(ValueError, match="k must be from 3 to 6, the number of speakers, not 7"):
         load_corpus("folder", tmp_path, speaker_folds=7)

@@ -8,7 +8,7 @@ from emofusion.corpora.demo.espeak import ESPEAK_RATE, Prompt, speak
 TEXT = "Anna, the bus stops on the corner."
 
 
-def test_words_and_phones_follow_each_other_inside_the_recording():
+def test_words_and_phones_are_ordered_inside_recording():
     (speech,) = speak([Prompt(TEXT, "en-us")])
     seconds = len(speech.samples) / 2 / ESPEAK_RATE
     assert " ".join(word.symbol for word in speech.words) == "Anna the bus stops on the corner"
@@ -20,7 +20,7 @@ def test_words_and_phones_follow_each_other_inside_the_recording():
     assert {word.start for word in speech.words} <= {phone.start for phone in speech.phones}
 
 
-def test_the_pause_at_a_comma_belongs_to_no_word():
+def test_pause_at_comma_belongs_to_no_word():
     (speech,) = speak([Prompt(TEXT, "en-us")])
     samples = np.frombuffer(speech.samples, "<i2")
     anna, the, *_ = speech.words
@@ -29,14 +29,14 @@ def test_the_pause_at_a_comma_belongs_to_no_word():
     assert np.abs(pause).max() < 0.02 * np.abs(samples).max()
 
 
-def test_the_same_prompts_give_the_same_bits_even_from_breathy_voices():
+def test_same_prompts_give_same_bits():
     prompts = [Prompt(TEXT, voice, rate) for voice in ("en-us+f2", "en-us+whisper", "en-us+m3") for rate in (120, 240)]
     first = list(speak(prompts))
     time.sleep(1.1)  # espeak-ng would seed its noise by the clock, in whole seconds
     assert list(speak(prompts)) == first
 
 
-def test_leaving_early_ends_the_child_process(monkeypatch):
+def test_stopping_early_ends_subprocess(monkeypatch):
     children = []
 
     class Recorded(subprocess.Popen):
@@ -52,13 +52,13 @@ def test_leaving_early_ends_the_child_process(monkeypatch):
     assert children[0].poll() is not None
 
 
-def test_a_voice_that_does_not_exist_is_named(capfd):
+def test_voice_that_does_not_exist_is_named(capfd):
     with pytest.raises(RuntimeError, match=r"stopped at prompt 1, .*'no-such-voice'"):
         list(speak([Prompt(TEXT, "en-us"), Prompt(TEXT, "no-such-voice")]))
     assert "espeak-ng has no voice 'no-such-voice'." in capfd.readouterr().err
 
 
-def test_a_missing_library_says_what_to_install(monkeypatch):
+def test_missing_library_names_package_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install espeakng-loader"):
         next(speak([Prompt(TEXT, "en-us")]))

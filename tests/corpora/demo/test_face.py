@@ -46,19 +46,19 @@ def portrait(seed, dominance):
     return face.random_looks(rng), face.random_bearing(dominance, rng)
 
 
-def test_rows_are_in_the_schema_with_a_video_and_the_octants(corpus):
+def test_rows_are_in_schema_with_video_and_octants(corpus):
     assert {split: len(rows) for split, rows in corpus.items()} == {"train": 144, "validation": 32, "test": 32}
     check_speaker_independent(corpus)
     for rows in corpus.values():
         assert rows.features == features(LABELS)
         assert set(Counter(rows["label"]).values()) == {len(rows) // 8}
         for video in rows["video"]:
-            assert video["end"] - video["start"] == pytest.approx(1)  # for the length would tell arousal
+            assert video["end"] - video["start"] == pytest.approx(1)  # the whole length would reveal arousal
             assert video["crop"] is None
             assert len(load_video(video, 2.0)) == 2
 
 
-def test_the_emotion_is_the_sign_of_pleasure_arousal_and_dominance(corpus):
+def test_octant_follows_signs_of_dimensions(corpus):
     signs = itertools.product("+-", repeat=3)
     octants = dict(zip(LABELS, signs, strict=True))
     for rows in corpus.values():
@@ -68,7 +68,7 @@ def test_the_emotion_is_the_sign_of_pleasure_arousal_and_dominance(corpus):
 
 @pytest.mark.parametrize(("known", "most"), [(1, 1 / 4), (2, 1 / 2), (3, 1)])
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_every_missing_modality_halves_the_best_accuracy(split, known, most):
+def test_every_missing_modality_halves_best_accuracy(split, known, most):
     turns = [turn for turn in spoken.make_turns(SIZE, 0, video=True) if turn.row["split"] == split]
     labels = [turn.row["label"] for turn in turns]
     prompts = [turn.prompt for turn in turns]
@@ -90,7 +90,7 @@ def test_every_speaker_has_different_looks():
     assert len(set.union(*looks.values())) == len(looks) == 26
 
 
-def test_videos_are_as_long_as_their_recordings_and_show_one_person(corpus):
+def test_videos_last_as_long_as_recordings(corpus):
     for row in corpus["test"]:
         video = load_video(row["video"]["path"], face.FRAME_RATE)
         seconds = soundfile.info(row["audio"]["path"]).duration
@@ -101,7 +101,7 @@ def test_videos_are_as_long_as_their_recordings_and_show_one_person(corpus):
         assert video.std(axis=0).max() > 10  # the mouth moves
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_another_face(root, corpus, tmp_path):
+def test_seed_determines_faces(root, corpus, tmp_path):
     face.draw.cache_clear()
     load_corpus("spoken", tmp_path, utterances=SIZE, video=True)
     contents = []
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_another_face(root, c
     assert first != other
 
 
-def test_the_readme_describes_the_face(root, corpus):
+def test_readme_describes_face(root, corpus):
     (folder,) = root.iterdir()
     page = (folder / "README.md").read_text()
     assert "seed=0, video=True" in page
@@ -124,7 +124,7 @@ def test_the_readme_describes_the_face(root, corpus):
     assert all((folder / row["video_file_name"]).is_file() for row in rows)
 
 
-def test_without_video_the_folder_name_has_no_video_option(tmp_path):
+def test_without_video_folder_name_has_no_video_option(tmp_path):
     rows = load_corpus("spoken", tmp_path, utterances=104, seed=2)["test"]
     (folder,) = tmp_path.iterdir()
     options = json.dumps({"version": VERSION, "utterances": 104, "seed": 2})
@@ -139,12 +139,12 @@ def test_results_are_shown_under_another_title():
 
 
 @pytest.mark.parametrize("utterances", [104, 312, 0])
-def test_a_size_that_cannot_be_balanced_is_refused(utterances, tmp_path):
+def test_size_that_cannot_be_balanced_is_refused(utterances, tmp_path):
     with pytest.raises(ValueError, match="utterances must be a positive multiple of 208"):
         load_corpus("spoken", tmp_path, utterances=utterances, video=True)
 
 
-def test_one_frame_shows_the_dominance_of_a_new_speaker():
+def test_one_frame_shows_dominance():
     rng = random.Random(0)
     pictures, dominances = [], []
     for seed in range(120):
@@ -155,7 +155,7 @@ def test_one_frame_shows_the_dominance_of_a_new_speaker():
     assert reader.score(pictures[80:], is_dominant[80:]) > 0.95
 
 
-def test_only_the_mouth_depends_on_the_speech():
+def test_only_mouth_depends_on_speech():
     for dominance in (1.4, 4.6):
         closed, opened = (face.draw(*portrait(3, dominance), opening).astype(int) for opening in (0.0, 1.0))
         rows, columns = np.nonzero(abs(opened - closed).max(axis=-1))
@@ -164,14 +164,14 @@ def test_only_the_mouth_depends_on_the_speech():
         assert np.ptp(columns) < 14
 
 
-def test_the_mouth_follows_the_loudness_whatever_the_volume():
+def test_mouth_follows_relative_loudness():
     ramp = np.concatenate([np.zeros(1600), np.full(1600, 0.05), np.full(1600, -0.1), np.full(400, 0.1)])
     assert face.mouth_openings(ramp, 16000) == pytest.approx([0, 0.5, 1, 0.5], abs=0.11)
     assert face.mouth_openings(9 * ramp, 16000) == face.mouth_openings(ramp, 16000)
     assert face.mouth_openings(np.zeros(1700), 16000) == [0, 0]
 
 
-def test_a_video_shows_the_drawn_frames(tmp_path):
+def test_video_shows_drawn_frames(tmp_path):
     looks, bearing = portrait(5, 4.5)
     samples = np.random.default_rng(0).standard_normal(16000) * np.linspace(0, 1, 16000) ** 2
     face.write_video(tmp_path / "video.mp4", looks, bearing, samples, 16000)

@@ -11,13 +11,13 @@ def tree(tmp_path_factory):
     return make_speakers(tmp_path_factory.mktemp("speakers"), recordings=4)
 
 
-def test_no_validation_or_test_voice_of_the_emotion_corpus_is_used():
+def test_evaluation_voices_are_not_used():
     measured = {voice for split, voices in spoken.SESSIONS if split != "train" for voice in voices}
     assert not measured & {f"en-us+{voice}" for voice in VOICES}
     assert len(set(VOICES)) == len(VOICES)
 
 
-def test_the_tree_has_the_layout_of_voxceleb(tree):
+def test_tree_has_layout_of_voxceleb(tree):
     files = sorted(tree.glob("id*/video*/*.wav"))
     assert len(files) == 4 * len(VOICES)
     assert str(files[0].relative_to(tree)) == "id10001/video1/00001.wav"
@@ -26,7 +26,7 @@ def test_the_tree_has_the_layout_of_voxceleb(tree):
     assert 0.5 < info.duration < 6
 
 
-def test_trial_lists_share_no_voice_and_compare_different_videos(tree):
+def test_trials_share_no_voice_and_compare_videos(tree):
     named = {}
     for split, file in TRIALS.items():
         trials = [line.split() for line in (tree / file).read_text().splitlines()]
@@ -41,7 +41,7 @@ def test_trial_lists_share_no_voice_and_compare_different_videos(tree):
     assert not named["validation"] & named["test"]
 
 
-def test_an_existing_tree_is_kept_and_the_seed_determines_it(tree, tmp_path):
+def test_existing_tree_is_kept(tree, tmp_path):
     made = (tree / "README.md").stat().st_mtime_ns
     assert make_speakers(tree.parent, recordings=4) == tree
     assert (tree / "README.md").stat().st_mtime_ns == made
@@ -51,6 +51,6 @@ def test_an_existing_tree_is_kept_and_the_seed_determines_it(tree, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [tree.name]
 
 
-def test_an_invalid_number_of_recordings_is_refused(tmp_path):
+def test_invalid_number_of_recordings_is_refused(tmp_path):
     with pytest.raises(ValueError, match="multiple of 4, not 6"):
         make_speakers(tmp_path, recordings=6)

@@ -43,7 +43,7 @@ def words(text):
     return re.findall(r"\w+", text)
 
 
-def test_rows_are_in_the_schema(corpus):
+def test_rows_are_in_schema(corpus):
     assert {split: len(rows) for split, rows in corpus.items()} == {"train": 216, "validation": 48, "test": 48}
     for rows in corpus.values():
         assert rows.features == features(("angry", "happy", "sad", "calm"))
@@ -66,7 +66,7 @@ def test_one_modality_alone_predicts_half_at_most(corpus, metadata):
         )
 
 
-def test_the_manner_of_speaking_does_not_depend_on_the_words():
+def test_manner_of_speaking_does_not_depend_on_words():
     turns = list(spoken.make_turns(SIZE, seed=0))
     manners = [(p.voice, p.rate, p.pitch, p.pitch_range, p.volume) for _, p, _ in turns]
     assert lookup_accuracy(manners, [row["label"] for row, _, _ in turns]) <= 0.5
@@ -82,7 +82,7 @@ def test_speakers_and_sentence_frames_stay_in_their_split(corpus):
 
 
 @pytest.mark.parametrize("utterances", [104, 208, SIZE, 1040])
-def test_train_knows_every_valence_word_of_the_other_splits(utterances):
+def test_train_has_all_valence_words(utterances):
     vocabulary = {word for pair in (*spoken.MOODS, *spoken.FEELINGS) for word in pair}
     used = defaultdict(set)
     for row, _, _ in spoken.make_turns(utterances, seed=1):
@@ -91,7 +91,7 @@ def test_train_knows_every_valence_word_of_the_other_splits(utterances):
     assert used["validation"] | used["test"] <= used["train"]
 
 
-def test_positive_and_negative_words_come_with_the_same_neighbours(corpus):
+def test_positive_and_negative_texts_differ_in_one_word(corpus):
     poles = {word: pole for pair in (*spoken.MOODS, *spoken.FEELINGS) for pole, word in enumerate(pair)}
     for rows in corpus.values():
         neighbours = [Counter(), Counter()]
@@ -101,7 +101,7 @@ def test_positive_and_negative_words_come_with_the_same_neighbours(corpus):
         assert neighbours[0] == neighbours[1]
 
 
-def test_a_dialogue_is_a_sequence_of_turns_between_two_speakers(corpus):
+def test_dialogues_alternate_between_two_speakers(corpus):
     dialogues = defaultdict(list)
     for rows in corpus.values():
         for row in rows:
@@ -114,7 +114,7 @@ def test_a_dialogue_is_a_sequence_of_turns_between_two_speakers(corpus):
         assert all(later["start"] == now["end"] + 0.5 for now, later in itertools.pairwise(rows))
 
 
-def test_recordings_are_16_khz_mono_and_neither_silent_nor_clipped(corpus):
+def test_recordings_are_16_khz_mono(corpus):
     for rows in corpus.values():
         for row in rows:
             samples, rate = soundfile.read(row["audio"]["path"])
@@ -124,7 +124,7 @@ def test_recordings_are_16_khz_mono_and_neither_silent_nor_clipped(corpus):
             assert 0.05 < np.abs(samples).max() < 0.95
 
 
-def test_the_alignment_contains_the_text_within_the_recording(corpus):
+def test_alignment_contains_text_within_recording(corpus):
     for rows in corpus.values():
         for row in rows:
             assert " ".join(row["alignment"]["word"]["symbol"]) == " ".join(words(row["text"]))
@@ -140,7 +140,7 @@ def test_the_alignment_contains_the_text_within_the_recording(corpus):
             assert set(word["start"]) <= set(syllable["start"])
 
 
-def test_high_arousal_is_louder_and_faster_for_the_same_speaker_and_text(corpus):
+def test_high_arousal_is_louder_and_faster(corpus):
     for rows in corpus.values():
         measured = defaultdict(lambda: ([], []))
         for row in rows:
@@ -155,7 +155,7 @@ def test_high_arousal_is_louder_and_faster_for_the_same_speaker_and_text(corpus)
             assert slowest < 0.85 * np.min(subdued, axis=0)[1]
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(tmp_path):
+def test_seed_determines_corpus(tmp_path):
     contents = []
     for name, seed in (("first", 3), ("second", 3), ("third", 4)):
         load_corpus("spoken", tmp_path / name, utterances=104, seed=seed)
@@ -167,19 +167,19 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(tmp_path):
     assert contents[0]["metadata.jsonl"] != contents[2]["metadata.jsonl"]
 
 
-def test_a_second_load_synthesises_nothing(root, corpus, monkeypatch):
+def test_second_load_synthesises_nothing(root, corpus, monkeypatch):
     monkeypatch.setattr(espeak, "speak", None)
     again = load_corpus("spoken", root, utterances=SIZE)
     assert list(again["test"]) == list(corpus["test"])
 
 
-def test_the_default_place_is_the_cache_of_datasets(tmp_path, monkeypatch):
+def test_default_place_is_cache_of_datasets(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
     rows = load_corpus("spoken", utterances=104)["test"]
     assert rows[0]["audio"]["path"].startswith(str(tmp_path / "emofusion" / "spoken-"))
 
 
-def test_an_interrupted_synthesis_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_interrupted_synthesis_leaves_nothing_behind(tmp_path, monkeypatch):
     def interrupted(prompts):
         yield from list(speak(prompts))[:5]
         raise KeyboardInterrupt
@@ -191,7 +191,7 @@ def test_an_interrupted_synthesis_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_loads_at_once_do_not_collide(tmp_path):
+def test_concurrent_loads_do_not_collide(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: load_corpus("spoken", tmp_path, utterances=104), range(2)))
     assert list(both[0]["train"]) == list(both[1]["train"])
@@ -199,12 +199,12 @@ def test_two_loads_at_once_do_not_collide(tmp_path):
 
 
 @pytest.mark.parametrize("utterances", [0, -104, 100, 104.0, "104"])
-def test_a_size_that_cannot_be_balanced_is_refused(utterances, tmp_path):
+def test_size_that_cannot_be_balanced_is_refused(utterances, tmp_path):
     with pytest.raises(ValueError, match="utterances must be a positive multiple of 104"):
         load_corpus("spoken", tmp_path, utterances=utterances)
 
 
-def test_unknown_names_and_options_list_the_choices(tmp_path):
+def test_unknown_names_and_options_list_choices(tmp_path):
     with pytest.raises(ValueError, match="There is no corpus 'spokn'; choose one of spoken"):
         load_corpus("spokn")
     with pytest.raises(ValueError, match="'spoken' has no option 'size'; it has utterances, seed"):

@@ -40,7 +40,7 @@ def problems_of(root, **options):
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_rows_are_in_the_schema_from_every_kind_of_metadata(tmp_path, kind):
+def test_rows_are_in_schema_from_every_kind_of_metadata(tmp_path, kind):
     corpus = load_corpus("folder", make_folder(tmp_path / "own", with_splits(make_rows()), kind))
     assert {split: len(rows) for split, rows in corpus.items()} == dict.fromkeys(PARTS, 4)
     assert all(rows.features == features(["glad", "sad"]) for rows in corpus.values())
@@ -52,7 +52,7 @@ def test_rows_are_in_the_schema_from_every_kind_of_metadata(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_all_columns_of_a_row_are_read(tmp_path, kind):
+def test_all_columns_of_row_are_read(tmp_path, kind):
     rows = with_splits(make_rows())
     make_folder(tmp_path, rows)
     (tmp_path / "metadata.csv").unlink()
@@ -73,24 +73,24 @@ def test_all_columns_of_a_row_are_read(tmp_path, kind):
     assert bare["video"] is bare["alignment"] is bare["turn"] is None
 
 
-def test_each_split_may_have_a_folder_with_metadata_as_on_the_hub(tmp_path):
+def test_splits_may_have_own_metadata(tmp_path):
     rows = make_rows()
-    for part, chosen in zip(("train", "dev", "test"), (rows[:4], rows[4:6], rows[6:]), strict=True):
-        make_folder(tmp_path / part, chosen)
+    for split, chosen in zip(("train", "dev", "test"), (rows[:4], rows[4:6], rows[6:]), strict=True):
+        make_folder(tmp_path / split, chosen)
     corpus = load_corpus("folder", tmp_path)
     assert {split: len(rows) for split, rows in corpus.items()} == {"train": 4, "validation": 2, "test": 6}
     assert corpus["validation"][0]["id"] == "dev/audio/s2_sad.wav"
 
 
-def test_the_folder_of_a_recording_may_name_its_split(tmp_path):
+def test_folder_of_recording_may_name_its_split(tmp_path):
     rows = make_rows(3)
-    for row, part in zip(rows, ("train", "train", "val", "val", "test", "test"), strict=True):
-        row["file_name"] = f"{part}/{row['file_name']}"
+    for row, split in zip(rows, ("train", "train", "val", "val", "test", "test"), strict=True):
+        row["file_name"] = f"{split}/{row['file_name']}"
     corpus = load_corpus("folder", make_folder(tmp_path, rows))
     assert corpus["validation"]["speaker"][:] == ["s1", "s1"]
 
 
-def test_without_splits_validation_and_test_have_speakers_of_train(tmp_path):
+def test_missing_splits_are_drawn_by_speaker(tmp_path):
     make_folder(tmp_path)
     corpus = load_corpus("folder", tmp_path, test_share=0.3, seed=1)
     speakers = check_speaker_independent(corpus)
@@ -101,7 +101,7 @@ def test_without_splits_validation_and_test_have_speakers_of_train(tmp_path):
     assert len(others) > 1
 
 
-def test_a_missing_validation_split_is_taken_from_train_only(tmp_path):
+def test_missing_validation_split_comes_from_train(tmp_path):
     rows = [row | {"split": "test" if row["speaker"] in ("s4", "s5") else "train"} for row in make_rows()]
     corpus = load_corpus("folder", make_folder(tmp_path, rows))
     assert {split: len(rows) for split, rows in corpus.items()} == {"train": 6, "validation": 2, "test": 4}
@@ -109,15 +109,15 @@ def test_a_missing_validation_split_is_taken_from_train_only(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"speaker": ""}, {"speaker": "everybody"}])
-def test_splits_cannot_be_made_without_speakers(tmp_path, change):
+def test_splits_cannot_be_drawn_without_speakers(tmp_path, change):
     make_folder(tmp_path, [row | change for row in make_rows()])
     with pytest.raises(
-        ValueError, match=r"has no split 'test', and it cannot be made of speakers: .* column 'speaker'"
+        ValueError, match=r"has no split 'test', and it cannot be drawn by speaker: .* column 'speaker'"
     ):
         load_corpus("folder", tmp_path)
 
 
-def test_labels_keep_the_given_order_and_others_are_reported(tmp_path):
+def test_labels_keep_given_order_and_others_are_reported(tmp_path):
     rows = with_splits(make_rows(9))
     rows[5]["label"] = "bored"
     rows[7]["label"] = " "
@@ -134,12 +134,12 @@ def test_labels_keep_the_given_order_and_others_are_reported(tmp_path):
 
 
 @pytest.mark.parametrize("labels", ["sad", {"sad", "glad"}, ["sad", False], ["sad", "sad"]])
-def test_labels_that_are_not_a_list_of_names_are_refused(tmp_path, labels):
+def test_labels_that_are_not_list_of_names_are_refused(tmp_path, labels):
     with pytest.raises(TypeError, match="labels must be a list of different names"):
         load_corpus("folder", make_folder(tmp_path), labels=labels)
 
 
-def test_every_row_is_used_or_accounted_for(tmp_path):
+def test_every_row_is_used_or_reported(tmp_path):
     rows = with_splits(make_rows(6))
     make_folder(tmp_path, rows)
     rows[0]["split"] = "practice"
@@ -161,7 +161,7 @@ def test_every_row_is_used_or_accounted_for(tmp_path):
     assert "its split is unknown" in problems[1]["what"]
 
 
-def test_a_recording_without_permission_is_left_out(tmp_path, monkeypatch):
+def test_recording_without_permission_is_left_out(tmp_path, monkeypatch):
     rows = make_rows()
     make_folder(tmp_path, rows)
     close(monkeypatch, {str(tmp_path.resolve() / rows[1]["file_name"])})
@@ -170,14 +170,14 @@ def test_a_recording_without_permission_is_left_out(tmp_path, monkeypatch):
     assert (problem["kind"], problem["id"], problem["dropped"]) == ("no permission", "audio/s0_glad.wav", True)
 
 
-def test_a_column_of_unknown_splits_is_not_ignored(tmp_path):
+def test_unknown_splits_are_reported(tmp_path):
     make_folder(tmp_path, [row | {"split": "practice"} for row in make_rows()])
     rows, problems = read(tmp_path)
     assert not rows
     assert {problem["kind"] for problem in problems} == {"unknown split"}
 
 
-def test_a_row_is_kept_without_its_invalid_values(tmp_path):
+def test_rows_are_kept_without_invalid_values(tmp_path):
     rows = with_splits(make_rows(6))
     make_folder(tmp_path, rows)
     add_everything(tmp_path, rows)
@@ -190,12 +190,12 @@ def test_a_row_is_kept_without_its_invalid_values(tmp_path):
     usable, problems = read(tmp_path)
     assert len(usable) == 12
     assert [(problem["kind"], problem["what"].split(":")[0]) for problem in problems] == [
-        ("unreadable", "metadata.csv, row 1, keeps no alignment"),
-        ("missing", "metadata.csv, row 2, keeps no video"),
-        ("missing", "metadata.csv, row 2, keeps no alignment"),
-        ("unreadable", "metadata.csv, row 3, keeps no turn"),
-        ("unreadable", "metadata.csv, row 3, keeps no alignment"),
-        ("unreadable", "metadata.csv, row 4, keeps no turn"),
+        ("unreadable", "metadata.csv, row 1, is kept without alignment"),
+        ("missing", "metadata.csv, row 2, is kept without video"),
+        ("missing", "metadata.csv, row 2, is kept without alignment"),
+        ("unreadable", "metadata.csv, row 3, is kept without turn"),
+        ("unreadable", "metadata.csv, row 3, is kept without alignment"),
+        ("unreadable", "metadata.csv, row 4, is kept without turn"),
     ]
     assert all(row["alignment"] is None for row in usable)
     assert [row["video"] is None for row in usable] == [False] + 11 * [True]
@@ -205,7 +205,7 @@ def test_a_row_is_kept_without_its_invalid_values(tmp_path):
 @pytest.mark.parametrize(
     "name", ["../outside.wav", "{root}/audio/s0_sad.wav", "/etc/hostname", "link.wav", "a\0b", "."]
 )
-def test_paths_out_of_the_folder_are_refused(tmp_path, name, column):
+def test_paths_out_of_folder_are_refused(tmp_path, name, column):
     root, rows = tmp_path / "own", make_rows()
     make_folder(root, rows)
     soundfile.write(tmp_path / "outside.wav", np.zeros(8000), 16000)
@@ -217,7 +217,7 @@ def test_paths_out_of_the_folder_are_refused(tmp_path, name, column):
         scan(root)
 
 
-def test_paths_and_links_within_the_folder_are_followed(tmp_path):
+def test_paths_and_links_within_folder_are_followed(tmp_path):
     rows = make_rows()
     write_recordings(tmp_path, rows)
     os.symlink(tmp_path / rows[0]["file_name"], tmp_path / "again.wav")
@@ -256,14 +256,14 @@ def test_numbers_in_parquet_become_names(tmp_path):
         ("metadata.parquet", b"no parquet", "metadata.parquet is not a Parquet file"),
     ],
 )
-def test_metadata_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, name, content, message):
+def test_unreadable_metadata_is_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message) as error:
-        scan(tmp_path)  # before a row is asked for
+        scan(tmp_path)  # before a row is read
     assert "\n" not in str(error.value)
 
 
-def test_two_descriptions_of_one_folder_are_refused(tmp_path):
+def test_two_metadata_files_are_refused(tmp_path):
     make_folder(tmp_path)
     write_metadata(tmp_path / "train", make_rows())
     with pytest.raises(ValueError, match=r"metadata\.csv and .*train/metadata\.csv both describe the folder"):
@@ -274,7 +274,7 @@ def test_two_descriptions_of_one_folder_are_refused(tmp_path):
         scan(tmp_path)
 
 
-def test_a_wrong_root_is_refused_with_the_right_one(tmp_path):
+def test_wrong_root_is_refused_with_hint(tmp_path):
     root = make_folder(tmp_path / "up" / "own")
     with pytest.raises(ValueError, match=rf"one level too high: give {root} as root"):
         load_corpus("folder", root.parent)
@@ -288,7 +288,7 @@ def test_a_wrong_root_is_refused_with_the_right_one(tmp_path):
         load_corpus("folder")
 
 
-def test_a_folder_without_a_usable_row_is_refused(tmp_path):
+def test_folder_without_usable_row_is_refused(tmp_path):
     make_folder(tmp_path, [row | {"label": ""} for row in make_rows()])
     with pytest.raises(
         ValueError, match=r"no utterance that can be used\. .* first of 12 problems: metadata\.csv, row 1, is dropped"
@@ -296,7 +296,7 @@ def test_a_folder_without_a_usable_row_is_refused(tmp_path):
         load_corpus("folder", tmp_path)
 
 
-def test_the_classes_come_from_the_metadata(tmp_path):
+def test_classes_come_from_metadata(tmp_path):
     rows = make_rows()
     rows[0]["label"] = "bored"
     make_folder(tmp_path, rows)
@@ -306,13 +306,13 @@ def test_the_classes_come_from_the_metadata(tmp_path):
     assert FOLDER.published_counts(FOLDER.parse(labels=["sad"])) == {}
 
 
-def test_the_description_names_the_seed_of_the_splits():
+def test_description_names_seed_of_splits():
     about = describe_corpus("folder", labels=["sad"], seed=3)
     assert (about["name"], about["demonstration"]) == ("folder", False)
     assert "(seed 3)" in about["protocol"]
 
 
-def test_a_fold_file_replaces_the_splits(tmp_path):
+def test_fold_file_replaces_splits(tmp_path):
     rows = make_rows()
     make_folder(tmp_path / "own", with_splits(rows))
     ids = [row["file_name"] for row in rows]
@@ -325,5 +325,5 @@ def test_a_fold_file_replaces_the_splits(tmp_path):
     assert list_folds("folder", fold_file=str(tmp_path / "folds.json")) == [{"fold": 1}, {"fold": 2}]
     assert "fold 2 in folds.json" in describe_corpus("folder", fold_file="a/folds.json", fold=2)["protocol"]
     for wrong in (0, 3):
-        with pytest.raises(ValueError, match=r"fold must be from 1 to 2, as many as .*folds\.json has"):
+        with pytest.raises(ValueError, match=r"fold must be from 1 to 2, the number of folds in .*folds\.json"):
             load_corpus("folder", tmp_path / "own", fold_file=str(tmp_path / "folds.json"), fold=wrong)

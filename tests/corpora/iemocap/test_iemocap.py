@@ -63,23 +63,23 @@ def kinds(problems):
     return Counter(problem["kind"] for problem in problems)
 
 
-def test_every_numbered_turn_is_a_row_once(rows):
+def test_every_numbered_turn_is_row_once(rows):
     names = {f"Ses0{n}{dialogue}_{field}" for n in range(1, 6) for dialogue in DIALOGUES for field, *_ in TURNS}
     assert set(rows) == names | {"Ses03F_impro07_M030", "Ses03M_impro03_M001"}
 
 
-def test_the_speaker_is_the_letter_of_the_last_field(rows):
+def test_speaker_is_read_from_last_field(rows):
     assert rows["Ses01F_impro01_M000"]["speaker"] == "Ses01M"
     assert rows["Ses04M_script01_1b_F001"]["speaker"] == "Ses04F"
     assert len({row["speaker"] for row in rows.values()}) == 10
 
 
-def test_session_and_dialogue_come_from_the_name(rows):
+def test_session_and_dialogue_come_from_name(rows):
     row = rows["Ses05M_script01_1b_F001"]
     assert (row["session"], row["dialogue"]) == ("Ses05", "Ses05M_script01_1b")
 
 
-def test_turns_are_numbered_in_the_order_of_time(rows):
+def test_turns_are_numbered_in_order_of_time(rows):
     for number, (field, *_) in enumerate(TURNS):
         row, start = rows[f"Ses02F_impro01_{field}"], number * (LENGTH + PAUSE)
         assert (row["turn"], row["start"]) == (number, pytest.approx(start))
@@ -96,19 +96,19 @@ def test_ratings_are_valence_arousal_and_dominance(rows):
     assert rows[FIRST]["vad"] is None
 
 
-def test_a_single_missing_rating_is_none(tmp_path):
+def test_single_missing_rating_is_none(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(HEADER + block(FIRST, 0, 1, "neu", "[2.5000, , 0.0000]"))
     assert read_evaluation(path)[0][0].vad == {"valence": 2.5, "arousal": None, "dominance": None}
 
 
-def test_the_recording_is_that_of_the_turn(rows, root):
+def test_recording_belongs_to_turn(rows, root):
     for name in (FIRST, "Ses05M_script01_1b_M003"):
         assert rows[name]["audio"]["path"].endswith(f"{rows[name]['dialogue']}/{name}.wav")
         assert len(load_audio(rows[name]["audio"], 16000)) == round(LENGTH * 16000)
 
 
-def test_the_actor_of_the_prefix_is_on_the_left(rows, root):
+def test_prefix_actor_is_on_the_left(rows, root):
     prefix, other = rows[FIRST]["video"], rows["Ses01F_impro01_M000"]["video"]
     assert (prefix["crop"], other["crop"]) == ("left", "right")
     assert load_video(prefix, 5)[..., 0].mean() > 200 > 50 > load_video(prefix, 5)[..., 2].mean()  # red
@@ -118,7 +118,7 @@ def test_the_actor_of_the_prefix_is_on_the_left(rows, root):
     assert swapped[FIRST]["video"] == {**prefix, "crop": "right"}
 
 
-def test_a_dialogue_without_a_video_is_a_problem(rows, scanned):
+def test_dialogue_without_video_is_problem(rows, scanned):
     assert rows["Ses02F_impro01_F000"]["video"] is None
     assert kinds(scanned[1])["missing video"] == 11
 
@@ -131,7 +131,7 @@ def test_alignments_have_words_phones_and_syllables(rows):
     assert alignment["syllable"]["symbol"] == ["SIL", "W IY", "K UH D", "W AO K"]
 
 
-def test_syllables_are_derived_from_phones_without_a_file(rows):
+def test_syllables_are_derived_from_phones_without_file(rows):
     syllables = rows["Ses01F_impro01_M000"]["alignment"]["syllable"]
     assert syllables["symbol"] == ["SIL", "W IY", "K UH D", "+LAUGHTER+", "W AO K"]
 
@@ -143,7 +143,7 @@ def test_turns_published_without_words_have_phones_only(rows, scanned):
     assert kinds(scanned[1])["published without words"] == 2
 
 
-def test_alignments_are_shifted_by_the_offset(rows, root):
+def test_alignments_are_shifted_by_offset(rows, root):
     shifted = {row["id"]: row for row in read(root, "all", alignment_offset=0.02)[0]}
     for level in ("word", "syllable", "phone"):
         before, after = rows[FIRST]["alignment"][level], shifted[FIRST]["alignment"][level]
@@ -151,7 +151,7 @@ def test_alignments_are_shifted_by_the_offset(rows, root):
         assert after["end"] == pytest.approx([end + 0.02 for end in before["end"]])
 
 
-def test_a_turn_without_any_alignment_has_none(copy):
+def test_turn_without_any_alignment_has_none(copy):
     shutil.rmtree(copy / "Session1/sentences/ForcedAlignment")
     found, problems = read(copy, "all")
     assert next(row for row in found if row["id"] == FIRST)["alignment"] is None
@@ -166,7 +166,7 @@ def test_a_turn_without_any_alignment_has_none(copy):
         ("all", list(EMOTIONS.values())),
     ],
 )
-def test_classes_are_named_in_a_fixed_order(root, classes, labels):
+def test_classes_are_named_in_fixed_order(root, classes, labels):
     assert load(root, classes=classes)["test"].features == features(labels)
 
 
@@ -177,7 +177,7 @@ def test_excited_counts_as_happy_in_four_classes_only(root):
     assert (len(labels[4]), len(labels[6])) == (62, 72)
 
 
-def test_turns_of_other_emotions_are_left_out_with_a_reason(root):
+def test_other_emotions_are_left_out_with_reason(root):
     found, problems = read(root, 4)
     left_out = {problem["id"]: problem["what"] for problem in problems if problem["kind"] == "other emotion"}
     assert len(left_out) == 20
@@ -188,7 +188,7 @@ def test_turns_of_other_emotions_are_left_out_with_a_reason(root):
 
 
 @pytest.mark.parametrize("fold", range(1, 6))
-def test_leave_one_session_out_validates_on_the_next_session(root, fold):
+def test_leave_one_session_out_validates_on_next_session(root, fold):
     corpus = load(root, fold=fold)
     assert set(corpus["test"]["session"]) == {f"Ses0{fold}"}
     assert set(corpus["validation"]["session"]) == {f"Ses0{fold % 5 + 1}"}
@@ -200,7 +200,7 @@ def test_leave_one_session_out_validates_on_the_next_session(root, fold):
 
 
 @pytest.mark.parametrize(("fold", "test", "validation"), [(1, "Ses01F", "Ses01M"), (10, "Ses05M", "Ses05F")])
-def test_leave_one_speaker_out_validates_on_the_other_speaker(root, fold, test, validation):
+def test_leave_one_speaker_out_validates_on_other_speaker(root, fold, test, validation):
     corpus = load(root, fold=fold, protocol="leave-one-speaker-out")
     speakers = check_speaker_independent(corpus)
     assert (speakers["test"], speakers["validation"], len(speakers["train"])) == ([test], [validation], 8)
@@ -215,7 +215,7 @@ def test_every_turn_is_tested_in_one_fold(root, protocol):
     assert tested == Counter(row["id"] for row in read(root)[0])
 
 
-def test_a_fold_file_replaces_the_protocol(root, tmp_path):
+def test_fold_file_replaces_protocol(root, tmp_path):
     split = {"train": [FIRST], "validation": ["Ses02F_impro01_M000"], "test": ["Ses03F_impro01_F001", "Ses09F_x_F000"]}
     write_folds(tmp_path / "theirs.json", {"theirs": split})
     with (
@@ -224,14 +224,14 @@ def test_a_fold_file_replaces_the_protocol(root, tmp_path):
         pytest.warns(UserWarning, match=r"fold 1: 1 of its utterances do not exist, for example Ses09F_x_F000"),
     ):
         corpus = load_corpus("iemocap", root, fold_file=tmp_path / "theirs.json")
-    assert {name: part["id"][:] for name, part in corpus.items()} == split | {"test": ["Ses03F_impro01_F001"]}
+    assert {name: rows["id"][:] for name, rows in corpus.items()} == split | {"test": ["Ses03F_impro01_F001"]}
     assert "fold 1 in theirs.json" in describe_corpus("iemocap", fold_file=tmp_path / "theirs.json")["protocol"]
 
 
-def test_a_fold_whose_session_is_not_in_the_copy_is_refused(copy):
+def test_fold_of_missing_session_is_refused(copy):
     shutil.rmtree(copy / "Session4")
     assert set(load(copy, fold=3)["validation"]["session"]) == {"Ses05"}
-    with pytest.raises(ValueError, match=r"Fold 4 tests Ses04, but .* has no usable turn of it"):
+    with pytest.raises(ValueError, match=r"The test split of fold 4 is Ses04, but .* has no usable turn of it"):
         load(copy, fold=4)
 
 
@@ -245,7 +245,7 @@ def test_a_fold_whose_session_is_not_in_the_copy_is_refused(copy):
         ({"prefix_half": "top"}, "prefix_half must be 'left' or 'right', not 'top'"),
     ],
 )
-def test_an_invalid_option_is_reported_in_one_sentence(root, options, message):
+def test_invalid_option_gives_one_sentence(root, options, message):
     with pytest.raises(ValueError, match=message):
         load(root, **options)
     if "prefix_half" not in options:
@@ -258,7 +258,7 @@ def test_scripted_dialogues_are_recognised_by_name(rows):
     assert rows[FIRST]["scripted"] is False
 
 
-def test_votes_are_shared_among_the_classes(root, rows):
+def test_votes_are_shared_among_classes(root, rows):
     by_classes = {classes: {row["id"]: row["soft_label"] for row in read(root, classes)[0]} for classes in (4, 6)}
     # Two raters chose anger, one of them and frustration too; one neutral; the actor's own sadness is not counted.
     assert by_classes[4][FIRST] == pytest.approx([1.5 / 2.5, 0, 1 / 2.5, 0])
@@ -266,7 +266,7 @@ def test_votes_are_shared_among_the_classes(root, rows):
     assert all(sum(row["soft_label"]) == pytest.approx(1) for row in rows.values())
 
 
-def test_without_a_vote_for_any_class_there_is_no_soft_label(copy):
+def test_soft_label_needs_vote_for_a_class(copy):
     path = copy / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line.replace("Anger", "Fear").replace("Neutral", "Other") for line in lines))
@@ -282,14 +282,14 @@ def test_rows_are_read_one_by_one(copy):
     assert len(first) + len(list(found.rows)) == 56  # six turns were emptied after the first was read
 
 
-def test_the_sources_are_the_folders_that_are_read(copy):
+def test_sources_are_folders_that_are_read(copy):
     shutil.rmtree(copy / "Session2/dialog/avi")
     sources = scan(copy).sources
     assert len(sources) == 24
     assert {path.name for path in sources} == {"EmoEvaluation", "transcriptions", "DivX", "wav", "ForcedAlignment"}
 
 
-def test_the_published_counts_are_those_of_the_literature():
+def test_published_counts_match_literature():
     assert {code: sum(counts) for code, counts in PUBLISHED.items()} == {
         "ang": 1103, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084,
     }  # fmt: skip
@@ -307,11 +307,11 @@ def test_published_counts_are_given_per_label():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"fold": 2, "alignment_offset": 0.02}, "fold 2 of 5: session 2 tests"),
-        ({"protocol": "leave-one-speaker-out", "fold": 4}, "fold 4 of 10: the speaker Ses02M tests"),
+        ({"fold": 2, "alignment_offset": 0.02}, "fold 2 of 5: session 2 is the test split"),
+        ({"protocol": "leave-one-speaker-out", "fold": 4}, "fold 4 of 10: the speaker Ses02M is the test split"),
     ],
 )
-def test_the_protocol_is_described_in_a_sentence(options, sentence):
+def test_protocol_is_described_in_sentence(options, sentence):
     description = describe_corpus("iemocap", **options)
     assert sentence in description["protocol"]
     assert description["demonstration"] is False

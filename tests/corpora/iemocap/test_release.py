@@ -45,22 +45,22 @@ def evaluation(copy, dialogue="Ses01F_impro01"):
 
 
 @pytest.mark.parametrize("place", [".", ".."])
-def test_the_folder_of_the_sessions_and_its_parent_are_roots(copy, place):
+def test_folder_of_sessions_and_its_parent_are_roots(copy, place):
     assert len(read(copy / place)[0]) == 62
 
 
-def test_the_folder_of_the_sessions_may_have_any_name(copy):
+def test_folder_of_sessions_may_have_any_name(copy):
     assert len(read(copy.rename(copy.parent / "mine"))[0]) == 62
 
 
 @pytest.mark.parametrize(("given", "right"), [("../..", ".."), ("Session1", ".")])
-def test_a_root_one_level_off_names_the_right_folder(copy, given, right):
+def test_root_one_level_off_is_refused_with_hint(copy, given, right):
     given, right = (copy / given).resolve(), (copy / right).resolve()
     with pytest.raises(ValueError, match=rf"^{given} is one level too (high|deep): give {right} as root\.$"):
         load_corpus("iemocap", given)
 
 
-def test_a_wrong_root_is_reported_in_one_sentence(tmp_path):
+def test_wrong_root_is_refused(tmp_path):
     (tmp_path / "a/b").mkdir(parents=True)
     with pytest.raises(ValueError, match="b is not the root of IEMOCAP: it has no Session1 to Session5"):
         load_corpus("iemocap", tmp_path / "a/b")
@@ -79,14 +79,14 @@ def test_empty_sessions_are_refused(tmp_path):
         load_corpus("iemocap", tmp_path)
 
 
-def test_an_evaluation_file_without_turns_is_a_problem(copy):
+def test_evaluation_file_without_turns_is_problem(copy):
     evaluation(copy).write_text(HEADER)
     found, problems = read(copy)
     assert not [row for row in found if row["dialogue"] == "Ses01F_impro01"]
     assert one_problem(problems, "empty dialogue")["file"] == "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
 
 
-def test_a_missing_recording_is_left_out_with_a_reason_and_a_warning(copy):
+def test_missing_recording_is_left_out_with_warning(copy):
     (copy / f"Session1/sentences/wav/Ses01F_impro01/{FIRST}.wav").unlink()
     found, problems = read(copy)
     problem = one_problem(problems, "missing audio")
@@ -97,7 +97,7 @@ def test_a_missing_recording_is_left_out_with_a_reason_and_a_warning(copy):
         load_corpus("iemocap", copy)
 
 
-def test_links_out_of_the_copy_are_not_followed(copy, tmp_path):
+def test_links_out_of_copy_are_not_followed(copy, tmp_path):
     wav = copy / f"Session1/sentences/wav/Ses01F_impro01/{FIRST}.wav"
     wav.rename(tmp_path / "outside.wav")
     wav.symlink_to(tmp_path / "outside.wav")
@@ -111,14 +111,14 @@ def test_links_out_of_the_copy_are_not_followed(copy, tmp_path):
     assert files == {f"Session1/sentences/wav/Ses01F_impro01/{FIRST}.wav", "Session1/dialog/avi/DivX"}
 
 
-def test_links_inside_the_copy_are_followed(copy):
+def test_links_inside_copy_are_followed(copy):
     wav = copy / f"Session1/sentences/wav/Ses01F_impro01/{FIRST}.wav"
     wav.rename(copy / "moved.wav")
     wav.symlink_to(copy / "moved.wav")
     assert FIRST in [row["id"] for row in read(copy)[0]]
 
 
-def test_files_and_folders_without_permission_are_problems(copy, monkeypatch):
+def test_missing_permissions_are_problems(copy, monkeypatch):
     closed = {f"Session1/sentences/wav/Ses01F_impro01/{FIRST}.wav", ALIGNMENTS}
     close(monkeypatch, {f"{copy.resolve()}/{place}" for place in closed})
     found, problems = read(copy)
@@ -126,7 +126,7 @@ def test_files_and_folders_without_permission_are_problems(copy, monkeypatch):
     assert {problem["file"] for problem in problems if problem["kind"] == "no permission"} == closed
 
 
-def test_the_first_of_two_descriptions_of_a_turn_counts(copy):
+def test_first_description_of_turn_is_used(copy):
     with open(evaluation(copy), "a") as file:
         file.write("\n" + block(FIRST, 90, 91, "sad", "[1, 1, 1]"))
     found, problems = read(copy)
@@ -134,7 +134,7 @@ def test_the_first_of_two_descriptions_of_a_turn_counts(copy):
     assert one_problem(problems, "duplicate")["id"] == FIRST
 
 
-def test_an_unknown_label_is_left_out_with_a_reason(copy):
+def test_unknown_label_is_left_out_with_reason(copy):
     path = evaluation(copy)
     path.write_text(path.read_text().replace(f"{FIRST}\tang", f"{FIRST}\tjoy"))
     found, problems = read(copy, "all")
@@ -147,7 +147,7 @@ def test_an_unknown_label_is_left_out_with_a_reason(copy):
 @pytest.mark.parametrize(
     "line", ["[1.0 - 0.5]\tSes01F_impro01_F009\tneu", "[1.0 - 2.0]\t../../etc\tneu", "[0 - 1] neu"]
 )
-def test_an_invalid_line_is_named(copy, line):
+def test_invalid_line_is_named(copy, line):
     path = evaluation(copy)
     path.write_text(f"{HEADER}{line}\n" + path.read_text().removeprefix(HEADER))
     problem = one_problem(read(copy)[1], "unreadable turn")
@@ -155,7 +155,7 @@ def test_an_invalid_line_is_named(copy, line):
     assert "Ses01F_impro01.txt, line 3, is not a turn" in problem["what"]
 
 
-def test_a_turn_without_a_number_has_no_recording_and_no_row(copy):
+def test_unnumbered_turns_have_no_row(copy):
     with open(evaluation(copy), "a") as file:
         file.write("\n" + block("Ses01F_impro01_MXX0", 90, 91, "neu", "[1, 1, 1]"))
     found, problems = read(copy)
@@ -163,7 +163,7 @@ def test_a_turn_without_a_number_has_no_recording_and_no_row(copy):
     assert one_problem(problems, "unnumbered")["id"] == "Ses01F_impro01_MXX0"
 
 
-def test_a_missing_text_is_none_and_a_problem(copy):
+def test_missing_text_is_none_and_problem(copy):
     folder = copy / "Session1/dialog/transcriptions"
     (folder / "Ses01M_script01_1b.txt").unlink()
     path = folder / "Ses01F_impro01.txt"
@@ -174,14 +174,14 @@ def test_a_missing_text_is_none_and_a_problem(copy):
     assert kinds(problems)["missing transcript"] == 2  # a turn's, and a dialogue's
 
 
-def test_an_unreadable_alignment_is_a_problem(copy):
+def test_unreadable_alignment_is_problem(copy):
     (copy / f"Session1/sentences/ForcedAlignment/Ses01F_impro01/{FIRST}.wdseg").write_text("no segments")
     found, problems = read(copy)
     assert next(row for row in found if row["id"] == FIRST)["alignment"]["word"] is None
     assert "line 1" in one_problem(problems, "unreadable alignment")["what"]
 
 
-def test_every_turn_is_a_row_or_is_left_out_with_a_reason(copy):
+def test_every_turn_is_row_or_is_left_out_with_reason(copy):
     (copy / f"Session1/sentences/wav/Ses01F_impro01/{FIRST}.wav").unlink()
     found, problems = read(copy)
     dropped = [problem["id"] for problem in problems if problem["dropped"]]
@@ -192,7 +192,7 @@ def test_every_turn_is_a_row_or_is_left_out_with_a_reason(copy):
     }
 
 
-def test_a_copy_as_published_gives_no_warning(copy):
+def test_copy_as_published_gives_no_warning(copy):
     video = copy / "Session1/dialog/avi/DivX/Ses01F_impro01.avi"
     for path in copy.glob("Session*/dialog/EmoEvaluation/Ses*.txt"):
         if path.stem != video.stem:

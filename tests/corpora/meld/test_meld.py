@@ -58,7 +58,7 @@ def of_kind(problems, kind):
     return [problem for problem in problems if problem["kind"] == kind]
 
 
-def test_rows_are_in_the_schema_with_the_official_splits(corpus):
+def test_rows_are_in_schema_with_official_splits(corpus):
     assert {split: rows["id"][:] for split, rows in corpus.items()} == {
         "train": ["train_dia0_utt0", "train_dia0_utt2", "train_dia1_utt0", "train_dia1_utt1"],
         "validation": ["dev_dia0_utt0"],
@@ -73,16 +73,16 @@ def test_rows_are_in_the_schema_with_the_official_splits(corpus):
     assert set(corpus["train"]["session"]) == {None}
 
 
-def test_old_punctuation_and_quoted_commas_are_read(corpus):
+def test_old_punctuation_is_converted(corpus):
     assert corpus["train"]["text"][:] == ["It’s late, “very” late…", "What a day!", 'She said "no", twice.', "Really?"]
 
 
-def test_times_begin_with_the_first_utterance_of_the_dialogue(corpus):
+def test_times_begin_with_first_utterance_of_dialogue(corpus):
     assert corpus["train"]["start"][:] == [0.0, 2.1, 0.0, 1.0]
     assert corpus["train"]["end"][:] == [1.5, 3.0, 1.0, 2.0]
 
 
-def test_a_clip_is_loaded_whole(corpus):
+def test_clip_is_loaded_whole(corpus):
     row = corpus["train"][0]
     assert row["audio"]["start"] is row["audio"]["end"] is None
     assert row["video"]["path"] == row["audio"]["path"]
@@ -91,22 +91,22 @@ def test_a_clip_is_loaded_whole(corpus):
     assert load_video(row["video"], 10).shape[1:] == (32, 32, 3)
 
 
-def test_a_wrong_cut_is_capped(corpus):
+def test_wrong_cut_is_capped(corpus):
     row = corpus["test"][1]
     assert (row["audio"]["start"], row["audio"]["end"]) == (row["video"]["start"], row["video"]["end"]) == (0.0, 3.0)
     assert len(load_audio(row["audio"], 16000)) == 48000
     assert len(load_video(row["video"], 10)) == 30
 
 
-def test_every_row_of_the_tables_is_used_or_accounted_for(scanned):
+def test_every_table_row_is_used_or_reported(scanned):
     rows, problems = scanned
-    labelled = {f"{part}_dia{row[4]}_utt{row[5]}" for part in ROWS for row in ROWS[part]}
+    labelled = {f"{split}_dia{row[4]}_utt{row[5]}" for split in ROWS for row in ROWS[split]}
     dropped = {problem["id"] for problem in problems if problem["dropped"]}
     assert {row["id"] for row in rows} | dropped == labelled
     assert not {row["id"] for row in rows} & dropped
 
 
-def test_a_clip_that_was_never_published_is_a_known_problem(scanned, raw):
+def test_unpublished_clip_is_known_problem(scanned, raw):
     (report,) = of_kind(scanned[1], "missing")
     assert (report["id"], report["dropped"], report["known"]) == ("dev_dia110_utt7", True, True)
     assert report["what"].endswith("the clip of dev_dia110_utt7 does not exist (it was never published).")
@@ -115,13 +115,13 @@ def test_a_clip_that_was_never_published_is_a_known_problem(scanned, raw):
     assert (other["id"], other["known"]) == ("test_dia38_utt4", False)
 
 
-def test_a_missing_clip_gives_a_warning(raw):
+def test_missing_clip_gives_warning(raw):
     (raw / VIDEOS["train"] / "dia0_utt2.mp4").unlink()
     with pytest.warns(UserWarning, match=r"^MELD has 6 usable rows; problems: 1 missing\. .*problems\.txt lists them"):
         load_corpus("meld", raw)
 
 
-def test_unlabelled_clips_are_reported_and_hidden_files_and_twins_are_not(scanned):
+def test_unlabelled_clips_are_reported(scanned):
     assert [problem["file"] for problem in of_kind(scanned[1], "unlabelled")] == ["dev_splits_complete/dia66_utt9.mp4"]
     assert not [problem for problem in scanned[1] if "._" in problem["what"] or "final" in problem["what"]]
 
@@ -136,7 +136,7 @@ def test_twins_are_used_only_on_request(pristine, corpus):
     assert other["audio"]["path"].endswith("/dia38_utt4.mp4")
 
 
-def test_sentiment_is_a_second_label_set(pristine):
+def test_sentiment_is_second_label_set(pristine):
     train = load_corpus("meld", pristine, labels="sentiment")["train"]
     assert train.features["label"].names == ["neutral", "positive", "negative"]
     assert train["label"][:] == [0, 1, 2, 1]
@@ -151,14 +151,14 @@ def test_reencoded_recordings_are_enough(tmp_path, suffix):
     assert loudest(rows[0]) == pytest.approx(600, abs=10)
 
 
-def test_with_both_layouts_audio_comes_from_the_recordings(raw):
+def test_with_both_layouts_audio_comes_from_recordings(raw):
     rows, _ = read(make_reencoded(raw))
     assert len(rows) == 8
     assert Path(rows[0]["audio"]["path"]).parent.name == "train"
     assert Path(rows[0]["video"]["path"]).parent.name == "train_splits"
 
 
-def test_a_link_out_of_the_copy_is_not_followed(raw, tmp_path):
+def test_link_out_of_copy_is_not_followed(raw, tmp_path):
     clip = raw / VIDEOS["train"] / "dia0_utt0.mp4"
     clip.symlink_to(clip.rename(tmp_path / "outside.mp4"))
     rows, problems = read(raw)
@@ -171,14 +171,14 @@ def test_a_link_out_of_the_copy_is_not_followed(raw, tmp_path):
     ("column", "value", "kind", "what"),
     [
         (2, "rage", "unknown label", "row 2, is dropped: 'rage' is none of neutral, joy"),
-        (5, 0, "duplicate", "row 2, is dropped: train_dia0_utt0 occurs before"),
+        (5, 0, "duplicate", "row 2, is dropped: train_dia0_utt0 occurs in an earlier row"),
         (4, "../0", "unreadable", "row 2, is dropped: its ids are '../0' and '2', not numbers"),
         (6, "14:40", "unreadable time", "train_dia0_utt2 has no times: '14:40' to '00:14:41,000' is not a span"),
         (7, "0:14:40,100", "unreadable time", "train_dia0_utt2 has no times"),
     ],
 )
-def test_a_bad_cell_is_reported_with_its_row(raw, column, value, kind, what):
-    rows = {part: list(rows) for part, rows in ROWS.items()}
+def test_bad_cell_is_reported_with_its_row(raw, column, value, kind, what):
+    rows = {split: list(rows) for split, rows in ROWS.items()}
     changed = list(rows["train"][1])
     changed[column] = value
     rows["train"][1] = tuple(changed)
@@ -207,28 +207,28 @@ def change(raw, table, old, new):
         (b"Oh no.", b'"Oh no.', "dev_sent_emo.csv is not a CSV file"),
     ],
 )
-def test_a_broken_table_is_refused_in_one_sentence(raw, old, new, message):
+def test_broken_table_is_refused(raw, old, new, message):
     change(raw, "dev_sent_emo.csv", old, new)
     with pytest.raises(ValueError, match=message) as error:
         scan(raw)  # before a row is read
     assert "\n" not in str(error.value)
 
 
-def test_an_empty_table_leaves_a_split_without_rows(raw):
+def test_empty_table_leaves_split_without_rows(raw):
     header = (raw / "dev_sent_emo.csv").read_bytes().splitlines(keepends=True)[0]
     (raw / "dev_sent_emo.csv").write_bytes(header)
     with pytest.raises(ValueError, match="MELD has no usable row for the split 'validation'"):
         load_corpus("meld", raw)
 
 
-def test_a_root_one_level_off_names_the_right_folder(pristine):
+def test_root_one_level_off_is_refused_with_hint(pristine):
     with pytest.raises(ValueError, match=rf"one level too high: give {pristine} as root"):
         load_corpus("meld", pristine.parent)
     with pytest.raises(ValueError, match=rf"one level too deep: give {pristine} as root"):
         load_corpus("meld", pristine / "train_splits")
 
 
-def test_a_wrong_root_is_refused(tmp_path, pristine):
+def test_wrong_root_is_refused(tmp_path, pristine):
     with pytest.raises(ValueError, match=r"is not the root of MELD: it has no train_sent_emo\.csv"):
         load_corpus("meld", tmp_path)
     with pytest.raises(FileNotFoundError, match="is not a folder"):
@@ -259,13 +259,13 @@ def test_published_counts_add_up():
     assert MELD.published_counts(MELD.parse(labels="sentiment")) == {}
 
 
-def test_the_sources_are_the_tables_and_the_folders_of_clips(raw):
+def test_sources_are_tables_and_folders_of_clips(raw):
     names = {path.relative_to(raw).as_posix() for path in scan(raw).sources}
     assert names == {*TABLES.values(), *VIDEOS.values()}
 
 
-def test_the_protocol_says_that_splits_share_speakers(corpus):
-    with pytest.raises(ValueError, match="Speakers are heard in more than one split"):
+def test_protocol_says_that_splits_share_speakers(corpus):
+    with pytest.raises(ValueError, match="Speakers occur in more than one split"):
         check_speaker_independent(corpus)
     about = describe_corpus("meld", labels="sentiment", max_seconds=10.0)
     assert (about["title"], about["demonstration"]) == ("MELD (sentiment)", False)
@@ -273,6 +273,6 @@ def test_the_protocol_says_that_splits_share_speakers(corpus):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_the_recipes_options_are_those_of_the_loader(path):
+def test_recipe_options_match_loader(path):
     options = yaml.safe_load(path.read_text("utf-8")).get("corpus_options", {})
     MELD.parse(**options)

@@ -30,7 +30,7 @@ def copy(tmp_path):
 
 
 @pytest.mark.parametrize("corpus", DISK_CORPORA, ids=lambda corpus: corpus.name)
-def test_an_edit_changes_the_digest_only_where_a_corpus_is_read(corpus, copy):
+def test_digest_changes_only_with_code_that_reads_corpora(corpus, copy):
     entries = [copy / entry.relative_to(ROOT) for entry in code_entries(corpus)]
     before = digest_code(entries)
     for name in (*UNRELATED, f"corpora/{corpus.name}/corpus.py"):
@@ -45,13 +45,13 @@ def test_an_edit_changes_the_digest_only_where_a_corpus_is_read(corpus, copy):
 
 
 @pytest.mark.parametrize("corpus", DISK_CORPORA, ids=lambda corpus: corpus.name)
-def test_a_corpus_does_not_depend_on_the_code_of_another(corpus):
+def test_corpus_does_not_depend_on_code_of_another(corpus):
     folders = {file.relative_to(ROOT).parts[1] for file in reachable_files(code_entries(corpus))}
     assert corpus.name in folders
     assert not folders & ({other.name for other in DISK_CORPORA} - {corpus.name})
 
 
-def test_imports_in_functions_and_of_packages_are_followed(tmp_path):
+def test_imports_in_functions_and_packages_are_followed(tmp_path):
     (tmp_path / "room").mkdir()
     files = {
         "start.py": "import os\nfrom numpy import nan\ndef load():\n    from .room import inner, name\n",

@@ -43,7 +43,7 @@ def test_valid_rows_are_yielded_unchanged_and_in_order(tmp_path):
     ],
     ids=["empty", "text", "missing"],
 )
-def test_a_file_that_is_not_a_recording_is_dropped_with_a_reason(tmp_path, content, reason, decode):
+def test_invalid_recording_is_dropped_with_reason(tmp_path, content, reason, decode):
     path = tmp_path / "a.wav"
     if content is not None:
         path.write_bytes(content)
@@ -74,14 +74,14 @@ def test_decoding_finds_truncated_and_invalid_recordings(tmp_path, spoil, reason
     assert reason in found["what"]
 
 
-def test_decoding_finds_a_recording_truncated_after_its_first_block(tmp_path):
+def test_decoding_finds_late_truncation(tmp_path):
     path = write(tmp_path / "a.flac", 130.0)
     path.write_bytes(path.read_bytes()[:-200])
     assert inspect_rows(sound(path), decode=True, max_seconds=None)[0] == []
     assert inspect_rows(sound(write(tmp_path / "b.flac", 130.0)), decode=True, max_seconds=None)[0] == ["row0"]
 
 
-def test_silent_and_short_recordings_are_kept_with_a_problem(tmp_path):
+def test_silent_and_short_recordings_are_reported(tmp_path):
     silent = write(tmp_path / "silent.wav", samples=np.zeros(RATE, np.float32))
     short = write(tmp_path / "short.wav", 0.05)
     ids, _, problems = inspect_rows(sound(silent), sound(short), decode=True)
@@ -108,13 +108,13 @@ def test_ten_hours_are_cut_without_being_decoded(tmp_path):
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.2, 0.2), (0.3, 0.1), (0.6, None), (0.7, 0.9), (-0.1, 0.2)])
-def test_a_row_with_an_empty_span_is_dropped(tmp_path, start, end):
+def test_row_with_empty_span_is_dropped(tmp_path, start, end):
     ids, _, (found,) = inspect_rows(sound(write(tmp_path / "a.wav"), start=start, end=end))
     assert ids == []
     assert f"its span is from {start:.2f} s" in found["what"]
 
 
-def test_a_span_that_ends_after_its_file_is_cut(tmp_path):
+def test_span_that_ends_after_its_file_is_cut(tmp_path):
     span = {"start": 0.1, "end": 0.9}
     _, (row,), (found,) = inspect_rows(sound(write(tmp_path / "a.wav"), **span))
     assert row["audio"] == {"path": str(tmp_path / "a.wav"), "start": 0.1, "end": 0.5}
@@ -123,7 +123,7 @@ def test_a_span_that_ends_after_its_file_is_cut(tmp_path):
     assert rounded[2] == []
 
 
-def test_an_alignment_longer_than_its_recording_is_removed(tmp_path):
+def test_alignment_longer_than_its_recording_is_removed(tmp_path):
     fits = {"word": {"start": [0.0], "end": [0.6], "symbol": ["day"]}, "syllable": None, "phone": None}
     not_at_all = {"word": {"start": [0.0], "end": [1.1], "symbol": ["day"]}, "syllable": None, "phone": None}
     path = write(tmp_path / "a.wav")
@@ -132,7 +132,7 @@ def test_an_alignment_longer_than_its_recording_is_removed(tmp_path):
     assert [(found["kind"], found["id"], found["dropped"]) for found in problems] == [("misaligned", "row1", False)]
 
 
-def test_the_span_of_a_video_is_fitted_or_the_video_removed(tmp_path):
+def test_span_of_video_is_fitted_or_video_removed(tmp_path):
     write_video(tmp_path / "a.mp4", 1.0, 300)
     (tmp_path / "b.mp4").write_bytes(b"no video")
     spans = ({}, {"start": 0.2, "end": 0.8, "crop": "left"}, {"start": 0.2, "end": 1.8}, {"start": 1.5, "end": 1.8})
@@ -160,7 +160,7 @@ def test_problems_of_every_copy_are_marked_as_known(tmp_path):
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
-def test_embedded_recordings_are_the_span_in_16_bits(tmp_path, subtype):
+def test_embedded_recordings_are_span_in_16_bits(tmp_path, subtype):
     samples = np.random.default_rng(0).uniform(-0.99, 0.99, RATE).astype(np.float32)
     path = write(tmp_path / "a.wav", samples=samples, subtype=subtype)
     video = {"video": {"path": str(path)}}

@@ -68,7 +68,7 @@ def content(folder):
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
-def test_a_prepared_folder_contains_the_scanned_rows_in_the_schema(root, tmp_path):
+def test_prepared_folder_contains_scanned_rows_in_schema(root, tmp_path):
     prepared = prepare("folder", root, tmp_path / "out")
     assert content(tmp_path / "out") == ["README.md", "data", "preparation.json", "problems.json", "problems.txt"]
     assert list(prepared.splits) == list(SPLITS)
@@ -85,7 +85,7 @@ def test_a_prepared_folder_contains_the_scanned_rows_in_the_schema(root, tmp_pat
     assert (tmp_path / "out" / "problems.txt").read_text() == "No problems.\n"
 
 
-def test_a_prepared_corpus_is_not_inspected_again(root, tmp_path, inspections):
+def test_prepared_corpus_is_not_inspected_again(root, tmp_path, inspections):
     first = prepare("folder", root)
     assert first.folder.is_relative_to(datasets.config.HF_DATASETS_CACHE)
     assert prepare("folder", root).folder == first.folder
@@ -111,27 +111,27 @@ def edit(root):
 
 
 @pytest.mark.parametrize("change", [touch, add, edit])
-def test_a_changed_corpus_is_prepared_again(root, inspections, change):
+def test_changed_corpus_is_prepared_again(root, inspections, change):
     prepare("folder", root)
     change(root)
     assert prepare("folder", root).folder == prepare("folder", root).folder
     assert len(inspections) == 2
 
 
-def test_each_choice_of_options_has_a_prepared_folder(root, inspections):
+def test_each_choice_of_options_has_prepared_folder(root, inspections):
     folders = {prepare("folder", root, **options).folder for options in ({}, {"labels": ["sad", "glad"]}, {})}
     assert (len(folders), len(inspections)) == (2, 2)
     assert prepare("folder", root, labels=["sad", "glad"]).splits["test"].features["label"].names == ["sad", "glad"]
 
 
-def test_changed_code_prepares_the_corpus_again(root, inspections, monkeypatch):
+def test_changed_code_prepares_corpus_again(root, inspections, monkeypatch):
     prepare("folder", root)
     monkeypatch.setattr("emofusion.corpora.preparation.prepare.digest_code", lambda entries: "other")
     prepare("folder", root)
     assert len(inspections) == 2
 
 
-def test_a_decoded_preparation_also_serves_without_decode(root, inspections):
+def test_decoded_preparation_is_reused_without_decode(root, inspections):
     soundfile.write(root / "audio" / "s0_sad.wav", [0.0] * 8000, 16000)
     assert prepare("folder", root).problems == []
     (found,) = prepare("folder", root, decode=True).problems
@@ -140,7 +140,7 @@ def test_a_decoded_preparation_also_serves_without_decode(root, inspections):
     assert len(inspections) == 2
 
 
-def test_the_second_of_two_processes_waits_for_the_first(root, tmp_path):
+def test_second_process_waits(root, tmp_path):
     processes = [start(root, tmp_path / "out") for _ in range(2)]
     printed = [process.communicate() for process in processes]
     assert sorted(out for out, _ in printed) == ["", "inspects\n"], printed
@@ -149,7 +149,7 @@ def test_the_second_of_two_processes_waits_for_the_first(root, tmp_path):
     assert content(tmp_path) == ["out", "own"]
 
 
-def test_an_interrupted_preparation_changes_nothing(root, tmp_path, monkeypatch):
+def test_interrupted_preparation_changes_nothing(root, tmp_path, monkeypatch):
     def broken(rows, *arguments, **options):
         yield next(rows)
         raise KeyboardInterrupt
@@ -168,7 +168,7 @@ def test_an_interrupted_preparation_changes_nothing(root, tmp_path, monkeypatch)
     assert open_prepared(tmp_path / "out").metadata == before
 
 
-def test_remains_of_a_killed_process_are_removed(root, tmp_path):
+def test_leftovers_of_killed_process_are_removed(root, tmp_path):
     before = (
         "import os, signal; inspection.inspect = lambda *_, **__: (os.kill(os.getpid(), signal.SIGKILL) for _ in [0])"
     )
@@ -178,19 +178,19 @@ def test_remains_of_a_killed_process_are_removed(root, tmp_path):
     assert content(tmp_path) == ["out", "own"]
 
 
-def test_a_full_disk_is_reported_in_a_sentence_and_leaves_nothing(root, tmp_path):
+def test_full_disk_leaves_nothing(root, tmp_path):
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
     printed, errors = start(root, tmp_path / "out", limit).communicate()
     assert errors == ""
     assert printed.splitlines()[1:] == [
-        f"{tmp_path / 'out'} was not written: File too large. Make room there, or give another folder."
+        f"{tmp_path / 'out'} was not written: File too large. Free disk space, or give another folder."
     ]
     assert content(tmp_path) == ["own"]
 
 
 @pytest.mark.parametrize("place", ["own/out", "own", "full"])
-def test_nothing_is_written_into_the_corpus_or_over_other_files(root, tmp_path, place):
+def test_corpus_and_other_files_are_never_overwritten(root, tmp_path, place):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("All of it.")
     before = sorted(tmp_path.rglob("*"))
@@ -199,7 +199,7 @@ def test_nothing_is_written_into_the_corpus_or_over_other_files(root, tmp_path, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_prepared_folder_can_be_loaded_instead_of_the_corpus(root, tmp_path):
+def test_prepared_folder_loads_as_root(root, tmp_path):
     prepare("folder", root, tmp_path / "out")
     wanted = load_corpus("folder", root)
     shutil.move(root, tmp_path / "moved")
@@ -216,7 +216,7 @@ def test_a_prepared_folder_can_be_loaded_instead_of_the_corpus(root, tmp_path):
             prepare("folder", tmp_path / "out", **options)
 
 
-def test_transcripts_are_kept_but_not_current_after_another_preparation(root, tmp_path):
+def test_transcripts_are_kept_after_new_preparation(root, tmp_path):
     prepare("folder", root, tmp_path / "out")
     transcripts = tmp_path / "out" / "transcripts"
     transcripts.mkdir()
@@ -229,7 +229,7 @@ def test_transcripts_are_kept_but_not_current_after_another_preparation(root, tm
     assert content(transcripts) == ["model.jsonl"]
 
 
-def test_a_folder_with_embedded_recordings_can_be_moved(root, tmp_path):
+def test_folder_with_embedded_recordings_can_be_moved(root, tmp_path):
     prepare("folder", root, tmp_path / "out", embed_audio=True)
     wanted = load_audio(root / "audio" / "s0_sad.wav", 16000)
     shutil.rmtree(root)
@@ -245,7 +245,7 @@ def test_a_folder_with_embedded_recordings_can_be_moved(root, tmp_path):
         assert read["train"].features == features(["glad", "sad"])
 
 
-def test_a_large_corpus_is_written_in_several_files(root, tmp_path, monkeypatch):
+def test_large_corpus_is_written_in_several_files(root, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "ROWS", 1)
     monkeypatch.setattr(writing, "SHARD", 1)
     prepared = prepare("folder", root, tmp_path / "out", embed_audio=True)
@@ -258,14 +258,14 @@ def test_a_large_corpus_is_written_in_several_files(root, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("damage", ["preparation.json", "problems.json", "data/test-00000-of-00001.arrow"])
-def test_a_damaged_folder_is_not_opened(root, tmp_path, damage):
+def test_damaged_folder_is_not_opened(root, tmp_path, damage):
     prepare("folder", root, tmp_path / "out")
     (tmp_path / "out" / damage).write_bytes(b"damage")
     with pytest.raises(ValueError, match=r"out cannot be read \(.*\): prepare the corpus again\."):
         open_prepared(tmp_path / "out")
 
 
-def test_another_format_is_refused(root, tmp_path):
+def test_other_format_is_refused(root, tmp_path):
     path = prepare("folder", root, tmp_path / "out").folder / "preparation.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
     with pytest.raises(ValueError, match="its format is 99, not 1"):
@@ -288,7 +288,7 @@ def test_problems_are_written_as_text_and_as_json(root, tmp_path):
     assert prepared.metadata["rows"] + sum(found["dropped"] for found in prepared.problems) == 12
 
 
-def test_a_corpus_without_a_usable_row_is_refused(root, tmp_path):
+def test_corpus_without_usable_row_is_refused(root, tmp_path):
     for path in (root / "audio").iterdir():
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"own has no utterance that can be used\. The first of 12 problems: .*empty"):

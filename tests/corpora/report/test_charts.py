@@ -31,14 +31,14 @@ def luminance(color):
 
 
 @pytest.mark.parametrize("color", [*charts.PALETTE, charts.NEUTRAL])
-def test_colours_have_contrast_with_both_pages_and_with_black_text(color):
+def test_colours_have_contrast(color):
     for page in ("#ffffff", "#14181c"):
         light, dark = sorted((luminance(color), luminance(page)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) > 2
     assert (luminance(color) + 0.05) / 0.05 > 4.5
 
 
-def test_every_class_of_a_large_corpus_looks_different():
+def test_many_classes_look_different():
     assert len({class_color(number) for number in range(16)}) == 16
 
 
@@ -53,7 +53,7 @@ def test_bars_have_percentages_where_there_is_room():
     assert {"one  (100)", "nobody  (0)", "a very long name of a…  (2)"} <= {*written}
 
 
-def test_charts_use_the_colour_of_the_page_and_real_text():
+def test_charts_use_colour_of_page_and_real_text():
     values, classes = np.array([0.5, 1.0, 2.0]), np.array([0, 1, 1])
     svg = draw_distribution(values, classes, ["$\\sad$ & <b>", "_glad"], "seconds", bin_edges(values))
     assert {"$\\sad$ & <b>", "_glad", "seconds", "utterances"} <= {*texts(svg)}
@@ -62,7 +62,7 @@ def test_charts_use_the_colour_of_the_page_and_real_text():
     assert not re.search(r"<metadata|<!--|<svg[^>]*(width|height)=", svg)
 
 
-def test_only_classes_with_ratings_have_a_panel():
+def test_only_classes_with_ratings_have_panel():
     vad = np.array([[1.0, 5.0, np.nan], [3.0, np.nan, 3.0], [2.5, 2.5, 2.5]])
     written = texts(draw_dimensions(vad, np.array([0, 1, 2]), ["sad", "unrated", "glad"]))
     assert {"sad", "glad", "valence", "arousal"} <= {*written}
@@ -70,7 +70,7 @@ def test_only_classes_with_ratings_have_a_panel():
 
 
 @pytest.mark.parametrize("waveform", [np.zeros(1000, np.float32), np.ones(1, np.float32), np.sin(np.arange(5000) / 9)])
-def test_a_waveform_stays_in_its_picture(waveform):
+def test_waveform_stays_in_its_picture(waveform):
     svg = draw_waveform(waveform)
     heights = [float(height) for pair in re.findall(r"M[\d.]+ (-?[\d.]+)V(-?[\d.]+)", svg) for height in pair]
     assert len(heights) == 2 * min(len(waveform), charts.WAVE[0])
@@ -79,7 +79,7 @@ def test_a_waveform_stays_in_its_picture(waveform):
 
 
 @pytest.mark.parametrize("longest", [0, 1, 9, 39, 40, 79, 400])
-def test_integer_bins_have_equal_width_and_leave_out_only_outliers(longest):
+def test_integer_bins_have_equal_width(longest):
     values = np.repeat(np.arange(longest + 1), 200)
     edges = charts.bin_edges(values)
     assert edges[0] == -0.5

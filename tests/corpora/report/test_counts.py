@@ -12,12 +12,12 @@ def test_only_complete_rows_and_columns_have_sums():
     }
 
 
-def test_a_published_sum_is_compared_without_its_parts():
+def test_published_sum_is_compared_without_its_parts():
     compared = compare_counts(FOUND, {"all": {"all": 1300}})
     assert compared["all"] == {"sad": (3, None), "angry": (1205, None), "all": (1208, 1300)}
 
 
-def test_the_table_shows_differences():
+def test_table_shows_differences():
     assert format_counts(FOUND, {"Ses01": {"angry": 5, "sad": 4}}).splitlines() == [
         "       angry    sad    all",
         "Ses01      5  3 (4)  8 (9)",

@@ -102,16 +102,16 @@ def as_prepared(rows, problems=(), corpus="folder", labels=LABELS, **metadata):
     schema = features(labels)
     whole = [{**dict.fromkeys(schema), **row} for row in rows]
     half = len(whole) // 2
-    parts = {"train": whole[:half], "test": whole[half:]}
-    columns = {name: {column: [row[column] for row in part] for column in schema} for name, part in parts.items()}
-    splits = DatasetDict({name: Dataset.from_dict(part, features=schema) for name, part in columns.items()})
+    rows_of = {"train": whole[:half], "test": whole[half:]}
+    columns = {name: {column: [row[column] for row in own] for column in schema} for name, own in rows_of.items()}
+    splits = DatasetDict({name: Dataset.from_dict(own, features=schema) for name, own in columns.items()})
     metadata = {"corpus": corpus, "options": {}, "root": "/data/mine", "decoded": True, "embedded": False} | metadata
     return Prepared(Path("prepared"), splits, list(problems), metadata)
 
 
-def write(tmp_path, prepared, published=None, part="session"):
+def write(tmp_path, prepared, published=None, count_by="session"):
     path = tmp_path / "report.html"
-    write_corpus_report(prepared, published or {}, part, path)
+    write_corpus_report(prepared, published or {}, count_by, path)
     return Page(path)
 
 
@@ -136,7 +136,7 @@ def found(kind, dropped=False, known=False, **columns):
 
 
 @quick
-def test_numbers_agree_with_a_slow_count(tmp_path):
+def test_numbers_agree_with_slow_count(tmp_path):
     rows = make_rows(tmp_path)
     page = write(tmp_path, as_prepared(rows))
     lengths = {}
@@ -189,7 +189,7 @@ def test_numbers_agree_with_a_slow_count(tmp_path):
 
 
 @quick
-def test_counts_that_differ_from_the_published_ones_are_marked(tmp_path):
+def test_counts_unlike_published_ones_are_marked(tmp_path):
     rows = [row | {"session": "one"} for row in make_rows(tmp_path)]
     counts = Counter(LABELS[row["label"]] for row in rows)
     published = {"one": dict(counts) | {"sad": counts["sad"] + 2}, "lost": {"glad": 1}}
@@ -206,7 +206,7 @@ def test_counts_that_differ_from_the_published_ones_are_marked(tmp_path):
 
 
 @quick
-def test_groups_and_speakers_beyond_the_limit_are_summed(tmp_path, monkeypatch):
+def test_groups_and_speakers_beyond_limit_are_summed(tmp_path, monkeypatch):
     monkeypatch.setattr(report_module, "GROUPS", 2)
     monkeypatch.setattr(report_module, "SPEAKERS", 2)
     rows = [row | {"session": f"Ses{number % 6}"} for number, row in enumerate(make_rows(tmp_path))]
@@ -225,7 +225,7 @@ def test_groups_and_speakers_beyond_the_limit_are_summed(tmp_path, monkeypatch):
 
 
 @quick
-def test_problems_are_grouped_and_known_ones_apart(tmp_path):
+def test_problems_are_grouped(tmp_path):
     problems = [
         *(found("missing", dropped=True, id=f"lost{number}", file="/data/mine/a.wav") for number in range(7)),
         found("too short", what="/data/mine/b.wav is short."),
@@ -246,7 +246,7 @@ def test_problems_are_grouped_and_known_ones_apart(tmp_path):
     assert "/data" not in text
 
 
-def test_values_of_the_corpus_are_escaped(tmp_path):
+def test_values_of_corpus_are_escaped(tmp_path):
     labels = [EVIL, "_hidden", "so-so"]
     rows = [row | dict.fromkeys(("text", "speaker", "session", "asr_text"), EVIL) for row in make_rows(tmp_path)]
     for number, row in enumerate(rows):
@@ -262,7 +262,7 @@ def test_values_of_the_corpus_are_escaped(tmp_path):
     assert '&lt;script&gt;alert("x")' in page.source  # as charts escape it, which are markup already
 
 
-def test_the_page_loads_nothing(page):
+def test_page_loads_nothing(page):
     for tag, attributes in page.tags:
         for name, value in attributes.items():
             if name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
@@ -274,7 +274,7 @@ def test_the_page_loads_nothing(page):
     assert policy.startswith("default-src 'none'")
 
 
-def test_the_page_is_reproducible_and_its_ids_are_unique(page, tmp_path):
+def test_page_is_reproducible_and_its_ids_are_unique(page, tmp_path):
     again = write(tmp_path, as_prepared(make_rows(tmp_path)))
     assert again.source == page.source
     names = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -298,7 +298,7 @@ def samples(page):
 
 
 @quick
-def test_samples_are_recordings_in_16_khz_cut_to_the_limit(tmp_path):
+def test_samples_are_16_khz_and_cut(tmp_path):
     rows = make_rows(tmp_path)
     soundfile.write(rows[0]["audio"]["path"], np.stack([tone(6.5, 300)] * 2, axis=1), RATE)
     played = samples(write(tmp_path, as_prepared(rows[:4])))
@@ -310,7 +310,7 @@ def test_samples_are_recordings_in_16_khz_cut_to_the_limit(tmp_path):
 
 
 @quick
-def test_the_samples_of_a_class_come_from_several_speakers(tmp_path):
+def test_samples_of_class_come_from_several_speakers(tmp_path):
     rows = make_rows(tmp_path)
     for number, row in enumerate(rows):
         row |= {"label": number % 2, "speaker": {5: "s1", 8: "s2", 13: "s3", 14: None}.get(number, "s0")}
@@ -335,7 +335,7 @@ def test_embedded_recordings_are_measured_and_played(tmp_path):
 
 @quick
 @pytest.mark.parametrize("content", [b"", b"no recording", None])
-def test_broken_recordings_do_not_break_the_page(tmp_path, content):
+def test_broken_recordings_do_not_break_page(tmp_path, content):
     rows = make_rows(tmp_path)[:4]
     for row in rows[:2]:
         path = tmp_path / row["audio"]["path"]
@@ -348,9 +348,9 @@ def test_broken_recordings_do_not_break_the_page(tmp_path, content):
     assert "1 of unknown length" in page.text  # the other has times in its dialogue
 
 
-def test_a_corpus_with_recordings_only_has_a_page(tmp_path):
+def test_corpus_with_recordings_only_has_page(tmp_path):
     rows = [{"id": row["id"], "audio": row["audio"], "label": None} for row in make_rows(tmp_path)]
-    page = write(tmp_path, as_prepared(rows), part="split")
+    page = write(tmp_path, as_prepared(rows), count_by="split")
     assert page.table("counts") == {"train": ["0", "0", "0", "12", "12"], "test": ["0", "0", "0", "12", "12"]} | {
         "all": ["0", "0", "0", "24", "24"]
     }
@@ -360,7 +360,7 @@ def test_a_corpus_with_recordings_only_has_a_page(tmp_path):
 
 
 @quick
-def test_many_classes_have_one_sample_each_and_hatched_colours(tmp_path):
+def test_many_classes_have_one_sample_each(tmp_path):
     labels = [f"emotion {number}" for number in range(14)]
     rows = [row | {"label": number % 14} for number, row in enumerate(make_rows(tmp_path))]
     page = write(tmp_path, as_prepared(rows, labels=labels))
@@ -374,13 +374,13 @@ def test_many_classes_have_one_sample_each_and_hatched_colours(tmp_path):
 
 
 @quick
-def test_a_corpus_without_rows_has_no_page(tmp_path):
+def test_corpus_without_rows_has_no_page(tmp_path):
     with pytest.raises(ValueError, match="has no row"):
         write(tmp_path, as_prepared([]))
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_prepared_copy_of_iemocap_is_shown_with_its_published_counts(tmp_path):
+def test_iemocap_is_shown_with_published_counts(tmp_path):
     prepared = prepare_corpus("iemocap", build_iemocap(tmp_path), tmp_path / "prepared")
     path = prepared.folder / "report.html"
     write_corpus_report(prepared, IEMOCAP.published_counts(IEMOCAP.parse()), IEMOCAP.count_by, path)

@@ -38,7 +38,7 @@ HUMS = [hum(samples, samples) for samples in (4000, 5554, 5555, 5600, 5679, 5680
 
 
 @pytest.mark.parametrize("kind", ["ctc", "group"])
-def test_a_transcript_is_that_of_the_plain_model(models, kind):
+def test_transcript_equals_plain_model(models, kind):
     model = AutoModelForCTC.from_pretrained(models[kind]).eval()
     extractor = AutoFeatureExtractor.from_pretrained(models[kind])
     tokenizer = AutoTokenizer.from_pretrained(models[kind])
@@ -53,7 +53,7 @@ def test_a_transcript_is_that_of_the_plain_model(models, kind):
 
 @pytest.mark.parametrize("kind", recogniser.MASKING)
 @pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask:UserWarning")  # WavLM's own
-def test_transcripts_do_not_depend_on_the_batch(tmp_path, kind):
+def test_transcripts_do_not_depend_on_batch(tmp_path, kind):
     recognise = Recogniser(save_ctc(tmp_path, kind))
     assert recognise.can_batch
     alone = [recognise([waveform])[0] for waveform in HUMS]
@@ -61,20 +61,20 @@ def test_transcripts_do_not_depend_on_the_batch(tmp_path, kind):
     assert len(set(alone)) == len(alone)
 
 
-def test_a_model_that_padding_disturbs_cannot_batch(models):
+def test_padding_sensitive_model_cannot_batch(models):
     recognise = Recogniser(models["group"])
     assert not recognise.can_batch
     assert recognise(HUMS) != [recognise([waveform])[0] for waveform in HUMS]
 
 
-def test_whisper_transcripts_do_not_depend_on_the_batch(models):
+def test_whisper_transcripts_do_not_depend_on_batch(models):
     recognise = Recogniser(models["english"])
     assert recognise.can_batch
     assert recognise(HUMS) == [recognise([waveform])[0] for waveform in HUMS]
     assert any(recognise(HUMS))
 
 
-def test_whisper_transcribes_a_long_recording_to_its_end(models):
+def test_whisper_transcribes_long_recording(models):
     recognise, seen = Recogniser(models["english"]), []
     first_layer = recognise._pipeline.model.get_encoder().conv1
     first_layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
@@ -90,7 +90,7 @@ def test_whisper_transcribes_a_long_recording_to_its_end(models):
         assert any((frames[:, place, None] == window[0]).all(0).any() for window in seen)
 
 
-def test_ctc_transcribes_a_long_recording_in_windows_to_its_end(models, monkeypatch):
+def test_ctc_transcribes_long_recording_in_windows(models, monkeypatch):
     monkeypatch.setattr(recogniser, "LONG", 1.0)
     recognise = Recogniser(models["ctc"])
     window, frames = hum(RATE), []
@@ -103,7 +103,7 @@ def test_ctc_transcribes_a_long_recording_in_windows_to_its_end(models, monkeypa
     assert len(frames) > 4
 
 
-def test_a_multilingual_model_gets_the_language(models, monkeypatch):
+def test_language_is_passed_to_multilingual_model(models, monkeypatch):
     languages = []
     for language in (None, "German", "de"):
         recognise = Recogniser(models["whisper"], language=language)
@@ -126,18 +126,18 @@ def test_a_multilingual_model_gets_the_language(models, monkeypatch):
         ("ctc", "en", "takes no language"),
     ],
 )
-def test_an_unknown_language_is_refused(models, kind, language, message):
+def test_unknown_language_is_refused(models, kind, language, message):
     with pytest.raises(ValueError, match=message):
         Recogniser(models[kind], language=language)
 
 
-def test_a_missing_model_is_reported_in_one_sentence(tmp_path, monkeypatch):
+def test_missing_model_gives_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ValueError, match=r"^\S*nothing cannot be loaded as a speech recogniser: [^\n]+$"):
         Recogniser(str(tmp_path / "nothing"))
 
 
-def test_a_bare_encoder_is_refused(models, tmp_path):
+def test_bare_encoder_is_refused(models, tmp_path):
     Wav2Vec2Model.from_pretrained(models["ctc"]).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="cannot be loaded as a speech recogniser: it is a Wav2Vec2Model"):
         Recogniser(str(tmp_path))
@@ -151,7 +151,7 @@ def test_pickled_weights_are_not_read(tmp_path):
         Recogniser(str(folder))
 
 
-def test_code_of_a_model_is_not_run(tmp_path):
+def test_code_of_model_is_not_run(tmp_path):
     config = {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}, "architectures": ["Own"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "own.py").write_text("raise SystemExit('the code was run')\n")
@@ -159,6 +159,6 @@ def test_code_of_a_model_is_not_run(tmp_path):
         Recogniser(str(tmp_path))
 
 
-def test_a_missing_device_is_reported_in_one_sentence(models):
+def test_missing_device_gives_one_sentence(models):
     with pytest.raises(ValueError, match=r"^The device 'gpu of a friend' cannot be used: [^\n]+$"):
         Recogniser(models["ctc"], device="gpu of a friend")

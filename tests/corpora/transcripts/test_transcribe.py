@@ -79,7 +79,7 @@ def decoded(monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_transcripts_do_not_depend_on_the_batch_size(prepared, model, batch_size):
+def test_transcripts_do_not_depend_on_batch_size(prepared, model, batch_size):
     recognise = Recogniser(model)
     transcribed = transcribe(prepared, model, batch_size=batch_size)
     assert transcribed.problems == []
@@ -100,7 +100,7 @@ def test_other_columns_stay_unchanged_and_on_disk(prepared, model):
         assert new.remove_columns("asr_text").to_dict() == rows.remove_columns("asr_text").to_dict()
 
 
-def test_a_complete_run_loads_no_model(prepared, model, monkeypatch, decoded):
+def test_complete_run_loads_no_model(prepared, model, monkeypatch, decoded):
     first = transcribe(prepared, model)
     written = lines(prepared, model)
     del decoded[:]
@@ -111,7 +111,7 @@ def test_a_complete_run_loads_no_model(prepared, model, monkeypatch, decoded):
     assert decoded == []
 
 
-def test_an_interrupted_run_is_continued(prepared, model, monkeypatch, tmp_path, decoded):
+def test_interrupted_run_is_continued(prepared, model, monkeypatch, tmp_path, decoded):
     whole = Prepared(tmp_path / "whole", prepared.splits, [], {})
     whole.folder.mkdir()
     expected = transcripts(transcribe(whole, model))
@@ -128,10 +128,10 @@ def test_an_interrupted_run_is_continued(prepared, model, monkeypatch, tmp_path,
         transcribe(prepared, model, batch_size=1)
     done = lines(prepared, model)
     assert len(done) == 8  # two times the four that are decoded together
-    assert add_transcripts(prepared.splits, prepared.folder) is prepared.splits  # nothing looks finished
+    assert add_transcripts(prepared.splits, prepared.folder) is prepared.splits  # no run is complete
 
     file = prepared.folder / "transcripts" / f"{transcripts_name(model)}.jsonl"
-    file.write_bytes(file.read_bytes()[:-7])  # killed while it wrote
+    file.write_bytes(file.read_bytes()[:-7])  # killed while writing
     monkeypatch.setattr(module, "load_audio", load_audio)
     del decoded[:]
     assert transcripts(transcribe(prepared, model)) == expected
@@ -140,7 +140,7 @@ def test_an_interrupted_run_is_continued(prepared, model, monkeypatch, tmp_path,
     assert len(lines(prepared, model)) == ROWS
 
 
-def test_a_changed_recording_is_transcribed_again(prepared, model, decoded, tmp_path):
+def test_changed_recording_is_transcribed_again(prepared, model, decoded, tmp_path):
     before = transcripts(transcribe(prepared, model))
     del decoded[:]
     write_hum(tmp_path / "5.wav", 50)
@@ -157,7 +157,7 @@ def test_a_changed_recording_is_transcribed_again(prepared, model, decoded, tmp_
     assert decoded == [("3.wav", 0.1)]
 
 
-def test_embedded_recordings_are_identified_by_their_bytes(prepared, model, decoded):
+def test_embedded_recordings_are_identified_by_bytes(prepared, model, decoded):
     def embed(row, other=None):
         path = row["audio"]["path"]
         return {"audio": row["audio"] | {"path": None, "bytes": Path(other or path).read_bytes()}}
@@ -175,7 +175,7 @@ def test_embedded_recordings_are_identified_by_their_bytes(prepared, model, deco
     assert after["row 10"] == after["row 8"] == by_path["row 8"]
 
 
-def test_a_recording_that_fails_is_reported_and_tried_again(prepared, model, tmp_path):
+def test_failed_recording_is_retried(prepared, model, tmp_path):
     good = (tmp_path / "6.wav").read_bytes()
     (tmp_path / "6.wav").write_bytes(good[:2000])
     (tmp_path / "7.wav").unlink()
@@ -202,7 +202,7 @@ def test_a_recording_that_fails_is_reported_and_tried_again(prepared, model, tmp
     assert len(lines(prepared, model)) == ROWS - 3
 
 
-def test_a_lost_recording_loses_its_transcript(prepared, model, tmp_path):
+def test_lost_recording_loses_its_transcript(prepared, model, tmp_path):
     assert transcripts(transcribe(prepared, model))["row 7"] is not None
     (tmp_path / "7.wav").unlink()
     with pytest.warns(UserWarning, match="^1 of"):
@@ -211,7 +211,7 @@ def test_a_lost_recording_loses_its_transcript(prepared, model, tmp_path):
     assert transcripts(transcribe(prepared, model))["row 7"] is not None
 
 
-def test_a_failure_of_the_model_does_not_stop_the_other_recordings(prepared, model, monkeypatch):
+def test_model_failure_does_not_stop_others(prepared, model, monkeypatch):
     recognise = Recogniser.__call__
 
     def fail(self, waveforms):
@@ -225,7 +225,7 @@ def test_a_failure_of_the_model_does_not_stop_the_other_recordings(prepared, mod
     assert [name for name, text in transcripts(transcribed).items() if text is None] == ["row 6"]
 
 
-def test_two_runs_at_once_share_the_work(prepared, model, decoded):
+def test_concurrent_runs_share_work(prepared, model, decoded):
     results = []
     threads = [threading.Thread(target=lambda: results.append(transcribe(prepared, model))) for _ in range(2)]
     for thread in threads:
@@ -236,7 +236,7 @@ def test_two_runs_at_once_share_the_work(prepared, model, decoded):
     assert transcripts(results[0]) == transcripts(results[1])
 
 
-def test_the_last_complete_model_is_current_and_others_can_be_chosen(prepared, model, tmp_path):
+def test_last_complete_model_is_current(prepared, model, tmp_path):
     other = save_ctc(tmp_path / "other", "hubert")
     first, second = transcribe(prepared, model), transcribe(prepared, other)
     assert transcripts(first) != transcripts(second)
@@ -255,7 +255,7 @@ def test_rows_without_transcripts_stay_unchanged(prepared):
     assert add_transcripts(prepared.splits, prepared.folder) is prepared.splits
 
 
-def test_a_damaged_line_is_named(prepared, model):
+def test_damaged_line_is_named(prepared, model):
     transcribe(prepared, model)
     file = prepared.folder / "transcripts" / f"{transcripts_name(model)}.jsonl"
     damaged = file.read_text("utf-8").splitlines(keepends=True)
@@ -265,7 +265,7 @@ def test_a_damaged_line_is_named(prepared, model):
         transcribe(prepared, model)
 
 
-def test_transcripts_outlive_a_new_preparation(prepared, model, tmp_path, decoded):
+def test_transcripts_survive_new_preparation(prepared, model, tmp_path, decoded):
     before = transcripts(transcribe(prepared, model))
     new = Prepared(tmp_path / "new", prepared.splits, [], {})
     new.folder.mkdir()
@@ -281,7 +281,7 @@ def test_transcripts_outlive_a_new_preparation(prepared, model, tmp_path, decode
     assert not (tmp_path / "transcripts").exists()
 
 
-def test_a_model_that_cannot_be_used_writes_nothing(prepared, tmp_path):
+def test_unusable_model_writes_nothing(prepared, tmp_path):
     with pytest.raises(ValueError, match="cannot be loaded as a speech recogniser"):
         transcribe(prepared, str(tmp_path))
     assert not [file for file in (prepared.folder / "transcripts").iterdir() if not file.name.startswith(".")]
@@ -299,13 +299,13 @@ def test_names_differ_by_model_revision_and_language(tmp_path):
     assert all(name.startswith("mine-") for name in names)
 
 
-def test_a_run_without_problems_gives_no_warning(prepared, model):
+def test_run_without_problems_gives_no_warning(prepared, model):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         transcribe(prepared, model)
 
 
-def test_batches_have_recordings_of_similar_length_and_long_ones_are_alone(prepared, model, monkeypatch):
+def test_batches_have_similar_lengths(prepared, model, monkeypatch):
     monkeypatch.setattr("emofusion.corpora.transcripts.recogniser.LONG", 0.5)
     batches, recognise = [], Recogniser.__call__
 

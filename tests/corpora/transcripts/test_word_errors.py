@@ -22,7 +22,7 @@ def distance(reference: list[str], recognised: list[str]) -> int:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_errors_are_the_edit_distance(seed):
+def test_errors_are_edit_distance(seed):
     draw = random.Random(seed)
     pairs = [[[draw.choice("abcd") for _ in range(draw.randint(0, 9))] for _ in range(2)] for _ in range(6)]
     found = word_error_rate(*zip(*[[" ".join(text) for text in pair] for pair in pairs], strict=True))
@@ -69,12 +69,12 @@ def test_references_without_words_have_no_rate(texts):
     assert found["words"] == 0
 
 
-def test_references_and_hypotheses_must_be_equally_many():
+def test_references_and_hypotheses_need_equal_numbers():
     with pytest.raises(ValueError, match="shorter"):
         word_error_rate(["yes", "no"], ["yes"])
 
 
-def test_rates_are_given_per_split_class_and_kind_of_speech():
+def test_rates_are_grouped():
     rows = [
         {"text": "a b", "asr_text": "a b", "label": 0, "scripted": True},
         {"text": "a b", "asr_text": "a", "label": 1, "scripted": False},
@@ -92,7 +92,7 @@ def test_rates_are_given_per_split_class_and_kind_of_speech():
     assert found["test"]["label"].keys() == {"calm"}
 
 
-def test_a_corpus_without_labels_has_one_rate():
+def test_corpus_without_labels_has_one_rate():
     schema = features(["calm"])
     rows = {name: [None] for name in schema} | {"text": ["a"], "asr_text": ["b"]}
     found = compare_transcripts(DatasetDict({"train": Dataset.from_dict(rows, features=schema)}))
