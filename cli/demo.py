@@ -47,6 +47,11 @@ def run(argv: list[str]) -> None:
 
     import espeakng_loader  # noqa: F401 (first, because its extra installs all that the demonstration needs)
 
+    from ..training.recipe import TRAINING
+
+    read_recipe(
+        [str(RECIPES / f"{FUSION}.yaml"), *options], TRAINING
+    )  # a wrong option is reported before anything is done
     demonstrate(arguments.output_dir, arguments.all, options)
 
 

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_command(command, argv[1:])
         else:
             print(describe(argv))
-        sys.stdout.flush()
+        print(end="", flush=True)  # unlike sys.stdout.flush(), also if standard output is closed
     except UsageError as error:
         return _fail(program, str(error), 2)
     except KeyboardInterrupt:

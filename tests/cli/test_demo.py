@@ -44,3 +44,9 @@ def test_three_systems_are_trained_compared_and_used_without_emofusion(call, pla
     again = demonstrate(call, place)
     for system in SYSTEMS:
         assert f"{system}: trained before by the same code" in again
+
+
+def test_a_wrong_option_is_reported_before_anything_is_done(complaint, tmp_path):
+    message = complaint("demo", "--output_dir", tmp_path / "made", "--banana", "3", status=2)
+    assert message == "Unknown option --banana; --help lists all options."
+    assert list(tmp_path.iterdir()) == []

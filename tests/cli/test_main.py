@@ -158,6 +158,11 @@ def test_a_closed_pipe_ends_the_command_silently(arguments):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+def test_a_closed_standard_output_is_no_failure(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["--version"]) == 0
+
+
 @pytest.mark.parametrize(
     ("module", "extra"),
     [
