@@ -67,7 +67,7 @@ class Modality:
 
     @property
     def encoder_argument(self) -> str:
-        """The argument of a recipe that names a pre-trained encoder."""
+        """The argument of a recipe that names a pretrained encoder."""
         return f"{self.encoder_kind}_model_name_or_path"
 
 

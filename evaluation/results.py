@@ -143,7 +143,7 @@ class Results(Record):
         return results
 
     def write(self, folder: str | Path) -> Path:
-        """Write `results.json` into a folder, whole or not at all, and return its path."""
+        """Write `results.json` into a folder atomically, and return its path."""
         write_json(path := Path(folder, FILE), self.to_dict())
         return path
 
@@ -239,7 +239,7 @@ class SpeakerData(Record):
 
 @dataclass(kw_only=True)
 class SpeakerResults(Results):
-    """Results of pre-training a speaker network.
+    """Results of pretraining a speaker network.
 
     Args:
         metrics: Scores per split.

@@ -22,7 +22,7 @@ from .loss_classification import classification_loss
 from .modeling_loading import SafeLoadingMixin, load_encoder
 from .modeling_outputs import EmotionOutput, Encoded
 
-# For each modality, the functions that build an encoder from its configuration and that adapt a pre-trained one.
+# For each modality, the functions that build an encoder from its configuration and that adapt a pretrained one.
 ENCODER_BUILDERS = {
     "audio": (build_audio_encoder, prepare_audio_encoder),
     "text": (build_text_encoder, prepare_text_encoder),
@@ -60,7 +60,7 @@ class EmoFusionPreTrainedModel(SafeLoadingMixin, ShardingMixin, PreTrainedModel)
         vision: str | PreTrainedModel | None = None,
         **kwargs,
     ) -> "EmoFusionPreTrainedModel":
-        """Build a model with pre-trained encoders and a new fusion.
+        """Build a model with pretrained encoders and a new fusion.
 
         Args:
             audio: A Hub id or folder of a speech encoder, or the encoder itself.
@@ -103,7 +103,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
 
     Args:
         config: The configuration of the variant.
-        audio_encoder: A pre-trained speech encoder; None builds a new one from the configuration.
+        audio_encoder: A pretrained speech encoder; None builds a new one from the configuration.
         text_encoder: The same for text.
         vision_encoder: The same for video frames.
     """
@@ -297,7 +297,7 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
 
     Args:
         config: The configuration of the variant.
-        **encoders: Pre-trained encoders; see [`EmoFusionModel`].
+        **encoders: Pretrained encoders; see [`EmoFusionModel`].
     """
 
     model_class: type[EmoFusionModel]

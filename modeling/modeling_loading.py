@@ -10,7 +10,7 @@ from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, CONFIG_NAME, SAFE_WEIG
 
 from ..configuration.modalities import Modality
 
-# Weights that a pre-trained encoder may lack: the first is used by SpecAugment only, the others not at all.
+# Weights that a pretrained encoder may lack: the first is used by SpecAugment only, the others not at all.
 OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
 # Weights of heads, which a model without a head does not load.
 HEADS = ("classifier.", "speaker_classifier.")
@@ -92,7 +92,7 @@ class SafeLoadingMixin:
 
 
 def load_encoder(modality: Modality, source: str) -> PreTrainedModel:
-    """Load a pre-trained encoder.
+    """Load a pretrained encoder.
 
     Args:
         modality: The modality of the encoder.

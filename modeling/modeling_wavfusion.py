@@ -25,7 +25,7 @@ class WavFusionModel(EmoFusionModel):
         N deep layers on X_a, their self-attention replaced by P * CMA(X_a, X_t) + (1 - P) * CMA(X_a, X_v)
         u = mean over the frames of the last deep layer
 
-    The architecture is from a third party's notes of the paper. Ours: the deep layers keep their pre-trained
+    The architecture is from a third party's notes of the paper. Ours: the deep layers keep their pretrained
     normalisations and feed-forward layers; their attention to text is initialised from the replaced self-attention;
     each uses the output of the layer below as query; and the forms without text, without video, and without both.
     """

@@ -93,7 +93,7 @@ def format_spread(values: list[float]) -> str:
 
 
 def pretrain(folder: Path, network: Path) -> None:
-    """Synthesize the voices, and train the network that systems with transfer start from."""
+    """Synthesise the voices, and train the network that systems with transfer start from."""
     tree = make_speakers(folder)
     argv = [str(RECIPES / "pretrain_speaker_resnet.yaml"), "--corpus_root", str(tree), "--output_dir", str(network)]
     for split, name in TRIALS.items():

@@ -1,4 +1,4 @@
-"""Arguments of single commands: late fusion, speaker pre-training and cross-validation."""
+"""Arguments of single commands: late fusion, speaker pretraining and cross-validation."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Build the model of a recipe: new, around pre-trained encoders, or from a trained checkpoint."""
+"""Build the model of a recipe: new, around pretrained encoders, or from a trained checkpoint."""
 
 import importlib
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ HEAD = "classifier."
 
 
 def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedModel:
-    """Return the classifier of a variant, around pre-trained encoders where the arguments name them.
+    """Return the classifier of a variant, around pretrained encoders where the arguments name them.
 
     Args:
         model_args: The model. One with `model_name_or_path` is loaded, not built.
         labels: Names of the classes.
 
     Raises:
-        ValueError: If a pre-trained encoder and a configuration for it are both given, or a field is unknown or bad.
+        ValueError: If a pretrained encoder and a configuration for it are both given, or a field is unknown or bad.
     """
     prefix = VARIANTS[model_args.variant]
     module = importlib.import_module(f"..modeling.modeling_{model_args.variant}", __package__)
@@ -43,7 +43,7 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
         if f"{kind}_config" in model_args.model_config:
             raise ValueError(f"The recipe gives both {kind}_model_name_or_path ({name}) and {kind}_config; give one.")
     if "text" not in encoders and fields.get("text_config"):
-        # The tokenizer will be trained, so its padding id applies, not that of the encoder's pre-trained checkpoints.
+        # The tokenizer will be trained, so its padding id applies, not that of the encoder's pretrained checkpoints.
         fields["text_config"] = {**fields["text_config"], "pad_token_id": PAD_TOKEN_ID}
     try:
         model = model_class.from_encoders_pretrained(**encoders, **fields)

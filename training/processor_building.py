@@ -27,7 +27,7 @@ PAD_TOKEN_ID = SPECIAL_TOKENS.index("[PAD]")
 def build_processor(
     model_args: ModelArguments, data_args: DataArguments, model: PreTrainedModel, texts: Iterable[str | None]
 ) -> EmoFusionProcessor:
-    """Return the processor of a model: its own, that of its pre-trained encoders, or a new one.
+    """Return the processor of a model: its own, that of its pretrained encoders, or a new one.
 
     Args:
         model_args: The arguments that the model was built from.

@@ -1,4 +1,4 @@
-"""Voices of espeak-ng in the folder layout of VoxCeleb, for the pre-training of a small speaker network (ours).
+"""Voices of espeak-ng in the folder layout of VoxCeleb, for the pretraining of a small speaker network (ours).
 
 They complement the spoken demonstration corpus: no voice of its validation and test splits is used, and there are no
 emotion labels. They are a demonstration, never a benchmark.

@@ -73,7 +73,7 @@ def _encoders() -> list[str]:
     for y, (title, names) in zip(ROWS, ENCODERS, strict=True):
         parts += [
             _arrow(182, y, 208, y),
-            _box(212, y - 39, 220, 78, "pre-trained"),
+            _box(212, y - 39, 220, 78, "pretrained"),
             _text(322, y - 16, title, bold=True),
         ]
         parts += [_text(322, y + 5 + 18 * line, name, size=12) for line, name in enumerate(names)]

@@ -6,7 +6,7 @@ from html import escape
 # Kind of box -> fill colour.
 FILLS = {
     "given": "#ffffff",
-    "pre-trained": "#dcebfa",
+    "pretrained": "#dcebfa",
     "travels": "#dcebfa",
     "new": "#f3f3f3",
     "room": "#f3f3f3",
@@ -15,7 +15,7 @@ FILLS = {
 }
 # Kind of box -> text of the legend; a kind without one is not in the legend.
 CAPTIONS = {
-    "pre-trained": "pre-trained",
+    "pretrained": "pretrained",
     "new": "trained from scratch, or without parameters",
     "result": "in the output",
     "travels": "travels to the Hub with a checkpoint",

@@ -1,4 +1,4 @@
-"""A new fusion around pre-trained encoders."""
+"""A new fusion around pretrained encoders."""
 
 import re
 

@@ -169,7 +169,7 @@ def test_an_encoder_is_named_or_configured_not_both():
 
 @pytest.fixture
 def encoders(tmp_path, corpus):
-    """Folders of two small "pre-trained" encoders with feature extractor and tokenizer."""
+    """Folders of two small "pretrained" encoders with feature extractor and tokenizer."""
     for name, config in (("audio", AUDIO), ("text", TEXT)):
         AutoModel.from_config(AutoConfig.for_model(**config)).save_pretrained(tmp_path / name)
     Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path / "audio")

@@ -1,1 +1,1 @@
-"""Speaker pre-training (Padi 2022)."""
+"""Speaker pretraining (Padi 2022)."""

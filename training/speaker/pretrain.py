@@ -1,4 +1,4 @@
-"""Pre-training of the speaker network, from a tree of recordings to a measured Hub folder (Padi 2022)."""
+"""Pretraining of the speaker network, from a tree of recordings to a measured Hub folder (Padi 2022)."""
 
 import time
 from collections.abc import Sequence

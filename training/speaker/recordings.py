@@ -25,7 +25,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class SpeakerCorpus:
-    """Recordings and trials of a pre-training.
+    """Recordings and trials of a pretraining.
 
     Args:
         root: The folder of the recordings.
