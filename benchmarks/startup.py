@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 
-from ..cli.commands import COMMANDS
 from .measuring import table
 
 REPEATS = 5
@@ -17,7 +16,9 @@ def measure(quick: bool) -> list[dict]:
     commands = {"python": ["-c", ""], f"import {PACKAGE}": ["-c", f"import {PACKAGE}"]}
     commands |= {f"{PACKAGE} --help": ["-m", PACKAGE, "--help"]}
     if not quick:
-        commands |= {f"{PACKAGE} {name} --help": ["-m", PACKAGE, name, "--help"] for name in COMMANDS}
+        overview = subprocess.run([sys.executable, "-P", "-m", PACKAGE, "--help"], stdout=subprocess.PIPE, text=True)
+        names = [line.split()[0] for line in overview.stdout.splitlines() if line.startswith("  ")]
+        commands |= {f"{PACKAGE} {name} --help": ["-m", PACKAGE, name, "--help"] for name in names}
     rows = time_commands(commands, 1 if quick else REPEATS)
     return [table("Start of a process", rows, "Wall time, after one run that fills the caches of the file system.")]
 

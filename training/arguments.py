@@ -1,7 +1,7 @@
 """Arguments of a training run: the model, the data, the training."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +79,9 @@ class ModelArguments:
         check_lora(self.lora, self.quantization)
         _check_choice("variant", self.variant, VARIANTS)
         for modality in MODALITIES.values():
+            encoder = self.model_config.get(modality.config_field)
+            if not isinstance(encoder, (Mapping, type(None))):
+                raise ValueError(f"model_config.{modality.config_field} is {encoder!r}; it must be a mapping.")
             argument = modality.encoder_argument
             if self.model_name_or_path is not None and getattr(self, argument) is not None:
                 raise ValueError(f"The recipe gives both model_name_or_path and {argument}; choose one.")
@@ -235,6 +238,9 @@ class EmotionTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"metric_for_best_model is {metric!r}; the validation split has {', '.join(self.selection_metrics)}."
             )
+        for name in ("lr_scheduler_kwargs", "gradient_checkpointing_kwargs"):
+            if isinstance(value := getattr(self, name), str):
+                raise ValueError(f"{name} is {value!r}; it must be a mapping.")
         _check_choice("cache_dtype", self.cache_dtype, DTYPES)
         _check_bounds(self, POSITIVE, NOT_NEGATIVE)
 

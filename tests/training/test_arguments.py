@@ -179,6 +179,8 @@ def test_a_missing_recipe_is_named(tmp_path):
         ("per_device_train_batch_size: 0", (), ("per_device_train_batch_size is 0", "positive")),
         ("seed: -1", (), ("seed is -1", "must not be negative")),
         ("max_seconds: -1", (), ("max_seconds is -1", "positive")),
+        ("lr_scheduler_kwargs: x", (), ("lr_scheduler_kwargs", "'x'", "mapping")),
+        ("model_config: {text_config: 3}", (), ("model_config.text_config", "3", "mapping")),
         ("seeds: [1]", (), ("recipe.yaml", "'seeds'", "emofusion cross-validate")),
         ("", ("--members", "x"), ("--members", "emofusion fit-late-fusion")),
     ],
