@@ -23,6 +23,7 @@ MAX_BASES = 100  # length of a chain of bases
 MOST_NAMES = 40  # files of a folder that a message lists
 MOST_CHOICES = 10  # of more, a message lists only those like the given one
 SHOWN = 80  # characters of a wrong value in a message
+SHOWN_OF_PATHS = 300
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -239,8 +240,11 @@ def _read_mapping(path: Path) -> dict:
 
 
 def _shorten(value: Any) -> str:
-    """Return a value as Python writes it, cut to a length that fits into a message."""
-    text = str(value) if isinstance(value, Path) else repr(value)
+    """Return a value as Python writes it, cut to a length that fits into a message; of a long path, the end is shown."""
+    if isinstance(value, Path):
+        text = str(value)
+        return text if len(text) <= SHOWN_OF_PATHS else f"...{text[-SHOWN_OF_PATHS:]}"
+    text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 

@@ -31,7 +31,8 @@ def test_members_are_fused_and_the_fusion_predicts(call, tmp_path):
     ("arguments", "message"),
     [
         (["nowhere.yaml"], "There is no recipe nowhere.yaml"),
-        ([], "members is empty"),
+        ([], "No recipe is given"),
+        (["--corpus", "spoken"], "members is empty"),
         (["--members", "a", "--combination", "x"], "combination is 'x'"),
         (["--members", "a", "--variant", "unimodal"], "Unknown option --variant"),
     ],
