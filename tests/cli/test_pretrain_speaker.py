@@ -28,7 +28,13 @@ def test_accuracy_and_verification_errors_are_printed(call, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [([], 2), (["--output_dir", "corpus_root"], 1), (["--corpus_root", "nowhere"], 1), (["--seedd", "1"], 2), (["nowhere.yaml"], 2)],
+    [
+        ([], 2),
+        (["--output_dir", "corpus_root"], 1),
+        (["--corpus_root", "nowhere"], 1),
+        (["--seedd", "1"], 2),
+        (["nowhere.yaml"], 2),
+    ],
 )
 def test_what_is_wrong_is_named(complaint, arguments, status, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
