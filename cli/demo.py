@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..configuration.modalities import MODALITIES
 from .commands import Parser, read_recipe
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ OCTANTS = {
     "wavfusion_audio_video": "wavfusion, speech + video",
     "wavfusion": "wavfusion, speech + text + video",
 }
-MODALITIES = {"audio": "speech", "text": "text", "video": "video"}
 
 # Folders with what a trained model depends on.
 ROOMS = ("configuration", "corpora", "evaluation", "hub", "hub_cards", "metrics", "modeling", "processing")
@@ -49,9 +49,8 @@ def run(argv: list[str]) -> None:
 
     from ..training.recipe import TRAINING
 
-    read_recipe(
-        [str(RECIPES / f"{FUSION}.yaml"), *options], TRAINING
-    )  # a wrong option is reported before anything is done
+    # A wrong option is reported before anything is done.
+    read_recipe([str(RECIPES / f"{FUSION}.yaml"), *options], TRAINING)
     demonstrate(arguments.output_dir, arguments.all, options)
 
 
@@ -82,7 +81,7 @@ def demonstrate(folder: Path, every_system: bool, options: list[str]) -> None:
         print("\nWith a drawn face, which carries the dominance, there are eight emotions. Test scores in percent:\n")
         files |= compare(folder, "octants_", octants)
         files["octants_withheld.json"] = "UA of the last model without one of its modalities"
-        scores = ", ".join(f"{MODALITIES[modality]} {100 * ua:.1f}" for modality, ua in withheld.items())
+        scores = ", ".join(f"{MODALITIES[modality].word} {100 * ua:.1f}" for modality, ua in withheld.items())
         print(
             "\nEach missing modality halves the number of emotions that can be told apart. The last model was trained"
         )
@@ -172,8 +171,8 @@ def score_without_modalities(folder: Path, options: list[str]) -> dict[str, floa
 
 def use_without_emofusion(folder: Path, options: list[str]) -> None:
     """Classify a test recording with a checkpoint folder, in a process that cannot import emofusion."""
-    row = load_test_split(FUSION, options)[0]
-    label = load_test_split(FUSION, options).features["label"].int2str(row["label"])
+    rows = load_test_split(FUSION, options)
+    row, label = rows[0], rows.features["label"].int2str(rows[0]["label"])
     print(
         "\nThe fusion model, loaded by AutoModelForAudioClassification in a process without emofusion, on a recording"
     )

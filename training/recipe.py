@@ -100,12 +100,8 @@ class Recipe:
             own = {item.name: settings[item.name] for item in fields(arguments) if item.name in settings}
             try:
                 parts[name] = arguments(**own)
-            except (
-                AttributeError,
-                KeyError,
-                RuntimeError,
-                TypeError,
-            ) as error:  # transformers checks only some values
+            # transformers checks only some values; others fail in its code.
+            except (AttributeError, KeyError, RuntimeError, TypeError) as error:
                 raise ValueError(f"An option has a value that {arguments.__name__} refuses: {error}.") from error
         return cls(**parts)
 

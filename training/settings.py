@@ -14,16 +14,14 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 BASE = "base"  # key of a recipe that names the recipe to start from
-PACKAGE, RECIPES = (
-    Path(__file__).parent.parent,
-    "recipes",
-)  # the recipes of emofusion are in this folder of the package
+PACKAGE = Path(__file__).parent.parent
+RECIPES = "recipes"  # folder of the package with its recipes
 BRACKETS = (("[", list), ("{", dict))  # first characters of YAML (or JSON) lists and mappings
 MAX_BASES = 100  # length of a chain of bases
 MOST_NAMES = 40  # files of a folder that a message lists
 MOST_CHOICES = 10  # of more, a message lists only those like the given one
 SHOWN = 80  # characters of a wrong value in a message
-SHOWN_OF_PATHS = 300
+SHOWN_OF_PATHS = 300  # characters of a wrong path
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
