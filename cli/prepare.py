@@ -99,10 +99,14 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
 
 
 def format_problems(prepared: "Prepared") -> str:
-    """Return how many utterances were dropped, or kept in spite of a problem, by kind of problem."""
+    """Return how many utterances were dropped, or kept in spite of a problem, by kind of problem, and unread columns."""
+    from ..corpora.records import UNREAD
+
     dropped = Counter(problem["kind"] for problem in prepared.problems if problem["dropped"])
     kept = Counter(problem["kind"] for problem in prepared.problems if not problem["dropped"])
-    lines = [
+    del kept[UNREAD]
+    lines = [problem["what"] for problem in prepared.problems if problem["kind"] == UNREAD]
+    lines += [
         f"{title}: {', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())}"
         for title, kinds in (("Dropped", dropped), ("Kept, with a problem", kept))
         if kinds

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
+UNREAD = "unread columns"  # the kind of problem whose sentence users see wherever problems are only counted
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScanOptions:

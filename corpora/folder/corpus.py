@@ -1,6 +1,6 @@
 """A folder of your own recordings."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ..folds import (
     select_ids,
     split_by_ids,
     split_by_speaker,
+    warn_of_problems,
 )
 from ..protocols import carve_validation, describe_speaker_fold, list_speaker_folds
 from ..records import Prepared
@@ -66,15 +67,26 @@ class Folder(DiskCorpus):
         The split of a row is its column `split`, else the folder among `tables.SPLIT_NAMES` that contains the row or its
         metadata. If the test split is empty, speakers are moved to it from train; then the same for the validation split.
 
+        Rows without a label are left out, for training. If no row has a label, all are returned, for prediction: in the
+        splits of the metadata or, without any, in the split "test".
+
         Raises:
             FileNotFoundError: If there is no folder `root`.
             ValueError: If there is no metadata or it cannot be read, a path leads out of the folder, there are too few
                 speakers for a split, or a split is empty.
         """
+        from datasets import DatasetDict
+
         from ..preparation.prepare import prepare
 
         fold = read_fold(options.fold_file, options.fold) if options.fold_file else None
-        prepared = prepare(self, root, options)
+        prepared, name = prepare(self, root, options), f"The folder {root}"
+        labelled = {split: _labelled(rows) for split, rows in prepared.splits.items()}
+        if not any(map(len, labelled.values())):
+            warn_of_problems(name, prepared)
+            splits = prepared.splits
+            return DatasetDict({"test": splits["train"]}) if {*splits} == {"train"} else splits
+        prepared = replace(prepared, splits=DatasetDict(labelled))
         if fold is not None:
             explained = {found["id"] for found in prepared.problems}
             splits = split_by_ids(prepared.splits, fold, f"{options.fold_file}, fold {options.fold}", explained)
@@ -82,7 +94,7 @@ class Folder(DiskCorpus):
             splits = split_by_speaker(prepared.splits, options.speaker_folds, options.fold)
         else:
             splits = _fill_splits(prepared, options, root)
-        return finish_splits(f"The folder {root}", prepared, splits)
+        return finish_splits(name, prepared, splits)
 
     def describe(self, options: FolderOptions) -> dict:
         """Return the metadata, see `Corpus.describe`."""
@@ -106,6 +118,12 @@ class Folder(DiskCorpus):
     def folds(self, options: FolderOptions) -> list[dict]:
         """Return the folds by speaker or of the fold file, see `Corpus.folds`."""
         return list_speaker_folds(len(read_folds(options.fold_file)) if options.fold_file else options.speaker_folds)
+
+
+def _labelled(rows: "Dataset") -> "Dataset":
+    """Return the rows that have a label."""
+    places = [place for place, label in enumerate(rows["label"][:]) if label is not None]
+    return rows if len(places) == len(rows) else rows.select(places)
 
 
 def _fill_splits(prepared: Prepared, options: FolderOptions, root: str | Path) -> "dict[str, Dataset]":

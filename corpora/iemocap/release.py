@@ -40,9 +40,7 @@ def find_sessions(root: str | Path | None) -> Path:
 
 
 def _sessions_in(root: Path) -> Path | None:
-    root = Path(os.path.realpath(root))
-    inner = Path(os.path.realpath(root / FOLDER))
-    for folder in (root, *([inner] if inner.is_relative_to(root) else [])):
+    for folder in (Path(os.path.realpath(path)) for path in (root, root / FOLDER)):
         if any((folder / session).is_dir() for session in SESSION_FOLDERS):
             return folder
     return None

@@ -56,8 +56,8 @@ def scan(root: str | Path | None, options: IemocapScanOptions) -> Scan:
 
     Turns are left out with the problems "other emotion" (not among the classes), "unknown label", "unnumbered" (without a
     recording), "unreadable turn", "duplicate" and "missing audio", and all turns with "empty dialogue" and "missing
-    session". The other problems concern a text, video or alignment that is None, and files that were not read ("link out
-    of the copy", "no permission").
+    session". The other problems concern a text, video or alignment that is None, and files that were not read ("broken
+    link", "no permission").
 
     Args:
         root: The folder `IEMOCAP_full_release`, its parent, or any folder that contains `Session1` to `Session5`.
