@@ -1,5 +1,7 @@
 """A folder of your own recordings."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +17,24 @@ from ..folds import (
     split_by_speaker,
     warn_of_problems,
 )
-from ..protocols import carve_validation, describe_speaker_fold, list_speaker_folds
+from ..protocols import MAX_FOLDS, carve_validation, describe_speaker_fold, list_speaker_folds
 from ..records import Prepared
 from .scan import FolderScanOptions, scan
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
+
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOptions(FolderScanOptions):
     """Options of a folder of recordings: those of its scan, and those that choose the splits."""
 
+    language: str | Sequence[str] | None = field(
+        default=None,
+        metadata={"help": "Language of the speech for the model card, as BCP-47 code such as de, or a list of codes."},
+    )
     validation_share: float = field(
         default=0.1,
         metadata={"help": "Minimum share of the training rows for the validation split if the metadata names none."},
@@ -46,8 +54,21 @@ class FolderOptions(FolderScanOptions):
 
     def __post_init__(self):
         super().__post_init__()
+        for code in self.languages:
+            if not isinstance(code, str) or not LANGUAGE.fullmatch(code):
+                raise ValueError(f"language must be BCP-47 codes such as 'de' or 'pt-BR' (in quotes), not {code!r}.")
+        for name in ("validation_share", "test_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}.")
+        if self.speaker_folds is not None and not 3 <= self.speaker_folds <= MAX_FOLDS:
+            raise ValueError(f"speaker_folds must be from 3 to {MAX_FOLDS:,}, not {self.speaker_folds!r}.")
         if None not in (self.speaker_folds, self.fold_file):
             raise ValueError("speaker_folds and fold_file are both given: choose one.")
+
+    @property
+    def languages(self) -> list[str]:
+        """The codes of `language` as a list."""
+        return [self.language] if isinstance(self.language, str) else list(self.language or ())
 
 
 class Folder(DiskCorpus):
@@ -113,6 +134,7 @@ class Folder(DiskCorpus):
             "protocol": protocol,
             "speaker_independent": options.speaker_folds is not None,
             "license": "that of the folder's owner",
+            "language": options.languages,
         }
 
     def folds(self, options: FolderOptions) -> list[dict]:

@@ -29,11 +29,13 @@ class FolderScanOptions(ScanOptions):
         super().__post_init__()
         labels = self.labels
         if labels is not None:
-            in_order = isinstance(labels, Sequence) and not isinstance(labels, str)
-            if not in_order or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+            in_order = isinstance(labels, Sequence) and not isinstance(labels, str) and len(labels) > 0
+            names = [label.strip() if isinstance(label, str) else "" for label in labels] if in_order else [""]
+            if "" in names or len(set(names)) < len(names):
                 raise TypeError(
                     f"labels must be a list of different names in their order (in quotes), not {labels!r}."
                 )
+            object.__setattr__(self, "labels", names)
 
 
 def scan(root: str | Path | None, options: FolderScanOptions) -> Scan:
