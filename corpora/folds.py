@@ -108,14 +108,14 @@ def warn_of_problems(name: str, prepared: Prepared, stacklevel: int = 4) -> None
 
 
 def check_splits(corpus: "DatasetDict", speaker_independent: bool = False) -> None:
-    """Check that a model can be trained on the splits: every utterance has a label and none occurs twice.
+    """Check the splits before training: they have labels, no utterance occurs twice, and speakers are apart on request.
 
     Args:
         corpus: The splits.
         speaker_independent: Whether the protocol guarantees that no speaker is in two splits.
 
     Raises:
-        ValueError: If an utterance has no label or occurs twice, or a guaranteed speaker independence does not hold.
+        ValueError: If a split has no label, an utterance occurs twice, or a guaranteed speaker independence does not hold.
     """
     homes = {}
     for split, rows in corpus.items():
@@ -133,17 +133,11 @@ def check_splits(corpus: "DatasetDict", speaker_independent: bool = False) -> No
 
 
 def check_labelled(split: str, rows: "Dataset") -> None:
-    """Raise a `ValueError` if a row of a split has no label."""
-    labels = rows["label"][:] if "label" in rows.column_names else []
-    missing = [name for name, label in zip(rows["id"][:], labels, strict=False) if label is None]
-    if missing and len(missing) == len(rows):
+    """Raise a `ValueError` if no row of a split has a label or raters' votes."""
+    columns = [column for column in ("label", "soft_label") if column in rows.column_names]
+    if columns and len(rows) and all(value is None for column in columns for value in rows[column][:]):
         raise ValueError(
             f"No utterance of the split {split!r} has a label, which training needs: add a column 'label' to the metadata."
-        )
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(rows)} utterances of the split {split!r} have no label, for example {missing[0]!r}: "
-            "training needs one for each."
         )
 
 
