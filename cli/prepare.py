@@ -63,6 +63,7 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
         arguments: Arguments of the command.
         options: Options of the corpus.
     """
+    from ..corpora.atomic_write import check_file
     from ..corpora.folds import write_folds
     from ..corpora.registry import export_folds, prepare_corpus
     from ..corpora.report.counts import format_counts
@@ -71,6 +72,8 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
     from ..corpora.transcripts.transcribe import transcribe
     from ..corpora.transcripts.word_errors import compare_transcripts, format_errors
 
+    if arguments.folds:
+        check_file(arguments.folds)
     prepared = prepare_corpus(
         corpus.name,
         arguments.root,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
 
+from ..corpora.atomic_write import format_size
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import RunResults, parse_results
 from .contents import Contents, collect_contents, kind_of
@@ -139,15 +140,6 @@ def _describe_licence(text: str) -> str:
         return ""
     licence = results.corpus.license or "unknown; check whether it allows you to publish models"
     return f"Trained on {results.corpus.title or results.corpus.name}, which is not sent. Its licence: {licence}."
-
-
-def format_size(size: int) -> str:
-    """Return a number of bytes with its unit: `1.2 MB`."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 PYTHON = re.compile(r"(?<=```python\n).*?(?=^```)", re.DOTALL | re.MULTILINE)
