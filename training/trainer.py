@@ -24,6 +24,7 @@ from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import AugmentationEpochSetter
 from .metadata import RunMetadataCallback, find_task
+from .progress import replace_progress
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 
 
@@ -53,6 +54,7 @@ class EmotionTrainer(Trainer):
             self.compute_metrics = self.task.compute_metrics
         self._named_losses = defaultdict(list)
         self._positions = []  # real and padded positions of each batch since the last log
+        self._bar = replace_progress(self)
         self.add_callback(EpochSetter())
         if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
             self.add_callback(AugmentationEpochSetter(augment))
@@ -134,6 +136,12 @@ class EmotionTrainer(Trainer):
             if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, self.model.config.modalities):
                 loss = with_all_parameters(loss, model)
         return (loss, outputs) if return_outputs else loss
+
+    def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs):
+        """Predict a split; the progress bar is named after it."""
+        if self._bar is not None:
+            self._bar.split = metric_key_prefix.removeprefix("eval").strip("_") or "validation"
+        return super().evaluation_loop(dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and add the mean of each named loss and the share of padding since the last log."""
