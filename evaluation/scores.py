@@ -155,11 +155,10 @@ def score_classes(
         labels: Names of the classes.
         probabilities: `(utterances, classes)`; without them ECE and NLL are None.
     """
-    from ..metrics import EmotionMetrics
+    # Not the metric itself: that makes a folder in the user's cache, which a run may only find missing when it is over.
+    from ..metrics.emotion_metrics.emotion_metrics import compute_scores
 
-    scores = EmotionMetrics(keep_in_memory=True).compute(
-        predictions=predicted.tolist(), references=references.tolist(), labels=labels, probabilities=probabilities
-    )
+    scores = compute_scores(predicted, references, labels, probabilities)
     return ClassificationScores(**scores)
 
 

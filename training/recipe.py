@@ -20,7 +20,8 @@ from .command_arguments import (
     SpeakerTrainingArguments,
 )
 from .search.space import SearchArguments
-from .settings import UnknownSettingError, field_types, is_switch, override, parse_yaml, read_settings
+from .settings import UnknownSettingError, field_types, is_switch, override, read_settings
+from .yaml_reader import parse_yaml
 
 # Groups of arguments of each command.
 TRAINING = {"model": ModelArguments, "data": DataArguments, "training": EmotionTrainingArguments}

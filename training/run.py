@@ -1,7 +1,6 @@
 """Training of one model, from a recipe to a measured Hub folder."""
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -170,11 +169,11 @@ def score_without(modality: str, folder: str | Path, rows: Dataset, batch_size: 
         raise ValueError(f"{modality} cannot be withheld from {folder}, which takes {taken}.")
     labels = list(model.config.id2label.values())
     withheld = rows.map(lambda row: {modality: None}, features=rows.features, desc=f"Removing {modality}")
-    with tempfile.TemporaryDirectory() as folder_of_run:
-        trainer = EmotionTrainer(
-            model=model,
-            args=EmotionTrainingArguments(folder_of_run, per_device_eval_batch_size=batch_size, disable_tqdm=True),
-            data_collator=EmotionCollator(AutoProcessor.from_pretrained(folder), labels),
-            eval_dataset=withheld,
-        )
-        return score(trainer.predict(withheld), labels)
+    trainer = EmotionTrainer(
+        model=model,
+        # The trainer writes nothing; without a temporary folder, nothing can be missing.
+        args=EmotionTrainingArguments(str(folder), per_device_eval_batch_size=batch_size, disable_tqdm=True),
+        data_collator=EmotionCollator(AutoProcessor.from_pretrained(folder), labels),
+        eval_dataset=withheld,
+    )
+    return score(trainer.predict(withheld), labels)

@@ -162,7 +162,7 @@ def test_a_missing_recipe_is_named(tmp_path):
         ("seed: 1\nmodel_config: {x: 1, x: 2}", (), ("recipe.yaml", "line 2", "'x' is given twice")),
         ("model_config:\n\tx: 1", (), ("recipe.yaml", "line 2", "'\\t'")),
         ("seed: !!python/name:os.system", (), ("recipe.yaml", "line 1", "os.system")),
-        ("seed: " + 9999 * "[", (), ("recipe.yaml", "nested too deeply")),
+        ("seed: " + 9999 * "[", (), ("recipe.yaml", "50 levels")),
         ("0", (), ("recipe.yaml", "mapping")),
         ("[]", (), ("recipe.yaml", "mapping")),
         ("learning_rate: .nan", (), ("learning_rate", "nan", "a number")),
