@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .calibration import fit_temperature, softmax
+from .calibration import fit_scaling, softmax
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -31,7 +31,7 @@ class Predictions:
         logits: Logits `(utterances, classes)`, float64.
         scripted: Whether the text was scripted, None where unknown.
         text_seen: Whether the training split contains the same text, None for an utterance without text.
-        temperature: Temperatures that calibrate the logits `(utterances,)`.
+        temperature: Temperatures that calibrate the logits `(utterances,)`; 1 where none does.
     """
 
     ids: list[str]
@@ -85,8 +85,8 @@ def collect_predictions(corpus: "DatasetDict", outputs: Mapping[str, "Prediction
 
 
 def calibrate(splits: Mapping[str, Predictions]) -> dict[str, Predictions]:
-    """Return the predictions with the temperature that is fitted on the validation split."""
-    temperature = fit_temperature(splits["validation"].logits, splits["validation"].labels)
+    """Return the predictions with the temperature that is fitted on the validation split, or 1 if it does not help there."""
+    temperature = fit_scaling(splits["validation"].logits, splits["validation"].labels).kept or 1.0
     return {
         split: dataclasses.replace(predictions, temperature=np.full(len(predictions.ids), temperature))
         for split, predictions in splits.items()

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from ..configuration.modalities import MODALITIES
 from ..corpora.atomic_write import write_json
+from .calibration import TemperatureScaling
 from .metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from .records import Record
 from .scores import ClassificationScores, Intervals, SubsetScores
@@ -57,7 +58,7 @@ class FoldResults(Record):
         metrics: Scores per split.
         intervals: Intervals of the test scores over speakers, None with too few speakers.
         breakdown: Scores on subsets of the test split.
-        temperature: Temperature fitted on its validation split.
+        temperature: Temperature fitted on its validation split; None if it does not calibrate there.
         data: Size of each split.
         seconds: Duration of the training.
     """
@@ -177,7 +178,8 @@ class RunResults(Results):
         base_models: Folder or Hub id of the pretrained models, by their role.
         late_fusion: Members and combinations of a late fusion.
         cross_validation: Single runs of a cross-validation.
-        temperature: Temperature fitted on the validation split.
+        temperature: Temperature fitted on the validation split; None if it does not calibrate there.
+        temperature_scaling: The effect of the fitted temperature on the validation split.
         metrics: Scores per split.
         intervals: Intervals of the test scores over speakers, None with too few speakers.
         breakdown: Scores on subsets of the test split.
@@ -195,6 +197,7 @@ class RunResults(Results):
     late_fusion: LateFusionResults | None = None
     cross_validation: CrossValidationResults | None = None
     temperature: float | None = None
+    temperature_scaling: TemperatureScaling | None = None
     metrics: dict[str, ClassificationScores] = field(default_factory=dict)
     intervals: Intervals | None = None
     breakdown: dict[str, SubsetScores] = field(default_factory=dict)

@@ -40,8 +40,8 @@ class ClassificationScores(Record):
         confusion_matrix: Counts `(classes, classes)`; rows are true classes.
         ece: Expected calibration error.
         nll: Mean negative log-likelihood, in nats.
-        ece_scaled: ECE after temperature scaling.
-        nll_scaled: NLL after temperature scaling.
+        ece_scaled: ECE after temperature scaling; that without it where no temperature calibrates the validation split.
+        nll_scaled: NLL likewise.
     """
 
     wa: float | None = None

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from emofusion.evaluation.calibration import fit_temperature
+from emofusion.evaluation.calibration import TemperatureScaling, fit_temperature
 from emofusion.evaluation.predictions import (
     FILE,
     Predictions,
@@ -61,6 +61,14 @@ def test_the_temperature_is_fitted_on_the_validation_split():
     logits = scaled.logits / scaled.temperature[0]
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.allclose(scaled.probabilities(scaled=True), expected)
+
+
+def test_a_temperature_that_does_not_help_is_not_used(monkeypatch):
+    scaling = TemperatureScaling(temperature=2.0, ece=0.1, ece_scaled=0.2)
+    monkeypatch.setattr("emofusion.evaluation.predictions.fit_scaling", lambda logits, labels: scaling)
+    test = calibrate({"validation": make(seed=1), "test": make(seed=2)})["test"]
+    assert set(test.temperature.tolist()) == {1.0}
+    assert np.array_equal(test.probabilities(scaled=True), test.probabilities())
 
 
 def test_predictions_are_read_as_they_were_written(tmp_path):
