@@ -34,7 +34,7 @@ def explain_uncertainty(results: "RunResults", split: str = "test") -> str:
     if not utterances and scores.support:
         utterances = dict(zip(results.labels, scores.support, strict=False))
     speakers = dict(zip(results.labels, scores.speakers or [], strict=False))
-    sentences = [describe_small_classes(utterances, speakers, f"the {split} split")]
+    sentences = [describe_small_classes(utterances, speakers, f"in the {split} split")]
     if split == "test" and results.intervals is None:
         sentences.append(explain_missing_intervals(None if data is None else data.speakers))
     return " ".join(filter(None, sentences))
@@ -46,7 +46,7 @@ def describe_small_classes(utterances: Mapping[str, int], speakers: Mapping[str,
     Args:
         utterances: Number of utterances by class.
         speakers: Number of speakers by class; None, or no entry, where it is unknown.
-        place: What the classes are part of, as "the test split".
+        place: What the classes are part of, as "in the test split".
     """
     small = {}  # classes by their size
     for label, count in utterances.items():
@@ -61,7 +61,7 @@ def describe_small_classes(utterances: Mapping[str, int], speakers: Mapping[str,
     if more := sum(map(len, list(small.values())[SHOWN_AT_MOST:])):
         shown.append(f"{count_words(more, 'other class', 'other classes')} {'is' if more == 1 else 'are'} small too")
     return (
-        f"Few data: in {place}, {_join(shown)}; with fewer than {MIN_UTTERANCES} utterances or {MIN_SPEAKERS} speakers in a "
+        f"Few data: {place}, {_join(shown)}; with fewer than {MIN_UTTERANCES} utterances or {MIN_SPEAKERS} speakers in a "
         "class, another sample can give quite different scores."
     )
 

@@ -58,7 +58,7 @@ def test_a_missing_interval_is_explained(speakers, reason):
 
 
 def test_many_small_classes_are_counted():
-    said = describe_small_classes({f"class {number}": number for number in range(9)}, {}, "the test split")
+    said = describe_small_classes({f"class {number}": number for number in range(9)}, {}, "in the test split")
     assert "class 5 has 5 utterances and 3 other classes are small too; with" in said
 
 
