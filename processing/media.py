@@ -24,11 +24,18 @@ PRE_ROLL = 0.25
 # FFmpeg also reads playlists, which name further files and URLs; these must never be opened.
 CONTAINERS = "mov,matroska,avi,mp3,aac,wav,w64,flac,ogg,aiff,au,caf,asf,amr,flv,mpegts,mpeg"
 
+# Peak amplitude below which a recording is silent: -80 dB of full scale (ours).
+SILENCE = 1e-4
+
 AudioSource = str | os.PathLike | bytes | Mapping[str, Any]
 
 
 def load_audio(
-    source: AudioSource, sampling_rate: int, start: float | None = None, end: float | None = None
+    source: AudioSource,
+    sampling_rate: int,
+    start: float | None = None,
+    end: float | None = None,
+    max_seconds: float | None = None,
 ) -> np.ndarray:
     """Decode a recording, or a span of it, to one channel at `sampling_rate`.
 
@@ -41,9 +48,11 @@ def load_audio(
         start: The start of the span in seconds; None means the dict's `"start"` or the beginning.
         end: The end of the span in seconds; None means the dict's `"end"` or the end. A span that ends less than
             `SPAN_TOLERANCE` after the file is cut at the end of the file.
+        max_seconds: The maximum length of the span in seconds, from its start; nothing behind it is decoded, and the
+            file may be shorter. None means no limit.
 
     Returns:
-        The waveform `(samples,)`, float32.
+        The waveform `(samples,)`, float32, with at least one sample.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -60,19 +69,83 @@ def load_audio(
             waveform, rate = as_waveform(source["array"], name), source.get("sampling_rate")
             if not rate:
                 raise ValueError("A dict with an audio 'array' must also give its 'sampling_rate' in Hz.")
-            first, last = _span_in_samples(name, start, end, rate, len(waveform))
-            return _resample(waveform[first:last], rate, sampling_rate)
+            first, last = _span_in_samples(name, start, end, rate, len(waveform), max_seconds)
+            return as_waveform(_resample(waveform[first:last], rate, sampling_rate), name)
         name = os.fspath(source.get("path") or name)
         source = source.get("path") if source.get("bytes") is None else source["bytes"]
 
     file, name = open_file(source, name)
     with file:
-        decoded = _read_with_soundfile(file, name, start, end)
+        decoded = _read_with_soundfile(file, name, start, end, max_seconds)
         if decoded is None:
             file.seek(0)
-            decoded = _read_with_av(file, name, start, end)
+            decoded = _read_with_av(file, name, start, end, max_seconds)
     samples, rate = decoded
-    return _resample(as_waveform(samples, name), rate, sampling_rate)
+    return as_waveform(_resample(as_waveform(samples, name), rate, sampling_rate), name)
+
+
+def audio_seconds(source: AudioSource) -> float | None:
+    """Return the length of a recording without decoding it.
+
+    Args:
+        source: A path; the bytes of a file; or a dict as in `load_audio`, whose `"start"` and `"end"` are ignored.
+
+    Returns:
+        Seconds; None if the file does not tell.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `source` has another type.
+        ValueError: If the file is empty, no audio or video file, has no audio, or lasts 0 s.
+        ImportError: If the library for this format is not installed.
+    """
+    name = "the audio"
+    if isinstance(source, Mapping):
+        if source.get("array") is not None:
+            return len(source["array"]) / source["sampling_rate"]
+        name = os.fspath(source.get("path") or name)
+        source = source.get("path") if source.get("bytes") is None else source["bytes"]
+    file, name = open_file(source, name)
+    soundfile = _import_soundfile()
+    with file:
+        try:
+            with soundfile.SoundFile(file) as sound:
+                return _positive(sound.frames / sound.samplerate, name)
+        except soundfile.LibsndfileError:
+            file.seek(0)
+        return _container_seconds(file, name, "audio")
+
+
+def video_seconds(source: AudioSource) -> float | None:
+    """Return the length of a video without decoding it; see `audio_seconds`."""
+    name = "the video"
+    if isinstance(source, Mapping):
+        name = os.fspath(source.get("path") or name)
+        source = source.get("path") if source.get("bytes") is None else source["bytes"]
+    file, name = open_file(source, name)
+    with file:
+        return _container_seconds(file, name, "video")
+
+
+def _container_seconds(file: io.BufferedIOBase, name: str, kind: str) -> float | None:
+    with open_container(file, name) as container:
+        streams = getattr(container.streams, kind)
+        if not streams:
+            raise ValueError(f"{name} has no {kind} stream.")
+        if streams[0].duration is None:
+            return None if container.duration is None else _positive(container.duration / 1e6, name)
+        return _positive(float(streams[0].duration * streams[0].time_base), name)
+
+
+def _positive(seconds: float, name: str) -> float:
+    if seconds <= 0:
+        raise ValueError(f"{name} lasts {seconds:.3f} s: it is empty.")
+    return seconds
+
+
+def is_silent(waveform: np.ndarray) -> bool:
+    """Return whether the peak amplitude of a waveform `(samples,)` is below `SILENCE`."""
+    return float(np.abs(waveform).max(initial=0.0)) < SILENCE
 
 
 def as_waveform(samples: Any, name: str) -> np.ndarray:
@@ -189,7 +262,12 @@ def span_outside(name: str, start: float | None, end: float | None, seconds: flo
 
 
 def _span_in_samples(
-    name: str, start: float | None, end: float | None, rate: int, total: int | None = None
+    name: str,
+    start: float | None,
+    end: float | None,
+    rate: int,
+    total: int | None = None,
+    max_seconds: float | None = None,
 ) -> tuple[int, int | None]:
     """Convert a span in seconds to `[first, last)` in samples, limited by `total` if that is known."""
     start = 0.0 if start is None else start
@@ -201,17 +279,25 @@ def _span_in_samples(
         if first >= max(total, 1) or (last is not None and last > total + SPAN_TOLERANCE * rate):
             raise span_outside(name, start, end, total / rate)
         last = total if last is None else min(last, total)
+    if max_seconds is not None:
+        limit = first + max(1, round(max_seconds * rate))
+        last = limit if last is None else min(last, limit)
     return first, last
 
 
-def _read_with_soundfile(
-    file: io.BufferedIOBase, name: str, start: float | None, end: float | None
-) -> tuple[np.ndarray, int] | None:
-    """Return mono samples and sampling rate, or None if soundfile does not read the format."""
+def _import_soundfile() -> Any:
     try:
         import soundfile
     except ImportError as error:
         raise ImportError("Reading audio files needs soundfile: `pip install soundfile`.") from error
+    return soundfile
+
+
+def _read_with_soundfile(
+    file: io.BufferedIOBase, name: str, start: float | None, end: float | None, max_seconds: float | None
+) -> tuple[np.ndarray, int] | None:
+    """Return mono samples and sampling rate, or None if soundfile does not read the format."""
+    soundfile = _import_soundfile()
     try:
         sound = soundfile.SoundFile(file)
     except soundfile.LibsndfileError:
@@ -224,7 +310,7 @@ def _read_with_soundfile(
         cut_off = re.search(r"^data : (\d+) \(should be", sound.extra_info, flags=re.MULTILINE)
         if cut_off and int(cut_off[1]) < 2**31 - 2**16:
             raise ValueError(f"{name} is truncated: its header states more samples than the file has.")
-        first, last = _span_in_samples(name, start, end, sound.samplerate, sound.frames)
+        first, last = _span_in_samples(name, start, end, sound.samplerate, sound.frames, max_seconds)
         try:
             sound.seek(first)
             samples = sound.read(last - first, dtype="float32", always_2d=True)
@@ -245,7 +331,7 @@ def _mp3_counts_its_frames(file: io.BufferedIOBase) -> bool:
 
 
 def _read_with_av(
-    file: io.BufferedIOBase, name: str, start: float | None, end: float | None
+    file: io.BufferedIOBase, name: str, start: float | None, end: float | None, max_seconds: float | None
 ) -> tuple[np.ndarray, int]:
     """Return mono samples and sampling rate of the first audio stream; time 0 is the start of that stream."""
     av = import_av(name)
@@ -254,7 +340,7 @@ def _read_with_av(
             raise ValueError(f"{name} has no audio stream.")
         stream = container.streams.audio[0]
         rate, origin = stream.sample_rate, stream.start_time or 0
-        first, last = _span_in_samples(name, start, end, rate)
+        first, last = _span_in_samples(name, start, end, rate, None, max_seconds)
         blocks, begin, position = [], 0, 0
         try:
             if first > PRE_ROLL * rate:
@@ -278,7 +364,7 @@ def _read_with_av(
         if at_end and stated and position / rate < float(stated * stream.time_base) - PRE_ROLL:
             raise ValueError(f"{name} is truncated: its audio ends after {position / rate:.2f} s.")
         if at_end:
-            first, last = _span_in_samples(name, start, end, rate, position)
+            first, last = _span_in_samples(name, start, end, rate, position, max_seconds)
         if first < begin:
             raise ValueError(f"{name} cannot be cut at {start} s, because its index is damaged: convert it to wav.")
     return np.concatenate(blocks)[first - begin : last - begin] if blocks else np.zeros(0, np.float32), rate

@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from ...configuration.modalities import SAMPLING_RATE
-from ...processing.media import SPAN_TOLERANCE, load_audio, open_container, open_file
+from ...processing.media import SPAN_TOLERANCE, audio_seconds, is_silent, load_audio, video_seconds
 from ..records import problem
 
 SHORT = 0.1  # seconds; shorter recordings hardly contain a syllable
 SLACK = 0.5  # seconds that an alignment may exceed its recording
-SILENCE = 1e-4  # peak amplitude below which a recording is silent: -80 dB
 BLOCK = 60.0  # seconds decoded at a time
 ROWS = 64  # rows inspected in parallel; the decoders release the GIL
 
@@ -75,34 +74,10 @@ def measure(path: str, kind: str = "audio") -> float | None:
     Raises:
         ValueError: If the file cannot be read, is empty, or has no stream of this kind.
     """
-    import soundfile
-
     try:
-        file, name = open_file(path, str(path))
+        return audio_seconds(path) if kind == "audio" else video_seconds(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or 'it does not exist'}.") from error
-    with file:
-        if kind == "audio":
-            try:
-                with soundfile.SoundFile(file) as sound:
-                    seconds = sound.frames / sound.samplerate
-            except soundfile.LibsndfileError:
-                file.seek(0)
-            else:
-                return _positive(seconds, name)
-        with open_container(file, name) as container:
-            streams = getattr(container.streams, kind)
-            if not streams:
-                raise ValueError(f"{name} has no {kind} stream.")
-            if streams[0].duration is None:
-                return None if container.duration is None else _positive(container.duration / 1e6, name)
-            return _positive(float(streams[0].duration * streams[0].time_base), name)
-
-
-def _positive(seconds: float, name: str) -> float:
-    if seconds <= 0:
-        raise ValueError(f"{name} lasts {seconds:.3f} s: it is empty.")
-    return seconds
 
 
 def _inspect_row(
@@ -199,17 +174,17 @@ class _Row:
         Raises:
             ValueError: If it cannot be decoded.
         """
-        audio, loudest = self.columns["audio"], 0.0
+        audio, silent = self.columns["audio"], True
         blocks = 1 if self.seconds is None else max(1, int(self.seconds // BLOCK))
         first = audio.get("start")
         for number in range(blocks):
             start = first if number == 0 else (first or 0.0) + number * BLOCK
             end = audio.get("end") if number == blocks - 1 else (first or 0.0) + (number + 1) * BLOCK
             waveform = load_audio(audio["path"], SAMPLING_RATE, start, end)
-            loudest = max(loudest, float(np.abs(waveform).max()))
+            silent = silent and is_silent(waveform)
         if blocks == 1:
             self.waveform, self.seconds = waveform, len(waveform) / SAMPLING_RATE
-        if loudest < SILENCE:
+        if silent:
             self.note("silent", "is kept, but is silent.")
 
     def check_alignment(self) -> None:
