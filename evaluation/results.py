@@ -104,6 +104,8 @@ class Results(Record):
         paper: The publication of the method.
         training: Settings of the training that the card shows.
         recipe: The arguments that differ from their defaults.
+        language: BCP-47 codes of the languages of the weights, as the user stated them; empty if not stated.
+        license: Licence of the weights as the Hub names it, as the user stated it; None if not stated.
         environment: Versions and hardware.
         seconds: Duration of the training.
     """
@@ -115,6 +117,8 @@ class Results(Record):
     paper: Paper | None = None
     training: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
+    language: list[str] = field(default_factory=list)
+    license: str | None = None
     environment: Environment = field(default_factory=Environment)
     seconds: float | None = None
 

@@ -36,6 +36,7 @@ class ClassificationScores(Record):
         precision: Per class.
         f1: Per class.
         support: Utterances per class.
+        speakers: Speakers per class; None where one is unknown.
         confusion_matrix: Counts `(classes, classes)`; rows are true classes.
         ece: Expected calibration error.
         nll: Mean negative log-likelihood, in nats.
@@ -51,6 +52,7 @@ class ClassificationScores(Record):
     precision: list[float | None] | None = None
     f1: list[float | None] | None = None
     support: list[int] | None = None
+    speakers: list[int | None] | None = None
     confusion_matrix: list[list[int]] | None = None
     ece: float | None = None
     nll: float | None = None
@@ -129,7 +131,17 @@ def score_calibrated(predictions: "Predictions", labels: list[str]) -> Classific
         score_classes(predictions.predicted, predictions.labels, labels, predictions.probabilities(scaled))
         for scaled in (False, True)
     )
-    return dataclasses.replace(plain, ece_scaled=scaled.ece, nll_scaled=scaled.nll)
+    return dataclasses.replace(
+        plain, speakers=_count_speakers(predictions, len(labels)), ece_scaled=scaled.ece, nll_scaled=scaled.nll
+    )
+
+
+def _count_speakers(predictions: "Predictions", classes: int) -> list[int | None]:
+    """Return the number of speakers of each class, None where one is unknown."""
+    speakers = [set() for _ in range(classes)]
+    for label, speaker in zip(predictions.labels, predictions.speakers, strict=True):
+        speakers[label].add(speaker)
+    return [None if None in names else len(names) for names in speakers]
 
 
 def score_classes(

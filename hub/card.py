@@ -99,10 +99,17 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         training=format_settings(results, known_values(results.parameters)),
         trained=bool(results.training),
         recipe=bool(results.recipe),
+        language=find_language(results),
+        license=results.license,
         paper=known_values(results.paper),
         citation=cite_paper(results),
         version=results.environment.emofusion,
     )
+
+
+def find_language(results: RunResults) -> list[str]:
+    """Return the languages of a model as BCP-47 codes: those stated for the run, else those of the corpus."""
+    return results.language or results.corpus.language
 
 
 def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData:
@@ -123,8 +130,8 @@ def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData
         bases = [adapter.base_model or ""]
     return ModelCardData(
         model_name=name if metrics else None,
-        language="en",
-        license="apache-2.0",
+        language=find_language(results) or None,
+        license=results.license,
         library_name="peft" if adapter else "transformers",
         pipeline_tag=hub_task,
         tags=tags,

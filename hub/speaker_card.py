@@ -27,7 +27,8 @@ def write_speaker_card(folder: Path, results: SpeakerResults) -> Path:
         results: The results, publishable.
     """
     metadata = ModelCardData(
-        license="apache-2.0",
+        language=results.language or None,
+        license=results.license,
         library_name="transformers",
         pipeline_tag="feature-extraction",
         tags=["speaker-recognition", "speaker-verification", "emofusion"],
@@ -54,6 +55,8 @@ def write_speaker_card(folder: Path, results: SpeakerResults) -> Path:
         training=format_settings(results, {} if results.parameters is None else {"total": results.parameters}),
         trained=bool(results.training),
         recipe=bool(results.recipe),
+        language=results.language,
+        license=results.license,
         citation=cite_paper(results),
         version=results.environment.emofusion,
     )

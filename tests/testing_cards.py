@@ -50,7 +50,7 @@ def check_metadata(card: ModelCard, page: str) -> None:
     assert fields == card.data.to_dict()
     assert ModelCardData(**fields).to_yaml() == block
     assert "" not in fields.values()
-    assert {"library_name", "license", "pipeline_tag", "tags"} <= fields.keys()
+    assert {"library_name", "pipeline_tag", "tags"} <= fields.keys()
     for base in fields.get("base_model", []):
         validate_repo_id(base)
         assert not Path(base).exists()

@@ -222,7 +222,8 @@ def count_rows(rows: Dataset, labels: Sequence[str], levels: Sequence[str]) -> S
         numbers = Counter(rows["label"])
         counts.classes = {name: numbers[number] for number, name in enumerate(labels)}
     if "speaker" in columns:
-        counts.speakers = len(set(rows["speaker"]))
+        names = set(rows["speaker"])
+        counts.speakers = None if None in names else len(names)
     if {"start", "end"} <= columns:
         spans = list(zip(rows["start"], rows["end"], strict=True))
         if all(None not in span for span in spans):

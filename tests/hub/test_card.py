@@ -169,6 +169,21 @@ def test_the_examples_pass_the_inputs_of_the_model(folder, case, auto_class, arg
     assert len(example.strip().splitlines()) == 6
 
 
+@pytest.mark.parametrize("run", [[], ["de"], ["de", "fr"]])
+@pytest.mark.parametrize("corpus", [[], ["en"]])
+def test_language_and_licence_are_those_that_were_stated(folder, run, corpus):
+    stated = {"language": run, "license": "cc-by-4.0" if run else None}
+    page = page_of(folder, RESULTS | stated | {"corpus": RESULTS["corpus"] | {"language": corpus}})
+    data = ModelCard.load(folder / "README.md").data
+    assert data.language == (run or corpus or None)
+    assert data.license == stated["license"]
+    assert ("Language" in page) == bool(run or corpus)
+    assert "English" not in page
+    assert "apache" not in page.lower()
+    if len(run) == 2:
+        assert "- Languages: de and fr." in page
+
+
 def test_only_encoders_of_the_hub_are_base_models(folder):
     page_of(folder, RESULTS)
     assert ModelCard.load(folder / "README.md").data.base_model == ["facebook/wav2vec2-base", "bert-base-uncased"]

@@ -167,7 +167,7 @@ def test_a_card_shows_the_results_of_its_kind_and_no_other_number(results_of, tm
 
     assert f"| test | {results.data['test'].utterances} |" in parts["Data"]
     assert results.corpus.license in parts["Data"]
-    for word in ("perceived", "acted", "scripted", "English"):
+    for word in ("perceived", "acted", "not measured"):
         assert word in parts["Limits"]
     assert all(word in " ".join(parts["Out of scope"].split()) for word in NOT_FOR)
     for name, value in results.environment.to_dict().items():
@@ -182,7 +182,7 @@ def test_the_metadata_follow_the_hub(results_of, tmp_path, kind):
     results = results_of(kind)
     data = write(tmp_path, results).data
     task = TASKS[next(name for name in TASKS if name in results.modalities)]
-    assert (data.pipeline_tag, data.license, data.language) == (task, "apache-2.0", "en")
+    assert (data.pipeline_tag, data.license, data.language) == (task, None, results.corpus.language or None)
     assert data.library_name == ("peft" if kind == "adapter" else "transformers")
     bases = [ENCODERS[name] for name in results.modalities if results.base_models.get(name)]
     assert (data.base_model or []) == (["someone/base"] if kind == "adapter" else bases)
