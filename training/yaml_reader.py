@@ -79,7 +79,9 @@ def parse_yaml(name: str, text: str) -> Any:
     try:
         return _load(text)
     except UNREADABLE as error:
-        raise ValueError(f"{name} is {_shorten(text)}, which is not readable YAML or JSON: {_explain(error)}.") from error
+        raise ValueError(
+            f"{name} is {_shorten(text)}, which is not readable YAML or JSON: {_explain(error)}."
+        ) from error
 
 
 def read_yaml(path: str | Path) -> Any:
