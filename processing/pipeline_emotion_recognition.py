@@ -14,6 +14,7 @@ from transformers.utils import logging
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE
 from .download import fetch
 from .media import load_audio
+from .processor_checks import check_processor_fits
 from .transcriber import Transcriber
 
 # Keys of an utterance.
@@ -48,6 +49,7 @@ class EmotionRecognitionPipeline(Pipeline):
 
     Raises:
         TypeError: If `model` or `transcriber` has another type.
+        ValueError: If the processor does not fit the model.
     """
 
     _load_processor = True
@@ -62,6 +64,7 @@ class EmotionRecognitionPipeline(Pipeline):
     ):
         if not model.config.model_type.startswith("emofusion_"):
             raise TypeError(f"emotion-recognition needs a model of emofusion, not {type(model).__name__}.")
+        check_processor_fits(model.config, processor)
         kwargs.pop("local_files_only", None)  # already applied by `pipeline`
         super().__init__(model, processor=processor, **kwargs)
         self.model.eval()

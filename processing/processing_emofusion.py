@@ -10,24 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoFeatureExtractor, AutoTokenizer, BatchFeature, ProcessorMixin
-
-# transformers 5.17 exports this class at its root only if torchvision is installed, which the class does not need.
-from transformers.models.auto.image_processing_auto import AutoImageProcessor
+from transformers import BatchFeature, ProcessorMixin
 
 from ..configuration.modalities import MODALITIES, SPAN_INPUTS
 from .media import AudioSource, as_waveform, load_audio
+from .processor_loading import load_parts
 from .video import VideoSource, count_frames, load_video
 
 # Silence and noise in the Sphinx segments of IEMOCAP; other corpora are converted to these symbols.
 SILENCE = re.compile(r"<s>|</s>|<sil>|SIL|\+.+\+")
 
-# Sub-processor -> the class that loads it, in the order of the arguments of the processor.
-LOADERS = {
-    "feature_extractor": AutoFeatureExtractor,
-    "tokenizer": AutoTokenizer,
-    "image_processor": AutoImageProcessor,
-}
+# Seconds: the shortest cut. A shorter recording hardly contains a syllable.
+SHORTEST = 0.1
 
 AudioItem = np.ndarray | torch.Tensor | list[float] | AudioSource | None
 VideoItem = np.ndarray | torch.Tensor | VideoSource | None
@@ -41,15 +35,17 @@ class EmoFusionProcessor(ProcessorMixin):
         tokenizer: A tokenizer; None for a model without text.
         image_processor: An image processor (`ViTImageProcessor`, ...) for single frames; None for a model without
             video.
-        max_seconds: The maximum length in seconds; longer recordings, videos and alignments are cut. None means no
-            limit.
+        max_seconds: The maximum length in seconds; longer recordings, videos and alignments are cut, in training and
+            in use. None means no limit.
         frames_per_second: The number of frames to sample per second of video. The default of 2 (ours) gives 6 to 30
             frames for a typical turn of 3 to 15 s.
+        longest_seconds: The length in seconds of the longest recording that the model was trained and measured on. The
+            pipeline cuts there if `max_seconds` is None; the processor itself does not. None means unknown.
 
     Raises:
-        TypeError: If a sub-processor has the wrong class.
+        TypeError: If a sub-processor has the wrong class, or a length or rate is not a number.
         ValueError: If all sub-processors are None, the feature extractor does not give waveforms padded on the right,
-            or a number is not positive.
+            the tokenizer has no words, or a length or rate is out of range.
     """
 
     def __init__(
@@ -59,6 +55,7 @@ class EmoFusionProcessor(ProcessorMixin):
         image_processor=None,
         max_seconds: float | None = None,
         frames_per_second: float = 2.0,
+        longest_seconds: float | None = None,
     ):
         super().__init__(feature_extractor, tokenizer, image_processor)
         parts = [name for name in self.get_attributes() if getattr(self, name) is not None]
@@ -73,12 +70,17 @@ class EmoFusionProcessor(ProcessorMixin):
                 f"The feature_extractor must give waveforms padded on the right, as Wav2Vec2FeatureExtractor does; "
                 f"{type(feature_extractor).__name__} (padding_side={feature_extractor.padding_side!r}) does not."
             )
-        if max_seconds is not None and not 0 < max_seconds < math.inf:
-            raise ValueError(f"max_seconds must be a positive number of seconds or None, not {max_seconds}.")
-        if not 0 < frames_per_second < math.inf:
-            raise ValueError(f"frames_per_second must be a positive number, not {frames_per_second}.")
+        if tokenizer is not None and set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
+            # transformers makes such a tokenizer up if a checkpoint has none.
+            raise ValueError("The tokenizer has special tokens only: give one with a vocabulary.")
+        _check_number("max_seconds", max_seconds, SHORTEST)
+        _check_number("longest_seconds", longest_seconds, SHORTEST)
+        if frames_per_second is None:
+            raise TypeError("frames_per_second must be a number, not None.")
+        _check_number("frames_per_second", frames_per_second, 0.0)
         self.max_seconds = max_seconds
         self.frames_per_second = frames_per_second
+        self.longest_seconds = longest_seconds
 
     def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
         """Check the class of a sub-processor, which may be None."""
@@ -96,15 +98,22 @@ class EmoFusionProcessor(ProcessorMixin):
             pretrained_model_name_or_path: A Hub id or folder.
             **kwargs: Arguments that locate files (`revision`, `token`, `cache_dir`, ...), and new values for arguments
                 of `__init__`.
+
+        Raises:
+            OSError: If a file is missing, for example the vocabulary of the tokenizer.
+            TypeError: If a setting has a wrong type.
+            ValueError: If a setting is out of range, or a sub-processor cannot be loaded.
         """
-        settings, init_kwargs = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
-        parts = [
-            None
-            if settings.get(name, "saved") is None
-            else loader.from_pretrained(pretrained_model_name_or_path, **kwargs)
-            for name, loader in LOADERS.items()
-        ]
-        return cls.from_args_and_dict(parts, settings, **init_kwargs)
+        source = pretrained_model_name_or_path
+        try:
+            settings, init_kwargs = cls.get_processor_dict(source, **kwargs)
+        except (AttributeError, TypeError) as error:  # it is JSON, but not a mapping
+            raise ValueError(f"{source}: processor_config.json cannot be read: {error}") from error
+        parts = load_parts(source, settings, **kwargs)
+        try:
+            return cls.from_args_and_dict(parts, settings, **init_kwargs)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{source}: {error}") from error
 
     @property
     def model_input_names(self) -> list[str]:
@@ -287,6 +296,17 @@ def is_one_audio(audio: Any) -> bool:
     if isinstance(audio, (list, tuple)):
         return len(audio) > 0 and isinstance(audio[0], Real)
     return audio is not None
+
+
+def _check_number(name: str, value: Any, lowest: float) -> None:
+    """Check that a setting is None, or a finite number above 0 and of at least `lowest`."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, not {value!r} of type {type(value).__name__}.")
+    if not (0 < value < math.inf and value >= lowest):
+        wanted = f"at least {lowest:g}" if lowest else "a positive number"
+        raise ValueError(f"{name} must be {wanted} and finite, not {value}.")
 
 
 def _count_rows(**arguments: list | None) -> int:

@@ -10,11 +10,10 @@ from transformers import BatchFeature
 
 from ..configuration.modalities import MODALITIES
 from .processing_emofusion import AudioItem, EmoFusionProcessor, VideoItem, is_one_audio
+from .processor_loading import LOCATION_ARGUMENTS
 
 # Sub-processor -> the argument that it processes.
 ARGUMENTS = {modality.processor_part: name for name, modality in MODALITIES.items()}
-# Arguments of `from_pretrained` that locate files.
-LOCATION_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "force_download", "proxies")
 
 
 class LateFusionProcessor(EmoFusionProcessor):
@@ -35,7 +34,7 @@ class LateFusionProcessor(EmoFusionProcessor):
         Args:
             processors: The processors of the members, in their order. The first feature extractor, tokenizer and image
                 processor become the shared ones. The first processor with audio or video gives the shared settings,
-                such as `max_seconds`.
+                such as `max_seconds`; `longest_seconds` is the largest.
         """
         shared, settings, members = {}, None, {}
         for number, processor in enumerate(processors):
@@ -49,7 +48,8 @@ class LateFusionProcessor(EmoFusionProcessor):
                     own[name] = part
             if own:
                 members[number] = EmoFusionProcessor(**own, **_settings(processor))
-        processor = cls(**shared, **settings or {})
+        known = [processor.longest_seconds for processor in processors if processor.longest_seconds is not None]
+        processor = cls(**shared, **settings or {}, longest_seconds=max(known, default=None))
         processor.members = members
         return processor
 
@@ -59,11 +59,18 @@ class LateFusionProcessor(EmoFusionProcessor):
         processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
         settings, _ = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
         place = {name: kwargs[name] for name in LOCATION_ARGUMENTS if name in kwargs}
+        place.pop("subfolder", None)
+        numbers = settings.get("members", [])
+        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+            raise ValueError(
+                f"{pretrained_model_name_or_path}: members in processor_config.json must be a list of numbers, not "
+                f"{numbers!r}."
+            )
         processor.members = {
             number: EmoFusionProcessor.from_pretrained(
                 pretrained_model_name_or_path, subfolder=f"member_{number}", **place
             )
-            for number in map(int, settings.get("members", ()))
+            for number in numbers
         }
         return processor
 
@@ -128,9 +135,9 @@ def _has_items(rows: Any) -> bool:
 
 
 def _settings(processor: EmoFusionProcessor) -> dict[str, Any]:
-    """Return the arguments of a processor that are not sub-processors."""
+    """Return the arguments of a processor that are not sub-processors and that affect its result."""
     arguments = list(inspect.signature(EmoFusionProcessor).parameters)
-    return {name: getattr(processor, name) for name in arguments if name not in ARGUMENTS}
+    return {name: getattr(processor, name) for name in arguments if name not in (*ARGUMENTS, "longest_seconds")}
 
 
 def _is_same(part: Any, other: Any) -> bool:

@@ -14,15 +14,18 @@ from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.predictions import collect_predictions
 from ..evaluation.results import RunResults
 from ..evaluation.scores import ClassificationScores, score
+from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .collator import EmotionCollator, build_training_collator
 from .interruption import check_room, find_checkpoint, train_interruptibly
 from .lifecycle import add_scores, finish_run, load_rows, predict_splits
-from .model_building import build_model
+from .model_building import build_config, build_model
 from .prefix.cache import PrefixGuard, use_prefix_cache
 from .processor_building import build_processor
 from .recipe import Recipe
+from .row_checks import check_labels, check_modalities
+from .sampler import find_longest
 from .trainer import EmotionTrainer
 
 
@@ -70,8 +73,12 @@ def build_trainer(
     model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
     set_seed(training_args.seed)
     labels = corpus["train"].features["label"].names
+    check_labels(corpus, labels, data_args.soft_labels)
+    check_modalities(corpus, build_config(model_args, labels))
     model = build_model(model_args, labels)
     processor = build_processor(model_args, data_args, model, corpus["train"]["text"])
+    check_processor_fits(model.config, processor)
+    processor.longest_seconds = find_longest(corpus.values(), processor)
     if model_args.lora:
         source, quantization = model_args.model_name_or_path, model_args.quantization
         model = add_adapters(model, model_args.lora, processor, training_args, source, quantization)

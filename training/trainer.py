@@ -261,7 +261,12 @@ class EmotionTrainer(Trainer):
     def _class_weights(self) -> list[float]:
         classes = self.model.config.num_labels
         if self.args.class_weights != "balanced":
-            return _parse_weights(self.args.class_weights, classes)
+            weights = json.loads(self.args.class_weights)
+            if len(weights) != classes:
+                raise ValueError(
+                    f"class_weights has {len(weights)} numbers for {classes} classes; give one per class."
+                )
+            return [float(weight) for weight in weights]
         counts = Counter(self.train_dataset["label"])
         return [
             len(self.train_dataset) / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)
@@ -283,13 +288,3 @@ def with_all_parameters(loss: torch.Tensor, model: torch.nn.Module) -> torch.Ten
     modality. With this term it has, and DDP need not search for unused parameters in every step.
     """
     return loss + 0.0 * sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def _parse_weights(text: str, classes: int) -> list[float]:
-    try:
-        weights = [float(weight) for weight in json.loads(text)]
-    except (TypeError, ValueError):
-        weights = []
-    if len(weights) != classes:
-        raise ValueError(f'class_weights is {text!r}; it must be "balanced" or a JSON list of {classes} numbers.')
-    return weights

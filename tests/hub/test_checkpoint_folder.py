@@ -38,6 +38,8 @@ SHARED = {
     "modeling_outputs.py",
     "pipeline_emotion_recognition.py",
     "processing_emofusion.py",
+    "processor_checks.py",
+    "processor_loading.py",
     "transcriber.py",
     "video.py",
 }

@@ -189,6 +189,7 @@ def write_bundle(processor, folder):
     package = Path(emofusion.__file__).parent
     for file in (
         "processing/processing_emofusion.py",
+        "processing/processor_loading.py",
         "processing/media.py",
         "processing/video.py",
         "configuration/modalities.py",

@@ -20,6 +20,7 @@ from ..arguments import ModelArguments
 from ..collator import EmotionCollator
 from ..lifecycle import add_scores, finish_run, load_rows, predict_splits
 from ..recipe import Recipe
+from ..row_checks import check_labels, check_modalities
 from ..trainer import EmotionTrainer
 from .combinations import combine, fit_combinations
 
@@ -52,7 +53,9 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
     fusion_args, training_args = recipe.late_fusion, recipe.training
     corpus, metadata = load_rows(recipe)
     labels = corpus["train"].features["label"].names
+    check_labels(corpus, labels)
     trainer = _build_trainer(recipe, corpus, labels)
+    check_modalities({name: corpus[name] for name in ("validation", "test")}, trainer.model.config)
     start = time.perf_counter()
     # The embedding of a late fusion is the log-probabilities of its members; the other outputs are ignored.
     scores = predict_splits(trainer, corpus, ignore_keys=["logits", "losses"])
