@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from .predictions import Predictions, read_predictions
-from .results import RunResults
+from .records import shorten
+from .results import FILE, RunResults
 from .sample_size import count_words, describe_small_classes
 from .statistics import (
     LEVEL,
@@ -198,7 +199,16 @@ def read_system(folder: str | Path) -> SystemPredictions:
         ValueError: If they are damaged or contradict each other.
     """
     results = RunResults.read(folder)
-    runs = [Path(folder, run.name) for run in results.cross_validation.runs] if results.cross_validation else [folder]
+    runs = [folder]
+    if results.cross_validation:
+        names = [run.name for run in results.cross_validation.runs]
+        if outside := [name for name in names if not name or Path(name).name != name]:
+            raise ValueError(
+                f"{Path(folder, FILE)}: {shorten(outside[0])} is no folder beside the results of its runs."
+            )
+        runs = [Path(folder, name) for name in names]
+        if not runs:
+            raise ValueError(f"{Path(folder, FILE)} names no run of the cross-validation: repeat it.")
     return _pool(str(folder), results.labels, [read_predictions(run, results.labels)["test"] for run in runs])
 
 

@@ -59,6 +59,22 @@ class ClassificationScores(Record):
     ece_scaled: float | None = None
     nll_scaled: float | None = None
 
+    def check_classes(self, classes: int, place: str) -> None:
+        """Raise if the scores of the classes are not those of `classes` classes.
+
+        Args:
+            classes: Number of classes.
+            place: The split, for the message.
+
+        Raises:
+            ValueError: If a list has another length.
+        """
+        for name in ("recall", "precision", "f1", "support", "speakers", "confusion_matrix"):
+            values = getattr(self, name)
+            rows = values if name == "confusion_matrix" and values else []
+            if values is not None and {len(values), *map(len, rows)} != {classes}:
+                raise ValueError(f"metrics: {place!r}: {name} is not one of {classes} labels.")
+
 
 @dataclass(kw_only=True)
 class SubsetScores(Record):

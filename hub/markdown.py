@@ -66,7 +66,7 @@ def format_table(corner: str, columns: Mapping[str, str], rows: Mapping[str, Map
     filled = [key for key in columns if any(key in row for row in rows.values())]
     if not filled:
         return Markdown("")
-    head = [corner, *(_format_name(columns[key]) for key in filled)]
+    head = [_format_name(corner), *(_format_name(columns[key]) for key in filled)]
     rule = ["---"] + ["---:"] * len(filled)
     body = [[_format_name(name), *(escape(row.get(key, "")) for key in filled)] for name, row in rows.items()]
     return Markdown("\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *body]))

@@ -4,8 +4,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -16,6 +17,9 @@ from .markdown import Markdown, bibtex, bibtex_key, code, destination, escape, f
 
 # Below the examples of a card in a folder of this machine; a push removes it.
 LOCAL_NOTE = Markdown("Until this folder is on the Hub, run the examples in it, or give its path in them.")
+if TYPE_CHECKING:
+    import jinja2
+
 AnyResults = TypeVar("AnyResults", bound=Results)
 
 
@@ -34,6 +38,18 @@ def write_page(folder: str | Path, template: str, metadata: ModelCardData, **val
     Raises:
         FileNotFoundError: If `folder` does not exist.
     """
+    text = _environment().get_template(template).render(**values)
+    text = re.sub(r"\n{3,}", "\n\n", text).strip()  # optional parts of a template leave blank lines
+    with staged(folder) as staging:
+        metadata = ModelCardData(**{name: _on_one_line(value) for name, value in vars(metadata).items()})
+        # ModelCard reads the metadata back, so a page that huggingface_hub rejects is not written.
+        ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{text}\n").save(staging / "README.md")
+    return Path(folder, "README.md")
+
+
+@cache
+def _environment() -> "jinja2.Environment":
+    """Return the templates, which escape every value that is not `Markdown`."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -46,13 +62,7 @@ def write_page(folder: str | Path, template: str, metadata: ModelCardData, **val
     )
     environment.filters |= {"words": join_words, "code": code, "literal": literal, "bibtex": bibtex}
     environment.filters["destination"] = destination
-    text = environment.get_template(template).render(**values)
-    text = re.sub(r"\n{3,}", "\n\n", text).strip()  # optional parts of a template leave blank lines
-    with staged(folder) as staging:
-        metadata = ModelCardData(**{name: _on_one_line(value) for name, value in vars(metadata).items()})
-        # ModelCard reads the metadata back, so a page that huggingface_hub rejects is not written.
-        ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{text}\n").save(staging / "README.md")
-    return Path(folder, "README.md")
+    return environment
 
 
 def keep_publishable(results: AnyResults) -> AnyResults:
@@ -79,7 +89,9 @@ def _drop_private(value: Any) -> Any:
         kept = {key: _drop_private(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item is not None}
     if isinstance(value, list):
-        return [_drop_private(item) for item in value]
+        # A number leaves its place in a list, a path does not.
+        kept = [(_drop_private(item), item) for item in value]
+        return [item for item, given in kept if item is not None or not isinstance(given, str)]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, str) and Path(value).is_absolute():
