@@ -146,8 +146,11 @@ class EmoFusionConfig(PreTrainedConfig):
         return super().from_dict(fields, **kwargs)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, with the number of the checkpoint format."""
-        return super().to_dict() | {"emofusion_format": FORMAT}
+        """Return the fields, with the number of the checkpoint format; all parts have the one dtype of the model."""
+        fields = super().to_dict() | {"emofusion_format": FORMAT}
+        for modality in MODALITIES.values():
+            (fields[modality.config_field] or {}).pop("dtype", None)
+        return fields
 
     def _check_unused(self, name: str, unset) -> None:
         if getattr(self, name) != unset:

@@ -24,8 +24,8 @@ MEMBER_CONFIGS: dict[str, type[EmoFusionConfig]] = {
         WavFusionConfig,
     )
 }
-# Fields of a saved configuration that depend on where it was saved.
-LOCATION_FIELDS = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version")
+# Fields of a saved configuration that depend on where, or in which dtype, it was saved; they are those of the fusion.
+LOCATION_FIELDS = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version", "dtype")
 
 
 @strict
@@ -114,7 +114,7 @@ class LateFusionConfig(EmoFusionConfig):
         return len(self.member_configs) * self.num_labels
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, with the members as dicts without their location."""
+        """Return the fields, with the members as dicts without location and dtype."""
         members = [
             {name: value for name, value in member.to_dict().items() if name not in LOCATION_FIELDS}
             for member in self.member_configs

@@ -34,7 +34,7 @@ REFUSED_OPTIONS = {
 
 def build_audio_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     """Return a speech encoder with random weights."""
-    return prepare_audio_encoder(AutoModel.from_config(config))
+    return prepare_audio_encoder(AutoModel.from_config(config, dtype=torch.get_default_dtype()))
 
 
 def prepare_audio_encoder(encoder: PreTrainedModel) -> PreTrainedModel:

@@ -11,7 +11,7 @@ SUPPORTED_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modern
 def build_text_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     """Return a text encoder with random weights."""
     _check_config(config)
-    return prepare_text_encoder(AutoModel.from_config(config))
+    return prepare_text_encoder(AutoModel.from_config(config, dtype=torch.get_default_dtype()))
 
 
 def prepare_text_encoder(encoder: PreTrainedModel) -> PreTrainedModel:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable
 
+import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, cached_file
@@ -29,14 +30,15 @@ class SafeLoadingMixin:
         output_loading_info: bool = False,
         **kwargs,
     ) -> PreTrainedModel | tuple[PreTrainedModel, dict]:
-        """Load a model as transformers does; raise if a weight is lost or not in safetensors.
+        """Load a model as transformers does, but in float32, and raise if a weight is lost or not in safetensors.
 
         Args:
             pretrained_model_name_or_path: A folder or Hub id of a model or of adapters.
             *model_args: As in transformers.
             output_loading_info: Whether to return the names of missing (newly initialised) and unexpected weights as
                 well. They are then no error.
-            **kwargs: As in transformers.
+            **kwargs: As in transformers. `dtype` defaults to float32 for all parts, whatever the checkpoint was saved
+                in; `"auto"` keeps the saved dtype.
 
         Returns:
             The model, or the model and the loading info.
@@ -49,6 +51,8 @@ class SafeLoadingMixin:
             raise ValueError(f"{cls.__name__} is loaded from safetensors only: leave out use_safetensors=False.")
         if source is not None:
             refuse_pickles(source, **kwargs)
+        if kwargs.get("dtype") is None and kwargs.get("torch_dtype") is None:
+            kwargs["dtype"] = torch.float32
         kwargs |= {"use_safetensors": True, "output_loading_info": True}
         model, info = super().from_pretrained(source, *model_args, **kwargs)
         if output_loading_info:
@@ -91,18 +95,50 @@ class SafeLoadingMixin:
         return info
 
 
-def load_encoder(modality: Modality, source: str) -> PreTrainedModel:
+def weight_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    """Return the dtype of all weights of a new model.
+
+    Small updates vanish in half precision, so trained weights are float32 unless another dtype is given.
+
+    Args:
+        dtype: A dtype or its name; None is float32.
+
+    Raises:
+        ValueError: If it is no dtype of real numbers. `"auto"` is refused, as each part may have been saved in another.
+    """
+    chosen = torch.float32 if dtype is None else getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not (isinstance(chosen, torch.dtype) and chosen.is_floating_point):
+        raise ValueError(f"dtype is {dtype!r}; give float32, bfloat16 or float16, which all parts of the model get.")
+    return chosen
+
+
+def set_dtype(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """Cast all parts of a model, and note the dtype in its configuration.
+
+    Args:
+        model: The model.
+        dtype: The dtype of all floating-point weights.
+    """
+    model.config.dtype = dtype
+    for name in model.config.sub_configs:
+        if getattr(model.config, name) is not None:
+            getattr(model.config, name).dtype = dtype
+    return model.to(dtype)
+
+
+def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Load a pretrained encoder.
 
     Args:
         modality: The modality of the encoder.
         source: A folder or Hub id.
+        dtype: The dtype of the weights, whatever the checkpoint was saved in.
 
     Raises:
         ValueError: If the checkpoint lacks weights, or has weights that are not in safetensors.
     """
     refuse_pickles(source)
-    encoder, info = AutoModel.from_pretrained(source, use_safetensors=True, output_loading_info=True)
+    encoder, info = AutoModel.from_pretrained(source, dtype=dtype, use_safetensors=True, output_loading_info=True)
     missing = [key for key in info["missing_keys"] if not key.startswith(OPTIONAL_WEIGHTS)]
     if missing:
         shown = ", ".join(sorted(missing)[:3])
