@@ -1,9 +1,10 @@
 """The encoder of single video frames."""
 
 import torch
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..configuration.configuration_emofusion import VISION_SIZE_FIELDS, vision_hidden_size
+from .encoder_building import build_encoder
 
 # Fields of configurations whose encoders do not give one vector per image, and the reason.
 UNSUITABLE_FIELDS = {"num_frames": "takes whole videos", "mask_ratio": "hides a random part of every image"}
@@ -11,7 +12,7 @@ UNSUITABLE_FIELDS = {"num_frames": "takes whole videos", "mask_ratio": "hides a 
 
 def build_vision_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     """Return a vision encoder with random weights."""
-    return prepare_vision_encoder(AutoModel.from_config(config, dtype=torch.get_default_dtype()))
+    return prepare_vision_encoder(build_encoder("vision_config", config))
 
 
 def prepare_vision_encoder(encoder: PreTrainedModel) -> PreTrainedModel:

@@ -13,7 +13,7 @@ from ..configuration.configuration_late_fusion import MEMBER_CONFIGS, as_member_
 from ..configuration.modalities import MODALITIES
 from .encoder_audio import receptive_field
 from .modeling_cross_attention import CrossAttentionFusionForSequenceClassification
-from .modeling_loading import refuse_pickles
+from .modeling_loading import load_checked
 from .modeling_multi_level import MultiLevelFusionForSequenceClassification
 from .modeling_speaker_resnet import SpeakerResNetForSequenceClassification
 from .modeling_unimodal import UnimodalForSequenceClassification
@@ -56,10 +56,7 @@ def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     loader = MEMBER_MODELS.get(config.model_type) or _auto_class(config)
-    refuse_pickles(source)
-    model, info = loader.from_pretrained(
-        source, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
-    )
+    model, info = load_checked(loader.from_pretrained, source, config=config, dtype=dtype)
     if missing := sorted(info["missing_keys"]):
         raise ValueError(
             f"{source} lacks {len(missing)} weights of {type(model).__name__} ({', '.join(missing[:3])}, ...); "
