@@ -1,12 +1,13 @@
 """`EmotionTrainer`: the Trainer of transformers with learning rates per component and complete Hub folders."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
+from datasets import Dataset
 from huggingface_hub import CommitInfo
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -25,6 +26,7 @@ from .arguments import EmotionTrainingArguments
 from .augmentation import AugmentationEpochSetter
 from .metadata import RunMetadataCallback, find_task
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
+from .trainer_inputs import complete_arguments, complete_collator, count_labels, find_processor
 
 
 class EmotionTrainer(Trainer):
@@ -33,20 +35,41 @@ class EmotionTrainer(Trainer):
     Every folder that it saves has a model card, with everything that `run_metadata` knows.
 
     Args:
-        *args: As in [`transformers.Trainer`].
-        processing_class: The processor of the model; it is saved with the model.
+        model: As in [`transformers.Trainer`].
+        args: `EmotionTrainingArguments`; plain `TrainingArguments` get our options at their defaults. Columns of the rows
+            are never removed, whatever `remove_unused_columns` says: the collator reads columns that no model has as input.
+        data_collator: The collator; by default `EmotionCollator` with the processor and the labels of the model.
+        *others: As in [`transformers.Trainer`].
+        processing_class: The processor of the model; it is saved with the model. By default that of the collator.
         train_data_collator: The collator of the training split, if that is not `data_collator`.
         **kwargs: As in [`transformers.Trainer`]. `compute_metrics` is by default that of the collator's task.
+
+    Raises:
+        TypeError: If `args` are no arguments.
+        ValueError: If an argument is missing, or does not fit the others.
     """
 
     args: EmotionTrainingArguments
 
-    def __init__(self, *args, processing_class=None, train_data_collator: Callable | None = None, **kwargs):
+    def __init__(
+        self,
+        model=None,
+        args=None,
+        data_collator=None,
+        *others,
+        processing_class=None,
+        train_data_collator: Callable | None = None,
+        **kwargs,
+    ):
+        if model is None and kwargs.get("model_init") is None:
+            raise ValueError("model is missing; give a model, or model_init.")
+        collator = complete_collator(data_collator, processing_class, model)
+        processor = find_processor(processing_class, collator)
         # At the start of training Trainer compares the special tokens of tokenizer and model, and a processor without
         # tokenizer has none. Such a processor is kept from Trainer and saved in `save_bundle`.
-        has_tokenizer = getattr(processing_class, "tokenizer", None) is not None
-        super().__init__(*args, processing_class=processing_class if has_tokenizer else None, **kwargs)
-        self.processor = processing_class
+        known = processor if getattr(processor, "tokenizer", None) is not None else None
+        super().__init__(model, complete_arguments(args), collator, *others, processing_class=known, **kwargs)
+        self.processor = processor
         self.train_data_collator = train_data_collator or self.data_collator
         self.task = find_task(self)
         if "compute_metrics" not in kwargs:
@@ -62,6 +85,12 @@ class EmotionTrainer(Trainer):
             self._smooth_labels()
         self.run_metadata = RunMetadataCallback(self)
         self.add_callback(self.run_metadata)
+
+    def _remove_unused_columns(self, dataset: Dataset, description: str | None = None) -> Dataset:
+        return dataset
+
+    def _get_collator_with_removed_columns(self, data_collator: Callable, description: str | None = None) -> Callable:
+        return data_collator
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         """Return the optimizer, with parameter groups of their own for the components of `learning_rates`.
@@ -100,7 +129,7 @@ class EmotionTrainer(Trainer):
         if not args.group_by_length and args.max_batch_seconds is None:
             return super().get_train_dataloader()
         sampler = LengthGroupedBatchSampler(
-            lengths_of(self.train_dataset, self.data_collator.processor, args.max_batch_seconds is not None),
+            lengths_of(self.train_dataset, self.processor, args.max_batch_seconds is not None),
             batch_size=args.per_device_train_batch_size,
             max_seconds=args.max_batch_seconds,
             num_processes=args.world_size,
@@ -267,10 +296,8 @@ class EmotionTrainer(Trainer):
                     f"class_weights has {len(weights)} numbers for {classes} classes; give one per class."
                 )
             return [float(weight) for weight in weights]
-        counts = Counter(self.train_dataset["label"])
-        return [
-            len(self.train_dataset) / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)
-        ]
+        counts = count_labels(self.train_dataset)
+        return [counts.total() / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)]
 
 
 def lacks_modality(inputs: Mapping, modalities: Iterable[str]) -> bool:
