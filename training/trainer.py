@@ -24,6 +24,8 @@ from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import AugmentationEpochSetter
+from .checkpoints import check_weights, find_damage
+from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 from .trainer_inputs import complete_arguments, complete_collator, count_labels, find_processor
@@ -74,6 +76,7 @@ class EmotionTrainer(Trainer):
         self.task = find_task(self)
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
+        self._guard = LossGuard()
         self._named_losses = defaultdict(list)
         self._positions = []  # real and padded positions of each batch since the last log
         self.add_callback(EpochSetter())
@@ -152,6 +155,35 @@ class EmotionTrainer(Trainer):
         finally:
             self.accelerator.even_batches = even_batches
 
+    def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
+        """Return the loss of a step.
+
+        Raises:
+            ValueError: If it is not finite; without `logging_nan_inf_filter`, where Trainer does not wait for the loss of
+                each step, at the next log.
+        """
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self._guard.add(loss)
+        if self.args.logging_nan_inf_filter:
+            self._guard.check(self.args, self.state.global_step + 1, self.model, inputs)
+        return loss
+
+    def evaluation_loop(self, *args, **kwargs):
+        """Return the outputs on a split.
+
+        Raises:
+            ValueError: If one is not finite.
+        """
+        output = super().evaluation_loop(*args, **kwargs)
+        check_scores(output.predictions, self.args, self.model)
+        return output
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        if damage := find_damage(Path(resume_from_checkpoint)):
+            raise ValueError(f"The checkpoint {resume_from_checkpoint} cannot be resumed from: {damage}.")
+        check_weights(resume_from_checkpoint, self.model)
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Return the loss; its named parts are collected for the log."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
@@ -167,6 +199,7 @@ class EmotionTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and add the mean of each named loss and the share of padding since the last log."""
         if "loss" in logs:
+            self._guard.check(self.args, self.state.global_step, self.model)
             for name, values in self._named_losses.items():
                 logs[f"loss_{name}"] = self.accelerator.reduce(torch.stack(values).mean(), "mean").item()
             self._named_losses.clear()

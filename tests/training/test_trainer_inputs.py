@@ -25,7 +25,7 @@ def parts(corpus):
 
 
 def test_plain_arguments_get_our_defaults(parts, tmp_path):
-    model, processor, collator, rows = parts
+    model, _, collator, rows = parts
     args = TrainingArguments(str(tmp_path / "run"), learning_rate=1e-3, eval_strategy="steps", eval_steps=1, **STEP)
     assert args.remove_unused_columns
     trainer = EmotionTrainer(model, args, collator, rows, rows)
@@ -73,5 +73,5 @@ def test_balanced_weights_need_rows_with_labels(parts, tmp_path):
 def test_a_plain_trainer_needs_its_columns(parts, tmp_path):
     model, _, collator, rows = parts
     Trainer(model, TrainingArguments(str(tmp_path), remove_unused_columns=False, **STEP), collator, rows).train()
-    with pytest.raises(ValueError, match="no column 'text', .*remove_unused_columns=False"):
+    with pytest.raises(ValueError, match=r"no column 'text', .*remove_unused_columns=False"):
         Trainer(model, TrainingArguments(str(tmp_path), **STEP), collator, rows).train()
