@@ -39,13 +39,14 @@ class LossGuard:
             raise ValueError(f"The loss of step {step} is not a number: {_find_cause(args, model, inputs or {})}.")
 
 
-def check_scores(scores: object, args: TrainingArguments, model: nn.Module) -> None:
+def check_scores(scores: object, args: TrainingArguments, model: nn.Module, trained: bool) -> None:
     """Check the outputs of a model on a split.
 
     Args:
         scores: Array `(utterances, ...)`, or a nest of arrays.
         args: The arguments of the run.
         model: The model.
+        trained: Whether this run has trained it.
 
     Raises:
         ValueError: If a number in them is not finite.
@@ -53,7 +54,10 @@ def check_scores(scores: object, args: TrainingArguments, model: nn.Module) -> N
     arrays = [array for array in _flatten(scores) if np.issubdtype(array.dtype, np.floating)]
     wrong = max((int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum()) for array in arrays), default=0)
     if wrong:
-        raise ValueError(f"The scores of {wrong} utterances are not numbers: {_find_cause(args, model, {})}.")
+        cause = "the checkpoint has weights that are not finite, or overflows; use another, or float32"
+        raise ValueError(
+            f"The scores of {wrong} utterances are not numbers: {_find_cause(args, model, {}) if trained else cause}."
+        )
 
 
 def _find_cause(args: TrainingArguments, model: nn.Module, inputs: Mapping) -> str:

@@ -175,7 +175,7 @@ class EmotionTrainer(Trainer):
             ValueError: If one is not finite.
         """
         output = super().evaluation_loop(*args, **kwargs)
-        check_scores(output.predictions, self.args, self.model)
+        check_scores(output.predictions, self.args, self.model, trained=self.state.global_step > 0)
         return output
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
