@@ -1,8 +1,9 @@
 """Sentences on scores that were measured on few utterances or few speakers, to be shown beside the scores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .plain_text import show_name
 from .statistics import MIN_SPEAKERS
 
 if TYPE_CHECKING:
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
 # Utterances of a class below which its recall is called uncertain (ours): with 30, a recall of 50 % has a 95 % interval
 # of 18 points to each side.
 MIN_UTTERANCES = 30
-SHOWN_AT_MOST = 6  # classes in a sentence
+SHOWN_AT_MOST = 6  # sizes of classes in a sentence
+LONGEST_NAME = 40  # characters
 
 
 def explain_uncertainty(results: "RunResults", split: str = "test") -> str:
@@ -32,7 +34,7 @@ def explain_uncertainty(results: "RunResults", split: str = "test") -> str:
     if not utterances and scores.support:
         utterances = dict(zip(results.labels, scores.support, strict=False))
     speakers = dict(zip(results.labels, scores.speakers or [], strict=False))
-    sentences = [describe_small_classes(utterances, speakers, f"the {split} split")]
+    sentences = [describe_small_classes(utterances, speakers, f"in the {split} split")]
     if split == "test" and results.intervals is None:
         sentences.append(explain_missing_intervals(None if data is None else data.speakers))
     return " ".join(filter(None, sentences))
@@ -44,21 +46,22 @@ def describe_small_classes(utterances: Mapping[str, int], speakers: Mapping[str,
     Args:
         utterances: Number of utterances by class.
         speakers: Number of speakers by class; None, or no entry, where it is unknown.
-        place: What the classes are part of, as "the test split".
+        place: What the classes are part of, as "in the test split".
     """
-    small = [
-        f"{label} has {count_words(count, 'utterance')}{_by_speakers(speakers.get(label))}"
-        for label, count in utterances.items()
-        if count < MIN_UTTERANCES or _is_few(speakers.get(label))
-    ]
+    small = {}  # classes by their size
+    for label, count in utterances.items():
+        if count < MIN_UTTERANCES or _is_few(speakers.get(label)):
+            small.setdefault(_describe_size(count, speakers.get(label)), []).append(show_name(label, LONGEST_NAME))
     if not small:
         return ""
-    shown = small[:SHOWN_AT_MOST]
-    if more := len(small) - len(shown):
-        shown.append(f"{count_words(more, 'more class', 'more classes')} {'is' if more == 1 else 'are'} as small")
-    listed = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+    shown = [
+        f"{_join(labels)} {'has' if len(labels) == 1 else 'have'} {size}{' each' if len(labels) > 1 else ''}"
+        for size, labels in list(small.items())[:SHOWN_AT_MOST]
+    ]
+    if more := sum(map(len, list(small.values())[SHOWN_AT_MOST:])):
+        shown.append(f"{count_words(more, 'other class', 'other classes')} {'is' if more == 1 else 'are'} small too")
     return (
-        f"Few data: in {place} {listed}; with fewer than {MIN_UTTERANCES} utterances or {MIN_SPEAKERS} speakers in a "
+        f"Few data: {place}, {_join(shown)}; with fewer than {MIN_UTTERANCES} utterances or {MIN_SPEAKERS} speakers in a "
         "class, another sample can give quite different scores."
     )
 
@@ -93,5 +96,9 @@ def _is_few(speakers: int | None) -> bool:
     return speakers is not None and speakers < MIN_SPEAKERS
 
 
-def _by_speakers(speakers: int | None) -> str:
-    return "" if not speakers else f" by {count_words(speakers, 'speaker')}"
+def _describe_size(utterances: int, speakers: int | None) -> str:
+    return count_words(utterances, "utterance") + (f" by {count_words(speakers, 'speaker')}" if speakers else "")
+
+
+def _join(items: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))

@@ -40,8 +40,8 @@ class ClassificationScores(Record):
         confusion_matrix: Counts `(classes, classes)`; rows are true classes.
         ece: Expected calibration error.
         nll: Mean negative log-likelihood, in nats.
-        ece_scaled: ECE after temperature scaling.
-        nll_scaled: NLL after temperature scaling.
+        ece_scaled: ECE after temperature scaling; that without it where no temperature calibrates the validation split.
+        nll_scaled: NLL likewise.
     """
 
     wa: float | None = None
@@ -58,6 +58,22 @@ class ClassificationScores(Record):
     nll: float | None = None
     ece_scaled: float | None = None
     nll_scaled: float | None = None
+
+    def check_classes(self, classes: int, place: str) -> None:
+        """Raise if the scores of the classes are not those of `classes` classes.
+
+        Args:
+            classes: Number of classes.
+            place: The split, for the message.
+
+        Raises:
+            ValueError: If a list has another length.
+        """
+        for name in ("recall", "precision", "f1", "support", "speakers", "confusion_matrix"):
+            values = getattr(self, name)
+            rows = values if name == "confusion_matrix" and values else []
+            if values is not None and {len(values), *map(len, rows)} != {classes}:
+                raise ValueError(f"metrics: {place!r}: {name} is not one of {classes} labels.")
 
 
 @dataclass(kw_only=True)

@@ -13,6 +13,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from .file_kinds import kind_of, reason_to_keep, reason_to_refuse
+from .markdown import destination
 
 SHOWN_AT_MOST = 5  # refused files in a message
 # At least two names, so that no token of a tokenizer matches.
@@ -99,7 +100,7 @@ def _check_complete(folder: Path, contents: Contents) -> None:
     card = contents.read("README.md")
     if not _metadata_of(folder, card):
         raise ValueError(f"{folder / 'README.md'} has no metadata: write it with emofusion.hub.write_card.")
-    pictures = [name for name in contents.files if kind_of(name) == "picture" and f"({name})" not in card]
+    pictures = [name for name in contents.files if kind_of(name) == "picture" and f"({destination(name)})" not in card]
     unused = dict.fromkeys(pictures, "a picture that README.md does not show")
     code = {name for name in contents.files if kind_of(name) == "code"}
     unused |= dict.fromkeys(sorted(code - _reachable(folder, contents)), "code that the model does not import")

@@ -11,6 +11,7 @@ from transformers.trainer_utils import PredictionOutput
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits
+from ..evaluation.calibration import fit_scaling
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
 from ..evaluation.predictions import FILE as PREDICTIONS
@@ -118,7 +119,8 @@ def add_scores(results: RunResults, task: Task, predictions: Mapping[str, Predic
     """Add the scores of predictions on all splits, and the temperature that was fitted on the validation split."""
     for name, value in task.measure(predictions).items():
         setattr(results, name, value)
-    results.temperature = float(predictions["validation"].temperature[0])
+    results.temperature_scaling = fit_scaling(predictions["validation"].logits, predictions["validation"].labels)
+    results.temperature = results.temperature_scaling.kept
 
 
 def finish_run(

@@ -11,8 +11,8 @@ CALIBRATION_BINS = 15
 
 DESCRIPTION = """
 Scores of emotion recognition. WA is the overall accuracy: the recall of every class, weighted by how often the class
-occurs. UA is the unweighted mean of the recalls of the classes that occur (balanced accuracy). Many papers swap the
-two names: compare the definitions, not the letters.
+occurs. UA is the unweighted mean of the recalls of the classes that occur (balanced accuracy). The letters do
+not stand for the same everywhere: compare the definitions.
 """
 
 INPUTS = """

@@ -32,12 +32,13 @@ def results_of(utterances, speakers, intervals=None, of_split=None):
         (
             [1, 40],
             [1, 9],
-            "Few data: in the test split calm has 1 utterance by 1 speaker; with fewer than 30 utterances",
+            "Few data: in the test split, calm has 1 utterance by 1 speaker; with fewer than 30 utterances",
         ),
         ([6, 4], [1, 2], "calm has 6 utterances by 1 speaker and sad has 4 utterances by 2 speakers; with"),
-        ([100, 40], [2, 7], "Few data: in the test split calm has 100 utterances by 2 speakers; with"),
-        ([0, 40], [0, 7], "Few data: in the test split calm has 0 utterances; with"),
-        ([5, 40], [None, None], "Few data: in the test split calm has 5 utterances; with"),
+        ([4, 4], [2, 2], "Few data: in the test split, calm and sad have 4 utterances by 2 speakers each; with"),
+        ([100, 40], [2, 7], "Few data: in the test split, calm has 100 utterances by 2 speakers; with"),
+        ([0, 40], [0, 7], "Few data: in the test split, calm has 0 utterances; with"),
+        ([5, 40], [None, None], "Few data: in the test split, calm has 5 utterances; with"),
     ],
 )
 def test_small_classes_are_named(utterances, speakers, sentence):
@@ -57,10 +58,12 @@ def test_a_missing_interval_is_explained(speakers, reason):
 
 
 def test_many_small_classes_are_counted():
-    said = describe_small_classes({f"class {number}": 2 for number in range(9)}, {}, "the test split")
-    assert "class 5 has 2 utterances and 3 more classes are as small; with" in said
+    said = describe_small_classes({f"class {number}": number for number in range(9)}, {}, "in the test split")
+    assert "class 5 has 5 utterances and 3 other classes are small too; with" in said
 
 
 def test_speakers_are_counted_by_class():
-    predictions = make(rows=8, labels=np.array([0, 0, 0, 1, 1, 1, 2, 2]), speakers=["a", "b", "a", "c", "c", "c", "d", None])
+    predictions = make(
+        rows=8, labels=np.array([0, 0, 0, 1, 1, 1, 2, 2]), speakers=["a", "b", "a", "c", "c", "c", "d", None]
+    )
     assert measure({"test": predictions}, LABELS)["metrics"]["test"].speakers == [2, 1, None, 0]
