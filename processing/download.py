@@ -7,16 +7,18 @@ from typing import Any
 
 from huggingface_hub.utils import httpx
 
+TIMEOUT = 60.0  # seconds
 MAX_BYTES = 2**28  # 256 MiB: more than two hours of 16-bit speech at 16 kHz
 
 
-def fetch(source: Any, timeout: float) -> Any:
+def fetch(source: Any, timeout: float = TIMEOUT, allow_private_urls: bool = False) -> Any:
     """Return a recording or video in a form that the decoders accept; files at a URL are downloaded.
 
     Args:
         source: A source of `load_audio` or `load_video`, or an http(s) URL in place of a path. `"raw"` is accepted for
             `"array"`, as in transformers.
         timeout: See `download`.
+        allow_private_urls: See `download`.
 
     Raises:
         ValueError: See `download`.
