@@ -17,9 +17,14 @@ def run(argv: list[str]) -> None:
     )
     parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
+    parser.add_argument(
+        "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
+    )
     arguments = parser.parse_args(argv)
     inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
-    entries = predict(arguments.folder, inputs, arguments.revision, arguments.transcriber)
+    entries = predict(
+        arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls
+    )
     width = max(len(entry["label"]) for entry in entries)
     for entry in entries:
         print(f"{entry['label']:<{width}}  {100 * entry['score']:5.1f} %  {'#' * round(40 * entry['score'])}")
@@ -32,7 +37,11 @@ def run(argv: list[str]) -> None:
 
 
 def predict(
-    folder: str, inputs: dict[str, str | None], revision: str | None = None, transcriber: str | None = None
+    folder: str,
+    inputs: dict[str, str | None],
+    revision: str | None = None,
+    transcriber: str | None = None,
+    allow_private_urls: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the answer of the pipeline: an entry with `label` and `score` for each emotion, highest first.
 
@@ -42,6 +51,7 @@ def predict(
             that is missing. A fusion model needs one of its modalities; modalities that it does not take are ignored.
         revision: Branch, tag or commit of the Hub repository.
         transcriber: Hub name or folder of a speech recogniser that makes the transcript if none is given.
+        allow_private_urls: Whether URLs may lead to this machine and to private networks.
 
     Raises:
         RuntimeError: If the model fails.
@@ -65,4 +75,4 @@ def predict(
         raise ValueError(f"{folder} is no folder here, and does not load from the Hub: {error}") from error
     processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
     classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
-    return classify(inputs)
+    return classify(inputs, allow_private_urls=allow_private_urls)
