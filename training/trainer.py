@@ -27,6 +27,7 @@ from .augmentation import AugmentationEpochSetter
 from .checkpoints import check_weights, find_damage
 from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
+from .progress import replace_progress
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 from .trainer_inputs import complete_arguments, complete_collator, count_labels, find_processor
 
@@ -79,6 +80,7 @@ class EmotionTrainer(Trainer):
         self._guard = LossGuard()
         self._named_losses = defaultdict(list)
         self._positions = []  # real and padded positions of each batch since the last log
+        self._bar = replace_progress(self)
         self.add_callback(EpochSetter())
         if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
             self.add_callback(AugmentationEpochSetter(augment))
@@ -195,6 +197,12 @@ class EmotionTrainer(Trainer):
             if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, self.model.config.modalities):
                 loss = with_all_parameters(loss, model)
         return (loss, outputs) if return_outputs else loss
+
+    def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs):
+        """Predict a split; the progress bar is named after it."""
+        if self._bar is not None:
+            self._bar.split = metric_key_prefix.removeprefix("eval").strip("_") or "validation"
+        return super().evaluation_loop(dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and add the mean of each named loss and the share of padding since the last log."""
