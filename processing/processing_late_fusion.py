@@ -9,7 +9,7 @@ from typing import Any
 from transformers import BatchFeature
 
 from ..configuration.modalities import MODALITIES
-from .processing_emofusion import AudioItem, EmoFusionProcessor, VideoItem, is_one_audio
+from .processing_emofusion import AudioItem, EmoFusionProcessor, VideoItem, is_one_audio, shorter
 from .processor_loading import LOCATION_ARGUMENTS
 
 # Sub-processor -> the argument that it processes.
@@ -90,6 +90,12 @@ class LateFusionProcessor(EmoFusionProcessor):
         own = [f"member_{number}_{name}" for number, part in self.members.items() for name in part.model_input_names]
         return super().model_input_names + own
 
+    @property
+    def decoded_seconds(self) -> float | None:
+        """The number of seconds of a recording that any member uses; None means all."""
+        limits = [processor.max_seconds for processor in (self, *self.members.values())]
+        return None if None in limits else max(limits)
+
     def __call__(
         self,
         audio: AudioItem | list[AudioItem] = None,
@@ -98,6 +104,7 @@ class LateFusionProcessor(EmoFusionProcessor):
         *,
         sampling_rate: int | None = None,
         alignment: Mapping[str, Any] | list[Mapping[str, Any] | None] | None = None,
+        max_seconds: float | None = None,
         **kwargs,
     ) -> BatchFeature:
         """Prepare one utterance or a batch for all members. Each recording is decoded once.
@@ -108,6 +115,7 @@ class LateFusionProcessor(EmoFusionProcessor):
             video: See [`EmoFusionProcessor.__call__`].
             sampling_rate: See [`EmoFusionProcessor.__call__`].
             alignment: See [`EmoFusionProcessor.__call__`].
+            max_seconds: See [`EmoFusionProcessor.__call__`].
             **kwargs: See [`EmoFusionProcessor.__call__`].
 
         Returns:
@@ -115,17 +123,21 @@ class LateFusionProcessor(EmoFusionProcessor):
         """
         if self.members and self.feature_extractor is not None and audio is not None:
             rate = self.feature_extractor.sampling_rate
+            limit = shorter(self.decoded_seconds, max_seconds)
             audio = [
-                item if item is None else {"array": self._waveform(item, row, sampling_rate), "sampling_rate": rate}
+                item
+                if item is None
+                else {"array": self._waveform(item, row, sampling_rate, limit), "sampling_rate": rate}
                 for row, item in enumerate([audio] if is_one_audio(audio) else audio)
             ]
-        batch = super().__call__(audio, text, video, sampling_rate=sampling_rate, alignment=alignment, **kwargs)
+        options = {"max_seconds": max_seconds, **kwargs}
+        batch = super().__call__(audio, text, video, sampling_rate=sampling_rate, alignment=alignment, **options)
         given = {"audio": audio, "text": text, "video": video}
         for number, processor in self.members.items():
             inputs = {ARGUMENTS[name]: given[ARGUMENTS[name]] for name in processor.get_attributes()}
             if any(_has_items(rows) for rows in inputs.values()):
                 spans = alignment if "audio" in inputs else None  # spans refer to the recording
-                own = processor(**inputs, alignment=spans, **kwargs)
+                own = processor(**inputs, alignment=spans, **options)
                 batch.update({f"member_{number}_{name}": value for name, value in own.items()})
         return batch
 

@@ -212,7 +212,7 @@ class EmotionTrainingArguments(TrainingArguments):
         metadata={"help": "Whether DDP searches for unused parameters; not needed, every step uses all of them."},
     )
     remove_unused_columns: bool = field(
-        default=False, metadata={"help": "Must stay false: the collator reads columns that no model has as input."}
+        default=False, metadata={"help": "No effect: the collator reads columns that no model has as input."}
     )
     logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
 

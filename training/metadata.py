@@ -155,6 +155,8 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
         adapter=None if (adapter := describe_adapter(trainer.model)) is None else AdapterMetadata.from_dict(adapter),
         base_models=_find_base_models(model),
         environment=describe_environment(trainer.args),
+        language=trainer.args.language,
+        license=trainer.args.license,
     )
 
 

@@ -17,10 +17,13 @@ from ..evaluation.scores import ClassificationScores, score
 from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import EmotionTrainingArguments
+from .checkpoints import find_checkpoint
 from .collator import EmotionCollator, build_training_collator
-from .interruption import check_room, find_checkpoint, train_interruptibly
+from .failures import explained
+from .interruption import advise_resuming, check_room, train_interruptibly
 from .lifecycle import add_scores, finish_run, load_rows, predict_splits
 from .model_building import build_config, build_model
+from .output_folder import claimed_folder
 from .prefix.cache import PrefixGuard, use_prefix_cache
 from .processor_building import build_processor
 from .recipe import Recipe
@@ -44,18 +47,20 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
     """
     if recipe.model.variant == "late_fusion":
         raise ValueError("A late fusion combines trained models; fit one with emofusion fit-late-fusion.")
-    corpus, metadata = load_rows(recipe)
-    resume = find_checkpoint(recipe.training)
-    start = time.perf_counter()
-    trainer = build_trainer(corpus, metadata, recipe, resume)
-    if show is not None:
-        show(trainer)
-    train_interruptibly(trainer, resume)
-    results = trainer.run_metadata.results
-    results.seconds = round(time.perf_counter() - start, 2)
-    predictions = collect_predictions(corpus, predict_splits(trainer, corpus))
-    add_scores(results, trainer.task, predictions)
-    finish_run(recipe.training.output_dir, results, trainer=trainer, predictions=predictions)
+    output_dir = recipe.training.output_dir
+    with claimed_folder(recipe.training), explained(lambda: advise_resuming(output_dir)):
+        corpus, metadata = load_rows(recipe)
+        resume = find_checkpoint(recipe.training)
+        start = time.perf_counter()
+        trainer = build_trainer(corpus, metadata, recipe, resume)
+        if show is not None:
+            show(trainer)
+        train_interruptibly(trainer, resume)
+        results = trainer.run_metadata.results
+        results.seconds = round(time.perf_counter() - start, 2)
+        predictions = collect_predictions(corpus, predict_splits(trainer, corpus))
+        add_scores(results, trainer.task, predictions)
+        finish_run(output_dir, results, trainer=trainer, predictions=predictions)
     return results
 
 

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 
 import numpy as np
 import torch
 from datasets import Dataset
 from transformers import ProcessorMixin, TrainerCallback
 
-from ..processing.media import audio_seconds, video_seconds
+from ..corpora.preparation.inspection import measure
+from ..processing.media import audio_seconds
+from ..processing.video import video_seconds
 
 POOL = 8  # steps per bucket of similar lengths: more steps shuffle better and pad more
 SHORTEST = 0.5  # seconds that an utterance counts at least, so that batches of very short ones do not get too large
@@ -206,12 +207,8 @@ def find_longest(splits: Iterable[Dataset], processor: ProcessorMixin) -> float 
 
 
 def _header(source: str | bytes, kind: str) -> float:
-    """Return the length of a file; that of one whose header does not tell counts as one of the longest."""
-    if isinstance(source, str):
-        return _seconds_of_file(source, kind) or math.inf
-    return (audio_seconds if kind == "audio" else video_seconds)(source) or math.inf
-
-
-@lru_cache(maxsize=512)  # many rows share the video or recording of a dialogue
-def _seconds_of_file(path: str, kind: str) -> float | None:
-    return (audio_seconds if kind == "audio" else video_seconds)(path)
+    if isinstance(source, bytes):
+        seconds = audio_seconds(source) if kind == "audio" else video_seconds(source)
+    else:
+        seconds = measure(source, kind)
+    return seconds or math.inf  # an unknown duration counts as one of the longest

@@ -64,9 +64,9 @@ def test_what_is_malformed_huge_or_endless_is_one_short_sentence(text, problem, 
 def test_a_bomb_in_a_mapping_of_a_recipe_is_refused_at_once(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("model_config:\n" + "\n".join(f"  {line}" for line in BOMB.splitlines()))
-    with pytest.raises(ValueError, match="recipe.yaml is not readable YAML in line .*100,000 values"):
+    with pytest.raises(ValueError, match=r"recipe\.yaml is not readable YAML in line .*100,000 values"):
         parse_recipe([str(path)])
-    with pytest.raises(ValueError, match="model_config is .*100,000 values"):
+    with pytest.raises(ValueError, match=r"model_config is .*100,000 values"):
         parse_recipe(["--model_config", "{" + ", ".join(BOMB.splitlines()) + "}"])
 
 

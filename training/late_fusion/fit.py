@@ -18,7 +18,9 @@ from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
 from ..arguments import ModelArguments
 from ..collator import EmotionCollator
+from ..failures import explained
 from ..lifecycle import add_scores, finish_run, load_rows, predict_splits
+from ..output_folder import claimed_folder
 from ..recipe import Recipe
 from ..row_checks import check_labels, check_modalities
 from ..trainer import EmotionTrainer
@@ -50,6 +52,11 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
             that only matters when the members are trained.
     """
     _check_arguments(recipe)
+    with claimed_folder(recipe.training), explained():
+        return _fit(recipe)
+
+
+def _fit(recipe: Recipe) -> RunResults:
     fusion_args, training_args = recipe.late_fusion, recipe.training
     corpus, metadata = load_rows(recipe)
     labels = corpus["train"].features["label"].names
