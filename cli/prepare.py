@@ -20,8 +20,9 @@ def run(argv: list[str]) -> None:
 
     names = [name for name, corpus in CORPORA.items() if isinstance(corpus, DiskCorpus)]
     name = next((argument for argument in argv if argument in names), None)
-    # Folds only choose splits, and --folds writes all of them.
-    options = [option for option in fields(CORPORA[name].options) if option.name != "fold"] if name else []
+    # --folds writes all folds, and the language of a corpus is only shown on cards.
+    options = fields(CORPORA[name].options) if name else ()
+    options = [option for option in options if option.name not in ("fold", "language")]
     parser = Parser("prepare", "To list the options of a corpus: emofusion prepare NAME --help.")
     parser.add_argument("name", metavar="NAME", choices=names, help=f"the corpus: {', '.join(names)}")
     parser.add_argument("root", metavar="ROOT", help="its folder, or a folder that was prepared from it")
@@ -64,6 +65,7 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
     from ..corpora.registry import export_folds, prepare_corpus
     from ..corpora.report.counts import format_counts
     from ..corpora.report.page import write_corpus_report
+    from ..corpora.report.splits import count_rows, divide_for_training
     from ..corpora.transcripts.transcribe import transcribe
     from ..corpora.transcripts.word_errors import compare_transcripts, format_errors
 
@@ -80,27 +82,34 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
     parsed = corpus.parse(**options)
     published, title = corpus.published_counts(parsed), corpus.describe(parsed)["title"]
     print(f"\n{title}: {prepared.metadata['rows']:,} utterances\n")
-    print(format_counts(prepared.metadata["counts"], published))
+    divided, splits = divide_for_training(corpus, prepared, parsed)
+    counts = count_rows(divided.splits) if corpus.count_by == "split" else prepared.metadata["counts"]
+    print(format_counts(counts, published))
+    print(f"\n{splits}")
     print(f"\n{format_problems(prepared)}")
     if arguments.transcribe:
         print(f"\nWord error rate of {arguments.transcribe} against the transcripts of the corpus:")
-        print(format_errors(compare_transcripts(prepared.splits)))
+        print(format_errors(compare_transcripts(divided.splits)))
     if arguments.folds:
         folds = export_folds(corpus.name, prepared.folder, **options)
         write_folds(arguments.folds, folds)
         print(f"\nThe ids of the utterances of {len(folds)} folds are in {arguments.folds}.")
     if arguments.report:
         page = prepared.folder / "report.html"
-        write_corpus_report(prepared, published, corpus.count_by, page)
+        write_corpus_report(divided, published, corpus.count_by, page)
         print(f"\nThe report is {page}.")
     print(f"\nThe prepared corpus is in {prepared.folder}. It is prepared again only if its files change.")
 
 
 def format_problems(prepared: "Prepared") -> str:
-    """Return how many utterances were dropped, or kept in spite of a problem, by kind of problem."""
+    """Return how many utterances were dropped, or kept in spite of a problem, by kind of problem, and unread columns."""
+    from ..corpora.records import UNREAD
+
     dropped = Counter(problem["kind"] for problem in prepared.problems if problem["dropped"])
     kept = Counter(problem["kind"] for problem in prepared.problems if not problem["dropped"])
-    lines = [
+    del kept[UNREAD]
+    lines = [problem["what"] for problem in prepared.problems if problem["kind"] == UNREAD]
+    lines += [
         f"{title}: {', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())}"
         for title, kinds in (("Dropped", dropped), ("Kept, with a problem", kept))
         if kinds
