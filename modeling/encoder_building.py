@@ -40,7 +40,7 @@ def _field_to_blame(config: PreTrainedConfig) -> str | None:
             setattr(changed, field.name, default)
             with torch.device("meta"):
                 AutoModel.from_config(changed)
-        except Exception:  # noqa: S112  # not this field, or not this field alone
+        except Exception:  # not this field, or not this field alone
             continue
         return field.name
     return None

@@ -1,6 +1,5 @@
 """Loading of weights: complete, and from safetensors only."""
 
-import json
 import os
 from collections.abc import Callable
 
