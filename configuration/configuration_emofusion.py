@@ -1,6 +1,7 @@
 """The configuration that all fusion variants share."""
 
 import math
+import os
 from typing import Any, ClassVar, Literal
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
@@ -165,6 +166,20 @@ class EmoFusionConfig(PreTrainedConfig):
             )
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> "EmoFusionConfig":
+        """Load a configuration as transformers does; errors name the folder.
+
+        Args:
+            pretrained_model_name_or_path: A folder or Hub id.
+            **kwargs: As in transformers.
+
+        Raises:
+            ValueError: As [`EmoFusionConfig.from_dict`].
+        """
+        source = pretrained_model_name_or_path
+        return super().from_pretrained(source, **{"name_or_path": source} | kwargs)
+
+    @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs) -> "EmoFusionConfig":
         """Build a configuration from the fields of a `config.json`.
 
@@ -190,6 +205,8 @@ class EmoFusionConfig(PreTrainedConfig):
         place = f"config.json of {source}: " if source else ""
         try:
             cls._check_names(fields)
+            if "id2label" in kwargs:
+                check_labels(kwargs["id2label"])
             loaded = super().from_dict(fields, **kwargs)
             config = loaded[0] if isinstance(loaded, tuple) else loaded
             config._match_labels()  # the names may have been given as keyword arguments

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from .configuration_checks import checked, number, positive, share, whole
+from .configuration_checks import MOST_LAYERS, checked, number, positive, share, whole
 from .configuration_emofusion import EmoFusionConfig
 
 AUXILIARY = ("text", "video")
@@ -69,7 +69,7 @@ class WavFusionConfig(EmoFusionConfig):
     }
 
     auxiliary_modalities: list[str] | tuple[str, ...] = AUXILIARY
-    num_fusion_layers: int = 3
+    num_fusion_layers: int = whole(0, 3, most=MOST_LAYERS)
     fusion: Literal["gated", "concat"] = "gated"
     gate_self_attention: bool = True
     use_visual_center: bool = True

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, cached_file
 
@@ -33,7 +32,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         ValueError: If a file of weights is not in safetensors or damaged, or a file names what it must not.
     """
     if os.path.isfile(source):
-        _check_name(source, os.path.basename(source))
+        _check_name(source, "path", os.path.basename(source))
         return check_header(str(source))
     config = read_json(source, CONFIG_NAME, **place)
     if config is None:
@@ -50,8 +49,8 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     name = config.get("transformers_weights") or f"model{middle}.safetensors"
     index_name = SAFE_WEIGHTS_INDEX_NAME if variant is None else f"model.safetensors.index.{variant}.json"
     index = None if "transformers_weights" in config else read_json(source, index_name, **place)
-    _check_name(f"{CONFIG_NAME} of {source}", name)
-    shards = _shards(f"{index_name} of {source}", index)
+    _check_name(source, CONFIG_NAME, name)
+    shards = _shards(source, index_name, index)
     if (file := find_file(source, name, **place)) is not None:
         return check_header(file)
     for shard in sorted(shards):
@@ -71,9 +70,11 @@ def check_header(file: str) -> None:
         ValueError: If it is cut, or no safetensors file.
     """
     try:
+        from safetensors import safe_open
+
         with safe_open(file, framework="pt"):
             return
-    except (SafetensorError, ValueError, OSError) as error:
+    except Exception as error:  # its errors are direct subclasses of Exception
         raise ValueError(f"{file} is damaged or incomplete ({one_line(error)}): copy or download it again.") from error
 
 
@@ -199,25 +200,26 @@ def shorten(names: Iterable[str]) -> str:
     return ", ".join([*shown_names, "..."] if len(names) > len(shown_names) else shown_names)
 
 
-def _shards(place: str, index: dict | None) -> set[str]:
+def _shards(source: str | os.PathLike, file: str, index: dict | None) -> set[str]:
     """Return the file names in an index of weights."""
     if index is None:
         return set()
     names = index.get("weight_map")
     if not isinstance(names, dict) or not names:
-        raise ValueError(f"{place} has the weight_map {shown(names)}; it must map weights to file names.")
+        raise ValueError(f"{file} of {source} has the weight_map {shown(names)}; it must map weights to file names.")
     for name in names.values():
-        _check_name(place, name)
+        _check_name(source, file, name)
     return set(names.values())
 
 
-def _check_name(place: str | os.PathLike, name: object) -> None:
-    if not isinstance(name, str):
-        raise ValueError(f"{place} names {shown(name)} as a file of weights; it must be a file name.")
+def _check_name(source: str | os.PathLike, file: str, name: object) -> None:
+    """Check the name of a file of weights, which a file of a checkpoint gives."""
+    if not isinstance(name, str) or PurePosixPath(name).name != name or PureWindowsPath(name).name != name:
+        raise ValueError(
+            f"{source} names {shown(name)} as a file of weights in its {file}; it must be the name of a file in the folder."
+        )
     if not name.endswith(".safetensors"):
         raise ValueError(
-            f"{place} has weights in {name}, which is not opened because loading it may run code: save the weights as "
+            f"{source} has weights in {name}, which is not opened because loading it may run code: save the weights as "
             "safetensors."
         )
-    if PurePosixPath(name).name != name or PureWindowsPath(name).name != name:
-        raise ValueError(f"{place} names {shown(name)} as a file of weights, which is not in its own folder.")
