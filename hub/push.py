@@ -11,6 +11,7 @@ from ..corpora.atomic_write import format_size
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import RunResults, parse_results
 from .contents import Contents, collect_contents, kind_of
+from .page import LOCAL_NOTE
 from .remote import Remote, check_repo_id, check_visibility, explain_errors, inspect_remote, upload
 
 
@@ -174,6 +175,7 @@ def address_card(
         line = SOURCE.sub(lambda call: f'{call[1]}"{repo_id}"', line)
         return TRUST.sub(lambda call: f"{pin}{call[2]}trust_remote_code=True", line)
 
+    card = card.replace(f"{LOCAL_NOTE}\n\n", "")
     page = ModelCard(PYTHON.sub(lambda block: "".join(map(address, block[0].splitlines(keepends=True))), card))
     page.text = re.sub(r"^# .*$", f"# {repo_id.rpartition('/')[2]}", page.text, count=1, flags=re.MULTILINE)
     if page.data.get("model_name"):

@@ -1,8 +1,7 @@
 """Batches of utterances of similar length, shared by all processes (ours)."""
 
-import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -10,6 +9,8 @@ from datasets import Dataset
 from transformers import ProcessorMixin, TrainerCallback
 
 from ..corpora.preparation.inspection import measure
+from ..processing.media import audio_seconds
+from ..processing.video import video_seconds
 
 POOL = 8  # steps per bucket of similar lengths: more steps shuffle better and pad more
 SHORTEST = 0.5  # seconds that an utterance counts at least, so that batches of very short ones do not get too large
@@ -184,9 +185,30 @@ def padding_of(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
     return None if mask is None else torch.stack([mask.sum(), torch.tensor(mask.numel(), device=mask.device)])
 
 
+def find_longest(splits: Iterable[Dataset], processor: ProcessorMixin) -> float | None:
+    """Return the length in seconds, rounded up to 0.1 s, of the longest recording or video that a model is given.
+
+    Args:
+        splits: Rows of the corpus schema.
+        processor: The processor of the model, which may cut them.
+
+    Returns:
+        Seconds; None if the model takes only text, or no length is known.
+
+    Raises:
+        ValueError: If a header is needed and cannot be read.
+    """
+    parts = {"audio": processor.feature_extractor, "video": processor.image_processor}
+    kinds = [kind for kind, part in parts.items() if part is not None]
+    found = [seconds_of(rows, kind) for rows in splits for kind in kinds if kind in rows.column_names]
+    known = [lengths[np.isfinite(lengths)].max(initial=0.0) for lengths in found]
+    longest = min(max(known, default=0.0), math.inf if processor.max_seconds is None else processor.max_seconds)
+    return math.ceil(round(10 * longest, 6)) / 10 or None
+
+
 def _header(source: str | bytes, kind: str) -> float:
     if isinstance(source, bytes):
-        import soundfile
-
-        return soundfile.info(io.BytesIO(source)).duration
-    return measure(source, kind) or math.inf  # a duration missing in the header counts as one of the longest
+        seconds = audio_seconds(source) if kind == "audio" else video_seconds(source)
+    else:
+        seconds = measure(source, kind)
+    return seconds or math.inf  # an unknown duration counts as one of the longest

@@ -20,6 +20,7 @@ from ..arguments import DataArguments, EmotionTrainingArguments
 from ..interruption import check_output_dir
 from ..lifecycle import load_rows
 from ..metadata import describe_environment
+from ..progress import Log
 from ..recipe import Recipe
 from ..run import build_trainer
 from ..trainer import EmotionTrainer
@@ -137,6 +138,7 @@ class SearchTrainer(Trainer):
             settings = suggest(trial, self.recipe.search.search)
             with trial_folder(self.args.output_dir, trial.number) as folder:
                 trainer = build_trial(self.recipe, settings, folder)
+                trainer.remove_callback(Log)  # a trial is a single line
                 scores = self._collect_scores(trainer)
                 trainer.train(trial=trial)
             if not scores:
