@@ -92,7 +92,7 @@ def check_replaceable(path: str | Path) -> None:
     _refuse_system_folder(path)
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the check of its folder names the reason
         return
     if kind != stat.S_IFREG:
         raise FileExistsError(f"{path} is {KINDS.get(kind, 'no file')}, not a plain file: give another name.")
