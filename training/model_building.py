@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Mapping
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
@@ -11,7 +10,8 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
 from ..evaluation.task import load_task
-from .arguments import DTYPES, ModelArguments
+from ..modeling.modeling_loading import set_dtype, weight_dtype
+from .arguments import ModelArguments
 from .processor_building import PAD_TOKEN_ID
 
 HEAD = "classifier."
@@ -31,6 +31,7 @@ def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedCon
     config_class = _model_class(model_args).config_class
     given, task_fields = model_args.model_config, load_task("classification", labels).config_fields()
     check_fields("model_config", given, config_class())
+    weight_dtype(given.get("dtype"))
     if model_args.model_name_or_path is not None:
         return _change_config(config_class, model_args.model_name_or_path, {**given, **task_fields})
     fields = _with_padding(model_args, {**given, **task_fields})
@@ -70,7 +71,7 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     else:
         fields = {**model_args.model_config, **load_task("classification", labels).config_fields()}
         model = model_class.from_encoders_pretrained(**_name_encoders(model_args), **_with_padding(model_args, fields))
-    return _set_dtype(model, model_args.model_config.get("dtype") or torch.float32)
+    return set_dtype(model, weight_dtype(model_args.model_config.get("dtype")))
 
 
 def load_transferred(model_class: type[PreTrainedModel], source: str, config: PreTrainedConfig) -> PreTrainedModel:
@@ -90,7 +91,6 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
     model, info = model_class.from_pretrained(
         source,
         config=config,
-        dtype=torch.float32,
         ignore_mismatched_sizes=True,
         use_safetensors=True,
         output_loading_info=True,
@@ -141,19 +141,6 @@ def _change_config(config_class: type[PreTrainedConfig], source: str, fields: Ma
         if saved.get(name) and fields.get(name):
             merged[name] = {**saved[name], **fields[name]}
     return config_class.from_dict(merged)
-
-
-def _set_dtype(model: PreTrainedModel, dtype: str | torch.dtype) -> PreTrainedModel:
-    """Convert all weights of a model to one dtype, and name it in all its configurations."""
-    name = str(dtype).removeprefix("torch.")
-    if name not in DTYPES:
-        raise ValueError(f"model_config.dtype is {dtype!r}; choose one of {', '.join(DTYPES)}.")
-    model.to(getattr(torch, name))
-    configs = [getattr(model.config, inner, None) for inner in model.config.sub_configs]
-    for config in (model.config, *configs):
-        if isinstance(config, PreTrainedConfig):
-            config.dtype = getattr(torch, name)
-    return model
 
 
 def check_fields(name: str, fields: Mapping, config: PreTrainedConfig) -> None:

@@ -170,16 +170,6 @@ class EmotionTrainer(Trainer):
             self._guard.check(self.args, self.state.global_step + 1, self.model, inputs)
         return loss
 
-    def evaluation_loop(self, *args, **kwargs):
-        """Return the outputs on a split.
-
-        Raises:
-            ValueError: If one is not finite.
-        """
-        output = super().evaluation_loop(*args, **kwargs)
-        check_scores(output.predictions, self.args, self.model, trained=self.state.global_step > 0)
-        return output
-
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         if damage := find_damage(Path(resume_from_checkpoint)):
             raise ValueError(f"The checkpoint {resume_from_checkpoint} cannot be resumed from: {damage}.")
@@ -199,10 +189,16 @@ class EmotionTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs):
-        """Predict a split; the progress bar is named after it."""
+        """Return the outputs on a split; the progress bar is named after it.
+
+        Raises:
+            ValueError: If an output is not finite.
+        """
         if self._bar is not None:
             self._bar.split = metric_key_prefix.removeprefix("eval").strip("_") or "validation"
-        return super().evaluation_loop(dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs)
+        output = super().evaluation_loop(dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs)
+        check_scores(output.predictions, self.args, self.model, trained=self.state.global_step > 0)
+        return output
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and add the mean of each named loss and the share of padding since the last log."""
