@@ -54,7 +54,7 @@ def read_container(file: io.BufferedIOBase, name: str, start: float) -> Iterator
         try:
             frames = _decode(av, container, stream)
             head = next(frames, None)
-            if head is not None and start > PRE_ROLL and head.pts is not None:
+            if start > PRE_ROLL and _has_clock(container, head):
                 seconds, head, frames = _seek(av, container, stream, head, start)
             for frame in chain([head] if head is not None else [], frames):
                 if kind != (frame.sample_rate, frame.layout.name, frame.format.name):
@@ -105,8 +105,8 @@ def container_seconds(file: io.BufferedIOBase, name: str) -> float | None:
             head = next(frames, None)
             if head is None:
                 return 0.0
-            if stated is None or head.pts is None:
-                return stated
+            if stated is None or not _has_clock(container, head):
+                return None
             end = 0.0
             if stated > 2 * LAST:
                 end, head, frames = _seek(av, container, stream, head, stated - LAST)
@@ -133,6 +133,11 @@ def stated_seconds(container: Any, stream: Any) -> float | None:
     if stream.duration:
         return float(stream.duration * stream.time_base)
     return container.duration / 1e6 if container.duration else None
+
+
+def _has_clock(container: Any, head: Any | None) -> bool:
+    """Return whether time stamps count from the beginning; those of MPEG streams begin anew in joined files."""
+    return head is not None and head.pts is not None and not container.format.name.startswith("mpeg")
 
 
 def _seek(av: Any, container: Any, stream: Any, head: Any, start: float) -> tuple[float, Any, Iterator[Any]]:
