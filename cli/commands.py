@@ -5,7 +5,7 @@ import contextlib
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
@@ -26,6 +26,10 @@ COMMANDS = {
     "benchmark": "Measure the speed of decoding, corpora, models and caches.",
     "demo": "Train speech, text and fusion models on a small synthetic corpus, and compare them.",
 }
+
+
+# Options whose value may be empty: a recording without words has an empty transcript.
+MAY_BE_EMPTY = ("--text",)
 
 
 class UsageError(Exception):
@@ -51,12 +55,57 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str], namespace: argparse.Namespace | None = None) -> argparse.Namespace:
         """Parse the arguments of the command; an unknown option names the closest known one."""
+        self.check(args)
         # Otherwise `predict FOLDER --text TEXT AUDIO` fails: argparse gives up an optional positional at the first option.
         parsed, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
             known = [option for action in self._actions for option in action.option_strings]
             self.error(f"unknown argument {unknown[0]}{did_you_mean(unknown[0], known)}")
         return parsed
+
+    def check(self, args: Sequence[str]) -> None:
+        """Raise if an argument is empty, or an option is given twice.
+
+        Args:
+            args: Arguments of the command.
+        """
+        seen, option = set(), ""
+        for word in args:
+            value = word
+            if word.startswith("--"):
+                option, equals, value = word.partition("=")
+                name = option.replace("_", "-")
+                if name in seen:
+                    self.error(f"argument {option} is given twice")
+                seen.add(name)
+                value = value if equals else None
+            if value == "" and option not in MAY_BE_EMPTY:
+                self.error(f"argument {option} is empty" if option else "an argument is empty")
+
+
+def yaml_value(text: str) -> Any:
+    """Return the value of an option that is YAML text.
+
+    Raises:
+        argparse.ArgumentTypeError: If it cannot be read.
+    """
+    from ..training.settings import parse_yaml
+
+    try:
+        return parse_yaml("its value", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from error
+
+
+def positive_int(text: str) -> int:
+    """Return the positive whole number that the value of an option is.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
 
 
 def positive(text: str) -> float:

@@ -43,6 +43,7 @@ def run(argv: list[str]) -> None:
     parser = Parser("demo", "Options of emofusion train are passed on to every training.")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/demo"), help="default: %(default)s")
     parser.add_argument("--all", action="store_true", help="train every system, and add video as a third modality")
+    parser.check(argv)
     arguments, options = parser.parse_known_args(argv)
 
     import espeakng_loader  # noqa: F401 (first, because its extra installs all that the demonstration needs)

@@ -13,6 +13,7 @@ from .. import __version__, explain_missing_module
 from .commands import UsageError
 from .output import one_line, prepare_output, warnings_in_one_line
 
+PACKAGE = Path(__file__).resolve().parent.parent
 # Failures whose message tells a user enough. Their messages name a file, a row or an argument.
 EXPECTED = (ImportError, OSError, ValueError)
 # Failures of libraries, by module and class, whose library a command need not import, and what precedes their message.
@@ -104,7 +105,13 @@ def explain(error: BaseException) -> str:
         for pattern, prefix in OF_RUNTIME.items():
             if re.search(pattern, message, re.IGNORECASE):
                 return f"{prefix}{message}"
-    return message if isinstance(error, EXPECTED) else ""
+    return message if isinstance(error, EXPECTED) or is_deliberate(error) else ""
+
+
+def is_deliberate(error: BaseException) -> bool:
+    """Return whether a `raise` of emofusion raised an exception, which is then no accident."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE) and frames[-1].line.startswith("raise ")
 
 
 def _explain_os_error(error: OSError) -> str:

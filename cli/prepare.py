@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .commands import Parser
+from .commands import Parser, yaml_value
 
 if TYPE_CHECKING:
     from ..corpora.corpus import DiskCorpus
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 def run(argv: list[str]) -> None:
     """Prepare a corpus, print what was found, and write what else the options name."""
-    import yaml
-
     from ..corpora.corpus import DiskCorpus
     from ..corpora.registry import CORPORA
 
@@ -47,7 +45,7 @@ def run(argv: list[str]) -> None:
     group = parser.add_argument_group(f"options of {name}")
     for option in options:
         text = f"{option.metadata['help'].replace('%', '%%')} (default: %(default)s)"
-        settings = {"dest": option.name, "metavar": "VALUE", "type": yaml.safe_load, "default": option.default}
+        settings = {"dest": option.name, "metavar": "VALUE", "type": yaml_value, "default": option.default}
         group.add_argument(f"--{option.name.replace('_', '-')}", help=text, **settings)
         if "_" in option.name:  # as recipes spell it
             group.add_argument(f"--{option.name}", help=argparse.SUPPRESS, **settings)
@@ -63,6 +61,7 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
         arguments: Arguments of the command.
         options: Options of the corpus.
     """
+    from ..corpora.atomic_write import check_file
     from ..corpora.folds import write_folds
     from ..corpora.registry import export_folds, prepare_corpus
     from ..corpora.report.counts import format_counts
@@ -71,6 +70,8 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
     from ..corpora.transcripts.transcribe import transcribe
     from ..corpora.transcripts.word_errors import compare_transcripts, format_errors
 
+    if arguments.folds:
+        check_file(arguments.folds)
     prepared = prepare_corpus(
         corpus.name,
         arguments.root,

@@ -188,6 +188,8 @@ def read_options(argv: Sequence[str], known: Mapping[str, Any]) -> dict:
             option, equals, value = word.removeprefix("--").partition("=")
             name, *members = option.split(".")
             option = ".".join([name.replace("-", "_"), *members])
+            if option in words:
+                raise ValueError(f"--{option} is given twice; give it once.")
             words[option] = [value] if equals else []
         elif words:
             words[option].append(word)

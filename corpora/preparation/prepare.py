@@ -5,8 +5,6 @@ import inspect
 import json
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -15,6 +13,7 @@ from pathlib import Path
 import datasets
 from filelock import FileLock, Timeout
 
+from ..atomic_write import check_absent, make_folder, workshop
 from ..corpus import DiskCorpus
 from ..records import Prepared, ScanOptions
 from ..transcripts.files import carry_transcripts
@@ -112,12 +111,14 @@ def _default_folder(wanted: Mapping) -> Path:
 
 
 def _check_folder(folder: Path, root: Path) -> None:
-    """Check that the folder is neither inside the corpus nor contains other files."""
+    """Check that the folder is not inside the corpus, contains no other files, and can be written."""
     if folder.resolve().is_relative_to(root.resolve()):
         raise ValueError(f"{folder} is inside the corpus {root}, which is never changed: give another folder.")
-    if folder.exists() and not (folder / METADATA).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if not folder.is_dir():
+        check_absent(folder)
+    elif not (folder / METADATA).is_file() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} contains something other than a prepared corpus: give another folder.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
 
 
 def _is_current(folder: Path, wanted: Mapping, decode: bool) -> bool:
@@ -150,18 +151,16 @@ def _replaced(folder: Path) -> Iterator[Path]:
 
     The caller holds the lock of `folder`.
     """
-    for leftover in folder.parent.glob(f".{folder.name}-draft-*"):  # of a process that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-draft-", dir=folder.parent) as workshop:
-        draft = Path(workshop, "new")
+    with workshop(folder.parent, f".{folder.name}-draft-") as place:
+        draft = place / "new"
         draft.mkdir()
         try:
             yield draft
         except OSError as error:
-            if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(workshop):
+            if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(place):
                 raise
             reason = os.strerror(error.errno) if error.errno else error
             raise OSError(f"{folder} was not written: {reason}. Free disk space, or give another folder.") from error
         if folder.exists():
-            os.replace(folder, Path(workshop, "old"))
+            os.replace(folder, place / "old")
         os.replace(draft, folder)
