@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .commands import Parser, yaml_value
+from .output import announce, conclude
 
 if TYPE_CHECKING:
     from ..corpora.corpus import DiskCorpus
@@ -69,6 +70,7 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
     from ..corpora.transcripts.transcribe import transcribe
     from ..corpora.transcripts.word_errors import compare_transcripts, format_errors
 
+    since = announce(f"Preparing {corpus.name} from {arguments.root}", arguments.out)
     prepared = prepare_corpus(
         corpus.name,
         arguments.root,
@@ -98,7 +100,8 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
         page = prepared.folder / "report.html"
         write_corpus_report(divided, published, corpus.count_by, page)
         print(f"\nThe report is {page}.")
-    print(f"\nThe prepared corpus is in {prepared.folder}. It is prepared again only if its files change.")
+    holds = f"{prepared.folder} holds the prepared corpus. It is prepared again only if its files change."
+    conclude(f"Prepared {corpus.name}", since, holds)
 
 
 def format_problems(prepared: "Prepared") -> str:
