@@ -96,6 +96,8 @@ def explain(error: BaseException) -> str:
         error: Any exception.
     """
     message = str(error).strip()
+    if isinstance(error, ImportError) and "cannot import name" in message:
+        return ""
     if explanation := explain_missing_module(error):
         return explanation
     if missing := re.search(r"The '([^']+)' distribution was not found", message):
