@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 from ..configuration.modalities import MODALITIES
 from .download import TIMEOUT, fetch
 from .input_errors import EXPECTED, with_prefix
-from .media import audio_seconds, is_silent, load_audio, video_seconds
+from .media import audio_seconds, is_silent, load_audio
+from .video import video_seconds
 
 # Keys of an utterance.
 UTTERANCE = (*MODALITIES, "alignment")
