@@ -32,21 +32,28 @@ def refuse_incomplete_adapters(module: nn.Module, state_dict: Mapping, prefix: s
     Raises:
         ValueError: If weights of an adapter are missing, or the model has no place for some.
     """
-    known = _by_adapter(name for name, _ in [*module.named_parameters(), *module.named_buffers()])
+    weights = dict([*module.named_parameters(), *module.named_buffers()])
+    known = _by_adapter(weights)
     if not known:
         return
-    keys = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
-    if not keys:
+    given = {key.removeprefix(prefix): weight for key, weight in state_dict.items() if key.startswith(prefix)}
+    if not given:
         raise ValueError("The file of weights of the adapters has none of this model; save the adapters again.")
-    given = _by_adapter(keys)
-    for adapter, names in given.items():
+    for adapter, names in _by_adapter(given).items():
         wanted = known.get(adapter, set())
-        for problem, wrong in (("lacks", wanted - names), ("has unknown", names - wanted)):
+        problems = {
+            "lacks": wanted - names,
+            "does not have the shape of": {
+                name for name in wanted & names if weights[name].shape != given[name].shape
+            },
+            "has, unlike the model,": names - wanted,
+        }
+        for problem, wrong in problems.items():
             if wrong:
-                shown = ", ".join(sorted(wrong)[:3])
+                shown = ", ".join([*sorted(wrong)[:3], *["..."] * (len(wrong) > 3)])
                 raise ValueError(
-                    f"The file of weights of the adapters {problem} {len(wrong)} weights ({shown}"
-                    f"{', ...' * (len(wrong) > 3)}): it does not belong to their configuration."
+                    f"The file of weights of the adapters {problem} {len(wrong)} weights ({shown}): it does not belong to "
+                    "their configuration."
                 )
 
 
