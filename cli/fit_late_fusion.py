@@ -6,6 +6,7 @@ from .output import announce, conclude
 
 def run(argv: list[str]) -> None:
     """Fit the combination on the validation split, and print the test scores of members and combinations."""
+    from ..evaluation.sample_size import explain_uncertainty
     from ..training.console import describe_folder, predict_command, push_command
     from ..training.late_fusion.fit import fit_late_fusion, format_systems
     from ..training.recipe import LATE_FUSION
@@ -22,5 +23,7 @@ def run(argv: list[str]) -> None:
     print(f"\nMeasured on {results.corpus.title}; fitted on its validation split. Weights of the weighted mean:")
     print(f"  {weights}")
     print(f"Saved combination: {recipe.late_fusion.combination}.")
+    if few := explain_uncertainty(results):
+        print(few)
     commands = [predict_command(results, folder), push_command(folder)]
     conclude(f"Fitted {what}", since, describe_folder(results, folder), commands)

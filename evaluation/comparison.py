@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .plain_text import show_name
 from .predictions import Predictions, read_predictions
 from .records import shorten
 from .results import FILE, RunResults
@@ -240,8 +241,8 @@ def _describe_few(system: SystemPredictions) -> str:
 def _check_same(one: SystemPredictions, other: SystemPredictions) -> None:
     if set(one.labels) != set(other.labels):
         raise ValueError(
-            f"{one.name} has the labels {', '.join(one.labels)}, and {other.name} {', '.join(other.labels)}: compare "
-            "systems of the same labels."
+            f"{one.name} has the labels {_list(one.labels)}, and {other.name} {_list(other.labels)}: compare systems of the "
+            "same labels."
         )
     lacking = [
         f"{name} has {len(extra)} that {where} lacks, as {extra[0]!r}"
@@ -256,9 +257,14 @@ def _check_same(one: SystemPredictions, other: SystemPredictions) -> None:
     for utterance, label in one.truth.items():
         names = one.labels[label], other.labels[other.truth[utterance]]
         if names[0] != names[1]:
-            raise ValueError(f"{utterance!r} is {names[0]} for {one.name} and {names[1]} for {other.name}.")
+            first, second = map(show_name, names)
+            raise ValueError(f"{utterance!r} is {first} for {one.name} and {second} for {other.name}.")
         if one.speakers[utterance] != other.speakers[utterance]:
             raise ValueError(f"{one.name} and {other.name} do not agree on the speaker of {utterance!r}.")
+
+
+def _list(labels: list[str]) -> str:
+    return ", ".join(map(show_name, labels))
 
 
 def format_comparison(comparison: Comparison) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
 
+from ..evaluation.plain_text import one_line
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import RunResults, parse_results
 from .contents import Contents, collect_contents, kind_of
@@ -138,8 +139,9 @@ def _describe_licence(text: str) -> str:
         or not (results.corpus.title or results.corpus.name)
     ):
         return ""
-    licence = results.corpus.license or "unknown; check whether it allows you to publish models"
-    return f"Trained on {results.corpus.title or results.corpus.name}, which is not sent. Its licence: {licence}."
+    licence = one_line(results.corpus.license or "unknown; check whether it allows you to publish models")
+    title = one_line(results.corpus.title or results.corpus.name)
+    return f"Trained on {title}, which is not sent. Its licence: {licence}."
 
 
 def format_size(size: int) -> str:

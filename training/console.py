@@ -2,6 +2,7 @@
 
 import math
 import re
+import textwrap
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from transformers import TrainerCallback
 from transformers.utils import logging
 
 from ..evaluation.results import RunResults
+from ..evaluation.sample_size import explain_uncertainty
 from .arguments import EmotionTrainingArguments
 from .durations import format_seconds
 from .progress import say
@@ -116,6 +118,7 @@ def format_scores(results: RunResults, folder: str | Path) -> str:
     lines.append(
         "Recall: " + ", ".join(f"{label} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
     )
+    lines += textwrap.wrap(explain_uncertainty(results), 80)
     return f"{format_table({results.system: summarise(results, folder)})}\n\n" + "\n".join(lines)
 
 

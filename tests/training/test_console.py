@@ -63,7 +63,8 @@ def test_a_run_prints_a_plan_a_log_and_its_results(arguments, capsys, tmp_path, 
     assert re.fullmatch(r"about [\d.]+ s for the remaining 4 steps, plus validation", estimate)
 
     end = format_scores(results, "run")
-    assert len(end.strip().splitlines()) <= 6
+    assert len(end.strip().splitlines()) <= 9
+    assert "Few data: in the test split, angry" in end
     assert "Recall: angry" in end
     assert "confusion_matrix.png" in describe_folder(results, "run")
     assert predict_command(results, "run") == "emofusion predict run RECORDING --text TRANSCRIPT"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ...corpora.atomic_write import staged, write_json
+from ...evaluation.pictures import picture
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -68,41 +69,37 @@ def draw_search(path: str | Path, found: Mapping) -> None:
         path: PNG to write.
         found: The results, from `collect_search`.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     importance = found["importance"]
-    figure = Figure(figsize=(9 if importance else 5.5, 3.6), layout="constrained")
-    panels = figure.subplots(1, 2 if importance else 1, squeeze=False)[0]
-    better = max if found["direction"] == "maximize" else min
-    best_so_far, best = [], None
-    for state, look in (("finished", {"marker": "o"}), ("pruned", {"marker": "x", "color": "grey"})):
-        points = [(trial["number"], trial["value"]) for trial in found["trials"] if trial["state"] == state]
-        points = [(number, value) for number, value in points if value is not None]
-        if points:
-            panels[0].scatter(*zip(*points, strict=True), label=state, **look)
-        if state == "finished":
-            for number, value in points:
-                best = value if best is None else better(best, value)
-                best_so_far.append((number, best))
-    if best_so_far:
-        panels[0].plot(*zip(*best_so_far, strict=True), drawstyle="steps-post", label="best so far")
-        panels[0].legend(fontsize=8)
-    failed = sum(trial["state"] == "failed" for trial in found["trials"])
-    count = len(found["trials"])
-    title = f"{count} trial{'s' * (count != 1)}" + (f", {failed} of them failed" if failed else "")
-    if ties := format_ties(found):
-        title += "\n" + ties.replace("; ", "\n")
-    panels[0].set_title(title, fontsize=9)
-    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    panels[0].set(xlabel="trial", ylabel=f"validation {found['metric']}")
-    panels[0].grid(alpha=0.3)
-    if importance:
-        panels[1].barh(list(importance)[::-1], list(importance.values())[::-1])
-        panels[1].set(xlabel="importance", xlim=(0, 1))
-    with rc_context({"text.parse_math": False}):  # names of settings are no markup
-        figure.savefig(path, dpi=150)
+    with picture(path, figsize=(9 if importance else 5.5, 3.6)) as figure:
+        panels = figure.subplots(1, 2 if importance else 1, squeeze=False)[0]
+        better = max if found["direction"] == "maximize" else min
+        best_so_far, best = [], None
+        for state, look in (("finished", {"marker": "o"}), ("pruned", {"marker": "x", "color": "grey"})):
+            points = [(trial["number"], trial["value"]) for trial in found["trials"] if trial["state"] == state]
+            points = [(number, value) for number, value in points if value is not None]
+            if points:
+                panels[0].scatter(*zip(*points, strict=True), label=state, **look)
+            if state == "finished":
+                for number, value in points:
+                    best = value if best is None else better(best, value)
+                    best_so_far.append((number, best))
+        if best_so_far:
+            panels[0].plot(*zip(*best_so_far, strict=True), drawstyle="steps-post", label="best so far")
+            panels[0].legend(fontsize=8)
+        failed = sum(trial["state"] == "failed" for trial in found["trials"])
+        count = len(found["trials"])
+        title = f"{count} trial{'s' * (count != 1)}" + (f", {failed} of them failed" if failed else "")
+        if ties := format_ties(found):
+            title += "\n" + ties.replace("; ", "\n")
+        panels[0].set_title(title, fontsize=9)
+        panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        panels[0].set(xlabel="trial", ylabel=f"validation {found['metric']}")
+        panels[0].grid(alpha=0.3)
+        if importance:
+            panels[1].barh(list(importance)[::-1], list(importance.values())[::-1])
+            panels[1].set(xlabel="importance", xlim=(0, 1))
 
 
 def format_trial(number: int, outcome: str, settings: Mapping) -> str:
