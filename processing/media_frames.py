@@ -108,6 +108,21 @@ def has_frames(file: io.BufferedIOBase) -> bool:
         file.seek(0)
 
 
+def tags_end(file: io.BufferedIOBase) -> int:
+    """Return where the ID3 tags at the beginning of a file end; 0 if there is none.
+
+    Args:
+        file: The file.
+    """
+    at = 0
+    while True:
+        file.seek(at)
+        head = file.read(32)
+        if head[:3] != b"ID3" or not (size := _tag_size(head)):
+            return at
+        at += size
+
+
 def walk(file: io.BufferedIOBase, start: int = 0, end: int | None = None) -> Iterator[Frame | Gapless]:
     """Yield the frames of a file.
 
