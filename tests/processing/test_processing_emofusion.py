@@ -187,14 +187,9 @@ def write_bundle(processor, folder):
     settings["auto_map"] = {"AutoProcessor": "processing_emofusion.EmoFusionProcessor"}
     (folder / "processor_config.json").write_text(json.dumps(settings))
     package = Path(emofusion.__file__).parent
-    for file in (
-        "processing/processing_emofusion.py",
-        "processing/media.py",
-        "processing/video.py",
-        "configuration/modalities.py",
-    ):
-        text = (package / file).read_text(encoding="utf-8")
-        (folder / Path(file).name).write_text(text.replace("from ..configuration.", "from ."), encoding="utf-8")
+    for file in (*package.glob("processing/*.py"), package / "configuration" / "modalities.py"):
+        text = file.read_text(encoding="utf-8")
+        (folder / file.name).write_text(text.replace("from ..configuration.", "from ."), encoding="utf-8")
     inputs = inputs_for(processor)
     torch.save({"inputs": inputs, "expected": dict(processor(**inputs))}, folder / "case.pt")
 
