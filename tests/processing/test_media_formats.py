@@ -109,6 +109,14 @@ def test_truncated_recording_is_named(files, name):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"aac", "amr"}))  # their first frames are a recording
+def test_first_bytes_alone_are_refused(files, name):
+    for size in (1, 3, 4, 5, 8, 11, 13, 17, 27, 28, 41):
+        for use in (load_audio, check_audio, audio_seconds):
+            with pytest.raises(ValueError, match=r"^the audio .*(not an audio|truncated|no samples|no audio|lasts 0)"):
+                use(*([files[name][:size], RATE] if use is load_audio else [files[name][:size]]))
+
+
 @pytest.mark.parametrize("name", sorted(set(SIZED) - {"m4a", "mp3 with a picture"}))
 def test_nothing_behind_limit_is_read(files, name):
     half = files[name][: len(files[name]) * 8 // 10]
@@ -171,6 +179,33 @@ def test_tags_around_frames_are_skipped():
     frames = mp3(0.5)
     tags = id3(b"TXXX") + id3(b"\0" * 5000) + frames + b"APETAGEX" + bytes([0, 0, 0, 0, 40, 0, 0, 0] + [0] * 56)
     np.testing.assert_array_equal(load_audio(tags + b"TAG" + b"Info" * 31 + b"\0", RATE), load_audio(frames, RATE))
+
+
+@pytest.mark.parametrize("mark", [b"ID3\x04", b"APETAGEX", b"APETAGEX" + bytes(24), b"TAG", b"\xff\xfb\x90\x44"])
+def test_incomplete_tag_or_frame_ends_the_search(mark):
+    frames = mp3(0.2, xing=False)
+    if mark[:2] == b"\xff\xfb":
+        with pytest.raises(ValueError, match="is truncated"):
+            load_audio(frames + mark + bytes(9), RATE)
+    else:
+        np.testing.assert_array_equal(load_audio(frames + mark, RATE), load_audio(frames, RATE))
+    with pytest.raises(ValueError, match="not an audio or video file"):
+        load_audio(mark, RATE)
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "opus"])
+def test_tag_in_front_of_container_is_skipped(files, name):
+    tagged = id3(b"Info") + id3(b"\xff\xfb\x90\x44" * 300) + files[name]
+    np.testing.assert_array_equal(load_audio(tagged, RATE), load_audio(files[name], RATE))
+    assert audio_seconds(tagged) == audio_seconds(files[name])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_span_behind_the_end_is_refused_with_the_length(files, name):
+    with pytest.raises(ValueError, match=r"from 9\.0 s to 9\.5 s: it is [12]\.\d+ s long"):
+        load_audio(files[name], RATE, 9.0, 9.5)
+    with pytest.raises(ValueError, match=r"to 2\.5 s: it is [12]\.\d+ s long"):
+        load_audio(files[name], RATE, 1.0, 2.5)
 
 
 def test_missing_frames_of_mp3_are_noticed_by_their_count():
