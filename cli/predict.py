@@ -74,6 +74,10 @@ def predict(
         if Path(folder).exists():
             raise
         raise ValueError(f"{folder} is no folder here, and does not load from the Hub: {error}") from error
-    processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
+    try:
+        processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:  # of many kinds, for damaged files
+        reason = str(error) if folder in str(error) else f"{folder}: the processor cannot be loaded: {error}"
+        raise ValueError(reason) from error
     classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
     return classify(inputs, allow_private_urls=allow_private_urls)
