@@ -73,7 +73,7 @@ def _speak(tree: Path, prompts: list[tuple[str, espeak.Prompt]]) -> None:
     import soundfile
 
     speeches = espeak.speak([prompt for _, prompt in prompts])
-    for (path, _), speech in zip(tqdm(prompts, desc="Synthesising the speakers"), speeches, strict=True):
+    for (path, _), speech in zip(tqdm(prompts, desc="Synthesising the speakers", disable=None), speeches, strict=True):
         samples = speech.waveform(SAMPLING_RATE)
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(tree / path, samples, SAMPLING_RATE, subtype="PCM_16")

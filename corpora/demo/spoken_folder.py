@@ -120,7 +120,7 @@ def _speak(folder: Path, turns: list[Turn]) -> None:
     with open(folder / "metadata.jsonl", "w", encoding="utf-8") as metadata:
         speeches = espeak.speak([prompt for _, prompt, _ in turns])
         for (row, _, portrait), speech in zip(
-            tqdm(turns, desc="Synthesising the demonstration corpus"), speeches, strict=True
+            tqdm(turns, desc="Synthesising the demonstration corpus", disable=None), speeches, strict=True
         ):
             samples = speech.waveform(SAMPLING_RATE)
             soundfile.write(folder / row["file_name"], samples, SAMPLING_RATE, subtype="PCM_16")

@@ -78,7 +78,8 @@ def transcribe(
         recogniser = waiting and Recogniser(model, revision=revision, device=device, language=language)
         drop_incomplete_line(file)
         if waiting:
-            with tqdm(total=len(waiting), desc=f"Transcribing with {model}", unit="recording") as progress:
+            bar = {"total": len(waiting), "desc": f"Transcribing with {model}", "unit": "recording", "disable": None}
+            with tqdm(**bar) as progress:
                 for batch in _batches(waiting, recogniser, batch_size, problems, progress):
                     append_transcripts(file, _recognise(recogniser, batch, problems))
                     progress.update(len(batch))

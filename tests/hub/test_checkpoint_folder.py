@@ -33,6 +33,7 @@ SHARED = {
     "head_classification.py",
     "loss_classification.py",
     "modalities.py",
+    "modeling_adapters.py",
     "modeling_emofusion.py",
     "modeling_loading.py",
     "modeling_outputs.py",

@@ -30,6 +30,15 @@ print([recognise(item, **local) for item in inputs])
 print(recognise(inputs, batch_size=3, num_workers=2, **local))
 print(list(recognise((item for item in inputs), batch_size=2, top_k=1, **local)))
 
+os.chdir("folder")  # as the card of the folder says
+from transformers import AutoModelForAudioClassification, AutoProcessor
+
+AutoProcessor.from_pretrained(".", trust_remote_code=True)
+AutoModelForAudioClassification.from_pretrained(".", trust_remote_code=True)
+inside = pipeline("emotion-recognition", model=".", trust_remote_code=True)
+print(inside("../recording.wav"))
+os.chdir("..")
+
 hearing = pipeline(model="folder", trust_remote_code=True, transcriber="recogniser", return_text=True)
 print(hearing("recording.wav"))
 
@@ -101,7 +110,8 @@ def test_trusted_code_of_a_folder_predicts_like_the_package(elsewhere, place, pi
     slow = {"array": noise(8000), "sampling_rate": 8000}
     recording = str(place / "recording.wav")
     inputs = [f"{recording[:-3]}mp3", {"audio": recording, "text": "hello"}, recording, {"text": "go away"}, slow]
-    alone, together, streamed, *_ = elsewhere
+    alone, together, streamed, inside, *_ = elsewhere
+    assert same(inside, pipe(recording), 1e-5)
     assert all(same(*pair, 1e-5) for pair in zip(alone, pipe(inputs), strict=True))
     assert all(same(*pair, 1e-5) for pair in zip(together, alone, strict=True))
     assert all(same(first, scores[:1], 1e-5) for first, scores in zip(streamed, alone, strict=True))

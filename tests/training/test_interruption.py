@@ -14,7 +14,8 @@ import torch.multiprocessing as mp
 import yaml
 from emofusion.training import interruption
 from emofusion.training.arguments import EmotionTrainingArguments
-from emofusion.training.interruption import check_output_dir, check_room, find_checkpoint, find_damage
+from emofusion.training.checkpoints import find_checkpoint, find_damage
+from emofusion.training.interruption import check_output_dir, check_room
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer

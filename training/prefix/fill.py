@@ -79,7 +79,7 @@ def fill_store(
             bar.update(len(batch))
 
     check_room(store, _estimate(modality, processor, encode, [length for *_, length in missing.values()]))
-    with tqdm(total=len(missing), desc=f"Prefix cache, {modality}", disable=args.disable_tqdm) as bar:
+    with tqdm(total=len(missing), desc=f"Prefix cache, {modality}", disable=args.disable_tqdm or None) as bar:
         store.fill(missing, compute)
 
 
