@@ -62,6 +62,7 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
         arguments: Arguments of the command.
         options: Options of the corpus.
     """
+    from ..corpora.atomic_write import check_file
     from ..corpora.folds import write_folds
     from ..corpora.registry import export_folds, prepare_corpus
     from ..corpora.report.counts import format_counts
@@ -70,6 +71,8 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
     from ..corpora.transcripts.transcribe import transcribe
     from ..corpora.transcripts.word_errors import compare_transcripts, format_errors
 
+    if arguments.folds:
+        check_file(arguments.folds)
     since = announce(f"Preparing {corpus.name} from {arguments.root}", arguments.out)
     prepared = prepare_corpus(
         corpus.name,

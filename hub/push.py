@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
 
+from ..corpora.atomic_write import format_size
 from ..evaluation.plain_text import one_line
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import RunResults, parse_results
@@ -142,15 +143,6 @@ def _describe_licence(text: str) -> str:
     licence = one_line(results.corpus.license or "unknown; check whether it allows you to publish models")
     title = one_line(results.corpus.title or results.corpus.name)
     return f"Trained on {title}, which is not sent. Its licence: {licence}."
-
-
-def format_size(size: int) -> str:
-    """Return a number of bytes with its unit: `1.2 MB`."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 PYTHON = re.compile(r"(?<=```python\n).*?(?=^```)", re.DOTALL | re.MULTILINE)

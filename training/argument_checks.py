@@ -71,8 +71,19 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
 
 
-def check_rates(rates: Mapping[str, Any]) -> None:
+def check_data_loader(arguments: TrainingArguments) -> None:
+    """Raise a ValueError if an option of the data loader's processes is given, but there are none."""
+    if arguments.dataloader_num_workers:
+        return
+    for name in ("dataloader_persistent_workers", "dataloader_multiprocessing_context"):
+        if getattr(arguments, name, None):  # the second is new in transformers
+            raise ValueError(f"{name} is given, but dataloader_num_workers is 0; set it to 1 or more.")
+
+
+def check_rates(rates: Any) -> None:
     """Raise a ValueError if a learning rate of a component is not a finite number of at least 0."""
+    if not isinstance(rates, Mapping):
+        raise ValueError(f"learning_rates is {rates!r}; it must be a mapping of components to rates.")
     for component, rate in rates.items():
         if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < math.inf:
             raise ValueError(

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from ..corpora.atomic_write import format_size
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 from .checkpoints import find_damage, list_checkpoints
@@ -148,8 +149,8 @@ def check_room(model: PreTrainedModel, training_args: EmotionTrainingArguments) 
     free = shutil.disk_usage(training_args.output_dir).free
     if free + existing < needed:
         raise OSError(
-            f"output_dir {training_args.output_dir} has {free / 1e9:.1f} GB of room, and its checkpoints need about "
-            f"{(needed - existing) / 1e9:.1f} GB; make room, give another, or set save_total_limit."
+            f"output_dir {training_args.output_dir} has {format_size(free)} of room, and its checkpoints need about "
+            f"{format_size(needed - existing)}; make room, give another, or set save_total_limit."
         )
 
 

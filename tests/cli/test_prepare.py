@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from emofusion import load_corpus
 from emofusion.cli.main import main
@@ -121,6 +123,42 @@ def test_written_folds_are_read_back(tmp_path, call):
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("fifo", "fifo is a fifo, not a plain file: give another name."),
+        ("folder", "folder is a folder, not a plain file: give another name."),
+        ("/dev/stdout", "/dev/stdout is in /dev, a folder of the system: give another."),
+        ("nowhere/folds.json", "nowhere is not a folder: create it first"),
+    ],
+)
+def test_folds_replace_plain_files_only_and_are_checked_first(tmp_path, complaint, name, reason):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    file = tmp_path / name
+    assert reason in complaint("prepare", "folder", tmp_path / "root", "--folds", file)
+    assert (tmp_path / "fifo").is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [
+        ("/proc/x", "/proc/x is in /proc, a folder of the system: give another."),
+        ("/dev/null", "/dev/null is in /dev, a folder of the system: give another."),
+        ("fifo", "fifo is a fifo, not a plain file: give another name."),
+        ("file", "file is not a folder: give another name."),
+        ("file/out", "file cannot be created (File exists): give another."),
+    ],
+)
+def test_prepared_folder_replaces_nothing_else(tmp_path, complaint, out, reason):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").touch()
+    assert reason in complaint(
+        "prepare", "folder", make_folder(tmp_path / "own", make_rows(1)), "--out", tmp_path / out
+    )
+    assert (tmp_path / "fifo").is_fifo()
+
+
 def change_rows(tmp_path, change):
     """Write a valid folder, then metadata with changed rows."""
     rows = make_rows()
@@ -193,7 +231,11 @@ def test_a_corpus_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, compl
 
 
 @pytest.mark.parametrize(
-    "options", [("--classes", "5"), ("--max-seconds", "0"), ("--max-seconds", "-3"), ("--prefix-half", "upper")]
+    "options",
+    [
+        *(("--classes", "5"), ("--max-seconds", "0"), ("--max-seconds", "-3"), ("--max-seconds", "1e-9")),
+        *(("--prefix-half", "upper"), ("--alignment-offset", ".nan"), ("--keep-events", "maybe")),
+    ],
 )
 def test_a_wrong_option_is_refused_in_one_sentence(tmp_path, complaint, options):
     message = complaint("prepare", "iemocap", build_iemocap(tmp_path), *options)

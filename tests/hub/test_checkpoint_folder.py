@@ -19,9 +19,11 @@ from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExt
 
 # Files that the folders of all variants have, and those that only some variants have.
 SHARED = {
+    "configuration_checks.py",
     "configuration_emofusion.py",
     "distributed.py",
     "encoder_audio.py",
+    "encoder_building.py",
     "encoder_spec_augment.py",
     "encoder_stages.py",
     "encoder_text.py",
@@ -34,6 +36,7 @@ SHARED = {
     "loss_classification.py",
     "modalities.py",
     "modeling_adapters.py",
+    "modeling_checkpoint.py",
     "modeling_emofusion.py",
     "modeling_loading.py",
     "modeling_outputs.py",

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from transformers import ProcessorMixin
 
 from ...configuration.modalities import MODALITIES
+from ...corpora.atomic_write import format_size
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
 from ..sampler import seconds_of
@@ -92,7 +93,7 @@ def check_room(store: PrefixStore, needed: float) -> None:
     free = shutil.disk_usage(store.folder).free
     if needed * ROOM > free:
         raise ValueError(
-            f"The prefix cache {store.folder} needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; give "
+            f"The prefix cache {store.folder} needs about {format_size(needed)}, and {format_size(free)} are free; give "
             "another cache_dir, cache_dtype bfloat16 for half of it, or leave cache_prefix out."
         )
 
