@@ -19,9 +19,11 @@ from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExt
 
 # Files that the folders of all variants have, and those that only some variants have.
 SHARED = {
+    "configuration_checks.py",
     "configuration_emofusion.py",
     "distributed.py",
     "encoder_audio.py",
+    "encoder_building.py",
     "encoder_spec_augment.py",
     "encoder_stages.py",
     "encoder_text.py",
@@ -34,8 +36,6 @@ SHARED = {
     "loss_classification.py",
     "modalities.py",
     "modeling_adapters.py",
-    "configuration_checks.py",
-    "encoder_building.py",
     "modeling_checkpoint.py",
     "modeling_emofusion.py",
     "modeling_loading.py",
