@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from .commands import Parser
+from .commands import Parser, check_folders
 
 
 def run(argv: list[str]) -> None:
@@ -63,6 +63,7 @@ def predict(
     files = ("config.json", "adapter_config.json")
     if Path(folder).exists() and not any(Path(folder, name).is_file() for name in files):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
+    check_folders(folder)
     loader = AutoModelForAudioClassification
     if Path(folder, "adapter_config.json").is_file():  # older transformers load only parts of it
         from peft import AutoPeftModelForSequenceClassification as loader  # noqa: N813
@@ -73,6 +74,10 @@ def predict(
         if Path(folder).exists():
             raise
         raise ValueError(f"{folder} is no folder here, and does not load from the Hub: {error}") from error
-    processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
+    try:
+        processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:  # of many kinds, for damaged files
+        reason = str(error) if folder in str(error) else f"{folder}: the processor cannot be loaded: {error}"
+        raise ValueError(reason) from error
     classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
     return classify(inputs, allow_private_urls=allow_private_urls)

@@ -7,9 +7,10 @@ from itertools import count, islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from transformers import Pipeline, PreTrainedModel, ProcessorMixin
 from transformers.dynamic_module_utils import custom_object_save
+from transformers.pipelines.pt_utils import KeyDataset
 from transformers.utils import logging
 
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE
@@ -115,8 +116,10 @@ class EmotionRecognitionPipeline(Pipeline):
                 are not finite. For several utterances the message names the position of the input.
             RuntimeError: If the transcriber fails.
         """
-        if isinstance(inputs, list) and not inputs:
+        if isinstance(inputs, (list, tuple)) and not inputs:
             return []
+        if isinstance(inputs, KeyDataset):  # transformers would read its first row here, which may be bad
+            inputs = Subset(inputs, range(len(inputs)))
         return super().__call__(inputs, **kwargs)
 
     def _sanitize_parameters(self, **parameters) -> tuple[dict, dict, dict]:

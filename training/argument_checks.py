@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 import torch
 from transformers import TrainingArguments, get_scheduler
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 # Numbers must be finite and at least 0, but for these.
 POSITIVE = {
@@ -70,8 +71,19 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
 
 
-def check_rates(rates: Mapping[str, Any]) -> None:
+def check_data_loader(arguments: TrainingArguments) -> None:
+    """Raise a ValueError if an option of the data loader's processes is given, but there are none."""
+    if arguments.dataloader_num_workers:
+        return
+    for name in ("dataloader_persistent_workers", "dataloader_multiprocessing_context"):
+        if getattr(arguments, name, None):  # the second is new in transformers
+            raise ValueError(f"{name} is given, but dataloader_num_workers is 0; set it to 1 or more.")
+
+
+def check_rates(rates: Any) -> None:
     """Raise a ValueError if a learning rate of a component is not a finite number of at least 0."""
+    if not isinstance(rates, Mapping):
+        raise ValueError(f"learning_rates is {rates!r}; it must be a mapping of components to rates.")
     for component, rate in rates.items():
         if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < math.inf:
             raise ValueError(
@@ -118,8 +130,10 @@ def check_optimizer_arguments(text: str | None) -> None:
 
 
 def check_trackers(names: Iterable[str]) -> None:
-    """Raise an ImportError, before anything is loaded, if the library of a tracker is not installed."""
+    """Raise, before anything is loaded, if a tracker is unknown, or its library is not installed."""
     for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise ValueError(f"report_to is {name!r}; choose from {', '.join(INTEGRATION_TO_CALLBACK)}, none and all.")
         if name in TRACKERS and find_spec(name) is None:
             raise ImportError(f"report_to names {name}, which is not installed: pip install 'emofusion[tracking]'.")
 

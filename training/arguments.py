@@ -16,6 +16,7 @@ from .adapters.lora_settings import check_lora
 from .argument_checks import (
     check_choice,
     check_class_weights,
+    check_data_loader,
     check_numbers,
     check_optimizer_arguments,
     check_rates,
@@ -229,8 +230,8 @@ class EmotionTrainingArguments(TrainingArguments):
             self.greater_is_better = self.selection_metrics[metric.removeprefix("eval_")]
         if isinstance(self.class_weights, list):
             self.class_weights = json.dumps(self.class_weights)
+        check_rates(self.learning_rates or {})
         self.learning_rates = dict(self.learning_rates or {})
-        check_rates(self.learning_rates)
         self.language = [self.language] if isinstance(self.language, str) else list(self.language or [])
         check_statements(self.language, self.license)
 
@@ -253,6 +254,7 @@ class EmotionTrainingArguments(TrainingArguments):
             if not isinstance(value := getattr(self, name, None), (Mapping, type(None))):
                 raise ValueError(f"{name} is {value!r}; it must be a mapping.")
         check_scheduler(self)
+        check_data_loader(self)
         check_choice("cache_dtype", self.cache_dtype, DTYPES)
 
 

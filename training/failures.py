@@ -56,8 +56,10 @@ def explain(error: Exception, advise: Callable[[], str]) -> Exception | None:
         return None
     if (caught := IN_WORKER.match(text)) and (inner := _unwrap(error, caught["name"])) is not None:
         return inner
-    if isinstance(error, RuntimeError) and (killed := KILLED.search(text)):
-        return MachineError(f"{_explain_killed(killed['signal'])}; then {advise()}.")
+    if isinstance(error, RuntimeError) and KILLED.search(text):
+        # The signal is in the message of this error, of its cause, or nowhere: torch sees one or the other first.
+        signals = [found["signal"] for cause in _chain(error) if (found := KILLED.search(str(cause)))]
+        return MachineError(f"{_explain_killed(next(filter(None, signals), None))}; then {advise()}.")
     if is_disk_full(error):
         return MachineError(f"The disk is full ({_shorten(error)}); make room and {advise()}.")
     if isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(text)):
@@ -76,9 +78,18 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, RuntimeError | SafetensorError) and FULL_TEXT.search(str(error)) is not None
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _explain_killed(signal: str | None) -> str:
     if signal is None:
-        return "A process of the data loader ended unexpectedly; with dataloader_num_workers 0 its error is shown"
+        return (
+            "A process of the data loader ended unexpectedly, as happens when memory runs out; give fewer "
+            "dataloader_num_workers, or 0, which shows an error that the process had"
+        )
     if "Bus error" in signal:
         return (
             "A process of the data loader was killed (bus error), because shared memory ran out; make /dev/shm larger or set "

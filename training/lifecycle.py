@@ -96,7 +96,13 @@ def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
         raise ValueError(f"max_train_samples is {size}; the training split has {len(rows)} utterances.")
     if size == len(rows):
         return rows
-    return rows.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
+    try:
+        return rows.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
+    except ValueError as error:  # a class is too rare, or there are more classes than rows
+        raise ValueError(
+            f"max_train_samples is {size}, which is too few, or too close to all {len(rows)} utterances, to keep the "
+            "proportions of the classes; give another number, or leave it out."
+        ) from error
 
 
 def predict_splits(

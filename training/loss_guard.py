@@ -1,4 +1,4 @@
-"""A training whose loss is not a number stops, with cause and remedy, instead of going on in vain (ours)."""
+"""A training whose loss is not a number stops, with cause and remedy, instead of going on (ours)."""
 
 from collections.abc import Iterable, Mapping
 

@@ -12,6 +12,7 @@ from emofusion.processing.input_errors import with_prefix
 from emofusion.processing.utterance_reader import Failure
 from testing_pipeline import RATE, build, noise, same
 from torch.utils.data import DataLoader, Dataset
+from transformers.pipelines.pt_utils import KeyDataset
 
 GOOD = {"audio": {"array": noise(4000), "sampling_rate": RATE}, "text": "go"}
 FRAMES = np.zeros((2, 20, 24, 3), np.uint8)
@@ -83,6 +84,12 @@ def test_row_that_cannot_be_read_is_answered(pipe):
     assert list(pipe(rows, on_error="return"))[1] == {"error": "Could not open the file."}
     with pytest.raises(RuntimeError, match=r"^inputs\[1\]: Could not open the file\."):
         list(pipe(rows))
+
+
+def test_first_row_of_a_column_is_answered(pipe):
+    rows = KeyDataset(Utterances([RuntimeError("Could not open the file."), {"row": GOOD}]), "row")
+    assert next(pipe(rows, on_error="return")) == {"error": "Could not open the file."}
+    assert list(pipe(KeyDataset(Utterances([]), "row"))) == []
 
 
 def test_failed_transcript_is_answered(tmp_path):

@@ -57,11 +57,22 @@ def test_missing_vocabulary_of_added_tokens_is_refused(folder):
     assert "has no tokenizer.json" in complaint(folder)
 
 
+def test_special_token_outside_the_vocabulary_is_refused(folder):
+    change(folder, "tokenizer_config.json", cls_token="[START]")
+    assert "the special token '[START]' is not in tokenizer.json" in complaint(folder)
+
+
 def test_other_vocabulary_files_are_enough(folder):
     tokens = EmoFusionProcessor.from_pretrained(folder).tokenizer.get_vocab()
     (folder / "tokenizer.json").unlink()
     (folder / "vocab.txt").write_text("\n".join(sorted(tokens, key=tokens.get)) + "\n")
     assert EmoFusionProcessor.from_pretrained(folder).tokenizer.get_vocab() == tokens
+
+
+@pytest.mark.parametrize("fields", [{"model_max_length": "x"}, {"model_max_length": 10**20}, {"pad_token": None}])
+def test_wrong_setting_of_the_tokenizer_is_found_when_it_is_loaded(folder, fields):
+    change(folder, "tokenizer_config.json", **fields)
+    assert "the tokenizer cannot be used: " in complaint(folder)
 
 
 def test_tokenizer_without_words_is_refused():
@@ -76,9 +87,9 @@ def test_tokenizer_without_words_is_refused():
         ("processor_config.json", None, "has no processor_config.json"),
         ("processor_config.json", "[1]", "processor_config.json"),
         ("processor_config.json", "{", "processor_config.json"),
-        ("tokenizer.json", "{}", "the tokenizer cannot be loaded"),
-        ("tokenizer.json", "[", "the tokenizer cannot be loaded"),
-        ("tokenizer_config.json", "7", "the tokenizer cannot be loaded"),
+        ("tokenizer.json", "{}", "the tokenizer cannot be used"),
+        ("tokenizer.json", "[", "the tokenizer cannot be used"),
+        ("tokenizer_config.json", "7", "the tokenizer cannot be used"),
     ],
 )
 def test_damaged_file_gives_one_sentence(folder, file, content, message):
@@ -93,7 +104,16 @@ def test_damaged_file_gives_one_sentence(folder, file, content, message):
         ({"image_processor": 3}, "image_processor in processor_config.json must be a mapping or null, not 3"),
         ({"tokenizer": []}, "tokenizer in processor_config.json must be a mapping or null"),
         ({"feature_extractor": {"sampling_rate": []}}, "feature_extractor"),
-        ({"image_processor": {"image_processor_type": 7}}, "the image_processor cannot be loaded"),
+        ({"image_processor": {"image_processor_type": 7}}, "the image_processor cannot be used"),
+        (
+            {
+                "image_processor": {
+                    "image_processor_type": "ViTImageProcessor",
+                    "size": {"height": 10**6, "width": 10**6},
+                }
+            },
+            "4096 are the most",
+        ),
         ({"max_seconds": "5"}, "max_seconds must be a number, not '5' of type str"),
         ({"max_seconds": True}, "max_seconds must be a number"),
         ({"max_seconds": 1e-9}, "max_seconds must be at least 0.1"),

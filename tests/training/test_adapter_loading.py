@@ -49,7 +49,7 @@ def renamed(weights):
         (without("lora_B"), r"lacks \d+ weights \(.*lora_B"),
         (without("audio_encoder"), r"lacks \d+ weights"),
         (halved, "shape"),
-        (renamed, r"lacks \d+ weights"),
+        (renamed, "lacks|unlike"),
         (
             lambda weights: weights | {"base_model.model.x.lora_A.weight": next(iter(weights.values())).clone()},
             "unlike",

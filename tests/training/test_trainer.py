@@ -201,3 +201,10 @@ def test_every_checkpoint_is_a_complete_hub_folder(make_trainer, tmp_path):
         ):
             module = json.loads((folder / file).read_text())["auto_map"][auto_class].partition(".")[0]
             assert f"{module}.py" in names
+
+
+@pytest.mark.parametrize(("filtered", "step"), [(True, 2), (False, 3)])
+def test_a_loss_that_is_no_number_stops_the_training(make_trainer, filtered, step):
+    trainer = make_trainer(learning_rate=1e30, max_steps=4, logging_steps=3, logging_nan_inf_filter=filtered)
+    with pytest.raises(ValueError, match=rf"The loss of step {step} is not a number: .*learning_rate 1e\+30"):
+        trainer.train()
