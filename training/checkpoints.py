@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from transformers import TrainerCallback
 from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
@@ -18,6 +19,27 @@ from .arguments import EmotionTrainingArguments
 WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, ADAPTER_SAFE_WEIGHTS_NAME)
 # Folders and files of weights and optimizer of FSDP and DeepSpeed.
 SHARDED = ("pytorch_model_fsdp*", "global_step*")
+
+
+class BestCheckpointFinder(TrainerCallback):
+    """Looks for the best checkpoint of a resumed run in its own folder.
+
+    A checkpoint names it by a path, which is that of another folder if the run was moved, and could be any.
+    """
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Replace the path by one in `output_dir`; without a complete checkpoint there, the best is one of those to come."""
+        if state.best_model_checkpoint is None:
+            return
+        best = Path(args.output_dir, Path(state.best_model_checkpoint).name)
+        if not find_damage(best):
+            state.best_model_checkpoint = str(best)
+            return
+        warnings.warn(
+            f"The best checkpoint so far, {best}, is not there or not complete; the best of the remaining ones is kept.",
+            stacklevel=2,
+        )
+        state.best_model_checkpoint = state.best_metric = state.best_global_step = None
 
 
 def find_checkpoint(training_args: EmotionTrainingArguments) -> str | None:

@@ -24,7 +24,7 @@ from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import AugmentationEpochSetter
-from .checkpoints import check_weights, find_damage
+from .checkpoints import BestCheckpointFinder, check_weights, find_damage
 from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
 from .progress import replace_progress
@@ -82,6 +82,7 @@ class EmotionTrainer(Trainer):
         self._positions = []  # real and padded positions of each batch since the last log
         self._bar = replace_progress(self)
         self.add_callback(EpochSetter())
+        self.add_callback(BestCheckpointFinder())
         if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
             self.add_callback(AugmentationEpochSetter(augment))
         if self.args.class_weights is not None:

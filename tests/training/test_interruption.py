@@ -14,13 +14,14 @@ import torch.multiprocessing as mp
 import yaml
 from emofusion.training import interruption
 from emofusion.training.arguments import EmotionTrainingArguments
-from emofusion.training.checkpoints import check_weights, find_checkpoint, find_damage
+from emofusion.training.checkpoints import BestCheckpointFinder, check_weights, find_checkpoint, find_damage
 from emofusion.training.interruption import check_output_dir, check_room
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
 from safetensors.torch import save_file
 from testing_training import FUSION, tiny_recipe
+from transformers import TrainerState
 
 STEPS = 12  # in two epochs, measured and saved after every second
 
@@ -183,6 +184,17 @@ def test_weights_of_another_model_are_not_resumed_from(tmp_path):
         save_file(weights, tmp_path / "model.safetensors")
         with pytest.raises(ValueError, match=f"do not fit the model: it {problem}; resume with the recipe"):
             check_weights(tmp_path, model)
+
+
+def test_the_best_checkpoint_is_one_in_the_folder_of_the_run(checkpoints):
+    args, state = EmotionTrainingArguments(str(checkpoints), use_cpu=True), TrainerState()
+    state.best_model_checkpoint, state.best_metric = f"/before/the/move/checkpoint-{STEPS}", 0.5
+    BestCheckpointFinder().on_train_begin(args, state, None)
+    assert (state.best_model_checkpoint, state.best_metric) == (str(checkpoints / f"checkpoint-{STEPS}"), 0.5)
+    state.best_model_checkpoint = "/elsewhere/checkpoint-3"
+    with pytest.warns(UserWarning, match="The best checkpoint so far, .*checkpoint-3, is not there"):
+        BestCheckpointFinder().on_train_begin(args, state, None)
+    assert (state.best_model_checkpoint, state.best_metric) == (None, None)
 
 
 def test_a_missing_checkpoint_is_an_error(tmp_path):

@@ -67,31 +67,30 @@ def test_every_checkpoint_is_saved_once_with_its_card(make_recipe, tmp_path, mon
     assert "results.json" not in counts
 
 
-@pytest.mark.parametrize("step", ["save_bundle", "write_predictions", "write_card"])
-def test_a_run_that_is_killed_before_its_end_is_not_finished(make_recipe, tmp_path, monkeypatch, step):
+def test_a_run_that_is_killed_before_its_end_is_not_finished(make_recipe, tmp_path, monkeypatch):
     recipe = make_recipe(num_train_epochs=1)
-    run = Run("run", 1, recipe)
-    train(recipe)
+    run, results, save = Run("run", 1, recipe), train(recipe), EmotionTrainer.save_bundle
     write_json(run.folder / RECORD, run.describe())  # as the cross-validation does
-    assert find_state(run) == "finished"
 
     def kill(*_, **__):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        if step == "save_bundle":
-            save = EmotionTrainer.save_bundle
-            patch.setattr(
-                EmotionTrainer,
-                step,
-                lambda self, folder: kill() if folder == tmp_path / "run" else save(self, folder),
-            )
-        else:
-            patch.setattr(lifecycle, step, kill)
-        with pytest.raises(KeyboardInterrupt):
-            train(recipe)
-    assert not (tmp_path / "run" / "results.json").exists()
-    assert find_state(run) == "checkpoint-1"
+    def kill_at_the_end(self, folder):
+        return kill() if folder == tmp_path / "run" else save(self, folder)
+
+    for place, step, killer in (
+        (EmotionTrainer, "save_bundle", kill_at_the_end),
+        (lifecycle, "write_predictions", kill),
+        (lifecycle, "write_card", kill),
+    ):
+        results.write(run.folder)
+        assert find_state(run) == "finished"
+        with monkeypatch.context() as patch:
+            patch.setattr(place, step, killer)
+            with pytest.raises(KeyboardInterrupt):
+                train(recipe)
+        assert not (run.folder / "results.json").exists(), step
+        assert find_state(run) == "checkpoint-1"
 
 
 def test_a_second_run_replaces_the_results_of_the_first(make_recipe, tmp_path):
