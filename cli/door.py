@@ -1,5 +1,6 @@
 """The door: every failure of a command becomes one sentence here, and only here."""
 
+import errno
 import json
 import os
 import re
@@ -39,6 +40,16 @@ OF_RUNTIME = {
     ),
     r"DataLoader worker .* (is killed|exited)": "A process that loads recordings was ended: ",
     r"NCCL|ProcessGroup|Connection (reset|closed) by peer": "The connection between the processes failed: ",
+}
+# Errors of the system about a file.
+OF_SYSTEM = {
+    errno.EACCES: "may not be read or written here",
+    errno.EEXIST: "exists, and is not a folder",
+    errno.EISDIR: "is a folder, not a file",
+    errno.ENOENT: "does not exist",
+    errno.ENOTDIR: "is not in a folder, or is not a folder",
+    errno.EPERM: "may not be changed here",
+    errno.EROFS: "is on a disk that cannot be written to",
 }
 # What libraries put before their messages, and tells a user nothing.
 NOISE = re.compile(r"\[(Errno|WinError) -?\d+\] |\b[A-Z]\w*(Error|Exception): ")
@@ -85,8 +96,12 @@ def explain(error: BaseException) -> str:
         error: Any exception.
     """
     message = str(error).strip()
+    if isinstance(error, ImportError) and "cannot import name" in message:
+        return ""
     if explanation := explain_missing_module(error):
         return explanation
+    if missing := re.search(r"The '([^']+)' distribution was not found", message):
+        return f"{missing[1]} is not installed."
     if isinstance(error, MemoryError):
         return "The memory is exhausted; use smaller batches or shorter recordings."
     if isinstance(error, RecursionError):
@@ -109,17 +124,22 @@ def explain(error: BaseException) -> str:
 
 
 def is_deliberate(error: BaseException) -> bool:
-    """Return whether a `raise` of emofusion raised an exception, which is then no accident."""
+    """Return whether a `raise` of emofusion raised an error, which is then no accident."""
+    if not isinstance(error, (RuntimeError, TypeError)):
+        return False
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE) and frames[-1].line.startswith("raise ")
 
 
 def _explain_os_error(error: OSError) -> str:
-    """Return the message of an OSError; that of the system as `FILE: File exists.` for example."""
+    """Return the message of an OSError, for one of the system such as: x is not a folder."""
     if error.strerror is None or error.errno is None:
         return str(error).strip()
     files = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes, Path))]
-    return f"{' and '.join(files)}: {error.strerror}." if files else f"{error.strerror}."
+    if not files:
+        return f"{error.strerror}."
+    what = OF_SYSTEM.get(error.errno)
+    return f"{files[-1]} {what}." if what else f"{' and '.join(files)}: {error.strerror}."
 
 
 def report_defect(program: str, error: BaseException) -> str:

@@ -28,14 +28,14 @@ def prepare_output() -> None:
             os.environ.setdefault(name, "1")
 
 
-def announce(doing: str, folder: str | os.PathLike) -> float:
+def announce(doing: str, folder: str | os.PathLike | None = None) -> float:
     """Print the sentence with which every run begins; return the time, for `conclude`.
 
     Args:
         doing: What is done, such as "Training cross_attention on spoken".
-        folder: The folder for what is made.
+        folder: The folder for what is made, if it is known.
     """
-    print(f"{doing}; the output folder is {folder}.", flush=True)
+    print(f"{doing}." if folder is None else f"{doing}; the output folder is {folder}.", flush=True)
     return time.perf_counter()
 
 

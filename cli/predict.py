@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from .commands import Parser
+from .commands import Parser, check_folders
 
 
 def run(argv: list[str]) -> None:
@@ -63,6 +63,7 @@ def predict(
     files = ("config.json", "adapter_config.json")
     if Path(folder).exists() and not any(Path(folder, name).is_file() for name in files):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
+    check_folders(folder)
     loader = AutoModelForAudioClassification
     if Path(folder, "adapter_config.json").is_file():  # older transformers load only parts of it
         from peft import AutoPeftModelForSequenceClassification as loader  # noqa: N813

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .commands import Parser, yaml_value
+from .output import announce, conclude
 
 if TYPE_CHECKING:
     from ..corpora.corpus import DiskCorpus
@@ -72,6 +73,7 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
 
     if arguments.folds:
         check_file(arguments.folds)
+    since = announce(f"Preparing {corpus.name} from {arguments.root}", arguments.out)
     prepared = prepare_corpus(
         corpus.name,
         arguments.root,
@@ -101,7 +103,8 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
         page = prepared.folder / "report.html"
         write_corpus_report(divided, published, corpus.count_by, page)
         print(f"\nThe report is {page}.")
-    print(f"\nThe prepared corpus is in {prepared.folder}. It is prepared again only if its files change.")
+    holds = f"{prepared.folder} holds the prepared corpus. It is prepared again only if its files change."
+    conclude(f"Prepared {corpus.name}", since, holds)
 
 
 def format_problems(prepared: "Prepared") -> str:

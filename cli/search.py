@@ -6,7 +6,7 @@ that is running.
 
 from pathlib import Path
 
-from .commands import read_recipe
+from .commands import UsageError, read_recipe
 from .output import announce, conclude
 
 
@@ -16,9 +16,13 @@ def run(argv: list[str]) -> None:
 
     from ..training.recipe import SEARCH
     from ..training.search.report import format_search
-    from ..training.search.trials import search
+    from ..training.search.trials import check_space, search
 
     recipe = read_recipe(argv, SEARCH)
+    try:
+        check_space(recipe)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     folder = recipe.training.output_dir
     what = f"for better settings of {recipe.model.variant} on {recipe.data.corpus}"
     since = announce(f"Searching {what}", folder)

@@ -210,9 +210,11 @@ def read_folds(path: str | Path) -> dict[str, Fold]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not JSON of that form, a split has no ids, or an id occurs twice in a fold.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file {path}: write one with `emofusion prepare ... --folds`.")
     try:
         folds = json.loads(Path(path).read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON file: {error}.") from error
     if not isinstance(folds, dict) or not folds:
         raise ValueError(f"{path} must hold folds by name, {{fold: {{split: ids}}}}.")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 SHORTEST = 0.1  # seconds of `max_seconds`
-UNREAD = "unread columns"  # the kind of problem whose sentence users see wherever problems are only counted
+UNREAD = "table with unread columns"  # the kind of problem whose sentence users see wherever problems are only counted
 
 
 @dataclass(frozen=True, kw_only=True)

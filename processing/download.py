@@ -69,6 +69,8 @@ def download(url: str, timeout: float = TIMEOUT, allow_private_urls: bool = Fals
         ) from error
     except (http.client.HTTPException, OSError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+            reason = f"the answer of the server is not valid HTTP ({reason[:100]})"
         raise ValueError(
             f"{url} cannot be downloaded: {reason.rstrip('.')}; get the file in another way, and give its path."
         ) from error

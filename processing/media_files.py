@@ -164,3 +164,10 @@ def too_long(name: str) -> ValueError:
     return ValueError(
         f"{name} is longer than {LONGEST / 3600:g} hours, the longest waveform: give a span or max_seconds."
     )
+
+
+def joined(name: str) -> ValueError:
+    """Return the error for a file in which other recordings follow the first."""
+    return ValueError(
+        f"{name} is several recordings joined in one file, and only the first could be read: split the file."
+    )

@@ -5,6 +5,7 @@ other; soundfile reads the other formats that it knows, and PyAV the rest. No re
 """
 
 import io
+import math
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ import numpy as np
 
 from .media_containers import Block, container_seconds, read_container
 from .media_files import LONGEST, check_rate, import_av, import_soundfile, too_long, truncated
+from .media_flac import flac_samples, flac_seconds
 from .media_frames import DamagedError, Frame, has_frames, trim, walk
 from .media_ogg import Slice, find_links
 from .media_structure import UNKNOWN, check_structure, find_mp3_in_wav
 
-BLOCK = 2**20  # samples of all channels that soundfile reads at a time
+BLOCK = 2**16  # samples of all channels that soundfile reads at a time
 RESERVOIR = 32  # frames decoded in front of a span: MP3 frames refer to the bytes of earlier ones
 
 
@@ -77,11 +79,11 @@ def _one_seconds(file: io.BufferedIOBase, name: str) -> float | None:
     inside = find_frames(file)
     if inside is not None:
         return _count_frames(file, *inside)
-    sound = _open_sound(file, name)
+    sound, length = _open_sound(file, name)
     if sound is None:
-        return container_seconds(file, name)
+        return flac_seconds(file) or container_seconds(file, name)
     with sound:
-        return sound.frames / sound.samplerate
+        return length / sound.samplerate
 
 
 def find_frames(file: io.BufferedIOBase) -> tuple[int, int | None] | None:
@@ -117,40 +119,41 @@ def _read_links(file: io.BufferedIOBase, name: str, start: float, stop: float, l
 
 def _read_one(file: io.BufferedIOBase, name: str, start: float, stop: float) -> Iterator[Block]:
     inside = find_frames(file)
-    sound = None if inside is not None else _open_sound(file, name)
+    sound, length = (None, None) if inside is not None else _open_sound(file, name)
     if inside is not None:
         yield from _read_frames(file, name, start, *inside)
     elif sound is None:
         yield from read_container(file, name, start)
     else:
         with sound:
-            yield from _read_sound(sound, name, start, stop)
+            yield from _read_sound(sound, length, name, start, stop)
     check_structure(file, name)
 
 
-def _open_sound(file: io.BufferedIOBase, name: str) -> Any | None:
-    """Open a file with soundfile; return None if PyAV has to read it."""
+def _open_sound(file: io.BufferedIOBase, name: str) -> tuple[Any, int] | tuple[None, None]:
+    """Open a file with soundfile; return it with its number of samples per channel, or None if PyAV has to read it."""
     soundfile = import_soundfile()
+    samples = flac_samples(file)
     file.seek(0)
     try:
         sound = soundfile.SoundFile(file)
     except soundfile.LibsndfileError:
         sound = None
-    # libsndfile estimates lengths of MP3, takes the size 0 of wav from a pipe literally, and cannot read FLAC from a pipe,
-    # whose length it gives as 2**63 - 1, to its end.
+    # libsndfile estimates lengths of MP3, takes the size 0 of wav from a pipe literally, and reads FLAC up to the stated
+    # length, which is 2**63 - 1 for FLAC from a pipe.
     unsure = sound is not None and (sound.format == "MP3" or (sound.format == "WAV" and not sound.frames))
-    if sound is None or unsure or sound.frames >= 2**62:
+    if sound is None or unsure or sound.frames >= 2**62 or sound.frames < (samples or 0):
         file.seek(0)
-        return None
+        return None, None
     check_rate(sound.samplerate, name)
-    return sound
+    return sound, samples or sound.frames
 
 
-def _read_sound(sound: Any, name: str, start: float, stop: float) -> Iterator[Block]:
+def _read_sound(sound: Any, length: int, name: str, start: float, stop: float) -> Iterator[Block]:
     soundfile = import_soundfile()
     rate, at = sound.samplerate, 0
     first, size = round(start * rate), max(1, BLOCK // sound.channels)
-    if min(sound.frames, stop * rate) - first > LONGEST * rate:
+    if min(length, stop * rate) - first > LONGEST * rate:
         raise too_long(name)
     if first >= sound.frames:
         yield Block(np.zeros(0, np.float32), rate, sound.frames)
@@ -159,7 +162,10 @@ def _read_sound(sound: Any, name: str, start: float, stop: float) -> Iterator[Bl
         if first and sound.seekable():
             at = sound.seek(first)
         while at < sound.frames:
-            block = sound.read(min(size, sound.frames - at), dtype="float32", always_2d=True)
+            wanted = min(size, sound.frames - at)
+            if at < stop * rate < at + wanted:  # what follows may be damaged
+                wanted = math.ceil(stop * rate) - at
+            block = sound.read(wanted, dtype="float32", always_2d=True)
             if not len(block):
                 break
             yield Block(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1), rate, at)

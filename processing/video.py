@@ -16,6 +16,7 @@ from .media_files import (
     AudioSource,
     check_span,
     import_av,
+    joined,
     open_container,
     open_source,
     span_outside,
@@ -201,8 +202,11 @@ def _frames_from(container: Any, stream: Any, name: str, start: float) -> Iterat
             too_far = first is None or first.pts is None or (first.pts - origin) * stream.time_base > start
             container.seek(0 if too_far else target, stream=stream)
         for frame in decode_stream(av, container, stream):
+            before = time
             if frame.pts is not None:
                 time = float((frame.pts - origin) * stream.time_base)
+            if time < before - 0.5:
+                raise joined(name)
             yield time, frame
     except (av.FFmpegError, EndsWithError) as error:
         stated = stated_seconds(container, stream)

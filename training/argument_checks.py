@@ -11,6 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from transformers import TrainingArguments, get_scheduler
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 # Numbers must be finite and at least 0, but for these.
 POSITIVE = {
@@ -131,8 +132,10 @@ def check_optimizer_arguments(text: str | None) -> None:
 
 
 def check_trackers(names: Iterable[str]) -> None:
-    """Raise an ImportError, before anything is loaded, if the library of a tracker is not installed."""
+    """Raise, before anything is loaded, if a tracker is unknown, or its library is not installed."""
     for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise ValueError(f"report_to is {name!r}; choose from {', '.join(INTEGRATION_TO_CALLBACK)}, none and all.")
         if name in TRACKERS and find_spec(name) is None:
             raise ImportError(f"report_to names {name}, which is not installed: pip install 'emofusion[tracking]'.")
 

@@ -18,7 +18,7 @@ from ..folds import (
     warn_of_problems,
 )
 from ..protocols import MAX_FOLDS, carve_validation, describe_speaker_fold, list_speaker_folds
-from ..records import Prepared
+from ..records import UNREAD, Prepared
 from .scan import FolderScanOptions, scan
 
 if TYPE_CHECKING:
@@ -156,9 +156,10 @@ def _fill_splits(prepared: Prepared, options: FolderOptions, root: str | Path) -
             try:
                 train, taken = carve_validation(splits["train"], share, options.seed)
             except ValueError as error:
+                unread = "".join(f" {found['what']}" for found in prepared.problems if found["kind"] == UNREAD)
                 raise ValueError(
                     f"The folder {root} has no split {split!r}, and it cannot be drawn by speaker: {error} Name the splits "
-                    "in a column 'split', or the speakers in a column 'speaker'."
+                    f"in a column 'split', or the speakers in a column 'speaker'.{unread}"
                 ) from error
             splits |= {"train": select_ids(splits["train"], train), split: select_ids(splits["train"], taken)}
     return splits

@@ -135,14 +135,18 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
                 yield from (row | others for row in batch.to_pylist())
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except pyarrow.ArrowException as error:
-        raise ValueError(f"{path} is not a Parquet file: {error}.") from error
+    except (pyarrow.ArrowException, OverflowError, UnicodeDecodeError) as error:
+        reason = (str(error).splitlines() or ["it is damaged"])[0].rstrip(".")
+        raise ValueError(f"{path} is not a Parquet file: {reason}.") from error
 
 
 def _as_text(value: Any) -> str | None:
-    """Return a cell as text. Whole numbers lose the ".0" of columns in which some values are unknown."""
+    """Return a cell as text. Whole numbers lose the ".0" of columns in which some values are unknown.
+
+    Halves of characters, which JSON can hold, become question marks: no file can.
+    """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip() or None
+    return str(value).encode(errors="replace").decode().strip() or None

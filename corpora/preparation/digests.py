@@ -62,17 +62,16 @@ def _walk(path: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, int, int
         path: The file or folder.
         seen: The folders that have been read, as device and inode; extended by those that are read now.
     """
-    try:
-        state = os.stat(path)
-        if not stat.S_ISDIR(state.st_mode):
-            yield path, state.st_size, state.st_mtime_ns
-            return
-        if (state.st_dev, state.st_ino) in seen:
-            return
-        seen.add((state.st_dev, state.st_ino))
-        entries = sorted(entry.path for entry in os.scandir(path) if not entry.name.startswith("."))
-    except OSError:
-        yield path, 0, 0
-        return
-    for entry in entries:
-        yield from _walk(entry, seen)
+    waiting = [path]
+    while waiting:
+        path = waiting.pop()
+        try:
+            state = os.stat(path)
+            if not stat.S_ISDIR(state.st_mode):
+                yield path, state.st_size, state.st_mtime_ns
+            elif (state.st_dev, state.st_ino) not in seen:
+                seen.add((state.st_dev, state.st_ino))
+                visible = [entry.path for entry in os.scandir(path) if not entry.name.startswith(".")]
+                waiting += sorted(visible, reverse=True)
+        except OSError:
+            yield path, 0, 0

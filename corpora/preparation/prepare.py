@@ -67,7 +67,8 @@ def prepare(
     _check_folder(folder, scan.root)
     with _locked(folder):
         wanted["fingerprint"] = digest_files(scan.sources)
-        if not _is_current(folder, wanted, decode):
+        prepared = _open_current(folder, wanted, decode)
+        if prepared is None:
             rows = inspection.inspect(
                 scan.rows,
                 scan.problems,
@@ -79,7 +80,8 @@ def prepare(
             with _replaced(folder) as draft:
                 write_prepared(draft, scan, rows, wanted | {"decoded": decode}, description, corpus.count_by)
                 carry_transcripts(folder, draft)
-        return open_prepared(folder)
+            prepared = open_prepared(folder)
+        return prepared
 
 
 def _open_root(folder: Path, wanted: Mapping) -> Prepared:
@@ -121,13 +123,18 @@ def _check_folder(folder: Path, root: Path) -> None:
     make_folder(folder.parent)
 
 
-def _is_current(folder: Path, wanted: Mapping, decode: bool) -> bool:
-    """Return whether a folder is up to date. A decoded preparation is also valid if decoding is not requested."""
+def _open_current(folder: Path, wanted: Mapping, decode: bool) -> Prepared | None:
+    """Return a prepared folder, or None if it is damaged, missing or out of date.
+
+    A decoded preparation is also valid if decoding is not requested.
+    """
     try:
-        metadata = json.loads((folder / METADATA).read_text("utf-8"))
+        prepared = open_prepared(folder)
     except (OSError, ValueError):
-        return False
-    return all(metadata.get(name) == value for name, value in wanted.items()) and (metadata["decoded"] or not decode)
+        return None
+    found = prepared.metadata
+    is_current = all(found.get(name) == value for name, value in wanted.items()) and (found["decoded"] or not decode)
+    return prepared if is_current else None
 
 
 @contextmanager

@@ -96,7 +96,9 @@ def test_a_command_without_its_recipe_is_refused(capsys, command):
 
 
 def test_an_argument_may_follow_an_option(monkeypatch, capsys):
-    monkeypatch.setattr(predict, "predict", lambda folder, inputs, *_: {f"{folder}, {inputs['audio']}": 1.0})
+    monkeypatch.setattr(
+        predict, "predict", lambda folder, inputs, *_: [{"label": f"{folder}, {inputs['audio']}", "score": 1.0}]
+    )
     assert main(["predict", "FOLDER", "--text", "Hello.", "x.wav"]) == 0
     assert capsys.readouterr().out.startswith("FOLDER, x.wav ")
 
@@ -170,7 +172,8 @@ def test_a_traceback_that_cannot_be_saved_is_printed(monkeypatch, capsys, tmp_pa
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (FileExistsError(17, "File exists", "x"), "x: File exists."),
+        (FileExistsError(17, "File exists", "x"), "x exists, and is not a folder."),
+        (OSError(5, "Input/output error", "x"), "x: Input/output error."),
         (OSError(28, "No space left on device"), "No space left on device."),
         (ValueError(f"x is no folder ({FileExistsError(17, 'File exists')})."), "x is no folder (File exists)."),
         (MemoryError(), "The memory is exhausted; use smaller batches or shorter recordings."),
@@ -205,7 +208,7 @@ def test_what_a_console_cannot_encode_is_escaped(monkeypatch, encoding):
     streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
-    monkeypatch.setattr(predict, "predict", lambda *_: {"\u7206 \udcff": 1.0})
+    monkeypatch.setattr(predict, "predict", lambda *_: [{"label": "\u7206 \udcff", "score": 1.0}])
     assert main(["predict", "FOLDER", "x.wav"]) == 0
     assert main(["predict", "FOLDER", "x.wav", "y\u7206.wav"]) == 2
     assert streams[0].buffer.getvalue().startswith(rb"\u7206 \udcff")

@@ -118,6 +118,7 @@ def server(tmp_path_factory):
         "/compressed": compressed,
         "/announced": announced,
         "/chunked": chunked,
+        "/garbage": lambda handler: handler.wfile.write(b"garbage\r\n"),
         "/a%20b.wav?x=%C3%A9": CONTENT,
     }
     stop.clear()
@@ -131,7 +132,7 @@ def test_file_is_downloaded_after_redirect(server, page):
     assert download(f"{server}/{page}", timeout=10) == CONTENT
 
 
-@pytest.mark.parametrize("page", ["far", "ftp", "round", "missing", "cut", "compressed"])
+@pytest.mark.parametrize("page", ["far", "ftp", "round", "missing", "cut", "compressed", "garbage"])
 def test_failed_download_gives_one_sentence(server, page):
     with pytest.raises(ValueError, match=rf"^{server}/{page} cannot be downloaded: .+") as caught:
         download(f"{server}/{page}", timeout=10)

@@ -195,6 +195,7 @@ def write_bundle(processor, folder):
 
 
 LOAD_BUNDLES = """
+import os
 import sys
 sys.modules["emofusion"] = None
 import torch
@@ -210,6 +211,14 @@ for folder in sys.argv[1:]:
         assert (processor.max_seconds, processor.frames_per_second) == (5.0, 3.0)
         folder += "-saved-again"
         processor.save_pretrained(folder)
+
+os.remove(folder + "/tokenizer.json")
+try:
+    AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+except OSError as error:
+    assert "has no tokenizer.json, the vocabulary of its tokenizer" in str(error), error
+else:
+    raise AssertionError("a vocabulary was made up")
 """
 
 

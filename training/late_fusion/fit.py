@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
-from transformers import AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig
+from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig
 from transformers.trainer_utils import PredictionOutput
 
 from ...configuration.configuration_late_fusion import MEMBER_CONFIGS, member_modalities
@@ -187,6 +187,13 @@ def _check_arguments(recipe: Recipe) -> None:
                 raise ValueError(
                     f"{name} is given, but the members of a late fusion are trained already; leave it out."
                 )
+    for member in recipe.late_fusion.members:  # before the corpus is loaded, which may take long
+        if Path(member).exists() and not Path(member, "config.json").is_file():
+            raise ValueError(f"members names {member}, which holds no model: it has no config.json.")
+        try:
+            AutoConfig.from_pretrained(member)
+        except OSError as error:
+            raise ValueError(f"members names {member}, which is no model here or on the Hub: {error}") from error
 
 
 def _build_trainer(recipe: Recipe, corpus: Mapping, labels: list[str]) -> EmotionTrainer:

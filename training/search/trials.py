@@ -270,7 +270,12 @@ def _check_search(recipe: Recipe) -> None:
         raise ValueError("eval_strategy is 'no', but trials are compared by their scores on the validation split.")
     if Path(training_args.output_dir, "config.json").exists():
         raise ValueError(f"output_dir {training_args.output_dir} holds a model; choose a new folder for the search.")
-    for name, domain in search_args.search.items():
+    check_space(recipe)
+
+
+def check_space(recipe: Recipe) -> None:
+    """Raise a ValueError if the search space names an unknown option, or values that are wrong or make no difference."""
+    for name, domain in recipe.search.search.items():
         ends = domain if isinstance(domain, list) else (domain["low"], domain["high"])
         recipes = [recipe.replace(**{name: end}).describe() for end in ends]
         if any(described in recipes[:number] for number, described in enumerate(recipes)):

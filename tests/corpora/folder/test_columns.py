@@ -18,7 +18,7 @@ def renamed(rows, names):
 def unread(root, **options):
     found = FOLDER.scan(root, FOLDER.parse(**options))
     rows = list(found.rows)
-    return rows, [problem["what"] for problem in found.problems if problem["kind"] == "unread columns"]
+    return rows, [problem["what"] for problem in found.problems if problem["kind"] == "table with unread columns"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,8 +62,14 @@ def test_read_column_is_not_suggested_again(tmp_path):
 def test_unread_columns_are_named_in_warning_of_training(tmp_path):
     make_folder(tmp_path, renamed(make_rows(), {"text": "Text"}))
     with pytest.warns(
-        UserWarning, match=r"1 unread columns\. metadata\.csv has columns .*: 'Text' \(did you mean 'te"
+        UserWarning, match=r"1 table with unread columns\. metadata\.csv has columns .*: 'Text' \(did you mean 'te"
     ):
+        load_corpus("folder", tmp_path)
+
+
+def test_unread_columns_are_named_where_splits_cannot_be_drawn(tmp_path):
+    make_folder(tmp_path, renamed(make_rows(), {"speaker": "Speaker"}))
+    with pytest.raises(ValueError, match=r"in a column 'speaker'\. metadata\.csv has columns .*: 'Speaker' \(did you"):
         load_corpus("folder", tmp_path)
 
 
@@ -101,6 +107,12 @@ def test_missing_file_name_is_suggested(tmp_path, kind):
     message = r"has no column 'file_name'; it has filename, text, label, speaker; rename 'filename'\."
     with pytest.raises(ValueError, match=message):
         unread(tmp_path)
+
+
+def test_half_of_character_becomes_question_mark(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.wav", "text": "x\\ud800y"}\n')
+    (tmp_path / "a.wav").touch()
+    assert unread(tmp_path)[0][0]["text"] == "x?y"
 
 
 def test_nested_values_are_text_as_before(tmp_path):
