@@ -80,9 +80,10 @@ def load_video(
     file, name = open_source(source, name)
     with file, open_container(file, name) as container:
         sampled = _sample_frames(file, container, name, frames_per_second, start or 0.0, end, max_seconds)
-        frames, size = [], 0
+        frames, size, last = [], 0, None
         for frame in sampled:
-            frames.append(_as_array(frame, crop))
+            frames.append(frames[-1] if frame is last else _as_array(frame, crop))
+            last = frame
             size += frames[-1].nbytes
             if size > MAX_BYTES:
                 raise ValueError(

@@ -173,6 +173,33 @@ def test_tags_around_frames_are_skipped():
     np.testing.assert_array_equal(load_audio(tags + b"TAG" + b"Info" * 31 + b"\0", RATE), load_audio(frames, RATE))
 
 
+@pytest.mark.parametrize("mark", [b"ID3\x04", b"APETAGEX", b"APETAGEX" + bytes(24), b"TAG", b"\xff\xfb\x90\x44"])
+def test_incomplete_tag_or_frame_ends_the_search(mark):
+    frames = mp3(0.2, xing=False)
+    if mark[:2] == b"\xff\xfb":
+        with pytest.raises(ValueError, match="is truncated"):
+            load_audio(frames + mark + bytes(9), RATE)
+    else:
+        np.testing.assert_array_equal(load_audio(frames + mark, RATE), load_audio(frames, RATE))
+    with pytest.raises(ValueError, match="not an audio or video file"):
+        load_audio(mark, RATE)
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "opus"])
+def test_tag_in_front_of_container_is_skipped(files, name):
+    tagged = id3(b"Info") + id3(b"\xff\xfb\x90\x44" * 300) + files[name]
+    np.testing.assert_array_equal(load_audio(tagged, RATE), load_audio(files[name], RATE))
+    assert audio_seconds(tagged) == audio_seconds(files[name])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_span_behind_the_end_is_refused_with_the_length(files, name):
+    with pytest.raises(ValueError, match=r"from 9\.0 s to 9\.5 s: it is [12]\.\d+ s long"):
+        load_audio(files[name], RATE, 9.0, 9.5)
+    with pytest.raises(ValueError, match=r"to 2\.5 s: it is [12]\.\d+ s long"):
+        load_audio(files[name], RATE, 1.0, 2.5)
+
+
 def test_missing_frames_of_mp3_are_noticed_by_their_count():
     frames = mp3(1.0, xing=True)
     later = [at for at in range(len(frames) * 3 // 4, len(frames)) if frames[at : at + 2] == b"\xff\xfb"]
