@@ -69,7 +69,8 @@ def predict(
         from peft import AutoPeftModelForSequenceClassification as loader  # noqa: N813
     logging.disable_progress_bar()
     try:
-        model = loader.from_pretrained(folder, revision=revision or "main")
+        # In the dtype that was saved, as `pipeline` loads it.
+        model = loader.from_pretrained(folder, revision=revision or "main", dtype="auto")
     except OSError as error:
         if Path(folder).exists():
             raise
