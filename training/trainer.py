@@ -179,7 +179,15 @@ class EmotionTrainer(Trainer):
         super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Return the loss; its named parts are collected for the log."""
+        """Return the loss; its named parts are collected for the log.
+
+        Raises:
+            ValueError: If the batch has no labels.
+        """
+        if "labels" not in inputs:
+            raise ValueError(
+                "The rows have no labels, which a loss needs; add a column 'label' with a class in each row."
+            )
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if model.training:
             for name, value in (outputs.get("losses") or {}).items():

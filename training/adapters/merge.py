@@ -13,6 +13,7 @@ from ...evaluation.results import RunResults
 from ...hub.bundle import write_bundle
 from ...hub.card import write_card
 from ..lifecycle import LOG
+from ..model_building import source_named
 from .base import BASE
 
 
@@ -43,7 +44,8 @@ def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None)
         raise ValueError(f"{out} is not empty; give a new folder.")
     results = RunResults.read(adapter) if (adapter / RESULTS).is_file() else None
     base = base or _find_base(adapter)
-    fields, _ = PreTrainedConfig.get_config_dict(base)
+    with source_named("base", base):
+        fields, _ = PreTrainedConfig.get_config_dict(base)
     if fields.get("quantization_config") or (results is not None and results.recipe.get("quantization")):
         raise ValueError(
             f"The adapters in {adapter} were trained on a quantised base, so merging would round them; load them on it."
