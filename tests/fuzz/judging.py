@@ -1,0 +1,84 @@
+"""Put answers and errors into their classes."""
+
+import builtins
+import os
+import re
+import sys
+from typing import Any
+
+from .target import Verdict
+
+EXPECTED = (ValueError, TypeError, OSError, ImportError)
+# What the door says of an error that nobody foresaw.
+DEFECT = re.compile(r"defect|bug in emofusion|unexpected error", re.IGNORECASE)
+NO_MEMORY = re.compile(r"can't allocate|cannot allocate|unable to allocate|out of memory|MemoryError|bad_alloc", re.I)
+# What `pipeline` of transformers makes of an error in a loader: a text of many lines that ends with the error.
+WRAPPED = re.compile(r"^Could not load model .*^(\w[\w.]*): ([^\n]*)\s*\Z", re.DOTALL | re.MULTILINE)
+LONGEST = 1200  # characters of a sentence: the longest of ours lists the files of a folder
+
+
+def judge_answer(answer: Any, problem: str | None) -> tuple[Verdict, str]:
+    """Return the class of an answer, and the answer or what is wrong with it."""
+    if isinstance(answer, Ended):
+        return answer.judge(problem)
+    return (Verdict.SILENT, problem) if problem else (Verdict.RIGHT, repr(answer)[:200])
+
+
+def judge_error(error: BaseException, lenient: bool = False) -> tuple[Verdict, str]:
+    """Return the class of an exception, and how it reads; with `lenient`, Python's own `TypeError` is a sentence."""
+    text, message, kind = f"{type(error).__name__}: {error}", str(error), type(error)
+    if wrapped := WRAPPED.match(message):
+        message, text = wrapped[2], f"{wrapped[1]}: {wrapped[2]}"
+        kind = getattr(builtins, wrapped[1], type(None))
+    if isinstance(error, MemoryError) or NO_MEMORY.search(text):
+        return Verdict.MEMORY, text[:LONGEST]
+    if not issubclass(kind, EXPECTED):
+        return Verdict.TRACEBACK, text[:LONGEST]
+    if lenient and kind is TypeError and len(text) < LONGEST and "\n" not in text:
+        return Verdict.SENTENCE, text
+    is_plain = getattr(builtins, kind.__name__, None) is kind and not issubclass(kind, UnicodeError)
+    if not (is_plain or kind.__module__.startswith("emofusion")) or not is_sentence(message):
+        return Verdict.FOREIGN, text[:LONGEST]
+    return Verdict.SENTENCE, text
+
+
+def is_sentence(message: str) -> bool:
+    """Return whether a message is one line that reads as a sentence of ours."""
+    raw = ("[Errno", "Traceback", "object at 0x", "<class '")
+    if "\n" in message.strip() or any(part in message for part in raw) or len(message) > LONGEST:
+        return False
+    return message.rstrip().endswith((".", "?", "!", ".)", "`", "--help"))
+
+
+class Ended(dict):
+    """How a command ended: its `status`, and what it wrote to `out` and `err`."""
+
+    def judge(self, problem: str | None) -> tuple[Verdict, str]:
+        """Return the class, and what was printed."""
+        status, error = self["status"], self["err"].strip()
+        if status == 0:
+            return (Verdict.SILENT, problem) if problem else (Verdict.RIGHT, repr(self["out"][-200:]))
+        text = f"status {status}: {error[-LONGEST:]}"
+        if NO_MEMORY.search(error):
+            return Verdict.MEMORY, text
+        if DEFECT.search(error) or "Traceback (most" in error:
+            return Verdict.TRACEBACK, text
+        good = status in (1, 2) and is_sentence(error) and error.startswith("emofusion")
+        return (Verdict.SENTENCE if good else Verdict.FOREIGN), text
+
+
+def run_command(argv: list[str]) -> Ended:
+    """Run `emofusion` in this process, whose streams are files, as the runner makes them."""
+    from emofusion.cli.main import main
+
+    try:
+        status = main(argv)
+    except SystemExit as stop:
+        status = stop.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return Ended(status=status, **{name: _read(number) for number, name in ((1, "out"), (2, "err"))})
+
+
+def _read(number: int) -> str:
+    return os.pread(number, 2**20, 0).decode("utf-8", "replace")
