@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +21,19 @@ WORDS = [f"word{number}" for number in range(120)]  # more than the tiny models 
 UTTERANCE = {"audio": {"array": tone(0.5, 300), "sampling_rate": RATE}, "text": "hello there"}
 
 
+def once(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """Make a folder once for all targets: nobody changes it."""
+    made: list[Path] = []
+
+    @wraps(make)
+    def find(folder: Path) -> Path:
+        if not (made and made[-1].is_dir()):
+            made.append(make(folder))
+        return made[-1]
+
+    return find
+
+
 def find_case(name: str) -> Any:
     return next(case for case in CASES if case.name == name)
 
@@ -31,6 +45,7 @@ def make_tokenizer(words: Iterable[str]) -> Any:
     return BertTokenizer(vocab={token: number for number, token in enumerate(tokens)}, model_max_length=32)
 
 
+@once
 def make_fusion(folder: Path) -> Path:
     """Write the folder of a finished run of speech and text."""
     make_model_folder(folder / "fusion")
@@ -38,6 +53,7 @@ def make_fusion(folder: Path) -> Path:
     return folder / "fusion"
 
 
+@once
 def make_other(folder: Path) -> Path:
     """Write a folder of a model with video and other sizes, whose tokenizer has more words than any tiny model embeds."""
     from emofusion import EmoFusionProcessor
@@ -55,6 +71,7 @@ def _wide_text() -> dict:
     return find_case("wavfusion").fields["text_config"] | {"vocab_size": 200}
 
 
+@once
 def make_late_fusion(folder: Path) -> Path:
     """Write a late fusion of four members, two of which have a tokenizer of their own."""
     from emofusion import EmoFusionProcessor
@@ -69,6 +86,7 @@ def make_late_fusion(folder: Path) -> Path:
     return folder / "late"
 
 
+@once
 def make_adapter(folder: Path) -> Path:
     """Write adapters that change the answer, for a base model beside them."""
     from emofusion.hub import write_bundle

@@ -14,7 +14,7 @@ DEFECT = re.compile(r"defect|bug in emofusion|unexpected error", re.IGNORECASE)
 NO_MEMORY = re.compile(r"can't allocate|cannot allocate|unable to allocate|out of memory|MemoryError|bad_alloc", re.I)
 # What `pipeline` of transformers makes of an error in a loader: a text of many lines that ends with the error.
 WRAPPED = re.compile(r"^Could not load model .*^(\w[\w.]*): ([^\n]*)\s*\Z", re.DOTALL | re.MULTILINE)
-LONGEST = 1200  # characters of a sentence: the longest of ours lists the files of a folder
+SHOWN = 1200  # characters of an error in a report
 
 
 def judge_answer(answer: Any, problem: str | None) -> tuple[Verdict, str]:
@@ -31,21 +31,21 @@ def judge_error(error: BaseException, lenient: bool = False) -> tuple[Verdict, s
         message, text = wrapped[2], f"{wrapped[1]}: {wrapped[2]}"
         kind = getattr(builtins, wrapped[1], type(None))
     if isinstance(error, MemoryError) or NO_MEMORY.search(text):
-        return Verdict.MEMORY, text[:LONGEST]
+        return Verdict.MEMORY, text[:SHOWN]
     if not issubclass(kind, EXPECTED):
-        return Verdict.TRACEBACK, text[:LONGEST]
-    if lenient and kind is TypeError and len(text) < LONGEST and "\n" not in text:
+        return Verdict.TRACEBACK, text[:SHOWN]
+    if lenient and kind is TypeError and "\n" not in text:
         return Verdict.SENTENCE, text
     is_plain = getattr(builtins, kind.__name__, None) is kind and not issubclass(kind, UnicodeError)
     if not (is_plain or kind.__module__.startswith("emofusion")) or not is_sentence(message):
-        return Verdict.FOREIGN, text[:LONGEST]
+        return Verdict.FOREIGN, text[:SHOWN]
     return Verdict.SENTENCE, text
 
 
 def is_sentence(message: str) -> bool:
     """Return whether a message is one line that reads as a sentence of ours."""
     raw = ("[Errno", "Traceback", "object at 0x", "<class '")
-    if "\n" in message.strip() or any(part in message for part in raw) or len(message) > LONGEST:
+    if "\n" in message.strip() or any(part in message for part in raw):
         return False
     return message.rstrip().endswith((".", "?", "!", ".)", "`", "--help"))
 
@@ -58,7 +58,7 @@ class Ended(dict):
         status, error = self["status"], self["err"].strip()
         if status == 0:
             return (Verdict.SILENT, problem) if problem else (Verdict.RIGHT, repr(self["out"][-200:]))
-        text = f"status {status}: {error[-LONGEST:]}"
+        text = f"status {status}: {error[-SHOWN:]}"
         if NO_MEMORY.search(error):
             return Verdict.MEMORY, text
         if DEFECT.search(error) or "Traceback (most" in error:

@@ -12,16 +12,18 @@ if TYPE_CHECKING:
 
 REPEAT = "PYTHONPATH=tests .venv/bin/python -m fuzz"
 
+# Variables of the folders in which libraries keep what can be made again.
+CACHES = ("HF_HOME", "HF_DATASETS_CACHE", "HF_MODULES_CACHE", "XDG_CACHE_HOME", "MPLCONFIGDIR")
+
 
 def set_environment(folder: Path) -> None:
     """Keep all libraries off the network and out of the user's caches; to be called before they are imported."""
+    for name in CACHES:
+        (folder / "caches" / name).mkdir(parents=True)
     os.environ.update(
+        {name: str(folder / "caches" / name) for name in CACHES},
         HF_HUB_OFFLINE="1",
-        HF_HOME=str(folder / "hub"),
-        HF_DATASETS_CACHE=str(folder / "datasets"),
-        HF_MODULES_CACHE=str(folder / "modules"),
-        XDG_CACHE_HOME=str(folder / "cache"),
-        MPLCONFIGDIR=str(folder / "matplotlib"),
+        CUDA_VISIBLE_DEVICES="",
         OMP_NUM_THREADS="1",
         TOKENIZERS_PARALLELISM="false",
         TQDM_MONITOR_INTERVAL="0",

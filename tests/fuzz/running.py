@@ -19,7 +19,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from huggingface_hub import constants
+
 from .judging import judge_answer, judge_error
+from .plan import CACHES
 from .target import Spoiled, Target, Verdict
 from .watching import Watch, make_device
 
@@ -42,7 +45,7 @@ class Outcome:
         verdict: The class.
         text: The answer, or the error.
         trace: Where an error comes from.
-        seconds: Wall-clock time.
+        seconds: Time of the processor.
     """
 
     target: str
@@ -69,12 +72,14 @@ def prepare(targets: Iterable[Target], folder: Path) -> tuple[list[Fixture], lis
     Returns:
         The targets that give a right answer for their valid input, and the outcomes of the others.
     """
-    fixtures, wrong = [], []
+    fixtures, wrong, built = [], [], {}
     for target in targets:
-        place = folder / "valid" / target.name
-        place.mkdir(parents=True)
-        with contextlib.redirect_stderr(io.StringIO()):  # bars
-            fixture = Fixture(target, target.build(place))
+        if target.build not in built:  # nobody changes a valid input, so targets may share one
+            place = folder / "valid" / target.name
+            place.mkdir(parents=True)
+            with contextlib.redirect_stderr(io.StringIO()):  # bars
+                built[target.build] = target.build(place)
+        fixture = Fixture(target, built[target.build])
         child = Child(fixture, INTACT, 0, folder)
         outcome = child.wait()
         if outcome.verdict == Verdict.RIGHT:
@@ -133,7 +138,7 @@ class Child:
         """Return what came of the case, and remove its files."""
         with contextlib.suppress(ProcessLookupError):
             self._kill()  # what it has started
-        seconds = time.monotonic() - self.start
+        seconds, used = time.monotonic() - self.start, round(self.usage.ru_utime + self.usage.ru_stime, 2)
         with contextlib.suppress(OSError, ValueError):
             self.report = json.loads((self.folder / "report.json").read_text())
         what = self.report.get("what", "before the input was spoiled")
@@ -149,7 +154,7 @@ class Child:
         if grown > RESIDENT and verdict != Verdict.HANG:
             verdict, text = Verdict.MEMORY, f"{grown // MIB:,} MiB; {text}"
         shutil.rmtree(self.folder, ignore_errors=True)
-        return Outcome(self.fixture.target.name, self.number, what, verdict, text, trace, round(seconds, 2))
+        return Outcome(self.fixture.target.name, self.number, what, verdict, text, trace, used)
 
     def _kill(self) -> None:
         for kill in (os.killpg, os.kill):
@@ -232,9 +237,12 @@ def _enclose(folder: Path) -> Watch:
         make_device(work / kind, kind)
     (work / "file.txt").write_text("precious\n")
     os.chdir(work)
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    constants.HF_HUB_OFFLINE = True  # if it was imported before
     tempfile.tempdir = os.environ["TMPDIR"] = str(work / "tmp")
-    caches = [os.environ[name] for name in ("HF_DATASETS_CACHE", "HF_HOME") if name in os.environ]
-    return Watch([folder, *map(Path, caches)])
+    caches = [os.environ[name] for name in CACHES if name in os.environ]
+    homes = [Path.home() / name for name in (".cache", ".config/matplotlib")]
+    return Watch([folder, *homes, *map(Path, caches)])
 
 
 def _limit() -> None:

@@ -1,5 +1,9 @@
 """All targets."""
 
-from . import targets_checkpoints, targets_corpora, targets_media
+from . import targets_checkpoints, targets_commands, targets_corpora, targets_media, targets_results, targets_training
 
-TARGETS = [target for module in (targets_media, targets_checkpoints, targets_corpora) for target in module.TARGETS]
+MODULES = (
+    *(targets_media, targets_checkpoints, targets_corpora),
+    *(targets_training, targets_results, targets_commands),
+)
+TARGETS = [target for module in MODULES for target in module.TARGETS]

@@ -32,13 +32,13 @@ FILES += ("model.safetensors", "model.safetensors", "*.json")
 PIPELINES: dict[str, Any] = {}  # loaded before the processes are forked
 
 
-def build_fusion(folder: Path) -> str:
+def build_fusion(folder: Path) -> Path:
     make_other(folder)
-    return str(make_fusion(folder))
+    return make_fusion(folder)
 
 
 def others(valid: Path) -> list[Path]:
-    return [valid.parent / "other"]
+    return [make_other(valid.parent)]
 
 
 def ask_pipeline(folder: str | Path) -> list:
@@ -187,15 +187,15 @@ TARGETS = [
         "checkpoint-predict", "cli", build_fusion, spoil_checkpoint(*FILES, others=others), predict, check_printed, 3
     ),
     Target(
-        "checkpoint-late-fusion", "modeling", lambda folder: str(make_late_fusion(folder)),
+        "checkpoint-late-fusion", "modeling", make_late_fusion,
         spoil_checkpoint(*FILES, "**/*.json"), ask_pipeline, check_scores, 3,
     ),
     Target(
-        "adapter-predict", "training", lambda folder: str(make_adapter(folder)),
+        "adapter-predict", "training", make_adapter,
         spoil_checkpoint("adapter_*", "adapter_*", "*.json"), predict, check_printed, 3,
     ),
     Target(
-        "adapter-merge", "training", lambda folder: str(make_adapter(folder)),
+        "adapter-merge", "training", make_adapter,
         spoil_checkpoint("adapter_*", "adapter_*", "*.json"), merge, check_printed, 2,
     ),
     Target("pipeline-call", "inference", build_call, spoil_call, call_pipeline, check_call, 3, lenient=True),

@@ -1,4 +1,4 @@
-"""Keep a case inside its folder: nothing outside is written, renamed or removed, and no pickle is opened unseen."""
+"""Keep a case inside its folder: nothing outside is written or called, and no pickle is opened unseen."""
 
 import os
 import stat
@@ -44,9 +44,19 @@ class Watch:
             path, mode, flags = arguments
             if flags & WRITING or (mode and set("wax+") & set(mode)):
                 self._check(path, None, follow=True)
+        elif event == "socket.connect":
+            self._check_address(arguments[1])
+        elif event == "socket.getaddrinfo" and arguments[0] not in ("localhost", "127.0.0.1", "::1"):
+            raise OSError(f"The fuzzer looks up no names, as {str(arguments[0])[:40]}")
         elif event in EVENTS:
             for path, descriptor in EVENTS[event]:
                 self._check(arguments[path], None if descriptor is None else arguments[descriptor])
+
+    def _check_address(self, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else "127."  # the path of a local socket
+        if not host.startswith("127.") and host != "::1":
+            self.found.append(f"it called {host}")
+            raise OSError("The fuzzer has no network")
 
     def _check(self, path: Any, descriptor: int | None, follow: bool = False) -> None:
         if isinstance(path, int) or path is None:
