@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from .media import (
+from .media_containers import stated_seconds
+from .media_files import (
     PRE_ROLL,
     SPAN_TOLERANCE,
     AudioSource,
     check_span,
     import_av,
     open_container,
-    open_file,
+    open_source,
     span_outside,
 )
 
@@ -62,17 +64,57 @@ def load_video(
         end = source.get("end") if end is None else end
         crop = source.get("crop") if crop is None else crop
         name = str(source.get("path") or name)
-        source = source.get("path") if source.get("bytes") is None else source["bytes"]
     if crop not in (None, *CROPS):
         raise ValueError(f"{name} cannot be cropped to {crop!r}: choose 'left', 'right' or None.")
     check_span(name, start or 0.0, end)
-    file, name = open_file(source, name)
+    file, name = open_source(source, name)
     with file, open_container(file, name) as container:
         sampled = _sample_frames(container, name, frames_per_second, start or 0.0, end, max_seconds)
         frames = [_as_array(frame, crop) for frame in sampled]
     if len({frame.shape for frame in frames}) > 1:
         raise ValueError(f"{name} has frames of different sizes: convert it to one size.")
     return np.stack(frames)
+
+
+def video_seconds(source: VideoSource) -> float | None:
+    """Return the length of a video without decoding it: the time stamps of its last second are read.
+
+    `load_video` finds the same end, up to `SPAN_TOLERANCE` and one frame.
+
+    Args:
+        source: As in `load_video`; a `"start"` and `"end"` are ignored.
+
+    Returns:
+        Seconds; None if the file does not state it.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `source` has another type.
+        ValueError: If the file is empty, damaged, has no video, or lasts 0 s.
+        ImportError: If PyAV is not installed.
+    """
+    file, name = open_source(source, "the video")
+    with file, open_container(file, name) as container:
+        stream = _video_stream(container, name)
+        seconds = stated_seconds(container, stream)
+        if seconds is None:
+            return None
+        av, origin = import_av(name), (stream.start_time or 0) * stream.time_base
+        try:
+            if seconds > 2:
+                container.seek(int((origin + Fraction(seconds) - 1) / stream.time_base), stream=stream)
+            length = 0 if not stream.average_rate else 1 / stream.average_rate
+            ends = [
+                packet.pts * packet.time_base + (packet.duration * packet.time_base or length) - origin
+                for packet in container.demux(stream)
+                if packet.pts is not None
+            ]
+        except av.FFmpegError:  # reported when it is decoded
+            ends = []
+    seconds = float(max(ends, default=seconds))
+    if seconds <= 0:
+        raise ValueError(f"{name} lasts {seconds:.3f} s: it is empty.")
+    return seconds
 
 
 def count_frames(seconds: float, frames_per_second: float) -> int:
@@ -84,9 +126,7 @@ def _sample_frames(
     container: Any, name: str, rate: float, start: float, end: float | None, max_seconds: float | None
 ) -> Iterator[Any]:
     """Yield the frames visible at evenly spaced times, each before the next one is decoded."""
-    if not container.streams.video:
-        raise ValueError(f"{name} has no video stream.")
-    stream = container.streams.video[0]
+    stream = _video_stream(container, name)
     stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
     count, shown, until, length = 0, None, 0.0, 1 / float(stream.average_rate or rate)
     for time, frame in _frames_from(container, stream, name, start):
@@ -108,6 +148,15 @@ def _sample_frames(
             count += 1
     if not count:
         yield shown
+
+
+def _video_stream(container: Any, name: str) -> Any:
+    if not container.streams.video:
+        raise ValueError(f"{name} has no video stream.")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise ValueError(f"{name} has video in a format that PyAV cannot decode: convert it to mp4.")
+    return stream
 
 
 def _frames_from(container: Any, stream: Any, name: str, start: float) -> Iterator[tuple[float, Any]]:

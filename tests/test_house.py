@@ -165,7 +165,7 @@ def test_corpora_import_only_decoder_from_processing():
     problems = []
     for file in python_files("corpora"):
         for module, name in imports(file):
-            decoder = module.endswith(".media") or name in ("media", "load_audio")
+            decoder = module.endswith((".media", ".video")) or name in ("media", "load_audio")
             if room_of(module, name) == "processing" and not decoder:
                 problems.append(f"{path(file)} imports {module} {name}")
     report(problems)

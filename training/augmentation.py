@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
-from ..processing.media import load_audio
+from ..processing.media import audio_seconds, load_audio
 
 # Transforms in the order in which they are applied, with their settings. The order is that of a recording: speech, room,
 # noise, microphone.
@@ -104,9 +104,9 @@ class Augmentation:
             return rng.standard_normal(samples, dtype=np.float32)
         file = self._draw_file("noise", rng)
         # Only the needed part of a long file is decoded.
-        needed, duration = samples / self.sampling_rate, read_seconds(file)
+        needed, duration = samples / self.sampling_rate, audio_seconds(file) or 0.0
         start = rng.uniform(0, duration - needed) if duration > needed else 0.0
-        noise = load_audio(file, self.sampling_rate, start, start + needed if duration > needed else None)
+        noise = load_audio(file, self.sampling_rate, start, max_seconds=needed)
         return np.resize(noise, samples)  # repeats a short one
 
 
@@ -185,16 +185,6 @@ def find_recordings(name: str, folder: str | Path) -> list[Path]:
     if not files:
         raise ValueError(f"augmentation.{name}.folder is {folder}, which has no recordings ({', '.join(SUFFIXES)}).")
     return files
-
-
-def read_seconds(file: Path) -> float:
-    """Return the duration of a recording in seconds, from its header."""
-    import soundfile
-
-    try:
-        return soundfile.info(file).duration
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"{file} is damaged or no recording: it cannot be read.") from error
 
 
 def change_speed(waveform: np.ndarray, rate: float) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Batches of utterances of similar length, shared by all processes (ours)."""
 
-import io
 import math
 from collections.abc import Iterator, Mapping
 
@@ -10,6 +9,8 @@ from datasets import Dataset
 from transformers import ProcessorMixin, TrainerCallback
 
 from ..corpora.preparation.inspection import measure
+from ..processing.media import audio_seconds
+from ..processing.video import video_seconds
 
 POOL = 8  # steps per bucket of similar lengths: more steps shuffle better and pad more
 SHORTEST = 0.5  # seconds that an utterance counts at least, so that batches of very short ones do not get too large
@@ -186,7 +187,7 @@ def padding_of(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
 
 def _header(source: str | bytes, kind: str) -> float:
     if isinstance(source, bytes):
-        import soundfile
-
-        return soundfile.info(io.BytesIO(source)).duration
-    return measure(source, kind) or math.inf  # a duration missing in the header counts as one of the longest
+        seconds = audio_seconds(source) if kind == "audio" else video_seconds(source)
+    else:
+        seconds = measure(source, kind)
+    return seconds or math.inf  # an unknown duration counts as one of the longest

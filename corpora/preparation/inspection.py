@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from ...configuration.modalities import SAMPLING_RATE
-from ...processing.media import SPAN_TOLERANCE, audio_seconds, is_silent, load_audio, video_seconds
+from ...processing.media import SILENCE, SPAN_TOLERANCE, audio_seconds, check_audio, is_silent, load_audio
+from ...processing.video import video_seconds
 from ..records import problem
 
 SHORT = 0.1  # seconds; shorter recordings hardly contain a syllable
 SLACK = 0.5  # seconds that an alignment may exceed its recording
-BLOCK = 60.0  # seconds decoded at a time
 ROWS = 64  # rows inspected in parallel; the decoders release the GIL
 
 
@@ -62,14 +62,14 @@ def inspect(
 
 @lru_cache(maxsize=512)  # many rows share the video or recording of a dialogue
 def measure(path: str, kind: str = "audio") -> float | None:
-    """Return the duration of a recording, or with kind "video" of a video, from the header; nothing is decoded.
+    """Return the duration of a recording, or with kind "video" of a video; see `audio_seconds` and `video_seconds`.
 
     Args:
         path: The file.
         kind: "audio" or "video".
 
     Returns:
-        Seconds; None if the header does not state it.
+        Seconds; None if the file does not state it.
 
     Raises:
         ValueError: If the file cannot be read, is empty, or has no stream of this kind.
@@ -86,7 +86,7 @@ def _inspect_row(
     """Return the usable row, or None, and its problems."""
     row = _Row(row, known)
     try:
-        row.fit_audio(max_seconds, decode or embed_audio)
+        row.fit_audio(max_seconds, decode, embed_audio)
     except ValueError as error:
         row.note("unreadable", f"is dropped: {error}", dropped=True)
         return None, row.problems
@@ -108,8 +108,8 @@ class _Row:
     Attributes:
         columns: The row.
         problems: The problems found.
-        seconds: Duration of the span of its recording; None if the header does not state it.
-        waveform: The recording `(samples,)`, if it was decoded in one piece.
+        seconds: Duration of the span of its recording.
+        waveform: The recording `(samples,)`, if it is embedded.
     """
 
     def __init__(self, columns: dict, known: Mapping[str, str]):
@@ -124,15 +124,21 @@ class _Row:
         if found not in self.problems:  # audio and video may be the same file
             self.problems.append(found)
 
-    def fit_audio(self, max_seconds: float | None, decode: bool) -> None:
+    def fit_audio(self, max_seconds: float | None, decode: bool, keep: bool) -> None:
         """Fit the span to the recording.
 
         Raises:
             ValueError: If the recording cannot be used.
         """
         self.columns["audio"], self.seconds = self.span("audio", max_seconds)
-        if decode:
-            self.decode()
+        if keep:
+            self.waveform = load_audio(self.columns["audio"], SAMPLING_RATE)
+            self.seconds, silent = len(self.waveform) / SAMPLING_RATE, is_silent(self.waveform)
+        elif decode:
+            self.seconds, peak = check_audio(self.columns["audio"])
+            silent = peak < SILENCE
+        if (keep or decode) and silent:
+            self.note("silent", "is kept, but is silent.")
         if self.seconds is not None and self.seconds < SHORT:
             self.note("too short", f"lasts {self.seconds:.3f} s: it is kept, but hardly contains a syllable.")
 
@@ -150,6 +156,8 @@ class _Row:
         """Return the file of a column with its span fitted to the file, and the duration of the span in seconds."""
         media = dict(self.columns[column])
         whole = measure(media["path"], column)
+        if whole is None and column == "audio":  # such as FLAC from a pipe
+            whole, _ = check_audio(media["path"])
         start, end = media.get("start") or 0.0, media.get("end")
         if start < 0 or (end is not None and end <= start) or (whole is not None and start >= whole):
             until = "" if end is None else f" to {end:.2f} s"
@@ -168,25 +176,6 @@ class _Row:
             seconds = max_seconds
         return media, seconds
 
-    def decode(self) -> None:
-        """Decode the whole span, in blocks if it is long.
-
-        Raises:
-            ValueError: If it cannot be decoded.
-        """
-        audio, silent = self.columns["audio"], True
-        blocks = 1 if self.seconds is None else max(1, int(self.seconds // BLOCK))
-        first = audio.get("start")
-        for number in range(blocks):
-            start = first if number == 0 else (first or 0.0) + number * BLOCK
-            end = audio.get("end") if number == blocks - 1 else (first or 0.0) + (number + 1) * BLOCK
-            waveform = load_audio(audio["path"], SAMPLING_RATE, start, end)
-            silent = silent and is_silent(waveform)
-        if blocks == 1:
-            self.waveform, self.seconds = waveform, len(waveform) / SAMPLING_RATE
-        if silent:
-            self.note("silent", "is kept, but is silent.")
-
     def check_alignment(self) -> None:
         """Remove an alignment that does not fit the recording."""
         levels = self.columns.get("alignment") or {}
@@ -201,11 +190,8 @@ class _Row:
         import soundfile
 
         audio, file = self.columns["audio"], io.BytesIO()
-        waveform = self.waveform
-        if waveform is None:
-            waveform = load_audio(audio, SAMPLING_RATE)
         # soundfile writes with a scale of 32767 and reads with 32768, which would change 16-bit samples.
-        samples = np.clip(np.rint(waveform * 32768), -32768, 32767).astype(np.int16)
+        samples = np.clip(np.rint(self.waveform * 32768), -32768, 32767).astype(np.int16)
         soundfile.write(file, samples, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
         self.columns["audio"] = {"path": f"{Path(audio['path']).stem}.flac", "bytes": file.getvalue()}
         self.columns["video"] = None

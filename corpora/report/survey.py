@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 
+from ...processing.media import audio_seconds
 from ..preparation.inspection import measure
 from ..schema import LEVELS
 
@@ -115,16 +115,9 @@ def span_seconds(audio: Mapping) -> float | None:
     Raises:
         ValueError: If the file cannot be read.
     """
-    import soundfile
-
     start, end = audio["start"] or 0.0, audio["end"]
-    if end is None and audio["bytes"] is None:
-        end = measure(audio["path"])
-    elif end is None:
-        try:
-            end = soundfile.info(BytesIO(audio["bytes"])).duration
-        except soundfile.LibsndfileError as error:
-            raise ValueError(f"{audio['path']} is embedded, but is not a recording.") from error
+    if end is None:
+        end = measure(audio["path"]) if audio["bytes"] is None else audio_seconds(audio)
     return None if end is None else end - start
 
 

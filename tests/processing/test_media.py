@@ -1,8 +1,6 @@
 import io
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import av
 import numpy as np
@@ -10,26 +8,7 @@ import pytest
 import soundfile
 import soxr
 from emofusion.processing import load_audio
-
-
-def tone(seconds=2.0, rate=16000):
-    """Return a chirp with some noise, so that all spans differ; `(samples,)` float32."""
-    t = np.arange(round(seconds * rate)) / rate
-    noise = np.random.default_rng(0).standard_normal(len(t))
-    return (0.3 * np.sin(2 * np.pi * (200 + 150 * t) * t) + 0.01 * noise).astype(np.float32)
-
-
-def encode(waveform, container, codec, rate=16000, container_options=None, codec_options=None):
-    """Return a file written by PyAV; `container_options` are the muxer's, `codec_options` the encoder's."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "encoded"
-        with av.open(path, "w", format=container, options=container_options or {}) as file:
-            stream = file.add_stream(codec, rate=rate, layout="mono", options=codec_options or {})
-            frame = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = rate, 0
-            for packet in [*stream.encode(frame), *stream.encode(None)]:
-                file.mux(packet)
-        return path.read_bytes()
+from testing_media import encode, tone
 
 
 def silent_video():
@@ -74,15 +53,6 @@ def test_span_is_slice(wav, form):
     np.testing.assert_array_equal(load_audio(source, 16000, start=0.4), tone()[round(0.4 * 16000) :])
 
 
-@pytest.mark.parametrize("file_format", ["FLAC", "MP3", "OGG"])
-def test_span_of_compressed_file_is_slice(tmp_path, file_format):
-    path = tmp_path / "tone"
-    soundfile.write(path, tone(6), 16000, format=file_format)
-    whole = load_audio(path, 16000)
-    assert abs(whole - tone(6)).mean() < 0.02
-    np.testing.assert_allclose(load_audio(path, 16000, start=3.3, end=4.1), whole[52800:65600], atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("container", "codec", "rate"),
     [("mp4", "aac", 16000), ("ipod", "aac", 16000), ("matroska", "libopus", 48000), ("avi", "pcm_s16le", 16000)],
@@ -118,24 +88,6 @@ def test_array_of_dict_is_resampled():
 
 def test_span_may_end_slightly_after_file(wav):
     np.testing.assert_array_equal(load_audio(wav, 16000, start=1.0, end=2.01), tone()[16000:])
-
-
-def test_mp3_without_frame_count_is_read_to_its_end():
-    # Noise, then silence, at a variable bit rate: the first frames say nothing about the length.
-    waveform = np.concatenate([0.3 * np.random.default_rng(0).standard_normal(64000), np.zeros(64000)])
-    encoded = encode(
-        waveform.astype(np.float32), "mp3", "libmp3lame", 16000, {"write_xing": "0"}, {"flags": "+qscale"}
-    )
-    whole = load_audio(encoded, 16000)
-    assert abs(len(whole) - 128000) < 4000
-    np.testing.assert_allclose(load_audio(encoded, 16000, 3.0, 4.5), whole[48000:72000], atol=1e-3)
-
-
-def test_wav_written_to_pipe_is_not_truncated(wav):
-    streamed = bytearray(wav.read_bytes())
-    at = streamed.index(b"data") + 4
-    streamed[at : at + 4] = b"\xff\xff\xff\xff"
-    np.testing.assert_array_equal(load_audio(bytes(streamed), 16000), tone())
 
 
 def wav_bytes(samples):

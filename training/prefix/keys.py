@@ -17,7 +17,7 @@ from ... import __version__
 from ...configuration.modalities import MODALITIES
 from ...corpora.atomic_write import staged
 from ...modeling.modeling_emofusion import EmoFusionModel
-from ...processing.media import open_file
+from ...processing.media_files import open_file
 from .store import KEY_SIZE
 
 FORMAT = 1  # to be raised when the code of a prefix changes its output

@@ -186,8 +186,7 @@ def score_trials(
     for start in range(0, len(files), batch_size):
         part = files[start : start + batch_size]
         rate = processor.feature_extractor.sampling_rate
-        limit = None if max_seconds is None else round(max_seconds * rate)
-        audio = [load_audio(Path(root, file), rate)[:limit] for file in part]
+        audio = [load_audio(Path(root, file), rate, max_seconds=max_seconds) for file in part]
         batch = processor(audio=audio, sampling_rate=rate).to(model.device)
         embedding = F.normalize(model.base_model(**batch).embedding.float(), dim=-1)
         embeddings.update(zip(part, embedding.cpu(), strict=True))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ...processing.media import load_audio
+from ...processing.media import audio_seconds, load_audio
 from ..command_arguments import SpeakerArguments
 
 SUFFIXES = {".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus"}
@@ -175,14 +175,21 @@ class SpeakerRecordings(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> dict:
         recording, number = self.recordings[index]
-        waveform = load_audio(self.root / recording, self.sampling_rate)
         shortest, longest = self.seconds
         place = 0.5
         if self.at_random:
             longest = shortest + (longest - shortest) * torch.rand(()).item()
             place = torch.rand(()).item()
-        samples = crop(waveform, round(longest * self.sampling_rate), place)
+        samples = self._load(self.root / recording, round(longest * self.sampling_rate), place)
         return {"id": recording, "audio": {"array": samples, "sampling_rate": self.sampling_rate}, "label": number}
+
+    def _load(self, path: Path, samples: int, place: float) -> np.ndarray:
+        """Return a segment of a recording; the rest of the recording is not decoded."""
+        seconds, needed = audio_seconds(path), samples / self.sampling_rate
+        if seconds is None or seconds <= needed:
+            return crop(load_audio(path, self.sampling_rate), samples, place)
+        segment = load_audio(path, self.sampling_rate, place * (seconds - needed), max_seconds=needed)
+        return crop(segment, samples, 0.0)
 
 
 def crop(waveform: np.ndarray, samples: int, place: float) -> np.ndarray:
