@@ -2,12 +2,11 @@
 
 from typing import ClassVar
 
-from huggingface_hub.dataclasses import strict
-
+from .configuration_checks import checked, positive, share, whole
 from .configuration_emofusion import EmoFusionConfig
 
 
-@strict
+@checked
 class CrossAttentionFusionConfig(EmoFusionConfig):
     r"""Cross-modal attention between a speech and a text encoder, statistics pooling, early fusion.
 
@@ -39,12 +38,12 @@ class CrossAttentionFusionConfig(EmoFusionConfig):
         "url": "https://arxiv.org/abs/2108.09669",
     }
 
-    hidden_size: int = 256
-    num_attention_heads: int = 8
-    conv_kernel_size: int = 3
-    attention_dropout: float = 0.1
-    hidden_dropout: float = 0.1
-    layer_norm_eps: float = 1e-5
+    hidden_size: int = whole(1, 256)
+    num_attention_heads: int = whole(1, 8)
+    conv_kernel_size: int = whole(1, 3)
+    attention_dropout: int | float = share(0.1)
+    hidden_dropout: int | float = share(0.1)
+    layer_norm_eps: int | float = positive(1e-5)
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)

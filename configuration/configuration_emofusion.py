@@ -1,11 +1,23 @@
 """The configuration that all fusion variants share."""
 
 import math
-from typing import Any, ClassVar
+import os
+from typing import Any, ClassVar, Literal
 
-from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
+from .configuration_checks import (
+    DTYPES,
+    build_config,
+    check_labels,
+    check_numbers,
+    checked,
+    number,
+    one_line,
+    share,
+    shown,
+    whole,
+)
 from .modalities import MODALITIES
 
 # Number of the checkpoint format, written into each `config.json`. Raise it when older code would misread a new
@@ -14,11 +26,13 @@ from .modalities import MODALITIES
 FORMAT = 2
 OLDEST_FORMAT = 2
 
+MOST_LABELS = 100_000
+
 # Configuration fields that hold the output width of a vision encoder; the first one present is used.
 VISION_SIZE_FIELDS = ("hidden_sizes", "hidden_dim", "hidden_size")
 
 
-@strict
+@checked
 class EmoFusionConfig(PreTrainedConfig):
     r"""Base configuration: the encoders, their frozen layers, the classification head and its loss.
 
@@ -83,13 +97,22 @@ class EmoFusionConfig(PreTrainedConfig):
     freeze_text_layers: int = 0
     freeze_vision_encoder: bool = True
     use_weighted_layer_sum: bool = False
-    modality_dropout: float = 0.0
-    classifier_dropout: float = 0.1
-    classifier_proj_size: int | None = None
+    modality_dropout: int | float = share(0.0)
+    classifier_dropout: int | float = share(0.1)
+    classifier_proj_size: int | None = whole(1, None)
     class_weights: list[int | float] | None = None
-    label_smoothing: int | float = 0.0
-    focal_gamma: int | float = 0.0
-    initializer_range: float = 0.02
+    label_smoothing: int | float = share(0.0)
+    focal_gamma: int | float = number(0.0)
+    initializer_range: int | float = number(0.02)
+    # Fields of transformers, whose types it does not check.
+    architectures: list[str] | None = None
+    return_dict: bool | None = True
+    output_hidden_states: bool | None = False
+    is_encoder_decoder: bool = False
+    chunk_size_feed_forward: int = whole(0, 0)
+    transformers_version: str | None = None
+    label2id: dict | None = None
+    problem_type: Literal["regression", "single_label_classification", "multi_label_classification"] | None = None
 
     def __post_init__(self, **kwargs):
         for name, modality in MODALITIES.items():
@@ -104,22 +127,57 @@ class EmoFusionConfig(PreTrainedConfig):
                 self._check_unused(modality.freeze_field, 0)
         if not any(MODALITIES[name].has_layers for name in self.encoders):
             self._check_unused("use_weighted_layer_sum", False)
-        if not 0.0 <= self.modality_dropout < 1.0:
-            raise ValueError(f"modality_dropout is {self.modality_dropout}; it must be at least 0 and below 1.")
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1.")
-        if not 0.0 <= self.focal_gamma < math.inf:
-            raise ValueError(f"focal_gamma is {self.focal_gamma}; it must be a number of at least 0.")
+        self._check_labels_and_dtype(kwargs)
         if __name__.startswith("emofusion."):
             # The package registers its own pipeline. With this field transformers would prefer the checkpoint's code
             # and require `trust_remote_code`.
             kwargs.pop("custom_pipelines", None)
         # Without this key transformers resets the attention implementation of existing encoder configurations.
         super().__post_init__(**{"attn_implementation": {}} | kwargs)
-        if self.class_weights is not None and len(self.class_weights) != self.num_labels:
+        self._match_labels()
+        if self.class_weights is not None:
+            self._check_class_weights()
+
+    def _check_labels_and_dtype(self, kwargs: dict[str, Any]) -> None:
+        if self.id2label is not None:
+            check_labels(self.id2label)
+        labels = kwargs.get("num_labels")
+        if labels is not None and not (type(labels) is int and 0 < labels <= MOST_LABELS):
+            raise ValueError(f"num_labels is {shown(labels)}; it must be from 1 to {MOST_LABELS}.")
+        if not isinstance(kwargs.get("output_attentions", False), bool | None):
+            raise ValueError(f"output_attentions is {shown(kwargs['output_attentions'])}; it must be true or false.")
+        dtype = self.dtype if self.dtype is not None else kwargs.get("torch_dtype")
+        if dtype is not None and str(dtype).removeprefix("torch.") not in DTYPES:
+            raise ValueError(f"dtype is {shown(dtype)}; it must be one of {', '.join(DTYPES)}.")
+
+    def _match_labels(self) -> None:
+        check_labels(self.id2label)
+        self.label2id = {label: index for index, label in self.id2label.items()}
+
+    def _check_class_weights(self) -> None:
+        weights = self.class_weights
+        if len(weights) != self.num_labels:
             raise ValueError(
-                f"class_weights has {len(self.class_weights)} numbers for {self.num_labels} labels; give one per label."
+                f"class_weights has {len(weights)} numbers for {self.num_labels} labels; give one per label."
             )
+        if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+            raise ValueError(
+                f"class_weights is {shown(weights)}; give finite numbers of at least 0, not all of them 0."
+            )
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> "EmoFusionConfig":
+        """Load a configuration as transformers does; errors name the folder.
+
+        Args:
+            pretrained_model_name_or_path: A folder or Hub id.
+            **kwargs: As in transformers.
+
+        Raises:
+            ValueError: As [`EmoFusionConfig.from_dict`].
+        """
+        source = pretrained_model_name_or_path
+        return super().from_pretrained(source, **{"name_or_path": source} | kwargs)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs) -> "EmoFusionConfig":
@@ -130,7 +188,7 @@ class EmoFusionConfig(PreTrainedConfig):
             **kwargs: As in `PreTrainedConfig.from_dict`.
 
         Raises:
-            ValueError: If the number is missing, or this code cannot read that format.
+            ValueError: If the number is missing, or this code cannot read that format, or a field is wrong.
         """
         fields = dict(config_dict)
         number = fields.pop("emofusion_format", None)
@@ -143,11 +201,36 @@ class EmoFusionConfig(PreTrainedConfig):
                 f"{source} has {found}, and this code reads format {FORMAT}: {remedy}, or do not import emofusion and load "
                 "with trust_remote_code=True, which runs the code in the checkpoint's own folder."
             )
-        return super().from_dict(fields, **kwargs)
+        source = kwargs.get("name_or_path") or fields.get("_name_or_path")
+        place = f"config.json of {source}: " if source else ""
+        try:
+            cls._check_names(fields)
+            if "id2label" in kwargs:
+                check_labels(kwargs["id2label"])
+            loaded = super().from_dict(fields, **kwargs)
+            config = loaded[0] if isinstance(loaded, tuple) else loaded
+            config._match_labels()  # the names may have been given as keyword arguments
+            return loaded
+        except ValueError as error:
+            raise ValueError(f"{place}{error}") from error
+        except Exception as error:  # whatever transformers raises for a value that it does not expect
+            raise ValueError(f"{place}a field is wrong: {type(error).__name__}: {one_line(error)}.") from error
+
+    @classmethod
+    def _check_names(cls, fields: dict[str, Any]) -> None:
+        if (model_type := fields.get("model_type", cls.model_type)) != cls.model_type:
+            raise ValueError(f"model_type is {shown(model_type)}; {cls.__name__} is for {cls.model_type}.")
+        for name in set(fields) - set(cls.__dataclass_fields__):
+            attribute = getattr(cls, name, None)
+            if callable(attribute) or (isinstance(attribute, property) and attribute.fset is None):
+                raise ValueError(f"{shown(name)} is no field of a {cls.__name__}; leave it out.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, with the number of the checkpoint format."""
-        return super().to_dict() | {"emofusion_format": FORMAT}
+        """Return the fields, with the number of the checkpoint format; all parts have the one dtype of the model."""
+        fields = super().to_dict() | {"emofusion_format": FORMAT}
+        for modality in MODALITIES.values():
+            (fields[modality.config_field] or {}).pop("dtype", None)
+        return fields
 
     def _check_unused(self, name: str, unset) -> None:
         if getattr(self, name) != unset:
@@ -221,10 +304,10 @@ def vision_hidden_size(config: PreTrainedConfig) -> int:
 def _as_config(name: str, value: dict | PreTrainedConfig | None, default_type: str) -> PreTrainedConfig:
     """Return `value` as a configuration object; a dict without `model_type` gets `default_type`."""
     if isinstance(value, PreTrainedConfig):
+        check_numbers(name, value)
         return value
     fields = dict(value or {})
     model_type = fields.pop("model_type", default_type)
-    try:
-        return AutoConfig.for_model(model_type, **fields)
-    except ValueError as error:
-        raise ValueError(f"{name} names the model_type {model_type!r}, which transformers does not know.") from error
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
+        raise ValueError(f"{name} names the model_type {shown(model_type)}, which transformers does not know.")
+    return build_config(name, AutoConfig.for_model, model_type, **fields)

@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar, Literal
 
-from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
+from .configuration_checks import build_config, check_labels, checked
 from .configuration_cross_attention import CrossAttentionFusionConfig
 from .configuration_emofusion import FORMAT, EmoFusionConfig
 from .configuration_multi_level import MultiLevelFusionConfig
@@ -24,11 +24,11 @@ MEMBER_CONFIGS: dict[str, type[EmoFusionConfig]] = {
         WavFusionConfig,
     )
 }
-# Fields of a saved configuration that depend on where it was saved.
-LOCATION_FIELDS = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version")
+# Fields of a saved configuration that depend on where, or in which dtype, it was saved; they are those of the fusion.
+LOCATION_FIELDS = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version", "dtype")
 
 
-@strict
+@checked
 class LateFusionConfig(EmoFusionConfig):
     r"""Late fusion: complete classifiers whose log-probabilities are combined.
 
@@ -57,7 +57,7 @@ class LateFusionConfig(EmoFusionConfig):
     member_configs: list[dict | PreTrainedConfig] | None = None
     combination: Literal["mean", "weighted", "logistic"] = "mean"
     freeze_members: bool = True
-    classifier_dropout: float = 0.0
+    classifier_dropout: int | float = 0.0
 
     def __post_init__(self, **kwargs):
         if self.member_configs is None:
@@ -65,11 +65,12 @@ class LateFusionConfig(EmoFusionConfig):
             self.member_configs = [UnimodalConfig(modality=name, **labels) for name in ("audio", "text")]
         if not self.member_configs:
             raise ValueError("member_configs is empty; a late fusion needs at least one member.")
-        self.member_configs = [as_member_config(member) for member in self.member_configs]
+        self.member_configs = [
+            as_member_config(member, f"member_configs[{number}]") for number, member in enumerate(self.member_configs)
+        ]
         if self.id2label is None:
             self.id2label = dict(self.member_configs[0].id2label)
         super().__post_init__(**kwargs)
-        self.label2id = {label: number for number, label in self.id2label.items()}
         for name, unset in (("modality_dropout", 0.0), ("classifier_dropout", 0.0), ("classifier_proj_size", None)):
             self._check_unused(name, unset)
         for number, member in enumerate(self.member_configs):
@@ -114,7 +115,7 @@ class LateFusionConfig(EmoFusionConfig):
         return len(self.member_configs) * self.num_labels
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, with the members as dicts without their location."""
+        """Return the fields, with the members as dicts without location and dtype."""
         members = [
             {name: value for name, value in member.to_dict().items() if name not in LOCATION_FIELDS}
             for member in self.member_configs
@@ -122,11 +123,12 @@ class LateFusionConfig(EmoFusionConfig):
         return super().to_dict() | {"member_configs": members}
 
 
-def as_member_config(value: dict[str, Any] | PreTrainedConfig) -> PreTrainedConfig:
+def as_member_config(value: dict[str, Any] | PreTrainedConfig, place: str = "A member") -> PreTrainedConfig:
     """Return a member's configuration as an object.
 
     Args:
         value: A configuration, or its fields with `model_type`.
+        place: What an error names.
 
     Raises:
         ValueError: If it cannot be a member, or has a checkpoint format that this code does not read.
@@ -134,16 +136,19 @@ def as_member_config(value: dict[str, Any] | PreTrainedConfig) -> PreTrainedConf
     if not isinstance(value, PreTrainedConfig):
         fields = {name: field for name, field in value.items() if name not in LOCATION_FIELDS}
         model_type = fields.pop("model_type", None)
-        if model_type not in MEMBER_CONFIGS and model_type not in CONFIG_MAPPING:
+        if not isinstance(model_type, str) or (model_type not in MEMBER_CONFIGS and model_type not in CONFIG_MAPPING):
             raise ValueError(
-                f"A member has the model_type {model_type!r}, which neither emofusion nor transformers knows; name a classifier of one of them."
+                f"{place} has the model_type {model_type!r}, which neither emofusion nor transformers knows; name a classifier of one of them."
             )
         config_class = MEMBER_CONFIGS.get(model_type) or CONFIG_MAPPING[model_type]
         if issubclass(config_class, EmoFusionConfig):
             # Members in a saved fusion have a format number, members in a recipe have none.
             fields = {"emofusion_format": FORMAT} | fields
-        value = config_class.from_dict(fields)
+            value = config_class.from_dict(fields)
+        else:
+            value = build_config(place, config_class.from_dict, fields)
     member_modalities(value)
+    check_labels(value.id2label)
     return value
 
 

@@ -3,8 +3,7 @@
 from dataclasses import field
 from typing import ClassVar, Literal
 
-from huggingface_hub.dataclasses import strict
-
+from .configuration_checks import MOST_LAYERS, checked, positive, share, whole
 from .configuration_emofusion import EmoFusionConfig
 from .modalities import SPAN_LEVELS
 
@@ -12,7 +11,7 @@ from .modalities import SPAN_LEVELS
 GRANULARITIES = ("frame", *reversed(SPAN_LEVELS))
 
 
-@strict
+@checked
 class MultiLevelFusionConfig(EmoFusionConfig):
     r"""Coattention between speech and text, with speech as frames, phones, syllables and words.
 
@@ -57,15 +56,15 @@ class MultiLevelFusionConfig(EmoFusionConfig):
         default_factory=lambda: list(GRANULARITIES)
     )
     fusion: Literal["coattention", "concat"] = "coattention"
-    hidden_size: int = 768
-    num_coattention_layers: int = 2
-    num_attention_heads: int = 8
-    intermediate_size: int = 3072
-    attention_dropout: float = 0.1
-    hidden_dropout: float = 0.1
-    layer_norm_eps: float = 1e-5
-    classifier_proj_size: int | None = 256
-    classifier_dropout: float = 0.3
+    hidden_size: int = whole(1, 768)
+    num_coattention_layers: int = whole(1, 2, most=MOST_LAYERS)
+    num_attention_heads: int = whole(1, 8)
+    intermediate_size: int = whole(1, 3072)
+    attention_dropout: int | float = share(0.1)
+    hidden_dropout: int | float = share(0.1)
+    layer_norm_eps: int | float = positive(1e-5)
+    classifier_proj_size: int | None = whole(1, 256)
+    classifier_dropout: int | float = share(0.3)
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)
@@ -76,11 +75,6 @@ class MultiLevelFusionConfig(EmoFusionConfig):
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size is {self.hidden_size}; it must divide by num_attention_heads ({self.num_attention_heads})."
-            )
-        if self.num_coattention_layers < 1:
-            raise ValueError(
-                f"num_coattention_layers is {self.num_coattention_layers}; it must be at least 1; "
-                'for a model without blocks set fusion="concat".'
             )
 
     @property

@@ -1,14 +1,14 @@
 """Configuration of the speaker network (Padi 2022)."""
 
+import math
 from typing import ClassVar
 
-from huggingface_hub.dataclasses import strict
-
+from .configuration_checks import LARGEST, MOST_LAYERS, checked, number, positive, shown, whole
 from .configuration_emofusion import EmoFusionConfig
 from .modalities import SAMPLING_RATE
 
 
-@strict
+@checked
 class SpeakerResNetConfig(EmoFusionConfig):
     r"""Log-mel spectrogram, ResNet, statistics pooling; trained on speaker recognition, then on emotion.
 
@@ -68,22 +68,22 @@ class SpeakerResNetConfig(EmoFusionConfig):
         "url": "https://arxiv.org/abs/2202.08974",
     }
 
-    sampling_rate: int = SAMPLING_RATE
+    sampling_rate: int = whole(1, SAMPLING_RATE)
     win_length: int = 400
-    hop_length: int = 160
-    n_fft: int = 512
-    num_mel_bins: int = 80
+    hop_length: int = whole(1, 160)
+    n_fft: int = whole(1, 512, most=65536)
+    num_mel_bins: int = whole(1, 80, most=4096)
     apply_spec_augment: bool = True
-    num_masks: int = 2
-    mask_feature_length: int = 15
-    mask_time_length: int = 40
-    mask_time_share: float = 0.2
+    num_masks: int = whole(0, 2)
+    mask_feature_length: int = whole(0, 15)
+    mask_time_length: int = whole(0, 40)
+    mask_time_share: int | float = number(0.2, below=math.nextafter(1, 2), words="from 0 to 1")
     hidden_sizes: list[int] | tuple[int, ...] = (32, 64, 128, 256)
     depths: list[int] | tuple[int, ...] = (3, 4, 6, 3)
-    embedding_size: int = 256
-    num_speakers: int | None = None
-    am_softmax_scale: float = 30.0
-    am_softmax_margin: float = 0.2
+    embedding_size: int = whole(1, 256)
+    num_speakers: int | None = whole(1, None)
+    am_softmax_scale: int | float = positive(30.0)
+    am_softmax_margin: int | float = number(0.2)
 
     def __post_init__(self, **kwargs):
         self.hidden_sizes, self.depths = list(self.hidden_sizes), list(self.depths)
@@ -92,8 +92,11 @@ class SpeakerResNetConfig(EmoFusionConfig):
                 f"hidden_sizes has {len(self.hidden_sizes)} numbers and depths has {len(self.depths)}; give both one "
                 "number per stage of the ResNet."
             )
-        if min(*self.depths, *self.hidden_sizes) < 1:
-            raise ValueError("hidden_sizes and depths must be at least 1 in every stage.")
+        for name, most in (("hidden_sizes", LARGEST), ("depths", MOST_LAYERS)):
+            if not all(1 <= value <= most for value in getattr(self, name)):
+                raise ValueError(
+                    f"{name} is {shown(getattr(self, name))}; it must be from 1 to {most} in every stage."
+                )
         if not 0 < self.win_length <= self.n_fft:
             raise ValueError(f"win_length is {self.win_length}; it must be from 1 to n_fft ({self.n_fft}).")
         if self.num_masks < 1 and self.apply_spec_augment:

@@ -2,12 +2,11 @@
 
 from typing import Literal
 
-from huggingface_hub.dataclasses import strict
-
+from .configuration_checks import checked, whole
 from .configuration_emofusion import EmoFusionConfig
 
 
-@strict
+@checked
 class UnimodalConfig(EmoFusionConfig):
     r"""One encoder, one branch, statistics pooling: the baseline for the fusion variants.
 
@@ -29,8 +28,8 @@ class UnimodalConfig(EmoFusionConfig):
     model_type = "emofusion_unimodal"
 
     modality: Literal["audio", "text", "video"] = "audio"
-    hidden_size: int = 256
-    conv_kernel_size: int = 3
+    hidden_size: int = whole(1, 256)
+    conv_kernel_size: int = whole(1, 3)
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)

@@ -2,14 +2,13 @@
 
 from typing import ClassVar, Literal
 
-from huggingface_hub.dataclasses import strict
-
+from .configuration_checks import MOST_LAYERS, checked, number, positive, share, whole
 from .configuration_emofusion import EmoFusionConfig
 
 AUXILIARY = ("text", "video")
 
 
-@strict
+@checked
 class WavFusionConfig(EmoFusionConfig):
     r"""Speech attends to text and video inside the last layers of a wav2vec 2.0 encoder.
 
@@ -70,19 +69,19 @@ class WavFusionConfig(EmoFusionConfig):
     }
 
     auxiliary_modalities: list[str] | tuple[str, ...] = AUXILIARY
-    num_fusion_layers: int = 3
+    num_fusion_layers: int = whole(0, 3, most=MOST_LAYERS)
     fusion: Literal["gated", "concat"] = "gated"
     gate_self_attention: bool = True
     use_visual_center: bool = True
-    num_codewords: int = 64
-    text_hidden_size: int = 768
-    visual_hidden_size: int = 64
-    num_attention_heads: int = 8
-    attention_dropout: float = 0.1
-    hidden_dropout: float = 0.1
-    layer_norm_eps: float = 1e-5
-    discrepancy_weight: int | float = 1.0
-    margin: float = 0.2
+    num_codewords: int = whole(1, 64)
+    text_hidden_size: int = whole(1, 768)
+    visual_hidden_size: int = whole(1, 64)
+    num_attention_heads: int = whole(1, 8)
+    attention_dropout: int | float = share(0.1)
+    hidden_dropout: int | float = share(0.1)
+    layer_norm_eps: int | float = positive(1e-5)
+    discrepancy_weight: int | float = number(1.0)
+    margin: int | float = number(0.2)
     freeze_audio_layers: int = -1
     freeze_text_layers: int | None = None
 

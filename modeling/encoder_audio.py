@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 
+from .encoder_building import build_encoder
 from .encoder_spec_augment import masks_frames
 from .encoder_wav2vec2 import (
     MODEL_TYPES,
@@ -34,7 +35,7 @@ REFUSED_OPTIONS = {
 
 def build_audio_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     """Return a speech encoder with random weights."""
-    return prepare_audio_encoder(AutoModel.from_config(config))
+    return prepare_audio_encoder(build_encoder("audio_config", config))
 
 
 def prepare_audio_encoder(encoder: PreTrainedModel) -> PreTrainedModel:

@@ -47,7 +47,16 @@ class LogMelSpectrogram(nn.Module):
             norm="slaney",
             mel_scale="slaney",
         )
-        return torch.hann_window(self.win_length), torch.from_numpy(filters).float()
+        return torch.hann_window(self.win_length, dtype=torch.float32), torch.from_numpy(filters).float()
+
+    def _apply(self, fn, recurse=True):
+        """Move the constants with the model, but keep them in float32: rounded ones would stay wrong after `float()`."""
+        constants = {"window": self.window, "filters": self.filters}
+        super()._apply(fn, recurse)
+        for name, value in constants.items():
+            if (moved := getattr(self, name)).dtype != value.dtype:
+                setattr(self, name, value.to(moved.device))
+        return self
 
     def forward(self, input_values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute the spectrogram in float32.
@@ -70,12 +79,12 @@ class LogMelSpectrogram(nn.Module):
                 self.n_fft,
                 self.hop_length,
                 self.win_length,
-                self.window.float(),
+                self.window,
                 center=False,
                 return_complex=True,
             )
             energies = torch.view_as_real(spectrum).square().sum(dim=-1)
-            states = torch.log(energies.transpose(1, 2) @ self.filters.float() + FLOOR)
+            states = torch.log(energies.transpose(1, 2) @ self.filters + FLOOR)
         samples = mask.sum(dim=1)
         lengths = (samples.clamp_min(self.win_length) - self.win_length) // self.hop_length + 1
         frame_mask = torch.arange(states.shape[1], device=states.device) < (lengths * (samples > 0))[:, None]

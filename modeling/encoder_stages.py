@@ -31,6 +31,9 @@ class EncodingStages:
     `_finish_<modality>(states, mask, output_hidden_states, output_attentions)` runs the remaining layers and returns
     the states for the fusion, their mask `(batch, positions)`, the states of the encoder's layers and its attention
     maps. A row whose mask is all zero lacks the modality: it is computed with the others and replaced later.
+
+    Inputs and stored states may have another dtype than the weights (`bf16_full_eval` casts the model only); they are
+    cast here and in the encoders' own first steps.
     """
 
     @property
@@ -54,6 +57,8 @@ class EncodingStages:
         frozen = self._frozen_audio_layers
         has_audio = mask.any(dim=1, keepdim=True)
         mask = mask | ~has_audio
+        if frozen or self.config.freeze_feature_encoder:
+            states = states.to(self.audio_encoder.dtype)
         if not frozen:
             if not self.config.freeze_feature_encoder:
                 states, mask = conv_features(self.audio_encoder, states, mask)
@@ -76,7 +81,7 @@ class EncodingStages:
 
     def _finish_text(self, states, mask, output_hidden_states: bool, output_attentions: bool):
         if self.config.freeze_text_layers == -1:
-            states, below = self._unpack_layers(states)
+            states, below = self._unpack_layers(states.to(self.text_encoder.dtype))
             hidden_states, attentions = (*below, states), ()
         else:
             states, hidden_states, attentions = encode_tokens(
@@ -96,6 +101,7 @@ class EncodingStages:
     def _finish_video(self, states, mask, output_hidden_states: bool, output_attentions: bool):
         if not self.config.freeze_vision_encoder:
             states = encode_video(self.vision_encoder, states, mask)
+        states = states.to(self.vision_encoder.dtype)
         return states, mask, (states,), ()
 
     def _pack_layers(self, states: torch.Tensor, hidden_states: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 import torch
 from torch import nn
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from .encoder_building import build_encoder
 
 # MiniLM is a BERT.
 SUPPORTED_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert")
@@ -11,7 +13,7 @@ SUPPORTED_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modern
 def build_text_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     """Return a text encoder with random weights."""
     _check_config(config)
-    return prepare_text_encoder(AutoModel.from_config(config))
+    return prepare_text_encoder(build_encoder("text_config", config))
 
 
 def prepare_text_encoder(encoder: PreTrainedModel) -> PreTrainedModel:

@@ -1,9 +1,10 @@
 """The encoder of single video frames."""
 
 import torch
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..configuration.configuration_emofusion import VISION_SIZE_FIELDS, vision_hidden_size
+from .encoder_building import build_encoder
 
 # Fields of configurations whose encoders do not give one vector per image, and the reason.
 UNSUITABLE_FIELDS = {"num_frames": "takes whole videos", "mask_ratio": "hides a random part of every image"}
@@ -11,7 +12,7 @@ UNSUITABLE_FIELDS = {"num_frames": "takes whole videos", "mask_ratio": "hides a 
 
 def build_vision_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     """Return a vision encoder with random weights."""
-    return prepare_vision_encoder(AutoModel.from_config(config))
+    return prepare_vision_encoder(build_encoder("vision_config", config))
 
 
 def prepare_vision_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
@@ -56,10 +57,10 @@ def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, ma
         ValueError: If the width of the vectors differs from the configuration.
     """
     width = vision_hidden_size(encoder.config)
-    states = pixel_values_videos.new_zeros(*mask.shape, width)
+    states = pixel_values_videos.new_zeros(*mask.shape, width, dtype=encoder.dtype)
     if not mask.any():
         return states
-    outputs = encoder(pixel_values=pixel_values_videos[mask], return_dict=True)
+    outputs = encoder(pixel_values=pixel_values_videos[mask].to(encoder.dtype), return_dict=True)
     vectors = getattr(outputs, "pooler_output", None)
     if vectors is None:
         vectors = outputs.last_hidden_state

@@ -42,7 +42,8 @@ def convolve_waveform(
     """
     shortest = wav2vec2_receptive_field(encoder.config)
     lengths = mask.sum(dim=1).clamp_min(shortest)
-    hidden_states = (input_values * mask)[:, None]
+    dtype = encoder.feature_extractor.conv_layers[0].conv.weight.dtype
+    hidden_states = (input_values * mask)[:, None].to(dtype)
     if hidden_states.shape[-1] < shortest:
         hidden_states = nn.functional.pad(hidden_states, (0, shortest - hidden_states.shape[-1]))
     for layer in encoder.feature_extractor.conv_layers:

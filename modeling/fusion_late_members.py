@@ -13,7 +13,7 @@ from ..configuration.configuration_late_fusion import MEMBER_CONFIGS, as_member_
 from ..configuration.modalities import MODALITIES
 from .encoder_audio import receptive_field
 from .modeling_cross_attention import CrossAttentionFusionForSequenceClassification
-from .modeling_loading import refuse_pickles
+from .modeling_loading import load_checked
 from .modeling_multi_level import MultiLevelFusionForSequenceClassification
 from .modeling_speaker_resnet import SpeakerResNetForSequenceClassification
 from .modeling_unimodal import UnimodalForSequenceClassification
@@ -35,19 +35,16 @@ MEMBER_MODELS: dict[str, type[PreTrainedModel]] = {
 def build_member(config: PreTrainedConfig) -> PreTrainedModel:
     """Return a classifier with random weights."""
     if config.model_type in MEMBER_MODELS:
-        for name in config.sub_configs:
-            # transformers passes the dtype to the members but not to their encoders.
-            if getattr(config, name) is not None and config.dtype is not None:
-                getattr(config, name).dtype = config.dtype
         return MEMBER_MODELS[config.model_type](config)
-    return _auto_class(config).from_config(config)
+    return _auto_class(config).from_config(config, dtype=torch.get_default_dtype())
 
 
-def load_member(source: str) -> PreTrainedModel:
+def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Load a trained classifier from safetensors.
 
     Args:
         source: A folder or Hub id.
+        dtype: The dtype of the weights, whatever the classifier was saved in.
 
     Raises:
         ValueError: If the model cannot be a member, or lacks weights, as an encoder without a head does.
@@ -59,8 +56,7 @@ def load_member(source: str) -> PreTrainedModel:
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     loader = MEMBER_MODELS.get(config.model_type) or _auto_class(config)
-    refuse_pickles(source)
-    model, info = loader.from_pretrained(source, config=config, use_safetensors=True, output_loading_info=True)
+    model, info = load_checked(loader.from_pretrained, source, config=config, dtype=dtype)
     if missing := sorted(info["missing_keys"]):
         raise ValueError(
             f"{source} lacks {len(missing)} weights of {type(model).__name__} ({', '.join(missing[:3])}, ...); "
@@ -118,7 +114,7 @@ def _classify_waveforms(member: PreTrainedModel, input_values: torch.Tensor, mas
     shortest = receptive_field(member.config)
     waveforms = [values[:length] for values, length in zip(input_values, mask.sum(dim=1).tolist(), strict=True)]
     padded = [F.pad(waveform, (0, max(0, shortest - len(waveform)))) for waveform in waveforms]
-    return torch.cat([member(input_values=waveform[None]).logits for waveform in padded])
+    return torch.cat([member(input_values=waveform[None].to(member.dtype)).logits for waveform in padded])
 
 
 def _classify_tokens(member: PreTrainedModel, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

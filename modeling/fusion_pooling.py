@@ -4,7 +4,7 @@ import torch
 
 
 def masked_mean(hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return the mean over valid frames.
+    """Return the mean over valid frames, computed in float32 at least: the sum of many frames overflows in float16.
 
     Args:
         hidden_states: `(batch, frames, hidden)`.
@@ -13,8 +13,9 @@ def masked_mean(hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
     Returns:
         `(batch, hidden)`.
     """
-    weights = mask.unsqueeze(-1).to(hidden_states.dtype)
-    return (hidden_states * weights).sum(dim=1) / weights.sum(dim=1)
+    dtype = torch.promote_types(hidden_states.dtype, torch.float32)
+    weights = mask.unsqueeze(-1).to(dtype)
+    return ((hidden_states * weights).sum(dim=1) / weights.sum(dim=1)).to(hidden_states.dtype)
 
 
 def statistics_pooling(hidden_states: torch.Tensor, mask: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:

@@ -91,7 +91,7 @@ class LogisticCombination(nn.Module):
 
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
         """See [`MeanCombination.forward`]."""
-        return F.linear(self.features(scores), self.weight, self.bias).log_softmax(dim=-1)
+        return F.linear(self.features(scores).to(self.weight.dtype), self.weight, self.bias).log_softmax(dim=-1)
 
 
 COMBINATIONS = {"mean": MeanCombination, "weighted": WeightedCombination, "logistic": LogisticCombination}

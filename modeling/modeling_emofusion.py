@@ -19,7 +19,7 @@ from .encoder_vision import build_vision_encoder, prepare_vision_encoder
 from .fusion_missing_modality import MissingModalityEmbeddings
 from .head_classification import build_classification_head
 from .loss_classification import classification_loss
-from .modeling_loading import SafeLoadingMixin, load_encoder
+from .modeling_loading import SafeLoadingMixin, load_encoder, set_dtype, weight_dtype
 from .modeling_outputs import EmotionOutput, Encoded
 
 # For each modality, the functions that build an encoder from its configuration and that adapt a pretrained one.
@@ -58,6 +58,7 @@ class EmoFusionPreTrainedModel(SafeLoadingMixin, ShardingMixin, PreTrainedModel)
         audio: str | PreTrainedModel | None = None,
         text: str | PreTrainedModel | None = None,
         vision: str | PreTrainedModel | None = None,
+        dtype: str | torch.dtype | None = None,
         **kwargs,
     ) -> "EmoFusionPreTrainedModel":
         """Build a model with pretrained encoders and a new fusion.
@@ -66,19 +67,20 @@ class EmoFusionPreTrainedModel(SafeLoadingMixin, ShardingMixin, PreTrainedModel)
             audio: A Hub id or folder of a speech encoder, or the encoder itself.
             text: The same for the text encoder.
             vision: The same for the encoder of video frames.
+            dtype: The dtype of all weights, whatever the encoders were saved in; float32 if None.
             **kwargs: Fields of the variant's configuration.
 
         Raises:
-            ValueError: If a checkpoint lacks weights of its encoder.
+            ValueError: If a checkpoint lacks weights of its encoder, or `dtype` is no dtype of real numbers.
         """
-        encoders = {}
+        encoders, dtype = {}, weight_dtype(dtype)
         for name, source in (("audio", audio), ("text", text), ("video", vision)):
             if source is not None:
                 modality = MODALITIES[name]
-                encoder = source if isinstance(source, PreTrainedModel) else load_encoder(modality, source)
+                encoder = source if isinstance(source, PreTrainedModel) else load_encoder(modality, source, dtype)
                 encoders[modality.encoder] = encoder
                 kwargs[modality.config_field] = encoder.config
-        return cls(cls.config_class(**kwargs), **encoders)
+        return set_dtype(cls(cls.config_class(**kwargs), **encoders), dtype)
 
     def freeze_feature_encoder(self) -> None:
         """Freeze the convolutional front end of the speech encoder."""

@@ -11,6 +11,7 @@ from ..configuration.modalities import MODALITIES
 from .fusion_late_members import build_member, load_member, run_member, select_inputs
 from .head_score_combination import COMBINATIONS
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionPreTrainedModel
+from .modeling_loading import set_dtype, weight_dtype
 from .modeling_outputs import EmotionOutput
 
 # The inputs of classifiers. In a batch their names may have the prefix `member_<number>_`.
@@ -30,20 +31,25 @@ class LateFusionPreTrainedModel(EmoFusionPreTrainedModel):
 
     @classmethod
     def from_members_pretrained(
-        cls, members: Sequence[str | PreTrainedModel], **kwargs
+        cls, members: Sequence[str | PreTrainedModel], dtype: str | torch.dtype | None = None, **kwargs
     ) -> "LateFusionPreTrainedModel":
         """Build a late fusion of trained classifiers, in evaluation mode.
 
         Args:
             members: Hub ids or folders, or the classifiers themselves; at least one.
+            dtype: The dtype of all weights, whatever the members were saved in; float32 if None.
             **kwargs: Fields of [`LateFusionConfig`].
 
         Raises:
-            ValueError: If a model cannot be a member, lacks weights, or has other labels.
+            ValueError: If a model cannot be a member, lacks weights, or has other labels, or `dtype` is no dtype of
+                real numbers.
         """
-        models = [member if isinstance(member, PreTrainedModel) else load_member(str(member)) for member in members]
+        dtype = weight_dtype(dtype)
+        models = [
+            member if isinstance(member, PreTrainedModel) else load_member(str(member), dtype) for member in members
+        ]
         config = cls.config_class(member_configs=[model.config for model in models], **kwargs)
-        return cls(config, members=models).eval()
+        return set_dtype(cls(config, members=models), dtype).eval()
 
 
 class LateFusionModel(LateFusionPreTrainedModel):

@@ -61,6 +61,7 @@ class SpeakerResNetModel(EmoFusionModel):
 
     def _finish_audio(self, states, mask, output_hidden_states: bool, output_attentions: bool):
         config, frozen = self.config, self._frozen_audio_layers
+        states = states.to(self.dtype)
         if not frozen:
             if self.training and config.apply_spec_augment:
                 states = mask_spectrogram(

@@ -149,3 +149,16 @@ def test_saved_weights_are_loaded(tmp_path):
     encoder.load_state_dict(loaded.state_dict(), strict=False)
     expected = loaded.eval()(pixel_values=pixels[0]).last_hidden_state.mean(dim=1)
     assert_close(encode_video(encoder, pixels, mask)[0], expected)
+
+
+@every_encoder
+@pytest.mark.filterwarnings("ignore:TF32 acceleration:UserWarning")
+def test_float32_frames_reach_encoders_in_half_precision(name):
+    (pixels, mask), encoder = videos(name), build(name)
+    exact = encode_video(encoder, pixels, mask)
+    for half in (torch.float16, torch.bfloat16):
+        # oneDNN's bfloat16 convolution is wrong on some CPUs for few channels per group.
+        with torch.backends.mkldnn.flags(enabled=False):
+            states = encode_video(encoder.to(half), pixels, mask)
+        assert states.dtype == encode_video(encoder, pixels, torch.zeros_like(mask)).dtype == half
+        assert_close(states.float(), exact, atol=0.1 * exact.abs().max().item() + 1e-5, rtol=0)

@@ -1,0 +1,200 @@
+"""Checks of configuration fields. Every error is one sentence that names the field."""
+
+import dataclasses
+import math
+import re
+import reprlib
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+from huggingface_hub.dataclasses import strict, validated_field
+from huggingface_hub.errors import StrictDataclassError, StrictDataclassFieldValidationError
+from transformers import PreTrainedConfig
+
+# No size of a network is larger; a damaged number must not ask for terabytes of memory.
+LARGEST = 2**24
+MOST_LAYERS = 1024
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+# The kinds of values that a field may hold, in words: one value, and several.
+WORDS = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    bool: ("true or false", "booleans"),
+    str: ("a text", "texts"),
+    dict: ("a mapping", "mappings"),
+    type(None): ("null", "nulls"),
+}
+# Fields of encoders that must be at least 1. Others may be 0, as `type_vocab_size` of DeBERTa.
+NONZERO = re.compile(
+    r"(num_)?(hidden|attention|encoder|decoder)_(size|layers|heads|attention_heads|ffn_dim)|num_(hidden_layers|heads|channels)"
+    r"|intermediate_size|vocab_size|d_model|embed_dim|hidden_dim|hidden_sizes|depths|conv_(dim|kernel|stride)|num_mel_bins"
+    r"|(image|patch)_size|max_(position_embeddings|source_positions)|num_feat_extract_layers"
+)
+# Fields that give a number of layers, with which the time to build a network grows.
+LAYERS = re.compile(r"layers$|^depths$|^depth_coefficient$")
+
+
+def whole(least: int, default: int | None, most: int = LARGEST) -> Any:
+    """Return a field for a whole number from `least` to `most`; None passes if its type allows it."""
+    words = f"at least {least} and at most {most}"
+    return _field(default, lambda value: least <= value <= most, words)
+
+
+def number(default: float, least: float = 0.0, below: float = math.inf, words: str = "a number of at least 0") -> Any:
+    """Return a field for a finite number from `least` to under `below`."""
+    return _field(default, lambda value: least <= value < below, words)
+
+
+def share(default: float) -> Any:
+    """Return a field for a probability below 1, such as a dropout."""
+    return number(default, below=1.0, words="at least 0 and below 1")
+
+
+def positive(default: float) -> Any:
+    """Return a field for a finite number above 0."""
+    return _field(default, lambda value: 0 < value < math.inf, "above 0")
+
+
+def checked(config_class: type) -> type:
+    """Decorate a configuration class: every assignment of a field is checked as by `strict`.
+
+    The errors of `strict` have several lines and a class of their own. Here they are ValueErrors of one sentence.
+    """
+    config_class = strict(config_class)
+    assign = config_class.__setattr__
+
+    def __setattr__(self, name, value):  # noqa: N807
+        try:
+            assign(self, name, value)
+        except StrictDataclassFieldValidationError as error:
+            kind = type(self).__dataclass_fields__[name].type
+            wanted = error.__cause__ if isinstance(error.__cause__, ValueError) else describe(kind)
+            raise ValueError(f"{name} is {shown(value)}; it must be {wanted}.") from error
+
+    config_class.__setattr__ = __setattr__
+    return config_class
+
+
+def describe(kind: Any) -> str:
+    """Return the words for a type annotation, such as "a list of whole numbers or null"."""
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    if get_origin(kind) in (Union, types.UnionType):
+        parts = dict.fromkeys(describe(part) for part in get_args(kind) if part is not PreTrainedConfig)
+        if float in get_args(kind):
+            parts.pop(WORDS[int][0], None)
+        return " or ".join(parts)
+    if get_origin(kind) in (list, tuple):
+        item, *_ = get_args(kind)
+        inner = WORDS[item][1] if item in WORDS else "numbers" if item == int | float else "values"
+        return f"a list of {'values, each ' + describe(item) if get_origin(item) is Literal else inner}"
+    return WORDS.get(kind, (f"of type {getattr(kind, '__name__', kind)}",))[0]
+
+
+def shown(value: Any) -> str:
+    """Return a short form of a value for an error, in one line."""
+    return one_line(reprlib.repr(value))
+
+
+def one_line(error: object, limit: int = 300) -> str:
+    """Return a text in one line, without the full stop at its end, cut at `limit` characters."""
+    text = " ".join(str(error).split()).rstrip(". ")
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def check_labels(id2label: Any) -> None:
+    """Check the names of the classes.
+
+    Args:
+        id2label: The field of a configuration.
+
+    Raises:
+        ValueError: If it is not a mapping from the ids 0, 1, ... to distinct names.
+    """
+    place = f"id2label is {shown(id2label)}; it must be"
+    if not isinstance(id2label, Mapping) or not id2label:
+        raise ValueError(f"{place} a mapping from the ids 0, 1, ... to the names of the classes.")
+    if {str(key) for key in id2label} != {str(number) for number in range(len(id2label))}:
+        raise ValueError(f"{place} a mapping whose keys are the ids 0 to {len(id2label) - 1}, each once.")
+    names = list(id2label.values())
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError(f"{place} a mapping to names, and each name must be a text that is not empty.")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"id2label gives the name {shown(repeated[0])} to several classes; each class needs its own.")
+
+
+def build_config(place: str, build: Callable[..., PreTrainedConfig], *args, **fields) -> PreTrainedConfig:
+    """Build a configuration of transformers; every failure is one sentence.
+
+    Args:
+        place: What the fields belong to, such as `audio_config`.
+        build: The function that builds it.
+        *args: Its positional arguments.
+        **fields: Its keyword arguments.
+
+    Raises:
+        ValueError: If it fails, or a number cannot be right.
+    """
+    try:
+        config = build(*args, **fields)
+    except StrictDataclassError as error:
+        name = re.search(r"field '(\w+)'", str(error))
+        prefix = f"{place}.{name[1]}" if name else place
+        raise ValueError(f"{prefix} is wrong: {one_line(error.__cause__ or error)}.") from error
+    except Exception as error:  # whatever the libraries raise for a value that they did not expect
+        raise ValueError(f"{place} is wrong: {one_line(error)}.") from error
+    check_numbers(place, config)
+    return config
+
+
+def check_numbers(place: str, config: PreTrainedConfig) -> None:
+    """Check the numbers of a configuration of transformers, which checks types only.
+
+    Args:
+        place: What the configuration belongs to, such as `audio_config`.
+        config: The configuration.
+
+    Raises:
+        ValueError: If a number is not finite, too large, negative where the default is not, or a size of 0.
+    """
+    for field in dataclasses.fields(config):
+        value, default = getattr(config, field.name, None), default_of(field)
+        signed = field.name.endswith("_id") or any(item < 0 for item in _numbers(default))
+        for item in _numbers(value):
+            wanted = None
+            if not math.isfinite(item):
+                wanted = "finite"
+            elif item < 1 and NONZERO.fullmatch(field.name):
+                wanted = "at least 1"
+            elif item < 0 and not signed:
+                wanted = "at least 0"
+            elif item > MOST_LAYERS and LAYERS.search(field.name):
+                wanted = f"at most {MOST_LAYERS}"
+            elif item > 1 and "drop" in field.name:
+                wanted = "at most 1"
+            elif isinstance(item, int) and item > LARGEST and not signed:
+                wanted = f"at most {LARGEST}"
+            if wanted:
+                raise ValueError(f"{place}.{field.name} is {shown(value)}; it must be {wanted}.")
+
+
+def _field(default: Any, is_right: Callable[[Any], bool], words: str) -> Any:
+    def validate(value):
+        if value is not None and not is_right(value):
+            raise ValueError(words)
+
+    return validated_field(validate, default=default)
+
+
+def default_of(field: dataclasses.Field) -> Any:
+    """Return the default of a field of a dataclass, or None if it has none."""
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    return None if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    for item in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(item, int | float) and not isinstance(item, bool):
+            yield item

@@ -1,0 +1,225 @@
+"""Checks of the files and weights of a checkpoint. Every error is one sentence that names the file."""
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import PurePosixPath, PureWindowsPath
+
+import torch
+from torch import nn
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, cached_file
+
+from ..configuration.configuration_checks import one_line, shown
+
+# Arguments of `from_pretrained` that locate files.
+LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
+
+
+def check_files(source: str | os.PathLike, variant: str | None = None, **place) -> None:
+    """Check the files of a model before any of them is loaded: names, formats, and the headers of weights.
+
+    `use_safetensors=True` of transformers is not enough: an index, or `transformers_weights` in a configuration, may
+    name any file, also outside the folder, and transformers chooses the reader by the file name.
+
+    Args:
+        source: A folder, file or Hub id of a model or of adapters, whose base is checked then.
+        variant: As in `from_pretrained`.
+        **place: Arguments of `from_pretrained` that locate files (`revision`, `token`, ...); others are ignored.
+
+    Raises:
+        OSError: If a file that another file names is missing.
+        ValueError: If a file of weights is not in safetensors or damaged, or a file names what it must not.
+    """
+    if os.path.isfile(source):
+        _check_name(source, "path", os.path.basename(source))
+        return check_header(str(source))
+    config = read_json(source, CONFIG_NAME, **place)
+    if config is None:
+        adapters = read_json(source, "adapter_config.json", **place) or {}
+        if (base := adapters.get("base_model_name_or_path")) is None:
+            return None  # transformers will raise with the reason
+        if not isinstance(base, str) or not base:
+            raise ValueError(
+                f"adapter_config.json of {source} has base_model_name_or_path {shown(base)}; it must be the folder or "
+                "Hub id of the base model."
+            )
+        return check_files(base, variant)
+    middle = "" if variant is None else f".{variant}"
+    name = config.get("transformers_weights") or f"model{middle}.safetensors"
+    index_name = SAFE_WEIGHTS_INDEX_NAME if variant is None else f"model.safetensors.index.{variant}.json"
+    index = None if "transformers_weights" in config else read_json(source, index_name, **place)
+    _check_name(source, CONFIG_NAME, name)
+    shards = _shards(source, index_name, index)
+    if (file := find_file(source, name, **place)) is not None:
+        return check_header(file)
+    for shard in sorted(shards):
+        if (file := find_file(source, shard, **place)) is None:
+            raise OSError(f"{source} has no {shard}, which its {index_name} names: copy or download it again.")
+        check_header(file)
+    return None
+
+
+def check_header(file: str) -> None:
+    """Check that a safetensors file is complete.
+
+    Args:
+        file: The path of the file.
+
+    Raises:
+        ValueError: If it is cut, or no safetensors file.
+    """
+    try:
+        from safetensors import safe_open
+
+        with safe_open(file, framework="pt"):
+            return
+    except Exception as error:  # its errors are direct subclasses of Exception
+        raise ValueError(f"{file} is damaged or incomplete ({one_line(error)}): copy or download it again.") from error
+
+
+@contextmanager
+def one_sentence(source: str | os.PathLike | None):
+    """Turn what libraries raise while they load a checkpoint into one sentence that names the checkpoint.
+
+    Args:
+        source: The checkpoint.
+
+    Raises:
+        OSError: If a file is missing or cannot be read.
+        ValueError: If anything else is wrong with the checkpoint. Errors of the call (TypeError), of the installation
+            (ImportError) and of memory are raised as they are.
+    """
+    try:
+        yield
+    except (ImportError, MemoryError, TypeError, torch.OutOfMemoryError):
+        raise
+    except (OSError, ValueError) as error:
+        if "\n" not in str(error):
+            raise
+        kind = OSError if isinstance(error, OSError) else ValueError
+        raise kind(f"{one_line(error)}.") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise ValueError(f"{source or 'The state_dict'} cannot be loaded: {reason}.") from error
+
+
+def check_finite(model: nn.Module, source: str | os.PathLike) -> None:
+    """Check that all weights of a loaded model are finite.
+
+    Args:
+        model: The model.
+        source: The checkpoint, for the error.
+
+    Raises:
+        ValueError: If a weight or a running statistic is NaN or infinite.
+    """
+    if names := non_finite_weights(model):
+        raise ValueError(
+            f"{source} has NaN or infinite numbers in {len(names)} weights ({shorten(names)}), so every score would be "
+            "NaN: its training diverged or the file is damaged; use another checkpoint."
+        )
+
+
+def non_finite_weights(model: nn.Module) -> list[str]:
+    """Return the names of the weights of a model that hold NaN or infinite numbers; those not loaded are skipped."""
+    tensors = {
+        name: value for name, value in model.state_dict().items() if value.is_floating_point() and not value.is_meta
+    }
+    # A sum is finite if all numbers are, and costs no memory; float64 cannot overflow here.
+    suspects = [name for name, value in tensors.items() if not value.sum(dtype=torch.float64).isfinite()]
+    return [name for name in suspects if not tensors[name].isfinite().all()]
+
+
+def explain_non_finite(model: nn.Module, batch: dict[str, torch.Tensor | None]) -> str:
+    """Return why the scores of a batch are not finite, as the end of a sentence.
+
+    For callers that found NaN or infinite scores: a forward pass itself checks nothing, so that it never waits for the
+    device.
+
+    Args:
+        model: The model.
+        batch: Its inputs.
+    """
+    if names := non_finite_weights(model):
+        return f"{len(names)} weights of the model are NaN or infinite ({shorten(names)}); use another checkpoint"
+    inputs = [
+        name
+        for name, value in batch.items()
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all()
+    ]
+    if inputs:
+        return f"the input has NaN or infinite numbers ({shorten(inputs)}); check the recording"
+    return f"the computation in {str(model.dtype).removeprefix('torch.')} overflowed; use float32 or bfloat16"
+
+
+def read_json(source: str | os.PathLike, name: str, **place) -> dict | None:
+    """Return the object in a JSON file of a checkpoint, or None if there is no such file.
+
+    Args:
+        source: A folder or Hub id.
+        name: The file name.
+        **place: Arguments of `from_pretrained` that locate files.
+
+    Raises:
+        ValueError: If the file holds no JSON object.
+    """
+    file = find_file(source, name, **place)
+    if file is None:
+        return None
+    try:
+        with open(file, encoding="utf-8") as opened:
+            value = json.load(opened)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{name} of {source} is no JSON file ({one_line(error)}): copy or download it again."
+        ) from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} of {source} holds {shown(value)}; it must hold a JSON object.")
+    return value
+
+
+def find_file(source: str | os.PathLike, name: str, **place) -> str | None:
+    """Return the path of a file of a checkpoint, downloaded if necessary, or None if there is no such file.
+
+    Args:
+        source: A folder or Hub id.
+        name: The file name.
+        **place: Arguments of `from_pretrained` that locate files; others are ignored.
+    """
+    place = {argument: place[argument] for argument in LOCATION_ARGUMENTS if place.get(argument) is not None}
+    try:
+        return cached_file(source, name, **place)
+    except OSError:
+        return None
+
+
+def shorten(names: Iterable[str]) -> str:
+    """Return the first three of some names in alphabetical order."""
+    shown_names = sorted(names)[:3]
+    return ", ".join([*shown_names, "..."] if len(names) > len(shown_names) else shown_names)
+
+
+def _shards(source: str | os.PathLike, file: str, index: dict | None) -> set[str]:
+    """Return the file names in an index of weights."""
+    if index is None:
+        return set()
+    names = index.get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise ValueError(f"{file} of {source} has the weight_map {shown(names)}; it must map weights to file names.")
+    for name in names.values():
+        _check_name(source, file, name)
+    return set(names.values())
+
+
+def _check_name(source: str | os.PathLike, file: str, name: object) -> None:
+    """Check the name of a file of weights, which a file of a checkpoint gives."""
+    if not isinstance(name, str) or PurePosixPath(name).name != name or PureWindowsPath(name).name != name:
+        raise ValueError(
+            f"{source} names {shown(name)} as a file of weights in its {file}; it must be the name of a file in the folder."
+        )
+    if not name.endswith(".safetensors"):
+        raise ValueError(
+            f"{source} has weights in {name}, which is not opened because loading it may run code: save the weights as "
+            "safetensors."
+        )
