@@ -11,9 +11,12 @@ from .target import Verdict
 EXPECTED = (ValueError, TypeError, OSError, ImportError)
 # What the door says of an error that nobody foresaw.
 DEFECT = re.compile(r"defect|bug in emofusion|unexpected error", re.IGNORECASE)
+PROGRAM = re.compile(r"emofusion( [a-z-]+)?: ")
 NO_MEMORY = re.compile(r"can't allocate|cannot allocate|unable to allocate|out of memory|MemoryError|bad_alloc", re.I)
 # What `pipeline` of transformers makes of an error in a loader: a text of many lines that ends with the error.
 WRAPPED = re.compile(r"^Could not load model .*^(\w[\w.]*): ([^\n]*)\s*\Z", re.DOTALL | re.MULTILINE)
+# How a sentence of ours begins that ends with the reason that a library gave: with a file, an argument or a noun.
+NAMED = re.compile(r"(/|\.|[\w.-]+(\[[^\]]*\])?:|[\w./-]+\.\w{2,}\b|An? |The |There ).*: ")
 SHOWN = 1200  # characters of an error in a report
 
 
@@ -47,7 +50,7 @@ def is_sentence(message: str) -> bool:
     raw = ("[Errno", "Traceback", "object at 0x", "<class '")
     if "\n" in message.strip() or any(part in message for part in raw):
         return False
-    return message.rstrip().endswith((".", "?", "!", ".)", "`", "--help"))
+    return message.rstrip().endswith((".", "?", "!", ".)", "`", "--help")) or bool(NAMED.match(message))
 
 
 class Ended(dict):
@@ -63,7 +66,8 @@ class Ended(dict):
             return Verdict.MEMORY, text
         if DEFECT.search(error) or "Traceback (most" in error:
             return Verdict.TRACEBACK, text
-        good = status in (1, 2) and is_sentence(error) and error.startswith("emofusion")
+        message = PROGRAM.match(error)
+        good = status in (1, 2) and message is not None and is_sentence(error[message.end() :])
         return (Verdict.SENTENCE if good else Verdict.FOREIGN), text
 
 

@@ -9,14 +9,44 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 NUMBERS = ("-1", "0", "1e400", "nan", "inf", "99999999999999999999", "1e-9", "-0.0", "0x10", "1_000", "\u0663", "")
 WORDS = (
     *("", " ", "-", "--", "---", "--=", "=", "[", "{", "{a", "[1, 2", "null", "nan", "inf", "-1", "0", "1e400"),
-    *("!!python/object/apply:os.getcwd []", "*a", "&a [*a]", "{a: {b: {}}}", "[[[[]]]]", "~", "yes", "99999999999999999999"),
-    *("no such thing", "no/such/folder", "zero", "full", "fifo", "file.txt", ".", "..", "file.txt/x", "/proc/x", "\u202e", "\udcff", "x" * 5000),
-    *("<script>", "$\\bad{$", "a\nb", "%s", "--help", "--traceback", "http://127.0.0.1:9/x.wav", "file:///proc/version"),
+    *(
+        "!!python/object/apply:os.getcwd []",
+        "*a",
+        "&a [*a]",
+        "{a: {b: {}}}",
+        "[[[[]]]]",
+        "~",
+        "yes",
+        "99999999999999999999",
+    ),
+    *(
+        "no such thing",
+        "no/such/folder",
+        "zero",
+        "full",
+        "fifo",
+        "file.txt",
+        ".",
+        "..",
+        "file.txt/x",
+        "/proc/x",
+        "\u202e",
+        "\udcff",
+        "x" * 5000,
+    ),
+    *(
+        "<script>",
+        "$\\bad{$",
+        "a\nb",
+        "%s",
+        "--help",
+        "--traceback",
+        "http://127.0.0.1:9/x.wav",
+        "file:///proc/version",
+    ),
 )
 # 9 levels of 9 aliases: 9^9 values in 400 bytes.
-BOMB = "".join(
-    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}' if level else 'x'] * 9)}]\n" for level in range(9)
-)
+BOMB = "".join(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}' if level else 'x'] * 9)}]\n" for level in range(9))
 
 
 def spoil_lines(random: Random, text: str) -> tuple[str, bytes]:

@@ -21,7 +21,19 @@ MARKUP = (
     "%s %(x)s {0}",
 )
 # Relative ones are in the working folder of every case.
-PATHS = ("../outside", "zero", "fifo", "file.txt", "..", ".", "C:\\x", "~", "file:///proc/version", "a/\u0000b", "/proc/x")
+PATHS = (
+    "../outside",
+    "zero",
+    "fifo",
+    "file.txt",
+    "..",
+    ".",
+    "C:\\x",
+    "~",
+    "file:///proc/version",
+    "a/\u0000b",
+    "/proc/x",
+)
 TEXTS = ("", " ", "0", "nan", "null", "no", "\u202e\u0301", "\ud800", "x" * 20000, "[", "{", "1e400", *MARKUP, *PATHS)
 NUMBERS = (0, 1, -1, 2, 0.5, -0.5, 1e-9, 1e308, -1e308, 2**31, 2**63, -(2**63), 10**30, math.nan, math.inf, -math.inf)
 OTHERS = (None, True, False, [], {}, [None], [[]], {"a": {"b": []}}, {"": None}, ["a", 1, None])

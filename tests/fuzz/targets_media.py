@@ -180,10 +180,6 @@ def load_video(**arguments) -> np.ndarray:
 TARGETS = [
     Target("audio", "media", build_recordings, spoil_media, hear, check_lengths, weight=4),
     Target("video", "media", build_videos, spoil_media, watch, weight=2),
-    Target(
-        "audio-arguments", "media", build_audio_arguments, spoil_arguments, call_with(load_audio), lenient=True
-    ),
-    Target(
-        "video-arguments", "media", build_video_arguments, spoil_arguments, call_with(load_video), lenient=True
-    ),
+    Target("audio-arguments", "media", build_audio_arguments, spoil_arguments, call_with(load_audio), lenient=True),
+    Target("video-arguments", "media", build_video_arguments, spoil_arguments, call_with(load_video), lenient=True),
 ]

@@ -163,7 +163,10 @@ def build_pictures(folder: Path) -> dict:
 def spoil_pictures(random: Random, valid: dict, into: Path) -> Spoiled:
     """Put markup where names are: those come from data, the numbers are ours."""
     given = json.loads(json.dumps(valid))
-    text, place = random.choice([*MARKUP, "", "x" * 3000, "\u202e\u0301", "$x$", "a_b^c", "\\frac{", "\x00"]), random.randrange(3)
+    text, place = (
+        random.choice([*MARKUP, "", "x" * 3000, "\u202e\u0301", "$x$", "a_b^c", "\\frac{", "\x00"]),
+        random.randrange(3),
+    )
     if place == 0:
         given["labels"][random.randrange(4)] = text
     elif place == 1:

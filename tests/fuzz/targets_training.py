@@ -184,10 +184,12 @@ def spoil_resumed(random: Random, valid: dict, into: Path) -> Spoiled:
 
 
 def resume(given: dict) -> Ended:
-    """Resume a copy of the run."""
-    run = Path(RUN)
-    shutil.copytree(given["run"], run, symlinks=True)
-    recipe = given["recipe"] | {"output_dir": str(run), "resume_from_checkpoint": "true"}
+    """Resume the run, or a copy of the intact one."""
+    if given["run"] == given["recipe"]["output_dir"]:
+        shutil.copytree(given["run"], RUN)
+    else:
+        os.rename(given["run"], RUN)
+    recipe = given["recipe"] | {"output_dir": RUN, "resume_from_checkpoint": "true"}
     Path("recipe.yaml").write_text(yaml.safe_dump(recipe))
     return train(["train", "recipe.yaml"])
 

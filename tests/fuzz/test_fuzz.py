@@ -71,7 +71,9 @@ def test_faults_are_put_into_their_classes(kind, tmp_path, monkeypatch):
     assert not Path("/tmp/fuzz-was-here").exists()
 
 
-@pytest.mark.parametrize("wait", [lambda: time.sleep(60), lambda: [0 for _ in iter(int, 1)]], ids=["waits", "computes"])
+@pytest.mark.parametrize(
+    "wait", [lambda: time.sleep(60), lambda: [0 for _ in iter(int, 1)]], ids=["waits", "computes"]
+)
 def test_hangs_are_ended(wait, tmp_path, monkeypatch):
     monkeypatch.setattr("fuzz.running.CPU_SECONDS", 1)
     monkeypatch.setattr("fuzz.running.WALL_SECONDS", 3)
@@ -101,11 +103,13 @@ def test_case_is_the_same_in_every_run(tmp_path):
         (ValueError("one line.\nAnother."), Verdict.FOREIGN),
         (ValueError("invalid literal for int() with base 10: 'x'"), Verdict.FOREIGN),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no text."), Verdict.FOREIGN),
+        (ValueError("a.json: Expecting value: line 1 column 1 (char 0)"), Verdict.SENTENCE),
+        (ValueError("Expecting value: line 1 column 1 (char 0)"), Verdict.FOREIGN),
         (KeyError("x"), Verdict.TRACEBACK),
         (RuntimeError("a.wav is empty."), Verdict.TRACEBACK),
-        (ValueError("Could not load model x with any of the classes\nTraceback\nValueError: x is cut.\n"), "sentence"),
+        (ValueError("Could not load model x with any of these\nTraceback\nValueError: x is cut.\n"), Verdict.SENTENCE),
     ],
     ids=str,
 )
 def test_errors_are_put_into_their_classes(error, verdict):
-    assert judge_error(error)[0] == (Verdict.SENTENCE if verdict == "sentence" else verdict)
+    assert judge_error(error)[0] == verdict
