@@ -113,7 +113,7 @@ class Child:
         self.fixture, self.number, self.report = fixture, number, {}
         self.folder = folder / f"{fixture.target.name}-{number}"
         self.folder.mkdir()
-        self.start, self.memory = time.monotonic(), _resident()
+        self.start = time.monotonic()
         sys.stdout.flush()
         sys.stderr.flush()
         with warnings.catch_warnings():
@@ -150,7 +150,7 @@ class Child:
             verdict = Verdict.HANG if timed_out else Verdict.TRACEBACK
             text = f"killed by {signal.Signals(killed).name}" if killed else f"ended with {self.status}"
             trace = "".join((self.folder / name).read_text(errors="replace")[-2000:] for name in ("out", "err"))
-        grown = self.usage.ru_maxrss * 1024 - self.memory
+        grown = self.usage.ru_maxrss * 1024 - self.report.get("resident", 0)
         if grown > RESIDENT and verdict != Verdict.HANG:
             verdict, text = Verdict.MEMORY, f"{grown // MIB:,} MiB; {text}"
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -175,7 +175,7 @@ def _run_case(fixture: Fixture, number: int, seed: int, folder: Path) -> None:
             inputs = folder / "input"
             inputs.mkdir()
             spoiled = target.spoil(Random(f"{seed}:{target.name}:{number}"), fixture.valid, inputs)
-        report["what"] = spoiled.what
+        report |= {"what": spoiled.what, "resident": _resident()}
         _write(folder, report)
         _limit()
         report |= _call(target, spoiled, fixture.intact, watch)
@@ -224,8 +224,8 @@ def _redirect(folder: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_APPEND), number)
-    sys.stdin = open(0, closefd=False)
-    sys.stdout, sys.stderr = (open(number, "w", closefd=False, errors="backslashreplace") for number in (1, 2))
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False, errors="backslashreplace") for number in (1, 2))
 
 
 def _enclose(folder: Path) -> Watch:

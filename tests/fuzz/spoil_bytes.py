@@ -44,7 +44,7 @@ def flip_in_header(random: Random, data: bytes) -> bytes:
 
 def extreme_number(random: Random, data: bytes) -> bytes:
     """Write an extreme integer into the header, of any width and order."""
-    kind = random.choice("<I >I <H >H <Q >Q B".split())
+    kind = random.choice(["<I", ">I", "<H", ">H", "<Q", ">Q", "B"])
     size = struct.calcsize(kind)
     place = random.randrange(max(1, min(HEADER, len(data)) - size))
     number = struct.pack(kind, random.choice(NUMBERS) & (2 ** (8 * size) - 1))

@@ -19,9 +19,17 @@ from .spoil_trees import MARKUP, spoil_tree
 from .target import Spoiled, Target
 
 SCORES = {
-    **{"wa": 0.9125, "ua": 0.9, "wf1": 0.9111, "macro_f1": 0.8999, "ece": 0.034, "nll": 0.2564},
-    **{"recall": [1.0, 0.95, 0.85, 0.8], "precision": [0.9, 0.9, 0.95, 0.9], "f1": [0.947, 0.924, 0.897, 0.847]},
-    **{"support": [20] * 4, "confusion_matrix": [[20, 0, 0, 0], [1, 19, 0, 0], [1, 1, 17, 1], [1, 1, 2, 16]]},
+    "wa": 0.9125,
+    "ua": 0.9,
+    "wf1": 0.9111,
+    "macro_f1": 0.8999,
+    "ece": 0.034,
+    "nll": 0.2564,
+    "recall": [1.0, 0.95, 0.85, 0.8],
+    "precision": [0.9, 0.9, 0.95, 0.9],
+    "f1": [0.947, 0.924, 0.897, 0.847],
+    "support": [20] * 4,
+    "confusion_matrix": [[20, 0, 0, 0], [1, 19, 0, 0], [1, 1, 17, 1], [1, 1, 2, 16]],
 }
 RESULTS = {
     "format": 1,

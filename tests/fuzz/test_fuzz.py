@@ -43,7 +43,7 @@ def fail(kind):
     """Behave as a faulty entry point."""
     ways = {
         "exit": lambda: os._exit(3),
-        "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+        "crash": lambda: os.kill(os.getpid(), signal.SIGKILL),
         "memory": lambda: bytearray(2**40),
         "eats": lambda: len(b"x" * 2**27),
         "outside": lambda: Path("/tmp/fuzz-was-here").write_text("x"),
@@ -54,9 +54,15 @@ def fail(kind):
 
 
 FAULTS = {
-    **{"exit": Verdict.TRACEBACK, "crash": Verdict.TRACEBACK, "error": Verdict.TRACEBACK},
-    **{"memory": Verdict.MEMORY, "eats": Verdict.MEMORY, "outside": Verdict.SILENT, "value": Verdict.FOREIGN},
-    **{"another answer": Verdict.SILENT, "right": Verdict.RIGHT},
+    "exit": Verdict.TRACEBACK,
+    "crash": Verdict.TRACEBACK,
+    "error": Verdict.TRACEBACK,
+    "memory": Verdict.MEMORY,
+    "eats": Verdict.MEMORY,
+    "outside": Verdict.SILENT,
+    "value": Verdict.FOREIGN,
+    "another answer": Verdict.SILENT,
+    "right": Verdict.RIGHT,
 }
 
 
