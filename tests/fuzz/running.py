@@ -167,6 +167,7 @@ def _run_case(fixture: Fixture, number: int, seed: int, folder: Path) -> None:
     status = 1
     try:
         os.setsid()
+        signal.alarm(int(WALL_SECONDS) + 10)  # if nobody is left who would kill it
         _redirect(folder)
         watch = _enclose(folder)
         target, report = fixture.target, {}

@@ -154,10 +154,11 @@ def spoil_json(random: Random, text: str) -> tuple[str, str, bool]:
         "a number of 5000 digits": lambda: text.replace(":", ":" + "9" * 5000 + ', "b":', 1),
         "a comment": lambda: "// no JSON\n" + text,
     }
-    if random.random() < 0.25:
+    tree = json.loads(text)
+    if random.random() < 0.25 or not keys(tree):
         name = random.choice(list(ways))
         return name, ways[name](), False
-    what, tree, keeps = spoil_tree(random, json.loads(text))
+    what, tree, keeps = spoil_tree(random, tree)
     return what, json.dumps(tree, indent=2), keeps
 
 

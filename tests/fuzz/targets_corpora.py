@@ -15,7 +15,7 @@ from testing_meld import make_reencoded
 
 from .judging import Ended, run_command
 from .spoil_bytes import spoil_bytes
-from .spoil_folder import spoil_folder
+from .spoil_folder import spoil_file, spoil_folder
 from .spoil_text import spoil_lines
 from .spoil_trees import spoil_tree
 from .target import Spoiled, Target
@@ -173,6 +173,45 @@ def use_options(given: dict) -> dict:
     return found
 
 
+def build_prepared(folder: Path) -> tuple[str, str]:
+    """Return a prepared folder of recordings."""
+    from emofusion.corpora import prepare_corpus
+
+    prepare_corpus("folder", make_folder(folder / "mine"), folder / "prepared")
+    return "folder", str(folder / "prepared")
+
+
+def load_prepared(corpus: tuple[str, str]) -> dict:
+    """Return the ids and labels of a prepared corpus."""
+    from emofusion.corpora import load_corpus
+
+    splits = {split: list(rows) for split, rows in load_corpus(*corpus).items()}
+    return {split: sorted([row["id"], row["label"]] for row in rows) for split, rows in splits.items()}
+
+
+def build_folds(folder: Path) -> dict[str, str]:
+    """Return a folder of recordings and a file of folds for it."""
+    root = make_folder(folder / "mine")
+    ids = [row["file_name"] for row in make_rows()]
+    folds = {str(number + 1): {"train": ids[4:], "validation": ids[2:4], "test": ids[:2]} for number in range(2)}
+    (folder / "folds.json").write_text(json.dumps(folds))
+    return {"root": str(root), "file": str(folder / "folds.json")}
+
+
+def spoil_folds(random: Random, valid: dict[str, str], into: Path) -> Spoiled:
+    shutil.copyfile(valid["file"], into / "folds.json")
+    what, _ = spoil_file(random, into / "folds.json")
+    return Spoiled(what, valid | {"file": str(into / "folds.json")})
+
+
+def load_fold(given: dict[str, str]) -> dict:
+    """Return the ids and labels of the splits of the second fold."""
+    from emofusion.corpora import load_corpus
+
+    splits = load_corpus("folder", given["root"], fold_file=given["file"], fold=2)
+    return {split: sorted([row["id"], row["label"]] for row in rows) for split, rows in splits.items()}
+
+
 def build_prepare(folder: Path) -> list[str]:
     return ["prepare", "folder", str(make_folder(folder / "mine")), "--out", "prepared", "--folds", "folds.json"]
 
@@ -239,5 +278,10 @@ TARGETS = [
     ),
     Target("corpus-alignments", "corpora", build_alignments, spoil_alignment, align, weight=3),
     Target("corpus-options", "corpora", build_options, spoil_options, use_options, weight=3),
+    Target(
+        "corpus-prepared", "corpora", build_prepared, spoil_corpus("folder", "*", "*/*", "**/*"), load_prepared,
+        check_corpus, 2,
+    ),
+    Target("corpus-folds", "corpora", build_folds, spoil_folds, load_fold, check_corpus, 1.5),
     Target("corpus-places", "corpora", build_prepare, spoil_place, prepare, weight=1),
 ]  # fmt: skip
