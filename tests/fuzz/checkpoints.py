@@ -67,6 +67,15 @@ def make_other(folder: Path) -> Path:
     return folder / "other"
 
 
+@once
+def make_other_model(folder: Path) -> Path:
+    """Write the same without the processor, whose fit to a model nobody can check who loads them one by one."""
+    (folder / "model").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(make_other(folder) / name, folder / "model" / name)
+    return folder / "model"
+
+
 def _wide_text() -> dict:
     return find_case("wavfusion").fields["text_config"] | {"vocab_size": 200}
 

@@ -47,8 +47,7 @@ def judge_error(error: BaseException, lenient: bool = False) -> tuple[Verdict, s
 
 def is_sentence(message: str) -> bool:
     """Return whether a message is one line that reads as a sentence of ours."""
-    raw = ("[Errno", "Traceback", "object at 0x", "<class '")
-    if "\n" in message.strip() or any(part in message for part in raw):
+    if "\n" in message.strip() or "[Errno" in message or "Traceback" in message:
         return False
     return message.rstrip().endswith((".", "?", "!", ".)", "`", "--help")) or bool(NAMED.match(message))
 
