@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="file for all outcomes, as lines of JSON")
     arguments = parser.parse_args()
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, open(arguments.output or os.devnull, "w") as output:
         set_environment(Path(folder))
         from .running import as_json, prepare, run
         from .target import GOOD, Verdict
@@ -35,12 +35,12 @@ def main() -> int:
         for outcome in outcomes:
             print(describe(outcome, arguments.seed, trace=True), flush=True)
         cases = [(fixture, number) for fixture in fixtures for number in planned[fixture.target.name]]
+        cases.sort(key=lambda case: case[1])  # all targets in turn, so that one that is stopped has seen all
         for outcome in run(cases, arguments.seed, Path(folder), arguments.processes):
             outcomes.append(outcome)
+            print(as_json(outcome), file=output, flush=True)
             if outcome.verdict not in GOOD or arguments.trace or any(":" in name for name in arguments.targets):
                 print(describe(outcome, arguments.seed, arguments.trace), flush=True)
-    if arguments.output:
-        arguments.output.write_text("".join(f"{as_json(outcome)}\n" for outcome in outcomes))
     counts = Counter(outcome.verdict for outcome in outcomes)
     print(f"\n{len(outcomes):,} inputs, seed {arguments.seed}, {time.monotonic() - start:.0f} s")
     for verdict in Verdict:
