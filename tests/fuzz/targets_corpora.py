@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -241,21 +242,27 @@ def spoil_place(random: Random, valid: list[str], into: Path) -> Spoiled:
 
 
 def prepare(argv: list[str]) -> Ended:
-    """Run the command, and see that no device, fifo or file of somebody else's is gone."""
+    """Run the command, and see that no device, fifo, folder or linked file of somebody else's is gone.
+
+    A plain file, and a link itself, may be replaced: that is what the options are for.
+    """
     places = [Path(argv[argv.index(option) + 1]) for option in ("--out", "--folds")]
+    places += [place.with_name("kept") for place in places]
     before = [_state(place) for place in places]
     ended = run_command(argv)
     for place, state in zip(places, before, strict=True):
-        assert state is None or _state(place) == state, f"{place} was replaced"
+        assert _state(place) == state or state is None, f"{place} was replaced"
     return ended
 
 
 def _state(path: Path) -> Any:
-    """Return what must stay of a path: kind and content."""
-    if not os.path.lexists(path) or (path.is_symlink() and not path.exists()):
-        return None
-    files = [path, *path.rglob("precious")] if path.is_dir() else [path]
-    return [[file.lstat().st_mode >> 12, file.read_text() if file.is_file() else None] for file in files]
+    """Return what must stay of a path: the kind of a device or fifo, and the content of a file that was not named."""
+    if path.is_dir():
+        return [(path / "precious").is_file()]
+    if path.name == "kept" and path.is_file():
+        return path.read_text()
+    is_replaceable = path.is_symlink() or path.is_file() or not path.exists()
+    return None if is_replaceable else stat.S_IFMT(path.stat().st_mode)
 
 
 TARGETS = [
