@@ -137,7 +137,7 @@ def check_audio(source: AudioSource, start: float | None = None, end: float | No
                 seconds += len(samples) / rate
     if not seconds:
         raise ValueError(f"{name} has no samples.")
-    return seconds, peak
+    return round(seconds, 6), peak
 
 
 def is_silent(waveform: np.ndarray) -> bool:

@@ -27,7 +27,7 @@ class Block(NamedTuple):
     first: int
 
 
-class _EndsWithError(Exception):
+class EndsWithError(Exception):
     """The last packets of a stream cannot be decoded."""
 
 
@@ -52,7 +52,7 @@ def read_container(file: io.BufferedIOBase, name: str, start: float) -> Iterator
         # Time is counted in seconds up to the last change of the rate, and in samples since.
         seconds, samples, rate, kind, to_float = 0.0, 0, None, None, None
         try:
-            frames = _decode(av, container, stream)
+            frames = decode_stream(av, container, stream)
             head = next(frames, None)
             if start > PRE_ROLL and _has_clock(container, head):
                 seconds, head, frames = _seek(av, container, stream, head, start)
@@ -67,11 +67,11 @@ def read_container(file: io.BufferedIOBase, name: str, start: float) -> Iterator
                     array = block.to_ndarray().mean(axis=0)
                     yield Block(array, rate, round(seconds * rate) + samples)
                     samples += len(array)
-        except (av.FFmpegError, _EndsWithError) as error:
+        except (av.FFmpegError, EndsWithError) as error:
             position = seconds + samples / (rate or 1)
             stated = stated_seconds(container, stream)
             # Bytes behind the last frame do no harm.
-            if not isinstance(error, _EndsWithError) or stated is None or not rate or position < stated - PRE_ROLL:
+            if not isinstance(error, EndsWithError) or stated is None or not rate or position < stated - PRE_ROLL:
                 raise ValueError(
                     f"{name} is truncated or damaged: it cannot be decoded after {position:.2f} s."
                 ) from error
@@ -101,7 +101,7 @@ def container_seconds(file: io.BufferedIOBase, name: str) -> float | None:
         stream = _audio_stream(container, name)
         stated, end = stated_seconds(container, stream), None
         try:
-            frames = _decode(av, container, stream)
+            frames = decode_stream(av, container, stream)
             head = next(frames, None)
             if head is None:
                 return 0.0
@@ -112,7 +112,7 @@ def container_seconds(file: io.BufferedIOBase, name: str) -> float | None:
                 end, head, frames = _seek(av, container, stream, head, stated - LAST)
             for frame in chain([head], frames):
                 end += frame.samples / frame.sample_rate
-        except (av.FFmpegError, _EndsWithError):  # reported when it is decoded
+        except (av.FFmpegError, EndsWithError):  # reported when it is decoded
             pass
         return stated if end is None else round(end, 6)
 
@@ -156,16 +156,16 @@ def _seek(av: Any, container: Any, stream: Any, head: Any, start: float) -> tupl
     origin = int(head.pts * head.time_base / stream.time_base)
     try:
         container.seek(origin + int((start - PRE_ROLL) / stream.time_base), stream=stream)
-        frames = _decode(av, container, stream, after_seek=True)
+        frames = decode_stream(av, container, stream)
         found = next(frames, None)
         if found is not None and found.pts is not None:
             seconds = _on_grid(float((found.pts - head.pts) * found.time_base), head, found)
             if 0 <= seconds <= start:
                 return seconds, found, frames
-    except (av.FFmpegError, _EndsWithError):
+    except (av.FFmpegError, EndsWithError):
         pass
     container.seek(origin, stream=stream)  # the index is missing or damaged
-    frames = _decode(av, container, stream)
+    frames = decode_stream(av, container, stream)
     return 0.0, next(frames), frames
 
 
@@ -177,12 +177,20 @@ def _on_grid(seconds: float, head: Any, found: Any) -> float:
     return (head.samples + exact) / found.sample_rate if near else seconds
 
 
-def _decode(av: Any, container: Any, stream: Any, after_seek: bool = False) -> Iterator[Any]:
+def decode_stream(av: Any, container: Any, stream: Any) -> Iterator[Any]:
     """Yield frames; errors count only behind the first frame, because the one before a cut or seek may be missing.
+
+    Args:
+        av: PyAV.
+        container: The container.
+        stream: The stream.
+
+    Yields:
+        The frames.
 
     Raises:
         av.FFmpegError: If frames follow what cannot be decoded.
-        _EndsWithError: If nothing follows it.
+        EndsWithError: If nothing follows it.
     """
     failed, seen = None, False
     packets = container.demux(stream)
@@ -201,4 +209,4 @@ def _decode(av: Any, container: Any, stream: Any, after_seek: bool = False) -> I
             failed, seen = None, True
             yield frame
     if failed is not None:
-        raise _EndsWithError from failed
+        raise EndsWithError from failed

@@ -17,7 +17,7 @@ PRE_ROLL = 0.25
 # 460 MB at 16 kHz.
 LONGEST = 7200.0  # seconds of audio in one waveform
 RATES = (1000, 768_000)  # Hz
-LARGEST_FRAME = 2**26  # pixels of a video frame, 8192 x 8192
+LARGEST_FRAME = 2**25  # pixels of a video frame; 8K has 7680 x 4320
 
 # FFmpeg also reads playlists, which name further files and URLs; these must never be opened.
 CONTAINERS = "mov,matroska,avi,mp3,aac,wav,w64,flac,ogg,aiff,au,caf,asf,amr,flv,mpegts,mpeg"
@@ -163,4 +163,11 @@ def too_long(name: str) -> ValueError:
     """Return the error for a recording, or a span, above `LONGEST`."""
     return ValueError(
         f"{name} is longer than {LONGEST / 3600:g} hours, the longest waveform: give a span or max_seconds."
+    )
+
+
+def joined(name: str) -> ValueError:
+    """Return the error for a file in which other recordings follow the first."""
+    return ValueError(
+        f"{name} is several recordings joined in one file, and only the first could be read: split the file."
     )

@@ -108,6 +108,21 @@ def has_frames(file: io.BufferedIOBase) -> bool:
         file.seek(0)
 
 
+def tags_end(file: io.BufferedIOBase) -> int:
+    """Return where the ID3 tags at the beginning of a file end; 0 if there is none.
+
+    Args:
+        file: The file.
+    """
+    at = 0
+    while True:
+        file.seek(at)
+        head = file.read(32)
+        if head[:3] != b"ID3" or not (size := _tag_size(head)):
+            return at
+        at += size
+
+
 def walk(file: io.BufferedIOBase, start: int = 0, end: int | None = None) -> Iterator[Frame | Gapless]:
     """Yield the frames of a file.
 
@@ -133,7 +148,7 @@ def walk(file: io.BufferedIOBase, start: int = 0, end: int | None = None) -> Ite
     while True:
         frame = parse_frame(window.peek(7))
         if frame is None or (kind is None and not _is_followed(window, frame)):
-            skipped = _skip_to_frame(window, at_least=frame is not None)
+            skipped = _skip_to_frame(window)
             gap += skipped or 0
             if skipped is None or (kind is None and gap > HEAD):
                 break
@@ -214,12 +229,11 @@ def _is_followed(window: "_Window", frame: Frame) -> bool:
     return True
 
 
-def _skip_to_frame(window: "_Window", at_least: int) -> int | None:
-    """Skip a tag, or other bytes up to the next tag or frame.
+def _skip_to_frame(window: "_Window") -> int | None:
+    """Skip a tag, or at least one other byte up to the next tag or frame.
 
     Args:
         window: The bytes.
-        at_least: The number of bytes that are no frame.
 
     Returns:
         The number of skipped bytes other than tags and zeros; None if neither tag nor frame follows.
@@ -228,16 +242,16 @@ def _skip_to_frame(window: "_Window", at_least: int) -> int | None:
     if tag:
         window.skip(tag)
         return 0
-    skipped = 0
+    skipped, at = 0, 1
     while data := window.peek(BLOCK):
-        mark = _find_mark(data, at_least)
+        mark = _find_mark(data, at)
         # What begins in the last bytes of the block is looked at again.
         step = mark if mark is not None else len(data) if len(data) < BLOCK else BLOCK // 2
         skipped += step if data[:step].strip(b"\0") else 0
         window.skip(step)
         if mark is not None:
             return skipped
-        at_least = 0
+        at = 0
     return None
 
 

@@ -5,6 +5,8 @@ other; soundfile reads the other formats that it knows, and PyAV the rest. No re
 """
 
 import io
+import math
+import os
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -14,12 +16,19 @@ import numpy as np
 
 from .media_containers import Block, container_seconds, read_container
 from .media_files import LONGEST, check_rate, import_av, import_soundfile, too_long, truncated
-from .media_frames import DamagedError, Frame, has_frames, trim, walk
+from .media_flac import flac_samples, flac_seconds
+from .media_frames import DamagedError, Frame, has_frames, tags_end, trim, walk
 from .media_ogg import Slice, find_links
 from .media_structure import UNKNOWN, check_structure, find_mp3_in_wav
 
-BLOCK = 2**20  # samples of all channels that soundfile reads at a time
+BLOCK = 2**16  # samples of all channels that soundfile reads at a time
 RESERVOIR = 32  # frames decoded in front of a span: MP3 frames refer to the bytes of earlier ones
+
+# First bytes of containers, which may hold the frames of another format.
+MARKS = (
+    *(b"RIFF", b"RIFX", b"RF64", b"FORM", b"OggS", b"fLaC", b"FLV", b"caff", b"riff", b".snd", b"NIST", b"Creative"),
+    *(b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\0\0\1\xba", b"\x47"),
+)
 
 
 def read_blocks(file: io.BufferedIOBase, name: str, start: float, stop: float = 0.0) -> Iterator[Block]:
@@ -39,9 +48,8 @@ def read_blocks(file: io.BufferedIOBase, name: str, start: float, stop: float = 
         ValueError: If the file is damaged, truncated or has no audio; or the span begins after its end.
         ImportError: If the library for this format is not installed.
     """
-    head = file.read(16)
-    file.seek(0)
-    links = find_links(file) if head[:4] == b"OggS" else []
+    file = _behind_tags(file)
+    links = find_links(file) if _has_mark(file, b"OggS") else []
     if len(links) > 1 and all(link.streams == 1 for link in links):
         yield from _read_links(file, name, start, stop, links)
     else:
@@ -63,9 +71,8 @@ def recording_seconds(file: io.BufferedIOBase, name: str) -> float | None:
     Raises:
         ValueError: If the file is damaged or has no audio.
     """
-    head = file.read(16)
-    file.seek(0)
-    links = find_links(file) if head[:4] == b"OggS" else []
+    file = _behind_tags(file)
+    links = find_links(file) if _has_mark(file, b"OggS") else []
     file.seek(0)
     if len(links) > 1 and all(link.streams == 1 for link in links):
         seconds = [_one_seconds(io.BufferedReader(Slice(file, link.start, link.end)), name) for link in links]
@@ -77,11 +84,11 @@ def _one_seconds(file: io.BufferedIOBase, name: str) -> float | None:
     inside = find_frames(file)
     if inside is not None:
         return _count_frames(file, *inside)
-    sound = _open_sound(file, name)
+    sound, length = _open_sound(file, name)
     if sound is None:
-        return container_seconds(file, name)
+        return flac_seconds(file) or container_seconds(file, name)
     with sound:
-        return sound.frames / sound.samplerate
+        return length / sound.samplerate
 
 
 def find_frames(file: io.BufferedIOBase) -> tuple[int, int | None] | None:
@@ -93,14 +100,22 @@ def find_frames(file: io.BufferedIOBase) -> tuple[int, int | None] | None:
     return inside
 
 
-def _has_mark(file: io.BufferedIOBase) -> bool:
-    """Return whether a file begins like a container."""
+def _behind_tags(file: io.BufferedIOBase) -> io.BufferedIOBase:
+    """Return the file without ID3 tags in front of a container, which decoders count as part of it."""
+    at, size = tags_end(file), file.seek(0, os.SEEK_END)
+    part = io.BufferedReader(Slice(file, at, size)) if at else file
+    found = part if _has_mark(part) else file
+    found.seek(0)
+    return found
+
+
+def _has_mark(file: io.BufferedIOBase, *marks: bytes) -> bool:
+    """Return whether a file begins with one of some bytes, by default those of containers."""
     file.seek(0)
     head = file.read(16)
     file.seek(0)
-    marks = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"OggS", b"fLaC", b"FLV", b"caff", b"riff", b".snd", b"NIST", b"Crea")
-    containers = (b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\0\0\1\xba", b"\x47")
-    return head.startswith(marks + containers) or head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+    boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+    return head.startswith(marks or MARKS) or (not marks and head[4:8] in boxes)
 
 
 def _read_links(file: io.BufferedIOBase, name: str, start: float, stop: float, links: list) -> Iterator[Block]:
@@ -117,40 +132,41 @@ def _read_links(file: io.BufferedIOBase, name: str, start: float, stop: float, l
 
 def _read_one(file: io.BufferedIOBase, name: str, start: float, stop: float) -> Iterator[Block]:
     inside = find_frames(file)
-    sound = None if inside is not None else _open_sound(file, name)
+    sound, length = (None, None) if inside is not None else _open_sound(file, name)
     if inside is not None:
         yield from _read_frames(file, name, start, *inside)
     elif sound is None:
         yield from read_container(file, name, start)
     else:
         with sound:
-            yield from _read_sound(sound, name, start, stop)
+            yield from _read_sound(sound, length, name, start, stop)
     check_structure(file, name)
 
 
-def _open_sound(file: io.BufferedIOBase, name: str) -> Any | None:
-    """Open a file with soundfile; return None if PyAV has to read it."""
+def _open_sound(file: io.BufferedIOBase, name: str) -> tuple[Any, int] | tuple[None, None]:
+    """Open a file with soundfile; return it with its number of samples per channel, or None if PyAV has to read it."""
     soundfile = import_soundfile()
+    samples = flac_samples(file)
     file.seek(0)
     try:
         sound = soundfile.SoundFile(file)
     except soundfile.LibsndfileError:
         sound = None
-    # libsndfile estimates lengths of MP3, takes the size 0 of wav from a pipe literally, and cannot read FLAC from a pipe,
-    # whose length it gives as 2**63 - 1, to its end.
+    # libsndfile estimates lengths of MP3, takes the size 0 of wav from a pipe literally, and reads FLAC up to the stated
+    # length, which is 2**63 - 1 for FLAC from a pipe.
     unsure = sound is not None and (sound.format == "MP3" or (sound.format == "WAV" and not sound.frames))
-    if sound is None or unsure or sound.frames >= 2**62:
+    if sound is None or unsure or sound.frames >= 2**62 or sound.frames < (samples or 0):
         file.seek(0)
-        return None
+        return None, None
     check_rate(sound.samplerate, name)
-    return sound
+    return sound, samples or sound.frames
 
 
-def _read_sound(sound: Any, name: str, start: float, stop: float) -> Iterator[Block]:
+def _read_sound(sound: Any, length: int, name: str, start: float, stop: float) -> Iterator[Block]:
     soundfile = import_soundfile()
     rate, at = sound.samplerate, 0
     first, size = round(start * rate), max(1, BLOCK // sound.channels)
-    if min(sound.frames, stop * rate) - first > LONGEST * rate:
+    if min(length, stop * rate) - first > LONGEST * rate:
         raise too_long(name)
     if first >= sound.frames:
         yield Block(np.zeros(0, np.float32), rate, sound.frames)
@@ -159,7 +175,10 @@ def _read_sound(sound: Any, name: str, start: float, stop: float) -> Iterator[Bl
         if first and sound.seekable():
             at = sound.seek(first)
         while at < sound.frames:
-            block = sound.read(min(size, sound.frames - at), dtype="float32", always_2d=True)
+            wanted = min(size, sound.frames - at)
+            if at < stop * rate < at + wanted:  # what follows may be damaged
+                wanted = math.ceil(stop * rate) - at
+            block = sound.read(wanted, dtype="float32", always_2d=True)
             if not len(block):
                 break
             yield Block(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1), rate, at)
@@ -198,6 +217,8 @@ def _read_frames(
                 block = _decode(av, decoder, frame.data)
                 yield _as_block(block, frame, begin, stop, seconds + samples / rate)
             samples += stop - begin
+        if rate:  # tells the length if the span begins behind it
+            yield Block(np.zeros(0, np.float32), rate, round((seconds + samples / rate) * rate))
     except DamagedError as error:
         length = seconds + samples / (rate or 1)
         if error.truncated:

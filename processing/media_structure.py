@@ -8,6 +8,8 @@ import io
 import os
 from collections.abc import Callable, Iterator
 
+from .media_files import joined
+
 # Sizes that programs write which do not know the length (nearly) in 31 and 32 bits.
 UNKNOWN = 2**31 - 2**16
 
@@ -50,9 +52,7 @@ def check_structure(file: io.BufferedIOBase, name: str) -> None:
     again = file.read(16)
     # Matroska and transport streams may be joined: FFmpeg reads all of them.
     if again[:4] == head[:4] in JOINED_ARE_LOST or again[4:8] == head[4:8] == b"ftyp":
-        raise ValueError(
-            f"{name} is several recordings joined in one file, and only the first could be read: split the file."
-        )
+        raise joined(name)
     if head[8:12] == b"WAVE" and again[:4].strip(b"\0") and size - end > end:
         raise ValueError(f"{name} has much more data than its header states: repair its header, or convert it.")
 

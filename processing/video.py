@@ -1,5 +1,6 @@
 """Decoder of videos: from a path, bytes or `datasets` dict to RGB frames at a given frame rate."""
 
+import io
 import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -7,21 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from .media_containers import stated_seconds
+from .media_containers import EndsWithError, decode_stream, stated_seconds
 from .media_files import (
+    LARGEST_FRAME,
     PRE_ROLL,
     SPAN_TOLERANCE,
     AudioSource,
     check_span,
     import_av,
+    joined,
     open_container,
     open_source,
     span_outside,
 )
+from .media_structure import check_structure
 
 VideoSource = AudioSource
 
 CROPS = ("left", "right")
+
+# Limits of the result (ours). Larger frames are scaled down while they are decoded: image processors make them smaller still.
+MAX_PIXELS = 2**20  # of a frame
+MAX_BYTES = 2**30  # of all frames: 6 minutes of 1280 x 720 pixels at one frame per second
 
 
 def load_video(
@@ -36,7 +44,7 @@ def load_video(
 
     Frame `k` is the one visible at `start + (k + 0.5) / frames_per_second` seconds, for all such times inside the
     span. A span too short for any gives its last frame. Time 0 is the first frame of the video. Only returned frames
-    are kept in memory.
+    are kept in memory; frames of more than `MAX_PIXELS` pixels are scaled down to that number.
 
     Args:
         source: A path; the bytes of a file; or a dict `{"path": ..., "bytes": ...}`, where bytes take precedence and
@@ -55,7 +63,7 @@ def load_video(
         FileNotFoundError: If the file does not exist.
         TypeError: If `source` has another type.
         ValueError: If the file is empty, damaged, truncated or has no video; the span is empty or outside the video;
-            or the crop is unknown.
+            its frames take more than `MAX_BYTES`; or the crop is unknown.
         ImportError: If PyAV is not installed.
     """
     name = "the video"
@@ -66,11 +74,22 @@ def load_video(
         name = str(source.get("path") or name)
     if crop not in (None, *CROPS):
         raise ValueError(f"{name} cannot be cropped to {crop!r}: choose 'left', 'right' or None.")
-    check_span(name, start or 0.0, end)
+    check_span(name, start or 0.0, end, max_seconds)
+    if not 0 < frames_per_second < math.inf:
+        raise ValueError(f"{name} cannot be sampled at {frames_per_second} frames per second: give a positive number.")
     file, name = open_source(source, name)
     with file, open_container(file, name) as container:
-        sampled = _sample_frames(container, name, frames_per_second, start or 0.0, end, max_seconds)
-        frames = [_as_array(frame, crop) for frame in sampled]
+        sampled = _sample_frames(file, container, name, frames_per_second, start or 0.0, end, max_seconds)
+        frames, size, last = [], 0, None
+        for frame in sampled:
+            frames.append(frames[-1] if frame is last else _as_array(frame, crop))
+            last = frame
+            size += frames[-1].nbytes
+            if size > MAX_BYTES:
+                raise ValueError(
+                    f"{name} has too many frames: {len(frames)} take {size / 2**30:.1f} GB; give a span, max_seconds or fewer "
+                    "frames per second."
+                )
     if len({frame.shape for frame in frames}) > 1:
         raise ValueError(f"{name} has frames of different sizes: convert it to one size.")
     return np.stack(frames)
@@ -123,7 +142,13 @@ def count_frames(seconds: float, frames_per_second: float) -> int:
 
 
 def _sample_frames(
-    container: Any, name: str, rate: float, start: float, end: float | None, max_seconds: float | None
+    file: io.BufferedIOBase,
+    container: Any,
+    name: str,
+    rate: float,
+    start: float,
+    end: float | None,
+    max_seconds: float | None,
 ) -> Iterator[Any]:
     """Yield the frames visible at evenly spaced times, each before the next one is decoded."""
     stream = _video_stream(container, name)
@@ -141,6 +166,7 @@ def _sample_frames(
         stated = stream.duration if container.format.name.startswith(("mov", "avi")) else None
         if stated and until < float(stated * stream.time_base) - PRE_ROLL - length:
             raise ValueError(f"{name} is truncated: its video ends after {until:.2f} s.")
+        check_structure(file, name)
         if start >= until or (end is not None and end > until + SPAN_TOLERANCE + length):
             raise span_outside(name, start, end, until)
         while start + (count + 0.5) / rate < min(until, stop):
@@ -156,6 +182,13 @@ def _video_stream(container: Any, name: str) -> Any:
     stream = container.streams.video[0]
     if stream.codec_context is None:
         raise ValueError(f"{name} has video in a format that PyAV cannot decode: convert it to mp4.")
+    if stream.width * stream.height > LARGEST_FRAME:
+        raise ValueError(
+            f"{name} has frames of {stream.width} x {stream.height} pixels, more than {LARGEST_FRAME}: make it smaller."
+        )
+    stream.codec_context.options = {
+        "max_pixels": str(LARGEST_FRAME)
+    }  # the header may state other sizes than the frames have
     return stream
 
 
@@ -169,17 +202,26 @@ def _frames_from(container: Any, stream: Any, name: str, start: float) -> Iterat
             first = next(container.decode(stream), None)
             too_far = first is None or first.pts is None or (first.pts - origin) * stream.time_base > start
             container.seek(0 if too_far else target, stream=stream)
-        for frame in container.decode(stream):
+        for frame in decode_stream(av, container, stream):
+            before = time
             if frame.pts is not None:
                 time = float((frame.pts - origin) * stream.time_base)
+            if time < before - 0.5:
+                raise joined(name)
             yield time, frame
-    except av.FFmpegError as error:
-        raise ValueError(f"{name} is truncated or damaged: it cannot be decoded after {time:.2f} s.") from error
+    except (av.FFmpegError, EndsWithError) as error:
+        stated = stated_seconds(container, stream)
+        # Bytes behind the last frame do no harm.
+        if not isinstance(error, EndsWithError) or stated is None or not time or time < stated - PRE_ROLL:
+            raise ValueError(f"{name} is truncated or damaged: it cannot be decoded after {time:.2f} s.") from error
 
 
 def _as_array(frame: Any, crop: str | None) -> np.ndarray:
-    """Return the upright image `(height, width, 3)`, or half of it."""
-    image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)  # phones store videos rotated
+    """Return the upright image `(height, width, 3)`, or half of it, with at most `MAX_PIXELS` before it is halved."""
+    rotation, shrink = frame.rotation, math.sqrt(MAX_PIXELS / (frame.width * frame.height))
+    if shrink < 1:
+        frame = frame.reformat(max(1, int(frame.width * shrink)), max(1, int(frame.height * shrink)), "rgb24")
+    image = np.rot90(frame.to_ndarray(format="rgb24"), rotation // 90)  # phones store videos rotated
     half = image.shape[1] // 2
     if crop == "left":
         return image[:, :half]

@@ -47,17 +47,20 @@ class Augmentation:
         options: Settings by transform, such as `{"noise": {"snr_db": [5, 20], "p": 0.5}}`.
         sampling_rate: Sampling rate of the returned recordings, in Hz.
         seed: Seed of the random numbers.
+        max_seconds: Length that the processor cuts to; what is behind it is not decoded. None means no limit.
 
     Raises:
         FileNotFoundError: If a folder does not exist.
         ValueError: If an option is unknown or bad, or a folder has no recordings.
     """
 
-    def __init__(self, options: Mapping, sampling_rate: int, seed: int):
+    def __init__(self, options: Mapping, sampling_rate: int, seed: int, max_seconds: float | None = None):
         check_augmentation(options)
         self.options = {name: options[name] for name in TRANSFORMS if name in options}
         self.sampling_rate = sampling_rate
         self.seed = seed
+        fastest = max(1.0, self.options.get("speed", {"rate": [1.0]})["rate"][-1])
+        self.max_seconds = None if max_seconds is None else max_seconds * fastest
         # In shared memory, because workers may live longer than an epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self.files = {
@@ -79,7 +82,8 @@ class Augmentation:
         if row["audio"] is None:
             return row
         rng = np.random.default_rng([self.seed, int(self._epoch), *row["id"].encode()])
-        waveform, alignment = load_audio(row["audio"], self.sampling_rate), row.get("alignment")
+        waveform = load_audio(row["audio"], self.sampling_rate, max_seconds=self.max_seconds)
+        alignment = row.get("alignment")
         for name, settings in self.options.items():
             if rng.random() >= settings.get("p", 1.0):
                 continue

@@ -92,7 +92,8 @@ def build_training_collator(
     if data_args.augmentation:
         if extractor is None:
             raise ValueError("augmentation is given, but the model takes no audio; leave it out.")
-        augment = Augmentation(data_args.augmentation, extractor.sampling_rate, seed)
+        limit = collator.processor.max_seconds
+        augment = Augmentation(data_args.augmentation, extractor.sampling_rate, seed, limit)
         if "gain" in data_args.augmentation and getattr(extractor, "do_normalize", False):
             warnings.warn(
                 "augmentation.gain has no effect: the processor scales every recording to the same variance.",

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from ...configuration.modalities import SAMPLING_RATE
 from ...processing.media import load_audio
 from . import charts
-from .survey import DIMENSIONS, Survey, span_seconds
+from .survey import DIMENSIONS, Survey
 
 SAMPLES = 12  # utterances on the page
 SAMPLES_PER_CLASS = 3
@@ -79,10 +79,9 @@ def _sample(found: Survey, place: int, row: Mapping[str, Any]) -> dict[str, Any]
 
 def _load_beginning(audio: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
     """Return the beginning of a recording `(samples,)`, and whether it was cut."""
-    seconds, most = span_seconds(audio), round(SAMPLE_SECONDS * SAMPLING_RATE)
-    cut = seconds is not None and seconds > SAMPLE_SECONDS
-    waveform = load_audio(audio, SAMPLING_RATE, end=(audio["start"] or 0.0) + SAMPLE_SECONDS if cut else None)
-    return waveform[:most], cut or len(waveform) > most
+    most = round(SAMPLE_SECONDS * SAMPLING_RATE)
+    waveform = load_audio(audio, SAMPLING_RATE, max_seconds=SAMPLE_SECONDS + 0.1)
+    return waveform[:most], len(waveform) > most
 
 
 def _encode_flac(waveform: np.ndarray) -> bytes:

@@ -34,6 +34,7 @@ SHARED = {
     "media.py",
     "media_containers.py",
     "media_files.py",
+    "media_flac.py",
     "media_frames.py",
     "media_ogg.py",
     "media_readers.py",

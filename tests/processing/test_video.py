@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 from emofusion.processing import load_video
-from emofusion.processing.video import count_frames
+from emofusion.processing import video as module
+from emofusion.processing.video import count_frames, video_seconds
 
 RATE = 25
 CONTAINERS = {
@@ -88,6 +89,39 @@ def test_video_is_not_decoded_beyond_max_seconds(mp4):
     np.testing.assert_array_equal(
         load_video(half_mp4(index_first=True), 5, max_seconds=0.4), load_video(mp4, 5, 0, 0.4)
     )
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_length_ends_bytes_behind_and_joining_are_handled_in_every_format(name):
+    content = encode(*CONTAINERS[name])
+    assert video_seconds(content) == pytest.approx(4.0, abs=0.05)
+    np.testing.assert_array_equal(load_video(content + bytes(2000), 2), load_video(content, 2))
+    np.testing.assert_array_equal(load_video(content + b"\x55 no video" * 200, 2), load_video(content, 2))
+    with pytest.raises(ValueError, match="truncated"):
+        load_video(content[: len(content) * 6 // 10], 2)
+    with pytest.raises(ValueError, match="several recordings joined"):
+        load_video(content + content, 2)
+
+
+def test_large_frames_are_scaled_down_while_decoded(monkeypatch):
+    monkeypatch.setattr(module, "MAX_PIXELS", 32 * 32)
+    video = load_video(encode(frames=range(0, 100, 20), size=(64, 128)), 5)
+    assert video.shape[1:] == (22, 45, 3)
+    assert numbers(video[-1:, :, :20]) == pytest.approx([60], abs=3)
+
+
+def test_limits_of_pixels_bytes_and_frame_rate(mp4, monkeypatch):
+    with pytest.raises(ValueError, match=r"cannot be sampled at 0\.0 frames per second"):
+        load_video(mp4, 0.0)
+    monkeypatch.setattr(module, "MAX_BYTES", 48 * 64 * 3 * 10)
+    assert len(load_video(mp4, 5, max_seconds=2.0)) == 10
+    with pytest.raises(ValueError, match=r"too many frames: 11 take .*; give a span, max_seconds or fewer"):
+        load_video(mp4, 5)
+    with pytest.raises(ValueError, match="too many frames"):
+        load_video(mp4, 1e9)
+    monkeypatch.setattr(module, "LARGEST_FRAME", 3071)
+    with pytest.raises(ValueError, match=r"frames of 64 x 48 pixels, more than 3071: make it smaller"):
+        load_video(mp4, 5)
 
 
 @pytest.mark.parametrize(("start", "end", "number"), [(1.0, 1.04, 25), (2.0, 2.2, 54), (3.97, None, 99)])

@@ -267,3 +267,12 @@ def test_a_gain_that_the_processor_undoes_gives_a_warning(collator, corpus):
     processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(return_attention_mask=True))
     with pytest.warns(UserWarning, match=r"augmentation\.gain has no effect"):
         build_training_collator(EmotionCollator(processor, collator.task.labels), arguments, corpus["train"], 0)
+
+
+def test_what_the_processor_cuts_is_not_decoded(tmp_path):
+    whole = sine(2.0, 100)
+    soundfile.write(tmp_path / "a.wav", whole, RATE, subtype="FLOAT")
+    row = {"id": "a", "audio": {"path": str(tmp_path / "a.wav")}, "alignment": None}
+    assert len(Augmentation({"gain": {"db": [0, 0]}}, RATE, 0, max_seconds=0.5)(row)["audio"]["array"]) == RATE // 2
+    faster = Augmentation({"speed": {"rate": [2.0, 2.0]}}, RATE, 0, max_seconds=0.5)(row)["audio"]["array"]
+    assert len(faster) == pytest.approx(RATE // 2, abs=1)

@@ -3,8 +3,10 @@ import io
 import numpy as np
 import pytest
 import soundfile
+import testing_media
 from emofusion.corpora.preparation.inspection import inspect, measure
 from emofusion.processing import load_audio
+from testing_media import encode, flac_from_pipe, id3, mp3
 from testing_meld import RATE, tone, write_video
 
 
@@ -79,6 +81,41 @@ def test_decoding_finds_late_truncation(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     assert inspect_rows(sound(path), decode=True, max_seconds=None)[0] == []
     assert inspect_rows(sound(write(tmp_path / "b.flac", 130.0)), decode=True, max_seconds=None)[0] == ["row0"]
+
+
+@pytest.mark.parametrize("decode", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda: mp3(1.0, RATE, xing=False),
+        lambda: id3(b"\0" * 100_000) + mp3(1.0, RATE, xing=False),
+        lambda: id3(b"Info") + mp3(1.0, RATE),
+        lambda: flac_from_pipe(1.0),
+        lambda: encode(testing_media.tone(1.0, 48000), "webm", "libopus", 48000, container_options={"live": "1"}),
+        lambda: encode(testing_media.tone(1.0, 48000), "mpegts", "aac", 48000),
+    ],
+    ids=[
+        "mp3",
+        "mp3 with a picture",
+        "mp3 with a title",
+        "flac from a pipe",
+        "webm of unknown size",
+        "transport stream",
+    ],
+)
+def test_lengths_agree_with_decoder_where_headers_do_not_state_them(tmp_path, content, decode):
+    (tmp_path / "a").write_bytes(content())
+    ids, (row,), problems = inspect_rows(sound(tmp_path / "a"), decode=decode)
+    assert (ids, problems) == (["row0"], [])
+    whole = len(load_audio(row["audio"], RATE)) / RATE
+    assert whole == pytest.approx(1.0, abs=0.15)
+    assert row["audio"] == {"path": str(tmp_path / "a")}
+    _, (row,), (found,) = inspect_rows(sound(tmp_path / "a"), decode=decode, max_seconds=0.5)
+    assert (row["audio"]["start"], row["audio"]["end"], found["kind"]) == (0.0, 0.5, "too long")
+    assert len(load_audio(row["audio"], RATE)) == 0.5 * RATE
+    _, (row,), (found,) = inspect_rows(sound(tmp_path / "a", start=0.25, end=9.0), decode=decode)
+    assert row["audio"]["end"] == pytest.approx(whole, abs=1e-3)
+    assert len(load_audio(row["audio"], RATE)) == pytest.approx((whole - 0.25) * RATE, abs=2)
 
 
 def test_silent_and_short_recordings_are_reported(tmp_path):
