@@ -3,9 +3,11 @@
 import argparse
 import contextlib
 import difflib
+import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
@@ -26,6 +28,13 @@ COMMANDS = {
     "benchmark": "Measure the speed of decoding, corpora, models and caches.",
     "demo": "Train speech, text and fusion models on a small synthetic corpus, and compare them.",
 }
+
+
+# Files of a model that hold a mapping.
+JSON_FILES = ("config.json", "adapter_config.json", "processor_config.json", "preprocessor_config.json")
+JSON_FILES += ("tokenizer_config.json", "generation_config.json")
+# Options whose value may be empty: a recording without words has an empty transcript.
+MAY_BE_EMPTY = ("--text",)
 
 
 class UsageError(Exception):
@@ -51,12 +60,57 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str], namespace: argparse.Namespace | None = None) -> argparse.Namespace:
         """Parse the arguments of the command; an unknown option names the closest known one."""
+        self.check(args)
         # Otherwise `predict FOLDER --text TEXT AUDIO` fails: argparse gives up an optional positional at the first option.
         parsed, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
             known = [option for action in self._actions for option in action.option_strings]
             self.error(f"unknown argument {unknown[0]}{did_you_mean(unknown[0], known)}")
         return parsed
+
+    def check(self, args: Sequence[str]) -> None:
+        """Raise if an argument is empty, or an option is given twice.
+
+        Args:
+            args: Arguments of the command.
+        """
+        seen, option = set(), ""
+        for word in args:
+            value = word
+            if word.startswith("--"):
+                option, equals, value = word.partition("=")
+                name = option.replace("_", "-")
+                if name in seen:
+                    self.error(f"argument {option} is given twice")
+                seen.add(name)
+                value = value if equals else None
+            if value == "" and option not in MAY_BE_EMPTY:
+                self.error(f"argument {option} is empty" if option else "an argument is empty")
+
+
+def yaml_value(text: str) -> Any:
+    """Return the value of an option that is YAML text.
+
+    Raises:
+        argparse.ArgumentTypeError: If it cannot be read.
+    """
+    from ..training.settings import parse_yaml
+
+    try:
+        return parse_yaml("its value", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from error
+
+
+def positive_int(text: str) -> int:
+    """Return the positive whole number that the value of an option is.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
 
 
 def positive(text: str) -> float:
@@ -70,6 +124,26 @@ def positive(text: str) -> float:
         if 0 < number < math.inf:
             return number
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+
+
+def check_folders(*folders: str) -> None:
+    """Check that the JSON files of models are mappings, where the libraries fail in their code otherwise.
+
+    Args:
+        *folders: Folders of models; names on the Hub are not checked.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for file in (Path(folder, name) for folder in folders for name in JSON_FILES):
+        if not file.is_file():
+            continue
+        try:
+            content = json.loads(file.read_text("utf-8"))
+        except (RecursionError, ValueError) as error:
+            raise ValueError(f"{file} cannot be read as JSON ({error}); restore it.") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{file} is not a mapping, as it must be; restore it.")
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

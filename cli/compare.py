@@ -1,6 +1,7 @@
 """`emofusion compare`: test whether one system is better than another."""
 
 from .commands import Parser
+from .output import announce, conclude
 
 
 def run(argv: list[str]) -> None:
@@ -12,6 +13,8 @@ def run(argv: list[str]) -> None:
 
     from ..evaluation.comparison import compare_systems, format_comparison
 
+    what = f"{arguments.first} with {arguments.second}"
+    since = announce(f"Comparing {what}")
     comparison = compare_systems(arguments.first, arguments.second)
-    print(format_comparison(comparison))
-    print(f"\n{comparison.verdict}")
+    print(f"\n{format_comparison(comparison)}")
+    conclude(f"Compared {what}", since, comparison.verdict)

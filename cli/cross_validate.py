@@ -4,6 +4,7 @@ Finished runs are kept, and interrupted ones are resumed.
 """
 
 from .commands import read_recipe
+from .output import announce, conclude
 
 
 def run(argv: list[str]) -> None:
@@ -15,19 +16,20 @@ def run(argv: list[str]) -> None:
     from ..training.recipe import CROSS_VALIDATION
 
     recipe = read_recipe(argv, CROSS_VALIDATION)
-    is_first = recipe.training.process_index == 0
+    is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
+    what = f"{recipe.model.variant} on {recipe.data.corpus}"
     runs = plan_runs(recipe)
+    since = announce(f"Cross-validating {what}", folder) if is_first else 0.0
     states = find_states(runs)
     if is_first:
         print(format_plan(runs, states), flush=True)
     results = cross_validate(runs, states, print_line if is_first else None, show_run)
     if is_first:
-        folder = recipe.training.output_dir
         print(f"\n{format_results(results)}")
         print(f"\nMeasured on {results.corpus.title}. {results.corpus.selection}")
-        print(f"\nThe card (README.md), results.json and {', '.join(results.pictures)} are in {folder};")
-        print("each of its folders holds the model of one run. To compare with another system:")
-        print(f"  emofusion compare {folder} OTHER")
+        files = f"its card (README.md), results.json, {', '.join(results.pictures)}"
+        holds = f"{folder} holds the folder of every run with its model, {files}."
+        conclude(f"Cross-validated {what}", since, holds, [f"emofusion compare {folder} OTHER"])
 
 
 def print_line(line: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..configuration.modalities import MODALITIES
 from .commands import Parser, read_recipe
+from .output import announce, conclude
 
 if TYPE_CHECKING:
     from ..evaluation.results import RunResults
@@ -43,6 +44,7 @@ def run(argv: list[str]) -> None:
     parser = Parser("demo", "Options of emofusion train are passed on to every training.")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/demo"), help="default: %(default)s")
     parser.add_argument("--all", action="store_true", help="train every system, and add video as a third modality")
+    parser.check(argv)
     arguments, options = parser.parse_known_args(argv)
 
     import espeakng_loader  # noqa: F401 (first, because its extra installs all that the demonstration needs)
@@ -65,6 +67,8 @@ def demonstrate(folder: Path, every_system: bool, options: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {"code": fingerprint(), "options": options}
     systems = (*QUADRANTS, *OTHER_SYSTEMS) if every_system else QUADRANTS
+    what = f"{len(systems) + len(OCTANTS) * every_system} systems on the demonstration corpora"
+    since = announce(f"Training {what}", folder)
     results = {system: train_once(system, folder, state) for system in systems}
     octants = {system: train_once(system, folder, state) for system in OCTANTS} if every_system else {}
     withheld = score_without_modalities(folder, options) if every_system else {}
@@ -90,10 +94,10 @@ def demonstrate(folder: Path, every_system: bool, options: list[str]) -> None:
     print(f"\nFiles in {folder}:")
     for name, content in files.items():
         print(f"  {name:<30} {content}")
-    print("  and a folder for each system, which is a complete Hub repository with its card, README.md")
-    print("\nTo try next:")
-    print(f'  {find_command()} predict {folder / FUSION} RECORDING.wav --text "TRANSCRIPT"')
-    print(f"  {find_command()} train {shorten(RECIPES / FUSION)}.yaml --learning_rate 5e-4")
+    holds = f"{folder} holds a folder for each system, which is a complete Hub repository with its card (README.md)."
+    predict = f'{find_command()} predict {folder / FUSION} RECORDING.wav --text "TRANSCRIPT"'
+    train_again = f"{find_command()} train {shorten(RECIPES / FUSION)}.yaml --learning_rate 5e-4"
+    conclude(f"Trained {what}", since, holds, [predict, train_again])
 
 
 def train_once(system: str, folder: Path, state: dict) -> "RunResults":
@@ -116,10 +120,10 @@ def train_once(system: str, folder: Path, state: dict) -> "RunResults":
         folder / system,
         folder / f".{system}.made_by.json",
     )  # outside the folder, which is a Hub repository
-    if record.is_file() and json.loads(record.read_text()) == state and (target / "results.json").is_file():
+    if record.is_file() and json.loads(record.read_text("utf-8")) == state and (target / "results.json").is_file():
         print(f"{system}: trained before by the same code; remove {target} to train it again.")
         return RunResults.read(target)
-    print(f"\n{system}: training", flush=True)
+    print(f"\nTraining {system}.", flush=True)
     argv = [str(RECIPES / f"{system}.yaml"), "--output_dir", str(target), *state["options"]]
     if system == LATE_FUSION:
         members = [str(folder / member) for member in QUADRANTS if member != FUSION]
@@ -149,7 +153,7 @@ def compare(folder: Path, prefix: str, results: dict[str, "RunResults"]) -> dict
     matrices = {name: results[system].metrics["test"].confusion_matrix for system, name in names.items()}
     draw_confusion_matrices(folder / f"{prefix}confusion_matrix.png", matrices, next(iter(results.values())).labels)
     files = {name: folder / system / "training_log.json" for system, name in names.items()}
-    logs = {name: json.loads(file.read_text()) for name, file in files.items() if file.is_file()}
+    logs = {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.is_file()}
     draw_learning_curves(folder / f"{prefix}learning_curve.png", logs)
     return {
         f"{prefix}results.json": "the scores of the table",

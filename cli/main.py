@@ -1,17 +1,13 @@
-"""The entry point of `emofusion`. Failures that users can mend become one sentence here, and only here."""
+"""The entry point of `emofusion`."""
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
-from .. import __version__, explain_missing_module
+from .. import __version__
 from .commands import COMMANDS, UsageError, did_you_mean
+from .door import guarded
 from .recipe_help import RECIPE_COMMANDS, format_recipe_help
-
-# Failures whose message tells a user enough, of all commands and of single ones. All others show a traceback.
-EXPECTED = (ImportError, OSError, ValueError)
-EXPECTED_BY = {"benchmark": (RuntimeError,), "predict": (RuntimeError, TypeError), "prepare": (TypeError,)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,25 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     traceback = "--traceback" in argv
     argv = [argument for argument in argv if argument != "--traceback"]
     command = argv[0] if argv and argv[0] in COMMANDS else None
-    program = f"emofusion {command}" if command else "emofusion"
-    try:
+
+    def run():
         if command:
             run_command(command, argv[1:])
         else:
             print(describe(argv))
-        print(end="", flush=True)  # unlike sys.stdout.flush(), also if standard output is closed
-    except UsageError as error:
-        return _fail(program, str(error), 2)
-    except KeyboardInterrupt:
-        return _fail(program, "Interrupted.", 130)
-    except BrokenPipeError:  # nobody reads on, as in `emofusion train --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:
-        if traceback or not isinstance(error, EXPECTED + EXPECTED_BY.get(command, ())):
-            raise
-        return _fail(program, explain_missing_module(error) or str(error) or type(error).__name__, 1)
-    return 0
+
+    return guarded(f"emofusion {command}" if command else "emofusion", run, traceback)
 
 
 def run_command(command: str, arguments: list[str]) -> None:
@@ -87,9 +72,3 @@ def format_overview() -> str:
             "emofusion COMMAND --help lists the arguments of a command; --traceback shows where a failure comes from.",
         ]
     )
-
-
-def _fail(program: str, message: str, status: int) -> int:
-    """Print a message of any number of lines as one line on the standard error stream."""
-    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
-    return status

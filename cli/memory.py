@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .commands import Parser, positive, read_recipe
+from .commands import Parser, positive, positive_int, read_recipe
 
 COLUMNS = ("recipe", "parameters (M)", "trainable (M)", "batch", "weights", "gradients", "optimizer", "an utterance")
 STRATEGIES = ("one GPU", "DDP", "ZeRO-2", "FSDP2")
@@ -12,7 +12,7 @@ def run(argv: list[str]) -> None:
     """Print a table with a row for each recipe."""
     parser = Parser("memory", "Runs on the CPU, in as much memory as the weights take.")
     parser.add_argument("recipes", metavar="RECIPE", nargs="+", help="recipe file")
-    parser.add_argument("--processes", type=positive, default=4, help="number of GPUs (default: %(default)s)")
+    parser.add_argument("--processes", type=positive_int, default=4, help="number of GPUs (default: %(default)s)")
     parser.add_argument("--seconds", type=positive, help="length of an utterance (default: max_seconds of the recipe)")
     arguments = parser.parse_args(argv)
 

@@ -1,6 +1,7 @@
 """`emofusion merge-adapter`: merge LoRA adapters into the weights of their base model."""
 
-from .commands import Parser
+from .commands import Parser, check_folders
+from .output import announce, conclude
 
 
 def run(argv: list[str]) -> None:
@@ -15,7 +16,10 @@ def run(argv: list[str]) -> None:
 
     from ..training.adapters.merge import merge_adapter
 
+    check_folders(arguments.adapter, *([arguments.base] if arguments.base else []))
     logging.disable_progress_bar()
+    since = announce(f"Merging {arguments.adapter}", arguments.out)
     model = merge_adapter(arguments.adapter, arguments.out, arguments.base)
     total = sum(weight.numel() for weight in model.parameters())
-    print(f"{arguments.out} holds the merged {type(model).__name__}, {total:,} parameters.")
+    holds = f"{arguments.out} holds the merged {type(model).__name__}, {total:,} parameters."
+    conclude(f"Merged {arguments.adapter}", since, holds)

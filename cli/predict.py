@@ -1,12 +1,13 @@
 """`emofusion predict`: recognise the emotion of a recording."""
 
 from pathlib import Path
+from typing import Any
 
-from .commands import Parser
+from .commands import Parser, check_folders
 
 
 def run(argv: list[str]) -> None:
-    """Print the probability of each emotion, highest first."""
+    """Print the probability of each emotion, highest first, and whether nothing is heard in the recording."""
     parser = Parser("predict")
     parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
@@ -16,18 +17,33 @@ def run(argv: list[str]) -> None:
     )
     parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
+    parser.add_argument(
+        "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
+    )
     arguments = parser.parse_args(argv)
     inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
-    probabilities = predict(arguments.folder, inputs, arguments.revision, arguments.transcriber)
-    width = max(map(len, probabilities))
-    for label, probability in probabilities.items():
-        print(f"{label:<{width}}  {100 * probability:5.1f} %  {'#' * round(40 * probability)}")
+    entries = predict(
+        arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls
+    )
+    width = max(len(entry["label"]) for entry in entries)
+    for entry in entries:
+        print(f"{entry['label']:<{width}}  {100 * entry['score']:5.1f} %  {'#' * round(40 * entry['score'])}")
+    if entries[0].get("silent"):
+        others = " and ".join(name for name in ("text", "video") if inputs[name])
+        print(
+            "Nothing is heard in the recording (its peak is below -80 dB): the scores say nothing about a voice"
+            f"{f', they rest on the {others}' if others else ''}."
+        )
 
 
 def predict(
-    folder: str, inputs: dict[str, str | None], revision: str | None = None, transcriber: str | None = None
-) -> dict[str, float]:
-    """Return the probability of each emotion, highest first.
+    folder: str,
+    inputs: dict[str, str | None],
+    revision: str | None = None,
+    transcriber: str | None = None,
+    allow_private_urls: bool = False,
+) -> list[dict[str, Any]]:
+    """Return the answer of the pipeline: an entry with `label` and `score` for each emotion, highest first.
 
     Args:
         folder: Folder of a trained model, or its name on the Hub.
@@ -35,6 +51,7 @@ def predict(
             that is missing. A fusion model needs one of its modalities; modalities that it does not take are ignored.
         revision: Branch, tag or commit of the Hub repository.
         transcriber: Hub name or folder of a speech recogniser that makes the transcript if none is given.
+        allow_private_urls: Whether URLs may lead to this machine and to private networks.
 
     Raises:
         RuntimeError: If the model fails.
@@ -46,6 +63,7 @@ def predict(
     files = ("config.json", "adapter_config.json")
     if Path(folder).exists() and not any(Path(folder, name).is_file() for name in files):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
+    check_folders(folder)
     loader = AutoModelForAudioClassification
     if Path(folder, "adapter_config.json").is_file():  # older transformers load only parts of it
         from peft import AutoPeftModelForSequenceClassification as loader  # noqa: N813
@@ -56,6 +74,10 @@ def predict(
         if Path(folder).exists():
             raise
         raise ValueError(f"{folder} is no folder here, and does not load from the Hub: {error}") from error
-    processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
+    try:
+        processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:  # of many kinds, for damaged files
+        reason = str(error) if folder in str(error) else f"{folder}: the processor cannot be loaded: {error}"
+        raise ValueError(reason) from error
     classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
-    return {prediction["label"]: prediction["score"] for prediction in classify(inputs)}
+    return classify(inputs, allow_private_urls=allow_private_urls)

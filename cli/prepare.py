@@ -6,7 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .commands import Parser
+from .commands import Parser, yaml_value
+from .output import announce, conclude
 
 if TYPE_CHECKING:
     from ..corpora.corpus import DiskCorpus
@@ -15,15 +16,14 @@ if TYPE_CHECKING:
 
 def run(argv: list[str]) -> None:
     """Prepare a corpus, print what was found, and write what else the options name."""
-    import yaml
-
     from ..corpora.corpus import DiskCorpus
     from ..corpora.registry import CORPORA
 
     names = [name for name, corpus in CORPORA.items() if isinstance(corpus, DiskCorpus)]
     name = next((argument for argument in argv if argument in names), None)
-    # Folds only choose splits, and --folds writes all of them.
-    options = [option for option in fields(CORPORA[name].options) if option.name != "fold"] if name else []
+    # --folds writes all folds, and the language of a corpus is only shown on cards.
+    options = fields(CORPORA[name].options) if name else ()
+    options = [option for option in options if option.name not in ("fold", "language")]
     parser = Parser("prepare", "To list the options of a corpus: emofusion prepare NAME --help.")
     parser.add_argument("name", metavar="NAME", choices=names, help=f"the corpus: {', '.join(names)}")
     parser.add_argument("root", metavar="ROOT", help="its folder, or a folder that was prepared from it")
@@ -46,7 +46,7 @@ def run(argv: list[str]) -> None:
     group = parser.add_argument_group(f"options of {name}")
     for option in options:
         text = f"{option.metadata['help'].replace('%', '%%')} (default: %(default)s)"
-        settings = {"dest": option.name, "metavar": "VALUE", "type": yaml.safe_load, "default": option.default}
+        settings = {"dest": option.name, "metavar": "VALUE", "type": yaml_value, "default": option.default}
         group.add_argument(f"--{option.name.replace('_', '-')}", help=text, **settings)
         if "_" in option.name:  # as recipes spell it
             group.add_argument(f"--{option.name}", help=argparse.SUPPRESS, **settings)
@@ -62,13 +62,18 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
         arguments: Arguments of the command.
         options: Options of the corpus.
     """
+    from ..corpora.atomic_write import check_file
     from ..corpora.folds import write_folds
     from ..corpora.registry import export_folds, prepare_corpus
     from ..corpora.report.counts import format_counts
     from ..corpora.report.page import write_corpus_report
+    from ..corpora.report.splits import count_rows, divide_for_training
     from ..corpora.transcripts.transcribe import transcribe
     from ..corpora.transcripts.word_errors import compare_transcripts, format_errors
 
+    if arguments.folds:
+        check_file(arguments.folds)
+    since = announce(f"Preparing {corpus.name} from {arguments.root}", arguments.out)
     prepared = prepare_corpus(
         corpus.name,
         arguments.root,
@@ -82,27 +87,35 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
     parsed = corpus.parse(**options)
     published, title = corpus.published_counts(parsed), corpus.describe(parsed)["title"]
     print(f"\n{title}: {prepared.metadata['rows']:,} utterances\n")
-    print(format_counts(prepared.metadata["counts"], published))
+    divided, splits = divide_for_training(corpus, prepared, parsed)
+    counts = count_rows(divided.splits) if corpus.count_by == "split" else prepared.metadata["counts"]
+    print(format_counts(counts, published))
+    print(f"\n{splits}")
     print(f"\n{format_problems(prepared)}")
     if arguments.transcribe:
         print(f"\nWord error rate of {arguments.transcribe} against the transcripts of the corpus:")
-        print(format_errors(compare_transcripts(prepared.splits)))
+        print(format_errors(compare_transcripts(divided.splits)))
     if arguments.folds:
         folds = export_folds(corpus.name, prepared.folder, **options)
         write_folds(arguments.folds, folds)
         print(f"\nThe ids of the utterances of {len(folds)} folds are in {arguments.folds}.")
     if arguments.report:
         page = prepared.folder / "report.html"
-        write_corpus_report(prepared, published, corpus.count_by, page)
+        write_corpus_report(divided, published, corpus.count_by, page)
         print(f"\nThe report is {page}.")
-    print(f"\nThe prepared corpus is in {prepared.folder}. It is prepared again only if its files change.")
+    holds = f"{prepared.folder} holds the prepared corpus. It is prepared again only if its files change."
+    conclude(f"Prepared {corpus.name}", since, holds)
 
 
 def format_problems(prepared: "Prepared") -> str:
-    """Return how many utterances were dropped, or kept in spite of a problem, by kind of problem."""
+    """Return how many utterances were dropped, or kept in spite of a problem, by kind of problem, and unread columns."""
+    from ..corpora.records import UNREAD
+
     dropped = Counter(problem["kind"] for problem in prepared.problems if problem["dropped"])
     kept = Counter(problem["kind"] for problem in prepared.problems if not problem["dropped"])
-    lines = [
+    del kept[UNREAD]
+    lines = [problem["what"] for problem in prepared.problems if problem["kind"] == UNREAD]
+    lines += [
         f"{title}: {', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())}"
         for title, kinds in (("Dropped", dropped), ("Kept, with a problem", kept))
         if kinds

@@ -1,6 +1,6 @@
 """`emofusion push`: publish a model, or the metric, on the Hugging Face Hub."""
 
-from .commands import Parser
+from .commands import Parser, check_folders
 
 
 def run(argv: list[str]) -> None:
@@ -30,4 +30,5 @@ def run(argv: list[str]) -> None:
     else:
         from ..hub.push import push_to_hub
 
+        check_folders(arguments.folder)
         push_to_hub(arguments.folder, arguments.repo_id, base_model=arguments.base_model, **options)

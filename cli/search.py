@@ -4,7 +4,10 @@ The mapping `search` of the recipe is the search space. The same command resumes
 that is running.
 """
 
-from .commands import read_recipe
+from pathlib import Path
+
+from .commands import UsageError, read_recipe
+from .output import announce, conclude
 
 
 def run(argv: list[str]) -> None:
@@ -13,11 +16,21 @@ def run(argv: list[str]) -> None:
 
     from ..training.recipe import SEARCH
     from ..training.search.report import format_search
-    from ..training.search.trials import search
+    from ..training.search.trials import check_space, search
 
     recipe = read_recipe(argv, SEARCH)
+    try:
+        check_space(recipe)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    folder = recipe.training.output_dir
+    what = f"for better settings of {recipe.model.variant} on {recipe.data.corpus}"
+    since = announce(f"Searching {what}", folder)
     found = search(recipe, print_line)
-    print(f"\n{format_search(found, recipe.training.output_dir)}")
+    print(f"\n{format_search(found)}")
+    best = Path(folder, "best.yaml")
+    holds = f"{folder} holds search.json, search.png and best.yaml, the recipe of the best trial."
+    conclude(f"Searched {what}", since, holds, [f"emofusion train {best}", f"emofusion cross-validate {best}"])
 
 
 def print_line(line: str) -> None:

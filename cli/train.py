@@ -1,15 +1,21 @@
 """`emofusion train`: train a model from a recipe, alone or under `accelerate launch`."""
 
 from .commands import read_recipe
+from .output import announce, conclude
 
 
 def run(argv: list[str]) -> None:
     """Train, and print the test scores."""
-    from ..training.console import format_end, show_run
+    from ..training.console import describe_folder, format_scores, predict_command, push_command, show_run
     from ..training.recipe import TRAINING
     from ..training.run import train
 
     recipe = read_recipe(argv, TRAINING)
+    is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
+    what = f"{recipe.model.variant} on {recipe.data.corpus}"
+    since = announce(f"Training {what}", folder) if is_first else 0.0
     results = train(recipe, show_run)
-    if recipe.training.process_index == 0:
-        print(format_end(results, recipe.training.output_dir))
+    if is_first:
+        print(f"\n{format_scores(results, folder)}")
+        commands = [predict_command(results, folder), push_command(folder)]
+        conclude(f"Trained {what}", since, describe_folder(results, folder), commands)

@@ -16,6 +16,7 @@ from transformers.utils import logging
 def main(folder: str, audio: str, text: str, label: str) -> None:
     """Print the probabilities of a recording."""
     logging.disable_progress_bar()
+    sys.stdout.reconfigure(errors="backslashreplace")  # a console may not be able to encode every label
     model = AutoModelForAudioClassification.from_pretrained(folder, trust_remote_code=True).eval()
     processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
     with torch.inference_mode():

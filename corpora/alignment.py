@@ -10,6 +10,7 @@ from pathlib import Path
 # Suffix of the segment files of Sphinx per level.
 SPHINX_SUFFIXES = {"word": ".wdseg", "syllable": ".syseg", "phone": ".phseg"}
 SPHINX_FRAME = 0.01  # seconds
+MOST_FRAMES = 10**9  # more than a recording can have
 VARIANT = re.compile(r"\(\d+\)$")  # number of a pronunciation, as in WORD(2)
 
 # A phone is a nucleus if its name contains one of these: the vowel letters of ARPAbet, those of English in the IPA, and
@@ -58,7 +59,7 @@ def read_sphinx(path: str | Path, offset: float = 0.0) -> dict[str, list]:
             if len(rest) > 1 and rest[0].lstrip("-").isdigit():
                 rest = rest[1:]
             symbol = " ".join(rest) if are_syllables else rest[0]
-            if not 0 <= first <= last:
+            if not 0 <= first <= last < MOST_FRAMES:
                 raise ValueError
         except (ValueError, IndexError):
             raise ValueError(f"{path}, line {number}, is not 'first frame, last frame, score, symbol'.") from None

@@ -2,10 +2,16 @@
 
 import csv
 import os
+import posixpath
+import re
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from .records import problem
+
+DRIVE = re.compile("[A-Za-z]:")  # of a path in Windows
+SIMILARITY = 0.75  # of the name of a column to the one that is suggested
 
 
 def find_root(name: str, root: str | Path | None, is_root: Callable[[Path], bool], holds: str) -> Path:
@@ -50,39 +56,48 @@ def _is_root_nearby(folder: Path, is_root: Callable[[Path], bool]) -> bool:
 def list_files(root: Path, folder: str, problems: list[dict]) -> Iterator[tuple[str, str]]:
     """Yield the names and paths of the files in a folder of a copy, sorted; none if there is no such folder.
 
-    Hidden files are skipped, such as the `._` files of macOS. Files that are outside the copy or cannot be read are added
-    to the problems.
+    Links are followed, also to other disks. Hidden files are skipped, such as the `._` files of macOS. Files that cannot be
+    read are added to the problems.
 
     Args:
-        root: Folder of the copy, without links.
+        root: Folder of the copy.
         folder: Path of the folder, relative to `root`.
         problems: List to extend, see `problem`.
     """
-    path = root / folder
-    if not _is_inside(path, root):
-        problems.append(problem("link out of the copy", f"{folder} leads out of the copy and is not read.", folder))
-        return
     try:
-        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
     except PermissionError:
         problems.append(problem("no permission", f"{folder} may not be read.", folder))
         return
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # it does not exist, is no folder, or is a link that leads nowhere
         return
     for entry in entries:
         file = f"{folder}/{entry.name}"
         if entry.name.startswith("."):
             continue
-        if entry.is_symlink() and not _is_inside(entry.path, root):
-            problems.append(problem("link out of the copy", f"{file} leads out of the copy and is not read.", file))
+        if not os.path.exists(entry.path):
+            problems.append(problem("broken link", f"{file} is a link to a file that does not exist.", file))
         elif not os.access(entry.path, os.R_OK):
             problems.append(problem("no permission", f"{file} may not be read.", file))
         elif entry.is_file():
             yield entry.name, entry.path
 
 
-def _is_inside(path: str | Path, root: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(root)
+def inner_path(folder: str, name: str) -> str | None:
+    """Return the path that a metadata file in `folder` names, relative to the root; None if it leaves the root.
+
+    The text alone decides: it may not be absolute, name a drive or lead above the root with "..". Backslashes separate
+    folders, too. Links are not looked at, so that they may be followed where the user of the computer has set them.
+
+    Args:
+        folder: Path of the metadata file's folder, relative to the root; "" or "." for the root itself.
+        name: The path in the metadata file.
+    """
+    parts = name.replace("\\", "/")
+    if "\0" in parts or parts.startswith("/") or DRIVE.match(parts):
+        return None
+    path = posixpath.normpath(posixpath.join(folder, parts))
+    return None if path in (".", "..") or path.startswith("../") else path
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -93,14 +108,13 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         columns: Required columns.
 
     Raises:
-        ValueError: If the file is not CSV in UTF-8, lacks a column, or has a row with more fields than the header.
+        ValueError: If the file is not CSV in UTF-8, lacks a column or has one twice, or has a row with more fields than the
+            header.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", strict=True)
-            header = reader.fieldnames or []
-            if missing := [column for column in columns if column not in header]:
-                raise ValueError(f"{path} has no column {missing[0]!r}; it has {', '.join(header) or 'none'}.")
+            check_columns(path, list(reader.fieldnames or []), columns)
             for number, row in enumerate(reader, 1):
                 if None in row:
                     raise ValueError(
@@ -113,3 +127,30 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         raise ValueError(f"{path} is not UTF-8: save it in that encoding.") from error
     except csv.Error as error:
         raise ValueError(f"{path} is not a CSV file: {error}.") from error
+
+
+def check_columns(name: str | Path, columns: Sequence[str], required: Sequence[str] = ()) -> None:
+    """Check the columns of a table.
+
+    Args:
+        name: Name of the table in errors.
+        columns: Its columns.
+        required: Columns that it must have.
+
+    Raises:
+        ValueError: If it has a column twice, or lacks one.
+    """
+    if len(set(columns)) < len(columns):
+        twice = next(column for column in columns if columns.count(column) > 1)
+        raise ValueError(f"{name} has the column {twice!r} twice: remove one of them, or give it another name.")
+    for column in required:
+        if column not in columns:
+            similar = next((found for found in columns if suggest_column(found, [column])), None)
+            hint = "" if similar is None else f"; rename {similar!r}"
+            raise ValueError(f"{name} has no column {column!r}; it has {', '.join(columns) or 'none'}{hint}.")
+
+
+def suggest_column(column: str, known: Sequence[str]) -> str | None:
+    """Return the one of `known` that a column with another spelling or capitals may have been meant as, or None."""
+    plain = "_".join(column.lower().replace("-", " ").replace("_", " ").split())
+    return next(iter(get_close_matches(plain, known, n=1, cutoff=SIMILARITY)), None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .atomic_write import write_json
 from .protocols import Fold, k_fold_by_speaker
-from .records import Prepared
+from .records import UNREAD, Prepared
 from .schema import SPLITS
 from .words import words
 
@@ -66,7 +66,7 @@ def split_by_ids(
 
 
 def finish_splits(name: str, prepared: Prepared, splits: Mapping[str, "Dataset"]) -> "DatasetDict":
-    """Return the splits of a prepared corpus in the order of `SPLITS`; warn once if this copy has problems.
+    """Return the splits of a prepared corpus in the order of `SPLITS`, see `warn_of_problems`.
 
     Args:
         name: Name of the corpus in errors and warnings.
@@ -78,32 +78,48 @@ def finish_splits(name: str, prepared: Prepared, splits: Mapping[str, "Dataset"]
     """
     from datasets import DatasetDict
 
-    own = [found for found in prepared.problems if not found["known"]]
     for split in SPLITS:
         if not len(splits.get(split, ())):
+            own = [found for found in prepared.problems if not found["known"]]
             first = f" The first of {len(own)} problems: {own[0]['what']}" if own else ""
             raise ValueError(f"{name} has no usable row for the split {split!r}.{first}")
+    warn_of_problems(name, prepared, stacklevel=5)
+    return DatasetDict({split: splits[split] for split in SPLITS})
+
+
+def warn_of_problems(name: str, prepared: Prepared, stacklevel: int = 4) -> None:
+    """Warn once if this copy of a corpus has problems; columns that are not read are named.
+
+    Args:
+        name: Name of the corpus in the warning.
+        prepared: The corpus.
+        stacklevel: As in `warnings.warn`.
+    """
+    own = [found for found in prepared.problems if not found["known"]]
     if own:
         kinds = Counter(found["kind"] for found in own)
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         usable = sum(map(len, prepared.splits.values()))
         file = prepared.folder / "problems.txt"
-        warnings.warn(f"{name} has {usable} usable rows; problems: {counts}. {file} lists them.", stacklevel=4)
-    return DatasetDict({split: splits[split] for split in SPLITS})
+        named = "".join(f" {found['what']}" for found in own if found["kind"] == UNREAD)
+        warnings.warn(
+            f"{name} has {usable} usable rows; problems: {counts}.{named} {file} lists them.", stacklevel=stacklevel
+        )
 
 
 def check_splits(corpus: "DatasetDict", speaker_independent: bool = False) -> None:
-    """Check that no utterance occurs twice in the splits and, on request, that no speaker is in two of them.
+    """Check the splits before training: they have labels, no utterance occurs twice, and speakers are apart on request.
 
     Args:
         corpus: The splits.
         speaker_independent: Whether the protocol guarantees that no speaker is in two splits.
 
     Raises:
-        ValueError: If an utterance occurs twice, or a guaranteed speaker independence does not hold.
+        ValueError: If a split has no label, an utterance occurs twice, or a guaranteed speaker independence does not hold.
     """
     homes = {}
     for split, rows in corpus.items():
+        check_labelled(split, rows)
         for name in rows["id"][:]:
             if name in homes:
                 raise ValueError(
@@ -114,6 +130,15 @@ def check_splits(corpus: "DatasetDict", speaker_independent: bool = False) -> No
             homes[name] = split
     if speaker_independent:
         check_speaker_independent(corpus)
+
+
+def check_labelled(split: str, rows: "Dataset") -> None:
+    """Raise a `ValueError` if no row of a split has a label or raters' votes."""
+    columns = [column for column in ("label", "soft_label") if column in rows.column_names]
+    if columns and len(rows) and all(value is None for column in columns for value in rows[column][:]):
+        raise ValueError(
+            f"No utterance of the split {split!r} has a label, which training needs: add a column 'label' to the metadata."
+        )
 
 
 def check_speaker_independent(corpus: "DatasetDict") -> dict[str, list[str]]:
@@ -185,9 +210,11 @@ def read_folds(path: str | Path) -> dict[str, Fold]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not JSON of that form, a split has no ids, or an id occurs twice in a fold.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file {path}: write one with `emofusion prepare ... --folds`.")
     try:
         folds = json.loads(Path(path).read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON file: {error}.") from error
     if not isinstance(folds, dict) or not folds:
         raise ValueError(f"{path} must hold folds by name, {{fold: {{split: ids}}}}.")

@@ -103,6 +103,9 @@ def carve_validation(rows: Iterable[Mapping], share: float = 0.1, seed: int = 0)
     return [name for speaker in sorted(order) for name in speakers[speaker]], validation
 
 
+MAX_FOLDS = 10_000  # folds are listed before the speakers are counted
+
+
 def list_speaker_folds(speaker_folds: int | None) -> list[dict]:
     """Return the options that select each fold by speaker; one fold without options if `speaker_folds` is None."""
     return [{}] if speaker_folds is None else [{"fold": number} for number in range(1, speaker_folds + 1)]

@@ -5,8 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .options import check_types
+
 if TYPE_CHECKING:
     from datasets import DatasetDict
+
+SHORTEST = 0.1  # seconds of `max_seconds`
+UNREAD = "table with unread columns"  # the kind of problem whose sentence users see wherever problems are only counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +23,11 @@ class ScanOptions:
     )
 
     def __post_init__(self):
-        seconds = self.max_seconds
-        if seconds is None:
-            return
-        if not isinstance(seconds, int | float) or not seconds > 0:
-            raise ValueError(f"max_seconds must be positive, or None for no limit, not {seconds!r}.")
-        object.__setattr__(self, "max_seconds", float(seconds))  # 60 and 60.0 share a prepared folder
+        check_types(self)
+        if self.max_seconds is not None and self.max_seconds < SHORTEST:
+            raise ValueError(
+                f"max_seconds must be at least {SHORTEST:g}, or None for no limit, not {self.max_seconds!r}."
+            )
 
 
 @dataclass

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 LEVELS = SPAN_LEVELS  # of an alignment
+UNLABELLED = "no label"  # the name of the class of rows without a label in counts
 
 
 def features(labels: Sequence[str]) -> "Features":

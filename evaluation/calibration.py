@@ -1,8 +1,11 @@
 """Calibration of a classifier: temperature scaling, and how often predictions of a given probability are correct."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+from .records import Record
 
 BINS = 15  # of equal width, as in `metrics/emotion_metrics`
 # Bounds of the search. Where every prediction is correct, the likelihood has no maximum and the search ends at the lower.
@@ -25,6 +28,26 @@ class Reliability(NamedTuple):
     accuracy: np.ndarray
     confidence: np.ndarray
     ece: float
+
+
+@dataclass(kw_only=True)
+class TemperatureScaling(Record):
+    """Temperature that was fitted on the validation split, and its effect there.
+
+    Args:
+        temperature: Temperature of maximum likelihood.
+        ece: Expected calibration error of the validation split without scaling.
+        ece_scaled: The same with scaling.
+    """
+
+    temperature: float
+    ece: float
+    ece_scaled: float
+
+    @property
+    def kept(self) -> float | None:
+        """The temperature; None if it makes the calibration of the validation split worse, so that it is not used."""
+        return self.temperature if self.ece_scaled <= self.ece else None
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -54,6 +77,16 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     # The loss is convex in the inverse temperature, so it has one minimum in the logarithm too.
     found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
+
+
+def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> TemperatureScaling:
+    """Fit a temperature and measure whether it calibrates; arguments as of `fit_temperature`."""
+    temperature = fit_temperature(logits, labels)
+    correct = np.argmax(logits, axis=1) == labels
+    plain, scaled = (
+        measure_reliability(softmax(logits / scale).max(axis=1), correct).ece for scale in (1, temperature)
+    )
+    return TemperatureScaling(temperature=temperature, ece=plain, ece_scaled=scaled)
 
 
 def measure_reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:

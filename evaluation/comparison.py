@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .plain_text import show_name
 from .predictions import Predictions, read_predictions
-from .results import RunResults
+from .records import shorten
+from .results import FILE, RunResults
+from .sample_size import count_words, describe_small_classes
 from .statistics import (
     LEVEL,
     MIN_SPEAKERS,
@@ -85,6 +88,7 @@ class Comparison:
         only_first: Number of utterances on which the first system is better.
         only_second: Number of utterances on which the second system is better.
         p_utterances: P-value of McNemar's exact test of the difference in WA, over utterances.
+        few: Sentence on classes with few utterances or speakers, empty if all have enough.
     """
 
     first: SystemScores
@@ -96,6 +100,7 @@ class Comparison:
     only_first: int
     only_second: int
     p_utterances: float
+    few: str = ""
 
     @property
     def verdict(self) -> str:
@@ -106,7 +111,9 @@ class Comparison:
         """
         first, second = self.first.name, self.second.name
         if self.wa.p_speakers is None:
-            reason = "the speakers are unknown" if self.speakers is None else f"{self.speakers} speakers are too few"
+            reason = "the speakers must be known"
+            if self.speakers is not None:
+                reason = f"{count_words(self.speakers, 'speaker')} {'is' if self.speakers == 1 else 'are'} too few"
             finding = "significant" if self.p_utterances < ALPHA else "not significant"
             return (
                 f"On these utterances the difference in WA is {finding} (p = {self.p_utterances:.3g}), but {reason} to "
@@ -181,6 +188,7 @@ def compare_systems(first: str | Path, second: str | Path) -> Comparison:
         only_first=test["first"],
         only_second=test["second"],
         p_utterances=test["p"],
+        few=_describe_few(one),
     )
 
 
@@ -192,7 +200,16 @@ def read_system(folder: str | Path) -> SystemPredictions:
         ValueError: If they are damaged or contradict each other.
     """
     results = RunResults.read(folder)
-    runs = [Path(folder, run.name) for run in results.cross_validation.runs] if results.cross_validation else [folder]
+    runs = [folder]
+    if results.cross_validation:
+        names = [run.name for run in results.cross_validation.runs]
+        if outside := [name for name in names if not name or Path(name).name != name]:
+            raise ValueError(
+                f"{Path(folder, FILE)}: {shorten(outside[0])} is no folder beside the results of its runs."
+            )
+        runs = [Path(folder, name) for name in names]
+        if not runs:
+            raise ValueError(f"{Path(folder, FILE)} names no run of the cross-validation: repeat it.")
     return _pool(str(folder), results.labels, [read_predictions(run, results.labels)["test"] for run in runs])
 
 
@@ -210,11 +227,22 @@ def _pool(name: str, labels: list[str], runs: list[Predictions]) -> SystemPredic
     )
 
 
+def _describe_few(system: SystemPredictions) -> str:
+    """Return a sentence on classes with few utterances or speakers."""
+    speakers = {label: set() for label in system.labels}
+    for utterance, label in system.truth.items():
+        speakers[system.labels[label]].add(system.speakers[utterance])
+    classes = list(system.truth.values())
+    utterances = {label: classes.count(number) for number, label in enumerate(system.labels)}
+    known = {label: None if None in names else len(names) for label, names in speakers.items()}
+    return describe_small_classes(utterances, known, "among these utterances")
+
+
 def _check_same(one: SystemPredictions, other: SystemPredictions) -> None:
     if set(one.labels) != set(other.labels):
         raise ValueError(
-            f"{one.name} has the labels {', '.join(one.labels)}, and {other.name} {', '.join(other.labels)}: compare "
-            "systems of the same labels."
+            f"{one.name} has the labels {_list(one.labels)}, and {other.name} {_list(other.labels)}: compare systems of the "
+            "same labels."
         )
     lacking = [
         f"{name} has {len(extra)} that {where} lacks, as {extra[0]!r}"
@@ -229,9 +257,14 @@ def _check_same(one: SystemPredictions, other: SystemPredictions) -> None:
     for utterance, label in one.truth.items():
         names = one.labels[label], other.labels[other.truth[utterance]]
         if names[0] != names[1]:
-            raise ValueError(f"{utterance!r} is {names[0]} for {one.name} and {names[1]} for {other.name}.")
+            first, second = map(show_name, names)
+            raise ValueError(f"{utterance!r} is {first} for {one.name} and {second} for {other.name}.")
         if one.speakers[utterance] != other.speakers[utterance]:
             raise ValueError(f"{one.name} and {other.name} do not agree on the speaker of {utterance!r}.")
+
+
+def _list(labels: list[str]) -> str:
+    return ", ".join(map(show_name, labels))
 
 
 def format_comparison(comparison: Comparison) -> str:
@@ -250,9 +283,9 @@ def format_comparison(comparison: Comparison) -> str:
         lines.append(row("95 %", lambda score: " to ".join(f"{100 * edge:+.1f}" for edge in score.interval)))
         lines.append(row("p, speakers", lambda score: f"{score.p_speakers:.3g}"))
     lines.append(f"{'p, utterances':<{width}}{comparison.p_utterances:>16.3g}")
-    speakers = "unknown" if comparison.speakers is None else comparison.speakers
+    speakers = "unknown speakers" if comparison.speakers is None else count_words(comparison.speakers, "speaker")
     counts = (
-        f"{comparison.utterances} utterances, speakers: {speakers}; {comparison.only_first} utterances are better with "
-        f"the first system, {comparison.only_second} with the second."
+        f"{count_words(comparison.utterances, 'utterance')} by {speakers}: the first system is better on "
+        f"{comparison.only_first}, the second on {comparison.only_second}."
     )
-    return "\n".join([*lines, "", counts])
+    return "\n".join([*lines, "", counts, *([comparison.few] if comparison.few else [])])

@@ -33,6 +33,7 @@ class CorpusMetadata(Record):
         demonstration: Whether it is synthetic, so that scores on it are no benchmark.
         protocol: How it is split, in a sentence.
         license: Its licence.
+        language: BCP-47 codes of the languages that are spoken in it; empty where unknown.
         speaker_independent: Whether no speaker of the training split is in another.
         selection: How the checkpoint was selected, in a sentence.
     """
@@ -43,6 +44,7 @@ class CorpusMetadata(Record):
     demonstration: bool | None = None
     protocol: str | None = None
     license: str | None = None
+    language: list[str] = field(default_factory=list)
     speaker_independent: bool | None = None
     selection: str | None = None
 

@@ -1,15 +1,19 @@
-"""Pictures of a run, or of several side by side."""
+"""Pictures of a run, or of several side by side. Text in them is shown as it is, never read as a formula."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..corpora.atomic_write import staged
-from .calibration import measure_reliability
+from .calibration import Reliability, measure_reliability
+from .plain_text import show_name
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from .predictions import Predictions
@@ -19,6 +23,31 @@ CONFUSION_MATRIX, RELIABILITY, LEARNING_CURVE = "confusion_matrix.png", "reliabi
 OF_TEST_SPLIT = (CONFUSION_MATRIX, RELIABILITY)
 PANELS = 4  # confusion matrices in a row
 LEGEND_ROWS = 14
+LONGEST_LABEL, LONGEST_TITLE = 24, 48  # characters
+# No text is a formula or TeX, whatever a user's matplotlibrc says.
+SETTINGS = {"text.parse_math": False, "text.usetex": False}
+
+
+@contextmanager
+def picture(path: str | Path, **options: Any) -> "Iterator[Figure]":
+    """Open a new figure, and write it as a PNG at the end of the block.
+
+    Args:
+        path: PNG to write.
+        **options: Arguments of [`matplotlib.figure.Figure`].
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    path = Path(path)
+    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+        # A character that the font lacks, as an emoji, is drawn as a box.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        figure = Figure(layout="constrained", **options)
+        yield figure
+        with staged(path.parent) as staging:
+            figure.savefig(staging / path.name, format="png", dpi=120)
 
 
 def draw_test_split(folder: str | Path, title: str, results: "RunResults", test: "Predictions") -> None:
@@ -33,10 +62,9 @@ def draw_test_split(folder: str | Path, title: str, results: "RunResults", test:
     confusion = {title: results.metrics["test"].confusion_matrix}
     draw_confusion_matrices(Path(folder, CONFUSION_MATRIX), confusion, results.labels)
     correct = test.predicted == test.labels
-    panels = {
-        name: (test.probabilities(scaled).max(axis=1), correct)
-        for name, scaled in (("as trained", False), ("after temperature scaling", True))
-    }
+    panels = {"as trained": (test.probabilities().max(axis=1), correct)}
+    if (test.temperature != 1).any():
+        panels["after temperature scaling"] = (test.probabilities(scaled=True).max(axis=1), correct)
     draw_reliability(Path(folder, RELIABILITY), panels)
 
 
@@ -50,69 +78,102 @@ def draw_confusion_matrices(
         systems: Counts `(classes, classes)` by title of the panel; rows are true classes.
         labels: Names of the classes.
     """
-    from matplotlib.figure import Figure
-
     side = 1.3 + 0.75 * len(labels)
+    names = [show_name(label, LONGEST_LABEL) for label in labels]
+    side += 0.08 * max(0, max(map(len, names)) - 8)
     columns = min(len(systems), PANELS)
     rows = -(-len(systems) // columns)
-    figure = Figure(figsize=(side * columns + 0.4, (side + 0.7) * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for panel in panels.flat[len(systems) :]:
-        panel.axis("off")
-    for panel, (title, counts) in zip(panels.flat, systems.items(), strict=False):
-        counts = np.asarray(counts)
-        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.ndindex(counts.shape):
-            panel.text(
-                column,
-                row,
-                f"{shares[row, column]:.0%}\n{counts[row, column]}",
-                ha="center",
-                va="center",
-                fontsize=9,
-                color="white" if shares[row, column] > 0.5 else "black",
-            )
-        panel.set_title(title)
-        panel.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-        panel.set_yticks(range(len(labels)), labels)
-        panel.set_xlabel("predicted emotion")
-    for panel in panels[:, 0]:
-        panel.set_ylabel("true emotion")
-    _save(figure, path)
+    with picture(path, figsize=(side * columns + 0.4, (side + 0.7) * rows)) as figure:
+        panels = figure.subplots(rows, columns, squeeze=False)
+        for panel in panels.flat[len(systems) :]:
+            panel.axis("off")
+        for panel, (title, counts) in zip(panels.flat, systems.items(), strict=False):
+            _draw_confusion_matrix(panel, np.asarray(counts))
+            panel.set_title(show_name(title, LONGEST_TITLE))
+            panel.set_xticks(range(len(names)), names, rotation=45, ha="right")
+            panel.set_yticks(range(len(names)), names)
+            panel.set_xlabel("predicted emotion")
+        for panel in panels[:, 0]:
+            panel.set_ylabel("true emotion")
+
+
+def _draw_confusion_matrix(panel: "Axes", counts: np.ndarray) -> None:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(counts.shape):
+        panel.text(
+            column,
+            row,
+            f"{shares[row, column]:.0%}\n{counts[row, column]}",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if shares[row, column] > 0.5 else "black",
+        )
 
 
 def draw_learning_curves(path: str | Path, systems: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
-    """Draw the training loss, and the validation UA with the best epoch marked.
+    """Draw the training loss, and the validation UA with the best epoch marked; a panel without values is left out.
 
     Args:
         path: PNG to write.
         systems: Log of each run (`trainer.state.log_history`) by its name in the legend.
     """
-    from matplotlib.figure import Figure
+    curves = {
+        key: {name: points for name, log in systems.items() if (points := _points(log, key))}
+        for key in ("loss", "eval_ua")
+    }
+    kinds = [key for key, lines in curves.items() if lines]
+    columns = -(-len(systems) // LEGEND_ROWS) if len(systems) > 1 else 0
+    with picture(path, figsize=(4.5 * max(len(kinds), 1) + 1.5 * max(columns - 1, 0), 3.6)) as figure:
+        if not kinds:
+            figure.text(0.5, 0.5, "The log has neither a loss nor a validation UA.", ha="center")
+            return
+        panels = dict(zip(kinds, figure.subplots(1, len(kinds), squeeze=False)[0], strict=True))
+        for number, name in enumerate(systems):
+            for key, panel in panels.items():
+                _draw_curve(panel, key, curves[key].get(name, []), show_name(name, LONGEST_LABEL), f"C{number % 10}")
+        for key, panel in panels.items():
+            _set_axes(panel, key, [point for points in curves[key].values() for point in points])
+        if columns:
+            lines = {
+                line.get_label(): line for panel in panels.values() for line in panel.get_legend_handles_labels()[0]
+            }
+            figure.legend(
+                lines.values(),
+                lines.keys(),
+                loc="outside right center",
+                ncols=columns,
+                fontsize=9 if columns > 1 else None,
+            )
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    loss_panel, ua_panel = figure.subplots(1, 2)
-    for name, log in systems.items():
-        loss = [(entry["epoch"], entry["loss"]) for entry in log if "loss" in entry]
-        ua = [(entry["epoch"], entry["eval_ua"]) for entry in log if "eval_ua" in entry]
-        if loss:
-            loss_panel.plot(*zip(*loss, strict=True), label=name)
-        if ua:
-            (line,) = ua_panel.plot(*zip(*ua, strict=True), marker=".", label=name)
-            best = max(ua, key=lambda point: point[1])
-            ua_panel.plot(*best, marker="o", markersize=10, markerfacecolor="none", color=line.get_color())
-    loss_panel.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
-    ua_panel.set(xlabel="epoch", ylabel="validation UA", ylim=(0, 1.05))
-    ua_panel.set_title("circle: best epoch", fontsize=9)
-    for panel in (loss_panel, ua_panel):
-        panel.grid(alpha=0.3)
-    if len(systems) > 1:
-        columns = -(-len(systems) // LEGEND_ROWS)
-        figure.set_figwidth(9 + 1.5 * (columns - 1))
-        handles = (ua_panel if ua_panel.lines else loss_panel).get_legend_handles_labels()
-        figure.legend(*handles, loc="outside right center", ncols=columns, fontsize=9 if columns > 1 else None)
-    _save(figure, path)
+
+def _points(log: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
+    """Return `(epoch, value)` of each finite value in a log."""
+    return [(entry["epoch"], entry[key]) for entry in log if key in entry and np.isfinite(entry[key])]
+
+
+def _draw_curve(panel: "Axes", key: str, points: list[tuple[float, float]], name: str, color: str) -> None:
+    if not points:
+        return
+    marker = "." if key == "eval_ua" or len(points) == 1 else None  # a line of one point would be invisible
+    panel.plot(*zip(*points, strict=True), marker=marker, color=color, label=name)
+    if key == "eval_ua":
+        best = max(points, key=lambda point: point[1])
+        panel.plot(*best, marker="o", markersize=10, markerfacecolor="none", color=color)
+
+
+def _set_axes(panel: "Axes", key: str, points: list[tuple[float, float]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    panel.set_xlim(0, max(1, np.ceil(max(epoch for epoch, _ in points) - 1e-6)) * 1.03)
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    if key == "eval_ua":
+        panel.set(xlabel="epoch", ylabel="validation UA", ylim=(0, 1.05))
+        panel.set_title("circle: best epoch", fontsize=9)
+    else:
+        panel.set(xlabel="epoch", ylabel="training loss", ylim=(0, 1.05 * max(value for _, value in points) or 1))
+    panel.grid(alpha=0.3)
 
 
 def draw_reliability(path: str | Path, systems: Mapping[str, tuple[Sequence[float], Sequence[bool]]]) -> None:
@@ -122,25 +183,39 @@ def draw_reliability(path: str | Path, systems: Mapping[str, tuple[Sequence[floa
         path: PNG to write.
         systems: By title of the panel, the probability of each prediction `(utterances,)` and whether it is correct.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * len(systems), 4.6), layout="constrained")
-    panels = figure.subplots(1, len(systems), squeeze=False, sharey=True)[0]
-    for panel, (title, (confidence, correct)) in zip(panels, systems.items(), strict=True):
-        bins = measure_reliability(confidence, correct)
-        filled = bins.counts > 0
-        width = bins.edges[1]
-        panel.bar(bins.edges[:-1], bins.accuracy, width=width, align="edge", color="#6baed6", edgecolor="white")
-        panel.stairs(bins.counts / max(bins.counts.sum(), 1), bins.edges, color="#525252")
-        panel.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--")
-        panel.plot(bins.confidence[filled], bins.accuracy[filled], marker=".", linestyle="none", color="#08519c")
-        panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the prediction")
-        panel.set_title(f"{title}: ECE {100 * bins.ece:.1f} %", fontsize=10)
-    panels[0].set_ylabel("share correct (bars), share of all (line)")
-    _save(figure, path)
+    with picture(path, figsize=(max(4.2 * len(systems), 6), 5.4)) as figure:
+        panels = figure.subplots(1, len(systems), squeeze=False, sharey=True)[0]
+        for panel, (title, (confidence, correct)) in zip(panels, systems.items(), strict=True):
+            bins = measure_reliability(confidence, correct)
+            _draw_bins(panel, bins)
+            panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the predicted class")
+            panel.set_title(f"{title}: ECE {100 * bins.ece:.1f} %, n = {bins.counts.sum():,}", fontsize=10)
+        panels[0].set_ylabel("share of utterances")
+        handles, texts = panels[0].get_legend_handles_labels()
+        figure.legend(handles, texts, loc="outside lower center", ncols=min(len(panels), 2), fontsize=9)
 
 
-def _save(figure: "Figure", path: str | Path) -> None:
-    path = Path(path)
-    with staged(path.parent) as staging:
-        figure.savefig(staging / path.name, format="png", dpi=120)
+def _draw_bins(panel: "Axes", bins: Reliability) -> None:
+    filled, width = bins.counts > 0, bins.edges[1]
+    panel.bar(
+        bins.edges[:-1],
+        bins.accuracy,
+        width=width,
+        align="edge",
+        color="#6baed6",
+        edgecolor="white",
+        label="bar: correct, of the utterances in a bin",
+    )
+    panel.plot(
+        bins.confidence[filled],
+        bins.accuracy[filled],
+        marker="o",
+        markersize=4,
+        linestyle="none",
+        color="#08519c",
+        clip_on=False,
+        label="dot: the same, at the mean probability of the bin",
+    )
+    share = bins.counts / max(bins.counts.sum(), 1)
+    panel.stairs(share, bins.edges, color="#525252", label="steps: utterances in a bin, of all")
+    panel.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--", label="dashed: perfect calibration")

@@ -5,11 +5,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .calibration import fit_temperature, softmax
+from .calibration import fit_scaling, softmax
+from .plain_text import one_line
+from .records import shorten
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 FILE = "predictions.jsonl"
 # Properties of a row that subsets are formed by: fields of `Predictions`, and keys of a line.
 PROPERTIES = ("scripted", "text_seen")
+# key of a line -> accepted types of its value, and their name
+FIELDS = {
+    **dict.fromkeys(("split", "id", "label"), (str, "a string")),
+    "speaker": (str | None, "a string or null"),
+    "logits": (list, "a list"),
+    **dict.fromkeys(PROPERTIES, (bool | None, "true, false or null")),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +40,7 @@ class Predictions:
         logits: Logits `(utterances, classes)`, float64.
         scripted: Whether the text was scripted, None where unknown.
         text_seen: Whether the training split contains the same text, None for an utterance without text.
-        temperature: Temperatures that calibrate the logits `(utterances,)`.
+        temperature: Temperatures that calibrate the logits `(utterances,)`; 1 where none does.
     """
 
     ids: list[str]
@@ -85,8 +94,8 @@ def collect_predictions(corpus: "DatasetDict", outputs: Mapping[str, "Prediction
 
 
 def calibrate(splits: Mapping[str, Predictions]) -> dict[str, Predictions]:
-    """Return the predictions with the temperature that is fitted on the validation split."""
-    temperature = fit_temperature(splits["validation"].logits, splits["validation"].labels)
+    """Return the predictions with the temperature that is fitted on the validation split, or 1 if it does not help there."""
+    temperature = fit_scaling(splits["validation"].logits, splits["validation"].labels).kept or 1.0
     return {
         split: dataclasses.replace(predictions, temperature=np.full(len(predictions.ids), temperature))
         for split, predictions in splits.items()
@@ -134,22 +143,53 @@ def read_predictions(folder: str | Path, labels: Sequence[str]) -> dict[str, Pre
     path = Path(folder, FILE)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: a run writes it at its end, so finish or repeat the run.")
-    rows, numbers = {}, {label: number for number, label in enumerate(labels)}
-    with open(path, encoding="utf-8") as lines:
+    splits: dict[str, dict[str, dict]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                row["label"] = numbers[row["label"]]
-                if len(row["logits"]) != len(labels):
-                    raise ValueError
-                rows.setdefault(row["split"], []).append(row)
-            except (KeyError, TypeError, ValueError) as error:
+            row = _parse_line(line, f"{path}, line {number}", labels)
+            rows = splits.setdefault(row["split"], {})
+            if row["id"] in rows:
                 raise ValueError(
-                    f"{path}, line {number}: not the prediction of a model for {', '.join(labels)}."
-                ) from error
-    if "validation" not in rows or "test" not in rows:
+                    f"{path}, line {number}: the {row['split']} split has a prediction for {shorten(row['id'])} already: "
+                    "every utterance has one."
+                )
+            rows[row["id"]] = row
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: repeat the run that writes it.") from error
+    if "validation" not in splits or "test" not in splits:
         raise ValueError(f"{path} must hold the predictions for the validation and the test split.")
-    return calibrate({split: _from_rows(part) for split, part in rows.items()})
+    return calibrate({split: _from_rows(list(rows.values())) for split, rows in splits.items()})
+
+
+def _parse_line(line: str, place: str, labels: Sequence[str]) -> dict[str, Any]:
+    """Return a line of predictions, with the number of its label; raise with its place if it is not what a run writes."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place}: not the prediction of a model, but text that is no JSON.") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{place}: not the prediction of a model, but {shorten(row)}.")
+    for name, (accepted, kind) in FIELDS.items():
+        if name not in row or not isinstance(row[name], accepted):
+            raise ValueError(
+                f"{place}: not the prediction of a model: {name} is {shorten(row.get(name))}, not {kind}."
+            )
+    if row["label"] not in labels:
+        raise ValueError(f"{place}: the label {shorten(row['label'])} is none of {', '.join(map(one_line, labels))}.")
+    numbers = [score for score in row["logits"] if isinstance(score, int | float) and not isinstance(score, bool)]
+    if len(row["logits"]) != len(labels) or len(numbers) != len(labels) or not np.isfinite(_as_floats(numbers)).all():
+        raise ValueError(
+            f"{place}: logits is {shorten(row['logits'])}, not {len(labels)} finite numbers, one per label."
+        )
+    return row | {"label": list(labels).index(row["label"])}
+
+
+def _as_floats(numbers: list) -> np.ndarray:
+    try:
+        return np.array(numbers, dtype=np.float64)
+    except OverflowError:
+        return np.array([np.inf])
 
 
 def _from_rows(rows: Sequence[Mapping]) -> Predictions:

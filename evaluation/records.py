@@ -6,6 +6,17 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
+from .plain_text import one_line
+
+LARGEST = 2**63
+# type of a field -> accepted types of its value, and their name
+SCALARS = {
+    str: (str, "a string"),
+    int: (int, "an integer"),
+    float: (int | float, "a number"),
+    bool: (bool, "true or false"),
+}
+
 
 @dataclass(kw_only=True)
 class Record:
@@ -25,7 +36,7 @@ class Record:
             values: Values by field name. None stands for a field's default.
 
         Raises:
-            ValueError: If a required key is missing, or a value is not the mapping or list that it must be.
+            ValueError: If a required key is missing, or a value has another type than its field.
         """
         if not isinstance(values, Mapping):
             raise ValueError(f"{values!r} must be a mapping.")
@@ -48,6 +59,11 @@ class Record:
         return {name: _dump(value) for name, value in {**named, **self.extra}.items()}
 
 
+def shorten(value: Any) -> str:
+    """Return a value as it is quoted in a message, on one line and with at most 80 characters."""
+    return one_line(repr(value), 80)
+
+
 def _load(kind: Any, value: Any) -> Any:
     """Return a value as its type hint has it: mappings become records, an empty one an optional record's None."""
     if value is None:
@@ -58,14 +74,30 @@ def _load(kind: Any, value: Any) -> Any:
             return None
         return _load(next(choice for choice in inner if choice is not type(None)), value)
     if origin in (dict, list) and not isinstance(value, Mapping if origin is dict else list | tuple):
-        raise ValueError(f"{value!r} must be a {'mapping' if origin is dict else 'list'}.")
+        raise ValueError(f"{shorten(value)} must be a {'mapping' if origin is dict else 'list'}.")
     if origin is dict:
-        return {name: _load(inner[1], item) for name, item in value.items()}
+        return {name: _load_item(inner[1], item, repr(name)) for name, item in value.items()}
     if origin is list:
-        return [_load(inner[0], item) for item in value]
+        return [_load_item(inner[0], item, f"item {number}") for number, item in enumerate(value)]
     if isinstance(kind, type) and issubclass(kind, Record):
         return kind.from_dict(value)
+    if kind in SCALARS:
+        accepted, name = SCALARS[kind]
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(f"{shorten(value)} must be {name}.")
+        if kind in (int, float) and isinstance(value, int) and abs(value) >= LARGEST:
+            raise ValueError(f"{shorten(value)} is too large.")
     return value
+
+
+def _load_item(kind: Any, value: Any, place: str) -> Any:
+    """Load an item of a mapping or list; None only where its type allows it."""
+    if value is None and kind is not Any and type(None) not in get_args(kind):
+        raise ValueError(f"{one_line(place, 40)}: null is no value.")
+    try:
+        return _load(kind, value)
+    except ValueError as error:
+        raise ValueError(f"{one_line(place, 40)}: {error}") from error
 
 
 def _dump(value: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from ..configuration.modalities import MODALITIES
 from ..corpora.atomic_write import write_json
+from .calibration import TemperatureScaling
 from .metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
-from .records import Record
+from .records import Record, shorten
 from .scores import ClassificationScores, Intervals, SubsetScores
 
 FORMAT = 1
@@ -57,7 +58,7 @@ class FoldResults(Record):
         metrics: Scores per split.
         intervals: Intervals of the test scores over speakers, None with too few speakers.
         breakdown: Scores on subsets of the test split.
-        temperature: Temperature fitted on its validation split.
+        temperature: Temperature fitted on its validation split; None if it does not calibrate there.
         data: Size of each split.
         seconds: Duration of the training.
     """
@@ -104,6 +105,8 @@ class Results(Record):
         paper: The publication of the method.
         training: Settings of the training that the card shows.
         recipe: The arguments that differ from their defaults.
+        language: BCP-47 codes of the languages of the weights, as the user stated them; empty if not stated.
+        license: Licence of the weights as the Hub names it, as the user stated it; None if not stated.
         environment: Versions and hardware.
         seconds: Duration of the training.
     """
@@ -115,6 +118,8 @@ class Results(Record):
     paper: Paper | None = None
     training: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
+    language: list[str] = field(default_factory=list)
+    license: str | None = None
     environment: Environment = field(default_factory=Environment)
     seconds: float | None = None
 
@@ -133,7 +138,7 @@ class Results(Record):
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist: name the folder of a finished run.")
         try:
-            results = parse_results(path.read_text(encoding="utf-8"))
+            results = parse_results(path.read_bytes())
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         if not isinstance(results, cls):
@@ -155,7 +160,9 @@ class Results(Record):
             ValueError: If the format is another, or a required key is missing.
         """
         if isinstance(values, Mapping) and values.get("format") != FORMAT:
-            raise ValueError(f"The format {values.get('format')!r} is unknown: this version reads format {FORMAT}.")
+            raise ValueError(
+                f"The format {shorten(values.get('format'))} is unknown: this version reads format {FORMAT}."
+            )
         return super().from_dict(values)
 
 
@@ -173,7 +180,8 @@ class RunResults(Results):
         base_models: Folder or Hub id of the pretrained models, by their role.
         late_fusion: Members and combinations of a late fusion.
         cross_validation: Single runs of a cross-validation.
-        temperature: Temperature fitted on the validation split.
+        temperature: Temperature fitted on the validation split; None if it does not calibrate there.
+        temperature_scaling: The effect of the fitted temperature on the validation split.
         metrics: Scores per split.
         intervals: Intervals of the test scores over speakers, None with too few speakers.
         breakdown: Scores on subsets of the test split.
@@ -191,6 +199,7 @@ class RunResults(Results):
     late_fusion: LateFusionResults | None = None
     cross_validation: CrossValidationResults | None = None
     temperature: float | None = None
+    temperature_scaling: TemperatureScaling | None = None
     metrics: dict[str, ClassificationScores] = field(default_factory=dict)
     intervals: Intervals | None = None
     breakdown: dict[str, SubsetScores] = field(default_factory=dict)
@@ -199,8 +208,14 @@ class RunResults(Results):
     def __post_init__(self):
         if not self.labels:
             raise ValueError("'labels' is missing: name the emotions that the model knows.")
+        if twice := [label for label in self.labels if self.labels.count(label) > 1]:
+            raise ValueError(f"'labels' has {shorten(twice[0])} twice: give each emotion a name of its own.")
         if not self.modalities or not MODALITIES.keys() >= set(self.modalities):
-            raise ValueError(f"'modalities' is {self.modalities!r}: name one or more of {', '.join(MODALITIES)}.")
+            raise ValueError(
+                f"'modalities' is {shorten(self.modalities)}: name one or more of {', '.join(MODALITIES)}."
+            )
+        for split, scores in self.metrics.items():
+            scores.check_classes(len(self.labels), split)
 
 
 @dataclass(kw_only=True)
@@ -265,12 +280,15 @@ def parse_results(text: str | bytes) -> RunResults | SpeakerResults:
     Raises:
         ValueError: If the text is damaged, or its format or task is unknown.
     """
-    values = json.loads(text)
+    try:
+        values = json.loads(text)
+    except RecursionError:
+        raise ValueError("The JSON is nested too deeply.") from None
     if not isinstance(values, Mapping):
         raise ValueError("This is not the result of a run.")
     if "task" not in values and "p_target" in values:  # speaker networks before they had a format
         values = {"format": FORMAT, "task": "speaker_recognition", **values}
     task = values.get("task") or "classification"
-    if task not in RESULTS:
-        raise ValueError(f"The task {task!r} is unknown: this version reads results of {', '.join(RESULTS)}.")
+    if not isinstance(task, str) or task not in RESULTS:
+        raise ValueError(f"The task {shorten(task)} is unknown: this version reads results of {', '.join(RESULTS)}.")
     return RESULTS[task].from_dict(values)

@@ -36,11 +36,12 @@ class ClassificationScores(Record):
         precision: Per class.
         f1: Per class.
         support: Utterances per class.
+        speakers: Speakers per class; None where one is unknown.
         confusion_matrix: Counts `(classes, classes)`; rows are true classes.
         ece: Expected calibration error.
         nll: Mean negative log-likelihood, in nats.
-        ece_scaled: ECE after temperature scaling.
-        nll_scaled: NLL after temperature scaling.
+        ece_scaled: ECE after temperature scaling; that without it where no temperature calibrates the validation split.
+        nll_scaled: NLL likewise.
     """
 
     wa: float | None = None
@@ -51,11 +52,28 @@ class ClassificationScores(Record):
     precision: list[float | None] | None = None
     f1: list[float | None] | None = None
     support: list[int] | None = None
+    speakers: list[int | None] | None = None
     confusion_matrix: list[list[int]] | None = None
     ece: float | None = None
     nll: float | None = None
     ece_scaled: float | None = None
     nll_scaled: float | None = None
+
+    def check_classes(self, classes: int, place: str) -> None:
+        """Raise if the scores of the classes are not those of `classes` classes.
+
+        Args:
+            classes: Number of classes.
+            place: The split, for the message.
+
+        Raises:
+            ValueError: If a list has another length.
+        """
+        for name in ("recall", "precision", "f1", "support", "speakers", "confusion_matrix"):
+            values = getattr(self, name)
+            rows = values if name == "confusion_matrix" and values else []
+            if values is not None and {len(values), *map(len, rows)} != {classes}:
+                raise ValueError(f"metrics: {place!r}: {name} is not one of {classes} labels.")
 
 
 @dataclass(kw_only=True)
@@ -129,7 +147,17 @@ def score_calibrated(predictions: "Predictions", labels: list[str]) -> Classific
         score_classes(predictions.predicted, predictions.labels, labels, predictions.probabilities(scaled))
         for scaled in (False, True)
     )
-    return dataclasses.replace(plain, ece_scaled=scaled.ece, nll_scaled=scaled.nll)
+    return dataclasses.replace(
+        plain, speakers=_count_speakers(predictions, len(labels)), ece_scaled=scaled.ece, nll_scaled=scaled.nll
+    )
+
+
+def _count_speakers(predictions: "Predictions", classes: int) -> list[int | None]:
+    """Return the number of speakers of each class, None where one is unknown."""
+    speakers = [set() for _ in range(classes)]
+    for label, speaker in zip(predictions.labels, predictions.speakers, strict=True):
+        speakers[label].add(speaker)
+    return [None if None in names else len(names) for names in speakers]
 
 
 def score_classes(
@@ -143,11 +171,10 @@ def score_classes(
         labels: Names of the classes.
         probabilities: `(utterances, classes)`; without them ECE and NLL are None.
     """
-    from ..metrics import EmotionMetrics
+    # Not the metric itself: that makes a folder in the user's cache, which a run may only find missing when it is over.
+    from ..metrics.emotion_metrics.emotion_metrics import compute_scores
 
-    scores = EmotionMetrics(keep_in_memory=True).compute(
-        predictions=predicted.tolist(), references=references.tolist(), labels=labels, probabilities=probabilities
-    )
+    scores = compute_scores(predicted, references, labels, probabilities)
     return ClassificationScores(**scores)
 
 

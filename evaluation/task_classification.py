@@ -102,7 +102,7 @@ class ClassificationTask(Task):
         """Return the beginning of the card's first sentence."""
         *first, last = self.labels
         classes = f"{', '.join(first)} or {last}" if first else last
-        return f"Recognises which emotion is perceived in an English utterance ({classes})"
+        return f"Recognises which emotion is perceived in an utterance ({classes})"
 
     def explain_scores(self, measured: Collection[str]) -> str:
         """Return a sentence that defines WA, UA and, where measured, ECE and NLL."""

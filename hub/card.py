@@ -8,12 +8,14 @@ from huggingface_hub import EvalResult, ModelCardData
 from ..configuration.modalities import MODALITIES, SPAN_LEVELS
 from ..evaluation.records import Record
 from ..evaluation.results import Results, RunResults, SpeakerResults
+from ..evaluation.sample_size import count_words, explain_uncertainty
 from ..evaluation.task import Task, load_task
 from .contents import is_repo_id
+from .markdown import Markdown, format_table
 from .page import (
+    LOCAL_NOTE,
     cite_paper,
     format_settings,
-    format_table,
     join_words,
     keep_publishable,
     known_values,
@@ -60,22 +62,20 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         "model_card.md",
         _build_metadata(results, task, name),
         name=name,
-        source="/".join([name, runs[0]]) if runs else name,
+        source="./" + runs[0] if runs else ".",
+        local_note=LOCAL_NOTE,
         purpose=task.purpose(),
         modalities=[modality.word for modality in modalities],
         audio="audio" in results.modalities,
         text="text" in results.modalities,
-        arguments=", ".join(f"{modality}={value}" for modality, value in examples.items()),
-        utterance=", ".join(f'"{modality}": {value}' for modality, value in examples.items()),
+        arguments=Markdown(", ".join(f"{modality}={value}" for modality, value in examples.items())),
+        utterance=Markdown(", ".join(f'"{modality}": {value}' for modality, value in examples.items())),
         auto_class=f"AutoModelFor{'Audio' if 'audio' in results.modalities else 'Sequence'}Classification",
-        example=task.example,
-        claim=join_words(
-            [
-                f"{task.headings[score]} {task.format_score(score, test[score])}"
-                for score in task.hub_metrics
-                if score in test
-            ]
-        ),
+        example=Markdown(task.example),
+        claim=_format_claim(results, task),
+        uncertainty=explain_uncertainty(results),
+        small=[sentence for split in results.metrics if (sentence := explain_uncertainty(results, split))],
+        calibration=_explain_scaling(results, task),
         corpus=results.corpus,
         selection=results.corpus.selection if test else None,  # it says that the test split was measured
         adapter=results.adapter,
@@ -86,23 +86,32 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         systems=_system_table(results, task),
         combination=results.training.get("combination", ""),
         interval=_format_intervals(results, task),
-        scaled="ece_scaled" in test,
-        temperature="" if results.temperature is None else f"{results.temperature:.3g}",
         subsets=_subset_table(results, task),
         details=[
             (title, text)
             for title, *columns_and_rows in task.detail_tables(results)
             if (text := format_table(*columns_and_rows))
         ],
-        pictures=[name for name in results.pictures if Path(name).name == name and (folder / name).is_file()],
+        pictures=[name for name in results.pictures if _is_picture_of(folder, name)],
         data=_data_table(results),
         training=format_settings(results, known_values(results.parameters)),
         trained=bool(results.training),
         recipe=bool(results.recipe),
+        language=find_language(results),
+        license=results.license,
         paper=known_values(results.paper),
         citation=cite_paper(results),
         version=results.environment.emofusion,
     )
+
+
+def find_language(results: RunResults) -> list[str]:
+    """Return the languages of a model as BCP-47 codes: those stated for the run, else those of the corpus."""
+    return results.language or results.corpus.language
+
+
+def _is_picture_of(folder: Path, name: str) -> bool:
+    return Path(name).name == name and name.endswith(".png") and (folder / name).is_file()
 
 
 def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData:
@@ -123,13 +132,13 @@ def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData
         bases = [adapter.base_model or ""]
     return ModelCardData(
         model_name=name if metrics else None,
-        language="en",
-        license="apache-2.0",
+        language=find_language(results) or None,
+        license=results.license,
         library_name="peft" if adapter else "transformers",
         pipeline_tag=hub_task,
         tags=tags,
         base_model=[base for base in bases if is_repo_id(base)] or None,
-        datasets=None if corpus.hub_id is None else [corpus.hub_id],
+        datasets=[corpus.hub_id] if corpus.hub_id and is_repo_id(corpus.hub_id) else None,
         metrics=[metric.type for metric in metrics.values()] or None,
         eval_results=[
             EvalResult(
@@ -149,10 +158,63 @@ def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData
     )
 
 
-def _score_table(results: RunResults, task: Task) -> str:
-    """Return the scores of each split."""
+def _format_claim(results: RunResults, task: Task) -> Markdown:
+    """Return the test scores with their intervals; they are bold only if all have one."""
+    test, intervals = known_values(results.metrics.get("test")), known_values(results.intervals)
+    scores = [score for score in task.hub_metrics if score in test]
+    claim = join_words(
+        [
+            f"{task.headings[score]} {task.format_score(score, test[score])}"
+            + (f" ({_format_interval(intervals[score], score, task)})" if score in intervals else "")
+            for score in scores
+        ]
+    )
+    is_bold = bool(scores) and intervals.keys() >= set(scores)
+    return Markdown(f"**{claim}**" if is_bold else claim)
+
+
+def _score_table(results: RunResults, task: Task) -> Markdown:
+    """Return the scores of each split; the scaled ones only if a temperature was kept."""
+    scaling = results.temperature_scaling
+    rejected = scaling is not None and scaling.kept is None
+    headings = {
+        score: heading for score, heading in task.headings.items() if not (rejected and score.endswith("_scaled"))
+    }
     rows = {split: _format_scores(scores, task) for split, scores in results.metrics.items()}
-    return format_table("Split", task.headings, rows)
+    return format_table("Split", headings, rows)
+
+
+def _explain_scaling(results: RunResults, task: Task) -> str:
+    """Return sentences on temperature scaling: whether it was kept, and whether it makes the test split worse."""
+    scaling, test = results.temperature_scaling, results.metrics.get("test")
+    if scaling is not None and scaling.kept is None:
+        return (
+            f"Temperature scaling is not used: the temperature {scaling.temperature:.3g}, fitted on the validation split, "
+            f"raises the ECE there from {task.format_score('ece', scaling.ece)} to "
+            f"{task.format_score('ece', scaling.ece_scaled)}. ECE and NLL are those of the model as it is."
+        )
+    if test is None or test.ece_scaled is None:
+        return ""
+    temperature = "" if results.temperature is None else f"here {results.temperature:.3g}, "
+    fitted = "split of each run" if results.cross_validation else "split"
+    sentences = [
+        f"Scaled scores are after division of the logits by a temperature, {temperature}which was fitted on the "
+        f"validation {fitted} alone."
+    ]
+    if results.cross_validation and (
+        rejected := sum(run.temperature is None for run in results.cross_validation.runs)
+    ):
+        runs = count_words(len(results.cross_validation.runs), "run")
+        sentences.append(f"In {rejected} of {runs} it made the calibration of that split worse and is not used.")
+    worse = [
+        f"{task.headings[name]} from {task.format_score(name, before)} to {task.format_score(name, after)}"
+        for name in ("ece", "nll")
+        for before, after in [(getattr(test, name), getattr(test, f"{name}_scaled"))]
+        if before is not None and after is not None and after > before
+    ]
+    if worse:
+        sentences.append(f"On the test split, scaling makes the calibration worse: {join_words(worse)}.")
+    return " ".join(sentences)
 
 
 def _spread_table(results: RunResults, task: Task) -> str:
@@ -194,12 +256,16 @@ def _format_intervals(results: RunResults, task: Task) -> str:
     intervals = known_values(results.intervals)
     return join_words(
         [
-            f"{task.headings[score]} {low.removesuffix(' %')} to {high}"
+            f"{task.headings[score]} {_format_interval(intervals[score], score, task)}"
             for score in task.hub_metrics
             if score in intervals
-            for low, high in [(task.format_score(score, edge) for edge in intervals[score])]
         ]
     )
+
+
+def _format_interval(interval: list[float], score: str, task: Task) -> str:
+    low, high = (task.format_score(score, edge) for edge in interval)
+    return f"{low.removesuffix(' %')} to {high}"
 
 
 def _subset_table(results: RunResults, task: Task) -> str:

@@ -13,6 +13,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from .file_kinds import kind_of, reason_to_keep, reason_to_refuse
+from .loadable import check_loadable
+from .markdown import destination
 
 SHOWN_AT_MOST = 5  # refused files in a message
 # At least two names, so that no token of a tokenizer matches.
@@ -54,8 +56,8 @@ def collect_contents(folder: str | Path, base_model: str | None = None) -> Conte
 
     Raises:
         FileNotFoundError: If the folder does not exist, or has no model, weights, code or card.
-        ValueError: If a file may not be published or is not of the kind that its name says, or the base of adapters has
-            no Hub id.
+        ValueError: If a file may not be published or is not of the kind that its name says, the base of adapters has no
+            Hub id, or the model and its processor cannot be loaded or do not fit.
     """
     folder = Path(folder)
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
@@ -72,6 +74,7 @@ def collect_contents(folder: str | Path, base_model: str | None = None) -> Conte
     _check_complete(folder, contents)
     _rewrite(folder, contents, base_model)
     _check_secrets(folder, contents)
+    check_loadable(folder)
     return contents
 
 
@@ -94,12 +97,16 @@ def _check_complete(folder: Path, contents: Contents) -> None:
     if weights != index:
         wrong = ", ".join(sorted(weights ^ index))
         raise ValueError(f"{folder}: {wrong} and model.safetensors.index.json do not match: save the model again.")
+    if "processor_config.json" not in contents.files:
+        raise FileNotFoundError(
+            f"{folder} has no processor_config.json: save the processor there with save_pretrained."
+        )
     if "README.md" not in contents.files:
         raise FileNotFoundError(f"{folder} has no README.md: write it with emofusion.hub.write_card.")
     card = contents.read("README.md")
     if not _metadata_of(folder, card):
         raise ValueError(f"{folder / 'README.md'} has no metadata: write it with emofusion.hub.write_card.")
-    pictures = [name for name in contents.files if kind_of(name) == "picture" and f"({name})" not in card]
+    pictures = [name for name in contents.files if kind_of(name) == "picture" and f"({destination(name)})" not in card]
     unused = dict.fromkeys(pictures, "a picture that README.md does not show")
     code = {name for name in contents.files if kind_of(name) == "code"}
     unused |= dict.fromkeys(sorted(code - _reachable(folder, contents)), "code that the model does not import")

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
 
+from ..corpora.atomic_write import format_size
+from ..evaluation.plain_text import one_line
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import RunResults, parse_results
 from .contents import Contents, collect_contents, kind_of
+from .page import LOCAL_NOTE
 from .remote import Remote, check_repo_id, check_visibility, explain_errors, inspect_remote, upload
 
 
@@ -137,17 +140,9 @@ def _describe_licence(text: str) -> str:
         or not (results.corpus.title or results.corpus.name)
     ):
         return ""
-    licence = results.corpus.license or "unknown; check whether it allows you to publish models"
-    return f"Trained on {results.corpus.title or results.corpus.name}, which is not sent. Its licence: {licence}."
-
-
-def format_size(size: int) -> str:
-    """Return a number of bytes with its unit: `1.2 MB`."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    licence = one_line(results.corpus.license or "unknown; check whether it allows you to publish models")
+    title = one_line(results.corpus.title or results.corpus.name)
+    return f"Trained on {title}, which is not sent. Its licence: {licence}."
 
 
 PYTHON = re.compile(r"(?<=```python\n).*?(?=^```)", re.DOTALL | re.MULTILINE)
@@ -182,6 +177,7 @@ def address_card(
         line = SOURCE.sub(lambda call: f'{call[1]}"{repo_id}"', line)
         return TRUST.sub(lambda call: f"{pin}{call[2]}trust_remote_code=True", line)
 
+    card = card.replace(f"{LOCAL_NOTE}\n\n", "")
     page = ModelCard(PYTHON.sub(lambda block: "".join(map(address, block[0].splitlines(keepends=True))), card))
     page.text = re.sub(r"^# .*$", f"# {repo_id.rpartition('/')[2]}", page.text, count=1, flags=re.MULTILINE)
     if page.data.get("model_name"):

@@ -5,7 +5,8 @@ from pathlib import Path
 from huggingface_hub import ModelCardData
 
 from ..evaluation.results import SpeakerResults
-from .page import cite_paper, format_percent, format_settings, format_table, known_values, write_page
+from .markdown import format_table
+from .page import LOCAL_NOTE, cite_paper, format_percent, format_settings, known_values, write_page
 
 # field of the scores -> heading
 SCORES = {"accuracy": "Accuracy", "eer": "EER", "min_dcf": "minDCF"}
@@ -27,7 +28,8 @@ def write_speaker_card(folder: Path, results: SpeakerResults) -> Path:
         results: The results, publishable.
     """
     metadata = ModelCardData(
-        license="apache-2.0",
+        language=results.language or None,
+        license=results.license,
         library_name="transformers",
         pipeline_tag="feature-extraction",
         tags=["speaker-recognition", "speaker-verification", "emofusion"],
@@ -40,7 +42,8 @@ def write_speaker_card(folder: Path, results: SpeakerResults) -> Path:
         "speaker_card.md",
         metadata,
         name=name,
-        source=name,
+        source=".",
+        local_note=LOCAL_NOTE,
         paper=known_values(results.paper),
         scores=_score_table(scores),
         measured={score for values in scores.values() for score in values},
@@ -54,6 +57,8 @@ def write_speaker_card(folder: Path, results: SpeakerResults) -> Path:
         training=format_settings(results, {} if results.parameters is None else {"total": results.parameters}),
         trained=bool(results.training),
         recipe=bool(results.recipe),
+        language=results.language,
+        license=results.license,
         citation=cite_paper(results),
         version=results.environment.emofusion,
     )

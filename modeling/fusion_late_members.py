@@ -12,6 +12,7 @@ from transformers import (
 from ..configuration.configuration_late_fusion import MEMBER_CONFIGS, as_member_config, member_modalities
 from ..configuration.modalities import MODALITIES
 from .encoder_audio import receptive_field
+from .modeling_checkpoint import check_files
 from .modeling_cross_attention import CrossAttentionFusionForSequenceClassification
 from .modeling_loading import load_checked
 from .modeling_multi_level import MultiLevelFusionForSequenceClassification
@@ -49,6 +50,7 @@ def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     Raises:
         ValueError: If the model cannot be a member, or lacks weights, as an encoder without a head does.
     """
+    check_files(source)
     fields, _ = PreTrainedConfig.get_config_dict(source)
     try:
         config_class = MEMBER_CONFIGS.get(fields.get("model_type"))

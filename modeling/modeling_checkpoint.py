@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
@@ -14,6 +15,8 @@ from ..configuration.configuration_checks import one_line, shown
 
 # Arguments of `from_pretrained` that locate files.
 LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
+# In TypeErrors about the arguments of a call, which are no fault of the checkpoint.
+WRONG_CALL = re.compile(r"(unexpected|multiple values for|missing \d+ required) .*argument")
 
 
 def check_files(source: str | os.PathLike, variant: str | None = None, **place) -> None:
@@ -28,7 +31,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         **place: Arguments of `from_pretrained` that locate files (`revision`, `token`, ...); others are ignored.
 
     Raises:
-        OSError: If a file that another file names is missing.
+        OSError: If a folder has no configuration, or a file that another file names is missing.
         ValueError: If a file of weights is not in safetensors or damaged, or a file names what it must not.
     """
     if os.path.isfile(source):
@@ -36,15 +39,21 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         return check_header(str(source))
     config = read_json(source, CONFIG_NAME, **place)
     if config is None:
-        adapters = read_json(source, "adapter_config.json", **place) or {}
-        if (base := adapters.get("base_model_name_or_path")) is None:
+        adapters = read_json(source, "adapter_config.json", **place)
+        if adapters is None and os.path.isdir(source):
+            raise OSError(f"{source} has no {CONFIG_NAME}: give the folder of a model or of adapters.")
+        if adapters is None:
             return None  # transformers will raise with the reason
+        base = adapters.get("base_model_name_or_path")
         if not isinstance(base, str) or not base:
             raise ValueError(
                 f"adapter_config.json of {source} has base_model_name_or_path {shown(base)}; it must be the folder or "
                 "Hub id of the base model."
             )
-        return check_files(base, variant)
+        try:
+            return check_files(base, variant)
+        except (OSError, ValueError) as error:
+            raise type(error)(f"The base model of {source}: {error}") from error
     middle = "" if variant is None else f".{variant}"
     name = config.get("transformers_weights") or f"model{middle}.safetensors"
     index_name = SAFE_WEIGHTS_INDEX_NAME if variant is None else f"model.safetensors.index.{variant}.json"
@@ -92,15 +101,20 @@ def one_sentence(source: str | os.PathLike | None):
     """
     try:
         yield
-    except (ImportError, MemoryError, TypeError, torch.OutOfMemoryError):
+    except (ImportError, MemoryError, torch.OutOfMemoryError):
         raise
     except (OSError, ValueError) as error:
-        if "\n" not in str(error):
+        names_source = source is None or str(source) in str(error)
+        if names_source and "\n" not in str(error):
             raise
         kind = OSError if isinstance(error, OSError) else ValueError
-        raise kind(f"{one_line(error)}.") from error
+        raise kind(f"{'' if names_source else f'{source}: '}{one_line(error)}.") from error
     except Exception as error:
+        if isinstance(error, TypeError) and WRONG_CALL.search(str(error)):
+            raise
         reason = f"{type(error).__name__}: {one_line(error)}"
+        if "ignore_mismatched_sizes" in reason:  # refers to a table in the log
+            reason = "weights have another shape than its configuration says"
         raise ValueError(f"{source or 'The state_dict'} cannot be loaded: {reason}.") from error
 
 
@@ -207,6 +221,8 @@ def _shards(source: str | os.PathLike, file: str, index: dict | None) -> set[str
     names = index.get("weight_map")
     if not isinstance(names, dict) or not names:
         raise ValueError(f"{file} of {source} has the weight_map {shown(names)}; it must map weights to file names.")
+    if not isinstance(index.get("metadata", {}), dict):
+        raise ValueError(f"{file} of {source} has the metadata {shown(index['metadata'])}; it must be a JSON object.")
     for name in names.values():
         _check_name(source, file, name)
     return set(names.values())

@@ -19,6 +19,7 @@ from .encoder_vision import build_vision_encoder, prepare_vision_encoder
 from .fusion_missing_modality import MissingModalityEmbeddings
 from .head_classification import build_classification_head
 from .loss_classification import classification_loss
+from .modeling_adapters import AdapterLoadingMixin
 from .modeling_loading import SafeLoadingMixin, load_encoder, set_dtype, weight_dtype
 from .modeling_outputs import EmotionOutput, Encoded
 
@@ -30,7 +31,7 @@ ENCODER_BUILDERS = {
 }
 
 
-class EmoFusionPreTrainedModel(SafeLoadingMixin, ShardingMixin, PreTrainedModel):
+class EmoFusionPreTrainedModel(AdapterLoadingMixin, SafeLoadingMixin, ShardingMixin, PreTrainedModel):
     """Loading, saving, initialisation and freezing for all models of the package."""
 
     config: EmoFusionConfig

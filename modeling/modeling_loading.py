@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, cached_file
 
+from ..configuration.configuration_checks import build_config
 from ..configuration.modalities import Modality
+from .encoder_building import build_encoder
 from .modeling_checkpoint import LOCATION_ARGUMENTS, check_files, check_finite, check_header, one_sentence, shorten
 
 # Weights that a pretrained encoder may lack: the first is used by SpecAugment only, the others not at all.
@@ -89,9 +91,11 @@ class SafeLoadingMixin:
         other_shape = {name for name, *_ in getattr(info, "mismatched_keys", ())}
         if lost := sorted(info.missing_keys | info.unexpected_keys | other_shape):
             raise ValueError(
-                f"{len(lost)} weights of the adapters were not loaded ({shorten(lost)}): update transformers, or "
-                "load the base model and then the adapters with peft.PeftModel.from_pretrained."
+                f"{len(lost)} weights of the adapters in {peft_model_id} were not loaded ({shorten(lost)}): its files do "
+                "not belong together, or transformers is too old; load the base model and then the adapters with "
+                "peft.PeftModel.from_pretrained."
             )
+        check_finite(self, peft_model_id)
         return info
 
 
@@ -169,7 +173,13 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
     Raises:
         ValueError: If the checkpoint lacks weights, or has weights that are not in safetensors.
     """
-    encoder, info = load_checked(AutoModel.from_pretrained, source, dtype=dtype)
+    check_files(source)
+    field = modality.config_field
+    with one_sentence(source):
+        config = build_config(field, AutoConfig.from_pretrained, source)
+        with torch.device("meta"):  # costs no memory, and names the field at fault
+            build_encoder(field, config)
+    encoder, info = load_checked(AutoModel.from_pretrained, source, config=config, dtype=dtype)
     missing = [key for key in info["missing_keys"] if not key.startswith(OPTIONAL_WEIGHTS)]
     if missing:
         shown = ", ".join(sorted(missing)[:3])

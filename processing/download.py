@@ -1,70 +1,134 @@
-"""Download of files over http and https, with limits on size and time."""
+"""Download of files over http and https, with limits on size, time and targets."""
 
+import base64
+import http.client
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
-from huggingface_hub.utils import httpx
+from .checked_connection import CheckedConnection, Deadline, PrivateAddressError
 
+TIMEOUT = 60.0  # seconds
 MAX_BYTES = 2**28  # 256 MiB: more than two hours of 16-bit speech at 16 kHz
+MAX_REDIRECTS = 10
+REDIRECTS = (301, 302, 303, 307, 308)
+BLOCK = 2**16  # bytes that are read at a time
+SCHEMES = ("http", "https")
 
 
-def fetch(source: Any, timeout: float) -> Any:
+def fetch(source: Any, timeout: float = TIMEOUT, allow_private_urls: bool = False) -> Any:
     """Return a recording or video in a form that the decoders accept; files at a URL are downloaded.
 
     Args:
         source: A source of `load_audio` or `load_video`, or an http(s) URL in place of a path. `"raw"` is accepted for
             `"array"`, as in transformers.
         timeout: See `download`.
+        allow_private_urls: See `download`.
 
     Raises:
         ValueError: See `download`.
     """
     if _is_url(source):
-        return {"path": source, "bytes": download(source, timeout)}
+        return {"path": source, "bytes": download(source, timeout, allow_private_urls)}
     if isinstance(source, Mapping):
         if source.get("array") is None and source.get("raw") is not None:
             return {**source, "array": source["raw"]}
         if source.get("bytes") is None and _is_url(source.get("path")):
-            return {**source, "bytes": download(source["path"], timeout)}
+            return {**source, "bytes": download(source["path"], timeout, allow_private_urls)}
     return source
 
 
-def download(url: str, timeout: float) -> bytes:
+def download(url: str, timeout: float = TIMEOUT, allow_private_urls: bool = False) -> bytes:
     """Return the content of a URL. Redirects to http and https are followed.
+
+    Every name is looked up once, and the connection goes to an address that was checked. Proxies are not used, because
+    they look names up themselves.
 
     Args:
         url: A URL that begins with `http://` or `https://`.
-        timeout: The limit for the whole download in seconds.
+        timeout: The limit in seconds for everything: look-ups, redirects, headers and content.
+        allow_private_urls: Whether this machine, private networks and other addresses that are not public are allowed.
 
     Raises:
-        ValueError: If the URL has another scheme or cannot be reached, the server returns an error, or the file
-            exceeds `MAX_BYTES` or the time limit.
+        ValueError: If the URL has another scheme, leads to an address that is not allowed or cannot be reached, the
+            server returns an error, or the file exceeds `MAX_BYTES` or the time limit.
     """
     if not url.lower().startswith(("http://", "https://")):
         raise ValueError(f"{url} is not an http or https URL: download the file and give its path.")
-    content, stop = bytearray(), time.monotonic() + timeout
     try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=timeout) as response:
-            response.raise_for_status()
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > MAX_BYTES:
-                    raise ValueError(
-                        f"{url} is larger than {MAX_BYTES >> 20} MiB: download the file and give its path."
-                    )
-                if time.monotonic() > stop:
-                    raise httpx.ReadTimeout("the download exceeds the timeout")
-    except httpx.TimeoutException as error:
+        return _follow(url, Deadline(timeout), allow_private_urls)
+    except TimeoutError as error:
         raise ValueError(
             f"{url} did not arrive within {timeout:g} s: download the file, or give a longer timeout."
         ) from error
-    except httpx.HTTPStatusError as error:
-        reason = f"{error.response.status_code} {error.response.reason_phrase}"
-        raise ValueError(f"{url} cannot be downloaded: the server returned {reason}.") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ValueError(f"{url} cannot be downloaded: {error}") from error
+    except PrivateAddressError as error:
+        raise ValueError(
+            f"{url} leads to {error}, which is not a public address: give the path of the file, or "
+            "allow_private_urls=True if you trust the URL."
+        ) from error
+    except (http.client.HTTPException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+            reason = f"the answer of the server is not valid HTTP ({reason[:100]})"
+        raise ValueError(
+            f"{url} cannot be downloaded: {reason.rstrip('.')}; get the file in another way, and give its path."
+        ) from error
+
+
+def _follow(url: str, deadline: Deadline, allow_private: bool) -> bytes:
+    """Return the content of a URL or of what it redirects to."""
+    for _ in range(MAX_REDIRECTS + 1):
+        parts = urlsplit(url)
+        if parts.scheme.lower() not in SCHEMES or not parts.hostname:
+            raise ValueError(f"it leads to {url}, which is not an http or https URL")
+        connection = CheckedConnection(
+            parts.hostname, parts.port, parts.scheme.lower() == "https", deadline, allow_private
+        )
+        try:
+            connection.request("GET", _target(parts), headers=_headers(parts))
+            response = connection.getresponse()
+            if response.status not in REDIRECTS:
+                return _read(response)
+            url = urljoin(url, response.getheader("Location", ""))
+        finally:
+            connection.close()
+    raise ValueError(f"there are more than {MAX_REDIRECTS} redirects")
+
+
+def _target(parts: SplitResult) -> str:
+    """Return path and query of a URL, with characters quoted that a request may not have."""
+    safe = "%/:=&?~#+!$,;'@()*[]"
+    return quote(parts.path or "/", safe=safe) + (f"?{quote(parts.query, safe=safe)}" if parts.query else "")
+
+
+def _headers(parts: SplitResult) -> dict[str, str]:
+    # Without compression, the size of the content is the number of bytes that arrive.
+    headers = {"Accept-Encoding": "identity", "User-Agent": "emofusion", "Connection": "close"}
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+    return headers
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """Return the content of a response.
+
+    Raises:
+        ValueError: If the response is an error, compressed, incomplete or too large.
+    """
+    if not 200 <= response.status < 300:
+        raise ValueError(f"the server returned {response.status} {response.reason}")
+    encoding = response.getheader("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise ValueError(f"the server compresses it ({encoding})")
+    content, length = bytearray(), response.length or 0
+    while max(length, len(content)) <= MAX_BYTES and (block := response.read(BLOCK)):
+        content += block
+    if max(length, len(content)) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+    if response.length:
+        raise ValueError(f"the server ended it {response.length} bytes too early")
     return bytes(content)
 
 

@@ -1,25 +1,31 @@
 """The pipeline `emotion-recognition`: from recordings, transcripts and videos to emotions with scores."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Subset
 from transformers import Pipeline, PreTrainedModel, ProcessorMixin
 from transformers.dynamic_module_utils import custom_object_save
+from transformers.pipelines.pt_utils import KeyDataset
 from transformers.utils import logging
 
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE
-from .download import fetch
-from .media import load_audio
+from .download import TIMEOUT
+from .input_errors import EXPECTED
+from .processor_checks import check_processor_fits
 from .transcriber import Transcriber
+from .utterance_reader import Failure, Limit, ReadUtterances, UtteranceReader, unchanged
 
-# Keys of an utterance.
-UTTERANCE = (*MODALITIES, "alignment")
 # Options of each step; the steps define the defaults.
-OPTIONS = {"preprocess": ("timeout",), "forward": ("transcriber_kwargs",), "postprocess": ("top_k", "return_text")}
+OPTIONS = {
+    "preprocess": ("timeout", "allow_private_urls"),
+    "forward": ("transcriber_kwargs", "on_error"),
+    "postprocess": ("top_k", "return_text"),
+}
 # Number of batches that are read together, so that recordings of similar length share a batch.
 WINDOW = 4
 
@@ -48,6 +54,7 @@ class EmotionRecognitionPipeline(Pipeline):
 
     Raises:
         TypeError: If `model` or `transcriber` has another type.
+        ValueError: If the processor does not fit the model.
     """
 
     _load_processor = True
@@ -62,6 +69,7 @@ class EmotionRecognitionPipeline(Pipeline):
     ):
         if not model.config.model_type.startswith("emofusion_"):
             raise TypeError(f"emotion-recognition needs a model of emofusion, not {type(model).__name__}.")
+        check_processor_fits(model.config, processor)
         kwargs.pop("local_files_only", None)  # already applied by `pipeline`
         super().__init__(model, processor=processor, **kwargs)
         self.model.eval()
@@ -75,9 +83,9 @@ class EmotionRecognitionPipeline(Pipeline):
                 read lazily. An utterance is a dict with some of the keys below. The value of the model's first
                 modality (for most models the recording) may be given without the dict.
 
-                - `audio`: a recording, as a path, the bytes of a file, an http(s) URL, or a dict
+                - `audio`: a recording, as a path, the bytes of a file, an http(s) URL, a dict
                   `{"array": ..., "sampling_rate": ...}` with one channel (`"raw"` is accepted for `"array"`) or
-                  `{"path": ..., "bytes": ...}`.
+                  `{"path": ..., "bytes": ...}`, or a decoder of torchcodec, as in decoded columns of `datasets`.
                 - `text`: its transcript.
                 - `video`: a video, as a path, bytes, a URL, or frames in the format of the processor.
                 - `alignment`: the times of words, syllables and phones, in the format of the processor.
@@ -87,25 +95,31 @@ class EmotionRecognitionPipeline(Pipeline):
                 - `return_text` (`bool`): whether to return the transcript that the model used.
                 - `transcriber_kwargs` (`dict`): options for each call of the transcriber, such as
                   `{"generate_kwargs": {"language": "english"}}` for Whisper.
+                - `on_error` (`str`): `"raise"` (the default) ends the call at the first input that cannot be used;
+                  `"return"` answers that input by `{"error": "..."}`, a sentence, and goes on.
                 - `timeout` (`float`): the limit for the download of one file in seconds, by default 60.
+                - `allow_private_urls` (`bool`): whether URLs may lead to this machine and to private networks.
                 - `batch_size` (`int`): the number of utterances per batch, by default 1. Utterances of a list or a
                   dataset are batched by length; results do not depend on it.
                 - `num_workers` (`int`): the number of processes that decode the recordings of a list or a dataset.
 
         Returns:
             For one utterance `[{"label": ..., "score": ...}, ...]`; with `return_text` `{"text": ..., "scores":
-            [{"label": ..., "score": ...}, ...]}`, where the text is None if the model used none. For a list, a list of
-            these; for a generator or a dataset, a generator.
+            [{"label": ..., "score": ...}, ...]}`, where the text is None if the model used none. If nothing is heard in
+            the recording (its peak amplitude is below `SILENCE`, -80 dB, throughout), every entry also has
+            `"silent": True`. For a list, a list of these; for a generator or a dataset, a generator.
 
         Raises:
             FileNotFoundError: If a file does not exist.
             TypeError: If an input or an option has a wrong type.
-            ValueError: If a file cannot be read or downloaded, or an utterance has no input for the model. For several
-                utterances the message names the position of the input.
+            ValueError: If a file cannot be read or downloaded, an utterance has no input for the model, or its scores
+                are not finite. For several utterances the message names the position of the input.
             RuntimeError: If the transcriber fails.
         """
-        if isinstance(inputs, list) and not inputs:
+        if isinstance(inputs, (list, tuple)) and not inputs:
             return []
+        if isinstance(inputs, KeyDataset):  # transformers would read its first row here, which may be bad
+            inputs = Subset(inputs, range(len(inputs)))
         return super().__call__(inputs, **kwargs)
 
     def _sanitize_parameters(self, **parameters) -> tuple[dict, dict, dict]:
@@ -113,112 +127,108 @@ class EmotionRecognitionPipeline(Pipeline):
         for name in parameters:
             if name not in known:
                 raise TypeError(f"emotion-recognition has no option {name!r}; it has {', '.join(known)}.")
-        top_k = parameters.get("top_k")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k must be at least 1, or None for all emotions, not {top_k}.")
+        _check_options(**parameters)
         return tuple({name: parameters[name] for name in names if name in parameters} for names in OPTIONS.values())
 
-    def preprocess(self, inputs: Any, place: str = "", timeout: float = 60.0) -> dict[str, Any]:
-        """Read one utterance: download files at URLs, and decode the recording.
+    def preprocess(self, inputs: Any, place: str = "", **options) -> dict[str, Any]:
+        """Read one utterance; see `UtteranceReader.read`.
 
         Args:
             inputs: One utterance; see `__call__`.
             place: Prefix of error messages.
-            timeout: See `__call__`.
-
-        Returns:
-            `audio` (`array` and `sampling_rate`), `text`, `video` and `alignment` of the utterance, None where
-            missing; `unused`, the modalities that the model does not use; and `place`.
+            **options: Options of this step.
         """
-        try:
-            row = dict.fromkeys(UTTERANCE) | self._as_utterance(inputs)
-            given = {name for name in MODALITIES if row[name] is not None}
-            if not isinstance(row["text"], (str, type(None))):
-                raise TypeError(f"text must be a string, not {type(row['text']).__name__}.")
-            used = {name for name in self.model.config.modalities if name in given}
-            if self._needs_transcript(row):
-                used |= {"audio", "text"}
-            if not used & set(self.model.config.modalities):
-                raise ValueError(f"The utterance has no input for this model: give {self._accepted_inputs()}.")
-            row |= dict.fromkeys(given - used)
-            if row["audio"] is None:
-                row["alignment"] = None
-            else:
-                extractor = getattr(self.processor, "feature_extractor", None)
-                rate = SAMPLING_RATE if extractor is None else extractor.sampling_rate
-                row["audio"] = {"array": load_audio(fetch(row["audio"], timeout), rate), "sampling_rate": rate}
-            row["video"] = fetch(row["video"], timeout)
-        except (ImportError, OSError, TypeError, ValueError) as error:
-            raise type(error)(f"{place}{error}") from error
-        return row | {"place": place, "unused": sorted(given - used)}
+        return self._reader().read(inputs, place, **options)
 
-    def _as_utterance(self, inputs: Any) -> dict[str, Any]:
-        """Return an utterance as a dict of its modalities."""
-        if not isinstance(inputs, Mapping) or not inputs.keys() & set(MODALITIES):
-            takes_audio = "audio" in self.model.config.modalities or self.transcriber is not None
-            return {"audio" if takes_audio else self.model.config.modalities[0]: inputs}
-        if unknown := inputs.keys() - set(UTTERANCE):
-            raise ValueError(
-                f"An utterance has no key {', '.join(map(repr, unknown))}; its keys are {', '.join(UTTERANCE)}."
-            )
-        return dict(inputs)
+    def _reader(self) -> UtteranceReader:
+        extractor = getattr(self.processor, "feature_extractor", None)
+        return UtteranceReader(
+            tuple(self.model.config.modalities),
+            self.transcriber is not None,
+            SAMPLING_RATE if extractor is None else extractor.sampling_rate,
+            self.processor.frames_per_second,
+            Limit.from_processor(self.processor),
+        )
 
-    def _needs_transcript(self, row: Mapping[str, Any]) -> bool:
-        """Return whether the transcriber must transcribe an utterance."""
-        needed = "text" in self.model.config.modalities and row["text"] is None and row["audio"] is not None
-        return needed and self.transcriber is not None
-
-    def _accepted_inputs(self) -> str:
-        modalities = list(self.model.config.modalities)
-        if modalities == ["text"]:
-            return "text, or audio and a transcriber"
-        return " or ".join(modalities)
-
-    def _forward(self, rows: list[dict], transcriber_kwargs: Mapping[str, Any] | None = None) -> list[dict]:
+    def _forward(
+        self,
+        rows: list[dict | Failure],
+        transcriber_kwargs: Mapping[str, Any] | None = None,
+        on_error: str = "raise",
+        warned: set[str] | None = None,
+    ) -> list[dict | Failure]:
         """Transcribe where text is missing, build the batch, and run the model.
 
         Args:
-            rows: Utterances from `preprocess`.
+            rows: Utterances from a reader, or their failures.
             transcriber_kwargs: See `__call__`.
+            on_error: See `__call__`.
+            warned: The kinds of warnings that this call of the pipeline gave; it is extended.
 
         Returns:
-            For each utterance the `logits` `(classes,)` and the `text` that the model used.
+            For each utterance the `logits` `(classes,)`, the `text` that the model used, and whether the recording
+            `is_silent`; or its failure.
         """
-        for row in rows:
-            if self._needs_transcript(row):
-                row["text"] = self.transcriber(row["audio"], self.device, row["place"], **transcriber_kwargs or {})
-            self._warn_of_lost_inputs(row)
-        logits = self.model(**self._batch(rows)).logits.float()
-        return [{"logits": row_logits, "text": row["text"]} for row, row_logits in zip(rows, logits, strict=True)]
+        rows = [row if isinstance(row, Failure) else self._transcribe(row, transcriber_kwargs or {}) for row in rows]
+        rows, batch = self._prepare(_checked(rows, on_error))
+        usable = [row for row in _checked(rows, on_error) if not isinstance(row, Failure)]
+        self._warn_of_lost_inputs(usable, set() if warned is None else warned)
+        scored = iter(self._score(usable, batch) if usable else ())
+        return _checked([row if isinstance(row, Failure) else next(scored) for row in rows], on_error)
 
-    def _warn_of_lost_inputs(self, row: Mapping[str, Any]) -> None:
-        """Warn once about inputs that are ignored, missing or cut."""
-        modalities, limit = self.model.config.modalities, self.processor.max_seconds
-        if row["unused"]:
-            names = " and ".join(MODALITIES[name].word for name in row["unused"])
-            logger.warning_once(f"This model does not use {names}; the input is ignored.")
-        if "text" in modalities and row["text"] is None:
-            names = " and ".join(MODALITIES[name].word for name in modalities if row[name] is not None)
-            logger.warning_once(
-                f"An utterance has no transcript: the model uses {names} alone. Give its text, or a transcriber."
-            )
-        audio = row["audio"] if "audio" in modalities else None
-        if audio is not None and limit is not None and len(audio["array"]) > limit * audio["sampling_rate"]:
-            logger.warning_once(f"A recording is longer than {limit:g} s: the model uses the first {limit:g} s.")
+    def _transcribe(self, row: dict, options: Mapping[str, Any]) -> dict | Failure:
+        """Return an utterance with its transcript, which is empty where nothing is heard."""
+        if self._reader().needs_transcript(row):
+            try:
+                row["text"] = "" if row["is_silent"] else self.transcriber(row["audio"], self.device, **options)
+            except RuntimeError as error:
+                return Failure.from_error(error, row["place"])
+        return row
+
+    def _warn_of_lost_inputs(self, rows: list[dict], warned: set[str]) -> None:
+        """Warn of inputs that are ignored or missing, once, and of recordings that are cut, once in each call."""
+        for row in rows:
+            if row["unused"]:
+                names = " and ".join(MODALITIES[name].word for name in row["unused"])
+                logger.warning_once(f"This model does not use {names}; the input is ignored.")
+            if "text" in self.model.config.modalities and row["text"] is None:
+                names = " and ".join(
+                    MODALITIES[name].word for name in self.model.config.modalities if row[name] is not None
+                )
+                logger.warning_once(
+                    f"An utterance has no transcript: the model uses {names} alone. Give its text, or a transcriber."
+                )
+            if row["cut"] and "cut" not in warned:
+                warned.add("cut")
+                logger.warning(f"{row['place']}{row['cut']}")
+
+    def _prepare(self, rows: list[dict | Failure]) -> tuple[list[dict | Failure], dict[str, torch.Tensor]]:
+        """Return the rows, with a failure in place of each that the processor refuses, and the batch of the others."""
+        usable = [row for row in rows if not isinstance(row, Failure)]
+        try:
+            return rows, self._batch(usable) if usable else {}
+        except EXPECTED:
+            tried = [self._try(row) for row in rows]
+            if tried == rows:  # each is good alone
+                raise
+            return self._prepare(tried)
+
+    def _try(self, row: dict | Failure) -> dict | Failure:
+        """Return a row, or its failure if the processor refuses it."""
+        if not isinstance(row, Failure):
+            try:
+                self._batch([row])
+            except EXPECTED as error:
+                return Failure.from_error(error, row["place"])
+        return row
 
     def _batch(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """Return the inputs of the model on its device and in its dtype; spans stay in float32."""
         names = (*self.model.config.modalities, "alignment")
         columns = {name: [row[name] for row in rows] for name in names}
         columns = {name: column for name, column in columns.items() if any(item is not None for item in column)}
-        try:
-            batch = self.processor(**columns, return_tensors="pt")
-        except (ImportError, OSError, TypeError, ValueError) as error:
-            if len(rows) == 1:
-                raise type(error)(f"{rows[0]['place']}{error}") from error
-            for row in rows:  # raise with the position of the bad row
-                self._batch([row])
-            raise
+        limit = Limit.from_processor(self.processor).seconds
+        batch = self.processor(**columns, max_seconds=limit, return_tensors="pt")
         return {
             name: values.to(
                 self.device,
@@ -227,7 +237,41 @@ class EmotionRecognitionPipeline(Pipeline):
             for name, values in batch.items()
         }
 
-    def postprocess(self, model_outputs: dict, top_k: int | None = None, return_text: bool = False) -> list | dict:
+    def _score(self, rows: list[dict], batch: dict[str, torch.Tensor]) -> Iterator[dict | Failure]:
+        """Yield the output of the model for each row, or a failure if its logits are not finite.
+
+        Raises:
+            ValueError: If weights of the model are not finite.
+        """
+        logits = self.model(**batch).logits.float()
+        for row, row_logits in zip(rows, logits, strict=True):
+            if row_logits.isfinite().all():
+                yield {"logits": row_logits, "text": row["text"], "is_silent": row["is_silent"]}
+            else:
+                yield Failure.from_error(ValueError(self._explain_scores()), row["place"])
+
+    def _explain_scores(self) -> str:
+        """Return the reason for scores that are not finite.
+
+        Raises:
+            ValueError: If the reason is not the input, but the weights.
+        """
+        for name, weights in self.model.named_parameters():
+            if not weights.isfinite().all():
+                raise ValueError(
+                    f"The model cannot give scores, because its weights {name} are not finite (NaN or infinity): use a "
+                    "checkpoint from before its training diverged."
+                )
+        if self.model.dtype != torch.float32:
+            return (
+                f"The scores are not finite, because the input overflows in {self.model.dtype}: load the model with "
+                "dtype=torch.float32."
+            )
+        return "The scores are not finite, although the weights are: check the input for extreme values."
+
+    def postprocess(
+        self, model_outputs: dict | Failure, top_k: int | None = None, return_text: bool = False
+    ) -> list | dict:
         """Return the result for one utterance; see `__call__`.
 
         Args:
@@ -235,10 +279,13 @@ class EmotionRecognitionPipeline(Pipeline):
             top_k: See `__call__`.
             return_text: See `__call__`.
         """
+        if isinstance(model_outputs, Failure):
+            return {"error": model_outputs.message}
         scores, classes = model_outputs["logits"].softmax(dim=-1).sort(descending=True)
         labels = self.model.config.id2label
+        silent = {"silent": True} if model_outputs["is_silent"] else {}
         entries = [
-            {"label": labels[number], "score": score}
+            {"label": labels[number], "score": score, **silent}
             for number, score in islice(zip(classes.tolist(), scores.tolist(), strict=True), top_k)
         ]
         return {"text": model_outputs["text"], "scores": entries} if return_text else entries
@@ -247,8 +294,8 @@ class EmotionRecognitionPipeline(Pipeline):
         self, inputs: Any, preprocess_params: dict, forward_params: dict, postprocess_params: dict
     ) -> list | dict:
         """Run all steps on one utterance, with the options of each step."""
-        outputs = self.forward([self.preprocess(inputs, **preprocess_params)], **forward_params)
-        return self.postprocess(outputs[0], **postprocess_params)
+        row = self._reader().try_read(lambda: inputs, **preprocess_params)
+        return self.postprocess(self.forward([row], **forward_params)[0], **postprocess_params)
 
     def get_iterator(
         self,
@@ -262,13 +309,15 @@ class EmotionRecognitionPipeline(Pipeline):
         """Yield the results of many utterances in order, with the options of each step."""
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-        source = _PreprocessedUtterances(self, inputs, preprocess_params)
+        source = ReadUtterances(self._reader(), inputs, preprocess_params)
         if isinstance(inputs, Sized):
-            rows = iter(DataLoader(source, batch_size=None, collate_fn=_unchanged, num_workers=num_workers))
+            rows = iter(DataLoader(source, batch_size=None, collate_fn=unchanged, num_workers=num_workers))
             window = batch_size if batch_size == 1 else WINDOW * batch_size
         else:  # a stream: read no further ahead than one batch
-            rows, window = (source.read(number, item) for number, item in enumerate(inputs)), batch_size
+            rows, window = map(source.read, count(), inputs), batch_size
+        forward_params = {**forward_params, "warned": set()}
         while group := list(islice(rows, window)):
+            _checked(group, forward_params.get("on_error", "raise"))
             order = sorted(range(len(group)), key=lambda number: _length(group[number]))
             results = {}
             for first in range(0, len(order), batch_size):
@@ -291,26 +340,31 @@ class EmotionRecognitionPipeline(Pipeline):
             custom_object_save(self, save_directory)
 
 
-class _PreprocessedUtterances(Dataset):
-    """Utterances that are read lazily."""
+def _check_options(top_k: int | None = None, on_error: str = "raise", timeout: float = TIMEOUT, **others: Any) -> None:
+    """Check options of a call.
 
-    def __init__(self, recogniser: EmotionRecognitionPipeline, inputs: Iterable[Any], options: dict):
-        self.recogniser, self.inputs, self.options = recogniser, inputs, options
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        return self.read(number, self.inputs[number])
-
-    def read(self, number: int, item: Any) -> dict[str, Any]:
-        return self.recogniser.preprocess(item, place=f"inputs[{number}]: ", **self.options)
+    Raises:
+        ValueError: If one has a wrong value.
+    """
+    if top_k is not None and (type(top_k) is not int or top_k < 1):
+        raise ValueError(f"top_k must be at least 1, or None for all emotions, not {top_k!r}.")
+    if on_error not in ("raise", "return"):
+        raise ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}.")
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
+        raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}.")
 
 
-def _unchanged(row: dict) -> dict:
-    return row
+def _checked(rows: list[dict | Failure], on_error: str) -> list[dict | Failure]:
+    """Return the rows; raise the first failure if `on_error` is "raise"."""
+    if on_error == "raise":
+        for row in rows:
+            if isinstance(row, Failure):
+                raise row.error
+    return rows
 
 
-def _length(row: Mapping[str, Any]) -> tuple[int, int]:
+def _length(row: dict | Failure) -> tuple[int, int]:
     """Return the sort key of an utterance for batches of similar length: samples, then characters."""
+    if isinstance(row, Failure):
+        return 0, 0
     return 0 if row["audio"] is None else len(row["audio"]["array"]), len(row["text"] or "")

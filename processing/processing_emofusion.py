@@ -6,28 +6,28 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import AutoFeatureExtractor, AutoTokenizer, BatchFeature, ProcessorMixin
-
-# transformers 5.17 exports this class at its root only if torchvision is installed, which the class does not need.
-from transformers.models.auto.image_processing_auto import AutoImageProcessor
+from transformers import BatchFeature, ProcessorMixin
 
 from ..configuration.modalities import MODALITIES, SPAN_INPUTS
+from .input_errors import EXPECTED, with_prefix
 from .media import AudioSource, as_waveform, load_audio
+from .processor_loading import load_parts
 from .video import VideoSource, count_frames, load_video
+
+if TYPE_CHECKING:
+    # Code that was loaded from a checkpoint is saved with what this file imports: a folder that a processor is saved in
+    # needs the pipeline, which config.json names.
+    from .pipeline_emotion_recognition import EmotionRecognitionPipeline  # noqa: F401
 
 # Silence and noise in the Sphinx segments of IEMOCAP; other corpora are converted to these symbols.
 SILENCE = re.compile(r"<s>|</s>|<sil>|SIL|\+.+\+")
 
-# Sub-processor -> the class that loads it, in the order of the arguments of the processor.
-LOADERS = {
-    "feature_extractor": AutoFeatureExtractor,
-    "tokenizer": AutoTokenizer,
-    "image_processor": AutoImageProcessor,
-}
+# Seconds: the shortest cut. A shorter recording hardly contains a syllable.
+SHORTEST = 0.1
 
 AudioItem = np.ndarray | torch.Tensor | list[float] | AudioSource | None
 VideoItem = np.ndarray | torch.Tensor | VideoSource | None
@@ -41,15 +41,17 @@ class EmoFusionProcessor(ProcessorMixin):
         tokenizer: A tokenizer; None for a model without text.
         image_processor: An image processor (`ViTImageProcessor`, ...) for single frames; None for a model without
             video.
-        max_seconds: The maximum length in seconds; longer recordings, videos and alignments are cut. None means no
-            limit.
+        max_seconds: The maximum length in seconds; longer recordings, videos and alignments are cut, in training and
+            in use. None means no limit.
         frames_per_second: The number of frames to sample per second of video. The default of 2 (ours) gives 6 to 30
             frames for a typical turn of 3 to 15 s.
+        longest_seconds: The length in seconds of the longest recording that the model was trained and measured on. The
+            pipeline cuts there if `max_seconds` is None; the processor itself does not. None means unknown.
 
     Raises:
-        TypeError: If a sub-processor has the wrong class.
+        TypeError: If a sub-processor has the wrong class, or a length or rate is not a number.
         ValueError: If all sub-processors are None, the feature extractor does not give waveforms padded on the right,
-            or a number is not positive.
+            the tokenizer has no words, or a length or rate is out of range.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class EmoFusionProcessor(ProcessorMixin):
         image_processor=None,
         max_seconds: float | None = None,
         frames_per_second: float = 2.0,
+        longest_seconds: float | None = None,
     ):
         super().__init__(feature_extractor, tokenizer, image_processor)
         parts = [name for name in self.get_attributes() if getattr(self, name) is not None]
@@ -73,12 +76,17 @@ class EmoFusionProcessor(ProcessorMixin):
                 f"The feature_extractor must give waveforms padded on the right, as Wav2Vec2FeatureExtractor does; "
                 f"{type(feature_extractor).__name__} (padding_side={feature_extractor.padding_side!r}) does not."
             )
-        if max_seconds is not None and not 0 < max_seconds < math.inf:
-            raise ValueError(f"max_seconds must be a positive number of seconds or None, not {max_seconds}.")
-        if not 0 < frames_per_second < math.inf:
-            raise ValueError(f"frames_per_second must be a positive number, not {frames_per_second}.")
+        if tokenizer is not None and set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
+            # transformers makes such a tokenizer up if a checkpoint has none.
+            raise ValueError("The tokenizer has special tokens only: give one with a vocabulary.")
+        _check_number("max_seconds", max_seconds, SHORTEST)
+        _check_number("longest_seconds", longest_seconds, SHORTEST)
+        if frames_per_second is None:
+            raise TypeError("frames_per_second must be a number, not None.")
+        _check_number("frames_per_second", frames_per_second, 0.0)
         self.max_seconds = max_seconds
         self.frames_per_second = frames_per_second
+        self.longest_seconds = longest_seconds
 
     def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
         """Check the class of a sub-processor, which may be None."""
@@ -96,21 +104,33 @@ class EmoFusionProcessor(ProcessorMixin):
             pretrained_model_name_or_path: A Hub id or folder.
             **kwargs: Arguments that locate files (`revision`, `token`, `cache_dir`, ...), and new values for arguments
                 of `__init__`.
+
+        Raises:
+            OSError: If a file is missing, for example the vocabulary of the tokenizer.
+            TypeError: If a setting has a wrong type.
+            ValueError: If a setting is out of range, or a sub-processor cannot be loaded.
         """
-        settings, init_kwargs = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
-        parts = [
-            None
-            if settings.get(name, "saved") is None
-            else loader.from_pretrained(pretrained_model_name_or_path, **kwargs)
-            for name, loader in LOADERS.items()
-        ]
-        return cls.from_args_and_dict(parts, settings, **init_kwargs)
+        source = pretrained_model_name_or_path
+        try:
+            settings, init_kwargs = cls.get_processor_dict(source, **kwargs)
+        except (AttributeError, TypeError) as error:  # it is JSON, but not a mapping
+            raise ValueError(f"{source}: processor_config.json cannot be read: {error}") from error
+        parts = load_parts(source, settings, **kwargs)
+        try:
+            return cls.from_args_and_dict(parts, settings, **init_kwargs)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{source}: {error}") from error
 
     @property
     def model_input_names(self) -> list[str]:
         """The possible keys of a batch, the main input first."""
         used = [modality for modality in MODALITIES.values() if getattr(self, modality.processor_part) is not None]
         return [*(name for modality in used for name in (modality.main_input, modality.mask)), *SPAN_INPUTS.values()]
+
+    @property
+    def decoded_seconds(self) -> float | None:
+        """The number of seconds of a recording that any part of the processor uses; None means all."""
+        return self.max_seconds
 
     def __call__(
         self,
@@ -121,13 +141,14 @@ class EmoFusionProcessor(ProcessorMixin):
         sampling_rate: int | None = None,
         alignment: Mapping[str, Any] | list[Mapping[str, Any] | None] | None = None,
         padding: bool | str = True,
+        max_seconds: float | None = None,
         return_tensors: str | None = "pt",
     ) -> BatchFeature:
         """Prepare one utterance or a batch. A modality that is None, or None in every row, is left out of the result.
 
         Args:
-            audio: One item or a list of items. An item is a waveform `(samples,)`, a path, the bytes of a file or a
-                dict (see `load_audio`), or None for a row without a recording.
+            audio: One item or a list of items. An item is a waveform `(samples,)`; a path, the bytes of a file, a dict
+                or a decoder (see `load_audio`); or None for a row without a recording.
             text: One transcript or a list of them; None for a row without a transcript. Transcripts longer than the
                 tokenizer's `model_max_length` are cut.
             video: One item or a list of items. An item is an array of frames `(frames, height, width, 3)`, RGB, uint8,
@@ -140,6 +161,7 @@ class EmoFusionProcessor(ProcessorMixin):
                 noise are dropped.
             padding: As in the feature extractor and the tokenizer; `"max_length"` pads audio and video to
                 `max_seconds`. With other values, video is padded to the longest.
+            max_seconds: A shorter maximum length for this batch than the processor's `max_seconds`.
             return_tensors: `"pt"` or `"np"`.
 
         Returns:
@@ -160,33 +182,38 @@ class EmoFusionProcessor(ProcessorMixin):
         video = [video] if video is not None and not isinstance(video, (list, tuple)) else video
         alignment = [alignment] if isinstance(alignment, Mapping) else alignment
         rows = _count_rows(audio=audio, text=text, video=video, alignment=alignment)
+        limit = shorter(self.max_seconds, max_seconds)
 
         batch = {}
         if audio is not None and any(item is not None for item in audio):
-            batch |= self._process_audio_rows(audio, sampling_rate, padding)
+            batch |= self._process_audio_rows(audio, sampling_rate, padding, limit)
         if text is not None and any(item is not None for item in text):
             batch |= self._process_text_rows(text, padding)
         if video is not None and any(item is not None for item in video):
-            batch |= self._process_video_rows(video, padding)
+            batch |= self._process_video_rows(video, padding, limit)
         if not batch:
             raise ValueError(f"There is nothing to process: audio, text and video are None in all {rows} rows.")
         if alignment is not None:
             for level, name in SPAN_INPUTS.items():
-                batch[name] = self._pad_spans(alignment, level)
+                batch[name] = _pad_spans(alignment, level, limit)
         return BatchFeature(batch, tensor_type=return_tensors)
 
-    def _process_audio_rows(self, audio: list[AudioItem], sampling_rate: int | None, padding: bool | str) -> dict:
+    def _process_audio_rows(
+        self, audio: list[AudioItem], sampling_rate: int | None, padding: bool | str, limit: float | None
+    ) -> dict:
         if self.feature_extractor is None:
             raise ValueError("audio was given, but this processor has no feature_extractor: leave audio out.")
-        limit = None if self.max_seconds is None else round(self.max_seconds * self.feature_extractor.sampling_rate)
+        samples = None if limit is None else max(1, round(limit * self.feature_extractor.sampling_rate))
         waveforms = {
-            row: self._waveform(item, row, sampling_rate)[:limit] for row, item in enumerate(audio) if item is not None
+            row: self._waveform(item, row, sampling_rate, limit)[:samples]
+            for row, item in enumerate(audio)
+            if item is not None
         }
         features = self.feature_extractor(
             list(waveforms.values()),
             sampling_rate=self.feature_extractor.sampling_rate,
             padding=padding,
-            max_length=limit,
+            max_length=samples,
             return_attention_mask=True,
             return_tensors="np",
         )
@@ -196,16 +223,17 @@ class EmoFusionProcessor(ProcessorMixin):
             "audio_attention_mask": _scatter_rows(features["attention_mask"], rows, len(audio), 0),
         }
 
-    def _waveform(self, item: AudioItem, row: int, sampling_rate: int | None) -> np.ndarray:
+    def _waveform(
+        self, item: AudioItem, row: int, sampling_rate: int | None, limit: float | None = None
+    ) -> np.ndarray:
+        """Return one row's waveform `(samples,)`; of a file, no more than `limit` seconds are decoded."""
         expected = self.feature_extractor.sampling_rate
         name = f"audio[{row}]"
-        if isinstance(item, (str, os.PathLike, bytes, Mapping)):
-            try:
-                return load_audio(item, expected)
-            except (FileNotFoundError, TypeError, ValueError) as error:
-                raise type(error)(f"{name}: {error}") from error
         if not isinstance(item, (np.ndarray, torch.Tensor, list, tuple)):
-            raise TypeError(f"{name} must be a 1-D array, a path, bytes, a dict or None, not {type(item).__name__}.")
+            try:
+                return load_audio(item, expected, max_seconds=limit)
+            except EXPECTED as error:
+                raise with_prefix(error, f"{name}: ")  # noqa: B904
         if sampling_rate != expected:
             given = "of unknown rate: give sampling_rate" if sampling_rate is None else f"at {sampling_rate} Hz"
             raise ValueError(
@@ -234,13 +262,13 @@ class EmoFusionProcessor(ProcessorMixin):
             "attention_mask": _scatter_rows(tokens["attention_mask"], rows, len(text), 0),
         }
 
-    def _process_video_rows(self, video: list[VideoItem], padding: bool | str) -> dict:
+    def _process_video_rows(self, video: list[VideoItem], padding: bool | str, limit: float | None) -> dict:
         if self.image_processor is None:
             raise ValueError("video was given, but this processor has no image_processor: leave video out.")
-        clips = {row: self._pixels(item, row) for row, item in enumerate(video) if item is not None}
+        clips = {row: self._pixels(item, row, limit) for row, item in enumerate(video) if item is not None}
         length = max(map(len, clips.values()))
-        if padding == "max_length" and self.max_seconds is not None:
-            length = count_frames(self.max_seconds, self.frames_per_second)
+        if padding == "max_length" and limit is not None:
+            length = count_frames(limit, self.frames_per_second)
         shapes = {clip.shape[1:] for clip in clips.values()}
         if len(shapes) > 1:
             raise ValueError(
@@ -253,33 +281,36 @@ class EmoFusionProcessor(ProcessorMixin):
             mask[row, : len(clip)] = 1
         return {"pixel_values_videos": pixels, "video_attention_mask": mask}
 
-    def _pixels(self, item: VideoItem, row: int) -> np.ndarray:
+    def _pixels(self, item: VideoItem, row: int, limit: float | None) -> np.ndarray:
         """Return the pixel values of one row's video, `(frames, channels, height, width)`."""
         name = f"video[{row}]"
         if isinstance(item, (str, os.PathLike, bytes, Mapping)):
             try:
-                frames = load_video(item, self.frames_per_second, max_seconds=self.max_seconds)
-            except (FileNotFoundError, TypeError, ValueError) as error:
-                raise type(error)(f"{name}: {error}") from error
+                frames = load_video(item, self.frames_per_second, max_seconds=limit)
+            except EXPECTED as error:
+                raise with_prefix(error, f"{name}: ")  # noqa: B904
         elif isinstance(item, (np.ndarray, torch.Tensor)):
             frames = np.asarray(item.detach().cpu() if isinstance(item, torch.Tensor) else item)
             if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape or frames.dtype != np.uint8:
                 raise ValueError(
                     f"{name} must be frames of shape (frames, height, width, 3) in uint8, not {frames.shape} in {frames.dtype}."
                 )
-            if self.max_seconds is not None:
-                frames = frames[: count_frames(self.max_seconds, self.frames_per_second)]
+            if limit is not None:
+                frames = frames[: count_frames(limit, self.frames_per_second)]
+        elif hasattr(item, "get_frames_in_range"):
+            raise TypeError(
+                f"{name} is a video decoder of torchcodec: load the column with datasets.Video(decode=False), or give a "
+                "path."
+            )
         else:
             raise TypeError(f"{name} must be an array, a path, bytes, a dict or None, not {type(item).__name__}.")
         features = self.image_processor(list(frames), input_data_format="channels_last", return_tensors="np")
         return features["pixel_values"]
 
-    def _pad_spans(self, alignment: list[Mapping[str, Any] | None], level: str) -> np.ndarray:
-        rows = [_spans(row, level, f"alignment[{index}]", self.max_seconds) for index, row in enumerate(alignment)]
-        padded = np.full((len(rows), max(1, *map(len, rows)), 2), -1.0, dtype=np.float32)
-        for row, spans in zip(padded, rows, strict=True):
-            row[: len(spans)] = spans
-        return padded
+
+def shorter(first: float | None, second: float | None) -> float | None:
+    """Return the shorter of two lengths; None means no limit."""
+    return min((seconds for seconds in (first, second) if seconds is not None), default=None)
 
 
 def is_one_audio(audio: Any) -> bool:
@@ -287,6 +318,17 @@ def is_one_audio(audio: Any) -> bool:
     if isinstance(audio, (list, tuple)):
         return len(audio) > 0 and isinstance(audio[0], Real)
     return audio is not None
+
+
+def _check_number(name: str, value: Any, lowest: float) -> None:
+    """Check that a setting is None, or a finite number above 0 and of at least `lowest`."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, not {value!r} of type {type(value).__name__}.")
+    if not (0 < value < math.inf and value >= lowest):
+        wanted = f"at least {lowest:g}" if lowest else "a positive number"
+        raise ValueError(f"{name} must be {wanted} and finite, not {value}.")
 
 
 def _count_rows(**arguments: list | None) -> int:
@@ -309,6 +351,15 @@ def _scatter_rows(values: np.ndarray, rows: list[int], count: int, fill: float) 
     batch = np.full((count, *values.shape[1:]), fill, dtype=values.dtype)
     batch[rows] = values
     return batch
+
+
+def _pad_spans(alignment: list[Mapping[str, Any] | None], level: str, limit: float | None) -> np.ndarray:
+    """Return the spans of all rows, `(batch, segments, 2)`, -1 where padded."""
+    rows = [_spans(row, level, f"alignment[{index}]", limit) for index, row in enumerate(alignment)]
+    padded = np.full((len(rows), max(1, *map(len, rows)), 2), -1.0, dtype=np.float32)
+    for row, spans in zip(padded, rows, strict=True):
+        row[: len(spans)] = spans
+    return padded
 
 
 def _spans(row: Mapping[str, Any] | None, level: str, name: str, limit: float | None) -> np.ndarray:

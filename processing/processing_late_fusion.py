@@ -9,12 +9,11 @@ from typing import Any
 from transformers import BatchFeature
 
 from ..configuration.modalities import MODALITIES
-from .processing_emofusion import AudioItem, EmoFusionProcessor, VideoItem, is_one_audio
+from .processing_emofusion import AudioItem, EmoFusionProcessor, VideoItem, is_one_audio, shorter
+from .processor_loading import LOCATION_ARGUMENTS
 
 # Sub-processor -> the argument that it processes.
 ARGUMENTS = {modality.processor_part: name for name, modality in MODALITIES.items()}
-# Arguments of `from_pretrained` that locate files.
-LOCATION_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "force_download", "proxies")
 
 
 class LateFusionProcessor(EmoFusionProcessor):
@@ -35,7 +34,7 @@ class LateFusionProcessor(EmoFusionProcessor):
         Args:
             processors: The processors of the members, in their order. The first feature extractor, tokenizer and image
                 processor become the shared ones. The first processor with audio or video gives the shared settings,
-                such as `max_seconds`.
+                such as `max_seconds`; `longest_seconds` is the largest.
         """
         shared, settings, members = {}, None, {}
         for number, processor in enumerate(processors):
@@ -49,7 +48,8 @@ class LateFusionProcessor(EmoFusionProcessor):
                     own[name] = part
             if own:
                 members[number] = EmoFusionProcessor(**own, **_settings(processor))
-        processor = cls(**shared, **settings or {})
+        known = [processor.longest_seconds for processor in processors if processor.longest_seconds is not None]
+        processor = cls(**shared, **settings or {}, longest_seconds=max(known, default=None))
         processor.members = members
         return processor
 
@@ -59,11 +59,18 @@ class LateFusionProcessor(EmoFusionProcessor):
         processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
         settings, _ = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
         place = {name: kwargs[name] for name in LOCATION_ARGUMENTS if name in kwargs}
+        place.pop("subfolder", None)
+        numbers = settings.get("members", [])
+        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+            raise ValueError(
+                f"{pretrained_model_name_or_path}: members in processor_config.json must be a list of numbers, not "
+                f"{numbers!r}."
+            )
         processor.members = {
             number: EmoFusionProcessor.from_pretrained(
                 pretrained_model_name_or_path, subfolder=f"member_{number}", **place
             )
-            for number in map(int, settings.get("members", ()))
+            for number in numbers
         }
         return processor
 
@@ -83,6 +90,12 @@ class LateFusionProcessor(EmoFusionProcessor):
         own = [f"member_{number}_{name}" for number, part in self.members.items() for name in part.model_input_names]
         return super().model_input_names + own
 
+    @property
+    def decoded_seconds(self) -> float | None:
+        """The number of seconds of a recording that any member uses; None means all."""
+        limits = [processor.max_seconds for processor in (self, *self.members.values())]
+        return None if None in limits else max(limits)
+
     def __call__(
         self,
         audio: AudioItem | list[AudioItem] = None,
@@ -91,6 +104,7 @@ class LateFusionProcessor(EmoFusionProcessor):
         *,
         sampling_rate: int | None = None,
         alignment: Mapping[str, Any] | list[Mapping[str, Any] | None] | None = None,
+        max_seconds: float | None = None,
         **kwargs,
     ) -> BatchFeature:
         """Prepare one utterance or a batch for all members. Each recording is decoded once.
@@ -101,6 +115,7 @@ class LateFusionProcessor(EmoFusionProcessor):
             video: See [`EmoFusionProcessor.__call__`].
             sampling_rate: See [`EmoFusionProcessor.__call__`].
             alignment: See [`EmoFusionProcessor.__call__`].
+            max_seconds: See [`EmoFusionProcessor.__call__`].
             **kwargs: See [`EmoFusionProcessor.__call__`].
 
         Returns:
@@ -108,17 +123,21 @@ class LateFusionProcessor(EmoFusionProcessor):
         """
         if self.members and self.feature_extractor is not None and audio is not None:
             rate = self.feature_extractor.sampling_rate
+            limit = shorter(self.decoded_seconds, max_seconds)
             audio = [
-                item if item is None else {"array": self._waveform(item, row, sampling_rate), "sampling_rate": rate}
+                item
+                if item is None
+                else {"array": self._waveform(item, row, sampling_rate, limit), "sampling_rate": rate}
                 for row, item in enumerate([audio] if is_one_audio(audio) else audio)
             ]
-        batch = super().__call__(audio, text, video, sampling_rate=sampling_rate, alignment=alignment, **kwargs)
+        options = {"max_seconds": max_seconds, **kwargs}
+        batch = super().__call__(audio, text, video, sampling_rate=sampling_rate, alignment=alignment, **options)
         given = {"audio": audio, "text": text, "video": video}
         for number, processor in self.members.items():
             inputs = {ARGUMENTS[name]: given[ARGUMENTS[name]] for name in processor.get_attributes()}
             if any(_has_items(rows) for rows in inputs.values()):
                 spans = alignment if "audio" in inputs else None  # spans refer to the recording
-                own = processor(**inputs, alignment=spans, **kwargs)
+                own = processor(**inputs, alignment=spans, **options)
                 batch.update({f"member_{number}_{name}": value for name, value in own.items()})
         return batch
 
@@ -128,9 +147,9 @@ def _has_items(rows: Any) -> bool:
 
 
 def _settings(processor: EmoFusionProcessor) -> dict[str, Any]:
-    """Return the arguments of a processor that are not sub-processors."""
+    """Return the arguments of a processor that are not sub-processors and that affect its result."""
     arguments = list(inspect.signature(EmoFusionProcessor).parameters)
-    return {name: getattr(processor, name) for name in arguments if name not in ARGUMENTS}
+    return {name: getattr(processor, name) for name in arguments if name not in (*ARGUMENTS, "longest_seconds")}
 
 
 def _is_same(part: Any, other: Any) -> bool:

@@ -29,14 +29,13 @@ class Transcriber:
             )
         self.source = source
 
-    def __call__(self, audio: Mapping[str, Any], device: torch.device, place: str = "", **options) -> str:
+    def __call__(self, audio: Mapping[str, Any], device: torch.device, **options) -> str:
         """Return the transcript of a recording.
 
         Args:
             audio: `{"array": ..., "sampling_rate": ...}`, one channel; it is resampled to the recogniser's sampling
                 rate.
             device: The device for a model that is loaded here.
-            place: Prefix of error messages.
             **options: Options of the recogniser's pipeline.
 
         Raises:
@@ -53,7 +52,7 @@ class Transcriber:
             return self.source({"raw": waveform, "sampling_rate": extractor.sampling_rate}, **options)["text"].strip()
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise RuntimeError(f"{place}The transcriber failed: {reason}") from error
+            raise RuntimeError(f"The transcriber failed: {reason}") from error
 
 
 def _load(model: str, device: torch.device) -> Pipeline:

@@ -11,6 +11,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from emofusion.cli.door import guarded
 from emofusion.corpora.atomic_write import write_json
 from emofusion.corpora.demo.speakers import TRIALS, make_speakers
 from emofusion.evaluation.results import SpeakerResults
@@ -47,10 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    try:
-        compare(arguments.output_dir, arguments.seeds, arguments.samples)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"compare_transfer.py: {error}")
+    sys.exit(guarded("compare_transfer.py", lambda: compare(arguments.output_dir, arguments.seeds, arguments.samples)))
 
 
 def compare(folder: Path, seeds: int, samples: list[int]) -> None:

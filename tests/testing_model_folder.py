@@ -54,6 +54,16 @@ def make_adapter(folder: Path, base: str | Path) -> None:
     for file in [folder / "config.json", folder / "model.safetensors", *folder.glob("*.py")]:
         file.unlink()
     write_bundle(None, folder, processor)
-    save_file({"lora": torch.ones(1)}, folder / "adapter_model.safetensors")
-    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    names = [f"model.audio_encoder.layers.{number}.query" for number in (0, 1)]
+    weights = {f"{name}.{kind}.weight": torch.ones(2, 2) for name in names for kind in ("lora_A", "lora_B")}
+    weights |= {"classifier.weight": torch.ones(2)}
+    save_file(
+        {f"base_model.model.{name}": value for name, value in weights.items()}, folder / "adapter_model.safetensors"
+    )
+    config = {
+        "base_model_name_or_path": str(base),
+        "target_modules": r"model\.audio_encoder\.layers\.(0|1)\.query",
+        "modules_to_save": ["classifier", "score"],
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config))
     change_results(folder, adapter={"method": "lora", "base_model": str(base)})

@@ -1,11 +1,10 @@
 """Arguments of a training run: the model, the data, the training."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
@@ -14,18 +13,22 @@ from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
 from ..evaluation.task_classification import ClassificationTask
 from .adapters.lora_settings import check_lora
+from .argument_checks import (
+    check_choice,
+    check_class_weights,
+    check_data_loader,
+    check_numbers,
+    check_optimizer_arguments,
+    check_rates,
+    check_scheduler,
+    check_statements,
+    check_trackers,
+)
 from .augmentation import check_augmentation
 
 # Columns of a corpus that hold transcripts.
 TEXT_COLUMNS = ("text", "asr_text")
 DTYPES = ("float32", "bfloat16")
-# Trackers whose libraries the extra `tracking` installs.
-TRACKERS = ("tensorboard", "trackio")
-# Numbers of the training that transformers does not check, or only after the corpus is loaded.
-POSITIVE = ("max_batch_seconds", "per_device_train_batch_size", "per_device_eval_batch_size")
-POSITIVE += ("gradient_accumulation_steps", "save_total_limit")
-NOT_NEGATIVE = ("head_epochs", "learning_rate", "num_train_epochs", "seed", "data_seed", "weight_decay")
-NOT_NEGATIVE += ("max_grad_norm", "dataloader_num_workers")
 
 
 @dataclass
@@ -77,7 +80,7 @@ class ModelArguments:
         self.model_config = dict(self.model_config or {})
         self.lora = dict(self.lora or {})
         check_lora(self.lora, self.quantization)
-        _check_choice("variant", self.variant, VARIANTS)
+        check_choice("variant", self.variant, VARIANTS)
         for modality in MODALITIES.values():
             encoder = self.model_config.get(modality.config_field)
             if not isinstance(encoder, (Mapping, type(None))):
@@ -123,9 +126,9 @@ class DataArguments:
     def __post_init__(self):
         self.corpus_options = dict(self.corpus_options or {})
         self.augmentation = dict(self.augmentation or {})
-        _check_choice("text_column", self.text_column, TEXT_COLUMNS)
+        check_choice("text_column", self.text_column, TEXT_COLUMNS)
         check_augmentation(self.augmentation)
-        _check_bounds(self, positive=("max_seconds", "max_train_samples", "frames_per_second"))
+        check_numbers(self)
         for name, argument in (("name", "corpus"), ("root", "corpus_root")):
             if name in self.corpus_options:
                 raise ValueError(f"corpus_options has {name!r}, which is an argument of its own: use {argument}.")
@@ -179,6 +182,16 @@ class EmotionTrainingArguments(TrainingArguments):
             "have utterances of similar length; per_device_train_batch_size is ignored."
         },
     )
+    language: list[str] | None = field(
+        default_factory=list,
+        metadata={
+            "help": "Languages of the model, as BCP 47 codes such as en, for its card; by default those of the corpus."
+        },
+    )
+    license: str | None = field(
+        default=None,
+        metadata={"help": "Licence of the weights, as an identifier of the Hub such as cc-by-4.0, for the card."},
+    )
     eval_strategy: IntervalStrategy | str = field(
         default="epoch", metadata={"help": 'When to evaluate on the validation split: "no", "steps" or "epoch".'}
     )
@@ -200,11 +213,14 @@ class EmotionTrainingArguments(TrainingArguments):
         metadata={"help": "Whether DDP searches for unused parameters; not needed, every step uses all of them."},
     )
     remove_unused_columns: bool = field(
-        default=False, metadata={"help": "Must stay false: the collator reads columns that no model has as input."}
+        default=False, metadata={"help": "No effect: the collator reads columns that no model has as input."}
     )
     logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
 
     def __post_init__(self):
+        check_numbers(self)
+        check_class_weights(_as_list(self.class_weights))
+        check_optimizer_arguments(self.optim_args)
         super().__post_init__()
         self._check()
         if self.report_to and self.run_name is None:
@@ -214,20 +230,16 @@ class EmotionTrainingArguments(TrainingArguments):
             self.greater_is_better = self.selection_metrics[metric.removeprefix("eval_")]
         if isinstance(self.class_weights, list):
             self.class_weights = json.dumps(self.class_weights)
+        check_rates(self.learning_rates or {})
         self.learning_rates = dict(self.learning_rates or {})
-        for component, rate in self.learning_rates.items():
-            if not isinstance(rate, (int, float)):
-                raise ValueError(f"learning_rates gives {component!r} the rate {rate!r}, which is not a number.")
+        self.language = [self.language] if isinstance(self.language, str) else list(self.language or [])
+        check_statements(self.language, self.license)
 
     def _check(self) -> None:
-        _check_trackers(self.report_to)
+        check_trackers(self.report_to)
         if self.push_to_hub and self.hub_strategy != "end":
             raise ValueError(
                 f"hub_strategy is {self.hub_strategy.value!r}; use 'end', because a model is pushed with its test scores."
-            )
-        if not 0 <= self.label_smoothing_factor < 1:
-            raise ValueError(
-                f"label_smoothing_factor is {self.label_smoothing_factor}; it must be at least 0 and below 1."
             )
         # They need a column of lengths, shuffle differently on each process, and reorder the evaluation.
         if self.train_sampling_strategy in ("group_by_length", "batch_rebalance"):
@@ -238,30 +250,19 @@ class EmotionTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"metric_for_best_model is {metric!r}; the validation split has {', '.join(self.selection_metrics)}."
             )
-        for name in ("lr_scheduler_kwargs", "gradient_checkpointing_kwargs"):
-            if isinstance(value := getattr(self, name), str):
+        for name in ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs", "liger_kernel_config"):
+            if not isinstance(value := getattr(self, name, None), (Mapping, type(None))):
                 raise ValueError(f"{name} is {value!r}; it must be a mapping.")
-        _check_choice("cache_dtype", self.cache_dtype, DTYPES)
-        _check_bounds(self, POSITIVE, NOT_NEGATIVE)
+        check_scheduler(self)
+        check_data_loader(self)
+        check_choice("cache_dtype", self.cache_dtype, DTYPES)
 
 
-def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
-
-
-def _check_bounds(arguments: object, positive: Iterable[str] = (), not_negative: Iterable[str] = ()) -> None:
-    """Raise a ValueError if a number is too small; None is never."""
-    for name in positive:
-        if (value := getattr(arguments, name)) is not None and value <= 0:
-            raise ValueError(f"{name} is {value:g}; it must be positive.")
-    for name in not_negative:
-        if (value := getattr(arguments, name)) is not None and value < 0:
-            raise ValueError(f"{name} is {value:g}; it must not be negative.")
-
-
-def _check_trackers(names: Iterable[str]) -> None:
-    """Raise an ImportError, before anything is loaded, if the library of a tracker is not installed."""
-    for name in names:
-        if name in TRACKERS and find_spec(name) is None:
-            raise ImportError(f"report_to names {name}, which is not installed: pip install 'emofusion[tracking]'.")
+def _as_list(weights: Any) -> Any:
+    """Return class weights as a list, if they are a list or the text of one."""
+    if isinstance(weights, str) and weights != "balanced":
+        try:
+            return json.loads(weights)
+        except (ValueError, RecursionError):
+            return weights
+    return weights

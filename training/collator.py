@@ -59,13 +59,22 @@ class EmotionCollator:
 def process_rows(rows: list[Mapping], processor: ProcessorMixin, without: Collection[str] = ()) -> BatchFeature:
     """Return the inputs of rows, for all modalities of the processor except those in `without`."""
     columns = {
-        name: [row[name] for row in rows]
+        name: _read_column(rows, name)
         for name, modality in MODALITIES.items()
         if getattr(processor, modality.processor_part) is not None and name not in without
     }
     if any(row.get("alignment") for row in rows):
         columns["alignment"] = [row.get("alignment") for row in rows]
     return processor(**columns, padding=True, return_tensors="pt")
+
+
+def _read_column(rows: list[Mapping], name: str) -> list:
+    if any(name not in row for row in rows):
+        raise ValueError(
+            f"The rows have no column {name!r}, which the collator reads; set remove_unused_columns=False in the "
+            "TrainingArguments of a plain Trainer, or add the column, with None where a row has nothing."
+        )
+    return [row[name] for row in rows]
 
 
 def build_training_collator(

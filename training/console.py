@@ -1,43 +1,34 @@
-"""Console output of a training: a screen at the start, lines of progress, and a screen at the end."""
+"""Console output of a training: a screen at the start, the remaining time, and a screen at the end."""
 
 import math
 import re
+import textwrap
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tqdm import tqdm
 from transformers import TrainerCallback
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
 from ..evaluation.results import RunResults
+from ..evaluation.sample_size import explain_uncertainty
 from .arguments import EmotionTrainingArguments
+from .durations import format_seconds
+from .progress import say
 from .trainer import EmotionTrainer
 
 WARM_UP = 2  # first steps, which are slower than others
 TIMED = 20  # steps that the remaining time is estimated from
-SCORES = {"eval_wa": "WA", "eval_ua": "UA", "eval_wf1": "WF1"}
 
 
 def show_run(trainer: EmotionTrainer) -> None:
-    """Replace the progress output of Trainer with ours; only the main process prints."""
+    """Let a trainer print the plan of its run before its log; only the main process prints."""
     logging.disable_progress_bar()  # of files that are written; downloads are over
-    if trainer.pop_callback(ProgressCallback) is not None:
-        trainer.add_callback(Bar)
-    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Console(trainer.run_metadata.results))
 
 
-class Bar(ProgressCallback):
-    """Progress bar without the log, which `Console` prints."""
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        """Print nothing."""
-
-
 class Console(TrainerCallback):
-    """Prints the plan of a run, its estimated duration, and its log.
+    """Prints the plan of a run, and its estimated duration.
 
     Args:
         results: The results of the run, as far as they are known before it begins.
@@ -74,16 +65,6 @@ class Console(TrainerCallback):
     def on_save(self, args, state, control, **kwargs):
         """Do not count the time of saving."""
         self._since = None
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        """Print a line of the log."""
-        if state.is_world_process_zero and logs and (line := format_log(logs, state.global_step, state.max_steps)):
-            say(line)
-
-
-def say(text: str) -> None:
-    """Print text, above the progress bar if there is one."""
-    tqdm.write(text)
 
 
 def format_start(
@@ -122,32 +103,8 @@ def format_start(
     return "\n".join(["", title, "", *blocks[0], "", *_format_data(results), "", *blocks[1], ""])
 
 
-def format_log(logs: Mapping[str, float], step: int, max_steps: int) -> str:
-    """Return an entry of Trainer's log as a line; empty if it has neither loss nor scores.
-
-    Args:
-        logs: The entry.
-        step: The current step.
-        max_steps: Number of steps of the run.
-    """
-    epoch = f"epoch {logs.get('epoch', 0):.2f}"
-    if "loss" in logs:
-        losses = {name.removeprefix("loss_"): value for name, value in logs.items() if name.startswith("loss_")}
-        cells = [f"step {step}/{max_steps}", epoch, f"loss {logs['loss']:.4g}"]
-        if len(losses) > 1:
-            cells[-1] += f" ({', '.join(f'{name} {value:.4g}' for name, value in losses.items())})"
-        cells += [f"lr {logs['learning_rate']:.3g}"] if "learning_rate" in logs else []
-        cells += [f"padding {logs['padding']:.0%}"] if "padding" in logs else []
-        return "  ".join(cells)
-    if "eval_loss" in logs:
-        scores = [f"{name} {100 * logs[key]:.1f}" for key, name in SCORES.items() if key in logs]
-        duration = f"in {format_seconds(logs['eval_runtime'])}" if "eval_runtime" in logs else ""
-        return "  ".join([f"{epoch}  validation: loss {logs['eval_loss']:.4g}", *scores, duration]).rstrip()
-    return ""
-
-
-def format_end(results: RunResults, folder: str | Path) -> str:
-    """Return the results of a run as one screen.
+def format_scores(results: RunResults, folder: str | Path) -> str:
+    """Return the scores of a run on the test split.
 
     Args:
         results: The results.
@@ -161,26 +118,14 @@ def format_end(results: RunResults, folder: str | Path) -> str:
     lines.append(
         "Recall: " + ", ".join(f"{label} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
     )
-    lines += [
-        f"{folder} holds the model, its card (README.md), results.json and",
-        f"{', '.join(results.pictures)}. To try and to publish it:",
-        f"  {predict_command(results, folder)}",
-        f"  {push_command(folder)}",
-    ]
-    return f"\n{format_table({results.system: summarise(results, folder)})}\n\n" + "\n".join(lines)
+    lines += textwrap.wrap(explain_uncertainty(results), 80)
+    return f"{format_table({results.system: summarise(results, folder)})}\n\n" + "\n".join(lines)
 
 
-def format_seconds(seconds: float) -> str:
-    """Return a duration in words: `8.2 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes, seconds = divmod(seconds, 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+def describe_folder(results: RunResults, folder: str | Path) -> str:
+    """Return a sentence about the contents of the folder of a run."""
+    files = ["its card (README.md)", "results.json", *results.pictures]
+    return f"{folder} holds the model, {', '.join(files[:-1])} and {files[-1]}."
 
 
 def format_table(systems: Mapping[str, Mapping]) -> str:

@@ -1,13 +1,10 @@
-"""Interruptions of a run: SIGTERM, resuming from checkpoints, and disks without room (ours)."""
+"""Interruptions of a run: SIGTERM, failures of the machine, and disks without room (ours)."""
 
-import json
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +13,13 @@ import torch
 import torch.distributed as dist
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, Trainer, TrainerCallback
-from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from ..corpora.atomic_write import format_size
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
-
-# Errors of Python, torch and safetensors when a file cannot be written.
-WRITE_ERRORS = (OSError, RuntimeError, SafetensorError)
+from .checkpoints import find_damage, list_checkpoints
+from .failures import MachineError, explain, is_disk_full
 
 
 def train_interruptibly(trainer: Trainer, resume_from_checkpoint: str | None = None) -> None:
@@ -101,75 +97,6 @@ class StopOnSignal(TrainerCallback):
             control.should_evaluate = control.should_save = control.should_log = False
 
 
-def find_checkpoint(training_args: EmotionTrainingArguments) -> str | None:
-    """Return the folder of the checkpoint that `resume_from_checkpoint` selects, None to start from the beginning.
-
-    "true" selects the last complete checkpoint in `output_dir`. Incomplete ones, which a killed run may leave, are skipped
-    with a warning; if all are incomplete, the run starts from the beginning.
-
-    Raises:
-        ValueError: If there is no checkpoint, or the named one is not complete.
-    """
-    choice = training_args.resume_from_checkpoint
-    choice = {"true": True, "false": None}.get(str(choice).lower(), choice)
-    if not choice:
-        return None
-    if choice is not True:
-        if damage := find_damage(Path(choice)):
-            raise ValueError(f"The checkpoint {choice} cannot be resumed from: {damage}.")
-        return choice
-    checkpoints = list_checkpoints(training_args.output_dir)
-    if not checkpoints:
-        raise ValueError(f"There is no checkpoint in {training_args.output_dir} to resume from.")
-    for folder in reversed(checkpoints):
-        if not (damage := find_damage(folder)):
-            return str(folder)
-        warnings.warn(f"{folder} is skipped: {damage}.", stacklevel=2)
-    return None
-
-
-def list_checkpoints(output_dir: str | Path) -> list[Path]:
-    """Return the folders of the checkpoints in a folder, ordered by step."""
-    folders = [
-        folder
-        for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")
-        if folder.name.rpartition("-")[2].isdecimal() and folder.is_dir()
-    ]
-    return sorted(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))
-
-
-def find_damage(checkpoint: Path) -> str | None:
-    """Return what is wrong with a checkpoint, as part of a sentence; None if it is complete.
-
-    Of the weights only the size is checked.
-    """
-    if not checkpoint.is_dir():
-        return "there is no such folder"
-    try:  # the state is written last
-        json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
-    except (OSError, ValueError):
-        return f"it is incomplete ({TRAINER_STATE_NAME} is missing or truncated)"
-    for file in sorted(checkpoint.iterdir()):
-        truncated = (file.suffix == ".safetensors" and not _has_all_tensors(file)) or (
-            file.suffix in (".pt", ".pth") and not zipfile.is_zipfile(file)
-        )
-        if truncated:
-            return f"its {file.name} is truncated"
-    return None
-
-
-def _has_all_tensors(file: Path) -> bool:
-    """Whether a safetensors file has the length that its header states."""
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        try:
-            header = json.loads(stream.read(min(length, file.stat().st_size)))
-        except ValueError:
-            return False
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return file.stat().st_size == 8 + length + max(ends, default=0)
-
-
 def check_output_dir(training_args: EmotionTrainingArguments) -> None:
     """Create the output folder of a run and check that it can be written to.
 
@@ -178,15 +105,26 @@ def check_output_dir(training_args: EmotionTrainingArguments) -> None:
     """
     if not training_args.should_save:
         return
-    folder = Path(training_args.output_dir)
+    check_writable("output_dir", training_args.output_dir)
+
+
+def check_writable(name: str, folder: str | Path) -> None:
+    """Create a folder and check that it can be written to.
+
+    Args:
+        name: The setting that names it.
+        folder: The folder.
+
+    Raises:
+        OSError: If it cannot.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"\0")
     except OSError as error:
-        raise OSError(
-            f"output_dir {folder} cannot be written to ({error.strerror}); give another, or make room."
-        ) from error
+        reason = error.strerror or error
+        raise OSError(f"{name} {folder} cannot be written to ({reason}); give another, or make room.") from error
 
 
 def check_room(model: PreTrainedModel, training_args: EmotionTrainingArguments) -> None:
@@ -211,25 +149,34 @@ def check_room(model: PreTrainedModel, training_args: EmotionTrainingArguments) 
     free = shutil.disk_usage(training_args.output_dir).free
     if free + existing < needed:
         raise OSError(
-            f"output_dir {training_args.output_dir} has {free / 1e9:.1f} GB of room, and its checkpoints need about "
-            f"{(needed - existing) / 1e9:.1f} GB; make room, give another, or set save_total_limit."
+            f"output_dir {training_args.output_dir} has {format_size(free)} of room, and its checkpoints need about "
+            f"{format_size(needed - existing)}; make room, give another, or set save_total_limit."
         )
+
+
+def advise_resuming(output_dir: str | Path) -> str:
+    """Return how to go on with a run after a failure, as the end of a sentence."""
+    complete = [folder for folder in list_checkpoints(output_dir) if not find_damage(folder)]
+    return f"resume from {complete[-1]}" if complete else "start again"
 
 
 @contextmanager
 def _without_partial_checkpoint(trainer: Trainer) -> Iterator[None]:
-    """If saving a checkpoint fails, remove its files and name the last complete checkpoint in the error."""
+    """After a failure, remove a checkpoint that is not complete, and tell the cause and how to go on."""
     try:
         yield
     except Exception as error:
-        folder = Path(trainer.args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{trainer.state.global_step}")
-        if not folder.is_dir() or not find_damage(folder):
-            raise
-        if trainer.args.should_save:
+        output_dir = trainer.args.output_dir
+        folder = Path(output_dir, f"{PREFIX_CHECKPOINT_DIR}-{trainer.state.global_step}")
+        partial = folder.is_dir() and find_damage(folder)
+        if partial and trainer.args.should_save:
             shutil.rmtree(folder, ignore_errors=True)
-        if not isinstance(error, WRITE_ERRORS):
-            raise
-        complete = [str(other) for other in list_checkpoints(trainer.args.output_dir) if other != folder]
-        advice = f"make room and resume from {complete[-1]}" if complete else "make room and start again"
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise OSError(f"{folder} could not be saved ({reason}); {advice}.") from error
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        if partial and is_disk_full(error):
+            advice = advise_resuming(output_dir)
+            raise MachineError(f"{folder} could not be saved ({reason}); make room and {advice}.") from error
+        if (failure := explain(error, lambda: advise_resuming(output_dir))) is not None:
+            raise failure from error
+        if partial and isinstance(error, OSError | SafetensorError):
+            raise MachineError(f"{folder} could not be saved ({reason}); {advise_resuming(output_dir)}.") from error
+        raise

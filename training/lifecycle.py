@@ -11,6 +11,7 @@ from transformers.trainer_utils import PredictionOutput
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits
+from ..evaluation.calibration import fit_scaling
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
 from ..evaluation.predictions import FILE as PREDICTIONS
@@ -95,7 +96,13 @@ def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
         raise ValueError(f"max_train_samples is {size}; the training split has {len(rows)} utterances.")
     if size == len(rows):
         return rows
-    return rows.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
+    try:
+        return rows.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
+    except ValueError as error:  # a class is too rare, or there are more classes than rows
+        raise ValueError(
+            f"max_train_samples is {size}, which is too few, or too close to all {len(rows)} utterances, to keep the "
+            "proportions of the classes; give another number, or leave it out."
+        ) from error
 
 
 def predict_splits(
@@ -118,7 +125,8 @@ def add_scores(results: RunResults, task: Task, predictions: Mapping[str, Predic
     """Add the scores of predictions on all splits, and the temperature that was fitted on the validation split."""
     for name, value in task.measure(predictions).items():
         setattr(results, name, value)
-    results.temperature = float(predictions["validation"].temperature[0])
+    results.temperature_scaling = fit_scaling(predictions["validation"].logits, predictions["validation"].labels)
+    results.temperature = results.temperature_scaling.kept
 
 
 def finish_run(
@@ -132,14 +140,14 @@ def finish_run(
 ) -> None:
     """Make the folder of a run a complete Hub folder, and push it if its arguments ask for that.
 
-    In this order, each file once: the weights with configuration, processor and code; predictions, log and pictures; the
-    card; `results.json`. A folder with `results.json` is therefore finished, and an interrupted run has none.
+    In this order, each file once: the weights with configuration, processor and code; predictions and log; pictures; the
+    card; `results.json`. A picture that cannot be drawn is left out with a warning. A folder with `results.json` is therefore finished, and an interrupted run has none.
 
     All processes must call this if there is a trainer, otherwise the main process.
 
     Args:
         folder: The folder.
-        results: The results, complete but for the names of the pictures, which are added.
+        results: The results, complete but for the names of the pictures that could be drawn, which are added.
         trainer: The trainer that has the model. Without one, as in a cross-validation, the folder holds no model.
         predictions: Predictions per split. Without them no picture is drawn.
         logs: Log of each training by its name in the learning curves; by default that of the trainer.
@@ -149,8 +157,6 @@ def finish_run(
     if logs is None:
         logs = {results.system: log} if log else {}
     is_main = trainer is None or trainer.is_world_process_zero()
-    if predictions is not None:
-        results.pictures = [*OF_TEST_SPLIT, LEARNING_CURVE] if logs else [*OF_TEST_SPLIT]
     if is_main:
         (folder / RESULTS).unlink(missing_ok=True)  # the results of an earlier run are not those of the new weights
     if trainer is not None:
@@ -161,16 +167,37 @@ def finish_run(
                 write_predictions(staging / PREDICTIONS, predictions, results.labels)
             if log:
                 write_json(staging / LOG, log)
-            if predictions is not None:
-                draw_test_split(staging, title or results.system, results, predictions["test"])
-            if predictions is not None and logs:
-                draw_learning_curves(staging / LEARNING_CURVE, logs)
-        write_card(folder, results)
+        if predictions is not None:
+            results.pictures = _draw(folder, results, title or results.system, predictions, logs)
+        try:
+            write_card(folder, results)
+        except Exception:  # the measurements are not lost with the card
+            results.write(folder)
+            raise
         results.write(folder)
     if trainer is not None:
         trainer.accelerator.wait_for_everyone()
         if trainer.args.push_to_hub:
             _upload_or_warn(trainer)
+
+
+def _draw(
+    folder: Path, results: Results, title: str, predictions: Mapping[str, Predictions], logs: Mapping[str, Log]
+) -> list[str]:
+    """Draw the pictures of a run into its folder, and return their names; one that cannot be drawn is a warning."""
+    with staged(folder) as staging:
+        drawings = [lambda: draw_test_split(staging, title, results, predictions["test"])]
+        if logs:
+            drawings.append(lambda: draw_learning_curves(staging / LEARNING_CURVE, logs))
+        for draw in drawings:
+            try:
+                draw()
+            except Exception as error:  # of any kind: the run is finished, and its pictures are an extra
+                reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+                warnings.warn(
+                    f"A picture in {folder} could not be drawn ({reason}); the scores are saved.", stacklevel=3
+                )
+        return [name for name in (*OF_TEST_SPLIT, LEARNING_CURVE) if (staging / name).is_file()]
 
 
 def _upload_or_warn(trainer: EmotionTrainer) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -13,6 +12,7 @@ from ..configuration.modalities import MODALITIES, SAMPLING_RATE, SPAN_INPUTS
 from .arguments import DataArguments, ModelArguments
 from .model_building import build_model
 from .recipe import Recipe
+from .yaml_reader import read_yaml
 
 REGISTRY = Path(__file__).parent.parent / "recipes" / "registry.yaml"
 # Per second of English speech, roughly.
@@ -149,7 +149,7 @@ def build_recipe(path: str | Path) -> tuple[PreTrainedModel, DataArguments, int]
         ValueError: If the size of an encoder is unknown, or the recipe starts from a trained model.
     """
     recipe = Recipe.read(path, output_dir="unused", use_cpu=True)
-    registry = yaml.safe_load(REGISTRY.read_text("utf-8"))
+    registry = read_yaml(REGISTRY)
     if recipe.model.model_name_or_path is not None:
         raise ValueError(f"{path} starts from a trained model; give a recipe without model_name_or_path.")
     replace_encoders(recipe.model, registry["encoders"])

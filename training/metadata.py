@@ -155,6 +155,8 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
         adapter=None if (adapter := describe_adapter(trainer.model)) is None else AdapterMetadata.from_dict(adapter),
         base_models=_find_base_models(model),
         environment=describe_environment(trainer.args),
+        language=trainer.args.language,
+        license=trainer.args.license,
     )
 
 
@@ -222,7 +224,8 @@ def count_rows(rows: Dataset, labels: Sequence[str], levels: Sequence[str]) -> S
         numbers = Counter(rows["label"])
         counts.classes = {name: numbers[number] for number, name in enumerate(labels)}
     if "speaker" in columns:
-        counts.speakers = len(set(rows["speaker"]))
+        names = set(rows["speaker"])
+        counts.speakers = None if None in names else len(names)
     if {"start", "end"} <= columns:
         spans = list(zip(rows["start"], rows["end"], strict=True))
         if all(None not in span for span in spans):

@@ -5,57 +5,76 @@ from collections.abc import Mapping
 
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
 from ..evaluation.task import load_task
+from ..modeling.modeling_loading import set_dtype, weight_dtype
 from .arguments import ModelArguments
 from .processor_building import PAD_TOKEN_ID
 
 HEAD = "classifier."
 
 
+def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedConfig:
+    """Return the configuration of the model of a recipe; of pretrained models only the configurations are read.
+
+    Args:
+        model_args: The model.
+        labels: Names of the classes.
+
+    Raises:
+        ValueError: If a pretrained encoder and a configuration for it are both given, a field is unknown or bad, or the
+            checkpoint to start from is of another variant.
+    """
+    config_class = _model_class(model_args).config_class
+    given, task_fields = model_args.model_config, load_task("classification", labels).config_fields()
+    check_fields("model_config", given, config_class())
+    weight_dtype(given.get("dtype"))
+    if model_args.model_name_or_path is not None:
+        return _change_config(config_class, model_args.model_name_or_path, {**given, **task_fields})
+    fields = _with_padding(model_args, {**given, **task_fields})
+    for kind, source in _name_encoders(model_args).items():
+        if f"{kind}_config" in given:
+            raise ValueError(
+                f"The recipe gives both {kind}_model_name_or_path ({source}) and {kind}_config; give one."
+            )
+        fields[f"{kind}_config"] = AutoConfig.from_pretrained(source)
+    try:
+        config = config_class(**fields)
+    except StrictDataclassError as error:
+        raise ValueError(f"model_config: {' '.join(str(error).split())}") from error
+    for name in config.sub_configs:
+        if inner := given.get(name):
+            check_fields(f"model_config.{name}", inner, type(getattr(config, name))())
+    return config
+
+
 def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedModel:
     """Return the classifier of a variant, around pretrained encoders where the arguments name them.
+
+    All weights are float32, whatever a checkpoint was saved in, unless `model_config.dtype` names another: in half
+    precision, small updates are rounded away. `bf16` and `fp16` compute in half precision with float32 weights.
 
     Args:
         model_args: The model. One with `model_name_or_path` is loaded, not built.
         labels: Names of the classes.
 
     Raises:
-        ValueError: If a pretrained encoder and a configuration for it are both given, or a field is unknown or bad.
+        ValueError: As in `build_config`, or if a checkpoint lacks weights.
     """
-    prefix = VARIANTS[model_args.variant]
-    module = importlib.import_module(f"..modeling.modeling_{model_args.variant}", __package__)
-    model_class = getattr(module, f"{prefix}ForSequenceClassification")
-    task_fields = load_task("classification", labels).config_fields()
-    fields = {**model_args.model_config, **task_fields}
-    check_fields("model_config", model_args.model_config, model_class.config_class())
-    if model_args.model_name_or_path is not None:
-        return load_transferred(model_class, model_args.model_name_or_path, fields)
-    encoders = {
-        modality.encoder_kind: name
-        for modality in MODALITIES.values()
-        if (name := getattr(model_args, modality.encoder_argument)) is not None
-    }
-    for kind, name in encoders.items():
-        if f"{kind}_config" in model_args.model_config:
-            raise ValueError(f"The recipe gives both {kind}_model_name_or_path ({name}) and {kind}_config; give one.")
-    if "text" not in encoders and fields.get("text_config"):
-        # The tokenizer will be trained, so its padding id applies, not that of the encoder's pretrained checkpoints.
-        fields["text_config"] = {**fields["text_config"], "pad_token_id": PAD_TOKEN_ID}
-    try:
-        model = model_class.from_encoders_pretrained(**encoders, **fields)
-    except StrictDataclassError as error:
-        raise ValueError(f"model_config: {' '.join(str(error).split())}") from error
-    for name in model.config.sub_configs:
-        if given := model_args.model_config.get(name):
-            check_fields(f"model_config.{name}", given, type(getattr(model.config, name))())
-    return model
+    config = build_config(model_args, labels)
+    model_class, source = _model_class(model_args), model_args.model_name_or_path
+    if source is not None:
+        model = load_transferred(model_class, source, config)
+    else:
+        fields = {**model_args.model_config, **load_task("classification", labels).config_fields()}
+        model = model_class.from_encoders_pretrained(**_name_encoders(model_args), **_with_padding(model_args, fields))
+    return set_dtype(model, weight_dtype(model_args.model_config.get("dtype")))
 
 
-def load_transferred(model_class: type[PreTrainedModel], source: str, fields: Mapping) -> PreTrainedModel:
+def load_transferred(model_class: type[PreTrainedModel], source: str, config: PreTrainedConfig) -> PreTrainedModel:
     """Load a classifier from a checkpoint of the same variant; its head is new unless the labels are the same.
 
     A speaker network, which has no emotion head, is such a checkpoint too.
@@ -63,27 +82,15 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, fields: Ma
     Args:
         model_class: The classifier of the variant.
         source: Folder or Hub id of the checkpoint.
-        fields: Fields of the configuration to set: those of the task, and those to change. For a sub-configuration,
-            only the fields that change.
+        config: Its configuration with the fields that change, from `build_config`.
 
     Raises:
-        ValueError: If the checkpoint is of another variant, or a field changes the shape of trained weights.
+        ValueError: If a field changes the shape of trained weights.
     """
-    config_class = model_class.config_class
-    saved, _ = config_class.get_config_dict(source)
-    if saved.get("model_type") != config_class.model_type:
-        raise ValueError(
-            f"model_name_or_path ({source}) is a {saved.get('model_type')}, and the recipe's variant is "
-            f"{config_class.model_type}; name a checkpoint of that variant, or change the variant."
-        )
-    # The settings of the loss belong to a run, not to a checkpoint.
-    merged = {**saved, "class_weights": None, "label_smoothing": 0.0, "focal_gamma": 0.0, **fields}
-    for name in config_class.sub_configs if isinstance(config_class.sub_configs, Mapping) else ():
-        if saved.get(name) and fields.get(name):
-            merged[name] = {**saved[name], **fields[name]}
+    saved, _ = model_class.config_class.get_config_dict(source)
     model, info = model_class.from_pretrained(
         source,
-        config=config_class.from_dict(merged),
+        config=config,
         ignore_mismatched_sizes=True,
         use_safetensors=True,
         output_loading_info=True,
@@ -95,11 +102,45 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, fields: Ma
             f"model_name_or_path ({source}) lacks {len(lost)} weights of the model, or has them in another shape "
             f"({', '.join(lost[:3])}); leave sizes out of model_config, the checkpoint defines them."
         )
-    if config_class.from_dict(saved).id2label != model.config.id2label:
+    if model_class.config_class.from_dict(saved).id2label != model.config.id2label:
         for module in model.classifier.modules():
             if isinstance(module, nn.Linear):
                 module.reset_parameters()
     return model
+
+
+def _model_class(model_args: ModelArguments) -> type[PreTrainedModel]:
+    module = importlib.import_module(f"..modeling.modeling_{model_args.variant}", __package__)
+    return getattr(module, f"{VARIANTS[model_args.variant]}ForSequenceClassification")
+
+
+def _name_encoders(model_args: ModelArguments) -> dict[str, str]:
+    """Return the pretrained encoders that the arguments name, by kind."""
+    named = {modality.encoder_kind: getattr(model_args, modality.encoder_argument) for modality in MODALITIES.values()}
+    return {kind: source for kind, source in named.items() if source is not None}
+
+
+def _with_padding(model_args: ModelArguments, fields: Mapping) -> dict:
+    """Return fields with the padding id of a tokenizer that will be trained, not of the encoder's pretrained checkpoints."""
+    if model_args.text_model_name_or_path is not None or not fields.get("text_config"):
+        return dict(fields)
+    return {**fields, "text_config": {**fields["text_config"], "pad_token_id": PAD_TOKEN_ID}}
+
+
+def _change_config(config_class: type[PreTrainedConfig], source: str, fields: Mapping) -> PreTrainedConfig:
+    """Return the configuration of a checkpoint with other fields; of a sub-configuration, only those that change are given."""
+    saved, _ = config_class.get_config_dict(source)
+    if saved.get("model_type") != config_class.model_type:
+        raise ValueError(
+            f"model_name_or_path ({source}) is a {saved.get('model_type')}, and the recipe's variant is "
+            f"{config_class.model_type}; name a checkpoint of that variant, or change the variant."
+        )
+    # The settings of the loss belong to a run, not to a checkpoint.
+    merged = {**saved, "class_weights": None, "label_smoothing": 0.0, "focal_gamma": 0.0, **fields}
+    for name in config_class.sub_configs if isinstance(config_class.sub_configs, Mapping) else ():
+        if saved.get(name) and fields.get(name):
+            merged[name] = {**saved[name], **fields[name]}
+    return config_class.from_dict(merged)
 
 
 def check_fields(name: str, fields: Mapping, config: PreTrainedConfig) -> None:

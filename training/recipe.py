@@ -20,7 +20,8 @@ from .command_arguments import (
     SpeakerTrainingArguments,
 )
 from .search.space import SearchArguments
-from .settings import UnknownSettingError, field_types, is_switch, override, parse_yaml, read_settings
+from .settings import UnknownSettingError, field_types, is_switch, override, read_settings
+from .yaml_reader import parse_yaml
 
 # Groups of arguments of each command.
 TRAINING = {"model": ModelArguments, "data": DataArguments, "training": EmotionTrainingArguments}
@@ -39,7 +40,7 @@ COMMANDS = {
 # Options, and prefixes of options, that change neither the trained model nor its scores.
 NOT_LEARNED = {
     *("corpus_root", "cache_dir", "output_dir", "resume_from_checkpoint", "save_total_limit", "use_cpu"),
-    "disable_tqdm",
+    *("disable_tqdm", "language", "license", "remove_unused_columns"),
     *("report_to", "run_name", "project", "debug", "local_rank", "do_train", "do_eval", "do_predict"),
     *("dataloader_num_workers", "dataloader_pin_memory"),
     *("dataloader_persistent_workers", "dataloader_prefetch_factor"),
@@ -187,6 +188,8 @@ def read_options(argv: Sequence[str], known: Mapping[str, Any]) -> dict:
             option, equals, value = word.removeprefix("--").partition("=")
             name, *members = option.split(".")
             option = ".".join([name.replace("-", "_"), *members])
+            if option in words:
+                raise ValueError(f"--{option} is given twice; give it once.")
             words[option] = [value] if equals else []
         elif words:
             words[option].append(word)

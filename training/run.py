@@ -1,7 +1,6 @@
 """Training of one model, from a recipe to a measured Hub folder."""
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,15 +14,21 @@ from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.predictions import collect_predictions
 from ..evaluation.results import RunResults
 from ..evaluation.scores import ClassificationScores, score
+from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import EmotionTrainingArguments
+from .checkpoints import find_checkpoint
 from .collator import EmotionCollator, build_training_collator
-from .interruption import check_room, find_checkpoint, train_interruptibly
+from .failures import explained
+from .interruption import advise_resuming, check_room, train_interruptibly
 from .lifecycle import add_scores, finish_run, load_rows, predict_splits
-from .model_building import build_model
+from .model_building import build_config, build_model
+from .output_folder import claimed_folder
 from .prefix.cache import PrefixGuard, use_prefix_cache
 from .processor_building import build_processor
 from .recipe import Recipe
+from .row_checks import check_labels, check_modalities
+from .sampler import find_longest
 from .trainer import EmotionTrainer
 
 
@@ -42,18 +47,20 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
     """
     if recipe.model.variant == "late_fusion":
         raise ValueError("A late fusion combines trained models; fit one with emofusion fit-late-fusion.")
-    corpus, metadata = load_rows(recipe)
-    resume = find_checkpoint(recipe.training)
-    start = time.perf_counter()
-    trainer = build_trainer(corpus, metadata, recipe, resume)
-    if show is not None:
-        show(trainer)
-    train_interruptibly(trainer, resume)
-    results = trainer.run_metadata.results
-    results.seconds = round(time.perf_counter() - start, 2)
-    predictions = collect_predictions(corpus, predict_splits(trainer, corpus))
-    add_scores(results, trainer.task, predictions)
-    finish_run(recipe.training.output_dir, results, trainer=trainer, predictions=predictions)
+    output_dir = recipe.training.output_dir
+    with claimed_folder(recipe.training), explained(lambda: advise_resuming(output_dir)):
+        corpus, metadata = load_rows(recipe)
+        resume = find_checkpoint(recipe.training)
+        start = time.perf_counter()
+        trainer = build_trainer(corpus, metadata, recipe, resume)
+        if show is not None:
+            show(trainer)
+        train_interruptibly(trainer, resume)
+        results = trainer.run_metadata.results
+        results.seconds = round(time.perf_counter() - start, 2)
+        predictions = collect_predictions(corpus, predict_splits(trainer, corpus))
+        add_scores(results, trainer.task, predictions)
+        finish_run(output_dir, results, trainer=trainer, predictions=predictions)
     return results
 
 
@@ -71,8 +78,12 @@ def build_trainer(
     model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
     set_seed(training_args.seed)
     labels = corpus["train"].features["label"].names
+    check_labels(corpus, labels, data_args.soft_labels)
+    check_modalities(corpus, build_config(model_args, labels))
     model = build_model(model_args, labels)
     processor = build_processor(model_args, data_args, model, corpus["train"]["text"])
+    check_processor_fits(model.config, processor)
+    processor.longest_seconds = find_longest(corpus.values(), processor)
     if model_args.lora:
         source, quantization = model_args.model_name_or_path, model_args.quantization
         model = add_adapters(model, model_args.lora, processor, training_args, source, quantization)
@@ -170,11 +181,11 @@ def score_without(modality: str, folder: str | Path, rows: Dataset, batch_size: 
         raise ValueError(f"{modality} cannot be withheld from {folder}, which takes {taken}.")
     labels = list(model.config.id2label.values())
     withheld = rows.map(lambda row: {modality: None}, features=rows.features, desc=f"Removing {modality}")
-    with tempfile.TemporaryDirectory() as folder_of_run:
-        trainer = EmotionTrainer(
-            model=model,
-            args=EmotionTrainingArguments(folder_of_run, per_device_eval_batch_size=batch_size, disable_tqdm=True),
-            data_collator=EmotionCollator(AutoProcessor.from_pretrained(folder), labels),
-            eval_dataset=withheld,
-        )
-        return score(trainer.predict(withheld), labels)
+    trainer = EmotionTrainer(
+        model=model,
+        # The trainer writes nothing; without a temporary folder, nothing can be missing.
+        args=EmotionTrainingArguments(str(folder), per_device_eval_batch_size=batch_size, disable_tqdm=True),
+        data_collator=EmotionCollator(AutoProcessor.from_pretrained(folder), labels),
+        eval_dataset=withheld,
+    )
+    return score(trainer.predict(withheld), labels)

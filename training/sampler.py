@@ -1,7 +1,7 @@
 """Batches of utterances of similar length, shared by all processes (ours)."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -183,6 +183,27 @@ def padding_of(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
     names = ("audio_attention_mask", "audio_mask", "attention_mask", "text_mask")
     mask = next((batch[name] for name in names if name in batch), None)
     return None if mask is None else torch.stack([mask.sum(), torch.tensor(mask.numel(), device=mask.device)])
+
+
+def find_longest(splits: Iterable[Dataset], processor: ProcessorMixin) -> float | None:
+    """Return the length in seconds, rounded up to 0.1 s, of the longest recording or video that a model is given.
+
+    Args:
+        splits: Rows of the corpus schema.
+        processor: The processor of the model, which may cut them.
+
+    Returns:
+        Seconds; None if the model takes only text, or no length is known.
+
+    Raises:
+        ValueError: If a header is needed and cannot be read.
+    """
+    parts = {"audio": processor.feature_extractor, "video": processor.image_processor}
+    kinds = [kind for kind, part in parts.items() if part is not None]
+    found = [seconds_of(rows, kind) for rows in splits for kind in kinds if kind in rows.column_names]
+    known = [lengths[np.isfinite(lengths)].max(initial=0.0) for lengths in found]
+    longest = min(max(known, default=0.0), math.inf if processor.max_seconds is None else processor.max_seconds)
+    return math.ceil(round(10 * longest, 6)) / 10 or None
 
 
 def _header(source: str | bytes, kind: str) -> float:

@@ -3,7 +3,6 @@
 import difflib
 import math
 import os
-import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -11,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import yaml
+from .yaml_reader import parse_yaml, read_yaml
 
 BASE = "base"  # key of a recipe that names the recipe to start from
 PACKAGE = Path(__file__).parent.parent
@@ -37,29 +36,6 @@ class UnknownSettingError(ValueError):
     def __init__(self, subject: str, name: str, known: Mapping[str, Any]):
         super().__init__(f"{subject}{did_you_mean(name, known)}")
         self.subject, self.name = subject, name
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `1e-4` is a number and a key of a mapping appears once."""
-
-    def compose_mapping_node(self, anchor):
-        """Return a mapping of the document; raise if it has a key twice, where PyYAML would keep the last value."""
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-        return node
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
 
 
 def field_types(groups: Mapping[str, type]) -> dict[str, Any]:
@@ -195,18 +171,6 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     raise ValueError(f"{name} is {_shorten(value)}; it must be {' or '.join(map(_describe, kinds))}.")
 
 
-def parse_yaml(name: str, text: str) -> Any:
-    """Return the value of YAML text.
-
-    Raises:
-        ValueError: If it cannot be read.
-    """
-    try:
-        return yaml.load(text, _Loader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{name} is {_shorten(text)}, which is not readable YAML or JSON.") from error
-
-
 def is_switch(hint: Any) -> bool:
     """Return whether a type allows true and false."""
     return bool in _alternatives(hint)
@@ -219,17 +183,7 @@ def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _read_mapping(path: Path) -> dict:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-    except RecursionError as error:
-        raise ValueError(f"{path} is not readable YAML: it is nested too deeply.") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" in line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise ValueError(f"{path} is not readable YAML{place}: {problem}.") from error
+    content = read_yaml(path)
     if content is None:  # empty, or comments alone
         return {}
     if not isinstance(content, dict):

@@ -1,12 +1,13 @@
 """`EmotionTrainer`: the Trainer of transformers with learning rates per component and complete Hub folders."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
+from datasets import Dataset
 from huggingface_hub import CommitInfo
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -23,8 +24,12 @@ from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import AugmentationEpochSetter
+from .checkpoints import BestCheckpointFinder, check_weights, find_damage
+from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
+from .progress import replace_progress
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
+from .trainer_inputs import complete_arguments, complete_collator, count_labels, find_processor
 
 
 class EmotionTrainer(Trainer):
@@ -33,27 +38,51 @@ class EmotionTrainer(Trainer):
     Every folder that it saves has a model card, with everything that `run_metadata` knows.
 
     Args:
-        *args: As in [`transformers.Trainer`].
-        processing_class: The processor of the model; it is saved with the model.
+        model: As in [`transformers.Trainer`].
+        args: `EmotionTrainingArguments`; plain `TrainingArguments` get our options at their defaults. Columns of the rows
+            are never removed, whatever `remove_unused_columns` says: the collator reads columns that no model has as input.
+        data_collator: The collator; by default `EmotionCollator` with the processor and the labels of the model.
+        *others: As in [`transformers.Trainer`].
+        processing_class: The processor of the model; it is saved with the model. By default that of the collator.
         train_data_collator: The collator of the training split, if that is not `data_collator`.
         **kwargs: As in [`transformers.Trainer`]. `compute_metrics` is by default that of the collator's task.
+
+    Raises:
+        TypeError: If `args` are no arguments.
+        ValueError: If an argument is missing, or does not fit the others.
     """
 
     args: EmotionTrainingArguments
 
-    def __init__(self, *args, processing_class=None, train_data_collator: Callable | None = None, **kwargs):
+    def __init__(
+        self,
+        model=None,
+        args=None,
+        data_collator=None,
+        *others,
+        processing_class=None,
+        train_data_collator: Callable | None = None,
+        **kwargs,
+    ):
+        if model is None and kwargs.get("model_init") is None:
+            raise ValueError("model is missing; give a model, or model_init.")
+        collator = complete_collator(data_collator, processing_class, model)
+        processor = find_processor(processing_class, collator)
         # At the start of training Trainer compares the special tokens of tokenizer and model, and a processor without
         # tokenizer has none. Such a processor is kept from Trainer and saved in `save_bundle`.
-        has_tokenizer = getattr(processing_class, "tokenizer", None) is not None
-        super().__init__(*args, processing_class=processing_class if has_tokenizer else None, **kwargs)
-        self.processor = processing_class
+        known = processor if getattr(processor, "tokenizer", None) is not None else None
+        super().__init__(model, complete_arguments(args), collator, *others, processing_class=known, **kwargs)
+        self.processor = processor
         self.train_data_collator = train_data_collator or self.data_collator
         self.task = find_task(self)
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
+        self._guard = LossGuard()
         self._named_losses = defaultdict(list)
         self._positions = []  # real and padded positions of each batch since the last log
+        self._bar = replace_progress(self)
         self.add_callback(EpochSetter())
+        self.add_callback(BestCheckpointFinder())
         if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
             self.add_callback(AugmentationEpochSetter(augment))
         if self.args.class_weights is not None:
@@ -62,6 +91,12 @@ class EmotionTrainer(Trainer):
             self._smooth_labels()
         self.run_metadata = RunMetadataCallback(self)
         self.add_callback(self.run_metadata)
+
+    def _remove_unused_columns(self, dataset: Dataset, description: str | None = None) -> Dataset:
+        return dataset
+
+    def _get_collator_with_removed_columns(self, data_collator: Callable, description: str | None = None) -> Callable:
+        return data_collator
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         """Return the optimizer, with parameter groups of their own for the components of `learning_rates`.
@@ -100,7 +135,7 @@ class EmotionTrainer(Trainer):
         if not args.group_by_length and args.max_batch_seconds is None:
             return super().get_train_dataloader()
         sampler = LengthGroupedBatchSampler(
-            lengths_of(self.train_dataset, self.data_collator.processor, args.max_batch_seconds is not None),
+            lengths_of(self.train_dataset, self.processor, args.max_batch_seconds is not None),
             batch_size=args.per_device_train_batch_size,
             max_seconds=args.max_batch_seconds,
             num_processes=args.world_size,
@@ -123,6 +158,25 @@ class EmotionTrainer(Trainer):
         finally:
             self.accelerator.even_batches = even_batches
 
+    def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
+        """Return the loss of a step.
+
+        Raises:
+            ValueError: If it is not finite; without `logging_nan_inf_filter`, where Trainer does not wait for the loss of
+                each step, at the next log.
+        """
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self._guard.add(loss)
+        if self.args.logging_nan_inf_filter:
+            self._guard.check(self.args, self.state.global_step + 1, self.model, inputs)
+        return loss
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        if damage := find_damage(Path(resume_from_checkpoint)):
+            raise ValueError(f"The checkpoint {resume_from_checkpoint} cannot be resumed from: {damage}.")
+        check_weights(resume_from_checkpoint, self.model)
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Return the loss; its named parts are collected for the log."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
@@ -135,9 +189,22 @@ class EmotionTrainer(Trainer):
                 loss = with_all_parameters(loss, model)
         return (loss, outputs) if return_outputs else loss
 
+    def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs):
+        """Return the outputs on a split; the progress bar is named after it.
+
+        Raises:
+            ValueError: If an output is not finite.
+        """
+        if self._bar is not None:
+            self._bar.split = metric_key_prefix.removeprefix("eval").strip("_") or "validation"
+        output = super().evaluation_loop(dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs)
+        check_scores(output.predictions, self.args, self.model, trained=self.state.global_step > 0)
+        return output
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and add the mean of each named loss and the share of padding since the last log."""
         if "loss" in logs:
+            self._guard.check(self.args, self.state.global_step, self.model)
             for name, values in self._named_losses.items():
                 logs[f"loss_{name}"] = self.accelerator.reduce(torch.stack(values).mean(), "mean").item()
             self._named_losses.clear()
@@ -261,11 +328,14 @@ class EmotionTrainer(Trainer):
     def _class_weights(self) -> list[float]:
         classes = self.model.config.num_labels
         if self.args.class_weights != "balanced":
-            return _parse_weights(self.args.class_weights, classes)
-        counts = Counter(self.train_dataset["label"])
-        return [
-            len(self.train_dataset) / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)
-        ]
+            weights = json.loads(self.args.class_weights)
+            if len(weights) != classes:
+                raise ValueError(
+                    f"class_weights has {len(weights)} numbers for {classes} classes; give one per class."
+                )
+            return [float(weight) for weight in weights]
+        counts = count_labels(self.train_dataset)
+        return [counts.total() / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)]
 
 
 def lacks_modality(inputs: Mapping, modalities: Iterable[str]) -> bool:
@@ -283,13 +353,3 @@ def with_all_parameters(loss: torch.Tensor, model: torch.nn.Module) -> torch.Ten
     modality. With this term it has, and DDP need not search for unused parameters in every step.
     """
     return loss + 0.0 * sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def _parse_weights(text: str, classes: int) -> list[float]:
-    try:
-        weights = [float(weight) for weight in json.loads(text)]
-    except (TypeError, ValueError):
-        weights = []
-    if len(weights) != classes:
-        raise ValueError(f'class_weights is {text!r}; it must be "balanced" or a JSON list of {classes} numbers.')
-    return weights

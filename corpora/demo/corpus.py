@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..corpus import Corpus
 from ..folds import split_by_speaker
-from ..protocols import describe_speaker_fold, list_speaker_folds
+from ..options import check_types
+from ..protocols import MAX_FOLDS, describe_speaker_fold, list_speaker_folds
 from .spoken import BLOCK, LABELS, OCTANTS, VIDEO_BLOCK
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ class SpokenOptions:
     fold: int = field(default=1, metadata={"help": "Number of the test fold, from 1."})
 
     def __post_init__(self):
+        check_types(self)
+        if self.speaker_folds is not None and not 3 <= self.speaker_folds <= MAX_FOLDS:
+            raise ValueError(f"speaker_folds must be from 3 to {MAX_FOLDS:,}, not {self.speaker_folds!r}.")
         block = VIDEO_BLOCK if self.video else BLOCK
-        if not isinstance(self.utterances, int) or self.utterances < block or self.utterances % block:
+        if self.utterances < block or self.utterances % block:
             raise ValueError(
                 f"utterances must be a positive multiple of {block} to be balanced, not {self.utterances!r}."
             )
@@ -85,6 +89,7 @@ class Spoken(Corpus):
             "demonstration": True,
             "protocol": protocol,
             "speaker_independent": True,
+            "language": ["en"],
         }
 
     def folds(self, options: SpokenOptions) -> list[dict]:

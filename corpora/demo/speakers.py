@@ -7,13 +7,13 @@ emotion labels. They are a demonstration, never a benchmark.
 import itertools
 import os
 import random
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from ...configuration.modalities import SAMPLING_RATE
+from ..atomic_write import workshop
 from . import espeak, spoken
 
 # Variants of espeak-ng that sound human (no robots, no whispering); each is a speaker.
@@ -58,8 +58,8 @@ def make_speakers(root: str | Path, recordings: int = 20, seed: int = 0) -> Path
     tree = Path(root) / f"spoken-speakers-{recordings}-{seed}"
     if not tree.exists():
         tree.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".speakers-", dir=tree.parent) as workshop:
-            draft = Path(workshop, tree.name)
+        with workshop(tree.parent, ".speakers-") as place:
+            draft = place / tree.name
             _speak(draft, list(_recordings(recordings, seed)))
             for split, lines in _trials(recordings, seed).items():
                 (draft / TRIALS[split]).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -73,7 +73,7 @@ def _speak(tree: Path, prompts: list[tuple[str, espeak.Prompt]]) -> None:
     import soundfile
 
     speeches = espeak.speak([prompt for _, prompt in prompts])
-    for (path, _), speech in zip(tqdm(prompts, desc="Synthesising the speakers"), speeches, strict=True):
+    for (path, _), speech in zip(tqdm(prompts, desc="Synthesising the speakers", disable=None), speeches, strict=True):
         samples = speech.waveform(SAMPLING_RATE)
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(tree / path, samples, SAMPLING_RATE, subtype="PCM_16")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tqdm.auto import tqdm
 
 from ...configuration.modalities import SAMPLING_RATE
 from ..alignment import syllables_from_phones
+from ..atomic_write import workshop
 from ..schema import SPLITS, features
 from . import espeak, face
 from .spoken import Turn, make_turns
@@ -98,8 +98,8 @@ def make_spoken(folder: Path, version: int, utterances: int, seed: int, video: b
     values = {"version": version, "utterances": utterances, "seed": f"{seed}, video=True" if video else seed}
     values |= VIDEO_README if video else VOICE_README
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".spoken-", dir=folder.parent) as workshop:
-        draft = Path(workshop, folder.name)
+    with workshop(folder.parent, ".spoken-") as place:
+        draft = place / folder.name
         (draft / "audio").mkdir(parents=True)
         if video:
             (draft / "video").mkdir()
@@ -120,7 +120,7 @@ def _speak(folder: Path, turns: list[Turn]) -> None:
     with open(folder / "metadata.jsonl", "w", encoding="utf-8") as metadata:
         speeches = espeak.speak([prompt for _, prompt, _ in turns])
         for (row, _, portrait), speech in zip(
-            tqdm(turns, desc="Synthesising the demonstration corpus"), speeches, strict=True
+            tqdm(turns, desc="Synthesising the demonstration corpus", disable=None), speeches, strict=True
         ):
             samples = speech.waveform(SAMPLING_RATE)
             soundfile.write(folder / row["file_name"], samples, SAMPLING_RATE, subtype="PCM_16")

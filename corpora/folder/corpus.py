@@ -1,6 +1,8 @@
 """A folder of your own recordings."""
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +15,26 @@ from ..folds import (
     select_ids,
     split_by_ids,
     split_by_speaker,
+    warn_of_problems,
 )
-from ..protocols import carve_validation, describe_speaker_fold, list_speaker_folds
-from ..records import Prepared
+from ..protocols import MAX_FOLDS, carve_validation, describe_speaker_fold, list_speaker_folds
+from ..records import UNREAD, Prepared
 from .scan import FolderScanOptions, scan
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOptions(FolderScanOptions):
     """Options of a folder of recordings: those of its scan, and those that choose the splits."""
 
+    language: str | Sequence[str] | None = field(
+        default=None,
+        metadata={"help": "Language of the speech for the model card, as BCP-47 code such as de, or a list of codes."},
+    )
     validation_share: float = field(
         default=0.1,
         metadata={"help": "Minimum share of the training rows for the validation split if the metadata names none."},
@@ -45,8 +54,21 @@ class FolderOptions(FolderScanOptions):
 
     def __post_init__(self):
         super().__post_init__()
+        for code in self.languages:
+            if not isinstance(code, str) or not LANGUAGE.fullmatch(code):
+                raise ValueError(f"language must be BCP-47 codes such as 'de' or 'pt-BR' (in quotes), not {code!r}.")
+        for name in ("validation_share", "test_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}.")
+        if self.speaker_folds is not None and not 3 <= self.speaker_folds <= MAX_FOLDS:
+            raise ValueError(f"speaker_folds must be from 3 to {MAX_FOLDS:,}, not {self.speaker_folds!r}.")
         if None not in (self.speaker_folds, self.fold_file):
             raise ValueError("speaker_folds and fold_file are both given: choose one.")
+
+    @property
+    def languages(self) -> list[str]:
+        """The codes of `language` as a list."""
+        return [self.language] if isinstance(self.language, str) else list(self.language or ())
 
 
 class Folder(DiskCorpus):
@@ -66,15 +88,26 @@ class Folder(DiskCorpus):
         The split of a row is its column `split`, else the folder among `tables.SPLIT_NAMES` that contains the row or its
         metadata. If the test split is empty, speakers are moved to it from train; then the same for the validation split.
 
+        Rows without a label are left out, for training. If no row has a label, all are returned, for prediction: in the
+        splits of the metadata or, without any, in the split "test".
+
         Raises:
             FileNotFoundError: If there is no folder `root`.
             ValueError: If there is no metadata or it cannot be read, a path leads out of the folder, there are too few
                 speakers for a split, or a split is empty.
         """
+        from datasets import DatasetDict
+
         from ..preparation.prepare import prepare
 
         fold = read_fold(options.fold_file, options.fold) if options.fold_file else None
-        prepared = prepare(self, root, options)
+        prepared, name = prepare(self, root, options), f"The folder {root}"
+        labelled = {split: _labelled(rows) for split, rows in prepared.splits.items()}
+        if not any(map(len, labelled.values())):
+            warn_of_problems(name, prepared)
+            splits = prepared.splits
+            return DatasetDict({"test": splits["train"]}) if {*splits} == {"train"} else splits
+        prepared = replace(prepared, splits=DatasetDict(labelled))
         if fold is not None:
             explained = {found["id"] for found in prepared.problems}
             splits = split_by_ids(prepared.splits, fold, f"{options.fold_file}, fold {options.fold}", explained)
@@ -82,7 +115,7 @@ class Folder(DiskCorpus):
             splits = split_by_speaker(prepared.splits, options.speaker_folds, options.fold)
         else:
             splits = _fill_splits(prepared, options, root)
-        return finish_splits(f"The folder {root}", prepared, splits)
+        return finish_splits(name, prepared, splits)
 
     def describe(self, options: FolderOptions) -> dict:
         """Return the metadata, see `Corpus.describe`."""
@@ -101,11 +134,18 @@ class Folder(DiskCorpus):
             "protocol": protocol,
             "speaker_independent": options.speaker_folds is not None,
             "license": "that of the folder's owner",
+            "language": options.languages,
         }
 
     def folds(self, options: FolderOptions) -> list[dict]:
         """Return the folds by speaker or of the fold file, see `Corpus.folds`."""
         return list_speaker_folds(len(read_folds(options.fold_file)) if options.fold_file else options.speaker_folds)
+
+
+def _labelled(rows: "Dataset") -> "Dataset":
+    """Return the rows that have a label."""
+    places = [place for place, label in enumerate(rows["label"][:]) if label is not None]
+    return rows if len(places) == len(rows) else rows.select(places)
 
 
 def _fill_splits(prepared: Prepared, options: FolderOptions, root: str | Path) -> "dict[str, Dataset]":
@@ -116,9 +156,10 @@ def _fill_splits(prepared: Prepared, options: FolderOptions, root: str | Path) -
             try:
                 train, taken = carve_validation(splits["train"], share, options.seed)
             except ValueError as error:
+                unread = "".join(f" {found['what']}" for found in prepared.problems if found["kind"] == UNREAD)
                 raise ValueError(
                     f"The folder {root} has no split {split!r}, and it cannot be drawn by speaker: {error} Name the splits "
-                    "in a column 'split', or the speakers in a column 'speaker'."
+                    f"in a column 'split', or the speakers in a column 'speaker'.{unread}"
                 ) from error
             splits |= {"train": select_ids(splits["train"], train), split: select_ids(splits["train"], taken)}
     return splits

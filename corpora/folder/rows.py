@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
+from ..corpus_files import inner_path
 from ..records import problem
-from ..schema import LEVELS
 from ..textgrid import read_textgrid
 from .tables import SPLIT_NAMES
 
@@ -26,8 +26,7 @@ class FolderRow:
         self.root, self.table, self.problems = root, table, problems
         self.place = f"{table.relative_to(root)}, row {number}"
         self.cells = cells
-        self.path = self.file("file_name")
-        self.name = None if self.path is None else self.path.relative_to(root).as_posix()
+        self.name = self.file("file_name")
 
     def note(self, kind: str, what: str, dropped: bool = False) -> None:
         """Add a problem."""
@@ -39,25 +38,21 @@ class FolderRow:
         for column in ("video_file_name", "alignment_file_name"):
             self.file(column)
 
-    def file(self, column: str, suffix: str | None = None) -> Path | None:
-        """Return the file that a cell names, or the file beside it with another suffix; None if the cell is empty.
+    def file(self, column: str) -> str | None:
+        """Return the path in a cell, relative to the root; None if the cell is empty.
 
         Raises:
-            ValueError: If it is outside the folder.
+            ValueError: If it leads out of the folder, see `inner_path`.
         """
         if (name := self.cells[column]) is None:
             return None
-        try:
-            path = Path(name) if suffix is None else Path(name).with_suffix(suffix)
-            target = (self.table.parent / path).resolve()
-        except (OSError, RuntimeError, ValueError):  # a null byte, or links in a circle
-            target = None
-        if target is None or path.is_absolute() or not target.is_relative_to(self.root) or target == self.root:
+        path = inner_path(self.table.relative_to(self.root).parent.as_posix(), name)
+        if path is None:
             raise ValueError(
-                f"{self.table}, {self.place.rpartition(', ')[2]}: the {column} {name!r} leads out of the folder; copy the "
-                "file into it and give its path from there."
+                f"{self.table}, {self.place.rpartition(', ')[2]}: the {column} {name!r} leads out of the folder; give a "
+                "path from the folder of the metadata, and copy or link the file into it."
             )
-        return target
+        return path
 
     def reason_to_leave_out(self, labels: Sequence[str], seen: set[str], has_splits: bool) -> tuple[str, str] | None:
         """Return the kind of problem and the reason if the row cannot be used, else None."""
@@ -66,16 +61,15 @@ class FolderRow:
             return "missing", "is dropped: its file_name is empty."
         if self.name in seen:
             return "duplicate", f"is dropped: {self.name} occurs in an earlier row."
-        if label is None:
-            return "unknown label", "is dropped: it has no label."
-        if label not in labels:
+        if label is not None and label not in labels:
             return "unknown label", f"is dropped: its label {label!r} is none of {', '.join(labels)}."
         if has_splits and self.split() is None:
             why = "is unknown" if split is None else f"{split!r} is none of {', '.join(SPLIT_NAMES)}"
             return "unknown split", f"is dropped: its split {why}."
-        if not os.path.isfile(self.path):
-            return "missing", f"is dropped: there is no file {self.name}."
-        if not os.access(self.path, os.R_OK):
+        path = self.root / self.name
+        if not os.path.isfile(path):
+            return "missing", f"is dropped: {_reason_missing(path, self.name)}"
+        if not os.access(path, os.R_OK):
             return "no permission", f"is dropped: {self.name} may not be read."
         return None
 
@@ -84,7 +78,7 @@ class FolderRow:
         texts = {column: self.cells[column] for column in ("text", "label", "speaker", "session", "dialogue")}
         return texts | {
             "id": self.name,
-            "audio": {"path": str(self.path)},
+            "audio": {"path": str(self.root / self.name)},
             "turn": self._turn(),
             "video": self._video(),
             "alignment": self._alignment(),
@@ -98,8 +92,9 @@ class FolderRow:
         """Return the split by the column `split`, else by the folder; None if unknown."""
         if split := self.cells["split"]:
             return SPLIT_NAMES.get(split.lower())
-        path = self.path if self.table.parent == self.root else self.table
-        return path and SPLIT_NAMES.get(path.relative_to(self.root).parts[0])
+        if self.table.parent == self.root:
+            return self.name and SPLIT_NAMES.get(self.name.partition("/")[0])
+        return SPLIT_NAMES.get(self.table.relative_to(self.root).parts[0])
 
     def _turn(self) -> int | None:
         turn = self.cells["turn"]
@@ -109,20 +104,24 @@ class FolderRow:
         return None if turn is None else int(turn)
 
     def _video(self) -> dict | None:
-        if (path := self.file("video_file_name")) is None:
+        if (name := self.file("video_file_name")) is None:
             return None
+        path = self.root / name
         if not os.path.isfile(path):
-            self.note("missing", f"is kept without video: there is no file {path}.")
+            self.note("missing", f"is kept without video: {_reason_missing(path, name)}")
             return None
         return {"path": str(path)}
 
     def _alignment(self) -> dict | None:
-        if (path := self.file("alignment_file_name")) is None:
+        if (name := self.file("alignment_file_name")) is None:
             return None
+        path = self.root / name
         try:
+            if not os.path.isfile(path):
+                raise FileNotFoundError(_reason_missing(path, name))
             levels = read_textgrid(path) if path.suffix.lower() == ".textgrid" else self._sphinx(path)
         except OSError as error:
-            self.note("missing", f"is kept without alignment: {path} cannot be read, {error.strerror}.")
+            self.note("missing", f"is kept without alignment: {error.strerror or error}")
             return None
         except ValueError as error:
             self.note("unreadable", f"is kept without alignment: {error}")
@@ -135,5 +134,11 @@ class FolderRow:
         """Read the segments of a Sphinx file and of the files beside it with the other levels."""
         if path.suffix not in SPHINX_SUFFIXES.values():
             raise ValueError(f"{path} is neither a TextGrid nor one of {', '.join(SPHINX_SUFFIXES.values())}.")
-        files = {level: self.file("alignment_file_name", SPHINX_SUFFIXES[level]) for level in LEVELS}
-        return {level: read_sphinx(file) if file == path or file.exists() else None for level, file in files.items()}
+        files = {level: path.with_suffix(suffix) for level, suffix in SPHINX_SUFFIXES.items()}
+        return {level: read_sphinx(file) if file.is_file() else None for level, file in files.items()}
+
+
+def _reason_missing(path: Path, name: str) -> str:
+    if os.path.islink(path) and not os.path.exists(path):
+        return f"{name} is a link to a file that does not exist."
+    return f"{name} is no file." if os.path.exists(path) else f"there is no file {name}."

@@ -1,7 +1,7 @@
 """Scan a folder of your own recordings, in the Hub's AudioFolder convention with additional columns (ours).
 
 `metadata.csv`, `metadata.jsonl` or `metadata.parquet` is in the root or in `train/`, `validation/` and `test/`. Its column
-`file_name` is a path relative to it; `tables.COLUMNS` names the others. An empty cell, null and NaN mean unknown.
+`file_name` is a path relative to it; `tables.COLUMNS` names the others, and `tables.ALIASES` other names of theirs. An empty cell, null and NaN mean unknown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,10 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ..corpus_files import find_root
-from ..records import Scan, ScanOptions
+from ..records import UNREAD, Scan, ScanOptions, problem
+from ..schema import UNLABELLED
 from .rows import FolderRow
-from .tables import find_tables, has_tables, read_table
+from .tables import describe_unread, find_tables, has_tables, read_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +29,21 @@ class FolderScanOptions(ScanOptions):
         super().__post_init__()
         labels = self.labels
         if labels is not None:
-            in_order = isinstance(labels, Sequence) and not isinstance(labels, str)
-            if not in_order or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+            in_order = isinstance(labels, Sequence) and not isinstance(labels, str) and len(labels) > 0
+            names = [label.strip() if isinstance(label, str) else "" for label in labels] if in_order else [""]
+            if "" in names or len(set(names)) < len(names):
                 raise TypeError(
                     f"labels must be a list of different names in their order (in quotes), not {labels!r}."
                 )
+            object.__setattr__(self, "labels", names)
 
 
 def scan(root: str | Path | None, options: FolderScanOptions) -> Scan:
     """Read the metadata of a folder; no recording and no video is opened.
 
-    Rows without a recording, label or known split are left out. A row whose video, alignment or turn cannot be used is
-    kept without it. If the metadata names no split at all, rows have no key `split`.
+    Rows without a recording or known split, or with a label that is none of the option `labels`, are left out. A row whose
+    video, alignment or turn cannot be used is kept without it, and a row without a label is kept: it can be transcribed and
+    predicted. If the metadata names no split at all, rows have no key `split`.
 
     Args:
         root: The folder.
@@ -50,19 +54,28 @@ def scan(root: str | Path | None, options: FolderScanOptions) -> Scan:
         ValueError: If there is no metadata or it cannot be read, or a path leads out of the folder.
     """
     root = find_root("your corpus", root, has_tables, "metadata.csv, metadata.jsonl or metadata.parquet").resolve()
-    total, has_splits, found = 0, False, set()
-    for row in _read_rows(root, []):
+    total, has_splits, found, read, unread, problems = 0, False, set(), set(), {}, []
+    for row in _read_rows(root, [], unread):
         row.check_paths()
         total += 1
         has_splits |= row.has_split()
         found.add(row.cells["label"])
+        read |= {column for column, value in row.cells.items() if value is not None}
     labels = sorted(found - {None}) if options.labels is None else list(options.labels)
-    problems = []
-    return Scan(root, labels, _usable_rows(root, labels, has_splits, total, problems), problems, [root])
+    if unread:
+        table = next(iter(unread.values())).relative_to(root).as_posix()
+        what = f"{table} has columns that are not read: {describe_unread(unread, read)}."
+        problems.append(problem(UNREAD, what, table))
+    has_labels = bool(found - {None})
+    if total and not has_labels:
+        what = "No row has a label: the corpus can be transcribed and predicted, but training needs a column 'label'."
+        problems.append(problem(UNLABELLED, what, known=True))
+    rows = _usable_rows(root, labels, has_splits, has_labels, total, problems)
+    return Scan(root, labels, rows, problems, [root])
 
 
 def _usable_rows(
-    root: Path, labels: Sequence[str], has_splits: bool, total: int, problems: list[dict]
+    root: Path, labels: Sequence[str], has_splits: bool, has_labels: bool, total: int, problems: list[dict]
 ) -> Iterator[dict]:
     seen = set()
     for row in tqdm(_read_rows(root, problems), desc=f"Scanning {root.name}", total=total, disable=None):
@@ -70,10 +83,12 @@ def _usable_rows(
             row.note(*reason, dropped=True)
         else:
             seen.add(row.name)
+            if has_labels and row.cells["label"] is None:
+                row.note(UNLABELLED, "has no label: training leaves it out.")
             yield row.complete() | ({"split": row.split()} if has_splits else {})
 
 
-def _read_rows(root: Path, problems: list[dict]) -> Iterator[FolderRow]:
+def _read_rows(root: Path, problems: list[dict], unread: dict[str, Path] | None = None) -> Iterator[FolderRow]:
     for table in find_tables(root):
-        for number, cells in enumerate(read_table(table), 1):
+        for number, cells in enumerate(read_table(table, unread), 1):
             yield FolderRow(root, table, number, cells, problems)

@@ -2,11 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..corpus_files import read_csv
+from ..corpus_files import check_columns, read_csv, suggest_column
 from ..schema import SPLITS
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -14,6 +14,8 @@ COLUMNS = (
     *("file_name", "text", "label", "speaker", "session", "dialogue", "turn", "split"),
     *("video_file_name", "alignment_file_name"),
 )
+# Other names of these columns on the Hub.
+ALIASES = {"transcription": "text", "sentence": "text", "emotion": "label", "speaker_id": "speaker"}
 # Names of splits in the column and of folders -> ours; the Hub accepts the same.
 SPLIT_NAMES = dict(zip(SPLITS, SPLITS, strict=True)) | dict.fromkeys(("dev", "val", "valid"), "validation")
 
@@ -40,48 +42,83 @@ def find_tables(root: Path) -> Iterator[Path]:
         yield from tables
 
 
-def read_table(path: Path) -> Iterator[dict[str, str | None]]:
+def read_table(path: Path, unread: dict[str, Path] | None = None) -> Iterator[dict[str, str | None]]:
     """Yield the rows of a metadata file, each with all of `COLUMNS`; None where a value is unknown.
 
+    Args:
+        path: The file.
+        unread: Mapping to extend with the columns that are not read, and the first file of each; complete when all rows
+            have been read.
+
     Raises:
-        ValueError: If the file cannot be read or has no column `file_name`.
+        ValueError: If the file cannot be read, has no column `file_name`, or has two columns with the same meaning.
     """
+    columns = {}  # meaning -> column
     for row in _read_cells(path):
-        yield {column: _as_text(row.get(column)) for column in COLUMNS}
+        for column in row:
+            meaning = ALIASES.get(column, column)
+            if meaning not in COLUMNS:
+                if unread is not None and column:  # the index that pandas writes has no name
+                    unread.setdefault(column, path)
+            elif columns.setdefault(meaning, column) != column:
+                raise ValueError(
+                    f"{path} has two columns for the {meaning}, {columns[meaning]!r} and {column!r}: remove one of them, "
+                    "or give it another name."
+                )
+        yield {meaning: _as_text(row.get(columns.get(meaning))) for meaning in COLUMNS}
+
+
+def describe_unread(unread: Iterable[str], read: Container[str]) -> str:
+    """Return the names of columns that are not read, each with the name that may have been meant.
+
+    Args:
+        unread: Columns that are not read.
+        read: Columns of `COLUMNS` that have values, which are not suggested.
+    """
+    free = [column for column in (*COLUMNS, *ALIASES) if ALIASES.get(column, column) not in read]
+    hints = {column: suggest_column(column, free) for column in unread}
+    return ", ".join(
+        f"{column!r} (did you mean {hint!r}?)" if hint else repr(column) for column, hint in hints.items()
+    )
 
 
 def _read_cells(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows with all columns that the file has."""
     if path.suffix == ".csv":
         yield from read_csv(path, COLUMNS[:1])
-        return
-    has_files = False
-    for row in _read_json_lines(path) if path.suffix == ".jsonl" else _read_parquet(path):
-        has_files |= "file_name" in row
-        yield row
-    if not has_files:
-        raise ValueError(f"{path} has no column 'file_name'.")
+    else:
+        yield from _read_json_lines(path) if path.suffix == ".jsonl" else _read_parquet(path)
 
 
 def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    columns = {}
     try:
         with open(path, encoding="utf-8-sig", newline="\n") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _read_json(line, f"{path}, line {number},")
+                    row = _read_json(line, f"{path}, line {number},")
+                    columns |= dict.fromkeys(row)
+                    yield row
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: save it in that encoding.") from error
+    check_columns(path, list(columns), COLUMNS[:1])
 
 
 def _read_json(line: str, name: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is not JSON: {error}.") from error
-    if not isinstance(row, dict):
+    if not isinstance(row, _Pairs):
         raise ValueError(f"{name} is not a mapping of columns to values.")
-    return row
+    check_columns(name, [column for column, _ in row])
+    return dict(row)
+
+
+class _Pairs(list):
+    """The pairs of a mapping in JSON, whose keys may occur twice."""
 
 
 def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -91,19 +128,25 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with open(path, "rb") as file:
             table = parquet.ParquetFile(file)
-            columns = [name for name in table.schema_arrow.names if name in COLUMNS]
-            for batch in table.iter_batches(1000, columns=columns):
-                yield from batch.to_pylist()
+            columns = table.schema_arrow.names
+            check_columns(path, columns, COLUMNS[:1])
+            others = dict.fromkeys(column for column in columns if ALIASES.get(column, column) not in COLUMNS)
+            for batch in table.iter_batches(1000, columns=[column for column in columns if column not in others]):
+                yield from (row | others for row in batch.to_pylist())
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except pyarrow.ArrowException as error:
-        raise ValueError(f"{path} is not a Parquet file: {error}.") from error
+    except (pyarrow.ArrowException, OverflowError, UnicodeDecodeError) as error:
+        reason = (str(error).splitlines() or ["it is damaged"])[0].rstrip(".")
+        raise ValueError(f"{path} is not a Parquet file: {reason}.") from error
 
 
 def _as_text(value: Any) -> str | None:
-    """Return a cell as text. Whole numbers lose the ".0" of columns in which some values are unknown."""
+    """Return a cell as text. Whole numbers lose the ".0" of columns in which some values are unknown.
+
+    Halves of characters, which JSON can hold, become question marks: no file can.
+    """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip() or None
+    return str(value).encode(errors="replace").decode().strip() or None

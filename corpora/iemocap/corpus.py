@@ -127,6 +127,7 @@ class Iemocap(DiskCorpus):
             "demonstration": False,
             "protocol": protocol,
             "speaker_independent": options.fold_file is None,
+            "language": ["en"],
             "license": "for research, by agreement with the University of Southern California (SAIL)",
         }
 

@@ -1,12 +1,14 @@
 """The files of a copy of IEMOCAP, and the problems with them."""
 
 import os
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from ..alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
 from ..corpus_files import find_root, list_files
-from ..records import problem
+from ..records import ScanOptions, problem
+from ..words import strip_events
 from .turns import Turn, read_evaluation, read_transcriptions
 
 FOLDER = "IEMOCAP_full_release"
@@ -20,7 +22,9 @@ RECORDINGS, ALIGNMENTS = "sentences/wav", "sentences/ForcedAlignment"
 WITHOUT_WORDS = frozenset({"Ses03F_impro07_M030", "Ses03M_impro03_M001"})
 
 # Kinds of problems that every copy has.
-KNOWN_KINDS = frozenset({"other emotion", "unnumbered", "published without words"})
+KNOWN_KINDS = frozenset({"other emotion", "unnumbered", "published without words", "only events"})
+
+MAX_OFFSET = 1.0  # seconds
 
 
 def find_sessions(root: str | Path | None) -> Path:
@@ -40,12 +44,37 @@ def find_sessions(root: str | Path | None) -> Path:
 
 
 def _sessions_in(root: Path) -> Path | None:
-    root = Path(os.path.realpath(root))
-    inner = Path(os.path.realpath(root / FOLDER))
-    for folder in (root, *([inner] if inner.is_relative_to(root) else [])):
+    for folder in (Path(os.path.realpath(path)) for path in (root, root / FOLDER)):
         if any((folder / session).is_dir() for session in SESSION_FOLDERS):
             return folder
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions(ScanOptions):
+    """Options that determine how the files of a turn are read."""
+
+    alignment_offset: float = field(
+        default=0.0,
+        metadata={"help": "Seconds to add to the times of the forced alignments; some code adds 0.02."},
+    )
+    keep_events: bool = field(
+        default=False,
+        metadata={"help": "Keep tags such as [LAUGHTER] in the texts; they can tell a text model the emotion."},
+    )
+    prefix_half: str = field(
+        default="left",
+        metadata={"help": "Half of the video that shows the actor in the name of the dialogue: left or right."},
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not abs(self.alignment_offset) <= MAX_OFFSET:
+            raise ValueError(
+                f"alignment_offset must be from {-MAX_OFFSET:g} to {MAX_OFFSET:g} seconds, not {self.alignment_offset!r}."
+            )
+        if self.prefix_half not in ("left", "right"):
+            raise ValueError(f"prefix_half must be 'left' or 'right', not {self.prefix_half!r}.")
 
 
 class IemocapRelease:
@@ -95,7 +124,7 @@ class IemocapRelease:
             self.note("empty dialogue", f"No turn is described in {evaluation}.", evaluation)
         return turns
 
-    def row(self, evaluation: str, turn: Turn, alignment_offset: float, prefix_half: str) -> dict | None:
+    def row(self, evaluation: str, turn: Turn, options: ReadOptions) -> dict | None:
         """Return the row of a turn; without a recording, return None and add a problem."""
         session = _session(evaluation)
         folder, file = f"{session}/{RECORDINGS}/{turn.dialogue}", f"{turn.name}.wav"
@@ -105,11 +134,12 @@ class IemocapRelease:
             self.note("missing audio", what, f"{folder}/{file}", turn.name, dropped=True)
             return None
         video = self._files(f"{session}/{VIDEOS}").get(f"{turn.dialogue}.avi")
-        crop = prefix_half if turn.is_marked else {"left": "right", "right": "left"}[prefix_half]
+        half = options.prefix_half
+        crop = half if turn.is_marked else {"left": "right", "right": "left"}[half]
         return {
             "id": turn.name,
             "audio": {"path": recording},
-            "text": self._text(session, turn),
+            "text": self._text(session, turn, options.keep_events),
             "speaker": turn.speaker,
             "session": turn.session,
             "dialogue": turn.dialogue,
@@ -117,7 +147,7 @@ class IemocapRelease:
             "end": turn.end,
             "scripted": turn.is_scripted,
             "video": video and {"path": video, "start": turn.start, "end": turn.end, "crop": crop},
-            "alignment": self._alignment(session, turn, alignment_offset),
+            "alignment": self._alignment(session, turn, options.alignment_offset),
             "vad": turn.vad,
         }
 
@@ -129,7 +159,7 @@ class IemocapRelease:
             if file not in self._files(folder):
                 self.note(kind, f"{dialogue}: there is no {folder}/{file}.", f"{folder}/{file}")
 
-    def _text(self, session: str, turn: Turn) -> str | None:
+    def _text(self, session: str, turn: Turn, keep_events: bool) -> str | None:
         folder, file = f"{session}/{TRANSCRIPTIONS}", f"{turn.dialogue}.txt"
         path = self._files(folder).get(file)
         if path is None:
@@ -138,7 +168,12 @@ class IemocapRelease:
         if not text:
             what = f"{turn.name} has no text: {folder}/{file} has no line for it."
             self.note("missing transcript", what, f"{folder}/{file}", turn.name)
-        return text or None
+        if not text or keep_events:
+            return text or None
+        stripped = strip_events(text)
+        if not stripped:
+            self.note("only events", f"{turn.name} has an empty text: {text!r}.", f"{folder}/{file}", turn.name)
+        return stripped  # "" is the text of a recording without words
 
     def _alignment(self, session: str, turn: Turn, offset: float) -> dict | None:
         folder = f"{session}/{ALIGNMENTS}/{turn.dialogue}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ..records import Scan, ScanOptions
-from .release import IemocapRelease, find_sessions
+from ..records import Scan
+from .release import IemocapRelease, ReadOptions, find_sessions
 from .turns import Turn
 
 EMOTIONS = {
@@ -24,7 +24,7 @@ CLASSES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class IemocapScanOptions(ScanOptions):
+class IemocapScanOptions(ReadOptions):
     """Options that determine a prepared IEMOCAP."""
 
     classes: int | str = field(
@@ -34,21 +34,11 @@ class IemocapScanOptions(ScanOptions):
             "happy) or all."
         },
     )
-    alignment_offset: float = field(
-        default=0.0,
-        metadata={"help": "Seconds to add to the times of the forced alignments; some code adds 0.02."},
-    )
-    prefix_half: str = field(
-        default="left",
-        metadata={"help": "Half of the video that shows the actor in the name of the dialogue: left or right."},
-    )
 
     def __post_init__(self):
         super().__post_init__()
         if self.classes not in CLASSES:
             raise ValueError(f"classes must be 4, 6 or 'all', not {self.classes!r}.")
-        if self.prefix_half not in ("left", "right"):
-            raise ValueError(f"prefix_half must be 'left' or 'right', not {self.prefix_half!r}.")
 
 
 def scan(root: str | Path | None, options: IemocapScanOptions) -> Scan:
@@ -56,8 +46,8 @@ def scan(root: str | Path | None, options: IemocapScanOptions) -> Scan:
 
     Turns are left out with the problems "other emotion" (not among the classes), "unknown label", "unnumbered" (without a
     recording), "unreadable turn", "duplicate" and "missing audio", and all turns with "empty dialogue" and "missing
-    session". The other problems concern a text, video or alignment that is None, and files that were not read ("link out
-    of the copy", "no permission").
+    session". The other problems concern a text, video or alignment that is None, and files that were not read ("broken
+    link", "no permission").
 
     Args:
         root: The folder `IEMOCAP_full_release`, its parent, or any folder that contains `Session1` to `Session5`.
@@ -88,7 +78,7 @@ def _rows(release: IemocapRelease, label_of: Mapping[str, str], options: Iemocap
             if reason:
                 kind, why = reason
                 release.note(kind, f"{turn.name} is dropped: {why}.", file, turn.name, dropped=True)
-            elif row := release.row(file, turn, options.alignment_offset, options.prefix_half):
+            elif row := release.row(file, turn, options):
                 soft_label = _share_votes(turn.votes, label_of, labels)
                 yield row | {"turn": number, "label": label_of[turn.code], "soft_label": soft_label}
 

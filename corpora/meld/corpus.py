@@ -49,6 +49,7 @@ class Meld(DiskCorpus):
         return {
             "title": "MELD" if options.labels == "emotion" else "MELD (sentiment)",
             "demonstration": False,
+            "language": ["en"],
             "protocol": "The official splits of MELD. They share their speakers, the cast of one television series: the "
             "scores say nothing about new speakers.",
             "license": "that of MELD (https://affective-meld.github.io); its clips are from a television series",

@@ -87,7 +87,7 @@ def scan(root: str | Path | None, options: MeldScanOptions) -> Scan:
     """Read the tables and list the clips; no clip is opened.
 
     Problems are rows that are left out, times that cannot be read, clips without a row in the tables, and files that are
-    not read ("link out of the copy", "no permission").
+    not read ("broken link", "no permission").
 
     Args:
         root: Folder with the three CSV files and the clips.

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -42,34 +43,35 @@ def _imported_files(file: Path) -> Iterator[Path]:
 
 
 def digest_files(sources: Iterable[Path]) -> str:
-    """Return a digest of the names, sizes and modification times of files and folders; contents are not read."""
-    digest = hashlib.sha256()
+    """Return a digest of the names, sizes and modification times of files and folders; contents are not read.
+
+    Links are followed; a folder that is found a second time, for example through a link to a folder above it, is not read
+    again.
+    """
+    digest, seen = hashlib.sha256(), set()
     for source in sources:
-        for path, size, time in _walk(str(source)):
+        for path, size, time in _walk(str(source), seen):
             digest.update(f"{path}\0{size}\0{time}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
-def _walk(path: str) -> Iterator[tuple[str, int, int]]:
-    """Yield path, size and modification time (ns) of a file, or of all visible files below a folder; zeros if unreadable."""
-    try:
-        if not os.path.isdir(path):
+def _walk(path: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
+    """Yield path, size and modification time (ns) of a file, or of all visible files below a folder; zeros if unreadable.
+
+    Args:
+        path: The file or folder.
+        seen: The folders that have been read, as device and inode; extended by those that are read now.
+    """
+    waiting = [path]
+    while waiting:
+        path = waiting.pop()
+        try:
             state = os.stat(path)
-            yield path, state.st_size, state.st_mtime_ns
-            return
-        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-    except OSError:
-        yield path, 0, 0
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
-        else:
-            try:
-                state = entry.stat()
-            except OSError:
-                yield entry.path, 0, 0
-            else:
-                yield entry.path, state.st_size, state.st_mtime_ns
+            if not stat.S_ISDIR(state.st_mode):
+                yield path, state.st_size, state.st_mtime_ns
+            elif (state.st_dev, state.st_ino) not in seen:
+                seen.add((state.st_dev, state.st_ino))
+                visible = [entry.path for entry in os.scandir(path) if not entry.name.startswith(".")]
+                waiting += sorted(visible, reverse=True)
+        except OSError:
+            yield path, 0, 0

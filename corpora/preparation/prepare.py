@@ -5,8 +5,6 @@ import inspect
 import json
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -15,6 +13,7 @@ from pathlib import Path
 import datasets
 from filelock import FileLock, Timeout
 
+from ..atomic_write import check_absent, make_folder, workshop
 from ..corpus import DiskCorpus
 from ..records import Prepared, ScanOptions
 from ..transcripts.files import carry_transcripts
@@ -68,7 +67,8 @@ def prepare(
     _check_folder(folder, scan.root)
     with _locked(folder):
         wanted["fingerprint"] = digest_files(scan.sources)
-        if not _is_current(folder, wanted, decode):
+        prepared = _open_current(folder, wanted, decode)
+        if prepared is None:
             rows = inspection.inspect(
                 scan.rows,
                 scan.problems,
@@ -80,7 +80,8 @@ def prepare(
             with _replaced(folder) as draft:
                 write_prepared(draft, scan, rows, wanted | {"decoded": decode}, description, corpus.count_by)
                 carry_transcripts(folder, draft)
-        return open_prepared(folder)
+            prepared = open_prepared(folder)
+        return prepared
 
 
 def _open_root(folder: Path, wanted: Mapping) -> Prepared:
@@ -112,21 +113,28 @@ def _default_folder(wanted: Mapping) -> Path:
 
 
 def _check_folder(folder: Path, root: Path) -> None:
-    """Check that the folder is neither inside the corpus nor contains other files."""
+    """Check that the folder is not inside the corpus, contains no other files, and can be written."""
     if folder.resolve().is_relative_to(root.resolve()):
         raise ValueError(f"{folder} is inside the corpus {root}, which is never changed: give another folder.")
-    if folder.exists() and not (folder / METADATA).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if not folder.is_dir():
+        check_absent(folder)
+    elif not (folder / METADATA).is_file() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} contains something other than a prepared corpus: give another folder.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
 
 
-def _is_current(folder: Path, wanted: Mapping, decode: bool) -> bool:
-    """Return whether a folder is up to date. A decoded preparation is also valid if decoding is not requested."""
+def _open_current(folder: Path, wanted: Mapping, decode: bool) -> Prepared | None:
+    """Return a prepared folder, or None if it is damaged, missing or out of date.
+
+    A decoded preparation is also valid if decoding is not requested.
+    """
     try:
-        metadata = json.loads((folder / METADATA).read_text("utf-8"))
+        prepared = open_prepared(folder)
     except (OSError, ValueError):
-        return False
-    return all(metadata.get(name) == value for name, value in wanted.items()) and (metadata["decoded"] or not decode)
+        return None
+    found = prepared.metadata
+    is_current = all(found.get(name) == value for name, value in wanted.items()) and (found["decoded"] or not decode)
+    return prepared if is_current else None
 
 
 @contextmanager
@@ -150,18 +158,16 @@ def _replaced(folder: Path) -> Iterator[Path]:
 
     The caller holds the lock of `folder`.
     """
-    for leftover in folder.parent.glob(f".{folder.name}-draft-*"):  # of a process that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-draft-", dir=folder.parent) as workshop:
-        draft = Path(workshop, "new")
+    with workshop(folder.parent, f".{folder.name}-draft-") as place:
+        draft = place / "new"
         draft.mkdir()
         try:
             yield draft
         except OSError as error:
-            if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(workshop):
+            if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(place):
                 raise
             reason = os.strerror(error.errno) if error.errno else error
             raise OSError(f"{folder} was not written: {reason}. Free disk space, or give another folder.") from error
         if folder.exists():
-            os.replace(folder, Path(workshop, "old"))
+            os.replace(folder, place / "old")
         os.replace(draft, folder)

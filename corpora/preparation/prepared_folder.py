@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from ..records import Prepared
+from ..records import Prepared, problem
+from ..schema import SPLITS
 from ..transcripts.files import add_transcripts
 from .writing import FORMAT, METADATA, PROBLEMS
 
@@ -25,13 +27,26 @@ def open_prepared(folder: str | Path) -> Prepared:
         )
     try:
         metadata = json.loads((folder / METADATA).read_text("utf-8"))
-        if metadata["format"] != FORMAT:
-            raise ValueError(f"its format is {metadata['format']!r}, not {FORMAT}")
-        splits = {split: _open_split(folder / "data", split, count) for split, count in metadata["splits"].items()}
         problems = json.loads((folder / PROBLEMS).read_text("utf-8"))
-    except (KeyError, OSError, ValueError, pyarrow.ArrowException) as error:
+        _check(metadata, problems)
+        splits = {split: _open_split(folder / "data", split, count) for split, count in metadata["splits"].items()}
+    except (OSError, ValueError, RecursionError, pyarrow.ArrowException) as error:
         raise ValueError(f"{folder} cannot be read ({error}): prepare the corpus again.") from error
     return Prepared(folder, add_transcripts(DatasetDict(splits), folder), problems, metadata)
+
+
+def _check(metadata: Any, problems: Any) -> None:
+    """Raise a `ValueError` if the content of `preparation.json` or `problems.json` has another form."""
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        number = metadata.get("format") if isinstance(metadata, dict) else None
+        raise ValueError(f"its format is {number!r}, not {FORMAT}")
+    kinds = {"corpus": str, "options": dict, "splits": dict, "counts": dict, "rows": int, "decoded": bool}
+    wrong = [name for name, kind in kinds.items() if not isinstance(metadata.get(name), kind)]
+    if wrong or not set(metadata["splits"]) <= set(SPLITS):
+        raise ValueError(f"{METADATA} has no valid {wrong[0] if wrong else 'splits'}")
+    keys = set(problem("", ""))
+    if not isinstance(problems, list) or not all(isinstance(found, dict) and keys <= set(found) for found in problems):
+        raise ValueError(f"{PROBLEMS} is not a list of problems")
 
 
 def _open_split(folder: Path, split: str, count: int) -> Dataset:

@@ -15,9 +15,9 @@ from datasets import Features
 
 from ..atomic_write import write_json
 from ..records import Scan
-from ..schema import SPLITS, features
+from ..schema import SPLITS, UNLABELLED, features
 
-FORMAT = 1
+FORMAT = 2
 METADATA, PROBLEMS = "preparation.json", "problems.json"
 ROWS = 256  # rows per write
 SHARD = 500_000_000  # bytes after which a new file begins
@@ -72,14 +72,15 @@ def write_prepared(
     with tables:
         for row in rows:
             split = row.pop("split", None) or ALL
-            counts.setdefault(str(split if count_by == "split" else row[count_by]), Counter())[row["label"]] += 1
+            group = str(split if count_by == "split" else row[count_by])
+            counts.setdefault(group, Counter())[UNLABELLED if row["label"] is None else row["label"]] += 1
             tables.add(split, row)
     if not tables.rows:
         first = f" The first of {len(scan.problems)} problems: {scan.problems[0]['what']}" if scan.problems else ""
         raise ValueError(f"{scan.root} has no utterance that can be used.{first}")
     splits = {split: tables.rows[split] for split in SPLITS if split in tables.rows}
     counts = {
-        name: {label: counts[name][label] for label in scan.labels if counts[name][label]}
+        name: {label: counts[name][label] for label in (*scan.labels, UNLABELLED) if counts[name][label]}
         for name in (splits if count_by == "split" else sorted(counts))
     }
     metadata = {**metadata, "rows": sum(splits.values()), "splits": splits, "counts": counts}
@@ -138,7 +139,8 @@ class _Tables:
 
     def add(self, split: str, row: dict) -> None:
         waiting = self._waiting.setdefault(split, [])
-        waiting.append(row | {"label": self.schema["label"].str2int(row["label"])})
+        number = None if row["label"] is None else self.schema["label"].str2int(row["label"])
+        waiting.append(row | {"label": number})
         if len(waiting) == ROWS:
             self._write(split)
 

@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from ..atomic_write import staged
+from ..atomic_write import check_replaceable, staged
 from ..records import Prepared
 from ..registry import describe_corpus
 from ..schema import SPLITS
@@ -40,6 +40,7 @@ def write_corpus_report(prepared: Prepared, published: Counts, count_by: str, pa
         ValueError: If the corpus has no row.
     """
     path = Path(path)
+    check_replaceable(path)
     found = survey(prepared.splits, count_by)
     if not found.ids:
         raise ValueError(f"{path.name} cannot be written: the corpus has no row.")

@@ -11,10 +11,9 @@ from datasets import Dataset, DatasetDict
 
 from ...processing.media import audio_seconds
 from ..preparation.inspection import measure
-from ..schema import LEVELS
+from ..schema import LEVELS, UNLABELLED
 
 BATCH = 1000  # rows in memory at a time
-UNLABELLED = "no label"
 DIMENSIONS = ("valence", "arousal", "dominance")
 
 # Optional contents of an utterance -> the flattened column that holds them.

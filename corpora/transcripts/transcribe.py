@@ -11,6 +11,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from ...processing.media import load_audio
+from ..atomic_write import check_replaceable, make_folder
 from ..preparation.inspection import SHORT
 from ..records import Prepared, problem
 from .files import (
@@ -70,15 +71,17 @@ def transcribe(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
     place, name = Path(prepared.folder, FOLDER), transcripts_name(model, revision, language)
-    place.mkdir(exist_ok=True)
+    make_folder(place)
     file, problems = place / f"{name}.jsonl", []
+    check_replaceable(file)
     with FileLock(place / f".{name}.lock"):
         known = read_transcripts(file)
         waiting = _find_waiting(prepared.splits, known, problems)
         recogniser = waiting and Recogniser(model, revision=revision, device=device, language=language)
         drop_incomplete_line(file)
         if waiting:
-            with tqdm(total=len(waiting), desc=f"Transcribing with {model}", unit="recording") as progress:
+            bar = {"total": len(waiting), "desc": f"Transcribing with {model}", "unit": "recording", "disable": None}
+            with tqdm(**bar) as progress:
                 for batch in _batches(waiting, recogniser, batch_size, problems, progress):
                     append_transcripts(file, _recognise(recogniser, batch, problems))
                     progress.update(len(batch))

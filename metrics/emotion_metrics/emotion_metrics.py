@@ -11,8 +11,8 @@ CALIBRATION_BINS = 15
 
 DESCRIPTION = """
 Scores of emotion recognition. WA is the overall accuracy: the recall of every class, weighted by how often the class
-occurs. UA is the unweighted mean of the recalls of the classes that occur (balanced accuracy). Many papers swap the
-two names: compare the definitions, not the letters.
+occurs. UA is the unweighted mean of the recalls of the classes that occur (balanced accuracy). The letters do
+not stand for the same everywhere: compare the definitions.
 """
 
 INPUTS = """
@@ -75,19 +75,38 @@ class EmotionMetrics(evaluate.Metric):
         labels: Sequence[str] | int | None = None,
         probabilities: Any = None,
     ) -> dict[str, Any]:
-        predicted, true = np.asarray(predictions, dtype=np.int64), np.asarray(references, dtype=np.int64)
-        if not len(true):
-            raise ValueError("predictions and references are empty: give at least one class id.")
-        if probabilities is not None:
-            probabilities = _distributions(probabilities, len(true))
-        classes = _count_classes(labels, probabilities, predicted, true)
-        confusion = np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
-        scores = _scores(confusion)
-        if probabilities is not None:
-            scores["ece"] = _expected_calibration_error(probabilities, predicted, true)
-            likelihood = probabilities[np.arange(len(true)), true]
-            scores["nll"] = float(-np.log(likelihood.clip(min=np.finfo(np.float64).eps)).mean())
-        return scores
+        return compute_scores(predictions, references, labels, probabilities)
+
+
+def compute_scores(
+    predictions: Any, references: Any, labels: Sequence[str] | int | None = None, probabilities: Any = None
+) -> dict[str, Any]:
+    """Return the scores of [`EmotionMetrics`], which needs a folder for its cache; this function needs none.
+
+    Args:
+        predictions: As in the metric.
+        references: As in the metric.
+        labels: As in the metric.
+        probabilities: As in the metric.
+
+    Raises:
+        ValueError: If class ids are not integers, there are none, or probabilities are no distributions.
+    """
+    predicted, true = _class_ids(predictions, "predictions"), _class_ids(references, "references")
+    if len(predicted) != len(true):
+        raise ValueError(f"There are {len(predicted)} predictions and {len(true)} references: give the same number.")
+    if not len(true):
+        raise ValueError("predictions and references are empty: give at least one class id.")
+    if probabilities is not None:
+        probabilities = _distributions(probabilities, len(true))
+    classes = _count_classes(labels, probabilities, predicted, true)
+    confusion = np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    scores = _scores(confusion)
+    if probabilities is not None:
+        scores["ece"] = _expected_calibration_error(probabilities, predicted, true)
+        likelihood = probabilities[np.arange(len(true)), true]
+        scores["nll"] = float(-np.log(likelihood.clip(min=np.finfo(np.float64).eps)).mean())
+    return scores
 
 
 def _scores(confusion: np.ndarray) -> dict[str, Any]:

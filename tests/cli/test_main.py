@@ -1,19 +1,27 @@
 import dataclasses
 import importlib
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
+import warnings
 from pathlib import Path
 
 import emofusion
+import pyarrow
 import pytest
+import yaml
 from emofusion.cli import compare, predict
 from emofusion.cli.commands import COMMANDS
 from emofusion.cli.main import main
+from emofusion.cli.output import QUIET, prepare_output
 from emofusion.cli.recipe_help import RECIPE_COMMANDS, TRAINER, group_options
 from emofusion.training import recipe
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from testing_commands import start, start_command
 
 SCRIPTS = Path(emofusion.__file__).parent / "scripts"
@@ -88,7 +96,9 @@ def test_a_command_without_its_recipe_is_refused(capsys, command):
 
 
 def test_an_argument_may_follow_an_option(monkeypatch, capsys):
-    monkeypatch.setattr(predict, "predict", lambda folder, inputs, *_: {f"{folder}, {inputs['audio']}": 1.0})
+    monkeypatch.setattr(
+        predict, "predict", lambda folder, inputs, *_: [{"label": f"{folder}, {inputs['audio']}", "score": 1.0}]
+    )
     assert main(["predict", "FOLDER", "--text", "Hello.", "x.wav"]) == 0
     assert capsys.readouterr().out.startswith("FOLDER, x.wav ")
 
@@ -136,10 +146,95 @@ def test_traceback_shows_where_a_failure_comes_from(monkeypatch):
         main(["compare", "--traceback"])
 
 
-def test_an_unexpected_error_is_not_hidden(monkeypatch):
+def test_a_defect_is_one_sentence_that_names_a_file_with_its_traceback(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(compare, "run", fail_with(KeyError("labels")))
+    assert main(["compare", "--hub_token", "secret"]) == 1
+    (file,) = tmp_path.iterdir()
+    expected = f"a defect of emofusion (KeyError 'labels'); please report it with the traceback in {file}.\n"
+    assert capsys.readouterr().err == f"emofusion compare: This is {expected}"
+    text = file.read_text()
+    assert "raise error\nKeyError: 'labels'" in text
+    assert "secret" not in text
     with pytest.raises(KeyError):
-        main(["compare"])
+        main(["compare", "--traceback"])
+
+
+def test_a_traceback_that_cannot_be_saved_is_printed(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(compare, "run", fail_with(KeyError("labels")))
+    assert main(["compare"]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("Traceback")
+    assert printed.endswith("please report it with the traceback above.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (FileExistsError(17, "File exists", "x"), "x exists, and is not a folder."),
+        (OSError(5, "Input/output error", "x"), "x: Input/output error."),
+        (OSError(28, "No space left on device"), "No space left on device."),
+        (ValueError(f"x is no folder ({FileExistsError(17, 'File exists')})."), "x is no folder (File exists)."),
+        (MemoryError(), "The memory is exhausted; use smaller batches or shorter recordings."),
+        (RecursionError("maximum recursion depth exceeded"), "An input is nested too deeply."),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "A text is not in the encoding"),
+        (json.JSONDecodeError("Expecting value", "", 0), "A JSON text cannot be read: Expecting value"),
+        (SafetensorError("header too short"), "A safetensors file is damaged: header"),
+        (yaml.YAMLError("bad\nindent"), "A YAML text cannot be read: bad indent"),
+        (pyarrow.ArrowException("no table"), "A table cannot be read: no table"),
+        (
+            StrictDataclassError("Field 'x':\n    TypeError: not int"),
+            "A configuration is invalid: Field 'x': not int",
+        ),
+        (RuntimeError("Error(s) in loading state_dict for X: size mismatch"), "Weights do not fit the model: "),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GB"), "The memory is exhausted; use smaller batches"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "A process that loads recordings"),
+        (ValueError("red \x1b[31m, bell \x07"), r"red \x1b[31m, bell \x07"),
+        (ValueError("x" * 5000), f"{'x' * 1500} ..."),
+    ],
+)
+def test_an_expected_failure_is_one_sentence(monkeypatch, capsys, error, sentence):
+    monkeypatch.setattr(compare, "run", fail_with(error))
+    assert main(["compare"]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"emofusion compare: {sentence}")
+    assert printed.count("\n") == 1
+    assert "defect" not in printed
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_what_a_console_cannot_encode_is_escaped(monkeypatch, encoding):
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    monkeypatch.setattr(predict, "predict", lambda *_: [{"label": "\u7206 \udcff", "score": 1.0}])
+    assert main(["predict", "FOLDER", "x.wav"]) == 0
+    assert main(["predict", "FOLDER", "x.wav", "y\u7206.wav"]) == 2
+    assert streams[0].buffer.getvalue().startswith(rb"\u7206 \udcff")
+    assert rb"y\u7206.wav" in streams[1].buffer.getvalue()
+
+
+def test_progress_bars_are_off_where_no_terminal_is(monkeypatch, capsys):
+    for name in QUIET:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    prepare_output()
+    assert not [name for name in QUIET if name in os.environ]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    monkeypatch.setenv(QUIET[0], "0")
+    prepare_output()
+    assert [os.environ[name] for name in QUIET] == ["0", "1", "1"]
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(
+        compare, "run", lambda argv: sys.stderr.write(warnings.formatwarning("a\nb", UserWarning, "f", 1))
+    )
+    before = warnings.formatwarning
+    assert main(["compare"]) == 0
+    assert capsys.readouterr().err == "emofusion compare: Warning: a b\n"
+    assert warnings.formatwarning is before
 
 
 def test_an_interruption_is_status_130(monkeypatch, capsys):

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import emofusion
+import numpy as np
 import pytest
+import soundfile
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK, LABELS
 from emofusion.evaluation.results import RunResults
@@ -94,6 +96,18 @@ def test_either_modality_may_be_missing(trained, call, row):
     speech = call("predict", folder, row["audio"]["path"])
     text = call("predict", folder, "--text", row["text"])
     assert set(probabilities(speech)) == set(probabilities(text)) == set(LABELS)
+
+
+def test_silence_is_said_to_be_silent(trained, call, row, tmp_path):
+    _, folder = trained
+    soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 16000)
+    alone = call("predict", folder, tmp_path / "silence.wav")
+    sentence = "Nothing is heard in the recording (its peak is below -80 dB): the scores say nothing about a voice"
+    assert alone.splitlines()[-1] == f"{sentence}."
+    assert set(probabilities(alone[: alone.index(sentence)])) == set(LABELS)
+    beside = call("predict", folder, tmp_path / "silence.wav", "--text", row["text"])
+    assert beside.splitlines()[-1] == f"{sentence}, they rest on the text."
+    assert "heard" not in call("predict", folder, row["audio"]["path"])
 
 
 def test_what_is_missing_is_named(trained, complaint, row, tmp_path):

@@ -38,7 +38,7 @@ def test_modalities_are_ordered_and_have_encoders():
         ({"auxiliary_modalities": ["text", "text"]}, "auxiliary_modalities is ['text', 'text']; name any of"),
         ({"auxiliary_modalities": ["video"], "text_config": {}}, "text_config is given, but this WavFusionConfig"),
         ({"num_fusion_layers": 12}, "num_fusion_layers is 12; the audio encoder has 12 layers, and at least one must"),
-        ({"num_fusion_layers": -1}, "num_fusion_layers is -1; the audio encoder has 12 layers"),
+        ({"num_fusion_layers": -1}, "num_fusion_layers is -1; it must be at least 0 and at most 1024."),
         ({"num_fusion_layers": 0}, "num_fusion_layers is 0, so nothing would be fused; set it to 1 or more, or"),
         ({"freeze_audio_layers": 10}, "freeze_audio_layers is 10; the audio encoder has 9 layers, and -1 means all."),
         (

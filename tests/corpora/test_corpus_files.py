@@ -47,20 +47,21 @@ def test_visible_files_are_listed_in_order(root):
     )
 
 
-def test_inaccessible_and_outside_files_are_problems(root, monkeypatch, tmp_path):
+def test_inaccessible_files_and_broken_links_are_problems(root, monkeypatch, tmp_path):
     (root / "inner/a.wav").touch()
     (root / "inner/b.wav").symlink_to(tmp_path / "outside.wav")
     (root / "inner/c.wav").symlink_to(root / "table.csv")
-    (root / "link").symlink_to(tmp_path)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/d.wav").touch()
+    (root / "link").symlink_to(tmp_path / "disk")
     close(monkeypatch, {f"{root}/inner/a.wav", f"{root}/closed"})
     problems = []
     found = [name for folder in ("inner", "closed", "link") for name, _ in list_files(root, folder, problems)]
-    assert found == ["c.wav"]
+    assert found == ["c.wav", "d.wav"]
     assert [(problem["kind"], problem["file"]) for problem in problems] == [
         ("no permission", "inner/a.wav"),
-        ("link out of the copy", "inner/b.wav"),
+        ("broken link", "inner/b.wav"),
         ("no permission", "closed"),
-        ("link out of the copy", "link"),
     ]
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from datasets import Dataset, DatasetDict
@@ -45,6 +46,7 @@ def test_failed_write_keeps_old_folds(tmp_path):
     ("content", "message"),
     [
         ("{", "is not a JSON file"),
+        ("[" * 100_000, "is not a JSON file"),
         ("[]", "must hold folds by name"),
         (json.dumps({"one": {"train": ["a"], "test": ["b"]}}), "'one' needs the splits train, validation, test"),
         (json.dumps({"one": FOLDS["one"] | {"test": []}}), "the split 'test' of the fold 'one' must be a list of ids"),
@@ -58,6 +60,12 @@ def test_failed_write_keeps_old_folds(tmp_path):
 def test_invalid_fold_file_gives_one_sentence(tmp_path, content, message):
     (tmp_path / "folds.json").write_text(content)
     with pytest.raises(ValueError, match=message):
+        read_folds(tmp_path / "folds.json")
+
+
+def test_fold_file_that_is_fifo_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "folds.json")
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*folds\.json"):
         read_folds(tmp_path / "folds.json")
 
 

@@ -104,10 +104,30 @@ def write(tmp_path, text, encoding="utf-8"):
     return path
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
 @pytest.mark.parametrize("text", [LONG, SHORT, LONG.replace("\n", "\r\n")], ids=["long", "short", "crlf"])
 def test_long_and_short_form_give_same_result(tmp_path, text, encoding):
     assert read_textgrid(write(tmp_path, text, encoding)) == READ
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('0\n0.25\n""', '0\n0\n""', READ["word"]),
+        ('0.25\n""\n', '0.25\n""\n0.25\n0.25\n""\n', READ["word"]),
+        ("0.75\n1.5\n", "0.7499999\n1.5\n", READ["word"]),
+        ("0.25\n0.75\n", "0.2500001\n0.75\n", READ["word"] | {"start": [0.2500001, 0.75]}),
+        ("0.75\n1.5\n", "0.75\n0.7499999\n", READ["word"] | {"end": [0.75, 0.75]}),
+        ('"day"\n', '"day" ! not "night"\n', READ["word"]),
+    ],
+    ids=["empty first", "empty within", "overlap", "gap", "no duration", "comment"],
+)
+def test_rounded_times_and_empty_intervals_lose_no_word(tmp_path, old, new, words):
+    text = SHORT.replace(old, new, 1)
+    if text.count('""\n') > SHORT.count('""\n'):
+        text = text.replace("1.5\n3\n", "1.5\n4\n", 1)
+    assert text != SHORT
+    assert read_textgrid(write(tmp_path, text))["word"] == words
 
 
 @pytest.mark.parametrize("name", ["word", "Words", "phonemes", "Ben - syllables", "PHONE"])
@@ -122,13 +142,20 @@ def test_tiers_may_have_several_names(tmp_path, name):
         ("TextGrid", "PitchTier", "is not a TextGrid"),
         ('"day"', "", "a tier of the kind 'words'"),  # a missing text shifts all later values
         ('0.75\n1.5\n"day"', '0.75\n0.5\n"day"', "'words' whose times are not in order"),
-        ('0\n0.25\n""', '0\n0\n""', "'words' whose times are not in order"),
+        ('0.75\n1.5\n"day"', '0.7\n1.5\n"day"', "'words' whose times are not in order"),
         ('0\n0.25\n""', '-1\n0.25\n""', "'words' whose times are not in order"),
         ('0.25\n""', '"zero"\n""', "'words' whose intervals are not two times and a text"),
         ("<exists>\n3", "<exists>\nthree\n3", None),
         ("<exists>\n3", '<exists>\n"3x"', "it has '3x' where the number"),
         ('"TextTier"', '"PointTier"', "a tier of the kind 'PointTier'"),
-        ("<exists>", "<absent>", "no tier of words, syllables or phones"),
+        ("<exists>", "<absent>", "more tiers than the 0 that it declares"),
+        ('"words"\n0\n1.5\n1', '"words"\n0\n1.5\n0', "'words' with more intervals than the 0 that it declares"),
+        ("1.5\n3\n0\n", "1.5\n2\n0\n", "'words' with more intervals than the 2 that it declares"),
+        ("1.5\n3\n0\n", "1.5\n4\n0\n", "'words' .* has fewer intervals than it declares"),
+        ("1.5\n2\n0\n", "1.5\n1\n0\n", "'Ada - phones' with more intervals than the 1 that it declares"),
+        ("1.5\n2\n0\n", "1.5\n3\n0\n", "is truncated"),
+        ("<exists>\n3", "<exists>\n2", "more tiers than the 2 that it declares"),
+        ("<exists>\n3", "<exists>\n4", "is truncated"),
         ('"deɪ"', "", "is truncated"),
     ],
 )
@@ -143,7 +170,7 @@ def test_broken_file_is_refused_in_one_sentence(tmp_path, old, new, message):
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\xff\x80 no text", b"no grid"])
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\x80 no text", b"no grid", b"ooBinaryFile\x08TextGrid\x00"])
 def test_file_that_is_not_textgrid_is_refused(tmp_path, content):
     path = tmp_path / "turn.TextGrid"
     path.write_bytes(content)

@@ -1,5 +1,5 @@
 import pytest
-from emofusion.corpora.words import words
+from emofusion.corpora.words import strip_events, words
 
 
 def test_case_punctuation_and_spaces_do_not_matter():
@@ -12,8 +12,23 @@ def test_text_without_words_has_none(text):
     assert words(text) == ()
 
 
-def test_marks_of_noise_are_not_words():
+def test_tags_of_events_are_not_words():
     assert words("[LAUGHTER] Well[BREATHING]then. [I know]") == ("well", "then", "i", "know")
+
+
+@pytest.mark.parametrize(
+    ("text", "stripped"),
+    [
+        ("[LAUGHTER] Now it rains.", "Now it rains."),
+        ("Stop [LIP_SMACK]. No (laughter), no", "Stop. No, no"),
+        ("[LAUGHTER], well", "well"),
+        ("++LAUGHTER++ so +BREATHING+ it <sigh> goes (clears throat) *sobbing quietly*", "so it goes"),
+        ("[LAUGHTER] [breathing].", ""),
+        *((text, text) for text in ("C++ and [I know]", "(USA)", "one  + 2 +3+", "I laugh (I mean it)", "...", "")),
+    ],
+)
+def test_tags_of_events_are_stripped(text, stripped):
+    assert strip_events(text) == stripped
 
 
 def test_different_words_differ():

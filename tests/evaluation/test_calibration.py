@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from emofusion.evaluation.calibration import BINS, fit_temperature, measure_reliability, softmax
+from emofusion.evaluation.calibration import BINS, fit_scaling, fit_temperature, measure_reliability, softmax
 from emofusion.metrics import EmotionMetrics
 
 
@@ -39,3 +39,18 @@ def test_reliability_has_the_accuracy_of_each_bin_and_the_ece_of_the_metric():
         inside = (bins.edges[number] < confidence) & (confidence <= bins.edges[number + 1])
         assert bins.counts[number] == inside.sum()
         assert bins.accuracy[number] == pytest.approx(correct[inside].mean() if inside.any() else 0)
+
+
+def test_a_temperature_that_does_not_calibrate_the_validation_split_is_not_kept():
+    rng = np.random.default_rng(0)
+    scalings = []
+    for _ in range(40):
+        logits, labels = rng.normal(size=(10, 3)), rng.integers(3, size=10)
+        scaling = fit_scaling(logits, labels)
+        confidence = [softmax(logits / temperature).max(axis=1) for temperature in (1, scaling.temperature)]
+        errors = [measure_reliability(shares, logits.argmax(axis=1) == labels).ece for shares in confidence]
+        assert [scaling.ece, scaling.ece_scaled] == errors
+        scalings.append(scaling)
+    assert {scaling.kept is None for scaling in scalings} == {True, False}
+    for scaling in scalings:
+        assert scaling.kept == (None if scaling.ece_scaled > scaling.ece else scaling.temperature)

@@ -1,6 +1,7 @@
 """Comparison of two systems, each a folder of results and predictions."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -70,7 +71,8 @@ def test_a_large_difference_is_significant_and_none_is_not(tmp_path):
     assert alike.verdict == f"The difference between {good} and {same} is not significant."
     assert alike.p_utterances == alike.ua.p_speakers == 1
     screen = format_comparison(compare_systems(poor, good))
-    assert f"{ROWS} utterances, speakers: {SPEAKERS}" in screen
+    assert f"{ROWS} utterances by {SPEAKERS} speakers: the first system is better on " in screen
+    assert "Few data" not in screen
 
 
 def test_classes_may_have_another_order(tmp_path):
@@ -81,7 +83,14 @@ def test_classes_may_have_another_order(tmp_path):
     assert found.ua.value == 0
 
 
-@pytest.mark.parametrize(("speakers", "words"), [(5, "5 speakers are too few"), (None, "speakers are unknown")])
+@pytest.mark.parametrize(
+    ("speakers", "words"),
+    [
+        (5, "but 5 speakers are too few to"),
+        (1, "but 1 speaker is too few to"),
+        (None, "but the speakers must be known to"),
+    ],
+)
 def test_few_speakers_do_not_generalise(tmp_path, speakers, words):
     make(tmp_path / "a", 0.4, seed=1, speakers=speakers)
     make(tmp_path / "b", 0.9, seed=2, speakers=speakers)
@@ -90,6 +99,9 @@ def test_few_speakers_do_not_generalise(tmp_path, speakers, words):
     assert "is significant" in found.verdict
     assert words in found.verdict
     assert "95 %" not in format_comparison(found)
+    if speakers:
+        few = f"Few data: among these utterances, angry has \\d+ utterances by {speakers} speakers?( and|,) happy has"
+        assert re.search(few, format_comparison(found))
 
 
 def test_runs_with_several_seeds_are_one_system(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from emofusion.evaluation.calibration import fit_temperature
+from emofusion.evaluation.calibration import TemperatureScaling, fit_temperature
 from emofusion.evaluation.predictions import (
     FILE,
     Predictions,
@@ -63,6 +63,14 @@ def test_the_temperature_is_fitted_on_the_validation_split():
     assert np.allclose(scaled.probabilities(scaled=True), expected)
 
 
+def test_a_temperature_that_does_not_help_is_not_used(monkeypatch):
+    scaling = TemperatureScaling(temperature=2.0, ece=0.1, ece_scaled=0.2)
+    monkeypatch.setattr("emofusion.evaluation.predictions.fit_scaling", lambda logits, labels: scaling)
+    test = calibrate({"validation": make(seed=1), "test": make(seed=2)})["test"]
+    assert set(test.temperature.tolist()) == {1.0}
+    assert np.array_equal(test.probabilities(scaled=True), test.probabilities())
+
+
 def test_predictions_are_read_as_they_were_written(tmp_path):
     splits = calibrate({"validation": make(seed=1), "test": make(seed=2, speakers=[None] * 40)})
     write_predictions(tmp_path / FILE, splits, LABELS)
@@ -80,16 +88,51 @@ def test_pooled_predictions_keep_their_temperatures():
     assert pooled.logits.shape == (80, 4)
 
 
+LINE = {"split": "test", "id": "new", "speaker": None, "label": "sad", "logits": [0, 0, 0, 0.5]}
+LINE |= {"scripted": None, "text_seen": True}
+
+
 @pytest.mark.parametrize(
-    "line",
-    ["{", "[]", '{"split": "test", "label": "bored", "logits": [0, 0, 0, 0]}', '{"label": "sad", "logits": [1]}'],
+    ("line", "message"),
+    [
+        ("{", "not the prediction of a model, but text that is no JSON"),
+        ("[" * 100_000, "not the prediction of a model, but text that is no JSON"),
+        ("", "not the prediction of a model, but text that is no JSON"),
+        (b"\xff", "is not text in UTF-8"),
+        ([], r"not the prediction of a model, but \[\]"),
+        (LINE | {"id": ["u1"]}, r"id is \['u1'\], not a string"),
+        (LINE | {"id": None}, "id is None, not a string"),
+        (LINE | {"split": {}}, "split is {}, not a string"),
+        (LINE | {"speaker": 3}, "speaker is 3, not a string or null"),
+        (LINE | {"scripted": "no"}, "scripted is 'no', not true, false or null"),
+        (LINE | {"label": "bored\n"}, r"the label 'bored\\n' is none of angry, happy, sad, calm"),
+        (LINE | {"label": ["sad"]}, r"label is \['sad'\], not a string"),
+        (LINE | {"logits": "high"}, "logits is 'high', not a list"),
+        (LINE | {"logits": [1]}, r"logits is \[1\], not 4 finite numbers"),
+        (LINE | {"logits": [0, 0, 0, float("nan")]}, r"logits is \[0, 0, 0, nan\], not 4 finite numbers"),
+        (LINE | {"logits": [0, 0, 0, 10**400]}, "not 4 finite numbers"),
+        (LINE | {"logits": [0, 0, 0, "1"]}, "not 4 finite numbers"),
+        (LINE | {"logits": [0, 0, 0, [1]]}, "not 4 finite numbers"),
+        (LINE | {"id": "0-1"}, "the test split has a prediction for '0-1' already"),
+        ({name: value for name, value in LINE.items() if name != "split"}, "split is None, not a string"),
+    ],
 )
-def test_a_damaged_file_is_refused_with_its_line(tmp_path, line):
+def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, line, message):
     write_predictions(tmp_path / FILE, {"validation": make(2), "test": make(2)}, LABELS)
-    with open(tmp_path / FILE, "a") as lines:
-        lines.write(line)
-    with pytest.raises(ValueError, match=r"predictions.jsonl, line 5: not the prediction"):
+    text = line if isinstance(line, bytes) else (line if isinstance(line, str) else json.dumps(line)).encode() + b"\n"
+    with open(tmp_path / FILE, "ab") as lines:
+        lines.write(text)
+    with pytest.raises(ValueError, match=message) as caught:
         read_predictions(tmp_path, LABELS)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+    assert isinstance(line, bytes) or "predictions.jsonl, line 5: " in str(caught.value)
+
+
+def test_ids_may_hold_line_separators(tmp_path):
+    splits = {"validation": make(2), "test": make(2, ids=["a\u2028b", "c\r\nd"])}
+    write_predictions(tmp_path / FILE, splits, LABELS)
+    assert read_predictions(tmp_path, LABELS)["test"].ids == splits["test"].ids
 
 
 def test_missing_predictions_are_an_error(tmp_path):

@@ -107,9 +107,6 @@ def test_the_folder_is_small_and_has_only_the_code_of_its_processor(saved):
         names = {file.name for file in (root / name).iterdir()}
         assert {"adapter_config.json", "adapter_model.safetensors", "processor_config.json"} <= names
         code = {name for name in names if name.endswith(".py")}
-        assert {name for name in code if not name.startswith("media")} == {
-            "modalities.py",
-            "processing_emofusion.py",
-            "video.py",
-        }
+        assert "processing_emofusion.py" in code
+        assert not [name for name in code if name.startswith(("configuration_", "encoder_", "fusion_", "modeling_"))]
         assert "config.json" not in names  # with it, transformers would take the folder for the base

@@ -110,7 +110,7 @@ def test_scores_are_fractions_in_the_metadata_and_percent_in_the_text(folder):
         ("spoken", "the spoken demonstration corpus", "test")
     }
     assert (
-        "**WA 91.2 %, UA 90.0 % and Weighted F1 91.1 %** on the test split of the spoken demonstration corpus." in page
+        ": WA 91.2 %, UA 90.0 % and Weighted F1 91.1 % on the test split of the spoken demonstration corpus." in page
     )
     assert "| validation | 95.0 % | 90.0 % | 91.1 % | 90.0 % | 3.4 % | 0.256 |" in page
     assert "| sad | 85.0 % | 95.0 % | 89.7 % | 20 |" in page
@@ -160,13 +160,63 @@ def test_the_examples_pass_the_inputs_of_the_model(folder, case, auto_class, arg
     short, example = re.findall(r"```python\n(.*?)```", page_of(folder, CASES[case]), flags=re.DOTALL)
     for code in (short, example):
         compile(code, "example", "exec")
-    assert 'pipeline("emotion-recognition", model="checkpoint", trust_remote_code=True)' in short
+    assert 'pipeline("emotion-recognition", model=".", trust_remote_code=True)' in short
     assert set(re.findall(r'"(audio|text)":', short)) == arguments
     assert len(short.strip().splitlines()) == 4
-    assert f'{auto_class}.from_pretrained("checkpoint", trust_remote_code=True)' in example
+    assert f'{auto_class}.from_pretrained(".", trust_remote_code=True)' in example
     call = re.search(r"processor\((.*)\)\n", example).group(1)
     assert set(re.findall(r"(audio|text)=", call)) == arguments
     assert len(example.strip().splitlines()) == 6
+
+
+def test_scores_are_bold_only_with_their_intervals(folder):
+    page = page_of(folder, RESULTS)
+    assert "**WA" not in page
+    assert (
+        "\n\nFew data: in the test split, angry, happy, sad and calm have 20 utterances each; with fewer than 30 utterances or 6 speakers in a class, another sample can give quite "
+        "different scores. The scores have no interval, because 2 speakers cannot show how speakers differ.\n" in page
+    )
+    assert page.count("Few data: in the test split") == 2  # below the headline and below the table
+    intervals = {"wa": [0.85, 0.95], "ua": [0.8, 0.96], "wf1": [0.81, 0.97], "speakers": 8}
+    page = page_of(folder, RESULTS | {"intervals": intervals})
+    claim = "**WA 91.2 % (85.0 to 95.0 %), UA 90.0 % (80.0 to 96.0 %) and Weighted F1 91.1 % (81.0 to 97.0 %)** on the"
+    assert claim in page
+    assert "In parentheses: 95 % intervals over resampled speakers." in page
+    assert "no interval" not in page
+    assert "**WA" not in page_of(folder, RESULTS | {"intervals": intervals | {"ua": None}})
+
+
+def test_temperature_scaling_that_does_not_help_is_said(folder):
+    scaled = SCORES | {"ece": 0.282, "ece_scaled": 0.282, "nll": 0.5, "nll_scaled": 0.5}
+    scaling = {"temperature": 1.7, "ece": 0.282, "ece_scaled": 0.323}
+    page = page_of(folder, RESULTS | {"metrics": {"test": scaled}, "temperature_scaling": scaling})
+    assert (
+        "Temperature scaling is not used: the temperature 1.7, fitted on the validation split, raises the ECE there from "
+        "28.2 % to 32.3 %. ECE and NLL are those of the model as it is." in page
+    )
+    assert "scaled |" not in page
+    worse = scaled | {"ece_scaled": 0.323}
+    kept = {"temperature": 1.7, "temperature_scaling": scaling | {"ece_scaled": 0.2}}
+    page = page_of(folder, RESULTS | kept | {"metrics": {"test": worse}})
+    assert "On the test split, scaling makes the calibration worse: ECE from 28.2 % to 32.3 %." in page
+    assert "| ECE | ECE, scaled |" in page
+    page = page_of(folder, RESULTS | kept | {"metrics": {"test": worse | {"ece_scaled": 0.1}}})
+    assert "worse" not in page
+
+
+@pytest.mark.parametrize("run", [[], ["de"], ["de", "fr"]])
+@pytest.mark.parametrize("corpus", [[], ["en"]])
+def test_language_and_licence_are_those_that_were_stated(folder, run, corpus):
+    stated = {"language": run, "license": "cc-by-4.0" if run else None}
+    page = page_of(folder, RESULTS | stated | {"corpus": RESULTS["corpus"] | {"language": corpus}})
+    data = ModelCard.load(folder / "README.md").data
+    assert data.language == (run or corpus or None)
+    assert data.license == stated["license"]
+    assert ("Language" in page) == bool(run or corpus)
+    assert "English" not in page
+    assert "apache" not in page.lower()
+    if len(run) == 2:
+        assert "- Languages: de and fr." in page
 
 
 def test_only_encoders_of_the_hub_are_base_models(folder):

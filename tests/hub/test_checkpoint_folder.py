@@ -2,8 +2,10 @@
 
 import ast
 import re
+from pathlib import Path
 
 import av
+import emofusion
 import pytest
 import soundfile
 import torch
@@ -17,10 +19,11 @@ from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExt
 
 # Files that the folders of all variants have, and those that only some variants have.
 SHARED = {
+    "configuration_checks.py",
     "configuration_emofusion.py",
     "distributed.py",
-    "download.py",
     "encoder_audio.py",
+    "encoder_building.py",
     "encoder_spec_augment.py",
     "encoder_stages.py",
     "encoder_text.py",
@@ -31,23 +34,15 @@ SHARED = {
     "fusion_pooling.py",
     "head_classification.py",
     "loss_classification.py",
-    "media.py",
-    "media_containers.py",
-    "media_files.py",
-    "media_flac.py",
-    "media_frames.py",
-    "media_ogg.py",
-    "media_readers.py",
-    "media_structure.py",
     "modalities.py",
+    "modeling_adapters.py",
+    "modeling_checkpoint.py",
     "modeling_emofusion.py",
     "modeling_loading.py",
     "modeling_outputs.py",
-    "pipeline_emotion_recognition.py",
-    "processing_emofusion.py",
-    "transcriber.py",
-    "video.py",
 }
+PROCESSING = {file.name for file in Path(emofusion.__file__).parent.glob("processing/[!_]*.py")}
+SHARED |= PROCESSING - {"processing_late_fusion.py"}
 MORE = {
     "unimodal": {"fusion_branches.py"},
     "cross_attention": {"fusion_attention.py", "fusion_branches.py"},

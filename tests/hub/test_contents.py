@@ -12,6 +12,7 @@ from emofusion.evaluation.results import RunResults
 from emofusion.hub import write_bundle, write_card
 from emofusion.hub.contents import collect_contents
 from emofusion.processing import EmoFusionProcessor
+from safetensors.torch import load_file, save_file
 from testing_common import CASES, IMAGE
 from testing_model_folder import change_results, make_adapter, make_model_folder
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
@@ -104,11 +105,13 @@ def test_an_incomplete_folder_is_refused(folder, name, sentence):
 
 
 def test_shards_must_match_their_index(folder):
-    weights = folder / "model.safetensors"
-    for part in (1, 2):
-        shutil.copy(weights, folder / f"model-0000{part}-of-00002.safetensors")
-    weights.unlink()
-    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    shards = {name: f"model-0000{1 + number % 2}-of-00002.safetensors" for number, name in enumerate(weights)}
+    for shard in set(shards.values()):
+        part = {name: value for name, value in weights.items() if shards[name] == shard}
+        save_file(part, folder / shard, metadata={"format": "pt"})
+    index = {"metadata": {"total_size": 1}, "weight_map": shards}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "model-00002-of-00002.safetensors" in collect_contents(folder).files
     (folder / "model-00002-of-00002.safetensors").unlink()
@@ -162,7 +165,9 @@ def test_every_variant_can_be_published_as_saved(tmp_path, variant):
     modalities = list(model.config.modalities)
     processor = EmoFusionProcessor(
         Wav2Vec2FeatureExtractor() if "audio" in modalities else None,
-        BertTokenizer(vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}) if "text" in modalities else None,
+        BertTokenizer(vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "so": 4})
+        if "text" in modalities
+        else None,
         ViTImageProcessorPil(size={"height": IMAGE, "width": IMAGE}) if "video" in modalities else None,
     )
     model.save_pretrained(tmp_path, max_shard_size="20KB")

@@ -18,16 +18,26 @@ import sys
 
 os.environ["PATH"] = ""
 sys.modules["torchaudio"] = None
-from transformers import pipeline
+from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
 
 address = sys.argv[1]
 recognise = pipeline("emotion-recognition", model="folder", trust_remote_code=True)
 assert type(recognise).__module__.startswith("transformers_modules."), type(recognise)
 slow = {"array": recognise.preprocess("recording.wav")["audio"]["array"], "sampling_rate": 8000}
 inputs = ["recording.mp3", {"audio": "recording.wav", "text": "hello"}, address, {"text": "go away"}, slow]
-print([recognise(item) for item in inputs])
-print(recognise(inputs, batch_size=3, num_workers=2))
-print(list(recognise((item for item in inputs), batch_size=2, top_k=1)))
+local = {"allow_private_urls": True}
+print([recognise(item, **local) for item in inputs])
+print(recognise(inputs, batch_size=3, num_workers=2, **local))
+print(list(recognise((item for item in inputs), batch_size=2, top_k=1, **local)))
+
+os.chdir("folder")  # as the card of the folder says
+from transformers import AutoModelForAudioClassification, AutoProcessor
+
+AutoProcessor.from_pretrained(".", trust_remote_code=True)
+AutoModelForAudioClassification.from_pretrained(".", trust_remote_code=True)
+inside = pipeline("emotion-recognition", model=".", trust_remote_code=True)
+print(inside("../recording.wav"))
+os.chdir("..")
 
 hearing = pipeline(model="folder", trust_remote_code=True, transcriber="recogniser", return_text=True)
 print(hearing("recording.wav"))
@@ -36,6 +46,11 @@ hearing.save_pretrained("saved")
 again = pipeline("emotion-recognition", model="saved", trust_remote_code=True, transcriber="recogniser", return_text=True)
 assert again.model.config.custom_pipelines == recognise.model.config.custom_pipelines
 print(again("recording.wav"))
+
+remote = {"trust_remote_code": True}
+AutoModelForAudioClassification.from_pretrained("folder", **remote).save_pretrained("parts")
+AutoProcessor.from_pretrained("folder", **remote).save_pretrained("parts")
+print(pipeline("emotion-recognition", model="parts", **remote)("recording.wav"))
 
 try:
     pipeline("emotion-recognition", model="folder", trust_remote_code=False)
@@ -95,25 +110,36 @@ def test_trusted_code_of_a_folder_predicts_like_the_package(elsewhere, place, pi
     slow = {"array": noise(8000), "sampling_rate": 8000}
     recording = str(place / "recording.wav")
     inputs = [f"{recording[:-3]}mp3", {"audio": recording, "text": "hello"}, recording, {"text": "go away"}, slow]
-    alone, together, streamed, *_ = elsewhere
+    alone, together, streamed, inside, *_ = elsewhere
+    assert same(inside, pipe(recording), 1e-5)
     assert all(same(*pair, 1e-5) for pair in zip(alone, pipe(inputs), strict=True))
     assert all(same(*pair, 1e-5) for pair in zip(together, alone, strict=True))
     assert all(same(first, scores[:1], 1e-5) for first, scores in zip(streamed, alone, strict=True))
 
 
 def test_trusted_code_of_a_folder_transcribes(elsewhere, place, pipe):
-    *_, heard, again = elsewhere
+    *_, heard, again, _ = elsewhere
     assert heard["text"]
     assert same(heard["scores"], pipe({"audio": place / "recording.wav", "text": heard["text"]}), 1e-5)
     assert again["text"] == heard["text"]
 
 
 def test_a_pipeline_of_remote_code_is_saved_with_its_code(elsewhere, place):
-    assert {file.name for file in (place / "saved").iterdir()} == {file.name for file in (place / "folder").iterdir()}
-    for file in (place / "folder").glob("*.py"):
-        assert (place / "saved" / file.name).read_bytes() == file.read_bytes()
-    *_, heard, again = elsewhere
+    check_same_files(place / "saved", place / "folder")
+    *_, heard, again, _ = elsewhere
     assert same(again["scores"], heard["scores"])
+
+
+def test_model_and_processor_of_remote_code_are_saved_with_all_code(elsewhere, place, pipe):
+    check_same_files(place / "parts", place / "folder")
+    assert same(elsewhere[-1], pipe(place / "recording.wav"), 1e-5)
+
+
+def check_same_files(folder, other):
+    """Check that two folders have files of the same names and the same code."""
+    assert {file.name for file in folder.iterdir()} == {file.name for file in other.iterdir()}
+    for file in other.glob("*.py"):
+        assert (folder / file.name).read_bytes() == file.read_bytes()
 
 
 def test_with_emofusion_installed_no_code_has_to_be_trusted(place, pipe, run_python):

@@ -70,8 +70,8 @@ def test_every_form_of_recording_gives_same_result(fusion, recording, waveform):
             {"array": waveform, "sampling_rate": RATE},
             {"raw": torch.from_numpy(waveform), "sampling_rate": RATE},
         ):
-            assert same(fusion(source), wanted)
-            assert same(fusion({"audio": source}), wanted)
+            assert same(fusion(source, allow_private_urls=True), wanted)
+            assert same(fusion({"audio": source}, allow_private_urls=True), wanted)
 
 
 def mixed(recording):
@@ -184,8 +184,12 @@ def test_top_k_is_option_of_pipeline_and_of_call(recording):
     ("options", "error"),
     [
         ({"top_k": 0}, "top_k must be at least 1"),
+        ({"top_k": "1"}, "top_k must be at least 1"),
+        ({"on_error": "skip"}, "on_error must be 'raise' or 'return', not 'skip'"),
+        ({"timeout": -1}, "timeout must be a positive number of seconds"),
+        ({"timeout": "60"}, "timeout must be a positive number of seconds"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"topk": 1}, "no option 'topk'; it has timeout, transcriber_kwargs, top_k, return_text"),
+        ({"topk": 1}, "no option 'topk'; it has timeout, allow_private_urls, transcriber_kwargs, on_error, top_k"),
     ],
 )
 def test_wrong_options_are_refused(fusion, recording, options, error):
@@ -213,17 +217,6 @@ def test_unused_input_warns_once(recording, warnings):
     assert same(text({"audio": "gone.wav", "text": "hello"}), text("hello"))
     assert "does not use speech" in warnings()[1]
     assert speech({"audio": recording, "text": "hello"}, return_text=True)["text"] is None
-
-
-def test_cut_recording_warns_once(warnings):
-    pipe = build(settings={"max_seconds": 0.5})
-    long, short = ({"array": noise(length), "sampling_rate": RATE} for length in (20000, 8000))
-    pipe({"audio": short, "text": "hello"})
-    assert not warnings()
-    results = pipe([{"audio": {**long, "array": long["array"][:8000]}, "text": "go"}, {"audio": long, "text": "go"}])
-    assert same(*results)
-    pipe({"audio": long, "text": "go"})
-    assert warnings() == ["A recording is longer than 0.5 s: the model uses the first 0.5 s."]
 
 
 def test_videos_are_read_as_processor_reads_them():

@@ -187,19 +187,15 @@ def write_bundle(processor, folder):
     settings["auto_map"] = {"AutoProcessor": "processing_emofusion.EmoFusionProcessor"}
     (folder / "processor_config.json").write_text(json.dumps(settings))
     package = Path(emofusion.__file__).parent
-    for file in (
-        "processing/processing_emofusion.py",
-        "processing/media.py",
-        "processing/video.py",
-        "configuration/modalities.py",
-    ):
-        text = (package / file).read_text(encoding="utf-8")
-        (folder / Path(file).name).write_text(text.replace("from ..configuration.", "from ."), encoding="utf-8")
+    for file in (*package.glob("processing/*.py"), package / "configuration" / "modalities.py"):
+        text = file.read_text(encoding="utf-8")
+        (folder / file.name).write_text(text.replace("from ..configuration.", "from ."), encoding="utf-8")
     inputs = inputs_for(processor)
     torch.save({"inputs": inputs, "expected": dict(processor(**inputs))}, folder / "case.pt")
 
 
 LOAD_BUNDLES = """
+import os
 import sys
 sys.modules["emofusion"] = None
 import torch
@@ -215,6 +211,14 @@ for folder in sys.argv[1:]:
         assert (processor.max_seconds, processor.frames_per_second) == (5.0, 3.0)
         folder += "-saved-again"
         processor.save_pretrained(folder)
+
+os.remove(folder + "/tokenizer.json")
+try:
+    AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+except OSError as error:
+    assert "has no tokenizer.json, the vocabulary of its tokenizer" in str(error), error
+else:
+    raise AssertionError("a vocabulary was made up")
 """
 
 
@@ -257,7 +261,7 @@ BAD_INPUTS = {
     "no samples": ({"audio": [ONE, ONE[:0]]}, ValueError, r"audio\[1\] has no samples"),
     "nan": ({"audio": [ONE, ONE * np.nan]}, ValueError, r"audio\[1\] .*not finite"),
     "integers": ({"audio": ONE.astype(np.int16)}, TypeError, r"audio\[0\] .*int16: divide"),
-    "strange item": ({"audio": [ONE, {1, 2}]}, TypeError, r"audio\[1\] .*not set"),
+    "strange item": ({"audio": [ONE, {1, 2}]}, TypeError, r"audio\[1\]: .*not set"),
     "missing file": ({"audio": [None, "gone.wav"]}, FileNotFoundError, r"audio\[1\]: gone.wav does not exist"),
     "broken bytes": ({"audio": [b""]}, ValueError, r"audio\[0\]: the audio is empty"),
     "text type": ({"text": ["so", 3]}, TypeError, r"text\[1\] must be a string or None, not int"),

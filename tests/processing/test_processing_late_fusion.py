@@ -101,10 +101,10 @@ def test_recording_is_decoded_once(recordings, monkeypatch):
     decoded = []
     decode = processing_emofusion.load_audio
 
-    def counting(source, rate):
+    def counting(source, rate, **options):
         if isinstance(source, str):
             decoded.append(source)
-        return decode(source, rate)
+        return decode(source, rate, **options)
 
     monkeypatch.setattr(processing_emofusion, "load_audio", counting)
     LateFusionProcessor.from_members(

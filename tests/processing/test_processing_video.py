@@ -65,7 +65,7 @@ def test_max_seconds_cuts_videos_and_sets_padded_length(tmp_path):
 
 
 def test_all_modalities_form_one_batch():
-    tokenizer = BertTokenizer(vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3})
+    tokenizer = BertTokenizer(vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "so": 4})
     processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(), tokenizer, image_processor())
     audio = [np.full(800, 0.1, np.float32), None]
     batch = processor(audio=audio, text=[None, "so"], video=[frames_of(2), frames_of(1)], sampling_rate=16000)

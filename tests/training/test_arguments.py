@@ -162,7 +162,7 @@ def test_a_missing_recipe_is_named(tmp_path):
         ("seed: 1\nmodel_config: {x: 1, x: 2}", (), ("recipe.yaml", "line 2", "'x' is given twice")),
         ("model_config:\n\tx: 1", (), ("recipe.yaml", "line 2", "'\\t'")),
         ("seed: !!python/name:os.system", (), ("recipe.yaml", "line 1", "os.system")),
-        ("seed: " + 9999 * "[", (), ("recipe.yaml", "nested too deeply")),
+        ("seed: " + 9999 * "[", (), ("recipe.yaml", "50 levels")),
         ("0", (), ("recipe.yaml", "mapping")),
         ("[]", (), ("recipe.yaml", "mapping")),
         ("learning_rate: .nan", (), ("learning_rate", "nan", "a number")),
@@ -178,7 +178,25 @@ def test_a_missing_recipe_is_named(tmp_path):
         ("accelerator_config: {x: 1}", (), ("EmotionTrainingArguments", "'x'")),
         ("per_device_train_batch_size: 0", (), ("per_device_train_batch_size is 0", "positive")),
         ("seed: -1", (), ("seed is -1", "must not be negative")),
-        ("max_seconds: -1", (), ("max_seconds is -1", "positive")),
+        ("max_seconds: -1", (), ("max_seconds is -1", "at least 0.1")),
+        ("max_seconds: 1e-9", (), ("max_seconds is 1e-09", "at least 0.1")),
+        ("gradient_accumulation_steps: 0", (), ("gradient_accumulation_steps is 0", "positive")),
+        ("num_train_epochs: 0", (), ("num_train_epochs is 0", "positive")),
+        ("max_steps: 0", (), ("max_steps is 0", "-1")),
+        ("seed: 4294967296", (), ("seed is 4", "at most")),
+        ("adam_beta2: 1", (), ("adam_beta2 is 1", "below 1")),
+        ("lr_scheduler_kwargs: {x: 1}", (), ("lr_scheduler_kwargs", "'linear'", "'x'")),
+        ("lr_scheduler_type: cosine_with_min_lr", (), ("lr_scheduler_kwargs", "cosine_with_min_lr", "min_lr")),
+        ("dataloader_persistent_workers: true", (), ("dataloader_persistent_workers", "dataloader_num_workers is 0")),
+        ("optim_args: fast", (), ("optim_args is 'fast'", "name=value")),
+        ("activation_checkpointing_kwargs: x", (), ("activation_checkpointing_kwargs", "'x'", "mapping")),
+        ("learning_rates: {audio_encoder: -1}", (), ("learning_rates", "audio_encoder", "-1")),
+        ("learning_rates: {audio_encoder: .inf}", (), ("learning_rates", "audio_encoder", "inf")),
+        ("class_weights: [0, 0]", (), ("class_weights is [0, 0]", "positive")),
+        ("class_weights: [1, -1]", (), ("class_weights is [1, -1]", "positive")),
+        ("class_weights: heavy", (), ("class_weights is 'heavy'", "balanced")),
+        ("language: English language", (), ("language is 'English language'", "BCP 47")),
+        ("license: Do what you want", (), ("license is 'Do what you want'", "Hub")),
         ("lr_scheduler_kwargs: x", (), ("lr_scheduler_kwargs", "'x'", "mapping")),
         ("model_config: {text_config: 3}", (), ("model_config.text_config", "3", "mapping")),
         ("seeds: [1]", (), ("recipe.yaml", "'seeds'", "emofusion cross-validate")),
@@ -189,6 +207,33 @@ def test_an_error_is_one_sentence(parse, text, options, parts):
     message = message_of(parse, text, *options)
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"learning_rate": float("nan")},
+        {"weight_decay": float("inf")},
+        {"per_device_eval_batch_size": -4},
+        {"per_device_train_batch_size": 2.5},
+        {"seed": True},
+        {"bf16": "yes"},
+        {"save_total_limit": 0},
+        {"logging_steps": "ten"},
+        {"class_weights": [1, float("nan")]},
+    ],
+)
+def test_wrong_numbers_from_python_are_named(tmp_path, arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"^{name} is .*; it must be .*\\.$"):
+        EmotionTrainingArguments(output_dir=str(tmp_path), **arguments)
+
+
+def test_language_and_licence_of_the_weights_are_arguments(parse):
+    training = parse("{language: de, license: cc-by-4.0}").training
+    assert (training.language, training.license) == (["de"], "cc-by-4.0")
+    assert parse("language: [de, pt-BR]").training.language == ["de", "pt-BR"]
+    assert (parse().training.language, parse().training.license) == ([], None)
 
 
 def test_null_on_the_command_line_is_the_default(parse):

@@ -8,12 +8,16 @@ import sys
 from contextlib import closing
 
 import pytest
-from emofusion.training import console
-from emofusion.training.console import Bar, Console, format_end, format_log, format_seconds, show_run
+from emofusion.training import console, progress
+from emofusion.training.console import Console, describe_folder, format_scores, predict_command, show_run
+from emofusion.training.durations import format_seconds
 from emofusion.training.lifecycle import load_rows
+from emofusion.training.progress import MOST_LINES, Bar, Log, format_log
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import build_trainer, train
 from testing_training import tiny_recipe
+from tqdm import tqdm
+from transformers import TrainerState
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from yaml import safe_dump
 
@@ -58,35 +62,61 @@ def test_a_run_prints_a_plan_a_log_and_its_results(arguments, capsys, tmp_path, 
     (estimate,) = (line for line in lines if line.startswith("about "))
     assert re.fullmatch(r"about [\d.]+ s for the remaining 4 steps, plus validation", estimate)
 
-    end = format_end(results, "run")
-    assert len(end.splitlines()) <= 25
-    for part in (
-        "confusion_matrix.png",
-        "Recall: angry",
-        "emofusion predict run RECORDING",
-        "emofusion push run OWNER/NAME",
-    ):
-        assert part in end
+    end = format_scores(results, "run")
+    assert len(end.strip().splitlines()) <= 9
+    assert "Few data: in the test split, angry" in end
+    assert "Recall: angry" in end
+    assert "confusion_matrix.png" in describe_folder(results, "run")
+    assert predict_command(results, "run") == "emofusion predict run RECORDING --text TRANSCRIPT"
 
 
 def test_the_output_of_trainer_is_replaced_except_its_bar(arguments):
-    for quiet, kept in ((False, Bar), (True, None)):
+    for quiet in (False, True):
         given = arguments(disable_tqdm=quiet)
-        trainer = build_trainer(*load_rows(given), given)
-        show_run(trainer)
-        kinds = [type(callback) for callback in trainer.callback_handler.callbacks]
+        kinds = [type(callback) for callback in build_trainer(*load_rows(given), given).callback_handler.callbacks]
         assert not {ProgressCallback, PrinterCallback} & set(kinds)
-        assert (Bar in kinds) == (kept is Bar)
-        assert Console in kinds
+        assert (Bar in kinds) == (not quiet)
+        assert Log in kinds
+
+
+def test_without_terminal_a_trainer_prints_lines_and_no_bars(arguments, capfd):
+    given = arguments(disable_tqdm=False, num_train_epochs=1)
+    build_trainer(*load_rows(given), given).train()
+    printed = capfd.readouterr()
+    assert printed.err == ""
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["step", "step", "epoch"]
+
+
+def test_bars_are_named_after_the_split(arguments, monkeypatch):
+    opened = []
+
+    def open_bar(**options):
+        opened.append(options["desc"])
+        return tqdm(**options | {"disable": True})
+
+    monkeypatch.setattr(progress, "tqdm", open_bar)
+    open_bar.write = print
+    train(arguments(disable_tqdm=False, num_train_epochs=1))
+    names = ["validation", "validation", "test"]
+    assert opened == ["Training", *(f"Predicting the {name} split" for name in names)]
+
+
+def test_long_runs_print_few_steps(capsys):
+    log, state = Log(), TrainerState(max_steps=1000, is_world_process_zero=True)
+    for state.global_step in range(1, 1001):
+        log.on_log(None, state, None, logs={"loss": 1.0, "epoch": 1.0})
+    steps = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+    assert steps[0] == "1/1000"
+    assert steps[-1] == "1000/1000"
+    assert len(steps) <= MOST_LINES + 2
 
 
 def test_only_the_main_process_prints(arguments, capsys):
     given = arguments()
     trainer = build_trainer(*load_rows(given), given)
     trainer.state.is_world_process_zero = False
-    console_ = Console(trainer.run_metadata.results)
-    console_.on_train_begin(trainer.args, trainer.state, trainer.control)
-    console_.on_log(trainer.args, trainer.state, trainer.control, logs={"loss": 1.0})
+    Console(trainer.run_metadata.results).on_train_begin(trainer.args, trainer.state, trainer.control)
+    Log().on_log(trainer.args, trainer.state, trainer.control, logs={"loss": 1.0})
     assert capsys.readouterr().out == ""
 
 
@@ -94,6 +124,11 @@ def test_a_line_has_the_named_losses_if_there_are_several():
     assert format_log({"loss": 1.5, "loss_a": 1.5, "epoch": 1.0}, 3, 9) == "step 3/9  epoch 1.00  loss 1.5"
     assert "loss 3 (a 1, b 2)" in format_log({"loss": 3.0, "loss_a": 1.0, "loss_b": 2.0}, 3, 9)
     assert format_log({"train_runtime": 3.0}, 3, 9) == ""
+
+
+def test_a_line_has_the_scores_of_a_speaker_network():
+    logs = {"eval_loss": 1.0, "eval_accuracy": 0.5, "eval_eer": 0.25, "eval_min_dcf": 0.125, "epoch": 1.0}
+    assert format_log(logs, 3, 9) == "epoch 1.00  validation: loss 1  accuracy 50.0  EER 25.0  minDCF 0.125"
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,14 @@ import torch.multiprocessing as mp
 import yaml
 from emofusion.training import interruption
 from emofusion.training.arguments import EmotionTrainingArguments
-from emofusion.training.interruption import check_output_dir, check_room, find_checkpoint, find_damage
+from emofusion.training.checkpoints import BestCheckpointFinder, check_weights, find_checkpoint, find_damage
+from emofusion.training.interruption import check_output_dir, check_room
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
 from safetensors.torch import save_file
 from testing_training import FUSION, tiny_recipe
+from transformers import TrainerState
 
 STEPS = 12  # in two epochs, measured and saved after every second
 
@@ -155,6 +157,44 @@ def test_a_run_resumes_from_its_last_complete_checkpoint(damage, message, checkp
     damage(before)
     with pytest.warns(UserWarning, match="is skipped"):
         assert resumed(checkpoints) is None
+
+
+def test_a_checkpoint_without_its_optimizer_is_resumed_with_a_warning(checkpoints):
+    last = checkpoints / f"checkpoint-{STEPS}"
+    (last / "optimizer.pt").unlink()
+    for choice in ("true", last):
+        with pytest.warns(UserWarning, match=r"has no optimizer\.pt, so the optimizer and the schedule start anew"):
+            assert resumed(checkpoints, choice) == str(last)
+
+
+def test_a_checkpoint_with_a_pickle_instead_of_weights_is_not_opened(checkpoints):
+    last = checkpoints / f"checkpoint-{STEPS}"
+    (last / "model.safetensors").rename(last / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"cannot be resumed from: it has no weights \(model\.safetensors"):
+        resumed(checkpoints, last)
+
+
+def test_weights_of_another_model_are_not_resumed_from(tmp_path):
+    model = torch.nn.Linear(2, 3)
+    for weights, problem in (
+        ({"weight": torch.zeros(3, 2)}, r"lacks 1 weights \(bias\)"),
+        ({"weight": torch.zeros(2, 2), "bias": torch.zeros(3)}, r"has in another shape 1 weights \(weight\)"),
+        (model.state_dict() | {"x": torch.zeros(1)}, r"has unknown 1 weights \(x\)"),
+    ):
+        save_file(weights, tmp_path / "model.safetensors")
+        with pytest.raises(ValueError, match=f"do not fit the model: it {problem}; resume with the recipe"):
+            check_weights(tmp_path, model)
+
+
+def test_the_best_checkpoint_is_one_in_the_folder_of_the_run(checkpoints):
+    args, state = EmotionTrainingArguments(str(checkpoints), use_cpu=True), TrainerState()
+    state.best_model_checkpoint, state.best_metric = f"/before/the/move/checkpoint-{STEPS}", 0.5
+    BestCheckpointFinder().on_train_begin(args, state, None)
+    assert (state.best_model_checkpoint, state.best_metric) == (str(checkpoints / f"checkpoint-{STEPS}"), 0.5)
+    state.best_model_checkpoint = "/elsewhere/checkpoint-3"
+    with pytest.warns(UserWarning, match="The best checkpoint so far, .*checkpoint-3, is not there"):
+        BestCheckpointFinder().on_train_begin(args, state, None)
+    assert (state.best_model_checkpoint, state.best_metric) == (None, None)
 
 
 def test_a_missing_checkpoint_is_an_error(tmp_path):

@@ -3,10 +3,12 @@
 import json
 from collections import Counter
 
+import evaluate
 import pytest
+from datasets import DatasetDict
 from emofusion.corpora.atomic_write import write_json
 from emofusion.evaluation.results import RunResults
-from emofusion.training import lifecycle
+from emofusion.training import lifecycle, run
 from emofusion.training.cross_validation.plan import RECORD, Run, find_state
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
@@ -65,31 +67,30 @@ def test_every_checkpoint_is_saved_once_with_its_card(make_recipe, tmp_path, mon
     assert "results.json" not in counts
 
 
-@pytest.mark.parametrize("step", ["save_bundle", "write_predictions", "write_card"])
-def test_a_run_that_is_killed_before_its_end_is_not_finished(make_recipe, tmp_path, monkeypatch, step):
+def test_a_run_that_is_killed_before_its_end_is_not_finished(make_recipe, tmp_path, monkeypatch):
     recipe = make_recipe(num_train_epochs=1)
-    run = Run("run", 1, recipe)
-    train(recipe)
+    run, results, save = Run("run", 1, recipe), train(recipe), EmotionTrainer.save_bundle
     write_json(run.folder / RECORD, run.describe())  # as the cross-validation does
-    assert find_state(run) == "finished"
 
     def kill(*_, **__):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        if step == "save_bundle":
-            save = EmotionTrainer.save_bundle
-            patch.setattr(
-                EmotionTrainer,
-                step,
-                lambda self, folder: kill() if folder == tmp_path / "run" else save(self, folder),
-            )
-        else:
-            patch.setattr(lifecycle, step, kill)
-        with pytest.raises(KeyboardInterrupt):
-            train(recipe)
-    assert not (tmp_path / "run" / "results.json").exists()
-    assert find_state(run) == "checkpoint-1"
+    def kill_at_the_end(self, folder):
+        return kill() if folder == tmp_path / "run" else save(self, folder)
+
+    for place, step, killer in (
+        (EmotionTrainer, "save_bundle", kill_at_the_end),
+        (lifecycle, "write_predictions", kill),
+        (lifecycle, "write_card", kill),
+    ):
+        results.write(run.folder)
+        assert find_state(run) == "finished"
+        with monkeypatch.context() as patch:
+            patch.setattr(place, step, killer)
+            with pytest.raises(KeyboardInterrupt):
+                train(recipe)
+        assert not (run.folder / "results.json").exists(), step
+        assert find_state(run) == "checkpoint-1"
 
 
 def test_a_second_run_replaces_the_results_of_the_first(make_recipe, tmp_path):
@@ -104,3 +105,31 @@ def test_splits_are_checked_before_anything_is_built(make_recipe, corpus, monkey
     monkeypatch.setattr("emofusion.training.run.build_model", None)  # the run fails before
     with pytest.raises(ValueError, match="is both in 'train' and in 'test'"):
         train(make_recipe())
+
+
+def test_neither_a_picture_nor_a_cache_can_lose_a_finished_training(make_recipe, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("no picture of this\nlabel")
+
+    def make_folder(*_, **__):
+        raise PermissionError(13, "the user's cache")
+
+    monkeypatch.setattr(lifecycle, "draw_test_split", fail)
+    monkeypatch.setattr(evaluate.EvaluationModule, "__init__", make_folder)
+    with pytest.warns(UserWarning, match=r"could not be drawn \(no picture of this label\); the scores are saved"):
+        results = train(make_recipe(num_train_epochs=1, language="de", license="cc-by-4.0"))
+    assert RunResults.read(tmp_path / "run") == results
+    assert results.pictures == ["learning_curve.png"]
+    assert (results.language, results.license) == (["de"], "cc-by-4.0")
+    assert (tmp_path / "run" / "predictions.jsonl").is_file()
+
+
+def test_a_run_whose_rows_lack_a_modality_ends_before_anything_is_built(make_recipe, corpus, tmp_path, monkeypatch):
+    bare = DatasetDict(
+        {split: rows.remove_columns("text").add_column("text", [None] * len(rows)) for split, rows in corpus.items()}
+    )
+    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: bare)
+    monkeypatch.setattr(run, "build_model", lambda *_: pytest.fail("a model was built"))
+    with pytest.raises(ValueError, match="The model reads text, but no utterance of the train split has transcripts"):
+        train(make_recipe())
+    assert not (tmp_path / "run").exists()

@@ -14,8 +14,9 @@ from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from emofusion.training.checkpoints import find_checkpoint
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.interruption import find_checkpoint, train_interruptibly
+from emofusion.training.interruption import train_interruptibly
 from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
 from emofusion.training.trainer import EmotionTrainer, lacks_modality, with_all_parameters

@@ -11,6 +11,7 @@ import yaml
 from emofusion.configuration import VARIANTS
 from emofusion.corpora.demo.spoken import BLOCK, VIDEO_BLOCK
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
+from emofusion.training import lifecycle
 from emofusion.training.late_fusion.fit import fit_late_fusion
 from emofusion.training.memory import replace_encoders
 from emofusion.training.model_building import build_model
@@ -75,7 +76,7 @@ def test_the_registry_agrees_with_the_recipe(path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, corpus_root):
-    """Trains a small recipe on the smallest corpus, once, and returns its folder and results."""
+    """Trains a small recipe on the smallest corpus, once, without pictures, and returns its folder and results."""
     folder, done = tmp_path_factory.mktemp("runs"), {}
 
     def train_once(path: str):
@@ -86,7 +87,10 @@ def trained(tmp_path_factory, corpus_root):
             done[path] = run, train(read(path, output_dir=run, **options, **SHORT))
         return done[path]
 
-    return train_once
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lifecycle, "draw_test_split", lambda *_: None)
+        patch.setattr(lifecycle, "draw_learning_curves", lambda *_: None)
+        yield train_once
 
 
 @small_recipes("train")

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import soundfile
@@ -5,7 +7,14 @@ from accelerate.data_loader import BatchSamplerShard, skip_first_batches
 from datasets import Dataset
 from emofusion.corpora.schema import features
 from emofusion.training.arguments import EmotionTrainingArguments
-from emofusion.training.sampler import SHORTEST, EpochSetter, LengthGroupedBatchSampler, lengths_of, seconds_of
+from emofusion.training.sampler import (
+    SHORTEST,
+    EpochSetter,
+    LengthGroupedBatchSampler,
+    find_longest,
+    lengths_of,
+    seconds_of,
+)
 from torch.utils.data import DataLoader
 from transformers import TrainerState
 
@@ -129,6 +138,14 @@ def test_durations_come_from_span_dialogue_or_header(tmp_path, embedded):
     assert seconds_of(dataset).tolist() == [1.25, 1.5, 2.0, 1.75, 0.0]
     assert seconds_of(dataset.select([4, 2, 0])).tolist() == [0.0, 2.0, 1.25]
     assert seconds_of(dataset, max_seconds=1.5).tolist() == [1.25, 1.5, 1.5, 1.5, 0.0]
+    splits = [dataset.select([0]), dataset.select([0, 4])]
+    processor = SimpleNamespace(feature_extractor=True, image_processor=None, max_seconds=None)
+    assert find_longest(splits, processor) == 1.3  # rounded up
+    assert find_longest([*splits, dataset], processor) == 2.0
+    processor.max_seconds = 0.5
+    assert find_longest(splits, processor) == 0.5
+    processor.feature_extractor = None
+    assert find_longest(splits, processor) is None
 
 
 def test_a_text_model_groups_by_number_of_words(corpus):

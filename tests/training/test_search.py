@@ -65,9 +65,7 @@ def test_a_resumed_search_equals_an_uninterrupted_one(write_recipe, corpus, tmp_
     assert (recipe.training.output_dir, recipe.training.use_cpu) == (str(tmp_path / "whole" / "best"), True)
     assert recipe.model.model_config | {"hidden_size": 8} == searched.model.model_config
 
-    screen = format_search(whole, tmp_path / "whole")
-    assert "2 finished" in screen
-    assert f"emofusion train {tmp_path / 'whole' / 'best.yaml'}" in screen
+    assert "2 finished" in format_search(whole)
 
     with pytest.raises(ValueError, match="another learning_rate: choose another output_dir"):
         search(write_recipe("whole"), "--learning_rate", "0.5")

@@ -64,16 +64,22 @@ def test_trials_are_read(tree):
         (f"1 {FIRST} ../secret.wav", ValueError, "trials.txt, line 2: ../secret.wav leads out of"),
         (f"1 {FIRST} id10000/../../secret.wav", ValueError, "line 2: .* leads out of"),
         (f"1 {FIRST} /etc/passwd", ValueError, "line 2: /etc/passwd leads out of"),
-        (f"1 {FIRST} link/secret.wav", ValueError, "line 2: link/secret.wav leads out of"),
+        (f"1 {FIRST} ..\\secret.wav", ValueError, "line 2: .* leads out of"),
+        (f"1 {FIRST} C:/secret.wav", ValueError, "line 2: C:/secret.wav leads out of"),
         (f"1 {FIRST} id10000/video0/9.wav", FileNotFoundError, "line 2: .*9.wav does not exist"),
     ],
 )
 def test_a_bad_line_is_named(tree, line, error, message):
     (tree.parent / "secret.wav").write_text("secret")
-    (tree / "link").symlink_to(tree.parent)
     with pytest.raises(error, match=message) as caught:
         read_trials(write_trials(tree, f"0 {FIRST} {OTHER}", line), tree)
     assert "\n" not in str(caught.value)
+
+
+def test_links_in_the_tree_are_followed(tree):
+    speaker = tree / "id10002"
+    speaker.symlink_to(speaker.rename(tree.parent / "another_disk"))
+    assert len(read_trials(write_trials(tree, f"0 {FIRST} {OTHER}", f"1 {FIRST} {SECOND}"), tree)) == 2
 
 
 def test_a_list_must_exist_and_have_both_kinds_of_trials(tree):

@@ -142,11 +142,9 @@ def test_listed_class_weights_weigh_the_loss(make_trainer):
     assert curve(trainer)[0] != pytest.approx(curve(make_trainer())[0], rel=1e-6)
 
 
-@pytest.mark.parametrize("weights", ["heavy", "[1, 2]", "3", '["a", "b", "c", "d"]'])
-def test_bad_class_weights_are_refused(make_trainer, weights):
-    with pytest.raises(ValueError, match=r"^class_weights.*balanced.*4 numbers.*\.$") as caught:
-        make_trainer(class_weights=weights)
-    assert weights in str(caught.value)
+def test_class_weights_of_another_number_of_classes_are_refused(make_trainer):
+    with pytest.raises(ValueError, match="class_weights has 2 numbers for 4 classes"):
+        make_trainer(class_weights="[1, 2]")
 
 
 @pytest.mark.parametrize("arguments", [{}, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}])
@@ -203,3 +201,10 @@ def test_every_checkpoint_is_a_complete_hub_folder(make_trainer, tmp_path):
         ):
             module = json.loads((folder / file).read_text())["auto_map"][auto_class].partition(".")[0]
             assert f"{module}.py" in names
+
+
+@pytest.mark.parametrize(("filtered", "step"), [(True, 2), (False, 3)])
+def test_a_loss_that_is_no_number_stops_the_training(make_trainer, filtered, step):
+    trainer = make_trainer(learning_rate=1e30, max_steps=4, logging_steps=3, logging_nan_inf_filter=filtered)
+    with pytest.raises(ValueError, match=rf"The loss of step {step} is not a number: .*learning_rate 1e\+30"):
+        trainer.train()

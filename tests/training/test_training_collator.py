@@ -177,7 +177,7 @@ def test_contradicting_label_smoothing_is_refused(make_trainer):
         ValueError, match=r"^label_smoothing_factor is 0.1, and model_config.label_smoothing 0.2; .*\.$"
     ):
         make_trainer(label_smoothing_factor=0.1, model_config={"label_smoothing": 0.2})
-    with pytest.raises(ValueError, match=r"^label_smoothing_factor is 1.0; it must be at least 0 and below 1\.$"):
+    with pytest.raises(ValueError, match=r"^label_smoothing_factor is 1; it must be at least 0 and below 1\.$"):
         make_trainer(label_smoothing_factor=1.0)
 
 

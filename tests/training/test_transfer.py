@@ -58,6 +58,24 @@ def test_with_other_labels_only_the_head_is_new(trained, labels):
     assert model.classifier.out_features == len(labels)
 
 
+@pytest.mark.parametrize("asked", [None, "bfloat16"])
+@pytest.mark.parametrize("saved", [torch.float16, torch.bfloat16])
+def test_weights_saved_in_half_precision_are_trained_in_float32_unless_asked(trained, tmp_path, saved, asked):
+    whole = build_model(ModelArguments(model_name_or_path=str(trained)), LABELS)
+    whole.to(saved).save_pretrained(tmp_path / "whole")
+    whole.model.text_encoder.save_pretrained(tmp_path / "text")
+    config = {} if asked is None else {"dtype": asked}
+    around = FUSION | config
+    del around["text_config"]
+    for model in (
+        build_model(ModelArguments(model_name_or_path=str(tmp_path / "whole"), model_config=config), LABELS),
+        build_model(ModelArguments(text_model_name_or_path=str(tmp_path / "text"), model_config=around), LABELS),
+    ):
+        wanted = torch.float32 if asked is None else torch.bfloat16
+        assert {weight.dtype for weight in model.parameters()} == {wanted}
+        assert model.config.dtype == model.config.text_config.dtype == wanted
+
+
 def test_single_fields_of_a_sub_configuration_can_be_changed(trained):
     config = {"audio_config": {"hidden_dropout": 0.25}, "freeze_audio_layers": 1}
     model = build_model(ModelArguments(model_name_or_path=str(trained), model_config=config), LABELS)

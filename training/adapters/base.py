@@ -31,6 +31,8 @@ def find_source(model: PreTrainedModel, source: str | None) -> str | None:
     saved = None if source is None else type(model.config).from_pretrained(source)
     if saved is None or _comparable(saved) != _comparable(model.config):
         return None
+    if saved.dtype not in (None, model.dtype):  # the adapters are trained on other numbers than the checkpoint's
+        return None
     if type(model).__name__ not in (saved.architectures or ()):  # without a head it would not load as a base
         return None
     return str(Path(source).resolve()) if Path(source).is_dir() else source

@@ -1,5 +1,6 @@
 """Settings of LoRA adapters."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -73,4 +74,4 @@ def check_lora(lora: Mapping, quantization: str | None) -> None:
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

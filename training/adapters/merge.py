@@ -31,7 +31,7 @@ def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None)
 
     Raises:
         FileNotFoundError: If the folder holds no adapters, or there is no base model.
-        ValueError: If the base is or was quantised, or `out` is not empty.
+        ValueError: If the adapters are damaged or do not fit the base, the base is or was quantised, or `out` is not empty.
     """
     from peft import PeftModel
 
@@ -49,7 +49,11 @@ def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None)
             f"The adapters in {adapter} were trained on a quantised base, so merging would round them; load them on it."
         )
     model = AutoModelForAudioClassification.from_pretrained(base, use_safetensors=True)
-    merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
+    try:
+        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
+    except (KeyError, RuntimeError) as error:  # of peft and torch, for a weight that is missing or has another shape
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"The adapters in {adapter} do not fit the base model {base} ({reason}).") from error
     processor = AutoProcessor.from_pretrained(adapter)
     out.mkdir(parents=True, exist_ok=True)
     with staged(out) as staging:
@@ -68,7 +72,14 @@ def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None)
 
 def _find_base(adapter: Path) -> str:
     """Return the base that adapters name or, if they were moved together with it, the one inside their folder."""
-    base = json.loads((adapter / "adapter_config.json").read_text("utf-8")).get("base_model_name_or_path") or ""
+    file = adapter / "adapter_config.json"
+    try:
+        fields = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is damaged: it is no JSON.") from error
+    base = fields.get("base_model_name_or_path") if isinstance(fields, dict) else None
+    if not isinstance(base, str) or not base:
+        raise ValueError(f"{file} has the base_model_name_or_path {base!r}; name the base model with --base.")
     if not Path(base).is_absolute() or Path(base).is_dir():
         return base
     if (adapter / BASE).is_dir():

@@ -10,7 +10,7 @@ from accelerate.utils import broadcast_object_list
 from ...corpora import describe_corpus, list_folds
 from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import RunResults
-from ..interruption import list_checkpoints
+from ..checkpoints import list_checkpoints
 from ..metadata import describe_environment
 from ..recipe import Recipe
 

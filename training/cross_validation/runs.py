@@ -6,6 +6,7 @@ from accelerate.utils import broadcast_object_list, release_memory
 
 from ...corpora.atomic_write import write_json
 from ...evaluation.results import RunResults
+from ..output_folder import claimed_folder
 from ..run import train
 from ..trainer import EmotionTrainer
 from .plan import RECORD, Run
@@ -31,6 +32,16 @@ def cross_validate(
     Returns:
         The results of the protocol, which are in `results.json` in the folder that holds the folders of the runs.
     """
+    with claimed_folder(runs[0].recipe.training, runs[0].folder.parent):
+        return _cross_validate(runs, states, log, show)
+
+
+def _cross_validate(
+    runs: Sequence[Run],
+    states: Sequence[str],
+    log: Callable[[str], object] | None,
+    show: Callable[[EmotionTrainer], object] | None,
+) -> RunResults:
     for number, (run, state) in enumerate(zip(runs, states, strict=True), start=1):
         if state == "finished":
             continue

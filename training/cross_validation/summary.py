@@ -10,6 +10,7 @@ from ...corpora import describe_corpus
 from ...evaluation.metadata import CorpusMetadata, Environment, SplitCounts
 from ...evaluation.predictions import Predictions, pool, read_predictions
 from ...evaluation.results import CrossValidationResults, FoldResults, RunResults, Spread
+from ...evaluation.sample_size import explain_uncertainty
 from ...evaluation.scores import ClassificationScores
 from ...evaluation.task import Task, load_task
 from ..lifecycle import LOG, finish_run
@@ -61,6 +62,8 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
         modalities=first.modalities,
         parameters=first.parameters,
         base_models=first.base_models,
+        language=first.language,
+        license=first.license,
         corpus=_describe_corpus(runs, by_run),
         data={"test": _count(predictions["test"], labels)},
         **task.measure(predictions),
@@ -141,8 +144,11 @@ def _count(test: Predictions, labels: list[str]) -> SplitCounts:
     """Count the tested utterances, each once."""
     classes = dict(zip(test.ids, test.labels.tolist(), strict=True))
     counts = np.bincount(list(classes.values()), minlength=len(labels)).tolist()
+    names = set(test.speakers)
     return SplitCounts(
-        utterances=len(classes), speakers=len(set(test.speakers)), classes=dict(zip(labels, counts, strict=True))
+        utterances=len(classes),
+        speakers=None if None in names else len(names),
+        classes=dict(zip(labels, counts, strict=True)),
     )
 
 
@@ -173,7 +179,7 @@ def format_results(results: RunResults) -> str:
         lines.append(line(name, [*percents(subset, scores[:3]), f"n {subset.utterances}"]))
     recalls = zip(results.labels, results.metrics["test"].recall, strict=True)
     shown = ", ".join(f"{label} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
-    return "\n".join([*lines, rule, f"recall: {shown}"])
+    return "\n".join([*lines, rule, f"recall: {shown}", explain_uncertainty(results)]).rstrip()
 
 
 def _percent(value: float | None) -> str:

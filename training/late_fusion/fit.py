@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
-from transformers import AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig
+from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig
 from transformers.trainer_utils import PredictionOutput
 
 from ...configuration.configuration_late_fusion import MEMBER_CONFIGS, member_modalities
@@ -18,8 +18,11 @@ from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
 from ..arguments import ModelArguments
 from ..collator import EmotionCollator
+from ..failures import explained
 from ..lifecycle import add_scores, finish_run, load_rows, predict_splits
+from ..output_folder import claimed_folder
 from ..recipe import Recipe
+from ..row_checks import check_labels, check_modalities
 from ..trainer import EmotionTrainer
 from .combinations import combine, fit_combinations
 
@@ -49,10 +52,17 @@ def fit_late_fusion(recipe: Recipe) -> RunResults:
             that only matters when the members are trained.
     """
     _check_arguments(recipe)
+    with claimed_folder(recipe.training), explained():
+        return _fit(recipe)
+
+
+def _fit(recipe: Recipe) -> RunResults:
     fusion_args, training_args = recipe.late_fusion, recipe.training
     corpus, metadata = load_rows(recipe)
     labels = corpus["train"].features["label"].names
+    check_labels(corpus, labels)
     trainer = _build_trainer(recipe, corpus, labels)
+    check_modalities({name: corpus[name] for name in ("validation", "test")}, trainer.model.config)
     start = time.perf_counter()
     # The embedding of a late fusion is the log-probabilities of its members; the other outputs are ignored.
     scores = predict_splits(trainer, corpus, ignore_keys=["logits", "losses"])
@@ -177,6 +187,13 @@ def _check_arguments(recipe: Recipe) -> None:
                 raise ValueError(
                     f"{name} is given, but the members of a late fusion are trained already; leave it out."
                 )
+    for member in recipe.late_fusion.members:  # before the corpus is loaded, which may take long
+        if Path(member).exists() and not Path(member, "config.json").is_file():
+            raise ValueError(f"members names {member}, which holds no model: it has no config.json.")
+        try:
+            AutoConfig.from_pretrained(member)
+        except OSError as error:
+            raise ValueError(f"members names {member}, which is no model here or on the Hub: {error}") from error
 
 
 def _build_trainer(recipe: Recipe, corpus: Mapping, labels: list[str]) -> EmotionTrainer:

@@ -6,11 +6,9 @@ head, fold, seed or other modalities share the stores.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from datasets import Dataset
-from datasets import config as datasets_config
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 
@@ -18,6 +16,7 @@ from ...configuration.modalities import MODALITIES, SPAN_INPUTS
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
 from ..collator import EmotionCollator, process_rows
+from ..output_folder import find_cache_dir
 from .fill import fill_store
 from .keys import FileContents, describe_prefix, digest_of, ids_key, media_key
 from .store import PrefixStore
@@ -133,8 +132,7 @@ def build_prefix_cache(
             f"cache_prefix is on, but nothing in this {type(model).__name__} is frozen; freeze a part of an encoder "
             "(freeze_feature_encoder, freeze_audio_layers, freeze_text_layers, freeze_vision_encoder), or leave it out."
         )
-    root = Path(datasets_config.HF_DATASETS_CACHE) / "emofusion" / "prefix"
-    root = root if args.cache_dir is None else Path(args.cache_dir)
+    root = find_cache_dir(args)
     root.mkdir(parents=True, exist_ok=True)
     splits, dtype = list(splits), getattr(torch, args.cache_dtype)
     cache = PrefixCache({}, FileContents(root), processor, base.config.modalities, base.config.span_levels, base.dtype)

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from transformers import ProcessorMixin
 
 from ...configuration.modalities import MODALITIES
+from ...corpora.atomic_write import format_size
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
 from ..sampler import seconds_of
@@ -79,7 +80,7 @@ def fill_store(
             bar.update(len(batch))
 
     check_room(store, _estimate(modality, processor, encode, [length for *_, length in missing.values()]))
-    with tqdm(total=len(missing), desc=f"Prefix cache, {modality}", disable=args.disable_tqdm) as bar:
+    with tqdm(total=len(missing), desc=f"Prefix cache, {modality}", disable=args.disable_tqdm or None) as bar:
         store.fill(missing, compute)
 
 
@@ -92,7 +93,7 @@ def check_room(store: PrefixStore, needed: float) -> None:
     free = shutil.disk_usage(store.folder).free
     if needed * ROOM > free:
         raise ValueError(
-            f"The prefix cache {store.folder} needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; give "
+            f"The prefix cache {store.folder} needs about {format_size(needed)}, and {format_size(free)} are free; give "
             "another cache_dir, cache_dtype bfloat16 for half of it, or leave cache_prefix out."
         )
 

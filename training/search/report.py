@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ...corpora.atomic_write import staged, write_json
+from ...evaluation.pictures import picture
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -27,6 +28,7 @@ def write_search(folder: str | Path, found: Mapping, best: "Recipe | None") -> N
         best: The recipe of the best trial; None if no trial finished.
     """
     folder = Path(folder)
+    write_json(folder / "search.json", found)  # first, so that no failure of a picture loses it
     with staged(folder) as staging:
         draw_search(staging / "search.png", found)
         if best is not None:
@@ -37,7 +39,6 @@ def write_search(folder: str | Path, found: Mapping, best: "Recipe | None") -> N
             recipe = best.given() | {"output_dir": str(folder / "best"), "use_cpu": best.training.use_cpu}
             text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
             (staging / "best.yaml").write_text(comment + text, encoding="utf-8")
-    write_json(folder / "search.json", found)
 
 
 def collect_search(study: "Study", **others) -> dict:
@@ -49,7 +50,8 @@ def collect_search(study: "Study", **others) -> dict:
     """
     trials = study.get_trials()
     finished = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    best = study.best_trial if finished else None
+    better = max if study.direction.name == "MAXIMIZE" else min
+    best = better(finished, key=lambda trial: trial.value) if finished else None  # the first one of a tie
     return {
         "format": FORMAT,
         **others,
@@ -67,33 +69,37 @@ def draw_search(path: str | Path, found: Mapping) -> None:
         path: PNG to write.
         found: The results, from `collect_search`.
     """
-    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     importance = found["importance"]
-    figure = Figure(figsize=(9 if importance else 5.5, 3.6), layout="constrained")
-    panels = figure.subplots(1, 2 if importance else 1, squeeze=False)[0]
-    better = max if found["direction"] == "maximize" else min
-    best_so_far, best = [], None
-    for state, look in (("finished", {"marker": "o"}), ("pruned", {"marker": "x", "color": "grey"})):
-        points = [(trial["number"], trial["value"]) for trial in found["trials"] if trial["state"] == state]
-        points = [(number, value) for number, value in points if value is not None]
-        if points:
-            panels[0].scatter(*zip(*points, strict=True), label=state, **look)
-        if state == "finished":
-            for number, value in points:
-                best = value if best is None else better(best, value)
-                best_so_far.append((number, best))
-    if best_so_far:
-        panels[0].plot(*zip(*best_so_far, strict=True), drawstyle="steps-post", label="best so far")
-        panels[0].legend(fontsize=8)
-    failed = sum(trial["state"] == "failed" for trial in found["trials"])
-    panels[0].set_title(f"{len(found['trials'])} trials, {failed} of them failed", fontsize=9)
-    panels[0].set(xlabel="trial", ylabel=f"validation {found['metric']}")
-    panels[0].grid(alpha=0.3)
-    if importance:
-        panels[1].barh(list(importance)[::-1], list(importance.values())[::-1])
-        panels[1].set(xlabel="importance", xlim=(0, 1))
-    figure.savefig(path, dpi=150)
+    with picture(path, figsize=(9 if importance else 5.5, 3.6)) as figure:
+        panels = figure.subplots(1, 2 if importance else 1, squeeze=False)[0]
+        better = max if found["direction"] == "maximize" else min
+        best_so_far, best = [], None
+        for state, look in (("finished", {"marker": "o"}), ("pruned", {"marker": "x", "color": "grey"})):
+            points = [(trial["number"], trial["value"]) for trial in found["trials"] if trial["state"] == state]
+            points = [(number, value) for number, value in points if value is not None]
+            if points:
+                panels[0].scatter(*zip(*points, strict=True), label=state, **look)
+            if state == "finished":
+                for number, value in points:
+                    best = value if best is None else better(best, value)
+                    best_so_far.append((number, best))
+        if best_so_far:
+            panels[0].plot(*zip(*best_so_far, strict=True), drawstyle="steps-post", label="best so far")
+            panels[0].legend(fontsize=8)
+        failed = sum(trial["state"] == "failed" for trial in found["trials"])
+        count = len(found["trials"])
+        title = f"{count} trial{'s' * (count != 1)}" + (f", {failed} of them failed" if failed else "")
+        if ties := format_ties(found):
+            title += "\n" + ties.replace("; ", "\n")
+        panels[0].set_title(title, fontsize=9)
+        panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        panels[0].set(xlabel="trial", ylabel=f"validation {found['metric']}")
+        panels[0].grid(alpha=0.3)
+        if importance:
+            panels[1].barh(list(importance)[::-1], list(importance.values())[::-1])
+            panels[1].set(xlabel="importance", xlim=(0, 1))
 
 
 def format_trial(number: int, outcome: str, settings: Mapping) -> str:
@@ -101,12 +107,11 @@ def format_trial(number: int, outcome: str, settings: Mapping) -> str:
     return f"trial {number}: {outcome}; {', '.join(f'{name} {_short(value)}' for name, value in settings.items())}"
 
 
-def format_search(found: Mapping, folder: str | Path, most: int = 5) -> str:
-    """Return the best trials, the number of trials by outcome, and the next commands, for the console.
+def format_search(found: Mapping, most: int = 5) -> str:
+    """Return the best trials, ties of the best, and the number of trials by outcome, for the console.
 
     Args:
         found: The results, from `collect_search`.
-        folder: The folder of the search.
         most: Most trials to show.
     """
     finished = [trial for trial in found["trials"] if trial["state"] == "finished"]
@@ -124,16 +129,34 @@ def format_search(found: Mapping, folder: str | Path, most: int = 5) -> str:
     if found["importance"]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in found["importance"].items())
         lines.append(f"importance: {shares}")
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Scores are of the validation split of the first fold of {found['corpus']}; the test split was not used.",
-            f"{folder} has search.json, search.png and best.yaml, the recipe of the best trial:",
-            f"  emofusion train {Path(folder, 'best.yaml')}",
-            f"  emofusion cross-validate {Path(folder, 'best.yaml')}",
-        ]
-    )
+    if ties := format_ties(found):
+        lines.append(f"{ties[0].upper()}{ties[1:]}.")
+    lines += [
+        "",
+        f"Scores are of the validation split of the first fold of {found['corpus']}; the test split was not used.",
+    ]
+    return "\n".join(lines)
+
+
+def format_ties(found: Mapping, most: int = 8) -> str:
+    """Return which trials share the best score, without a full stop; empty if only one trial has it.
+
+    Args:
+        found: The results, from `collect_search`.
+        most: Most trials to name.
+    """
+    best = found["best"]
+    if best is None:
+        return ""
+    tied = [
+        trial["number"]
+        for trial in found["trials"]
+        if trial["state"] == "finished" and trial["value"] == best["value"]
+    ]
+    if len(tied) == 1:
+        return ""
+    named = f"trials {', '.join(map(str, tied[:-1]))} and {tied[-1]}" if len(tied) <= most else f"{len(tied)} trials"
+    return f"{named} are tied at the best score; the first of them, trial {best['number']}, counts as the best"
 
 
 def _describe(trial: "FrozenTrial") -> dict:

@@ -20,6 +20,7 @@ from ..arguments import DataArguments, EmotionTrainingArguments
 from ..interruption import check_output_dir
 from ..lifecycle import load_rows
 from ..metadata import describe_environment
+from ..progress import Log
 from ..recipe import Recipe
 from ..run import build_trainer
 from ..trainer import EmotionTrainer
@@ -137,6 +138,7 @@ class SearchTrainer(Trainer):
             settings = suggest(trial, self.recipe.search.search)
             with trial_folder(self.args.output_dir, trial.number) as folder:
                 trainer = build_trial(self.recipe, settings, folder)
+                trainer.remove_callback(Log)  # a trial is a single line
                 scores = self._collect_scores(trainer)
                 trainer.train(trial=trial)
             if not scores:
@@ -268,7 +270,12 @@ def _check_search(recipe: Recipe) -> None:
         raise ValueError("eval_strategy is 'no', but trials are compared by their scores on the validation split.")
     if Path(training_args.output_dir, "config.json").exists():
         raise ValueError(f"output_dir {training_args.output_dir} holds a model; choose a new folder for the search.")
-    for name, domain in search_args.search.items():
+    check_space(recipe)
+
+
+def check_space(recipe: Recipe) -> None:
+    """Raise a ValueError if the search space names an unknown option, or values that are wrong or make no difference."""
+    for name, domain in recipe.search.search.items():
         ends = domain if isinstance(domain, list) else (domain["low"], domain["high"])
         recipes = [recipe.replace(**{name: end}).describe() for end in ends]
         if any(described in recipes[:number] for number, described in enumerate(recipes)):

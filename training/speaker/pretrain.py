@@ -18,12 +18,15 @@ from ...metrics.speaker_verification import equal_error_rate, min_dcf
 from ...modeling.modeling_speaker_resnet import SpeakerResNetForSpeakerRecognition
 from ...processing import EmoFusionProcessor
 from ...processing.media import load_audio
+from ..checkpoints import find_checkpoint
 from ..collator import EmotionCollator
 from ..command_arguments import ERRORS, SpeakerArguments
-from ..interruption import find_checkpoint, train_interruptibly
+from ..failures import explained
+from ..interruption import advise_resuming, train_interruptibly
 from ..lifecycle import begin_run, finish_run
 from ..metadata import describe_environment, describe_training
 from ..model_building import check_fields
+from ..output_folder import claimed_folder
 from ..recipe import Recipe
 from ..trainer import EmotionTrainer
 from .recordings import SpeakerCorpus, SpeakerRecordings, Trial, load_speakers
@@ -49,19 +52,21 @@ def pretrain_speaker(recipe: Recipe) -> SpeakerResults:
     arguments, training_args = recipe.speaker, recipe.training
     if arguments.corpus_root is None:
         raise ValueError("corpus_root is not given; name the folder of the recordings.")
-    corpus = begin_run(training_args, lambda: load_speakers(arguments, training_args.seed))
-    trainer = build_speaker_trainer(corpus, recipe)
-    results = trainer.run_metadata.results = describe_speaker_run(trainer, corpus, arguments)
-    start = time.perf_counter()
-    train_interruptibly(trainer, find_checkpoint(training_args))
-    results.seconds = round(time.perf_counter() - start, 2)
-    if corpus.held_out:
-        measured = trainer.evaluate()
-        names = [name for name in ("accuracy", *ERRORS) if f"eval_{name}" in measured]
-        results.metrics["validation"] = SpeakerScores(**{name: measured[f"eval_{name}"] for name in names})
-    if errors := measure_trials(trainer.model, trainer.processor, corpus, "test", recipe):
-        results.metrics["test"] = SpeakerScores(**errors)
-    finish_run(training_args.output_dir, results, trainer=trainer)
+    output_dir = training_args.output_dir
+    with claimed_folder(training_args), explained(lambda: advise_resuming(output_dir)):
+        corpus = begin_run(training_args, lambda: load_speakers(arguments, training_args.seed))
+        trainer = build_speaker_trainer(corpus, recipe)
+        results = trainer.run_metadata.results = describe_speaker_run(trainer, corpus, arguments)
+        start = time.perf_counter()
+        train_interruptibly(trainer, find_checkpoint(training_args))
+        results.seconds = round(time.perf_counter() - start, 2)
+        if corpus.held_out:
+            measured = trainer.evaluate()
+            names = [name for name in ("accuracy", *ERRORS) if f"eval_{name}" in measured]
+            results.metrics["validation"] = SpeakerScores(**{name: measured[f"eval_{name}"] for name in names})
+        if errors := measure_trials(trainer.model, trainer.processor, corpus, "test", recipe):
+            results.metrics["test"] = SpeakerScores(**errors)
+        finish_run(output_dir, results, trainer=trainer)
     return results
 
 
@@ -147,6 +152,8 @@ def describe_speaker_run(
         training=describe_training(training_args),
         recipe={"model_config": arguments.model_config, "crop_seconds": list(arguments.crop_seconds)},
         environment=describe_environment(training_args),
+        language=training_args.language,
+        license=training_args.license,
     )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ...corpora.corpus_files import inner_path
 from ...processing.media import audio_seconds, load_audio
 from ..command_arguments import SpeakerArguments
 
@@ -114,9 +115,8 @@ def read_trials(file: str | Path, root: str | Path) -> list[Trial]:
 
 
 def _check_recording(path: str, root: Path, where: str) -> None:
-    pure = PurePosixPath(path)
-    recording = root / pure
-    if pure.is_absolute() or ".." in pure.parts or not recording.resolve().is_relative_to(root):
+    recording = root / path
+    if inner_path("", path) is None or ".." in PurePosixPath(path).parts:
         raise ValueError(f"{where}: {path} leads out of {root}; name recordings by their path inside it.")
     if not recording.is_file():
         raise FileNotFoundError(f"{where}: {recording} does not exist.")

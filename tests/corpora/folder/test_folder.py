@@ -1,9 +1,7 @@
 import os
 import warnings
 
-import numpy as np
 import pytest
-import soundfile
 from emofusion.corpora import describe_corpus, list_folds, load_corpus
 from emofusion.corpora.folder.corpus import FOLDER
 from emofusion.corpora.folds import check_speaker_independent, write_folds
@@ -123,19 +121,19 @@ def test_labels_keep_given_order_and_others_are_reported(tmp_path):
     rows[7]["label"] = " "
     make_folder(tmp_path, rows)
     with pytest.warns(
-        UserWarning, match=r"has 16 usable rows; problems: 2 unknown label\. .*problems\.txt lists them"
+        UserWarning, match=r"has 16 usable rows; problems: 1 unknown label, 1 no label\. .*problems\.txt lists them"
     ):
         corpus = load_corpus("folder", tmp_path, labels=["sad", "glad"])
     assert corpus["train"].features["label"].names == ["sad", "glad"]
     assert problems_of(tmp_path, labels=["sad", "glad"]) == [
         ("unknown label", "metadata.csv, row 6, is dropped: its label 'bored' is none of sad, glad."),
-        ("unknown label", "metadata.csv, row 8, is dropped: it has no label."),
+        ("no label", "metadata.csv, row 8, has no label: training leaves it out."),
     ]
 
 
 @pytest.mark.parametrize("labels", ["sad", {"sad", "glad"}, ["sad", False], ["sad", "sad"]])
 def test_labels_that_are_not_list_of_names_are_refused(tmp_path, labels):
-    with pytest.raises(TypeError, match="labels must be a list of different names"):
+    with pytest.raises(TypeError, match="labels must be a list"):
         load_corpus("folder", make_folder(tmp_path), labels=labels)
 
 
@@ -182,6 +180,7 @@ def test_rows_are_kept_without_invalid_values(tmp_path):
     make_folder(tmp_path, rows)
     add_everything(tmp_path, rows)
     (tmp_path / "day.TextGrid").write_text("no grid")
+    (tmp_path / "day.txt").touch()
     rows[1]["alignment_file_name"] = "gone.TextGrid"
     rows[1]["video_file_name"] = "gone.mp4"
     rows[2] |= {"turn": "second", "alignment_file_name": "day.txt"}
@@ -203,13 +202,21 @@ def test_rows_are_kept_without_invalid_values(tmp_path):
 
 @pytest.mark.parametrize("column", ["file_name", "video_file_name", "alignment_file_name"])
 @pytest.mark.parametrize(
-    "name", ["../outside.wav", "{root}/audio/s0_sad.wav", "/etc/hostname", "link.wav", "a\0b", "."]
+    "name",
+    [
+        *("../outside.wav", "audio/../../outside.wav", "{root}/audio/s0_sad.wav", "/etc/hostname", "a\0b", ".", ".."),
+        *(
+            "..\\outside.wav",
+            "audio\\..\\..\\outside.wav",
+            "C:\\outside.wav",
+            "c:outside.wav",
+            "\\\\host\\share\\a.wav",
+        ),
+    ],
 )
 def test_paths_out_of_folder_are_refused(tmp_path, name, column):
-    root, rows = tmp_path / "own", make_rows()
-    make_folder(root, rows)
-    soundfile.write(tmp_path / "outside.wav", np.zeros(8000), 16000)
-    os.symlink(tmp_path / "outside.wav", root / "link.wav")
+    root, rows = tmp_path / "own", make_rows(2)
+    write_metadata(root, rows)
     rows[2][column] = name.format(root=root)
     (root / "metadata.csv").unlink()
     write_metadata(root, rows, "jsonl")
@@ -217,16 +224,45 @@ def test_paths_out_of_folder_are_refused(tmp_path, name, column):
         scan(root)
 
 
-def test_paths_and_links_within_folder_are_followed(tmp_path):
+def test_paths_may_lead_to_other_folders_of_root(tmp_path):
     rows = make_rows()
     write_recordings(tmp_path, rows)
-    os.symlink(tmp_path / rows[0]["file_name"], tmp_path / "again.wav")
     for row in rows:
         row["file_name"] = f"../{row['file_name']}"
-    write_metadata(tmp_path / "train", [*rows, rows[0] | {"file_name": "../again.wav"}])
+    write_metadata(tmp_path / "train", [*rows, rows[0] | {"file_name": "..\\audio\\s0_sad.wav"}])
     usable, problems = read(tmp_path)
     assert len(usable) == 12
     assert [problem["kind"] for problem in problems] == ["duplicate"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_files_of_hub_snapshot_are_links_to_blobs(tmp_path, kind):
+    snapshot = make_folder(tmp_path / "snapshots" / "1a2b", with_splits(make_rows()), kind)
+    (tmp_path / "blobs").mkdir()
+    for number, file in enumerate(path for path in snapshot.rglob("*") if path.is_file()):
+        os.symlink(os.path.relpath(file.rename(tmp_path / "blobs" / str(number)), file.parent), file)
+    assert {split: len(rows) for split, rows in load_corpus("folder", snapshot).items()} == dict.fromkeys(PARTS, 4)
+
+
+def test_linked_folder_is_followed_and_watched(tmp_path):
+    rows, root = with_splits(make_rows()), tmp_path / "own"
+    write_metadata(root, rows)
+    write_recordings(tmp_path / "disk", rows)
+    os.symlink(tmp_path / "disk" / "audio", root / "audio")
+    os.symlink(root, root / "circle")
+    assert load_corpus("folder", root)["train"][0]["id"] == "audio/s0_sad.wav"
+    (tmp_path / "disk" / "audio" / "s1_sad.wav").unlink()
+    with pytest.warns(UserWarning, match="1 missing"):
+        load_corpus("folder", root)
+
+
+def test_broken_link_is_reported(tmp_path):
+    rows = make_rows(1)
+    make_folder(tmp_path, rows)
+    (tmp_path / rows[0]["file_name"]).unlink()
+    os.symlink("nowhere.wav", tmp_path / rows[0]["file_name"])
+    what = "metadata.csv, row 1, is dropped: audio/s0_sad.wav is a link to a file that does not exist."
+    assert problems_of(tmp_path) == [("missing", what)]
 
 
 def test_numbers_in_parquet_become_names(tmp_path):
@@ -289,7 +325,7 @@ def test_wrong_root_is_refused_with_hint(tmp_path):
 
 
 def test_folder_without_usable_row_is_refused(tmp_path):
-    make_folder(tmp_path, [row | {"label": ""} for row in make_rows()])
+    write_metadata(tmp_path, [row | {"file_name": ""} for row in make_rows()])
     with pytest.raises(
         ValueError, match=r"no utterance that can be used\. .* first of 12 problems: metadata\.csv, row 1, is dropped"
     ):

@@ -12,9 +12,11 @@ from emofusion.corpora.iemocap.corpus import IEMOCAP, PROTOCOLS, PUBLISHED
 from emofusion.corpora.iemocap.scan import EMOTIONS
 from emofusion.corpora.iemocap.turns import read_evaluation
 from emofusion.corpora.schema import features
+from emofusion.corpora.words import words
 from emofusion.processing.media import load_audio
+from emofusion.processing.processing_emofusion import SILENCE
 from emofusion.processing.video import load_video
-from testing_iemocap import DIALOGUES, HEADER, LENGTH, PAUSE, TURNS, block, build_iemocap
+from testing_iemocap import DIALOGUES, HEADER, LENGTH, PAUSE, TURNS, block, build_dialogue, build_iemocap
 
 FIRST = "Ses01F_impro01_F000"
 
@@ -86,9 +88,22 @@ def test_turns_are_numbered_in_order_of_time(rows):
         assert row["end"] == pytest.approx(start + LENGTH)
 
 
-def test_texts_keep_colons_marks_and_latin_letters(rows):
+def test_texts_keep_colons_and_latin_letters_without_events(rows):
     for field, _, text in TURNS:
-        assert rows[f"Ses01F_impro01_{field}"]["text"] == text
+        assert rows[f"Ses01F_impro01_{field}"]["text"] == text.removeprefix("[LAUGHTER] ")
+
+
+def test_events_are_stripped_from_text_as_from_spoken_words_of_alignment(tmp_path):
+    texts = ("[BREATHING] We could (laughs), [LAUGHTER] walk.", "[LAUGHTER] [GARBAGE]", "We could [I think] walk.")
+    turns = [(f"F{number:03}", "hap", text) for number, text in enumerate(texts)]
+    build_dialogue(tmp_path / "Session1", "Ses01F_impro01", turns)
+    rows, problems = read(tmp_path)
+    assert [row["text"] for row in rows] == ["We could, walk.", "", "We could [I think] walk."]
+    symbols = rows[0]["alignment"]["word"]["symbol"]
+    assert words(rows[0]["text"]) == words(" ".join(symbol for symbol in symbols if not SILENCE.fullmatch(symbol)))
+    (found,) = (problem for problem in problems if problem["kind"] == "only events")
+    assert (found["id"], found["known"], found["dropped"]) == ("Ses01F_impro01_F001", True, False)
+    assert [row["text"] for row in read(tmp_path, keep_events=True)[0]] == [*texts]
 
 
 def test_ratings_are_valence_arousal_and_dominance(rows):

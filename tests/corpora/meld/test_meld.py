@@ -158,12 +158,14 @@ def test_with_both_layouts_audio_comes_from_recordings(raw):
     assert Path(rows[0]["video"]["path"]).parent.name == "train_splits"
 
 
-def test_link_out_of_copy_is_not_followed(raw, tmp_path):
-    clip = raw / VIDEOS["train"] / "dia0_utt0.mp4"
+def test_links_to_another_disk_are_followed(raw, tmp_path, scanned):
+    clip, folder = raw / VIDEOS["train"] / "dia0_utt0.mp4", raw / VIDEOS["test"]
     clip.symlink_to(clip.rename(tmp_path / "outside.mp4"))
-    rows, problems = read(raw)
-    assert "train_dia0_utt0" not in {row["id"] for row in rows}
-    assert [problem["file"] for problem in of_kind(problems, "link out of the copy")] == ["train_splits/dia0_utt0.mp4"]
+    folder.symlink_to(folder.rename(tmp_path / "clips"))
+    assert {row["id"] for row in read(raw)[0]} == {row["id"] for row in scanned[0]}
+    (tmp_path / "outside.mp4").unlink()
+    _, problems = read(raw)
+    assert [problem["file"] for problem in of_kind(problems, "broken link")] == ["train_splits/dia0_utt0.mp4"]
     assert "train_dia0_utt0" in {problem["id"] for problem in of_kind(problems, "missing") if problem["dropped"]}
 
 

@@ -265,10 +265,30 @@ def test_damaged_folder_is_not_opened(root, tmp_path, damage):
         open_prepared(tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        *(("preparation.json", text) for text in ("[]", "null", "3", '{"format": 2}', "[" * 100_000)),
+        ("preparation.json", {"splits": {"../../elsewhere": 12}}),
+        ("preparation.json", {"splits": 3}),
+        ("preparation.json", {"rows": None}),
+        *(("problems.json", text) for text in ("{}", "[3]", '[{"what": "x"}]')),
+    ],
+)
+def test_folder_with_files_of_another_form_is_not_opened(root, tmp_path, file, content):
+    path = prepare("folder", root, tmp_path / "out").folder / file
+    path.write_text(content if isinstance(content, str) else json.dumps(json.loads(path.read_text()) | content))
+    with pytest.raises(ValueError, match=r"out cannot be read \(.*\): prepare the corpus again\.") as error:
+        open_prepared(tmp_path / "out")
+    assert "\n" not in str(error.value)
+    if file == "preparation.json":
+        assert prepare("folder", root, tmp_path / "out").metadata["rows"] == 12
+
+
 def test_other_format_is_refused(root, tmp_path):
     path = prepare("folder", root, tmp_path / "out").folder / "preparation.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(ValueError, match="its format is 99, not 1"):
+    with pytest.raises(ValueError, match="its format is 99, not 2"):
         open_prepared(tmp_path / "out")
 
 

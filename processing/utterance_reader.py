@@ -1,0 +1,252 @@
+"""Reading of the pipeline's inputs: downloads, decoding and limits, without the model.
+
+Worker processes get a reader, because they have no use for the model and could not always unpickle it. Where they start
+anew they import this file, so it must not import transformers.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from ..configuration.modalities import MODALITIES
+from .download import TIMEOUT, fetch
+from .input_errors import EXPECTED, with_prefix
+from .media import audio_seconds, is_silent, load_audio
+from .video import video_seconds
+
+# Keys of an utterance.
+UTTERANCE = (*MODALITIES, "alignment")
+# Seconds of a recording that are used if neither the processor nor its training states a limit (ours).
+UNSTATED_LIMIT = 60.0
+# Seconds decoded behind the limit, to know whether a recording is longer.
+MARGIN = 0.1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that could not be used.
+
+    Args:
+        message: One sentence, without the position of the input.
+        error: The error, whose message begins with the position.
+    """
+
+    message: str
+    error: Exception
+
+    @classmethod
+    def from_error(cls, error: Exception, place: str) -> "Failure":
+        """Return the failure of an input.
+
+        Args:
+            error: An error of one of the kinds `EXPECTED`.
+            place: Prefix of its message.
+        """
+        return cls(str(with_prefix(error, "")), with_prefix(error, place))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The length that recordings and videos are cut to.
+
+    Args:
+        seconds: The length in seconds.
+        reason: A clause of the warning.
+    """
+
+    seconds: float
+    reason: str
+
+    @classmethod
+    def from_processor(cls, processor: Any) -> "Limit":
+        """Return the limit of a processor: its `max_seconds`, else its `longest_seconds`, else `UNSTATED_LIMIT`."""
+        if processor.decoded_seconds is not None:
+            return cls(processor.decoded_seconds, "this model takes recordings of up to {seconds:g} s")
+        if processor.longest_seconds is not None:
+            return cls(processor.longest_seconds, "this model was trained on recordings of up to {seconds:g} s")
+        return cls(UNSTATED_LIMIT, "this model does not state the length of its training recordings")
+
+
+@dataclass(frozen=True)
+class UtteranceReader:
+    """Reader of utterances for one model.
+
+    Args:
+        modalities: The modalities of the model.
+        transcribes: Whether missing transcripts are made from the recording.
+        sampling_rate: The sampling rate of waveforms in Hz.
+        frames_per_second: The frame rate of videos that are given as frames.
+        limit: The length that recordings and videos are cut to.
+    """
+
+    modalities: tuple[str, ...]
+    transcribes: bool
+    sampling_rate: int
+    frames_per_second: float
+    limit: Limit
+
+    def read(
+        self, inputs: Any, place: str = "", timeout: float = TIMEOUT, allow_private_urls: bool = False
+    ) -> dict[str, Any]:
+        """Read one utterance: download files at URLs, and decode the recording up to the limit.
+
+        Args:
+            inputs: One utterance; see the pipeline.
+            place: Prefix of error messages.
+            timeout: See the pipeline.
+            allow_private_urls: See the pipeline.
+
+        Returns:
+            `audio` (`array` and `sampling_rate`), `text`, `video` and `alignment` of the utterance, None where missing;
+            `unused`, the modalities that the model does not use; `is_silent`, whether nothing is heard in the
+            recording; `cut`, a sentence if recording or video are longer than the limit; and `place`.
+        """
+        result = self.try_read(lambda: inputs, place, timeout, allow_private_urls)
+        if isinstance(result, Failure):
+            raise result.error
+        return result
+
+    def try_read(
+        self,
+        get: Callable[[], Any],
+        place: str = "",
+        timeout: float = TIMEOUT,
+        allow_private_urls: bool = False,
+    ) -> dict[str, Any] | Failure:
+        """Return an utterance as `read` does, or its failure.
+
+        Args:
+            get: Returns the utterance.
+            place: See `read`.
+            timeout: See `read`.
+            allow_private_urls: See `read`.
+        """
+        try:
+            row = self._select(get())
+            for name in ("audio", "video"):
+                row[name] = fetch(row[name], timeout, allow_private_urls)
+            row |= {"cut": self._cut_video(row["video"]), "is_silent": False, "place": place}
+            if row["audio"] is not None:
+                source, row["audio"] = row["audio"], None
+                waveform, is_longer = self._read_waveform(source)
+                row["cut"] = self._describe_audio(source) if is_longer else row["cut"]
+                row["is_silent"] = is_silent(waveform)
+                row["audio"] = {"array": waveform, "sampling_rate": self.sampling_rate}
+        except EXPECTED as error:
+            return Failure.from_error(error, place)
+        return row
+
+    def _select(self, inputs: Any) -> dict[str, Any]:
+        """Return what is used of an utterance, with the names of modalities that are not used as `unused`."""
+        row = dict.fromkeys(UTTERANCE) | self._as_utterance(inputs)
+        given = {name for name in MODALITIES if row[name] is not None}
+        if not isinstance(row["text"], (str, type(None))):
+            raise TypeError(f"text must be a string, not {type(row['text']).__name__}.")
+        used = given & set(self.modalities)
+        if self.needs_transcript(row):
+            used |= {"audio", "text"}
+        if not used & set(self.modalities):
+            raise ValueError(f"The utterance has no input for this model: give {self._accepted_inputs()}.")
+        row |= dict.fromkeys(given - used)
+        if row["audio"] is None:
+            row["alignment"] = None
+        return row | {"unused": sorted(given - used)}
+
+    def needs_transcript(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the transcript of an utterance must be made from its recording."""
+        return self.transcribes and "text" in self.modalities and row["text"] is None and row["audio"] is not None
+
+    def _as_utterance(self, inputs: Any) -> dict[str, Any]:
+        """Return an utterance as a dict of its modalities."""
+        if not isinstance(inputs, Mapping) or not inputs.keys() & set(MODALITIES):
+            takes_audio = "audio" in self.modalities or self.transcribes
+            return {"audio" if takes_audio else self.modalities[0]: inputs}
+        if unknown := inputs.keys() - set(UTTERANCE):
+            raise ValueError(
+                f"An utterance has no key {', '.join(map(repr, unknown))}; its keys are {', '.join(UTTERANCE)}."
+            )
+        return dict(inputs)
+
+    def _accepted_inputs(self) -> str:
+        if self.modalities == ("text",):
+            return "text, or audio and a transcriber"
+        return " or ".join(self.modalities)
+
+    def _read_waveform(self, source: Any) -> tuple[np.ndarray, bool]:
+        """Return a recording up to the limit, `(samples,)`, and whether it is longer."""
+        waveform = load_audio(source, self.sampling_rate, max_seconds=self.limit.seconds + MARGIN)
+        samples = max(1, round(self.limit.seconds * self.sampling_rate))
+        return waveform[:samples], len(waveform) > samples
+
+    def _describe_audio(self, source: Any) -> str:
+        return self._describe_cut(_name(source, "The recording"), _span_seconds(source, audio_seconds))
+
+    def _cut_video(self, source: Any) -> str | None:
+        """Return a sentence if a video is longer than the limit; the processor cuts it when it decodes it."""
+        if isinstance(source, (str, os.PathLike, bytes, Mapping)):
+            seconds = _span_seconds(source, video_seconds)
+        elif getattr(source, "ndim", 0) == 4:
+            seconds = len(source) / self.frames_per_second
+        else:
+            return None
+        if seconds is None or seconds <= self.limit.seconds + 1 / self.frames_per_second:
+            return None
+        return self._describe_cut(_name(source, "The video"), seconds)
+
+    def _describe_cut(self, name: str, seconds: float | None) -> str:
+        limit = self.limit.seconds
+        # A header may be wrong, and some do not state the length.
+        lasts = f"{seconds:.1f} s" if seconds is not None and seconds > limit else f"longer than {limit:g} s"
+        return (
+            f"{name} lasts {lasts}, and {self.limit.reason.format(seconds=limit)}: only the first {limit:g} s are used. "
+            "Cut a long recording into utterances."
+        )
+
+
+class ReadUtterances(Dataset):
+    """Utterances that are read lazily, here or in worker processes.
+
+    Args:
+        reader: The reader.
+        inputs: The utterances.
+        options: Options of `UtteranceReader.read`.
+    """
+
+    def __init__(self, reader: UtteranceReader, inputs: Iterable[Any], options: dict[str, Any]):
+        self.reader, self.inputs, self.options = reader, inputs, options
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, number: int) -> dict[str, Any] | Failure:
+        return self.reader.try_read(lambda: self.inputs[number], f"inputs[{number}]: ", **self.options)
+
+    def read(self, number: int, item: Any) -> dict[str, Any] | Failure:
+        """Return an utterance, or its failure.
+
+        Args:
+            number: Its position, for error messages.
+            item: The utterance.
+        """
+        return self.reader.try_read(lambda: item, f"inputs[{number}]: ", **self.options)
+
+
+def unchanged(row: Any) -> Any:
+    """Return a row as it is: the collator of single rows."""
+    return row
+
+
+def _name(source: Any, default: str) -> str:
+    path = source.get("path") if isinstance(source, Mapping) else source
+    return os.fspath(path) if isinstance(path, (str, os.PathLike)) else default
+
+
+def _span_seconds(source: Any, measure: Callable[[Any], float | None]) -> float | None:
+    """Return the length of a file, or of the span that its dict gives."""
+    span = source if isinstance(source, Mapping) else {}
+    end = span.get("end") if span.get("end") is not None else measure(source)
+    return None if end is None else end - (span.get("start") or 0.0)

@@ -1,0 +1,147 @@
+"""Checks of the arguments of a run: values that would fail late, or train nothing, are refused at the start (ours)."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from importlib.util import find_spec
+from numbers import Integral, Real
+from typing import Any, get_args, get_type_hints
+
+import torch
+from transformers import TrainingArguments, get_scheduler
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+# Numbers must be finite and at least 0, but for these.
+POSITIVE = {
+    *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "num_train_epochs"),
+    *("max_train_samples", "max_batch_seconds", "frames_per_second", "logging_steps", "eval_steps", "save_steps"),
+    *("save_total_limit", "eval_accumulation_steps", "dataloader_prefetch_factor", "torch_empty_cache_steps"),
+    *("ddp_timeout", "ddp_bucket_cap_mb", "neftune_noise_alpha", "adam_epsilon"),
+}
+LEAST = {"max_seconds": 0.1, "max_steps": -1, "local_rank": -1}
+MOST = {"seed": 2**32 - 1, "data_seed": 2**32 - 1, "frames_per_second": 1000}
+BELOW_ONE = ("adam_beta1", "adam_beta2", "label_smoothing_factor")
+# Trackers whose libraries the extra `tracking` installs.
+TRACKERS = ("tensorboard", "trackio")
+LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # the shape of BCP 47 tags
+LICENSE = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+
+
+def check_numbers(arguments: Any) -> None:
+    """Check every field of a dataclass that is a number or a switch: its type, that it is finite, and its bounds.
+
+    Raises:
+        ValueError: If one is wrong; the message names it.
+    """
+    hints = get_type_hints(type(arguments))
+    for item in fields(arguments):
+        value, kinds = getattr(arguments, item.name), set(get_args(hints[item.name])) or {hints[item.name]}
+        if value is None or not kinds <= {int, float, bool, type(None)}:
+            continue
+        if kinds & {bool}:
+            if not isinstance(value, bool):
+                raise ValueError(f"{item.name} is {value!r}; it must be true or false.")
+        else:
+            _check_number(item.name, value, float if float in kinds else int)
+
+
+def _check_number(name: str, value: Any, kind: type) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real if kind is float else Integral):
+        raise ValueError(f"{name} is {value!r}; it must be {'a number' if kind is float else 'a whole number'}.")
+    least, most = LEAST.get(name, 0), MOST.get(name, math.inf)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}; it must be a finite number.")
+    if name in POSITIVE and value <= 0:
+        raise ValueError(f"{name} is {value:g}; it must be positive.")
+    if name == "max_steps" and value <= 0 and value != -1:
+        raise ValueError(f"max_steps is {value}; it must be positive, or -1 to train for num_train_epochs.")
+    if value < least:
+        bound = "must not be negative" if least == 0 else f"must be at least {least:g}"
+        raise ValueError(f"{name} is {value:g}; it {bound}.")
+    if value > most:
+        raise ValueError(f"{name} is {value:g}; it must be at most {most:g}.")
+    if name in BELOW_ONE and value >= 1:
+        raise ValueError(f"{name} is {value:g}; it must be at least 0 and below 1.")
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise a ValueError if a value is none of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
+
+
+def check_data_loader(arguments: TrainingArguments) -> None:
+    """Raise a ValueError if an option of the data loader's processes is given, but there are none."""
+    if arguments.dataloader_num_workers:
+        return
+    for name in ("dataloader_persistent_workers", "dataloader_multiprocessing_context"):
+        if getattr(arguments, name, None):  # the second is new in transformers
+            raise ValueError(f"{name} is given, but dataloader_num_workers is 0; set it to 1 or more.")
+
+
+def check_rates(rates: Any) -> None:
+    """Raise a ValueError if a learning rate of a component is not a finite number of at least 0."""
+    if not isinstance(rates, Mapping):
+        raise ValueError(f"learning_rates is {rates!r}; it must be a mapping of components to rates.")
+    for component, rate in rates.items():
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < math.inf:
+            raise ValueError(
+                f"learning_rates gives {component!r} the rate {rate!r}; it must be a finite number of at least 0."
+            )
+
+
+def check_class_weights(weights: Any) -> None:
+    """Raise a ValueError if class weights are neither "balanced" nor positive numbers."""
+    if weights is None or weights == "balanced":
+        return
+    numbers = isinstance(weights, list) and weights
+    if not numbers or any(
+        isinstance(weight, bool) or not isinstance(weight, Real) or not 0 < weight < math.inf for weight in weights
+    ):
+        raise ValueError(f'class_weights is {weights!r}; it must be "balanced" or a list of positive numbers.')
+
+
+def check_scheduler(arguments: TrainingArguments) -> None:
+    """Build the schedule of the learning rate, which a run would do after all else.
+
+    Raises:
+        ValueError: If it refuses its arguments.
+    """
+    given = arguments.lr_scheduler_kwargs
+    if given is not None and not isinstance(given, Mapping):
+        raise ValueError(f"lr_scheduler_kwargs is {given!r}; it must be a mapping.")
+    name = arguments.lr_scheduler_type.value
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    try:
+        get_scheduler(name, optimizer, 1, 10, scheduler_specific_kwargs=dict(given or {}))
+    except Exception as error:  # each schedule fails in its own way
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"lr_scheduler_kwargs is {dict(given or {})}, which lr_scheduler_type {name!r} refuses: {reason}."
+        ) from error
+
+
+def check_optimizer_arguments(text: str | None) -> None:
+    """Raise a ValueError if `optim_args` is not a list of `name=value`."""
+    for part in (text or "").replace(" ", "").split(","):
+        if part.count("=") != 1 and text:
+            raise ValueError(f"optim_args is {text!r}; write it as name=value,name=value.")
+
+
+def check_trackers(names: Iterable[str]) -> None:
+    """Raise, before anything is loaded, if a tracker is unknown, or its library is not installed."""
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise ValueError(f"report_to is {name!r}; choose from {', '.join(INTEGRATION_TO_CALLBACK)}, none and all.")
+        if name in TRACKERS and find_spec(name) is None:
+            raise ImportError(f"report_to names {name}, which is not installed: pip install 'emofusion[tracking]'.")
+
+
+def check_statements(language: Iterable[str], license: str | None) -> None:
+    """Raise a ValueError if what a run states of its weights is not in the Hub's words."""
+    for tag in language:
+        if not isinstance(tag, str) or not LANGUAGE.fullmatch(tag):
+            raise ValueError(f"language is {tag!r}; give BCP 47 codes, such as en or pt-BR.")
+    if license is not None and not (isinstance(license, str) and LICENSE.fullmatch(license)):
+        raise ValueError(f"license is {license!r}; give an identifier of the Hub, such as cc-by-4.0 or other.")

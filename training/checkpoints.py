@@ -1,0 +1,176 @@
+"""Checkpoints of a run: find the last complete one, and refuse one that does not fit the model (ours)."""
+
+import json
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import TrainerCallback
+from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+
+from .adapters.lora import saved_weights
+from .arguments import EmotionTrainingArguments
+
+WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, ADAPTER_SAFE_WEIGHTS_NAME)
+# Folders and files of weights and optimizer of FSDP and DeepSpeed.
+SHARDED = ("pytorch_model_fsdp*", "global_step*")
+
+
+class BestCheckpointFinder(TrainerCallback):
+    """Looks for the best checkpoint of a resumed run in its own folder.
+
+    A checkpoint names it by a path, which is that of another folder if the run was moved, and could be any.
+    """
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Replace the path by one in `output_dir`; without a complete checkpoint there, the best is one of those to come."""
+        if state.best_model_checkpoint is None:
+            return
+        best = Path(args.output_dir, Path(state.best_model_checkpoint).name)
+        if not find_damage(best):
+            state.best_model_checkpoint = str(best)
+            return
+        warnings.warn(
+            f"The best checkpoint so far, {best}, is not there or not complete; the best of the remaining ones is kept.",
+            stacklevel=2,
+        )
+        state.best_model_checkpoint = state.best_metric = state.best_global_step = None
+
+
+def find_checkpoint(training_args: EmotionTrainingArguments) -> str | None:
+    """Return the folder of the checkpoint that `resume_from_checkpoint` selects, None to start from the beginning.
+
+    "true" selects the last complete checkpoint in `output_dir`. Incomplete ones, which a killed run may leave, are skipped
+    with a warning; if all are incomplete, the run starts from the beginning. A checkpoint without the state of its
+    optimizer, as `save_only_model` saves, is used with a warning.
+
+    Raises:
+        ValueError: If there is no checkpoint, or the named one is not complete.
+    """
+    choice = training_args.resume_from_checkpoint
+    choice = {"true": True, "false": None}.get(str(choice).lower(), choice)
+    if not choice:
+        return None
+    if choice is not True:
+        if damage := find_damage(Path(choice)):
+            raise ValueError(f"The checkpoint {choice} cannot be resumed from: {damage}.")
+        return _warn_without_optimizer(choice)
+    checkpoints = list_checkpoints(training_args.output_dir)
+    if not checkpoints:
+        raise ValueError(f"There is no checkpoint in {training_args.output_dir} to resume from.")
+    for folder in reversed(checkpoints):
+        if not (damage := find_damage(folder)):
+            return _warn_without_optimizer(str(folder))
+        warnings.warn(f"{folder} is skipped: {damage}.", stacklevel=2)
+    return None
+
+
+def list_checkpoints(output_dir: str | Path) -> list[Path]:
+    """Return the folders of the checkpoints in a folder, ordered by step."""
+    folders = [
+        folder
+        for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")
+        if folder.name.rpartition("-")[2].isdecimal() and folder.is_dir()
+    ]
+    return sorted(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))
+
+
+def find_damage(checkpoint: Path) -> str | None:
+    """Return what is wrong with a checkpoint, as part of a sentence; None if it is complete.
+
+    Of the weights only the size is checked. Their file must be safetensors. Trainer reads the files of optimizer, schedule
+    and random numbers with `weights_only`, which runs no code.
+    """
+    if not checkpoint.is_dir():
+        return "there is no such folder"
+    try:  # the state is written last
+        json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return f"it is incomplete ({TRAINER_STATE_NAME} is missing or truncated)"
+    if not any((checkpoint / name).is_file() for name in WEIGHTS) and not _is_sharded(checkpoint):
+        return f"it has no weights ({SAFE_WEIGHTS_NAME} or {ADAPTER_SAFE_WEIGHTS_NAME})"
+    for file in sorted(checkpoint.iterdir()):
+        truncated = (file.suffix == ".safetensors" and _read_header(file) is None) or (
+            file.suffix in (".pt", ".pth") and not zipfile.is_zipfile(file)
+        )
+        if truncated:
+            return f"its {file.name} is truncated"
+    return None
+
+
+def check_weights(checkpoint: str | Path, model: nn.Module) -> None:
+    """Check that a checkpoint has the weights of a model, each in its shape; Trainer would load what it finds.
+
+    Args:
+        checkpoint: The folder, without damage. Weights in several files, as of FSDP, are not checked.
+        model: The model that is trained.
+
+    Raises:
+        ValueError: If weights are missing, unknown, or of another shape.
+    """
+    name = ADAPTER_SAFE_WEIGHTS_NAME if hasattr(model, "peft_config") else SAFE_WEIGHTS_NAME
+    file = Path(checkpoint, name)
+    if _is_sharded(Path(checkpoint)) or Path(checkpoint, SAFE_WEIGHTS_INDEX_NAME).is_file():
+        return
+    if not file.is_file():
+        raise ValueError(f"The checkpoint {checkpoint} has no {name}; resume from one of this model.")
+    found = {key: tuple(entry["shape"]) for key, entry in (_read_header(file) or {}).items()}
+    weights = saved_weights(model)
+    wrong = {
+        "lacks": _without_shared(weights.keys() - found.keys(), weights, found),
+        "has unknown": found.keys() - weights.keys(),
+        "has in another shape": {
+            key for key in weights.keys() & found.keys() if tuple(weights[key].shape) != found[key]
+        },
+    }
+    problems = [f"{problem} {_shorten(keys)}" for problem, keys in wrong.items() if keys]
+    if problems:
+        raise ValueError(
+            f"The weights in {file} do not fit the model: it {' and '.join(problems)}; resume with the recipe of the run that "
+            "saved it."
+        )
+
+
+def _without_shared(missing: Iterable[str], weights: Mapping[str, torch.Tensor], found: Mapping) -> set[str]:
+    """Return those of the missing weights that are not the same tensor as a saved one, which is saved once."""
+    saved = {weights[key].data_ptr() for key in found if key in weights}
+    return {key for key in missing if weights[key].data_ptr() not in saved}
+
+
+def _warn_without_optimizer(checkpoint: str) -> str:
+    folder = Path(checkpoint)
+    if not any(folder.glob("optimizer*")) and not _is_sharded(folder):
+        warnings.warn(
+            f"{checkpoint} has no {OPTIMIZER_NAME}, so the optimizer and the schedule start anew: the run will not end as it "
+            "would have without the interruption.",
+            stacklevel=3,
+        )
+    return checkpoint
+
+
+def _is_sharded(checkpoint: Path) -> bool:
+    return any(True for pattern in SHARDED for _ in checkpoint.glob(pattern))
+
+
+def _read_header(file: Path) -> dict | None:
+    """Return the tensors that the header of a safetensors file lists; None if it is damaged or not of the stated length."""
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        try:
+            header = json.loads(stream.read(min(length, file.stat().st_size)))
+            tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+            ends = [entry["data_offsets"][1] for entry in tensors.values()]
+            whole = file.stat().st_size == 8 + length + max(ends, default=0)
+            return tensors if whole and all(isinstance(entry["shape"], list) for entry in tensors.values()) else None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return None
+
+
+def _shorten(names: Iterable[str]) -> str:
+    shown = sorted(names)
+    return f"{len(shown)} weights ({', '.join(shown[:3])}{', ...' if len(shown) > 3 else ''})"

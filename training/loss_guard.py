@@ -1,0 +1,95 @@
+"""A training whose loss is not a number stops, with cause and remedy, instead of going on (ours)."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import TrainingArguments
+
+
+class LossGuard:
+    """Collects on the device whether all losses were finite.
+
+    A GPU is not waited for: the flag is read where Trainer waits for it anyway.
+    """
+
+    def __init__(self):
+        self._finite = None
+
+    def add(self, loss: torch.Tensor) -> None:
+        """Add the loss of a step, a scalar."""
+        finite = torch.isfinite(loss.detach())
+        self._finite = finite if self._finite is None else self._finite & finite
+
+    def check(self, args: TrainingArguments, step: int, model: nn.Module, inputs: Mapping | None = None) -> None:
+        """Check the losses since the last check.
+
+        Args:
+            args: The arguments of the run.
+            step: The number of the step, for the message.
+            model: The model, which is searched for the cause.
+            inputs: The last batch, likewise.
+
+        Raises:
+            ValueError: If one was not finite.
+        """
+        finite, self._finite = self._finite, None
+        if finite is not None and not finite:
+            raise ValueError(f"The loss of step {step} is not a number: {_find_cause(args, model, inputs or {})}.")
+
+
+def check_scores(scores: object, args: TrainingArguments, model: nn.Module, trained: bool) -> None:
+    """Check the outputs of a model on a split.
+
+    Args:
+        scores: Array `(utterances, ...)`, or a nest of arrays.
+        args: The arguments of the run.
+        model: The model.
+        trained: Whether this run has trained it.
+
+    Raises:
+        ValueError: If a number in them is not finite.
+    """
+    arrays = [array for array in _flatten(scores) if np.issubdtype(array.dtype, np.floating)]
+    wrong = max((int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum()) for array in arrays), default=0)
+    if wrong:
+        cause = "the checkpoint has weights that are not finite, or overflows; use another, or float32"
+        raise ValueError(
+            f"The scores of {wrong} utterances are not numbers: {_find_cause(args, model, {}) if trained else cause}."
+        )
+
+
+def _find_cause(args: TrainingArguments, model: nn.Module, inputs: Mapping) -> str:
+    wrong = [name for name, value in _floats(inputs) if not torch.isfinite(value).all()]
+    if wrong:
+        return f"the input {wrong[0]} of the batch has values that are not finite; check the recordings of these rows"
+    if any(not torch.isfinite(weight.detach()).all() for weight in model.parameters()):
+        cause = "the weights have grown beyond all numbers"
+    else:
+        cause = "the model's activations or its loss have grown beyond all numbers"
+    rates = ", ".join(
+        [f"learning_rate {args.learning_rate:g}", *map(_show, getattr(args, "learning_rates", {}).items())]
+    )
+    half = " use bf16 instead of fp16, which ends at 65504," if args.fp16 or args.fp16_full_eval else ""
+    return f"{cause};{half} lower the learning rate ({rates}), or add warmup_steps"
+
+
+def _show(component: tuple[str, float]) -> str:
+    return f"{component[0]} {component[1]:g}"
+
+
+def _floats(inputs: Mapping, prefix: str = "") -> Iterable[tuple[str, torch.Tensor]]:
+    for name, value in inputs.items():
+        if isinstance(value, Mapping):
+            yield from _floats(value, f"{prefix}{name}.")
+        elif isinstance(value, torch.Tensor) and value.is_floating_point():
+            yield f"{prefix}{name}", value
+
+
+def _flatten(scores: object) -> Iterable[np.ndarray]:
+    if isinstance(scores, np.ndarray):
+        yield scores
+    elif isinstance(scores, Mapping | list | tuple):
+        for inner in scores.values() if isinstance(scores, Mapping) else scores:
+            yield from _flatten(inner)

@@ -1,0 +1,116 @@
+"""Checks of the rows of a run: what would fail late, or cannot be learned, is said before anything is built (ours)."""
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow
+from datasets import Dataset
+from transformers import PreTrainedConfig
+
+from ..configuration.modalities import MODALITIES
+
+CONTENTS = {"audio": "recordings", "text": "transcripts", "video": "videos"}
+ROWS_AT_A_TIME = 10_000
+
+
+def check_labels(corpus: Mapping[str, Dataset], labels: Sequence[str], soft: bool = False) -> None:
+    """Check that the splits have rows with labels that a classifier can be trained on and measured with.
+
+    A class that training lacks is named in a warning.
+
+    Args:
+        corpus: The splits of the run.
+        labels: Names of the classes.
+        soft: Whether rows may have the shares of raters' votes instead of a label.
+
+    Raises:
+        ValueError: If a split is empty, rows have no label, or training has a single row or a single class.
+    """
+    if len(labels) < 2:
+        raise ValueError(f"The corpus has the label {', '.join(labels)} only; a classifier needs two or more.")
+    for split, rows in corpus.items():
+        if not len(rows):
+            raise ValueError(f"The {split} split has no utterance; choose other splits or folds, or add data.")
+        numbers = Counter(rows["label"])
+        if numbers[None] and not (soft and "soft_label" in rows.column_names):
+            raise ValueError(
+                f"{numbers[None]} of {len(rows)} utterances of the {split} split have no label, such as "
+                f"{rows['id'][rows['label'].index(None)]!r}; label them, or take them out."
+            )
+        if split != "train":
+            continue
+        if len(rows) < 2:
+            raise ValueError("The train split has a single utterance; a model needs more to learn from.")
+        known = [label for number, label in enumerate(labels) if numbers[number]]
+        if len(known) == 1 and not numbers[None]:
+            raise ValueError(
+                f"All {len(rows)} utterances of the train split are {known[0]}; a classifier needs two or more classes."
+            )
+        if missing := [label for label in labels if label not in known]:
+            warnings.warn(
+                f"The train split has no utterance of {', '.join(missing)}, so the model cannot learn to recognise it.",
+                stacklevel=2,
+            )
+
+
+def check_modalities(corpus: Mapping[str, Dataset], config: PreTrainedConfig) -> None:
+    """Check that the rows have what the model reads; say how many lack a part of it.
+
+    Args:
+        corpus: The splits of the run.
+        config: The configuration of the model.
+
+    Raises:
+        ValueError: If no row of a split has one of the model's modalities, or a row has none of them.
+    """
+    for split, rows in corpus.items():
+        present = {name: find_present(rows, name) for name in config.modalities}
+        for name, found in present.items():
+            missing = len(rows) - int(found.sum())
+            if missing == len(rows):
+                raise ValueError(
+                    f"The model reads {MODALITIES[name].word}, but no utterance of the {split} split has "
+                    f"{CONTENTS[name]} (the column {name!r} is empty); add them, or choose a model without "
+                    f"{MODALITIES[name].word}."
+                )
+        empty = np.flatnonzero(~np.logical_or.reduce(list(present.values())))
+        if len(empty):
+            words = " and no ".join(CONTENTS[name] for name in config.modalities)
+            raise ValueError(
+                f"{len(empty)} of {len(rows)} utterances of the {split} split have no {words}, such as "
+                f"{rows[int(empty[0])]['id']!r}; add them, or take these utterances out."
+            )
+        for name, found in present.items():
+            if missing := len(rows) - int(found.sum()):
+                warnings.warn(
+                    f"{missing} of {len(rows)} utterances of the {split} split have no {CONTENTS[name]}; the model "
+                    "learns and is measured without them there.",
+                    stacklevel=2,
+                )
+
+
+def find_present(rows: Dataset, modality: str) -> np.ndarray:
+    """Return whether each row has a modality, `(rows,)`. Of a file, only its path or the presence of bytes is looked at.
+
+    Args:
+        rows: Rows of the corpus schema.
+        modality: The modality. A transcript that is empty counts, unless all are.
+    """
+    if modality not in rows.column_names:
+        return np.zeros(len(rows), dtype=bool)
+    tables = rows.select_columns([modality]).with_format("arrow").iter(ROWS_AT_A_TIME)
+    found = [_is_present(table.column(modality).combine_chunks()) for table in tables]
+    present = np.concatenate([np.zeros(0, dtype=bool), *found])
+    if modality == "text" and not any((text or "").strip() for text in rows[modality]):
+        return np.zeros(len(rows), dtype=bool)
+    return present
+
+
+def _is_present(column: pyarrow.Array) -> np.ndarray:
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    if not pyarrow.types.is_struct(column.type):
+        return valid
+    sources = [column.field(name) for name in ("path", "bytes") if column.type.get_field_index(name) >= 0]
+    return valid & np.logical_or.reduce([source.is_valid().to_numpy(zero_copy_only=False) for source in sources])

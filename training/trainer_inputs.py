@@ -1,0 +1,67 @@
+"""What `EmotionTrainer` makes of the arguments of a plain `Trainer`: it completes them, or names what is missing."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from torch import nn
+from transformers import TrainingArguments
+
+from .arguments import EmotionTrainingArguments
+from .collator import EmotionCollator
+
+
+def complete_arguments(args: TrainingArguments | None) -> EmotionTrainingArguments:
+    """Return the arguments of a trainer with our options, at their defaults where they are not given.
+
+    Args:
+        args: Arguments of transformers or ours; by default ours, in the folder "tmp_trainer" as in transformers.
+
+    Raises:
+        TypeError: If they are no arguments.
+    """
+    if isinstance(args, EmotionTrainingArguments):
+        return args
+    if args is None:
+        return EmotionTrainingArguments("tmp_trainer", eval_strategy="no", load_best_model_at_end=False)
+    if not isinstance(args, TrainingArguments):
+        raise TypeError(f"args is a {type(args).__name__}; give EmotionTrainingArguments or TrainingArguments.")
+    known = {item.name for item in fields(EmotionTrainingArguments)}
+    names = [item.name for item in fields(args) if item.init and item.name in known]
+    return EmotionTrainingArguments(**{name: getattr(args, name) for name in names})
+
+
+def complete_collator(collator: Callable | None, processor: Any, model: nn.Module | None) -> Callable:
+    """Return the collator of a trainer, by default that of the processor and of the model's labels.
+
+    Raises:
+        ValueError: If there is neither a collator nor a processor.
+    """
+    if collator is not None:
+        return collator
+    if processor is None or not hasattr(model, "config"):
+        raise ValueError(
+            "data_collator is missing; give EmotionCollator(processor, labels), or processing_class=processor."
+        )
+    return EmotionCollator(processor, list(model.config.id2label.values()))
+
+
+def find_processor(processor: Any, collator: Callable) -> Any:
+    """Return the processor that a trainer saves with its model, by default that of its collator."""
+    return getattr(collator, "processor", None) if processor is None else processor
+
+
+def count_labels(rows: Any) -> Counter:
+    """Return how often each class number occurs in a training split.
+
+    Raises:
+        ValueError: If the split is missing, or has no column `label`.
+    """
+    try:
+        return Counter(rows["label"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            "class_weights is 'balanced', but train_dataset is not a Dataset with the column 'label'; give a list of "
+            "weights."
+        ) from error
