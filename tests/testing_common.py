@@ -88,8 +88,8 @@ VIT = {
     "initializer_range": WIDE,
 }
 
-# One second; less than the receptive field (400); less than a SpecAugment span (3280); and one in between.
-AUDIO_LENGTHS = (16000, 300, 2000, 8000)
+# Two that are longer than a SpecAugment span (3280), one shorter than the receptive field (400), and one in between.
+AUDIO_LENGTHS = (6000, 300, 2000, 4500)
 TEXT_LENGTHS = (4, 9, 1, 6)
 VIDEO_LENGTHS = (3, 1, 5, 2)
 IMAGE = 16  # height and width in pixels

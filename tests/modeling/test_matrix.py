@@ -1,11 +1,14 @@
 """Checks of the forward contract over all variants."""
 
+import copy
+
 import pytest
 import torch
 from emofusion.configuration import VARIANTS
 from emofusion.configuration.modalities import MODALITIES
 from testing_common import CASES, CLASSES, INPUTS, SEGMENTS, make_batch, row
 from testing_matrix import (
+    built,
     every_case,
     every_encoding_case,
     every_encoding_fusion,
@@ -36,7 +39,7 @@ def test_every_variant_has_case():
 
 @every_case
 def test_outputs_have_documented_shapes(case):
-    model, batch = case.model(), make_batch()
+    model, batch = built(case), make_batch()
     output = model(**batch)
     assert output.loss.shape == ()
     assert output.logits.shape == (4, CLASSES)
@@ -52,7 +55,7 @@ def test_outputs_have_documented_shapes(case):
 
 @every_encoding_case
 def test_hidden_states_are_returned_on_request(case):
-    model, batch = case.model(), make_batch()
+    model, batch = built(case), make_batch()
     output = model(**batch, output_hidden_states=True)
     assert set(output.hidden_states) == set(case.modalities)
     for modality, states in output.hidden_states.items():
@@ -63,14 +66,14 @@ def test_hidden_states_are_returned_on_request(case):
 
 @every_case
 def test_tuple_has_values_of_output(case):
-    model, batch = case.model(), make_batch()
+    model, batch = built(case), make_batch()
     assert_identical(model(**batch, return_dict=False), model(**batch).to_tuple())
     assert_identical(model.base_model(**batch, return_dict=False), model.base_model(**batch).to_tuple())
 
 
 @every_case
 def test_padding_never_changes_row(case):
-    model, batch, padded = case.model(), make_batch(), make_batch(padding=700)
+    model, batch, padded = built(case), make_batch(), make_batch(padding=700)
     for values, mask in INPUTS.values():
         padded[values][:, : batch[values].shape[1]] = batch[values]
         hidden = (padded[mask] == 0).view(*padded[mask].shape, *[1] * (padded[values].ndim - 2))
@@ -84,7 +87,7 @@ def test_padding_never_changes_row(case):
 
 @every_case
 def test_batch_mates_never_change_row(case):
-    model = case.model()
+    model = copy.deepcopy(built(case)).double()  # in float32 rounding may grow to 2e-5
     for batch in (make_batch(), sparse_batch(case)):
         together = log_probabilities(model, batch)
         for index in range(4):
@@ -95,21 +98,21 @@ def test_batch_mates_never_change_row(case):
 
 @every_case
 def test_order_of_rows_changes_no_output(case):
-    model, batch, order = case.model(), make_batch(), torch.tensor([2, 0, 3, 1])
+    model, batch, order = built(case), make_batch(), torch.tensor([2, 0, 3, 1])
     shuffled = {name: value[order] for name, value in batch.items()}
     assert_close(log_probabilities(model, shuffled), log_probabilities(model, batch)[order], atol=1e-5, rtol=0)
 
 
 @every_case
 def test_missing_masks_mean_all_ones(case):
-    model, batch = case.model(), make_batch((4000,) * 2, (5,) * 2, (3,) * 2)
+    model, batch = built(case), make_batch((4000,) * 2, (5,) * 2, (3,) * 2)
     bare = {name: value for name, value in batch.items() if "mask" not in name}
     assert torch.equal(log_probabilities(model, bare), log_probabilities(model, batch))
 
 
 @every_case
 def test_unused_inputs_are_ignored(case):
-    model, batch = case.model(), make_batch()
+    model, batch = built(case), make_batch()
     other = {name: None for modality in INPUTS if modality not in case.modalities for name in INPUTS[modality]}
     other |= {f"{level}_spans": None for level in SEGMENTS if level not in model.config.span_levels}
     assert torch.equal(log_probabilities(model, batch | other), log_probabilities(model, batch))
@@ -117,7 +120,7 @@ def test_unused_inputs_are_ignored(case):
 
 @every_fusion
 def test_modality_missing_in_rows_equals_missing_in_batch(case):
-    model, batch = case.model(), make_batch()
+    model, batch = built(case), make_batch()
     full = log_probabilities(model, batch)
     for modality in case.modalities:
         values, mask = INPUTS[modality]
@@ -129,7 +132,7 @@ def test_modality_missing_in_rows_equals_missing_in_batch(case):
 
 @every_case
 def test_row_without_any_modality_ignores_its_padding(case):
-    model, batch = case.model(), make_batch()
+    model, batch = built(case), make_batch()
     for _, mask in INPUTS.values():
         batch[mask][1:3] = 0
     outputs = log_probabilities(model, batch)
@@ -140,12 +143,12 @@ def test_row_without_any_modality_ignores_its_padding(case):
 @every_case
 def test_batch_without_inputs_is_refused(case):
     with pytest.raises(ValueError, match=r"^The batch has no input for \w+; give \w+.*\.$"):
-        case.model()(labels=torch.tensor([0]))
+        built(case)(labels=torch.tensor([0]))
 
 
 @every_case
 def test_saving_and_loading_keep_every_output(case, tmp_path):
-    model, batch = case.model(), make_batch()
+    model, batch = built(case), make_batch()
     model.save_pretrained(tmp_path)
     output = model(**batch)
     for loader in (type(model), AutoModelForAudioClassification, AutoModelForSequenceClassification):
@@ -174,7 +177,7 @@ def test_configuration_survives_round_trip(case, tmp_path):
 
 @every_encoding_case
 def test_eager_attention_equals_sdpa_and_returns_maps(case, tmp_path):
-    case.model().save_pretrained(tmp_path)
+    built(case).save_pretrained(tmp_path)
     batch, outputs = make_batch(), {}
     config = case.config()
     types = {getattr(config, MODALITIES[modality].config_field).model_type for modality in config.encoders}
@@ -197,7 +200,7 @@ def test_eager_attention_equals_sdpa_and_returns_maps(case, tmp_path):
 @every_encoding_fusion
 def test_fusion_maps_are_distributions(case):
     model, batch = case.model(), make_batch()
-    sizes = {"audio": 49, "text": 9, "video": 5}
+    sizes = {"audio": 18, "text": 9, "video": 5}
     padding = (batch["attention_mask"] == 0)[:, None, None]
     for kind in ("eager", "sdpa"):
         model.set_attn_implementation(kind)
@@ -239,24 +242,28 @@ def test_bfloat16_is_near_float32(case):
 
 @every_case
 def test_two_stages_equal_one_pass(case):
-    for freezing in case.freezings:
-        model = case.model(**freezing)
-        for batch in (make_batch(), sparse_batch(case)):
-            for mode in (False, True):
-                model.train(mode)
-                torch.manual_seed(1)
-                whole = model(**batch)
-                encoded = model.encode(**batch)
-                torch.manual_seed(1)
-                staged = model(encoded=encoded, labels=batch["labels"])
-                assert torch.equal(staged.logits, whole.logits), (freezing, mode)
-                assert torch.equal(staged.loss, whole.loss), (freezing, mode)
+    full, sparse = make_batch(), sparse_batch(case)
+    for number, freezing in enumerate(case.freezings):
+        model = copy.deepcopy(built(case, **freezing))
+        # Both modes see both batches over the settings of freezing, each setting half of the pairs.
+        pairs = [(False, full), (True, sparse), (False, sparse), (True, full)]
+        if len(case.freezings) > 1:
+            pairs = pairs[2:] if number % 2 else pairs[:2]
+        for mode, batch in pairs:
+            model.train(mode)
+            torch.manual_seed(1)
+            whole = model(**batch)
+            encoded = model.encode(**batch)
+            torch.manual_seed(1)
+            staged = model(encoded=encoded, labels=batch["labels"])
+            assert torch.equal(staged.logits, whole.logits), (freezing, mode)
+            assert torch.equal(staged.loss, whole.loss), (freezing, mode)
 
 
 @every_case
 def test_first_stage_has_no_graph_and_is_deterministic(case):
     for freezing in case.freezings:
-        model = case.model(**freezing).train()
+        model = built(case, **freezing).train()
         first, second = (model.encode(**make_batch()) for _ in range(2))
         assert first.keys() == second.keys()
         for name in first:
@@ -266,7 +273,7 @@ def test_first_stage_has_no_graph_and_is_deterministic(case):
 
 @every_fusion
 def test_first_stage_may_have_one_modality_only(case):
-    model, batch = case.model(**case.freezings[-1]), make_batch()
+    model, batch = built(case, **case.freezings[-1]), make_batch()
     for modality in case.modalities:
         alone = {name: batch[name] for name in INPUTS[modality]}
         assert torch.equal(model(encoded=model.encode(**alone)).logits, model(**alone).logits)

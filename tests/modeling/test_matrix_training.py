@@ -1,10 +1,12 @@
 """Checks of training over all variants: gradients, freezing, losses."""
 
+import copy
 from itertools import combinations
 
 import torch
 from testing_common import CLASSES, make_batch
 from testing_matrix import (
+    built,
     every_case,
     every_encoding_case,
     every_encoding_fusion,
@@ -22,10 +24,11 @@ GRADIENT_FREE = ("k_proj.bias", "key.bias")
 
 @every_case
 def test_loss_falls(case):
-    model, batch = case.model(dropout=False).train(), make_batch()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    model = case.model(dropout=False).train()
+    batch = make_batch((2000, 300, 1500, 900), (4, 3, 1, 2), (1, 1, 2, 1))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
     before = model(**batch).loss.item()
-    for _ in range(20):
+    for _ in range(8):
         optimizer.zero_grad()
         model(**batch).loss.backward()
         optimizer.step()
@@ -33,26 +36,19 @@ def test_loss_falls(case):
 
 
 @every_case
-def test_gradients_reach_exactly_trainable_parameters(case):
+def test_gradients_and_steps_reach_exactly_trainable_parameters(case):
     for freezing in case.freezings:
-        model = case.model(**freezing).train()
+        model = copy.deepcopy(built(case, **freezing)).train()
+        before = {name: parameter.clone() for name, parameter in model.state_dict().items()}
         model(**sparse_batch(case)).loss.backward()
+        trainable = set()
         for name, parameter in model.named_parameters():
             assert (parameter.grad is not None) == parameter.requires_grad, (freezing, name)
-            if parameter.requires_grad and not name.endswith(GRADIENT_FREE):
-                assert parameter.grad.abs().max() > 0, (freezing, name)
+            if parameter.requires_grad:
+                trainable.add(name)
                 assert parameter.grad.isfinite().all(), (freezing, name)
-
-
-@every_case
-def test_training_step_changes_trainable_parameters_only(case):
-    for freezing in case.freezings:
-        model = case.model(**freezing)
-        before = {name: parameter.clone() for name, parameter in model.state_dict().items()}
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
-        model.train()(**sparse_batch(case)).loss.backward()
-        optimizer.step()
-        trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+                assert name.endswith(GRADIENT_FREE) or parameter.grad.abs().max() > 0, (freezing, name)
+        torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1).step()
         # Running statistics of a normalisation change exactly if its weights are trainable.
         trainable |= {name for name, _ in model.named_buffers() if name.rpartition(".")[0] + ".weight" in trainable}
         changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
@@ -62,7 +58,7 @@ def test_training_step_changes_trainable_parameters_only(case):
 @every_encoding_case
 def test_freezing_covers_named_layers(case):
     def frozen(**freezing):
-        return {n for n, p in case.model(**freezing).named_parameters() if not p.requires_grad}
+        return {n for n, p in built(case, **freezing).named_parameters() if not p.requires_grad}
 
     layered = case.config().layered_encoders
     for modality in layered:
@@ -70,7 +66,7 @@ def test_freezing_covers_named_layers(case):
         layers = [frozen(**{f"freeze_{modality}_layers": count}) for count in (1, 2, -1)]
         assert frozen() < layers[0] < layers[1] <= layers[2]
         assert {n for n in layers[2] if n.startswith(prefix)} == {
-            n for n, _ in case.model().named_parameters() if n.startswith(prefix)
+            n for n, _ in built(case).named_parameters() if n.startswith(prefix)
         }
         later = [n for n in layers[0] if any(layer in n for layer in SECOND_LAYER)]
         assert all(".pos_conv_embed." in n for n in later)  # data2vec-audio stacks them below the layers
@@ -85,14 +81,14 @@ def test_freezing_covers_named_layers(case):
 
 @every_case
 def test_freezing_changes_no_output(case):
-    expected = log_probabilities(case.model(), make_batch())
+    expected = log_probabilities(built(case), make_batch())
     for freezing in case.freezings:
-        assert_close(log_probabilities(case.model(**freezing), make_batch()), expected, atol=1e-5, rtol=0)
+        assert_close(log_probabilities(built(case, **freezing), make_batch()), expected, atol=1e-5, rtol=0)
 
 
 @every_case
 def test_freezing_survives_saving(case, tmp_path):
-    model = case.model(**case.freezings[-1])
+    model = built(case, **case.freezings[-1])
     model.save_pretrained(tmp_path)
     loaded = type(model).from_pretrained(tmp_path)
     expected = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
@@ -103,7 +99,7 @@ def test_freezing_survives_saving(case, tmp_path):
 def test_gradient_checkpointing_changes_no_gradient(case):
     results = []
     for checkpointing in (False, True):
-        model = case.model().train()
+        model = copy.deepcopy(built(case)).train()
         if checkpointing:
             enable = "activation_checkpointing_enable"  # its name since transformers 5.23
             getattr(model, enable, model.gradient_checkpointing_enable)()

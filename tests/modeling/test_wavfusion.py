@@ -100,7 +100,7 @@ def test_by_default_encoders_are_frozen():
     assert frozen == {"audio_encoder", "text_encoder", "vision_encoder"}
     assert trained == {"branches", "deep_layers", "homogeneous_encoder", "missing_modality_embeddings"}
     encoded = model.train().encode(**make_batch())
-    assert encoded.audio.shape == (4, 49, 16)
+    assert encoded.audio.shape == (4, 18, 16)
     assert encoded.text.shape == (4, 9, 20)
     assert encoded.video.shape == (4, 5, 12)
 
@@ -110,7 +110,7 @@ def test_gates_and_maps_are_named_by_layer():
     output = case("wavfusion").model()(**batch, output_attentions=True)
     assert set(output.gates) == {"layer_3", "layer_4"}
     for gate in output.gates.values():
-        assert gate.shape == (4, 49, 16)
+        assert gate.shape == (4, 18, 16)
         assert ((gate > 0) & (gate < 1)).all()
     assert set(output.cross_attentions) == {
         f"layer_{layer}_audio_{other}" for layer in (3, 4) for other in ("text", "video")
