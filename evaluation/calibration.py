@@ -40,14 +40,15 @@ class TemperatureScaling(Record):
         ece_scaled: The same with scaling.
     """
 
-    temperature: float
-    ece: float
-    ece_scaled: float
+    temperature: float | None = None
+    ece: float | None = None
+    ece_scaled: float | None = None
 
     @property
     def kept(self) -> float | None:
         """The temperature; None if it makes the calibration of the validation split worse, so that it is not used."""
-        return self.temperature if self.ece_scaled <= self.ece else None
+        helps = self.ece is not None and self.ece_scaled is not None and self.ece_scaled <= self.ece
+        return self.temperature if helps else None
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -189,10 +189,13 @@ def draw_reliability(path: str | Path, systems: Mapping[str, tuple[Sequence[floa
             bins = measure_reliability(confidence, correct)
             _draw_bins(panel, bins)
             panel.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the predicted class")
-            panel.set_title(f"{title}: ECE {100 * bins.ece:.1f} %, n = {bins.counts.sum():,}", fontsize=10)
+            panel.set_title(
+                f"{show_name(title, LONGEST_TITLE)}: ECE {100 * bins.ece:.1f} %, n = {bins.counts.sum():,}",
+                fontsize=10,
+            )
         panels[0].set_ylabel("share of utterances")
-        handles, texts = panels[0].get_legend_handles_labels()
-        figure.legend(handles, texts, loc="outside lower center", ncols=min(len(panels), 2), fontsize=9)
+        *lines, bars = panels[0].get_legend_handles_labels()[0]
+        figure.legend(handles=[bars, *lines], loc="outside lower center", ncols=min(len(panels), 2), fontsize=9)
 
 
 def _draw_bins(panel: "Axes", bins: Reliability) -> None:
@@ -204,7 +207,7 @@ def _draw_bins(panel: "Axes", bins: Reliability) -> None:
         align="edge",
         color="#6baed6",
         edgecolor="white",
-        label="bar: correct, of the utterances in a bin",
+        label="bar: share correct in a bin",
     )
     panel.plot(
         bins.confidence[filled],
@@ -214,8 +217,8 @@ def _draw_bins(panel: "Axes", bins: Reliability) -> None:
         linestyle="none",
         color="#08519c",
         clip_on=False,
-        label="dot: the same, at the mean probability of the bin",
+        label="dot: the same share, at the mean probability in the bin",
     )
     share = bins.counts / max(bins.counts.sum(), 1)
-    panel.stairs(share, bins.edges, color="#525252", label="steps: utterances in a bin, of all")
+    panel.stairs(share, bins.edges, color="#525252", label="steps: share of all utterances that a bin has")
     panel.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--", label="dashed: perfect calibration")

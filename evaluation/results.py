@@ -291,4 +291,4 @@ def parse_results(text: str | bytes) -> RunResults | SpeakerResults:
     task = values.get("task") or "classification"
     if not isinstance(task, str) or task not in RESULTS:
         raise ValueError(f"The task {shorten(task)} is unknown: this version reads results of {', '.join(RESULTS)}.")
-    return RESULTS[task].from_dict(values)
+    return RESULTS[task].from_dict({**values, "task": task})

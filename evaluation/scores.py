@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .calibration import softmax
-from .records import Record
+from .records import Record, shorten
 from .statistics import confusion_scores, group_confusions, speaker_intervals
 
 if TYPE_CHECKING:
@@ -112,6 +112,12 @@ class Intervals(Record):
     wf1: list[float] | None = None
     speakers: int | None = None
     resamples: int | None = None
+
+    def __post_init__(self):
+        for name in ("wa", "ua", "wf1"):
+            edges = getattr(self, name)
+            if edges is not None and (len(edges) != 2 or not np.isfinite(edges).all()):
+                raise ValueError(f"{name}: {shorten(edges)} must be two finite numbers, the ends of an interval.")
 
 
 def measure(predictions: Mapping[str, "Predictions"], labels: list[str]) -> dict[str, Any]:

@@ -187,7 +187,11 @@ def _score_table(results: RunResults, task: Task) -> Markdown:
 def _explain_scaling(results: RunResults, task: Task) -> str:
     """Return sentences on temperature scaling: whether it was kept, and whether it makes the test split worse."""
     scaling, test = results.temperature_scaling, results.metrics.get("test")
-    if scaling is not None and scaling.kept is None:
+    if (
+        scaling is not None
+        and scaling.kept is None
+        and None not in (scaling.temperature, scaling.ece, scaling.ece_scaled)
+    ):
         return (
             f"Temperature scaling is not used: the temperature {scaling.temperature:.3g}, fitted on the validation split, "
             f"raises the ECE there from {task.format_score('ece', scaling.ece)} to "

@@ -12,6 +12,7 @@ from huggingface_hub import ModelCard
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from ..evaluation.plain_text import one_line
 from .file_kinds import kind_of, reason_to_keep, reason_to_refuse
 from .loadable import check_loadable
 from .markdown import destination
@@ -79,7 +80,7 @@ def collect_contents(folder: str | Path, base_model: str | None = None) -> Conte
 
 
 def _describe_refused(folder: Path, refused: dict[str, str]) -> str:
-    shown = [f"{name} is {reason}" for name, reason in list(refused.items())[:SHOWN_AT_MOST]]
+    shown = [f"{one_line(name, 80)} is {reason}" for name, reason in list(refused.items())[:SHOWN_AT_MOST]]
     if more := len(refused) - len(shown):
         shown.append(f"and so are {more} more")
     return f"{folder} cannot be published: {', '.join(shown)}. Move them out of the folder."

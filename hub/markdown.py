@@ -9,7 +9,7 @@ from ..evaluation.plain_text import one_line, show_name
 
 # HTML, Markdown, formulas, mentions, links without brackets, and what opens a heading, a list or a rule.
 MARKUP = re.compile(
-    r"[&<>|`\\*\[\]~$@]|(?<![^\W_])_|_(?![^\W_])|(?<=:)//|(?<=www)\.|^(?:[#=]+|[-+](?!\d))", re.IGNORECASE
+    r"[&<>|`\\*~$@]|\](?=[\[(:]|$)|(?<![^\W_])_|_(?![^\W_])|(?<=:)//|(?<=www)\.|^(?:[#=]+|[-+](?!\d))", re.IGNORECASE
 )
 
 

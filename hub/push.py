@@ -122,7 +122,11 @@ def describe(contents: Contents, remote: Remote, revision: str) -> str:
     if RESULTS in sizes and (sentence := _describe_licence(contents.read(RESULTS))):
         lines.append(sentence)
     if contents.kept:
-        lines.append("Not sent: " + ", ".join(f"{name} ({reason})" for name, reason in contents.kept.items()) + ".")
+        lines.append(
+            "Not sent: "
+            + ", ".join(f"{one_line(name, 80)} ({reason})" for name, reason in contents.kept.items())
+            + "."
+        )
     if removed := [name for name in remote.files if name not in sizes and kind_of(name)]:
         lines.append(f"Removed from the repository: {', '.join(removed)}.")
     return "\n".join(lines)

@@ -138,6 +138,11 @@ def test_results_of_a_speaker_network_are_told_apart(tmp_path):
         (WRITTEN | {"labels": ["sad", "sad"]}, "'labels' has 'sad' twice: give each emotion a name of its own"),
         (WRITTEN | {"seconds": 10**400}, "seconds: 10+… is too large"),
         (WRITTEN | {"paper": {"year": "\n2021"}}, r"paper: year: '\\n2021' must be an integer"),
+        (WRITTEN | {"intervals": {"ua": [0.5]}}, r"intervals: ua: \[0.5\] must be two finite numbers"),
+        (
+            WRITTEN | {"intervals": {"ua": [0.5, float("nan")]}},
+            r"intervals: ua: \[0.5, nan\] must be two finite numbers",
+        ),
         (WRITTEN | {"task": ["cooking"]}, r"The task \['cooking'\] is unknown"),
         ("[" * 100_000, "The JSON is nested too deeply"),
         (WRITTEN | {"pictures": "a.png"}, "pictures: 'a.png' must be a list"),

@@ -30,6 +30,7 @@ MARKUP = [
     "```\n</code>\n# x",
     "~~~\nx",
     "a | b || c",
+    "[0.9, 1.1] [x][y] [x]: https://evil.example\n[x]: y [^1] [",
     "x\n# Heading\n\n- item\n1. item\n> quote",
     "# Heading",
     "---",
@@ -179,4 +180,4 @@ def test_markdown_of_ours_is_not_escaped():
     assert table == "| a&#124;b | &#42; |\n| --- | ---: |\n| (empty) | 1 &#124; 2 |\n| r |  |"
     assert isinstance(table, Markdown)
     assert escape(table) == table
-    assert escape("cross_attention, R2-D2 (9 %), -0.5 + 1") == "cross_attention, R2-D2 (9 %), -0.5 + 1"
+    assert escape("cross_attention, R2-D2 (9 %), [-0.5, 1.0]; + 1") == "cross_attention, R2-D2 (9 %), [-0.5, 1.0]; + 1"

@@ -69,6 +69,7 @@ CHECKPOINTS = {case.name: case for case in CASES if case is FIRST[case.variant] 
 LABELS = {index: f"emotion_{index}" for index in range(12)}  # as text, "10" sorts before "2"
 
 LOAD = """
+import os
 import re
 import sys
 
@@ -94,15 +95,19 @@ for folder in sys.argv[1:]:
             results[auto.__name__] = auto.from_pretrained(folder, **remote)(**batch).logits
         results["AutoModel"] = AutoModel.from_pretrained(folder, **remote)(**batch).embedding
     save_file(results, f"{folder}.safetensors")
-    for example in re.findall("```python(.*?)```", open(f"{folder}/README.md").read(), re.DOTALL):
-        exec(example)
+    os.chdir(folder)  # as the card says
+    for example in re.findall("```python(.*?)```", open("README.md").read(), re.DOTALL):
+        exec(example.replace('"recording.', '"../recording.'))
+    os.chdir("..")
 """
 
 WITHOUT_REMOTE_CODE = """
+import os
 import re
 import emofusion
 
-page = open("cross_attention/README.md").read()
+os.chdir("cross_attention")
+page = open("README.md").read().replace('"recording.', '"../recording.')
 for example in re.findall("```python(.*?)```", page, re.DOTALL):
     exec(example.replace(", trust_remote_code=True", ""))
 assert type(recognise).__module__ == "emofusion.processing.pipeline_emotion_recognition", type(recognise)

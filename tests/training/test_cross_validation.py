@@ -170,7 +170,7 @@ def test_the_folder_has_a_card_with_a_model_index(finished):
     for text in ("fold-3-seed-1", "Standard deviation over runs", "resampled speakers", "3 folds with 1 seed"):
         assert text in card.content
     assert all(f"]({picture})" in card.content and (folder / picture).is_file() for picture in results.pictures)
-    assert 'from_pretrained("tiny/fold-1-seed-1"' in card.content
+    assert 'from_pretrained("./fold-1-seed-1"' in card.content
 
 
 def test_the_screens_list_every_run(finished):
