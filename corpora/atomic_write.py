@@ -89,7 +89,7 @@ def check_replaceable(path: str | Path) -> None:
 
     Links are followed; a file that does not exist may be written.
     """
-    _refuse_system_folder(path)
+    refuse_system_folder(path)
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):  # the check of its folder names the reason
@@ -111,7 +111,7 @@ def make_folder(folder: str | Path) -> None:
     Raises:
         OSError: If it cannot be created or written to.
     """
-    _refuse_system_folder(folder)
+    refuse_system_folder(folder)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -129,12 +129,13 @@ def check_folder(folder: str | Path) -> None:
         FileExistsError: If it is in a folder of the system.
         FileNotFoundError: If it is not a folder.
     """
-    _refuse_system_folder(folder)
+    refuse_system_folder(folder)
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder} is not a folder: create it first, a checkpoint with save_pretrained.")
 
 
-def _refuse_system_folder(path: str | Path) -> None:
+def refuse_system_folder(path: str | Path) -> None:
+    """Raise a `FileExistsError` if a path is in a folder of the system, by its text or through links."""
     # The text counts, too: /dev/stdout is a link that can lead to a plain file, and would be replaced itself.
     absolute = Path(os.path.abspath(path))
     for place in (absolute, Path(os.path.realpath(absolute.parent), absolute.name)):

@@ -9,6 +9,7 @@ import itertools
 import statistics
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 
 from emofusion.cli.door import guarded
@@ -48,7 +49,9 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    sys.exit(guarded("compare_transfer.py", lambda: compare(arguments.output_dir, arguments.seeds, arguments.samples)))
+    action = partial(compare, arguments.output_dir, arguments.seeds, arguments.samples)
+    if status := guarded("compare_transfer.py", action):
+        sys.exit(status)
 
 
 def compare(folder: Path, seeds: int, samples: list[int]) -> None:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ..corpora.atomic_write import format_size
+from ..corpora.atomic_write import format_size, refuse_system_folder
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 from .checkpoints import find_damage, list_checkpoints
@@ -118,6 +118,7 @@ def check_writable(name: str, folder: str | Path) -> None:
     Raises:
         OSError: If it cannot.
     """
+    refuse_system_folder(folder)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

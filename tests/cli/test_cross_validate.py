@@ -26,19 +26,20 @@ def place(tmp_path_factory):
 def test_runs_are_planned_trained_averaged_compared_and_not_repeated(call, complaint, place):
     arguments = (place / "recipe.yaml", "--folds", 2, "--seeds", 0, 1)
     printed = call("cross-validate", *arguments)
-    assert printed.startswith("unimodal on the spoken demonstration corpus\n2 runs, 0 finished, in ")
+    assert printed.startswith(f"Cross-validating unimodal on spoken; the output folder is {place / 'a'}.\n")
+    assert "\nunimodal on the spoken demonstration corpus\n2 runs, 0 finished, in " in printed
     assert "fold-2-seed-1 (2 of 2): WA " in printed
-    assert "best" not in printed.splitlines()[-1]
     results = RunResults.read(place / "a")
-    ending = printed.rpartition("\ntest ")[2]
-    assert f"{100 * results.metrics['test'].ua:.1f}" in ending
+    table, _, ending = printed.rpartition("\ntest ")[2].partition("\nCross-validated ")
+    assert f"{100 * results.metrics['test'].ua:.1f}" in table
     assert all(picture in ending for picture in results.pictures)
     again = call("cross-validate", *arguments)
     assert "2 runs, 2 finished, in" in again
-    assert again.rpartition("\ntest ")[2] == ending
+    assert again.rpartition("\ntest ")[2].partition("\nCross-validated ")[0] == table
 
     compared = call("compare", place / "a", place / "a")
     assert compared.splitlines()[-1].endswith("is not significant.")
+    assert compared.startswith(f"Comparing {place / 'a'} with {place / 'a'}.\n")
     assert "made with other settings" in complaint("cross-validate", *arguments, "--learning_rate", "0.5")
 
 

@@ -19,7 +19,7 @@ def test_members_are_fused_and_the_fusion_predicts(call, tmp_path):
         *("--members", tmp_path / "text", tmp_path / "text", "--combination", "weighted"),
         *("--output_dir", tmp_path / "fused", "--disable_tqdm", "true", *options),
     )
-    table = printed.strip().split("\n\n")[0].splitlines()
+    table = printed.strip().split("\n\n")[1].splitlines()
     assert [line.split()[0] for line in table[-5:]] == ["text-0", "text-1", "mean", "weighted", "logistic"]
     assert "text-0 0.500, text-1 0.500" in printed
     row = load_corpus("spoken", tmp_path / "corpora", utterances=BLOCK)["test"][0]

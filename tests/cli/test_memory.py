@@ -22,4 +22,5 @@ def test_a_missing_recipe_is_named(complaint):
 def test_a_number_that_is_not_positive_is_refused(complaint, option):
     message = complaint("memory", "recipes/spoken/text.yaml", option, status=2)
     name, _, value = option.partition("=")
-    assert message == f"Argument {name}: {value!r} is not a positive number; see emofusion memory --help."
+    kind = "whole number" if name == "--processes" else "number"
+    assert message == f"Argument {name}: {value!r} is not a positive {kind}; see emofusion memory --help."

@@ -71,6 +71,7 @@ def test_splits_of_iemocap_follow_its_sessions(tmp_path, call):
     )
 
 
+@pytest.mark.filterwarnings("ignore:The folder .* unread columns:UserWarning")
 def test_unlabelled_folder_is_prepared_and_transcribed_but_not_trained_on(tmp_path, call):
     root = make_folder(tmp_path / "own", [{"file_name": row["file_name"], "Text": "x"} for row in make_rows(1)])
     model = save_ctc(tmp_path / "model")

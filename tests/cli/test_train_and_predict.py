@@ -48,7 +48,7 @@ def trained(place):
 def test_the_scores_are_printed_and_options_override_the_recipe(trained):
     done, folder = trained
     assert done.returncode == 0, done.stderr[-3000:]
-    heading, line = done.stdout.split("\n\n")[-2].strip().splitlines()[-2:]
+    heading, line = done.stdout.split("\n\n")[-3].strip().splitlines()[-2:]
     assert heading.split() == ["system", "WA", "UA", "WF1", "parameters", "training"]
     assert line.startswith("cross_attention ")
     assert "emofusion predict plain" in done.stdout

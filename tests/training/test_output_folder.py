@@ -74,3 +74,13 @@ def test_a_folder_that_cannot_be_written_is_named_at_the_start(setting, options,
     with pytest.raises(OSError, match=f"{setting} {folder} cannot be written to"), claimed_folder(args):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("folder", ["/dev/run", "/proc/run", "/sys/run"])
+def test_folders_of_the_system_are_refused_at_the_start(folder):
+    with (
+        pytest.raises(FileExistsError, match=f"{folder} is in .*, a folder of the system"),
+        claimed_folder(arguments(folder)),
+    ):
+        pass
+    assert not os.path.lexists(folder)
