@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from importlib.util import find_spec
 from numbers import Integral, Real
-from typing import Any, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from transformers import TrainingArguments, get_scheduler
@@ -36,7 +37,8 @@ def check_numbers(arguments: Any) -> None:
     """
     hints = get_type_hints(type(arguments))
     for item in fields(arguments):
-        value, kinds = getattr(arguments, item.name), set(get_args(hints[item.name])) or {hints[item.name]}
+        value, hint = getattr(arguments, item.name), hints[item.name]
+        kinds = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
         if value is None or not kinds <= {int, float, bool, type(None)}:
             continue
         if kinds & {bool}:
