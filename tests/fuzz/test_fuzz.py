@@ -15,7 +15,7 @@ from fuzz.targets import TARGETS
 # Trainings and pictures take seconds each; `make fuzz` has them.
 SLOW = {"train", "resume", "pictures", "report", "adapter-merge"}
 QUICK = [target for target in TARGETS if target.name not in SLOW]
-CASES = plan_cases(QUICK, [], 60)
+CASES = plan_cases(QUICK, [], 45)
 
 
 @pytest.fixture(scope="module")
