@@ -30,7 +30,7 @@ def flac_samples(file: io.BufferedIOBase) -> int | None:
     """
     file.seek(0)
     head = file.read(42)
-    if head[:4] != b"fLaC" or head[4] & 127 or len(head) < 42:
+    if len(head) < 42 or head[:4] != b"fLaC" or head[4] & 127:
         return None
     size = file.seek(0, os.SEEK_END)
     file.seek(max(42, size - TAIL))

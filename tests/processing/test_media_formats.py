@@ -109,6 +109,14 @@ def test_truncated_recording_is_named(files, name):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"aac", "amr"}))  # their first frames are a recording
+def test_first_bytes_alone_are_refused(files, name):
+    for size in (1, 3, 4, 5, 8, 11, 13, 17, 27, 28, 41):
+        for use in (load_audio, check_audio, audio_seconds):
+            with pytest.raises(ValueError, match=r"^the audio .*(not an audio|truncated|no samples|no audio|lasts 0)"):
+                use(*([files[name][:size], RATE] if use is load_audio else [files[name][:size]]))
+
+
 @pytest.mark.parametrize("name", sorted(set(SIZED) - {"m4a", "mp3 with a picture"}))
 def test_nothing_behind_limit_is_read(files, name):
     half = files[name][: len(files[name]) * 8 // 10]
