@@ -246,7 +246,10 @@ def _name(source: Any, default: str) -> str:
 
 
 def _span_seconds(source: Any, measure: Callable[[Any], float | None]) -> float | None:
-    """Return the length of a file, or of the span that its dict gives."""
+    """Return the length of a file, or of the span that its dict gives; None if it cannot be measured."""
     span = source if isinstance(source, Mapping) else {}
-    end = span.get("end") if span.get("end") is not None else measure(source)
-    return None if end is None else end - (span.get("start") or 0.0)
+    try:
+        end = span.get("end") if span.get("end") is not None else measure(source)
+        return None if end is None else end - (span.get("start") or 0.0)
+    except EXPECTED:  # what is used may be good where the rest is damaged
+        return None
