@@ -104,7 +104,8 @@ class EmoFusionConfig(PreTrainedConfig):
     label_smoothing: int | float = share(0.0)
     focal_gamma: int | float = number(0.0)
     initializer_range: int | float = number(0.02)
-    # Fields of transformers, whose types it does not check.
+    # Fields of transformers, whose types not every version checks. The labels are checked by `check_labels`.
+    id2label: Any = None
     architectures: list[str] | None = None
     return_dict: bool | None = True
     output_hidden_states: bool | None = False
