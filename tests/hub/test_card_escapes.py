@@ -1,21 +1,16 @@
 """Cards whose results have markup in every field that is a string, compared with cards of harmless results."""
 
-import dataclasses
 import re
-import types
-import typing
 
 import pytest
 import yaml
-from emofusion.configuration.modalities import MODALITIES
-from emofusion.evaluation.records import Record
-from emofusion.evaluation.results import RESULTS, ClassificationScores, FoldResults, RunResults
 from emofusion.hub import write_card
 from emofusion.hub.contents import is_repo_id
 from emofusion.hub.markdown import Markdown, bibtex, code, escape, format_table, literal
 from emofusion.hub.push import address_card
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
+from testing_results import CASES, make_results
 
 HARMLESS = "harmless"
 MARKUP = [
@@ -53,46 +48,6 @@ MARKUP = [
     "x" * 200,
     "@someone #1",
 ]
-# Fields whose values a run's code needs; other values are refused when the results are read.
-FIXED = {"modalities": list(MODALITIES)[:2], "pictures": ["confusion_matrix.png"], "method": "lora"}
-
-
-def fill(kind, text):
-    """Return a value of a type hint in which every string is `text`."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return fill(next(choice for choice in inner if choice is not types.NoneType), text)
-    if origin is dict:
-        return {text: fill(inner[1], text)}
-    if origin is list:
-        return [fill(inner[0], text)] * 2
-    if isinstance(kind, type) and issubclass(kind, Record):
-        return fill_record(kind, text)
-    return {str: text, int: 2, float: 0.5, bool: False, typing.Any: text}[kind]
-
-
-def fill_record(kind, text):
-    hints = typing.get_type_hints(kind)
-    values = {field.name: fill(hints[field.name], text) for field in dataclasses.fields(kind) if field.name != "extra"}
-    values |= {name: value for name, value in FIXED.items() if name in values}
-    if "labels" in values:
-        values["labels"] = [text, f"{text}2"]
-    if kind is ClassificationScores:
-        values["confusion_matrix"] = [[2, 2], [2, 2]]
-    if kind is FoldResults:
-        values["metrics"]["test"] = fill_record(ClassificationScores, text)
-    return kind(**values)
-
-
-def results_of(task, text, **fields):
-    results = fill_record(RESULTS[task], text)
-    results.task, results.format = task, 1
-    if isinstance(results, RunResults):
-        for name in ("metrics", "data"):
-            getattr(results, name)["test"] = getattr(results, name)[text]
-        for counts in results.data.values():
-            counts.classes = dict.fromkeys(results.labels, 2)
-    return dataclasses.replace(results, **fields)
 
 
 def structure(card):
@@ -107,19 +62,10 @@ def structure(card):
     return blocks, marks
 
 
-CASES = {
-    "fusion": ("classification", {"adapter": None, "cross_validation": None}),
-    "adapter": ("classification", {"cross_validation": None, "late_fusion": None}),
-    "cross_validation": ("classification", {"adapter": None, "late_fusion": None}),
-    "speaker": ("speaker_recognition", {}),
-}
-
-
 def write(folder, text, case):
     folder.mkdir(exist_ok=True)
     (folder / "confusion_matrix.png").write_bytes(b"\x89PNG")
-    task, fields = CASES[case]
-    write_card(folder, results_of(task, text, **fields))
+    write_card(folder, make_results(case, text))
     return ModelCard.load(folder / "README.md")
 
 
