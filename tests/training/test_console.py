@@ -174,6 +174,6 @@ def test_trackio_tracks_locally_in_one_run(arguments, tmp_path):
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "trackio"])
 def test_a_missing_tracker_is_named_before_the_run(arguments, monkeypatch, tracker):
-    monkeypatch.setattr("emofusion.training.arguments.find_spec", lambda name: None)
+    monkeypatch.setattr("emofusion.training.argument_checks.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=rf"{tracker}.*pip install 'emofusion\[tracking\]'"):
         arguments(report_to=tracker)

@@ -5,8 +5,10 @@ from pathlib import Path
 import emofusion
 import pytest
 import yaml
+from datasets import DatasetDict
 from emofusion.corpora import describe_corpus
 from emofusion.evaluation.results import RunResults
+from emofusion.training import lifecycle
 from emofusion.training.recipe import LATE_FUSION, TRAINING, Recipe, parse_recipe
 from emofusion.training.run import train
 from testing_common import WAVFUSION, WITH_TEXT, WITH_VIDEO
@@ -49,7 +51,21 @@ def test_turns_without_segments_are_counted(tmp_path):
     assert results.data["test"].unaligned == {"phone": 0, "syllable": 2, "word": 2}
 
 
-def test_a_video_model_trains_on_a_release_with_video(tmp_path):
+def test_a_video_model_trains_on_a_release_with_video(tmp_path, monkeypatch):
+    load = lifecycle.load_corpus
+
+    def load_with_videos(*args, **kwargs):
+        """Load the release, whose videos are all in one split, and give the others one of them."""
+        corpus = load(*args, **kwargs)
+        clip = next(video for rows in corpus.values() for video in rows["video"] if video and video["path"])
+        return DatasetDict(
+            {
+                split: rows.map(lambda row: {"video": row["video"] or clip}, features=rows.features)
+                for split, rows in corpus.items()
+            }
+        )
+
+    monkeypatch.setattr(lifecycle, "load_corpus", load_with_videos)
     config = WAVFUSION | WITH_TEXT | WITH_VIDEO
     results = train_one_step(tmp_path, corpus_options={"fold": 3}, variant="wavfusion", model_config=config)
     assert "video" in results.modalities
