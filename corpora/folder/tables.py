@@ -134,10 +134,13 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
             for batch in table.iter_batches(1000, columns=[column for column in columns if column not in others]):
                 yield from (row | others for row in batch.to_pylist())
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise ValueError(f"{path} cannot be read: {error.strerror or _first_line(error)}.") from error
     except (pyarrow.ArrowException, OverflowError, UnicodeDecodeError) as error:
-        reason = (str(error).splitlines() or ["it is damaged"])[0].rstrip(".")
-        raise ValueError(f"{path} is not a Parquet file: {reason}.") from error
+        raise ValueError(f"{path} is not a Parquet file: {_first_line(error)}.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["it is damaged"])[0].rstrip(".")
 
 
 def _as_text(value: Any) -> str | None:

@@ -39,7 +39,7 @@ def divide_for_training(corpus: DiskCorpus, prepared: Prepared, options: Any) ->
             warnings.filterwarnings("ignore", ".* usable rows; problems: ")  # they are listed elsewhere
             splits = dict(corpus.load(prepared.folder, options))
         check_splits(splits, bool(description.get("speaker_independent")))
-    except ValueError as error:
+    except (OSError, ValueError) as error:  # no fold file, no labels, too few speakers
         return _with_splits(prepared, whole), f"Training cannot use this corpus yet: {error}"
     used = {name for rows in splits.values() for name in rows["id"][:]}
     unused = [row_id for rows in whole.values() for row_id in rows["id"][:] if row_id not in used]

@@ -118,3 +118,17 @@ def test_half_of_character_becomes_question_mark(tmp_path):
 def test_nested_values_are_text_as_before(tmp_path):
     (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "a.wav", "extra": {"a": 1}}) + "\n")
     assert unread(tmp_path)[1] == ["metadata.jsonl has columns that are not read: 'extra'."]
+
+
+def test_damaged_parquet_gives_one_sentence(tmp_path):
+    write_metadata(tmp_path, make_rows(1), "parquet")
+    path = tmp_path / "metadata.parquet"
+    whole, messages = path.read_bytes(), []
+    for place in range(0, len(whole), 40):
+        path.write_bytes(whole[:place] + b"\xff\xff" + whole[place + 2 :])
+        try:
+            unread(tmp_path)
+        except ValueError as error:
+            messages.append(str(error))
+    assert len(messages) > 10
+    assert all(message.startswith(str(path)) and "\n" not in message for message in messages)
