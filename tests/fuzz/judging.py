@@ -4,6 +4,7 @@ import builtins
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from .target import Verdict
@@ -12,6 +13,8 @@ EXPECTED = (ValueError, TypeError, OSError, ImportError)
 # What the door says of an error that nobody foresaw.
 DEFECT = re.compile(r"defect|bug in emofusion|unexpected error", re.IGNORECASE)
 PROGRAM = re.compile(r"emofusion( [a-z-]+)?: ")
+# Where the door has saved the traceback of a defect.
+SAVED = re.compile(r"traceback in (\S+\.txt)")
 NO_MEMORY = re.compile(r"can't allocate|cannot allocate|unable to allocate|out of memory|MemoryError|bad_alloc", re.I)
 # What `pipeline` of transformers makes of an error in a loader: a text of many lines that ends with the error.
 WRAPPED = re.compile(r"^Could not load model .*^(\w[\w.]*): ([^\n]*)\s*\Z", re.DOTALL | re.MULTILINE)
@@ -53,7 +56,7 @@ def is_sentence(message: str) -> bool:
 
 
 class Ended(dict):
-    """How a command ended: its `status`, and what it wrote to `out` and `err`."""
+    """How a command ended: its `status`, what it wrote to `out` and `err`, and the `trace` of a defect."""
 
     def judge(self, problem: str | None) -> tuple[Verdict, str]:
         """Return the class, and what was printed."""
@@ -80,7 +83,10 @@ def run_command(argv: list[str]) -> Ended:
         status = stop.code
     sys.stdout.flush()
     sys.stderr.flush()
-    return Ended(status=status, **{name: _read(number) for number, name in ((1, "out"), (2, "err"))})
+    ended = Ended(status=status, **{name: _read(number) for number, name in ((1, "out"), (2, "err"))})
+    if (saved := SAVED.search(ended["err"])) and Path(saved[1]).is_file():
+        ended["trace"] = Path(saved[1]).read_text()
+    return ended
 
 
 def _read(number: int) -> str:

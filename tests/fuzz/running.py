@@ -21,7 +21,7 @@ from typing import Any
 
 from huggingface_hub import constants
 
-from .judging import judge_answer, judge_error
+from .judging import Ended, judge_answer, judge_error
 from .plan import CACHES
 from .target import Spoiled, Target, Verdict
 from .watching import Watch, make_device
@@ -198,7 +198,7 @@ def _call(target: Target, spoiled: Spoiled, intact: Any, watch: Watch) -> dict:
         answer = target.call(spoiled.value)
         problem = None if intact is None and spoiled.what == "nothing" else target.check(answer, intact, spoiled)
         verdict, text = judge_answer(answer, problem)
-        trace = ""
+        trace = answer.get("trace", "") if isinstance(answer, Ended) else ""
     except BaseException as error:
         answer, trace = None, _format(error)
         verdict, text = judge_error(error, target.lenient)
