@@ -4,11 +4,15 @@ import builtins
 import os
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
+import emofusion
+
 from .target import Verdict
 
+ROOT = Path(emofusion.__file__).resolve().parent
 EXPECTED = (ValueError, TypeError, OSError, ImportError)
 # What the door says of an error that nobody foresaw.
 DEFECT = re.compile(r"defect|bug in emofusion|unexpected error", re.IGNORECASE)
@@ -30,14 +34,22 @@ def judge_answer(answer: Any, problem: str | None) -> tuple[Verdict, str]:
     return (Verdict.SILENT, problem) if problem else (Verdict.RIGHT, repr(answer)[:200])
 
 
-def judge_error(error: BaseException, lenient: bool = False) -> tuple[Verdict, str]:
-    """Return the class of an exception, and how it reads; with `lenient`, Python's own `TypeError` is a sentence."""
+def judge_error(error: BaseException, lenient: bool = False, by_library: bool = False) -> tuple[Verdict, str]:
+    """Return the class of an exception, and how it reads.
+
+    Args:
+        error: The exception.
+        lenient: Whether Python's own `TypeError` is a sentence.
+        by_library: Whether the entry point is that of a library, whose own errors are not ours to mend.
+    """
     text, message, kind = f"{type(error).__name__}: {error}", str(error), type(error)
     if wrapped := WRAPPED.match(message):
         message, text = wrapped[2], f"{wrapped[1]}: {wrapped[2]}"
         kind = getattr(builtins, wrapped[1], type(None))
     if isinstance(error, MemoryError) or NO_MEMORY.search(text):
         return Verdict.MEMORY, text[:SHOWN]
+    if by_library and is_of_library(error):
+        return Verdict.SENTENCE, text[:SHOWN]
     if not issubclass(kind, EXPECTED):
         return Verdict.TRACEBACK, text[:SHOWN]
     if lenient and kind is TypeError and "\n" not in text:
@@ -46,6 +58,13 @@ def judge_error(error: BaseException, lenient: bool = False) -> tuple[Verdict, s
     if not (is_plain or kind.__module__.startswith("emofusion")) or not is_sentence(message):
         return Verdict.FOREIGN, text[:SHOWN]
     return Verdict.SENTENCE, text
+
+
+def is_of_library(error: BaseException) -> bool:
+    """Return whether a library failed before it called any code of ours, as `AutoProcessor` may on a broken file."""
+    paths = [os.path.realpath(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    paths = [os.path.relpath(path, ROOT) for path in paths if "site-packages" not in path]
+    return bool(paths) and all(path.startswith(("tests", os.pardir)) for path in paths)
 
 
 def is_sentence(message: str) -> bool:

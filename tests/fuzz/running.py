@@ -201,7 +201,7 @@ def _call(target: Target, spoiled: Spoiled, intact: Any, watch: Watch) -> dict:
         trace = answer.get("trace", "") if isinstance(answer, Ended) else ""
     except BaseException as error:
         answer, trace = None, _format(error)
-        verdict, text = judge_error(error, target.lenient)
+        verdict, text = judge_error(error, target.lenient, target.by_library)
     if watch.found:
         verdict, text = Verdict.SILENT, f"{watch.found[0]}; {text}"
     return {"verdict": verdict, "text": text, "trace": trace, "answer": answer}

@@ -57,6 +57,7 @@ class Target:
             and the spoiled input.
         weight: Share of the cases, relative to other targets.
         lenient: Whether Python's own words for an argument of a wrong type will do; for functions that programmers call.
+        by_library: Whether a library is called that calls us, whose own errors are not ours to mend.
     """
 
     name: str
@@ -67,3 +68,4 @@ class Target:
     check: Callable[[Any, Any, Spoiled], str | None] = accept
     weight: float = 1.0
     lenient: bool = False
+    by_library: bool = False

@@ -187,18 +187,18 @@ def call_processor(arguments: dict[str, Any]) -> dict:
 TARGETS = [
     Target(
         "checkpoint-pipeline", "inference", build_fusion, spoil_checkpoint(*FILES, others=others), ask_pipeline,
-        check_scores, 5,
+        check_scores, 5, by_library=True,
     ),
     Target(
         "checkpoint-classes", "modeling", build_fusion, spoil_checkpoint(*FILES, others=other_models), ask_classes,
-        check_logits, 3,
+        check_logits, 3, by_library=True,
     ),
     Target(
         "checkpoint-predict", "cli", build_fusion, spoil_checkpoint(*FILES, others=others), predict, check_printed, 3
     ),
     Target(
         "checkpoint-late-fusion", "modeling", make_late_fusion,
-        spoil_checkpoint(*FILES, "**/*.json"), ask_pipeline, check_scores, 3,
+        spoil_checkpoint(*FILES, "**/*.json"), ask_pipeline, check_scores, 3, by_library=True,
     ),
     Target(
         "adapter-predict", "training", make_adapter,
