@@ -141,7 +141,7 @@ def adapters(folder, tmp_path):
 @pytest.mark.parametrize("loader", [CLASSIFIER, AutoModelForAudioClassification])
 def test_a_pickle_of_a_base_of_adapters_is_never_opened(adapters, folder, no_pickles, loader):
     lead_to_a_pickle(folder, "index", no_pickles)
-    with pytest.raises(ValueError, match=rf"^{re.escape(str(folder))} has weights in pytorch_model\.bin"):
+    with pytest.raises(ValueError, match=rf"{re.escape(str(folder))} has weights in pytorch_model\.bin"):
         loader.from_pretrained(adapters)
 
 

@@ -129,7 +129,7 @@ def test_minus_one_freezes_embedding_layer_too():
     ("fields", "message"),
     [
         ({"depths": [1]}, "hidden_sizes has 2 numbers and depths has 1"),
-        ({"depths": [1, 0]}, "at least 1"),
+        ({"depths": [1, 0]}, "from 1 to 1024"),
         ({"win_length": 600}, "win_length is 600"),
         ({"num_masks": 0}, "num_masks is 0"),
         ({"audio_config": {"model_type": "wav2vec2"}}, "audio_config is given"),
