@@ -32,7 +32,7 @@ from testing_pages import (
 
 # Pages whose Python code needs only a recording and the model of the demonstration, by whether it imports emofusion.
 RUNNABLE = {"without emofusion": ("README.md", "docs/pipeline.md"), "with emofusion": ("docs/build.md",)}
-# Runs each piece of code in a namespace of its own, in one process, because imports take long.
+# Runs the code of each page in a namespace of its own, in one process, because imports take long.
 RUNNER = "import json, sys\nfor code in json.loads(sys.argv[1]):\n    exec(code, {})\n"
 
 
@@ -54,7 +54,7 @@ def workplace(tmp_path_factory):
 
 @pytest.mark.parametrize("pages", RUNNABLE.values(), ids=RUNNABLE)
 def test_python_code_runs(pages, workplace):
-    codes = [code for page in pages for code in code_blocks(ROOT / page, "python")]
+    codes = ["\n".join(code_blocks(ROOT / page, "python")) for page in pages]
     assert codes
     environment = os.environ | {"HF_MODULES_CACHE": str(workplace / "modules"), "HF_HUB_OFFLINE": "1"}
     run = subprocess.run(
@@ -68,7 +68,7 @@ def test_python_code_runs(pages, workplace):
     assert run.returncode == 0, run.stderr
 
 
-class Parsed(Exception):
+class Parsed(BaseException):
     """Raised in place of a command, once its arguments were parsed."""
 
 
