@@ -33,7 +33,7 @@ COMMANDS = {
 # Files of a model that hold a mapping.
 JSON_FILES = ("config.json", "adapter_config.json", "processor_config.json", "preprocessor_config.json")
 JSON_FILES += ("tokenizer_config.json", "generation_config.json")
-# Options whose value may be empty: a recording without words has an empty transcript.
+# Options whose value may be empty: the transcript of a recording without words is empty.
 MAY_BE_EMPTY = ("--text",)
 
 
@@ -143,7 +143,7 @@ def check_folders(*folders: str) -> None:
         except (RecursionError, ValueError) as error:
             raise ValueError(f"{file} cannot be read as JSON ({error}); restore it.") from error
         if not isinstance(content, dict):
-            raise ValueError(f"{file} is not a mapping, as it must be; restore it.")
+            raise ValueError(f"{file} must hold a JSON object; restore it.")
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -95,11 +95,11 @@ LINE |= {"scripted": None, "text_seen": True}
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "not the prediction of a model, but text that is no JSON"),
-        ("[" * 100_000, "not the prediction of a model, but text that is no JSON"),
-        ("", "not the prediction of a model, but text that is no JSON"),
+        ("{", "not the prediction of a model: it is not JSON"),
+        ("[" * 100_000, "not the prediction of a model: it is not JSON"),
+        ("", "not the prediction of a model: it is not JSON"),
         (b"\xff", "is not text in UTF-8"),
-        ([], r"not the prediction of a model, but \[\]"),
+        ([], r"not the prediction of a model: it is \[\]"),
         (LINE | {"id": ["u1"]}, r"id is \['u1'\], not a string"),
         (LINE | {"id": None}, "id is None, not a string"),
         (LINE | {"split": {}}, "split is {}, not a string"),
