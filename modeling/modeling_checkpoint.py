@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -35,7 +35,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
 
     Raises:
         OSError: If a folder has no configuration, or a file that another file names is missing.
-        ValueError: If a file of weights is not in safetensors or damaged, or a file names what it must not.
+        ValueError: If a file of weights is not in safetensors or damaged, or a file names another file than it may.
     """
     if os.path.isfile(source):
         _check_name(source, "path", os.path.basename(source))
@@ -136,7 +136,7 @@ def check_finite(model: nn.Module, source: str | os.PathLike) -> None:
     """
     if names := non_finite_weights(model):
         raise ValueError(
-            f"{source} has NaN or infinite numbers in {len(names)} weights ({shorten(names)}), so every score would be "
+            f"{source} has NaN or infinite numbers in {count_weights(names)} ({shorten(names)}), so every score would be "
             "NaN: its training diverged or the file is damaged; use another checkpoint."
         )
 
@@ -163,7 +163,7 @@ def check_dtypes(model: nn.Module, files: Iterable[str]) -> None:
         ]
         if wrong:
             raise ValueError(
-                f"{file} has {kinds[wrong[0]]} instead of floating-point numbers in {len(wrong)} weights ({shorten(wrong)}): "
+                f"{file} has {kinds[wrong[0]]} instead of floating-point numbers in {count_weights(wrong)} ({shorten(wrong)}): "
                 "it is damaged or not of this model; copy or download it again."
             )
 
@@ -189,7 +189,7 @@ def explain_non_finite(model: nn.Module, batch: dict[str, torch.Tensor | None]) 
         batch: Its inputs.
     """
     if names := non_finite_weights(model):
-        return f"{len(names)} weights of the model are NaN or infinite ({shorten(names)}); use another checkpoint"
+        return f"the model has NaN or infinite numbers in {count_weights(names)} ({shorten(names)}); use another checkpoint"
     inputs = [
         name
         for name, value in batch.items()
@@ -230,7 +230,12 @@ def find_file(source: str | os.PathLike, name: str, **place) -> str | None:
         return None
 
 
-def shorten(names: Iterable[str]) -> str:
+def count_weights(names: Collection) -> str:
+    """Return the number of weights with its noun: `1 weight`, `2 weights`."""
+    return f"{len(names)} weight{'s' * (len(names) != 1)}"
+
+
+def shorten(names: Collection[str]) -> str:
     """Return the first three of some names in alphabetical order."""
     shown_names = sorted(names)[:3]
     return ", ".join([*shown_names, "..."] if len(names) > len(shown_names) else shown_names)

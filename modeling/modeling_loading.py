@@ -19,6 +19,7 @@ from .modeling_checkpoint import (
     check_files,
     check_finite,
     check_header,
+    count_weights,
     one_sentence,
     shorten,
 )
@@ -101,7 +102,7 @@ class SafeLoadingMixin:
         other_shape = {name for name, *_ in getattr(info, "mismatched_keys", ())}
         if lost := sorted(info.missing_keys | info.unexpected_keys | other_shape):
             raise ValueError(
-                f"{len(lost)} weights of the adapters in {peft_model_id} were not loaded ({shorten(lost)}): its files do "
+                f"{peft_model_id}: {count_weights(lost)} of the adapters could not be loaded ({shorten(lost)}): its files do "
                 "not belong together, or transformers is too old; load the base model and then the adapters with "
                 "peft.PeftModel.from_pretrained."
             )
@@ -133,7 +134,7 @@ def load_checked(load: Callable, source: str | os.PathLike | None, *args, **kwar
     if info["mismatched_keys"] and not may_differ:
         name, saved, built = sorted(info["mismatched_keys"], key=lambda entry: entry[0])[0]
         raise ValueError(
-            f"{source or 'The state_dict'} has {len(info['mismatched_keys'])} weights of another shape than its "
+            f"{source or 'The state_dict'} has {count_weights(info['mismatched_keys'])} of another shape than its "
             f"configuration says ({name} is {list(saved)} instead of {list(built)}): its files do not belong together."
         )
     check_dtypes(model, files)
@@ -192,10 +193,9 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
     encoder, info = load_checked(AutoModel.from_pretrained, source, config=config, dtype=dtype)
     missing = [key for key in info["missing_keys"] if not key.startswith(OPTIONAL_WEIGHTS)]
     if missing:
-        shown = ", ".join(sorted(missing)[:3])
         raise ValueError(
-            f"The {modality.encoder_kind} checkpoint {source!r} lacks {len(missing)} weights of {type(encoder).__name__} "
-            f"({shown}, ...); give a checkpoint of that architecture."
+            f"The {modality.encoder_kind} checkpoint {source!r} lacks {count_weights(missing)} of {type(encoder).__name__} "
+            f"({shorten(missing)}); give a checkpoint of that architecture."
         )
     if "masked_spec_embed" in info["missing_keys"]:  # older transformers leaves it uninitialised for some types
         nn.init.uniform_(encoder.masked_spec_embed)
@@ -222,7 +222,7 @@ def _is_no_report(record: LogRecord) -> bool:
 def _describe_lost(model_class: type, missing: set[str], unexpected: list[str]) -> str:
     parts = []
     if missing:
-        parts.append(f"lacks {len(missing)} weights of {model_class.__name__} ({shorten(missing)})")
+        parts.append(f"lacks {count_weights(missing)} of {model_class.__name__} ({shorten(missing)})")
     if unexpected:
         parts.append(f"has {len(unexpected)} that {model_class.__name__} does not have ({shorten(unexpected)})")
     return " and ".join(parts)

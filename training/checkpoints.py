@@ -3,7 +3,7 @@
 import json
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..configuration.folder_checks import read_object
+from ..modeling.modeling_checkpoint import count_weights, shorten
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 
@@ -174,6 +175,5 @@ def _read_header(file: Path) -> dict | None:
             return None
 
 
-def _shorten(names: Iterable[str]) -> str:
-    shown = sorted(names)
-    return f"{len(shown)} weights ({', '.join(shown[:3])}{', ...' if len(shown) > 3 else ''})"
+def _shorten(names: Collection[str]) -> str:
+    return f"{count_weights(names)} ({shorten(names)})"

@@ -85,8 +85,8 @@ DAMAGES = {
     "empty weights": (lambda folder: (folder / WEIGHTS).write_bytes(b""), f"{WEIGHTS} is damaged or incomplete"),
     "pointer to weights": (lambda folder: (folder / WEIGHTS).write_text("version https://git-lfs"), "is damaged"),
     "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
-    "NaN weight": (lambda folder: fill(folder, "word_embeddings", torch.nan), "NaN or infinite numbers in 1 weights"),
-    "infinite weight": (lambda folder: fill(folder, "word_embeddings", -torch.inf), "numbers in 1 weights"),
+    "NaN weight": (lambda folder: fill(folder, "word_embeddings", torch.nan), "NaN or infinite numbers in 1 weight "),
+    "infinite weight": (lambda folder: fill(folder, "word_embeddings", -torch.inf), "numbers in 1 weight "),
     "whole numbers": (
         lambda folder: cast(folder, "word_embeddings", torch.int32),
         "has I32 instead of floating-point",
@@ -236,5 +236,7 @@ def test_cause_of_scores_that_are_not_finite_is_named():
     batch["input_values"][0, 5] = torch.nan
     assert explain_non_finite(model, batch).startswith("the input has NaN or infinite numbers (input_values);")
     model.classifier.bias.data[1] = torch.inf
-    assert explain_non_finite(model, batch).startswith("1 weights of the model are NaN or infinite (classifier.bias);")
+    assert explain_non_finite(model, batch).startswith(
+        "the model has NaN or infinite numbers in 1 weight (classifier.bias);"
+    )
     assert not model(**batch).logits.isfinite().all()
