@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .media_containers import Block
 from .media_files import (
     LONGEST,
     SPAN_TOLERANCE,
@@ -24,7 +23,7 @@ from .media_files import (
     span_outside,
     too_long,
 )
-from .media_readers import read_blocks, recording_seconds
+from .media_readers import Block, read_blocks, recording_seconds
 
 # Peak amplitude below which a recording is silent: -80 dB of full scale (ours).
 SILENCE = 1e-4
@@ -70,24 +69,24 @@ def load_audio(
     if isinstance(source, Mapping) and source.get("array") is not None:
         blocks = [Block(as_waveform(source["array"], name), _rate_of(source, name), 0)]
         return _join(blocks, name, start, end, max_seconds, sampling_rate)
-    stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
     if is_decoder(source):
+        stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
         return _join([_read_decoder(source, name, start, stop)], name, start, end, max_seconds, sampling_rate)
     file, name = open_source(source, name)
-    with file, closing(read_blocks(file, name, start, stop)) as blocks:
+    with file, closing(read_blocks(file, name, start)) as blocks:
         return _join(blocks, name, start, end, max_seconds, sampling_rate)
 
 
 def audio_seconds(source: AudioSource) -> float | None:
-    """Return the length of a recording without decoding it: at most its last second is decoded.
+    """Return the length of a recording without decoding it: packets are counted, and the last ones decoded.
 
-    Frames of MP3, AAC and AMR are counted. `load_audio` gives waveforms of this length, up to `SPAN_TOLERANCE`.
+    `load_audio` gives waveforms of this length, up to `SPAN_TOLERANCE`.
 
     Args:
         source: As in `load_audio`; a `"start"` and `"end"` are ignored.
 
     Returns:
-        Seconds; None if the file does not state it.
+        Seconds; None if neither the file nor its packets state it.
 
     Raises:
         FileNotFoundError: If the file does not exist.

@@ -38,29 +38,11 @@ def open_source(source: AudioSource, name: str) -> tuple[io.BufferedIOBase, str]
     Raises:
         FileNotFoundError: If the file does not exist.
         TypeError: If `source` has another type.
-        ValueError: If the file is empty or a folder.
+        ValueError: If the file is empty, a folder or a device.
     """
     if isinstance(source, Mapping):
         name = str(source.get("path") or name)
         source = source.get("path") if source.get("bytes") is None else source["bytes"]
-    return open_file(source, name)
-
-
-def open_file(source: Any, name: str) -> tuple[io.BufferedIOBase, str]:
-    """Open a media file for a decoder.
-
-    Args:
-        source: A path, or the bytes of a file.
-        name: The name to use in errors if the source is bytes.
-
-    Returns:
-        The file, and its name for errors.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        TypeError: If `source` has another type.
-        ValueError: If the file is empty, a folder or a device.
-    """
     if isinstance(source, bytes):
         file = io.BytesIO(source)
     elif isinstance(source, (str, os.PathLike)):
