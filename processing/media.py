@@ -28,8 +28,6 @@ from .media_readers import Block, read_blocks, recording_seconds
 # Peak amplitude below which a recording is silent: -80 dB of full scale (ours).
 SILENCE = 1e-4
 
-BUFFER = 2**16  # samples that are resampled at a time
-
 
 def load_audio(
     source: AudioSource,
@@ -219,16 +217,21 @@ def _join(
     blocks: Iterable[Block], name: str, start: float, end: float | None, max_seconds: float | None, sampling_rate: int
 ) -> np.ndarray:
     """Return the span as one waveform at `sampling_rate`."""
-    waveform, seconds = _Waveform(sampling_rate), 0.0
+    nothing = np.zeros(0, np.float32)
+    parts, seconds, last, stream = [nothing], 0.0, None, None
     for samples, rate in _cut(blocks, name, start, end, max_seconds):
-        waveform.add(samples, rate)
+        if rate != last:
+            parts.append(nothing if stream is None else stream.resample_chunk(nothing, last=True))
+            last, stream = rate, _resampler(rate, sampling_rate)
+        parts.append(samples if stream is None else stream.resample_chunk(samples))
         seconds += len(samples) / rate
         if seconds > LONGEST:
             raise too_long(name)
-    result = waveform.finish()
-    if seconds and not len(result):
+    parts.append(nothing if stream is None else stream.resample_chunk(nothing, last=True))
+    waveform = np.concatenate(parts)
+    if seconds and not len(waveform):
         raise ValueError(f"{name} is shorter than one sample at {sampling_rate} Hz: it has no samples.")
-    return as_waveform(result, name)
+    return as_waveform(waveform, name)
 
 
 def _cut(
@@ -259,38 +262,6 @@ def _span_in_samples(
     if max_seconds is not None and max_seconds < math.inf:
         last = min(last, first + max(1, round(max_seconds * rate)))
     return first, last
-
-
-class _Waveform:
-    """A waveform that is resampled while it grows; each change of its rate begins a new part.
-
-    Args:
-        sampling_rate: The sampling rate of the result in Hz.
-    """
-
-    def __init__(self, sampling_rate: int):
-        self._sampling_rate = sampling_rate
-        self._rate, self._stream = sampling_rate, None
-        self._waiting, self._parts = [], []
-
-    def add(self, samples: np.ndarray, rate: int) -> None:
-        """Add samples at a rate."""
-        if rate != self._rate:
-            self._resample(last=True)
-            self._rate, self._stream = rate, _resampler(rate, self._sampling_rate)
-        self._waiting.append(samples)
-        if sum(map(len, self._waiting)) >= BUFFER:
-            self._resample(last=False)
-
-    def finish(self) -> np.ndarray:
-        """Return the waveform."""
-        self._resample(last=True)
-        return np.concatenate(self._parts)
-
-    def _resample(self, last: bool) -> None:
-        samples = np.concatenate([np.zeros(0, np.float32), *self._waiting])
-        self._waiting = []
-        self._parts.append(samples if self._stream is None else self._stream.resample_chunk(samples, last=last))
 
 
 def _resampler(rate: int, sampling_rate: int) -> Any | None:

@@ -10,7 +10,7 @@ from typing import Any
 # Seconds by which a span may end after the file, because time stamps in corpora are rounded.
 SPAN_TOLERANCE = 0.05
 
-# Seconds decoded before a seek point: transform codecs (AAC, MP3, Opus) need the frames before it.
+# Seconds that video is decoded before a span, and by which a stream may be shorter than stated: decoders drop some frames.
 PRE_ROLL = 0.25
 
 # Limits against files whose header claims too much, or that decode to far more than their size (ours). Two hours are

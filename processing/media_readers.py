@@ -22,7 +22,7 @@ NEAR = 10.0  # seconds; packets up to here are passed over one by one, which is 
 JUMP = 0.02  # seconds between packets from which time stamps begin anew
 
 # Formats with an index or with frequent time stamps. The others are passed over packet by packet.
-SEEKABLE = ("mov", "matroska", "avi", "asf", "flv")
+SEEKABLE = ("mov", "matroska", "avi", "asf", "flv", "flac")
 
 
 class Block(NamedTuple):
