@@ -1,4 +1,4 @@
-"""Text that came from data or from a user, made fit for one line of a picture, a card or a console."""
+"""Text from data or from a user as one line of a picture, a card or a console."""
 
 import re
 

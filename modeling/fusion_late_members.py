@@ -12,7 +12,7 @@ from transformers import (
 from ..configuration.configuration_late_fusion import MEMBER_CONFIGS, as_member_config, member_modalities
 from ..configuration.modalities import MODALITIES
 from .encoder_audio import receptive_field
-from .modeling_checkpoint import check_files
+from .modeling_checkpoint import check_files, count_weights, shorten
 from .modeling_cross_attention import CrossAttentionFusionForSequenceClassification
 from .modeling_loading import load_checked
 from .modeling_multi_level import MultiLevelFusionForSequenceClassification
@@ -59,9 +59,9 @@ def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedMo
         raise ValueError(f"{source}: {error}") from error
     loader = MEMBER_MODELS.get(config.model_type) or _auto_class(config)
     model, info = load_checked(loader.from_pretrained, source, config=config, dtype=dtype)
-    if missing := sorted(info["missing_keys"]):
+    if missing := info["missing_keys"]:
         raise ValueError(
-            f"{source} lacks {len(missing)} weights of {type(model).__name__} ({', '.join(missing[:3])}, ...); "
+            f"{source} lacks {count_weights(missing)} of {type(model).__name__} ({shorten(missing)}); "
             "give a trained classifier."
         )
     return model

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from .modeling_checkpoint import count_weights, shorten
+
 
 class AdapterLoadingMixin:
     """Checks of adapters for a `PreTrainedModel`. peft loads what a file has, and leaves the other weights as they are."""
@@ -46,13 +48,15 @@ def refuse_incomplete_adapters(module: nn.Module, state_dict: Mapping, prefix: s
             "does not have the shape of": {
                 name for name in wanted & names if weights[name].shape != given[name].shape
             },
+            "has no floating-point numbers in": {
+                name for name in wanted & names if not given[name].is_floating_point()
+            },
             "has, unlike the model,": names - wanted,
         }
         for problem, wrong in problems.items():
             if wrong:
-                shown = ", ".join([*sorted(wrong)[:3], *["..."] * (len(wrong) > 3)])
                 raise ValueError(
-                    f"The file of weights of the adapters {problem} {len(wrong)} weights ({shown}): it does not belong to "
+                    f"The file of weights of the adapters {problem} {count_weights(wrong)} ({shorten(wrong)}): it does not belong to "
                     "their configuration."
                 )
 

@@ -105,7 +105,7 @@ def check_class_weights(weights: Any) -> None:
 
 
 def check_scheduler(arguments: TrainingArguments) -> None:
-    """Build the schedule of the learning rate, which a run would do after all else.
+    """Check the schedule of the learning rate by building it; a run builds it only after loading everything.
 
     Raises:
         ValueError: If it refuses its arguments.
@@ -141,7 +141,7 @@ def check_trackers(names: Iterable[str]) -> None:
 
 
 def check_statements(language: Iterable[str], license: str | None) -> None:
-    """Raise a ValueError if what a run states of its weights is not in the Hub's words."""
+    """Raise a ValueError if language or licence of the weights are not identifiers of the Hub."""
     for tag in language:
         if not isinstance(tag, str) or not LANGUAGE.fullmatch(tag):
             raise ValueError(f"language is {tag!r}; give BCP 47 codes, such as en or pt-BR.")

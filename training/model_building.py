@@ -11,6 +11,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
 from ..evaluation.task import load_task
+from ..modeling.modeling_checkpoint import count_weights, shorten
 from ..modeling.modeling_loading import set_dtype, weight_dtype
 from .arguments import ModelArguments
 from .processor_building import PAD_TOKEN_ID
@@ -113,11 +114,10 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
         output_loading_info=True,
     )
     lost = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
-    lost = sorted(key for key in lost if not key.startswith(HEAD))
-    if lost:
+    if lost := [key for key in lost if not key.startswith(HEAD)]:
         raise ValueError(
-            f"model_name_or_path ({source}) lacks {len(lost)} weights of the model, or has them in another shape "
-            f"({', '.join(lost[:3])}); leave sizes out of model_config, the checkpoint defines them."
+            f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
+            f"({shorten(lost)}); leave sizes out of model_config, the checkpoint defines them."
         )
     if model_class.config_class.from_dict(saved).id2label != model.config.id2label:
         for module in model.classifier.modules():

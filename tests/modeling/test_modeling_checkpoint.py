@@ -1,6 +1,7 @@
 """Damaged, incomplete and hostile checkpoints: every loader gives one sentence that names the file."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -64,6 +65,13 @@ def fill(folder: Path, name: str, value: float, file: str = WEIGHTS) -> None:
     save_file(weights, folder / file, metadata={"format": "pt"})
 
 
+def cast(folder: Path, name: str, dtype: torch.dtype) -> None:
+    """Store the first weight whose name contains `name` in another dtype."""
+    weights = load_file(folder / WEIGHTS)
+    key = next(key for key in sorted(weights) if name in key)
+    save_file(weights | {key: weights[key].to(dtype)}, folder / WEIGHTS, metadata={"format": "pt"})
+
+
 def text_config(folder: Path, **fields) -> None:
     """Change the configuration of the text encoder, of a folder with or without a fusion."""
     path = folder / "config.json"
@@ -77,8 +85,18 @@ DAMAGES = {
     "empty weights": (lambda folder: (folder / WEIGHTS).write_bytes(b""), f"{WEIGHTS} is damaged or incomplete"),
     "pointer to weights": (lambda folder: (folder / WEIGHTS).write_text("version https://git-lfs"), "is damaged"),
     "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
-    "NaN weight": (lambda folder: fill(folder, "word_embeddings", torch.nan), "NaN or infinite numbers in 1 weights"),
-    "infinite weight": (lambda folder: fill(folder, "word_embeddings", -torch.inf), "numbers in 1 weights"),
+    "NaN weight": (lambda folder: fill(folder, "word_embeddings", torch.nan), "NaN or infinite numbers in 1 weight "),
+    "infinite weight": (lambda folder: fill(folder, "word_embeddings", -torch.inf), "numbers in 1 weight "),
+    "whole numbers": (
+        lambda folder: cast(folder, "word_embeddings", torch.int32),
+        "has I32 instead of floating-point",
+    ),
+    "booleans": (lambda folder: cast(folder, "LayerNorm.bias", torch.bool), "has BOOL instead of floating-point"),
+    "folder": (lambda folder: (folder / "special_tokens_map.json").mkdir(), "map.json is a folder, not a plain"),
+    "fifo": (lambda folder: os.mkfifo(folder / "tokenizer.json"), "tokenizer.json is a fifo, not a plain file"),
+    "device": (lambda folder: (folder / "vocab.txt").symlink_to("/dev/zero"), "vocab.txt is a device, not a plain"),
+    "link": (lambda folder: (folder / "chat.jinja").symlink_to("nowhere"), "chat.jinja is a link that leads nowhere"),
+    "deep": (lambda folder: (folder / "generation_config.json").write_text("[" * 10**5), "read as JSON"),
     "other vocabulary": (lambda folder: text_config(folder, vocab_size=1), r"is \[50, 20\] instead of \[1, 20\]"),
     "other width": (lambda folder: text_config(folder, hidden_size=22), "weights of another shape"),
     "negative width": (lambda folder: text_config(folder, hidden_size=-1), r"text_config.hidden_size is -1"),
@@ -90,7 +108,7 @@ DAMAGES = {
         r"'\.\./a",
     ),
     "number": (lambda folder: change_json(folder / "config.json", transformers_weights=3), "names 3 as a file of"),
-    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json of .* holds"),
+    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json is not a mapping"),
     "no JSON": (lambda folder: (folder / "config.json").write_text("{"), "JSON"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
 }
@@ -218,5 +236,7 @@ def test_cause_of_scores_that_are_not_finite_is_named():
     batch["input_values"][0, 5] = torch.nan
     assert explain_non_finite(model, batch).startswith("the input has NaN or infinite numbers (input_values);")
     model.classifier.bias.data[1] = torch.inf
-    assert explain_non_finite(model, batch).startswith("1 weights of the model are NaN or infinite (classifier.bias);")
+    assert explain_non_finite(model, batch).startswith(
+        "the model has NaN or infinite numbers in 1 weight (classifier.bias);"
+    )
     assert not model(**batch).logits.isfinite().all()
