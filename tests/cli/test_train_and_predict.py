@@ -9,11 +9,14 @@ import emofusion
 import numpy as np
 import pytest
 import soundfile
+import torch
+from emofusion.cli.predict import predict
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK, LABELS
 from emofusion.evaluation.results import RunResults
 from testing_commands import start
 from testing_training import tiny_recipe
+from transformers import AutoModelForAudioClassification, pipeline
 
 ROOT = Path(emofusion.__file__).parent
 LAUNCH = (
@@ -89,6 +92,15 @@ def test_the_probabilities_are_printed_highest_first(trained, call, row):
     assert set(shares) == set(LABELS)
     assert sum(shares.values()) == pytest.approx(100, abs=0.3)
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
+
+
+def test_a_model_saved_in_half_precision_is_used_as_in_the_pipeline(trained, tmp_path, row):
+    folder = shutil.copytree(trained[1], tmp_path / "half")
+    AutoModelForAudioClassification.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
+    inputs = {"audio": row["audio"]["path"], "text": row["text"]}
+    recognise = pipeline("emotion-recognition", model=str(folder))
+    assert recognise.model.dtype == torch.bfloat16
+    assert predict(str(folder), inputs) == recognise(inputs)
 
 
 def test_either_modality_may_be_missing(trained, call, row):
