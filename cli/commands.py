@@ -2,12 +2,13 @@
 
 import argparse
 import contextlib
-import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..configuration.plain_text import did_you_mean
 
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
@@ -144,12 +145,6 @@ def check_folders(*folders: str) -> None:
             raise ValueError(f"{file} cannot be read as JSON ({error}); restore it.") from error
         if not isinstance(content, dict):
             raise ValueError(f"{file} is not a mapping, as it must be; restore it.")
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a suggestion in parentheses, to append to a message; empty if no known name is close."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def read_recipe(argv: Sequence[str], groups: Mapping[str, type]) -> "Recipe":

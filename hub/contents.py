@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from ..evaluation.plain_text import one_line
+from ..configuration.plain_text import one_line, reason_of
 from .file_kinds import kind_of, reason_to_keep, reason_to_refuse
 from .loadable import check_loadable
 from .markdown import destination
@@ -119,8 +119,7 @@ def _metadata_of(folder: Path, card: str) -> dict[str, Any]:
     try:
         return ModelCard(card).data.to_dict()
     except Exception as error:  # of PyYAML, and of huggingface_hub for metadata that are not a mapping
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{folder / 'README.md'} has metadata that cannot be read: {reason}") from error
+        raise ValueError(f"{folder / 'README.md'} has metadata that cannot be read: {reason_of(error)}.") from error
 
 
 def _reachable(folder: Path, contents: Contents) -> set[str]:

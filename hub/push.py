@@ -7,8 +7,8 @@ from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
 
+from ..configuration.plain_text import one_line
 from ..corpora.atomic_write import format_size
-from ..evaluation.plain_text import one_line
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import RunResults, parse_results
 from .contents import Contents, collect_contents, kind_of

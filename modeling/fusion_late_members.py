@@ -11,6 +11,7 @@ from transformers import (
 
 from ..configuration.configuration_late_fusion import MEMBER_CONFIGS, as_member_config, member_modalities
 from ..configuration.modalities import MODALITIES
+from ..configuration.plain_text import show_some
 from .encoder_audio import receptive_field
 from .modeling_checkpoint import check_files
 from .modeling_cross_attention import CrossAttentionFusionForSequenceClassification
@@ -59,9 +60,9 @@ def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedMo
         raise ValueError(f"{source}: {error}") from error
     loader = MEMBER_MODELS.get(config.model_type) or _auto_class(config)
     model, info = load_checked(loader.from_pretrained, source, config=config, dtype=dtype)
-    if missing := sorted(info["missing_keys"]):
+    if missing := info["missing_keys"]:
         raise ValueError(
-            f"{source} lacks {len(missing)} weights of {type(model).__name__} ({', '.join(missing[:3])}, ...); "
+            f"{source} lacks {len(missing)} weights of {type(model).__name__} ({show_some(missing)}); "
             "give a trained classifier."
         )
     return model

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from ..configuration.plain_text import show_some
+
 
 class AdapterLoadingMixin:
     """Checks of adapters for a `PreTrainedModel`. peft loads what a file has, and leaves the other weights as they are."""
@@ -50,9 +52,8 @@ def refuse_incomplete_adapters(module: nn.Module, state_dict: Mapping, prefix: s
         }
         for problem, wrong in problems.items():
             if wrong:
-                shown = ", ".join([*sorted(wrong)[:3], *["..."] * (len(wrong) > 3)])
                 raise ValueError(
-                    f"The file of weights of the adapters {problem} {len(wrong)} weights ({shown}): it does not belong to "
+                    f"The file of weights of the adapters {problem} {len(wrong)} weights ({show_some(wrong)}): it does not belong to "
                     "their configuration."
                 )
 

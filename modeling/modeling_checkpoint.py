@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, cached_file
 
-from ..configuration.configuration_checks import one_line, shown
+from ..configuration.plain_text import reason_of, show_some, show_value
 
 # Arguments of `from_pretrained` that locate files.
 LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
@@ -47,7 +46,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         base = adapters.get("base_model_name_or_path")
         if not isinstance(base, str) or not base:
             raise ValueError(
-                f"adapter_config.json of {source} has base_model_name_or_path {shown(base)}; it must be the folder or "
+                f"adapter_config.json of {source} has base_model_name_or_path {show_value(base)}; it must be the folder or "
                 "Hub id of the base model."
             )
         try:
@@ -84,7 +83,9 @@ def check_header(file: str) -> None:
         with safe_open(file, framework="pt"):
             return
     except Exception as error:  # its errors are direct subclasses of Exception
-        raise ValueError(f"{file} is damaged or incomplete ({one_line(error)}): copy or download it again.") from error
+        raise ValueError(
+            f"{file} is damaged or incomplete ({reason_of(error)}): copy or download it again."
+        ) from error
 
 
 @contextmanager
@@ -108,11 +109,11 @@ def one_sentence(source: str | os.PathLike | None):
         if names_source and "\n" not in str(error):
             raise
         kind = OSError if isinstance(error, OSError) else ValueError
-        raise kind(f"{'' if names_source else f'{source}: '}{one_line(error)}.") from error
+        raise kind(f"{'' if names_source else f'{source}: '}{reason_of(error)}.") from error
     except Exception as error:
         if isinstance(error, TypeError) and WRONG_CALL.search(str(error)):
             raise
-        reason = f"{type(error).__name__}: {one_line(error)}"
+        reason = f"{type(error).__name__}: {reason_of(error)}"
         if "ignore_mismatched_sizes" in reason:  # refers to a table in the log
             reason = "weights have another shape than its configuration says"
         raise ValueError(f"{source or 'The state_dict'} cannot be loaded: {reason}.") from error
@@ -130,7 +131,7 @@ def check_finite(model: nn.Module, source: str | os.PathLike) -> None:
     """
     if names := non_finite_weights(model):
         raise ValueError(
-            f"{source} has NaN or infinite numbers in {len(names)} weights ({shorten(names)}), so every score would be "
+            f"{source} has NaN or infinite numbers in {len(names)} weights ({show_some(names)}), so every score would be "
             "NaN: its training diverged or the file is damaged; use another checkpoint."
         )
 
@@ -156,14 +157,14 @@ def explain_non_finite(model: nn.Module, batch: dict[str, torch.Tensor | None]) 
         batch: Its inputs.
     """
     if names := non_finite_weights(model):
-        return f"{len(names)} weights of the model are NaN or infinite ({shorten(names)}); use another checkpoint"
+        return f"{len(names)} weights of the model are NaN or infinite ({show_some(names)}); use another checkpoint"
     inputs = [
         name
         for name, value in batch.items()
         if isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all()
     ]
     if inputs:
-        return f"the input has NaN or infinite numbers ({shorten(inputs)}); check the recording"
+        return f"the input has NaN or infinite numbers ({show_some(inputs)}); check the recording"
     return f"the computation in {str(model.dtype).removeprefix('torch.')} overflowed; use float32 or bfloat16"
 
 
@@ -186,10 +187,10 @@ def read_json(source: str | os.PathLike, name: str, **place) -> dict | None:
             value = json.load(opened)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{name} of {source} is no JSON file ({one_line(error)}): copy or download it again."
+            f"{name} of {source} is no JSON file ({reason_of(error)}): copy or download it again."
         ) from error
     if not isinstance(value, dict):
-        raise ValueError(f"{name} of {source} holds {shown(value)}; it must hold a JSON object.")
+        raise ValueError(f"{name} of {source} holds {show_value(value)}; it must hold a JSON object.")
     return value
 
 
@@ -208,21 +209,19 @@ def find_file(source: str | os.PathLike, name: str, **place) -> str | None:
         return None
 
 
-def shorten(names: Iterable[str]) -> str:
-    """Return the first three of some names in alphabetical order."""
-    shown_names = sorted(names)[:3]
-    return ", ".join([*shown_names, "..."] if len(names) > len(shown_names) else shown_names)
-
-
 def _shards(source: str | os.PathLike, file: str, index: dict | None) -> set[str]:
     """Return the file names in an index of weights."""
     if index is None:
         return set()
     names = index.get("weight_map")
     if not isinstance(names, dict) or not names:
-        raise ValueError(f"{file} of {source} has the weight_map {shown(names)}; it must map weights to file names.")
+        raise ValueError(
+            f"{file} of {source} has the weight_map {show_value(names)}; it must map weights to file names."
+        )
     if not isinstance(index.get("metadata", {}), dict):
-        raise ValueError(f"{file} of {source} has the metadata {shown(index['metadata'])}; it must be a JSON object.")
+        raise ValueError(
+            f"{file} of {source} has the metadata {show_value(index['metadata'])}; it must be a JSON object."
+        )
     for name in names.values():
         _check_name(source, file, name)
     return set(names.values())
@@ -232,7 +231,7 @@ def _check_name(source: str | os.PathLike, file: str, name: object) -> None:
     """Check the name of a file of weights, which a file of a checkpoint gives."""
     if not isinstance(name, str) or PurePosixPath(name).name != name or PureWindowsPath(name).name != name:
         raise ValueError(
-            f"{source} names {shown(name)} as a file of weights in its {file}; it must be the name of a file in the folder."
+            f"{source} names {show_value(name)} as a file of weights in its {file}; it must be the name of a file in the folder."
         )
     if not name.endswith(".safetensors"):
         raise ValueError(

@@ -10,8 +10,9 @@ from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, cached_file
 
 from ..configuration.configuration_checks import build_config
 from ..configuration.modalities import Modality
+from ..configuration.plain_text import show_some
 from .encoder_building import build_encoder
-from .modeling_checkpoint import LOCATION_ARGUMENTS, check_files, check_finite, check_header, one_sentence, shorten
+from .modeling_checkpoint import LOCATION_ARGUMENTS, check_files, check_finite, check_header, one_sentence
 
 # Weights that a pretrained encoder may lack: the first is used by SpecAugment only, the others not at all.
 OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
@@ -91,7 +92,7 @@ class SafeLoadingMixin:
         other_shape = {name for name, *_ in getattr(info, "mismatched_keys", ())}
         if lost := sorted(info.missing_keys | info.unexpected_keys | other_shape):
             raise ValueError(
-                f"{len(lost)} weights of the adapters in {peft_model_id} were not loaded ({shorten(lost)}): its files do "
+                f"{len(lost)} weights of the adapters in {peft_model_id} were not loaded ({show_some(lost)}): its files do "
                 "not belong together, or transformers is too old; load the base model and then the adapters with "
                 "peft.PeftModel.from_pretrained."
             )
@@ -182,10 +183,9 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
     encoder, info = load_checked(AutoModel.from_pretrained, source, config=config, dtype=dtype)
     missing = [key for key in info["missing_keys"] if not key.startswith(OPTIONAL_WEIGHTS)]
     if missing:
-        shown = ", ".join(sorted(missing)[:3])
         raise ValueError(
             f"The {modality.encoder_kind} checkpoint {source!r} lacks {len(missing)} weights of {type(encoder).__name__} "
-            f"({shown}, ...); give a checkpoint of that architecture."
+            f"({show_some(missing)}); give a checkpoint of that architecture."
         )
     if "masked_spec_embed" in info["missing_keys"]:  # older transformers leaves it uninitialised for some types
         nn.init.uniform_(encoder.masked_spec_embed)
@@ -195,7 +195,7 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
 def _describe_lost(model_class: type, missing: set[str], unexpected: list[str]) -> str:
     parts = []
     if missing:
-        parts.append(f"lacks {len(missing)} weights of {model_class.__name__} ({shorten(missing)})")
+        parts.append(f"lacks {len(missing)} weights of {model_class.__name__} ({show_some(missing)})")
     if unexpected:
-        parts.append(f"has {len(unexpected)} that {model_class.__name__} does not have ({shorten(unexpected)})")
+        parts.append(f"has {len(unexpected)} that {model_class.__name__} does not have ({show_some(unexpected)})")
     return " and ".join(parts)

@@ -13,6 +13,8 @@ from transformers import AutoFeatureExtractor, AutoTokenizer, PreTrainedTokenize
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from transformers.utils import PROCESSOR_NAME, cached_file
 
+from ..configuration.plain_text import reason_of
+
 # Sub-processor -> the class that loads it, in the order of the arguments of the processor.
 LOADERS = {
     "feature_extractor": AutoFeatureExtractor,
@@ -61,9 +63,8 @@ def _load(loader: type, name: str, source: str | os.PathLike, **kwargs) -> Any:
         part = loader.from_pretrained(source, **kwargs)
         _TRIALS[name](part)
     except Exception as error:  # of many kinds, also `Exception` itself, which the tokenizers library raises
-        reason = " ".join(str(error).split()) or type(error).__name__
         kind = OSError if isinstance(error, OSError) else ValueError
-        raise kind(f"{source}: the {name} cannot be used: {reason}") from error
+        raise kind(f"{source}: the {name} cannot be used: {reason_of(error)}.") from error
     if name == "tokenizer":
         place = {argument: kwargs[argument] for argument in LOCATION_ARGUMENTS if kwargs.get(argument) is not None}
         _check_vocabulary(part, source, place)

@@ -13,6 +13,8 @@ import torch
 from transformers import TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from ..configuration.plain_text import reason_of
+
 # Numbers must be finite and at least 0, but for these.
 POSITIVE = {
     *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "num_train_epochs"),
@@ -118,9 +120,8 @@ def check_scheduler(arguments: TrainingArguments) -> None:
     try:
         get_scheduler(name, optimizer, 1, 10, scheduler_specific_kwargs=dict(given or {}))
     except Exception as error:  # each schedule fails in its own way
-        reason = " ".join(str(error).split()).rstrip(".")
         raise ValueError(
-            f"lr_scheduler_kwargs is {dict(given or {})}, which lr_scheduler_type {name!r} refuses: {reason}."
+            f"lr_scheduler_kwargs is {dict(given or {})}, which lr_scheduler_type {name!r} refuses: {reason_of(error)}."
         ) from error
 
 

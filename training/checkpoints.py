@@ -13,6 +13,7 @@ from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
+from ..configuration.plain_text import show_some
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 
@@ -128,7 +129,7 @@ def check_weights(checkpoint: str | Path, model: nn.Module) -> None:
             key for key in weights.keys() & found.keys() if tuple(weights[key].shape) != found[key]
         },
     }
-    problems = [f"{problem} {_shorten(keys)}" for problem, keys in wrong.items() if keys]
+    problems = [f"{problem} {len(keys)} weights ({show_some(keys)})" for problem, keys in wrong.items() if keys]
     if problems:
         raise ValueError(
             f"The weights in {file} do not fit the model: it {' and '.join(problems)}; resume with the recipe of the run that "
@@ -169,8 +170,3 @@ def _read_header(file: Path) -> dict | None:
             return tensors if whole and all(isinstance(entry["shape"], list) for entry in tensors.values()) else None
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
-
-
-def _shorten(names: Iterable[str]) -> str:
-    shown = sorted(names)
-    return f"{len(shown)} weights ({', '.join(shown[:3])}{', ...' if len(shown) > 3 else ''})"

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from ..configuration.plain_text import reason_of
 from ..corpora.atomic_write import format_size, refuse_system_folder
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
@@ -172,7 +173,7 @@ def _without_partial_checkpoint(trainer: Trainer) -> Iterator[None]:
         partial = folder.is_dir() and find_damage(folder)
         if partial and trainer.args.should_save:
             shutil.rmtree(folder, ignore_errors=True)
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        reason = reason_of(error)
         if partial and is_disk_full(error):
             advice = advise_resuming(output_dir)
             raise MachineError(f"{folder} could not be saved ({reason}); make room and {advice}.") from error

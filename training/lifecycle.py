@@ -8,6 +8,7 @@ from typing import TypeVar
 from datasets import Dataset, DatasetDict
 from transformers.trainer_utils import PredictionOutput
 
+from ..configuration.plain_text import reason_of
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits
@@ -193,7 +194,7 @@ def _draw(
             try:
                 draw()
             except Exception as error:  # of any kind: the run is finished, and its pictures are an extra
-                reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+                reason = reason_of(error)
                 warnings.warn(
                     f"A picture in {folder} could not be drawn ({reason}); the scores are saved.", stacklevel=3
                 )

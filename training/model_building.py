@@ -3,12 +3,12 @@
 import importlib
 from collections.abc import Mapping
 
-from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
+from ..configuration.plain_text import show_some
 from ..evaluation.task import load_task
 from ..modeling.modeling_loading import set_dtype, weight_dtype
 from .arguments import ModelArguments
@@ -41,10 +41,7 @@ def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedCon
                 f"The recipe gives both {kind}_model_name_or_path ({source}) and {kind}_config; give one."
             )
         fields[f"{kind}_config"] = AutoConfig.from_pretrained(source)
-    try:
-        config = config_class(**fields)
-    except StrictDataclassError as error:
-        raise ValueError(f"model_config: {' '.join(str(error).split())}") from error
+    config = config_class(**fields)
     for name in config.sub_configs:
         if inner := given.get(name):
             check_fields(f"model_config.{name}", inner, type(getattr(config, name))())
@@ -96,11 +93,10 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
         output_loading_info=True,
     )
     lost = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
-    lost = sorted(key for key in lost if not key.startswith(HEAD))
-    if lost:
+    if lost := [key for key in lost if not key.startswith(HEAD)]:
         raise ValueError(
             f"model_name_or_path ({source}) lacks {len(lost)} weights of the model, or has them in another shape "
-            f"({', '.join(lost[:3])}); leave sizes out of model_config, the checkpoint defines them."
+            f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."
         )
     if model_class.config_class.from_dict(saved).id2label != model.config.id2label:
         for module in model.classifier.modules():

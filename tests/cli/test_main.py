@@ -85,7 +85,7 @@ def test_an_unknown_command_names_the_closest_one(capsys):
     assert main(["trian"]) == 2
     assert (
         capsys.readouterr().err
-        == "emofusion: There is no command 'trian' (did you mean train?); see emofusion --help.\n"
+        == "emofusion: There is no command 'trian' (did you mean 'train'?); see emofusion --help.\n"
     )
 
 

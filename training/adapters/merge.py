@@ -6,6 +6,7 @@ from pathlib import Path
 
 from transformers import AutoModelForAudioClassification, AutoProcessor, PreTrainedConfig, PreTrainedModel
 
+from ...configuration.plain_text import reason_of
 from ...corpora.atomic_write import staged
 from ...evaluation.predictions import FILE as PREDICTIONS
 from ...evaluation.results import FILE as RESULTS
@@ -52,8 +53,9 @@ def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None)
     try:
         merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
     except (KeyError, RuntimeError) as error:  # of peft and torch, for a weight that is missing or has another shape
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"The adapters in {adapter} do not fit the base model {base} ({reason}).") from error
+        raise ValueError(
+            f"The adapters in {adapter} do not fit the base model {base} ({reason_of(error)})."
+        ) from error
     processor = AutoProcessor.from_pretrained(adapter)
     out.mkdir(parents=True, exist_ok=True)
     with staged(out) as staging:

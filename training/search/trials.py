@@ -14,6 +14,7 @@ from accelerate.utils import release_memory
 from filelock import FileLock
 from transformers import Trainer
 
+from ...configuration.plain_text import reason_of
 from ...corpora import describe_corpus, list_folds
 from ..adapters.base import BASE
 from ..arguments import DataArguments, EmotionTrainingArguments
@@ -149,7 +150,7 @@ class SearchTrainer(Trainer):
             outcome = "pruned"
             raise
         except FAILURES as error:
-            trial.set_user_attr("error", " ".join(str(error).split()) or type(error).__name__)
+            trial.set_user_attr("error", reason_of(error))
             outcome = f"failed ({trial.user_attrs['error']})"
             raise
         finally:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor, set_seed
 from transformers.trainer_utils import EvalPrediction, IntervalStrategy
 
@@ -125,10 +124,7 @@ def build_speaker_model(fields: dict, num_speakers: int) -> SpeakerResNetForSpea
             raise ValueError(
                 f"model_config.{name} is given, but speakers are learned with a margin loss; leave it out."
             )
-    try:
-        config = SpeakerResNetConfig(**{**fields, "num_speakers": num_speakers})
-    except StrictDataclassError as error:
-        raise ValueError(f"model_config: {' '.join(str(error).split())}") from error
+    config = SpeakerResNetConfig(**{**fields, "num_speakers": num_speakers})
     return SpeakerResNetForSpeakerRecognition(config)
 
 
