@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11
 PYTEST = -m pytest --numprocesses 2 --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-all transfer test test-oldest quality format clean
+.PHONY: help demo demo-all transfer test test-oldest fuzz quality format clean
 
 help:
 	@echo "make demo         train speech, text and fusion on the spoken demonstration corpus, and compare them"
@@ -11,6 +11,7 @@ help:
 	@echo "make transfer     measure the gain of speaker pretraining and augmentation with few training utterances"
 	@echo "make test         run the tests with the newest libraries"
 	@echo "make test-oldest  run the tests with the oldest libraries that setup.cfg allows"
+	@echo "make fuzz         give 1,000 hostile inputs to every entry point (minutes)"
 	@echo "make quality      check lint rules and formatting"
 	@echo "make format       fix lint and formatting where that is automatic"
 	@echo "make clean        remove everything that the other targets made"
@@ -29,6 +30,9 @@ test: .venv/.installed
 
 test-oldest: .venv-oldest/.installed
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python $(PYTEST)
+
+fuzz: .venv/.installed
+	OMP_NUM_THREADS=1 PYTHONPATH=tests .venv/bin/python -m fuzz
 
 quality: .venv/.installed
 	.venv/bin/ruff check .

@@ -166,7 +166,10 @@ def _seek(av: Any, container: Any, stream: Any, head: Any, start: float) -> tupl
         pass
     container.seek(origin, stream=stream)  # the index is missing or damaged
     frames = decode_stream(av, container, stream)
-    return 0.0, next(frames), frames
+    found = next(frames, None)
+    if found is None:
+        raise EndsWithError
+    return 0.0, found, frames
 
 
 def _on_grid(seconds: float, head: Any, found: Any) -> float:
