@@ -35,7 +35,8 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     """
     if os.path.isfile(source):
         _check_name(source, "path", os.path.basename(source))
-        return check_header(str(source))
+        read_shapes(source)
+        return
     config = read_json(source, CONFIG_NAME, **place)
     if config is None:
         adapters = read_json(source, "adapter_config.json", **place)
@@ -60,16 +61,17 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     _check_name(source, CONFIG_NAME, name)
     shards = _shards(source, index_name, index)
     if (file := find_file(source, name, **place)) is not None:
-        return check_header(file)
+        read_shapes(file)
+        return
     for shard in sorted(shards):
         if (file := find_file(source, shard, **place)) is None:
             raise OSError(f"{source} has no {shard}, which its {index_name} names: copy or download it again.")
-        check_header(file)
+        read_shapes(file)
     return None
 
 
-def check_header(file: str) -> None:
-    """Check that a safetensors file is complete.
+def read_shapes(file: str | os.PathLike) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors in a safetensors file, which is complete then.
 
     Args:
         file: The path of the file.
@@ -80,8 +82,8 @@ def check_header(file: str) -> None:
     try:
         from safetensors import safe_open
 
-        with safe_open(file, framework="pt"):
-            return
+        with safe_open(file, framework="pt") as opened:
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     except Exception as error:  # its errors are direct subclasses of Exception
         raise ValueError(
             f"{file} is damaged or incomplete ({reason_of(error)}): copy or download it again."

@@ -12,7 +12,7 @@ from ..configuration.configuration_checks import build_config
 from ..configuration.modalities import Modality
 from ..configuration.plain_text import show_some
 from .encoder_building import build_encoder
-from .modeling_checkpoint import LOCATION_ARGUMENTS, check_files, check_finite, check_header, one_sentence
+from .modeling_checkpoint import LOCATION_ARGUMENTS, check_files, check_finite, one_sentence, read_shapes
 
 # Weights that a pretrained encoder may lack: the first is used by SpecAugment only, the others not at all.
 OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
@@ -86,7 +86,7 @@ class SafeLoadingMixin:
             # After a base model was loaded, this holds the revision of the base's repository.
             place["revision"] = getattr(place.get("revision"), "initial", place.get("revision"))
             place = {name: place[name] for name in LOCATION_ARGUMENTS if place.get(name) is not None}
-            check_header(cached_file(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **place))
+            read_shapes(cached_file(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **place))
         with one_sentence(peft_model_id):
             info = super().load_adapter(peft_model_id, *args, **kwargs)
         other_shape = {name for name, *_ in getattr(info, "mismatched_keys", ())}

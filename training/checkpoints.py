@@ -14,6 +14,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..configuration.plain_text import show_some
+from ..modeling.modeling_checkpoint import read_shapes
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 
@@ -96,10 +97,7 @@ def find_damage(checkpoint: Path) -> str | None:
     if not any((checkpoint / name).is_file() for name in WEIGHTS) and not _is_sharded(checkpoint):
         return f"it has no weights ({SAFE_WEIGHTS_NAME} or {ADAPTER_SAFE_WEIGHTS_NAME})"
     for file in sorted(checkpoint.iterdir()):
-        truncated = (file.suffix == ".safetensors" and _read_header(file) is None) or (
-            file.suffix in (".pt", ".pth") and not zipfile.is_zipfile(file)
-        )
-        if truncated:
+        if not _is_whole(file):
             return f"its {file.name} is truncated"
     return None
 
@@ -120,7 +118,7 @@ def check_weights(checkpoint: str | Path, model: nn.Module) -> None:
         return
     if not file.is_file():
         raise ValueError(f"The checkpoint {checkpoint} has no {name}; resume from one of this model.")
-    found = {key: tuple(entry["shape"]) for key, entry in (_read_header(file) or {}).items()}
+    found = read_shapes(file)
     weights = saved_weights(model)
     wrong = {
         "lacks": _without_shared(weights.keys() - found.keys(), weights, found),
@@ -158,15 +156,12 @@ def _is_sharded(checkpoint: Path) -> bool:
     return any(True for pattern in SHARDED for _ in checkpoint.glob(pattern))
 
 
-def _read_header(file: Path) -> dict | None:
-    """Return the tensors that the header of a safetensors file lists; None if it is damaged or not of the stated length."""
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        try:
-            header = json.loads(stream.read(min(length, file.stat().st_size)))
-            tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-            ends = [entry["data_offsets"][1] for entry in tensors.values()]
-            whole = file.stat().st_size == 8 + length + max(ends, default=0)
-            return tensors if whole and all(isinstance(entry["shape"], list) for entry in tensors.values()) else None
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            return None
+def _is_whole(file: Path) -> bool:
+    """Return whether a file of weights is complete; of other kinds of files, whether it begins and ends as it must."""
+    if file.suffix != ".safetensors":
+        return file.suffix not in (".pt", ".pth") or zipfile.is_zipfile(file)
+    try:
+        read_shapes(file)
+    except ValueError:
+        return False
+    return True

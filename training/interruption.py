@@ -3,7 +3,6 @@
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..configuration.plain_text import reason_of
-from ..corpora.atomic_write import format_size, refuse_system_folder
+from ..corpora.atomic_write import format_size
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 from .checkpoints import find_damage, list_checkpoints
@@ -96,37 +95,6 @@ class StopOnSignal(TrainerCallback):
         """Do not validate after a partial epoch; the resumed run will complete it."""
         if self.requested and not float(state.epoch).is_integer():
             control.should_evaluate = control.should_save = control.should_log = False
-
-
-def check_output_dir(training_args: EmotionTrainingArguments) -> None:
-    """Create the output folder of a run and check that it can be written to.
-
-    Raises:
-        OSError: If it cannot.
-    """
-    if not training_args.should_save:
-        return
-    check_writable("output_dir", training_args.output_dir)
-
-
-def check_writable(name: str, folder: str | Path) -> None:
-    """Create a folder and check that it can be written to.
-
-    Args:
-        name: The setting that names it.
-        folder: The folder.
-
-    Raises:
-        OSError: If it cannot.
-    """
-    refuse_system_folder(folder)
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"\0")
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"{name} {folder} cannot be written to ({reason}); give another, or make room.") from error
 
 
 def check_room(model: PreTrainedModel, training_args: EmotionTrainingArguments) -> None:

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..configuration.configuration_checks import describe
 from ..configuration.plain_text import did_you_mean, one_line, show_value
 from .yaml_reader import parse_yaml, read_yaml
 
@@ -167,7 +168,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
             return converted
     if any(_is(kind, list) for kind in kinds) and not isinstance(value, (list, Mapping)):
         return convert(name, [value], hint)
-    raise ValueError(f"{name} is {show_value(value)}; it must be {' or '.join(map(_describe, kinds))}.")
+    raise ValueError(f"{name} is {show_value(value)}; it must be {' or '.join(map(describe, kinds))}.")
 
 
 def is_switch(hint: Any) -> bool:
@@ -255,14 +256,3 @@ def _as_number(value: Any, kind: type) -> float | None:
         return number if math.isfinite(number) else None
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _describe(kind: Any) -> str:
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    if _is(kind, list):
-        return "a list"
-    if _is(kind, dict):
-        return "a mapping"
-    if get_origin(kind) is Literal:
-        return ", ".join(map(str, get_args(kind)))
-    return words.get(kind, getattr(kind, "__name__", str(kind)))

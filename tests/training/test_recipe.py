@@ -155,7 +155,7 @@ def test_values_get_the_type_of_their_field(hint, value, expected):
         (bool, "maybe", "name is 'maybe'; it must be true or false."),
         (list[int], [1, "x"], "name is 'x'; it must be a whole number."),
         (dict | None, "a", "name is 'a'; it must be a mapping."),
-        (str, {"a": 1}, "name is {'a': 1}; it must be text."),
+        (str, {"a": 1}, "name is {'a': 1}; it must be a text."),
     ],
 )
 def test_a_wrong_type_is_one_sentence(hint, value, message):
