@@ -2,10 +2,8 @@
 
 import argparse
 import contextlib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..configuration.plain_text import did_you_mean
@@ -31,9 +29,6 @@ COMMANDS = {
 }
 
 
-# Files of a model that hold a mapping.
-JSON_FILES = ("config.json", "adapter_config.json", "processor_config.json", "preprocessor_config.json")
-JSON_FILES += ("tokenizer_config.json", "generation_config.json")
 # Options whose value may be empty: a recording without words has an empty transcript.
 MAY_BE_EMPTY = ("--text",)
 
@@ -125,26 +120,6 @@ def positive(text: str) -> float:
         if 0 < number < math.inf:
             return number
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-
-
-def check_folders(*folders: str) -> None:
-    """Check that the JSON files of models are mappings, where the libraries fail in their code otherwise.
-
-    Args:
-        *folders: Folders of models; names on the Hub are not checked.
-
-    Raises:
-        ValueError: If one is not.
-    """
-    for file in (Path(folder, name) for folder in folders for name in JSON_FILES):
-        if not file.is_file():
-            continue
-        try:
-            content = json.loads(file.read_text("utf-8"))
-        except (RecursionError, ValueError) as error:
-            raise ValueError(f"{file} cannot be read as JSON ({error}); restore it.") from error
-        if not isinstance(content, dict):
-            raise ValueError(f"{file} is not a mapping, as it must be; restore it.")
 
 
 def read_recipe(argv: Sequence[str], groups: Mapping[str, type]) -> "Recipe":

@@ -7,8 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ..configuration.plain_text import one_line
-from ..training.durations import format_seconds
+from ..configuration.plain_text import format_seconds, one_line
 
 # Read by tqdm, huggingface_hub (and so by transformers) and datasets when they are imported, which is later.
 QUIET = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")

@@ -12,17 +12,12 @@ from typing import Any
 
 from filelock import FileLock
 
+from ..configuration.folder_checks import KINDS
+
 STAGED = ".staged-"  # the prefix of folders of files in progress
 LOCK, INNER = ".lock", "new"  # in such a folder: the lock of the process that writes, and the folder of the files
 SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
 SHARED_MEMORY = "/dev/shm"  # an ordinary folder among them
-KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a fifo",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 ATTEMPTS = 10
 _cleaned: set[str] = set()  # patterns of the leftovers that this process has removed
 
@@ -201,12 +196,3 @@ def _remove_leftovers(parent: Path, prefix: str) -> None:
             if os.path.isdir(leftover) and not os.path.islink(leftover):
                 with suppress(NotImplementedError, OSError), FileLock(os.path.join(leftover, LOCK), timeout=0):
                     shutil.rmtree(leftover, ignore_errors=True)
-
-
-def format_size(size: float) -> str:
-    """Return a number of bytes with its unit: `1.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.95:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from ..configuration.configuration_checks import check_value
+from ..configuration.value_checks import check_value
 
 
 def check_types(options: Any) -> None:

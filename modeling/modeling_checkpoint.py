@@ -1,6 +1,5 @@
 """Checks of the files and weights of a checkpoint. Every error is one sentence that names the file."""
 
-import json
 import os
 import re
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, cached_file
 
+from ..configuration.folder_checks import check_folder, check_plain, read_object
 from ..configuration.plain_text import reason_of, show_some, show_value
 
 # Arguments of `from_pretrained` that locate files.
@@ -37,6 +37,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         _check_name(source, "path", os.path.basename(source))
         read_shapes(source)
         return
+    check_folder(source, place.get("subfolder"))
     config = read_json(source, CONFIG_NAME, **place)
     if config is None:
         adapters = read_json(source, "adapter_config.json", **place)
@@ -79,6 +80,7 @@ def read_shapes(file: str | os.PathLike) -> dict[str, tuple[int, ...]]:
     Raises:
         ValueError: If it is cut, or no safetensors file.
     """
+    check_plain(file)
     try:
         from safetensors import safe_open
 
@@ -182,18 +184,7 @@ def read_json(source: str | os.PathLike, name: str, **place) -> dict | None:
         ValueError: If the file holds no JSON object.
     """
     file = find_file(source, name, **place)
-    if file is None:
-        return None
-    try:
-        with open(file, encoding="utf-8") as opened:
-            value = json.load(opened)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{name} of {source} is no JSON file ({reason_of(error)}): copy or download it again."
-        ) from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} of {source} holds {show_value(value)}; it must hold a JSON object.")
-    return value
+    return None if file is None else read_object(file)
 
 
 def find_file(source: str | os.PathLike, name: str, **place) -> str | None:

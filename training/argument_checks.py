@@ -13,8 +13,8 @@ import torch
 from transformers import TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from ..configuration.configuration_checks import check_languages, check_value
 from ..configuration.plain_text import reason_of
+from ..configuration.value_checks import check_languages, check_value
 
 # Numbers must be finite and at least 0, but for these.
 POSITIVE = {

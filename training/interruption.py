@@ -14,8 +14,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ..configuration.plain_text import reason_of
-from ..corpora.atomic_write import format_size
+from ..configuration.plain_text import format_size, reason_of
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 from .checkpoints import find_damage, list_checkpoints

@@ -10,8 +10,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from ..configuration.configuration_checks import describe
 from ..configuration.plain_text import did_you_mean, one_line, show_value
+from ..configuration.value_checks import describe
 from .yaml_reader import parse_yaml, read_yaml
 
 BASE = "base"  # key of a recipe that names the recipe to start from

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...configuration.configuration_checks import check_languages
+from ...configuration.value_checks import check_languages
 from ..corpus import DiskCorpus
 from ..folds import (
     describe_fold_file,

@@ -22,6 +22,7 @@ SHARED = {
     "configuration_checks.py",
     "configuration_emofusion.py",
     "distributed.py",
+    "folder_checks.py",
     "encoder_audio.py",
     "encoder_building.py",
     "encoder_spec_augment.py",
@@ -41,6 +42,7 @@ SHARED = {
     "modeling_loading.py",
     "modeling_outputs.py",
     "plain_text.py",
+    "value_checks.py",
 }
 PROCESSING = {file.name for file in Path(emofusion.__file__).parent.glob("processing/[!_]*.py")}
 SHARED |= PROCESSING - {"processing_late_fusion.py"}
