@@ -29,7 +29,7 @@ COMMANDS = {
 }
 
 
-# Options whose value may be empty: a recording without words has an empty transcript.
+# Options whose value may be empty: the transcript of a recording without words is empty.
 MAY_BE_EMPTY = ("--text",)
 
 

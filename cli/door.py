@@ -1,4 +1,4 @@
-"""The door: every failure of a command becomes one sentence here, and only here."""
+"""Print every failure of a command as one sentence."""
 
 import errno
 import json
@@ -16,7 +16,7 @@ from .commands import UsageError
 from .output import prepare_output, warnings_in_one_line
 
 PACKAGE = Path(__file__).resolve().parent.parent
-# Failures whose message tells a user enough. Their messages name a file, a row or an argument.
+# Failures that are printed as they are: their messages name a file, a row or an argument.
 EXPECTED = (ImportError, OSError, ValueError)
 # Failures of libraries, by module and class, whose library a command need not import, and what precedes their message.
 NETWORK = {"HTTPError": "The network failed: ", "InvalidURL": "An address is invalid: "}
@@ -52,7 +52,7 @@ OF_SYSTEM = {
     errno.EPERM: "may not be changed here",
     errno.EROFS: "is on a disk that cannot be written to",
 }
-# What libraries put before their messages, and tells a user nothing.
+# Prefixes of the messages of libraries, without information for users.
 NOISE = re.compile(r"\[(Errno|WinError) -?\d+\] |\b[A-Z]\w*(Error|Exception): ")
 LONGEST = 1500  # characters of a sentence; libraries may list thousands of names
 
@@ -79,7 +79,7 @@ def guarded(program: str, action: Callable[[], object], show_traceback: bool = F
         return _fail(program, str(error), 2)
     except KeyboardInterrupt:
         return _fail(program, "Interrupted.", 130)
-    except BrokenPipeError:  # nobody reads on, as in `emofusion train --help | head`
+    except BrokenPipeError:  # the reader has closed the pipe, as in `emofusion train --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -108,7 +108,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "An input is nested too deeply."
     if isinstance(error, UnicodeError):
-        return f"A text is not in the encoding that is expected of it: {message}."
+        return f"A text is not in the expected encoding: {message}."
     if isinstance(error, json.JSONDecodeError):
         return f"A JSON text cannot be read: {message}."
     if isinstance(error, OSError):
@@ -125,7 +125,7 @@ def explain(error: BaseException) -> str:
 
 
 def is_deliberate(error: BaseException) -> bool:
-    """Return whether a `raise` of emofusion raised an error, which is then no accident."""
+    """Return whether a `raise` of emofusion raised an error; it is then no defect."""
     if not isinstance(error, (RuntimeError, TypeError)):
         return False
     frames = traceback.extract_tb(error.__traceback__)
@@ -157,7 +157,7 @@ def report_defect(program: str, error: BaseException) -> str:
         ) as file:
             # Without the arguments, which may hold a token.
             file.write(f"{program}, version {__version__}, Python {sys.version.split()[0]}\n\n{text}")
-    except OSError:  # no room for a file: the traceback is not lost either
+    except OSError:  # no space for a file: print the traceback instead
         sys.stderr.write(text)
         place = "above"
     else:

@@ -1,4 +1,4 @@
-"""Output of commands: text that every console can show, and progress bars only where somebody can watch them."""
+"""Output of commands: text that every console can show, and progress bars on terminals only."""
 
 import os
 import sys

@@ -151,6 +151,6 @@ def check_columns(name: str | Path, columns: Sequence[str], required: Sequence[s
 
 
 def suggest_column(column: str, known: Sequence[str]) -> str | None:
-    """Return the one of `known` that a column with another spelling or capitals may have been meant as, or None."""
+    """Return the column of `known` that a name with another spelling or capitals may mean, or None."""
     plain = "_".join(column.lower().replace("-", " ").replace("_", " ").split())
     return next(iter(get_close_matches(plain, known, n=1, cutoff=SIMILARITY)), None)

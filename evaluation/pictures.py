@@ -207,7 +207,7 @@ def _draw_bins(panel: "Axes", bins: Reliability) -> None:
         align="edge",
         color="#6baed6",
         edgecolor="white",
-        label="bar: share correct in a bin",
+        label="bar: share of correct predictions in a bin",
     )
     panel.plot(
         bins.confidence[filled],
@@ -220,5 +220,5 @@ def _draw_bins(panel: "Axes", bins: Reliability) -> None:
         label="dot: the same share, at the mean probability in the bin",
     )
     share = bins.counts / max(bins.counts.sum(), 1)
-    panel.stairs(share, bins.edges, color="#525252", label="steps: share of all utterances that a bin has")
+    panel.stairs(share, bins.edges, color="#525252", label="outline: share of all utterances in a bin")
     panel.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--", label="dashed: perfect calibration")

@@ -30,7 +30,7 @@ FIELDS = {
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predictions on the rows of a split, with what scores need to know of the rows, without their text.
+    """Predictions on the rows of a split, with the columns that scores need, without texts.
 
     Args:
         ids: Ids of the utterances.
@@ -162,17 +162,17 @@ def read_predictions(folder: str | Path, labels: Sequence[str]) -> dict[str, Pre
 
 
 def _parse_line(line: str, place: str, labels: Sequence[str]) -> dict[str, Any]:
-    """Return a line of predictions, with the number of its label; raise with its place if it is not what a run writes."""
+    """Return a line of predictions, with the number of its label; raise an error with its place if it is damaged."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place}: not the prediction of a model, but text that is no JSON.") from error
+        raise ValueError(f"{place} is not the prediction of a model: it is not JSON.") from error
     if not isinstance(row, dict):
-        raise ValueError(f"{place}: not the prediction of a model, but {show_value(row)}.")
+        raise ValueError(f"{place} is not the prediction of a model: it is {show_value(row)}.")
     for name, (accepted, kind) in FIELDS.items():
         if name not in row or not isinstance(row[name], accepted):
             raise ValueError(
-                f"{place}: not the prediction of a model: {name} is {show_value(row.get(name))}, not {kind}."
+                f"{place} is not the prediction of a model: {name} is {show_value(row.get(name))}, not {kind}."
             )
     if row["label"] not in labels:
         raise ValueError(

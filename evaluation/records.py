@@ -88,7 +88,7 @@ def _load(kind: Any, value: Any) -> Any:
 def _load_item(kind: Any, value: Any, place: str) -> Any:
     """Load an item of a mapping or list; None only where its type allows it."""
     if value is None and kind is not Any and type(None) not in get_args(kind):
-        raise ValueError(f"{one_line(place, 40)}: null is no value.")
+        raise ValueError(f"{one_line(place, 40)}: must not be null.")
     try:
         return _load(kind, value)
     except ValueError as error:

@@ -17,7 +17,7 @@ LONGEST_NAME = 40  # characters
 
 
 def explain_uncertainty(results: "RunResults", split: str = "test") -> str:
-    """Return what the scores of a split need beside them: that a class is small, and why there is no interval.
+    """Return the sentences beside the scores of a split: which classes are small, and why there is no interval.
 
     Args:
         results: The results of a run, a late fusion or a cross-validation.
@@ -75,9 +75,7 @@ def explain_missing_intervals(speakers: int | None) -> str:
     if speakers is None:
         return "The scores have no interval, because the speakers are unknown."
     if speakers < MIN_SPEAKERS:
-        return (
-            f"The scores have no interval, because {count_words(speakers, 'speaker')} cannot show how speakers differ."
-        )
+        return f"The scores have no interval: it needs at least {MIN_SPEAKERS} speakers, and the data have {speakers}."
     return ""
 
 

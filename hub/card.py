@@ -195,7 +195,7 @@ def _explain_scaling(results: RunResults, task: Task) -> str:
         return (
             f"Temperature scaling is not used: the temperature {scaling.temperature:.3g}, fitted on the validation split, "
             f"raises the ECE there from {task.format_score('ece', scaling.ece)} to "
-            f"{task.format_score('ece', scaling.ece_scaled)}. ECE and NLL are those of the model as it is."
+            f"{task.format_score('ece', scaling.ece_scaled)}. ECE and NLL are without scaling."
         )
     if test is None or test.ece_scaled is None:
         return ""

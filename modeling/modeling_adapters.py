@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import nn
 
 from ..configuration.plain_text import show_some
+from .modeling_checkpoint import count_weights
 
 
 class AdapterLoadingMixin:
@@ -53,7 +54,7 @@ def refuse_incomplete_adapters(module: nn.Module, state_dict: Mapping, prefix: s
         for problem, wrong in problems.items():
             if wrong:
                 raise ValueError(
-                    f"The file of weights of the adapters {problem} {len(wrong)} weights ({show_some(wrong)}): it does not belong to "
+                    f"The file of weights of the adapters {problem} {count_weights(wrong)} ({show_some(wrong)}): it does not belong to "
                     "their configuration."
                 )
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection
 from contextlib import contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -31,7 +32,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
 
     Raises:
         OSError: If a folder has no configuration, or a file that another file names is missing.
-        ValueError: If a file of weights is not in safetensors or damaged, or a file names what it must not.
+        ValueError: If a file of weights is not in safetensors or damaged, or a file names another file than it may.
     """
     if os.path.isfile(source):
         _check_name(source, "path", os.path.basename(source))
@@ -135,7 +136,7 @@ def check_finite(model: nn.Module, source: str | os.PathLike) -> None:
     """
     if names := non_finite_weights(model):
         raise ValueError(
-            f"{source} has NaN or infinite numbers in {len(names)} weights ({show_some(names)}), so every score would be "
+            f"{source} has NaN or infinite numbers in {count_weights(names)} ({show_some(names)}), so every score would be "
             "NaN: its training diverged or the file is damaged; use another checkpoint."
         )
 
@@ -161,7 +162,7 @@ def explain_non_finite(model: nn.Module, batch: dict[str, torch.Tensor | None]) 
         batch: Its inputs.
     """
     if names := non_finite_weights(model):
-        return f"{len(names)} weights of the model are NaN or infinite ({show_some(names)}); use another checkpoint"
+        return f"the model has NaN or infinite numbers in {count_weights(names)} ({show_some(names)}); use another checkpoint"
     inputs = [
         name
         for name, value in batch.items()
@@ -200,6 +201,11 @@ def find_file(source: str | os.PathLike, name: str, **place) -> str | None:
         return cached_file(source, name, **place)
     except OSError:
         return None
+
+
+def count_weights(names: Collection) -> str:
+    """Return the number of weights with its noun: `1 weight`, `2 weights`."""
+    return f"{len(names)} weight{'s' * (len(names) != 1)}"
 
 
 def _shards(source: str | os.PathLike, file: str, index: dict | None) -> set[str]:

@@ -12,7 +12,14 @@ from ..configuration.configuration_checks import build_config
 from ..configuration.modalities import Modality
 from ..configuration.plain_text import show_some
 from .encoder_building import build_encoder
-from .modeling_checkpoint import LOCATION_ARGUMENTS, check_files, check_finite, one_sentence, read_shapes
+from .modeling_checkpoint import (
+    LOCATION_ARGUMENTS,
+    check_files,
+    check_finite,
+    count_weights,
+    one_sentence,
+    read_shapes,
+)
 
 # Weights that a pretrained encoder may lack: the first is used by SpecAugment only, the others not at all.
 OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
@@ -92,7 +99,7 @@ class SafeLoadingMixin:
         other_shape = {name for name, *_ in getattr(info, "mismatched_keys", ())}
         if lost := sorted(info.missing_keys | info.unexpected_keys | other_shape):
             raise ValueError(
-                f"{len(lost)} weights of the adapters in {peft_model_id} were not loaded ({show_some(lost)}): its files do "
+                f"{peft_model_id}: {count_weights(lost)} of the adapters could not be loaded ({show_some(lost)}): its files do "
                 "not belong together, or transformers is too old; load the base model and then the adapters with "
                 "peft.PeftModel.from_pretrained."
             )
@@ -125,7 +132,7 @@ def load_checked(load: Callable, source: str | os.PathLike | None, *args, **kwar
     if info["mismatched_keys"] and not may_differ:
         name, saved, built = sorted(info["mismatched_keys"], key=lambda entry: entry[0])[0]
         raise ValueError(
-            f"{source or 'The state_dict'} has {len(info['mismatched_keys'])} weights of another shape than its "
+            f"{source or 'The state_dict'} has {count_weights(info['mismatched_keys'])} of another shape than its "
             f"configuration says ({name} is {list(saved)} instead of {list(built)}): its files do not belong together."
         )
     check_finite(model, source or "The state_dict")
@@ -184,7 +191,7 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
     missing = [key for key in info["missing_keys"] if not key.startswith(OPTIONAL_WEIGHTS)]
     if missing:
         raise ValueError(
-            f"The {modality.encoder_kind} checkpoint {source!r} lacks {len(missing)} weights of {type(encoder).__name__} "
+            f"The {modality.encoder_kind} checkpoint {source!r} lacks {count_weights(missing)} of {type(encoder).__name__} "
             f"({show_some(missing)}); give a checkpoint of that architecture."
         )
     if "masked_spec_embed" in info["missing_keys"]:  # older transformers leaves it uninitialised for some types
@@ -195,7 +202,7 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
 def _describe_lost(model_class: type, missing: set[str], unexpected: list[str]) -> str:
     parts = []
     if missing:
-        parts.append(f"lacks {len(missing)} weights of {model_class.__name__} ({show_some(missing)})")
+        parts.append(f"lacks {count_weights(missing)} of {model_class.__name__} ({show_some(missing)})")
     if unexpected:
         parts.append(f"has {len(unexpected)} that {model_class.__name__} does not have ({show_some(unexpected)})")
     return " and ".join(parts)

@@ -19,7 +19,7 @@ class PrivateAddressError(ValueError):
 
 
 class Deadline:
-    """A moment by which everything must be done.
+    """The time limit of a download.
 
     Args:
         seconds: Seconds from now.
@@ -88,7 +88,7 @@ class CheckedConnection(http.client.HTTPConnection):
 
 
 class _TimedSocket(socket.socket):
-    """A socket that reads no longer than to its deadline, however slowly the bytes come."""
+    """A socket whose reads end at its deadline, however slowly bytes arrive."""
 
     deadline: Deadline
 

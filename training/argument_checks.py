@@ -100,7 +100,7 @@ def check_class_weights(weights: Any) -> None:
 
 
 def check_scheduler(arguments: TrainingArguments) -> None:
-    """Build the schedule of the learning rate, which a run would do after all else.
+    """Check the schedule of the learning rate by building it; a run builds it only after loading everything.
 
     Raises:
         ValueError: If it refuses its arguments.
@@ -135,7 +135,7 @@ def check_trackers(names: Iterable[str]) -> None:
 
 
 def check_statements(language: Iterable[str], license: str | None) -> None:
-    """Raise a ValueError if what a run states of its weights is not in the Hub's words."""
+    """Raise a ValueError if language or licence of the weights are not identifiers of the Hub."""
     check_languages(language)
     if license is not None and not (isinstance(license, str) and LICENSE.fullmatch(license)):
         raise ValueError(f"license is {license!r}; give an identifier of the Hub, such as cc-by-4.0 or other.")

@@ -14,7 +14,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..configuration.plain_text import show_some
-from ..modeling.modeling_checkpoint import read_shapes
+from ..modeling.modeling_checkpoint import count_weights, read_shapes
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 
@@ -127,7 +127,7 @@ def check_weights(checkpoint: str | Path, model: nn.Module) -> None:
             key for key in weights.keys() & found.keys() if tuple(weights[key].shape) != found[key]
         },
     }
-    problems = [f"{problem} {len(keys)} weights ({show_some(keys)})" for problem, keys in wrong.items() if keys]
+    problems = [f"{problem} {count_weights(keys)} ({show_some(keys)})" for problem, keys in wrong.items() if keys]
     if problems:
         raise ValueError(
             f"The weights in {file} do not fit the model: it {' and '.join(problems)}; resume with the recipe of the run that "

@@ -1,4 +1,4 @@
-"""Failures of the machine in a run, each told with its cause and a remedy instead of a library's words (ours)."""
+"""Failures of the machine in a run, explained with cause and remedy in place of the message of a library (ours)."""
 
 import errno
 import re
@@ -104,7 +104,7 @@ def _explain_killed(signal: str | None) -> str:
 
 
 def _unwrap(error: Exception, name: str) -> Exception | None:
-    """Return an error of a data loader's process without the traceback in its message; None for a defect."""
+    """Return an error of a data loader's process without the traceback in its message; None for a defect of ours."""
     message = str(error).rpartition(f"\n{name}: ")[2].strip()
     if isinstance(error, MemoryError):
         return MachineError("A process of the data loader ran out of memory; give fewer dataloader_num_workers.")

@@ -155,7 +155,7 @@ def finish_run(
             results.pictures = _draw(folder, results, title or results.system, predictions, logs)
         try:
             write_card(folder, results)
-        except Exception:  # the measurements are not lost with the card
+        except Exception:  # the measurements are saved even if the card fails
             results.write(folder)
             raise
         results.write(folder)

@@ -1,4 +1,4 @@
-"""A training whose loss is not a number stops, with cause and remedy, instead of going on (ours)."""
+"""Stop a training whose loss is not a number, with cause and remedy (ours)."""
 
 from collections.abc import Iterable, Mapping
 
@@ -65,9 +65,9 @@ def _find_cause(args: TrainingArguments, model: nn.Module, inputs: Mapping) -> s
     if wrong:
         return f"the input {wrong[0]} of the batch has values that are not finite; check the recordings of these rows"
     if any(not torch.isfinite(weight.detach()).all() for weight in model.parameters()):
-        cause = "the weights have grown beyond all numbers"
+        cause = "the weights overflowed"
     else:
-        cause = "the model's activations or its loss have grown beyond all numbers"
+        cause = "the model's activations or its loss overflowed"
     rates = ", ".join(
         [f"learning_rate {args.learning_rate:g}", *map(_show, getattr(args, "learning_rates", {}).items())]
     )

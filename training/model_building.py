@@ -10,6 +10,7 @@ from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import show_some
 from ..evaluation.task import load_task
+from ..modeling.modeling_checkpoint import count_weights
 from ..modeling.modeling_loading import set_dtype, weight_dtype
 from .arguments import ModelArguments
 from .processor_building import PAD_TOKEN_ID
@@ -95,7 +96,7 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
     lost = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
     if lost := [key for key in lost if not key.startswith(HEAD)]:
         raise ValueError(
-            f"model_name_or_path ({source}) lacks {len(lost)} weights of the model, or has them in another shape "
+            f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
             f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."
         )
     if model_class.config_class.from_dict(saved).id2label != model.config.id2label:

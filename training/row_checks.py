@@ -1,4 +1,4 @@
-"""Checks of the rows of a run: what would fail late, or cannot be learned, is said before anything is built (ours)."""
+"""Checks of the rows of a run before anything is built: rows that would fail late or cannot be learned from (ours)."""
 
 import warnings
 from collections import Counter
@@ -56,7 +56,7 @@ def check_labels(corpus: Mapping[str, Dataset], labels: Sequence[str], soft: boo
 
 
 def check_modalities(corpus: Mapping[str, Dataset], config: PreTrainedConfig) -> None:
-    """Check that the rows have what the model reads; say how many lack a part of it.
+    """Check that the rows have the modalities of the model; warn of rows without one.
 
     Args:
         corpus: The splits of the run.

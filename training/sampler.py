@@ -186,7 +186,7 @@ def padding_of(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
 
 
 def find_longest(splits: Iterable[Dataset], processor: ProcessorMixin) -> float | None:
-    """Return the length in seconds, rounded up to 0.1 s, of the longest recording or video that a model is given.
+    """Return the length in seconds, rounded up to 0.1 s, of the longest input of a model.
 
     Args:
         splits: Rows of the corpus schema.

@@ -1,4 +1,4 @@
-"""What `EmotionTrainer` makes of the arguments of a plain `Trainer`: it completes them, or names what is missing."""
+"""Complete the arguments of a plain `Trainer` for `EmotionTrainer`, or raise an error that names what is missing."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -69,7 +69,7 @@ def read_table(path: Path, unread: dict[str, Path] | None = None) -> Iterator[di
 
 
 def describe_unread(unread: Iterable[str], read: Container[str]) -> str:
-    """Return the names of columns that are not read, each with the name that may have been meant.
+    """Return the names of columns that are not read, each with the similar name of a column that is read.
 
     Args:
         unread: Columns that are not read.

@@ -178,7 +178,7 @@ def test_a_traceback_that_cannot_be_saved_is_printed(monkeypatch, capsys, tmp_pa
         (ValueError(f"x is no folder ({FileExistsError(17, 'File exists')})."), "x is no folder (File exists)."),
         (MemoryError(), "The memory is exhausted; use smaller batches or shorter recordings."),
         (RecursionError("maximum recursion depth exceeded"), "An input is nested too deeply."),
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "A text is not in the encoding"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "A text is not in the expected encoding"),
         (json.JSONDecodeError("Expecting value", "", 0), "A JSON text cannot be read: Expecting value"),
         (SafetensorError("header too short"), "A safetensors file is damaged: header"),
         (yaml.YAMLError("bad\nindent"), "A YAML text cannot be read: bad indent"),

@@ -95,11 +95,11 @@ LINE |= {"scripted": None, "text_seen": True}
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "not the prediction of a model, but text that is no JSON"),
-        ("[" * 100_000, "not the prediction of a model, but text that is no JSON"),
-        ("", "not the prediction of a model, but text that is no JSON"),
+        ("{", "not the prediction of a model: it is not JSON"),
+        ("[" * 100_000, "not the prediction of a model: it is not JSON"),
+        ("", "not the prediction of a model: it is not JSON"),
         (b"\xff", "is not text in UTF-8"),
-        ([], r"not the prediction of a model, but \[\]"),
+        ([], r"not the prediction of a model: it is \[\]"),
         (LINE | {"id": ["u1"]}, r"id is \['u1'\], not a string"),
         (LINE | {"id": None}, "id is None, not a string"),
         (LINE | {"split": {}}, "split is {}, not a string"),
@@ -126,7 +126,7 @@ def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, line, message):
         read_predictions(tmp_path, LABELS)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
-    assert isinstance(line, bytes) or "predictions.jsonl, line 5: " in str(caught.value)
+    assert isinstance(line, bytes) or "predictions.jsonl, line 5" in str(caught.value)
 
 
 def test_ids_may_hold_line_separators(tmp_path):

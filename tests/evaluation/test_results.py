@@ -101,7 +101,7 @@ def test_keys_of_a_newer_version_are_kept(tmp_path):
     assert written["corpus"]["accent"] == "Scottish"
 
 
-def test_results_of_a_speaker_network_are_told_apart(tmp_path):
+def test_results_of_a_speaker_network_are_distinguished(tmp_path):
     write(tmp_path, SPEAKER)
     results = Results.read(tmp_path)
     assert isinstance(results, SpeakerResults)
@@ -132,9 +132,9 @@ def test_results_of_a_speaker_network_are_told_apart(tmp_path):
             WRITTEN | {"metrics": {"test": {"confusion_matrix": [[1], [2]]}}},
             "metrics: 'test': confusion_matrix is not one",
         ),
-        (WRITTEN | {"metrics": {"test": None}}, "metrics: 'test': null is no value"),
+        (WRITTEN | {"metrics": {"test": None}}, "metrics: 'test': must not be null"),
         (WRITTEN | {"labels": ["sad", ["glad"]]}, r"labels: item 1: \['glad'\] must be a string"),
-        (WRITTEN | {"labels": ["sad", None]}, "labels: item 1: null is no value"),
+        (WRITTEN | {"labels": ["sad", None]}, "labels: item 1: must not be null"),
         (WRITTEN | {"labels": ["sad", "sad"]}, "'labels' has 'sad' twice: give each emotion a name of its own"),
         (WRITTEN | {"seconds": 10**400}, r"seconds: 10+\.\.\.0+ is too large"),
         (WRITTEN | {"paper": {"year": "\n2021"}}, r"paper: year: '\\n2021' must be an integer"),

@@ -174,7 +174,7 @@ def test_scores_are_bold_only_with_their_intervals(folder):
     assert "**WA" not in page
     assert (
         "\n\nFew data: in the test split, angry, happy, sad and calm have 20 utterances each; with fewer than 30 utterances or 6 speakers in a class, another sample can give quite "
-        "different scores. The scores have no interval, because 2 speakers cannot show how speakers differ.\n" in page
+        "different scores. The scores have no interval: it needs at least 6 speakers, and the data have 2.\n" in page
     )
     assert page.count("Few data: in the test split") == 2  # below the headline and below the table
     intervals = {"wa": [0.85, 0.95], "ua": [0.8, 0.96], "wf1": [0.81, 0.97], "speakers": 8}
@@ -192,7 +192,7 @@ def test_temperature_scaling_that_does_not_help_is_said(folder):
     page = page_of(folder, RESULTS | {"metrics": {"test": scaled}, "temperature_scaling": scaling})
     assert (
         "Temperature scaling is not used: the temperature 1.7, fitted on the validation split, raises the ECE there from "
-        "28.2 % to 32.3 %. ECE and NLL are those of the model as it is." in page
+        "28.2 % to 32.3 %. ECE and NLL are without scaling." in page
     )
     assert "scaled |" not in page
     worse = scaled | {"ece_scaled": 0.323}

@@ -211,7 +211,7 @@ LOST = "model.audio_encoder.encoder.layer_norm.bias"
 @pytest.mark.parametrize(
     ("lost", "more", "message"),
     [
-        (LOST, {}, rf"lacks 1 weights of {CLASSIFIER.__name__} \({LOST}\): load it"),
+        (LOST, {}, rf"lacks 1 weight of {CLASSIFIER.__name__} \({LOST}\): load it"),
         (None, {"spare": torch.ones(1)}, rf"has 1 that {CLASSIFIER.__name__} does not have \(spare\): load it"),
         (LOST, {"model.spare": torch.ones(1)}, rf"\({LOST}\) and has 1 that \w+ does not have \(model\.spare\): "),
     ],
@@ -257,7 +257,7 @@ def test_missing_weights_of_a_state_dict_are_an_error(folder):
     weights = model.state_dict()
     assert_same(CLASSIFIER.from_pretrained(None, config=model.config, state_dict=dict(weights)), model)
     del weights[LOST]
-    with pytest.raises(ValueError, match=r"^The state_dict lacks 1 weights"):
+    with pytest.raises(ValueError, match=r"^The state_dict lacks 1 weight "):
         CLASSIFIER.from_pretrained(None, config=model.config, state_dict=weights)
 
 

@@ -167,5 +167,5 @@ def test_the_advice_of_the_refusal_works(checkpoints, run_python):
     module, refusal = run_python(ALONE, cwd=root, without_emofusion=False).splitlines()
     assert module.startswith("transformers_modules.")
     assert refusal.startswith(
-        "damaged lacks 1 weights of CrossAttentionFusionForSequenceClassification (classifier.bias)"
+        "damaged lacks 1 weight of CrossAttentionFusionForSequenceClassification (classifier.bias)"
     )

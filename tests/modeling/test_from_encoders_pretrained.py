@@ -142,7 +142,7 @@ def test_checkpoint_without_some_weights_is_refused(modality, lost, encoders, tm
     del tensors[lost]
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
     message = (
-        rf"^The {modality} checkpoint '{re.escape(str(tmp_path))}' lacks 1 weights? of \w+ \({re.escape(lost)}.*\.$"
+        rf"^The {modality} checkpoint '{re.escape(str(tmp_path))}' lacks 1 weight of \w+ \({re.escape(lost)}.*\.$"
     )
     with pytest.raises(ValueError, match=message):
         CrossAttentionFusionModel.from_encoders_pretrained(**{modality: str(tmp_path)}, **FUSION)

@@ -77,8 +77,8 @@ DAMAGES = {
     "empty weights": (lambda folder: (folder / WEIGHTS).write_bytes(b""), f"{WEIGHTS} is damaged or incomplete"),
     "pointer to weights": (lambda folder: (folder / WEIGHTS).write_text("version https://git-lfs"), "is damaged"),
     "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
-    "NaN weight": (lambda folder: fill(folder, "word_embeddings", torch.nan), "NaN or infinite numbers in 1 weights"),
-    "infinite weight": (lambda folder: fill(folder, "word_embeddings", -torch.inf), "numbers in 1 weights"),
+    "NaN weight": (lambda folder: fill(folder, "word_embeddings", torch.nan), "NaN or infinite numbers in 1 weight "),
+    "infinite weight": (lambda folder: fill(folder, "word_embeddings", -torch.inf), "numbers in 1 weight "),
     "other vocabulary": (lambda folder: text_config(folder, vocab_size=1), r"is \[50, 20\] instead of \[1, 20\]"),
     "other width": (lambda folder: text_config(folder, hidden_size=22), "weights of another shape"),
     "negative width": (lambda folder: text_config(folder, hidden_size=-1), r"text_config.hidden_size is -1"),
@@ -90,7 +90,7 @@ DAMAGES = {
         r"'\.\./a",
     ),
     "number": (lambda folder: change_json(folder / "config.json", transformers_weights=3), "names 3 as a file of"),
-    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json of .* holds"),
+    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json is not a mapping"),
     "no JSON": (lambda folder: (folder / "config.json").write_text("{"), "JSON"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
 }
@@ -218,5 +218,7 @@ def test_cause_of_scores_that_are_not_finite_is_named():
     batch["input_values"][0, 5] = torch.nan
     assert explain_non_finite(model, batch).startswith("the input has NaN or infinite numbers (input_values);")
     model.classifier.bias.data[1] = torch.inf
-    assert explain_non_finite(model, batch).startswith("1 weights of the model are NaN or infinite (classifier.bias);")
+    assert explain_non_finite(model, batch).startswith(
+        "the model has NaN or infinite numbers in 1 weight (classifier.bias);"
+    )
     assert not model(**batch).logits.isfinite().all()

@@ -1,4 +1,4 @@
-"""Failures of the machine are told by their cause."""
+"""Failures of the machine are explained by their cause."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ KILLED = "DataLoader worker (pid 71) is killed by signal: {}. "
         (RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/1"), ("The disk is full",)),
     ],
 )
-def test_the_cause_of_a_failure_is_told(error, parts):
+def test_the_cause_of_a_failure_is_named(error, parts):
     with pytest.raises(MachineError, match=r"^[A-Z].*resume from x\.$") as caught, explained(lambda: "resume from x"):
         raise error
     message = str(caught.value)
@@ -80,7 +80,7 @@ def refuse():
         (refuse, ValueError, r"^Row 'a' is damaged\.\nSecond line\.$"),
     ],
 )
-def test_a_process_of_the_data_loader_is_told_apart(fail, error, message):
+def test_failures_of_data_loader_processes_are_distinguished(fail, error, message):
     with pytest.raises(error, match=message) as caught, explained():
         next(iter(DataLoader(Rows(fail), num_workers=1)))
     assert "Traceback" not in str(caught.value)

@@ -177,9 +177,9 @@ def test_a_checkpoint_with_a_pickle_instead_of_weights_is_not_opened(checkpoints
 def test_weights_of_another_model_are_not_resumed_from(tmp_path):
     model = torch.nn.Linear(2, 3)
     for weights, problem in (
-        ({"weight": torch.zeros(3, 2)}, r"lacks 1 weights \(bias\)"),
-        ({"weight": torch.zeros(2, 2), "bias": torch.zeros(3)}, r"has in another shape 1 weights \(weight\)"),
-        (model.state_dict() | {"x": torch.zeros(1)}, r"has unknown 1 weights \(x\)"),
+        ({"weight": torch.zeros(3, 2)}, r"lacks 1 weight \(bias\)"),
+        ({"weight": torch.zeros(2, 2), "bias": torch.zeros(3)}, r"has in another shape 1 weight \(weight\)"),
+        (model.state_dict() | {"x": torch.zeros(1)}, r"has unknown 1 weight \(x\)"),
     ):
         save_file(weights, tmp_path / "model.safetensors")
         with pytest.raises(ValueError, match=f"do not fit the model: it {problem}; resume with the recipe"):

@@ -1,4 +1,4 @@
-"""Rows that cannot be learned from, or lack what the model reads, are told before anything is built."""
+"""Rows that cannot be learned from, or lack a modality of the model, are named before anything is built."""
 
 import warnings
 from types import SimpleNamespace

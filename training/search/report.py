@@ -28,7 +28,7 @@ def write_search(folder: str | Path, found: Mapping, best: "Recipe | None") -> N
         best: The recipe of the best trial; None if no trial finished.
     """
     folder = Path(folder)
-    write_json(folder / "search.json", found)  # first, so that no failure of a picture loses it
+    write_json(folder / "search.json", found)  # before the picture, which may fail
     with staged(folder) as staging:
         draw_search(staging / "search.png", found)
         if best is not None:

@@ -275,7 +275,7 @@ def _check_search(recipe: Recipe) -> None:
 
 
 def check_space(recipe: Recipe) -> None:
-    """Raise a ValueError if the search space names an unknown option, or values that are wrong or make no difference."""
+    """Raise a ValueError if the search space names an unknown option, or its values are wrong or all the same."""
     for name, domain in recipe.search.search.items():
         ends = domain if isinstance(domain, list) else (domain["low"], domain["high"])
         recipes = [recipe.replace(**{name: end}).describe() for end in ends]
