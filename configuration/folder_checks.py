@@ -3,7 +3,9 @@
 import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .plain_text import format_size, reason_of
 
@@ -16,6 +18,8 @@ OBJECTS = (
     *("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json"),
 )
+# Arguments of `from_pretrained` that locate files.
+LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
 LARGEST = 2**28  # bytes of a file that is not weights
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -44,6 +48,27 @@ def check_folder(source: str | os.PathLike | None, subfolder: str = "") -> None:
             check_plain(path)
         if path.name in OBJECTS:
             read_object(path)
+
+
+def locating(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those arguments of `from_pretrained` that locate files."""
+    return {name: arguments[name] for name in LOCATION_ARGUMENTS if arguments.get(name) is not None}
+
+
+def find_file(source: str | os.PathLike, name: str, **arguments) -> str | None:
+    """Return the path of a file of a checkpoint, downloaded if necessary, or None if there is no such file.
+
+    Args:
+        source: A folder or Hub id.
+        name: The file name.
+        **arguments: Arguments of `from_pretrained`.
+    """
+    from transformers.utils import cached_file  # slow, and not needed for a `--help`
+
+    try:
+        return cached_file(source, name, **locating(arguments))
+    except OSError:
+        return None
 
 
 def check_plain(path: str | os.PathLike) -> None:

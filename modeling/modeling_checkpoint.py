@@ -8,13 +8,11 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import torch
 from torch import nn
-from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, cached_file
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
-from ..configuration.folder_checks import check_folder, check_plain, read_object
+from ..configuration.folder_checks import check_folder, check_plain, find_file, read_object
 from ..configuration.plain_text import reason_of, show_some, show_value
 
-# Arguments of `from_pretrained` that locate files.
-LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
 # In TypeErrors about the arguments of a call, which are no fault of the checkpoint.
 WRONG_CALL = re.compile(r"(unexpected|multiple values for|missing \d+ required) .*argument")
 
@@ -186,21 +184,6 @@ def read_json(source: str | os.PathLike, name: str, **place) -> dict | None:
     """
     file = find_file(source, name, **place)
     return None if file is None else read_object(file)
-
-
-def find_file(source: str | os.PathLike, name: str, **place) -> str | None:
-    """Return the path of a file of a checkpoint, downloaded if necessary, or None if there is no such file.
-
-    Args:
-        source: A folder or Hub id.
-        name: The file name.
-        **place: Arguments of `from_pretrained` that locate files; others are ignored.
-    """
-    place = {argument: place[argument] for argument in LOCATION_ARGUMENTS if place.get(argument) is not None}
-    try:
-        return cached_file(source, name, **place)
-    except OSError:
-        return None
 
 
 def count_weights(names: Collection) -> str:

@@ -9,11 +9,11 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, cached_file
 
 from ..configuration.configuration_checks import build_config
+from ..configuration.folder_checks import locating
 from ..configuration.modalities import Modality
 from ..configuration.plain_text import show_some
 from .encoder_building import build_encoder
 from .modeling_checkpoint import (
-    LOCATION_ARGUMENTS,
     check_files,
     check_finite,
     count_weights,
@@ -92,8 +92,7 @@ class SafeLoadingMixin:
             place = place | kwargs | (kwargs.get("adapter_kwargs") or {})
             # After a base model was loaded, this holds the revision of the base's repository.
             place["revision"] = getattr(place.get("revision"), "initial", place.get("revision"))
-            place = {name: place[name] for name in LOCATION_ARGUMENTS if place.get(name) is not None}
-            read_shapes(cached_file(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **place))
+            read_shapes(cached_file(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **locating(place)))
         with one_sentence(peft_model_id):
             info = super().load_adapter(peft_model_id, *args, **kwargs)
         other_shape = {name for name, *_ in getattr(info, "mismatched_keys", ())}
