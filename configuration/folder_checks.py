@@ -20,7 +20,7 @@ OBJECTS = (
 )
 # Arguments of `from_pretrained` that locate files.
 LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
-LARGEST = 2**28  # bytes of a file that is not weights
+LARGEST = 2**28  # bytes of such a file, unless it holds weights
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a fifo",
@@ -83,11 +83,13 @@ def check_plain(path: str | os.PathLike) -> None:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise ValueError(f"{path} is a link that leads nowhere; restore the file.") from error
+        what = "is a link that leads nowhere" if os.path.lexists(path) else "does not exist"
+        raise ValueError(f"{path} {what}; restore it.") from error
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         raise ValueError(f"{path} is {KINDS.get(kind, 'no file')}, not a plain file; restore it.")
-    if status.st_size > LARGEST and not os.fspath(path).endswith(WEIGHTS):
+    is_text = os.fspath(path).endswith(READ) and not os.fspath(path).endswith(WEIGHTS)
+    if is_text and status.st_size > LARGEST:
         raise ValueError(f"{path} has {format_size(status.st_size)}, far more than such a file; restore it.")
 
 

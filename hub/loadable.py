@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoProcessor, PreTrainedConfig
 from ..configuration.plain_text import one_line, show_some
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import Results, RunResults
-from ..modeling.modeling_checkpoint import one_sentence, read_shapes
+from ..modeling.modeling_checkpoint import one_sentence, read_header
 from ..processing.processor_checks import check_processor_fits
 
 ADAPTERS = "adapter_model.safetensors"
@@ -78,7 +78,7 @@ def _check_adapters(folder: Path) -> PreTrainedConfig | None:
     """Check that the weights of adapters are those of their configuration; return that of a base on this machine."""
     settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     path = folder / ADAPTERS
-    read_shapes(path)
+    read_header(path)
     with safe_open(path, "pt") as file:
         weights = {name.removeprefix("base_model.model."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     remedy = "save the adapters again."

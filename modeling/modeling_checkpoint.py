@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -17,7 +17,7 @@ from ..configuration.plain_text import reason_of, show_some, show_value
 WRONG_CALL = re.compile(r"(unexpected|multiple values for|missing \d+ required) .*argument")
 
 
-def check_files(source: str | os.PathLike, variant: str | None = None, **place) -> None:
+def check_files(source: str | os.PathLike, variant: str | None = None, **place) -> list[str]:
     """Check the files of a model before any of them is loaded: names, formats, and the headers of weights.
 
     `use_safetensors=True` of transformers is not enough: an index, or `transformers_weights` in a configuration, may
@@ -28,14 +28,17 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         variant: As in `from_pretrained`.
         **place: Arguments of `from_pretrained` that locate files (`revision`, `token`, ...); others are ignored.
 
+    Returns:
+        The files of weights, on this machine.
+
     Raises:
         OSError: If a folder has no configuration, or a file that another file names is missing.
         ValueError: If a file of weights is not in safetensors or damaged, or a file names another file than it may.
     """
     if os.path.isfile(source):
         _check_name(source, "path", os.path.basename(source))
-        read_shapes(source)
-        return
+        read_header(source)
+        return [os.fspath(source)]
     check_folder(source, place.get("subfolder"))
     config = read_json(source, CONFIG_NAME, **place)
     if config is None:
@@ -43,7 +46,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         if adapters is None and os.path.isdir(source):
             raise OSError(f"{source} has no {CONFIG_NAME}: give the folder of a model or of adapters.")
         if adapters is None:
-            return None  # transformers will raise with the reason
+            return []  # transformers will raise with the reason
         base = adapters.get("base_model_name_or_path")
         if not isinstance(base, str) or not base:
             raise ValueError(
@@ -60,18 +63,17 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     index = None if "transformers_weights" in config else read_json(source, index_name, **place)
     _check_name(source, CONFIG_NAME, name)
     shards = _shards(source, index_name, index)
-    if (file := find_file(source, name, **place)) is not None:
-        read_shapes(file)
-        return
-    for shard in sorted(shards):
-        if (file := find_file(source, shard, **place)) is None:
+    files = {name: file} if (file := find_file(source, name, **place)) else {}
+    files = files or {shard: find_file(source, shard, **place) for shard in sorted(shards)}
+    for shard, file in files.items():
+        if file is None:
             raise OSError(f"{source} has no {shard}, which its {index_name} names: copy or download it again.")
-        read_shapes(file)
-    return None
+        read_header(file)
+    return list(files.values())
 
 
-def read_shapes(file: str | os.PathLike) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors in a safetensors file, which is complete then.
+def read_header(file: str | os.PathLike) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Check that a safetensors file is complete, and return the dtype, such as `F32`, and the shape of each tensor.
 
     Args:
         file: The path of the file.
@@ -84,7 +86,8 @@ def read_shapes(file: str | os.PathLike) -> dict[str, tuple[int, ...]]:
         from safetensors import safe_open
 
         with safe_open(file, framework="pt") as opened:
-            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+            parts = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+            return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
     except Exception as error:  # its errors are direct subclasses of Exception
         raise ValueError(
             f"{file} is damaged or incomplete ({reason_of(error)}): copy or download it again."
@@ -137,6 +140,33 @@ def check_finite(model: nn.Module, source: str | os.PathLike) -> None:
             f"{source} has NaN or infinite numbers in {count_weights(names)} ({show_some(names)}), so every score would be "
             "NaN: its training diverged or the file is damaged; use another checkpoint."
         )
+
+
+def check_dtypes(model: nn.Module, files: Iterable[str]) -> None:
+    """Check that the weights in files are real numbers where those of a loaded model are; a library casts any.
+
+    Args:
+        model: The model.
+        files: The files that it was loaded from.
+
+    Raises:
+        ValueError: If a file has whole numbers for such a weight.
+    """
+    weights, base = model.state_dict(), f"{model.base_model_prefix}."
+    for file in files:
+        kinds = {name: dtype for name, (dtype, _) in read_header(file).items()}
+        # A model without a head has the names without the prefix, which a file may have.
+        found = {name: weights.get(name, weights.get(name.removeprefix(base))) for name in kinds}
+        wrong = [
+            name
+            for name, kind in kinds.items()
+            if not kind.lstrip("B").startswith("F") and found[name] is not None and found[name].is_floating_point()
+        ]
+        if wrong:
+            raise ValueError(
+                f"{file} has {kinds[wrong[0]]} instead of floating-point numbers in {count_weights(wrong)} ({show_some(wrong)}): "
+                "it is damaged or not of this model; copy or download it again."
+            )
 
 
 def non_finite_weights(model: nn.Module) -> list[str]:

@@ -1,7 +1,9 @@
 """Loading of weights: complete, and from safetensors only."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from logging import LogRecord, getLogger
 
 import torch
 from torch import nn
@@ -14,11 +16,12 @@ from ..configuration.modalities import Modality
 from ..configuration.plain_text import show_some
 from .encoder_building import build_encoder
 from .modeling_checkpoint import (
+    check_dtypes,
     check_files,
     check_finite,
     count_weights,
     one_sentence,
-    read_shapes,
+    read_header,
 )
 
 # Weights that a pretrained encoder may lack: the first is used by SpecAugment only, the others not at all.
@@ -92,8 +95,8 @@ class SafeLoadingMixin:
             place = place | kwargs | (kwargs.get("adapter_kwargs") or {})
             # After a base model was loaded, this holds the revision of the base's repository.
             place["revision"] = getattr(place.get("revision"), "initial", place.get("revision"))
-            read_shapes(cached_file(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **locating(place)))
-        with one_sentence(peft_model_id):
+            read_header(cached_file(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **locating(place)))
+        with one_sentence(peft_model_id), _without_report():
             info = super().load_adapter(peft_model_id, *args, **kwargs)
         other_shape = {name for name, *_ in getattr(info, "mismatched_keys", ())}
         if lost := sorted(info.missing_keys | info.unexpected_keys | other_shape):
@@ -122,11 +125,10 @@ def load_checked(load: Callable, source: str | os.PathLike | None, *args, **kwar
         OSError: If a file is missing.
         ValueError: If a file is damaged, or a weight has another shape or is NaN or infinite.
     """
-    if source is not None:
-        check_files(source, **kwargs)
+    files = [] if source is None else check_files(source, **kwargs)
     may_differ = kwargs.get("ignore_mismatched_sizes", False)
     kwargs |= {"use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
-    with one_sentence(source):
+    with one_sentence(source), _without_report():
         model, info = load(source, *args, **kwargs)
     if info["mismatched_keys"] and not may_differ:
         name, saved, built = sorted(info["mismatched_keys"], key=lambda entry: entry[0])[0]
@@ -134,6 +136,7 @@ def load_checked(load: Callable, source: str | os.PathLike | None, *args, **kwar
             f"{source or 'The state_dict'} has {count_weights(info['mismatched_keys'])} of another shape than its "
             f"configuration says ({name} is {list(saved)} instead of {list(built)}): its files do not belong together."
         )
+    check_dtypes(model, files)
     check_finite(model, source or "The state_dict")
     return model, info
 
@@ -196,6 +199,23 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
     if "masked_spec_embed" in info["missing_keys"]:  # older transformers leaves it uninitialised for some types
         nn.init.uniform_(encoder.masked_spec_embed)
     return encoder
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Leave out the table of lost weights that transformers logs: callers have their names, and raise a sentence."""
+    loggers = [getLogger(f"transformers.{module}") for module in ("modeling_utils", "integrations.peft")]
+    for logger in loggers:
+        logger.addFilter(_is_no_report)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_no_report)
+
+
+def _is_no_report(record: LogRecord) -> bool:
+    return "LOAD REPORT" not in str(record.msg)
 
 
 def _describe_lost(model_class: type, missing: set[str], unexpected: list[str]) -> str:

@@ -1,6 +1,5 @@
 """Checkpoints of a run: find the last complete one, and refuse one that does not fit the model (ours)."""
 
-import json
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -13,8 +12,9 @@ from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
+from ..configuration.folder_checks import read_object
 from ..configuration.plain_text import show_some
-from ..modeling.modeling_checkpoint import count_weights, read_shapes
+from ..modeling.modeling_checkpoint import count_weights, read_header
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 
@@ -91,12 +91,14 @@ def find_damage(checkpoint: Path) -> str | None:
     if not checkpoint.is_dir():
         return "there is no such folder"
     try:  # the state is written last
-        json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        read_object(checkpoint / TRAINER_STATE_NAME)
+    except (OSError, ValueError):
         return f"it is incomplete ({TRAINER_STATE_NAME} is missing or truncated)"
     if not any((checkpoint / name).is_file() for name in WEIGHTS) and not _is_sharded(checkpoint):
         return f"it has no weights ({SAFE_WEIGHTS_NAME} or {ADAPTER_SAFE_WEIGHTS_NAME})"
     for file in sorted(checkpoint.iterdir()):
+        if file.suffix in (".json", ".safetensors", ".pt", ".pth", ".bin") and not file.is_file():
+            return f"its {file.name} is no file"
         if not _is_whole(file):
             return f"its {file.name} is truncated"
     return None
@@ -118,7 +120,7 @@ def check_weights(checkpoint: str | Path, model: nn.Module) -> None:
         return
     if not file.is_file():
         raise ValueError(f"The checkpoint {checkpoint} has no {name}; resume from one of this model.")
-    found = read_shapes(file)
+    found = {key: shape for key, (_, shape) in read_header(file).items()}
     weights = saved_weights(model)
     wrong = {
         "lacks": _without_shared(weights.keys() - found.keys(), weights, found),
@@ -161,7 +163,7 @@ def _is_whole(file: Path) -> bool:
     if file.suffix != ".safetensors":
         return file.suffix not in (".pt", ".pth") or zipfile.is_zipfile(file)
     try:
-        read_shapes(file)
+        read_header(file)
     except ValueError:
         return False
     return True
