@@ -3,10 +3,8 @@
 import argparse
 import contextlib
 import difflib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -30,9 +28,6 @@ COMMANDS = {
 }
 
 
-# Files of a model that hold a mapping.
-JSON_FILES = ("config.json", "adapter_config.json", "processor_config.json", "preprocessor_config.json")
-JSON_FILES += ("tokenizer_config.json", "generation_config.json")
 # Options whose value may be empty: the transcript of a recording without words is empty.
 MAY_BE_EMPTY = ("--text",)
 
@@ -124,26 +119,6 @@ def positive(text: str) -> float:
         if 0 < number < math.inf:
             return number
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-
-
-def check_folders(*folders: str) -> None:
-    """Check that the JSON files of models are mappings, where the libraries fail in their code otherwise.
-
-    Args:
-        *folders: Folders of models; names on the Hub are not checked.
-
-    Raises:
-        ValueError: If one is not.
-    """
-    for file in (Path(folder, name) for folder in folders for name in JSON_FILES):
-        if not file.is_file():
-            continue
-        try:
-            content = json.loads(file.read_text("utf-8"))
-        except (RecursionError, ValueError) as error:
-            raise ValueError(f"{file} cannot be read as JSON ({error}); restore it.") from error
-        if not isinstance(content, dict):
-            raise ValueError(f"{file} must hold a JSON object; restore it.")
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

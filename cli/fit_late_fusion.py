@@ -1,6 +1,6 @@
 """`emofusion fit-late-fusion`: combine the scores of trained models."""
 
-from .commands import check_folders, read_recipe
+from .commands import read_recipe
 from .output import announce, conclude
 
 
@@ -12,7 +12,6 @@ def run(argv: list[str]) -> None:
     from ..training.recipe import LATE_FUSION
 
     recipe = read_recipe(argv, LATE_FUSION)
-    check_folders(*recipe.late_fusion.members)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
     what = f"the late fusion of {len(recipe.late_fusion.members)} models on {recipe.data.corpus}"
     since = announce(f"Fitting {what}", folder) if is_first else 0.0

@@ -1,6 +1,6 @@
 """`emofusion merge-adapter`: merge LoRA adapters into the weights of their base model."""
 
-from .commands import Parser, check_folders
+from .commands import Parser
 from .output import announce, conclude
 
 
@@ -16,7 +16,6 @@ def run(argv: list[str]) -> None:
 
     from ..training.adapters.merge import merge_adapter
 
-    check_folders(arguments.adapter, *([arguments.base] if arguments.base else []))
     logging.disable_progress_bar()
     since = announce(f"Merging {arguments.adapter}", arguments.out)
     model = merge_adapter(arguments.adapter, arguments.out, arguments.base)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from .commands import Parser, check_folders
+from .commands import Parser
 
 
 def run(argv: list[str]) -> None:
@@ -60,16 +60,20 @@ def predict(
     from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
     from transformers.utils import logging
 
+    from ..configuration.folder_checks import check_folder
+
     files = ("config.json", "adapter_config.json")
     if Path(folder).exists() and not any(Path(folder, name).is_file() for name in files):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
-    check_folders(folder)
-    loader = AutoModelForAudioClassification
-    if Path(folder, "adapter_config.json").is_file():  # older transformers load only parts of it
-        from peft import AutoPeftModelForSequenceClassification as loader  # noqa: N813
+    check_folder(folder)
     logging.disable_progress_bar()
     try:
-        model = loader.from_pretrained(folder, revision=revision or "main")
+        if Path(folder, "adapter_config.json").is_file():  # older transformers load only parts of it
+            from ..training.adapters.loading import load_adapters
+
+            model = load_adapters(folder)
+        else:
+            model = AutoModelForAudioClassification.from_pretrained(folder, revision=revision or "main")
     except OSError as error:
         if Path(folder).exists():
             raise

@@ -1,6 +1,6 @@
 """`emofusion push`: publish a model, or the metric, on the Hugging Face Hub."""
 
-from .commands import Parser, check_folders
+from .commands import Parser
 
 
 def run(argv: list[str]) -> None:
@@ -28,7 +28,9 @@ def run(argv: list[str]) -> None:
 
         push_metric(arguments.folder, arguments.repo_id, **options)
     else:
+        from transformers.utils import logging
+
         from ..hub.push import push_to_hub
 
-        check_folders(arguments.folder)
+        logging.disable_progress_bar()  # of loading; an upload has a bar of its own
         push_to_hub(arguments.folder, arguments.repo_id, base_model=arguments.base_model, **options)

@@ -18,6 +18,7 @@ from .configuration_checks import (
     shown,
     whole,
 )
+from .folder_checks import check_folder
 from .modalities import MODALITIES
 
 # Number of the checkpoint format, written into each `config.json`. Raise it when older code would misread a new
@@ -165,6 +166,20 @@ class EmoFusionConfig(PreTrainedConfig):
             raise ValueError(
                 f"class_weights is {shown(weights)}; give finite numbers of at least 0, not all of them 0."
             )
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> tuple[dict, dict]:
+        """Read the fields of a `config.json` as transformers does, after a check of the folder.
+
+        Args:
+            pretrained_model_name_or_path: A folder or Hub id.
+            **kwargs: As in transformers.
+
+        Raises:
+            ValueError: If a file of the folder is no plain file, or not the JSON that its name says.
+        """
+        check_folder(pretrained_model_name_or_path, kwargs.get("subfolder"))
+        return super().get_config_dict(pretrained_model_name_or_path, **kwargs)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> "EmoFusionConfig":

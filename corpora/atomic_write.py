@@ -12,17 +12,12 @@ from typing import Any
 
 from filelock import FileLock
 
+from ..configuration.folder_checks import KINDS
+
 STAGED = ".staged-"  # the prefix of folders of files in progress
 LOCK, INNER = ".lock", "new"  # in such a folder: the lock of the process that writes, and the folder of the files
 SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
 SHARED_MEMORY = "/dev/shm"  # an ordinary folder among them
-KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a fifo",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 ATTEMPTS = 10
 _cleaned: set[str] = set()  # patterns of the leftovers that this process has removed
 

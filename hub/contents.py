@@ -12,7 +12,9 @@ from huggingface_hub import ModelCard
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from ..configuration.folder_checks import check_folder
 from ..evaluation.plain_text import one_line
+from ..modeling.modeling_checkpoint import check_files
 from .file_kinds import kind_of, reason_to_keep, reason_to_refuse
 from .loadable import check_loadable
 from .markdown import destination
@@ -71,6 +73,7 @@ def collect_contents(folder: str | Path, base_model: str | None = None) -> Conte
     refused = {name: reason for name, path in files.items() if (reason := reason_to_refuse(path))}
     if refused:
         raise ValueError(_describe_refused(folder, refused))
+    (check_files if (folder / "config.json").is_file() else check_folder)(folder)
     contents = Contents(files, kept, [])
     _check_complete(folder, contents)
     _rewrite(folder, contents, base_model)
@@ -128,7 +131,7 @@ def _reachable(folder: Path, contents: Contents) -> set[str]:
     waiting, reached = [], set()
     for name in ("config.json", "processor_config.json", "tokenizer_config.json"):
         if name in contents.files:
-            references = _references(json.loads(contents.read(name)))
+            references = _references(folder / name, json.loads(contents.read(name)))
             waiting += [f"{reference.partition('.')[0]}.py" for reference in references if "--" not in reference]
     if "config.json" in contents.files and not waiting:
         raise ValueError(f"{folder / 'config.json'} has no auto_map: emofusion.hub.write_bundle adds it and the code.")
@@ -146,12 +149,19 @@ def _reachable(folder: Path, contents: Contents) -> set[str]:
     return reached
 
 
-def _references(config: dict) -> Iterator[str]:
-    """Yield the references `module.Class` of `auto_map` and `custom_pipelines`."""
-    for value in config.get("auto_map", {}).values():
-        yield from filter(None, value if isinstance(value, list) else [value])
-    for pipeline in config.get("custom_pipelines", {}).values():
-        yield pipeline["impl"]
+def _references(path: Path, config: dict) -> Iterator[str]:
+    """Yield the references `module.Class` of `auto_map` and `custom_pipelines` of a file."""
+    found = []
+    for field, entries in ((name, config.get(name, {})) for name in ("auto_map", "custom_pipelines")):
+        for entry in entries.values() if isinstance(entries, dict) else [entries]:
+            entry = entry.get("impl") if field == "custom_pipelines" and isinstance(entry, dict) else entry
+            found += filter(None, entry) if isinstance(entry, list) else [entry]
+    for reference in found:
+        if not isinstance(reference, str):
+            raise ValueError(
+                f"{path} names {reference!r} as a class; it must be module.Class: write_bundle adds them."
+            )
+        yield reference
 
 
 def _rewrite(folder: Path, contents: Contents, base_model: str | None) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from ..configuration.folder_checks import check_plain
+
 # kind of a published file -> patterns of its name
 KINDS = {
     "card": ["README.md"],
@@ -73,6 +75,7 @@ def reason_to_refuse(path: Path) -> str | None:
     if kind is None:
         return _match(path.name, REFUSED) or "not needed by a model"
     try:
+        check_plain(path)
         return None if CHECKS[kind](path) else f"not the {kind} that its name says"
     except (OSError, SafetensorError, SyntaxError, ValueError):
         return f"not readable as the {kind} that its name says"

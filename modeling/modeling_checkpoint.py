@@ -1,6 +1,5 @@
 """Checks of the files and weights of a checkpoint. Every error is one sentence that names the file."""
 
-import json
 import os
 import re
 from collections.abc import Collection
@@ -12,6 +11,7 @@ from torch import nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, cached_file
 
 from ..configuration.configuration_checks import one_line, shown
+from ..configuration.folder_checks import check_folder, check_plain, read_object
 
 # Arguments of `from_pretrained` that locate files.
 LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
@@ -37,6 +37,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     if os.path.isfile(source):
         _check_name(source, "path", os.path.basename(source))
         return check_header(str(source))
+    check_folder(source, place.get("subfolder"))
     config = read_json(source, CONFIG_NAME, **place)
     if config is None:
         adapters = read_json(source, "adapter_config.json", **place)
@@ -78,6 +79,7 @@ def check_header(file: str) -> None:
     Raises:
         ValueError: If it is cut, or no safetensors file.
     """
+    check_plain(file)
     try:
         from safetensors import safe_open
 
@@ -179,18 +181,7 @@ def read_json(source: str | os.PathLike, name: str, **place) -> dict | None:
         ValueError: If the file holds no JSON object.
     """
     file = find_file(source, name, **place)
-    if file is None:
-        return None
-    try:
-        with open(file, encoding="utf-8") as opened:
-            value = json.load(opened)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{name} of {source} is no JSON file ({one_line(error)}): copy or download it again."
-        ) from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} of {source} holds {shown(value)}; it must hold a JSON object.")
-    return value
+    return None if file is None else read_object(file)
 
 
 def find_file(source: str | os.PathLike, name: str, **place) -> str | None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from transformers import BatchFeature, ProcessorMixin
 
+from ..configuration.folder_checks import check_folder
 from ..configuration.modalities import MODALITIES, SPAN_INPUTS
 from .input_errors import EXPECTED, with_prefix
 from .media import AudioSource, as_waveform, load_audio
@@ -111,6 +112,7 @@ class EmoFusionProcessor(ProcessorMixin):
             ValueError: If a setting is out of range, or a sub-processor cannot be loaded.
         """
         source = pretrained_model_name_or_path
+        check_folder(source, kwargs.get("subfolder"))
         try:
             settings, init_kwargs = cls.get_processor_dict(source, **kwargs)
         except (AttributeError, TypeError) as error:  # it is JSON, but not a mapping

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import Pipeline, pipeline
 
+from ..configuration.folder_checks import check_folder
 from .media import load_audio
 
 
@@ -56,6 +57,7 @@ class Transcriber:
 
 
 def _load(model: str, device: torch.device) -> Pipeline:
+    check_folder(model)
     return pipeline(
         "automatic-speech-recognition",
         model=model,

@@ -22,6 +22,7 @@ SHARED = {
     "configuration_checks.py",
     "configuration_emofusion.py",
     "distributed.py",
+    "folder_checks.py",
     "encoder_audio.py",
     "encoder_building.py",
     "encoder_spec_augment.py",

@@ -13,6 +13,7 @@ from ...configuration.configuration_late_fusion import MEMBER_CONFIGS, member_mo
 from ...evaluation.predictions import collect_predictions
 from ...evaluation.results import LateFusionResults, RunResults
 from ...evaluation.scores import score
+from ...modeling.modeling_checkpoint import check_files
 from ...modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
@@ -190,6 +191,7 @@ def _check_arguments(recipe: Recipe) -> None:
     for member in recipe.late_fusion.members:  # before the corpus is loaded, which may take long
         if Path(member).exists() and not Path(member, "config.json").is_file():
             raise ValueError(f"members names {member}, which holds no model: it has no config.json.")
+        check_files(member)
         try:
             AutoConfig.from_pretrained(member)
         except OSError as error:

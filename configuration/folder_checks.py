@@ -1,0 +1,84 @@
+"""Checks of the files in the folder of a model, before a library reads any of them."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+# What libraries read in such a folder, by the end of the name.
+READ = (".json", ".jinja", ".model", ".py", ".safetensors", ".txt")
+WEIGHTS = ".safetensors"
+# Files that hold a JSON object. `tokenizer.json`, which may be long, is checked by the library that reads it.
+OBJECTS = (
+    *("config.json", "adapter_config.json", "generation_config.json", "model.safetensors.index.json"),
+    *("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json"),
+)
+LARGEST = 2**28  # bytes of a file that is not weights
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a fifo",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def check_folder(source: str | os.PathLike | None, subfolder: str = "") -> None:
+    """Check that what libraries read in a folder are plain files of a sensible size, and JSON objects where they must be.
+
+    Args:
+        source: The folder of a model, of adapters or of a processor. Anything else, as a Hub id, is not checked.
+        subfolder: The part of the folder that is read.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    folder = Path(source or "", subfolder or "")
+    if source is None or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith(READ) and not path.name.startswith("."):
+            check_plain(path)
+        if path.name in OBJECTS:
+            read_object(path)
+
+
+def check_plain(path: str | os.PathLike) -> None:
+    """Check that a file is a plain one, or a link to one, and of a sensible size.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise ValueError(f"{path} is a link that leads nowhere; restore the file.") from error
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        raise ValueError(f"{path} is {KINDS.get(kind, 'no file')}, not a plain file; restore it.")
+    if status.st_size > LARGEST and not os.fspath(path).endswith(WEIGHTS):
+        raise ValueError(f"{path} has {status.st_size / 1e6:,.0f} MB, far more than such a file; restore it.")
+
+
+def read_object(path: str | os.PathLike) -> dict:
+    """Return the object in a JSON file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If it is no plain file, or holds none.
+    """
+    check_plain(path)
+    try:
+        value = json.loads(Path(path).read_bytes().decode("utf-8"))
+    except (RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} cannot be read as JSON ({reason}); restore it.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is not a mapping, as it must be; restore it.")
+    return value

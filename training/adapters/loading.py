@@ -1,0 +1,76 @@
+"""Load adapters with the base model that they name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers import AutoModelForAudioClassification
+from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME
+
+from ...configuration.folder_checks import check_folder, read_object
+from ...modeling.modeling_checkpoint import check_header, one_sentence
+from .base import BASE
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+LARGEST_RANK = 2**14
+
+
+def load_adapters(adapter: str | Path, base: str | None = None) -> "PeftModel":
+    """Return the base model of adapters with the adapters in it; their files are checked before peft reads them.
+
+    Args:
+        adapter: The folder of a run with `lora`.
+        base: Folder or Hub id of the base model, if it is not where the adapters say.
+
+    Raises:
+        FileNotFoundError: If the folder holds no adapters, or there is no base model.
+        ValueError: If the adapters are damaged or do not fit the base.
+    """
+    from peft import PeftModel
+
+    adapter = Path(adapter)
+    check_folder(adapter)
+    for name in (ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME):
+        if not (adapter / name).is_file():
+            raise FileNotFoundError(f"{adapter} is not a folder of adapters: it has no {name}.")
+    check_header(str(adapter / ADAPTER_SAFE_WEIGHTS_NAME))
+    settings = read_object(adapter / ADAPTER_CONFIG_NAME)
+    rank = settings.get("r", 1)
+    if type(rank) is not int or not 0 < rank <= LARGEST_RANK:
+        raise ValueError(f"{adapter / ADAPTER_CONFIG_NAME} has the rank r {rank!r}; restore it.")
+    source = base or find_base(adapter)
+    revision = None if base else settings.get("revision")
+    model = AutoModelForAudioClassification.from_pretrained(source, revision=revision or "main", use_safetensors=True)
+    try:
+        with one_sentence(adapter):
+            return PeftModel.from_pretrained(model, str(adapter))
+    except ValueError as error:
+        if not isinstance(error.__cause__, KeyError | RuntimeError):
+            raise
+        # Of peft and torch, for a weight that is missing or has another shape.
+        reason = " ".join(str(error.__cause__).split())[:200]
+        raise ValueError(f"The adapters in {adapter} do not fit the base model {source} ({reason}).") from error
+
+
+def find_base(adapter: Path) -> str:
+    """Return the base that adapters name or, if they were moved together with it, the one inside their folder.
+
+    Args:
+        adapter: The folder of the adapters.
+
+    Raises:
+        FileNotFoundError: If the base is not there.
+        ValueError: If they name none.
+    """
+    file = adapter / ADAPTER_CONFIG_NAME
+    base = read_object(file).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ValueError(f"{file} has the base_model_name_or_path {base!r}; name the base model with --base.")
+    if not Path(base).is_absolute() or Path(base).is_dir():
+        return base
+    if (adapter / BASE).is_dir():
+        return str(adapter / BASE)
+    raise FileNotFoundError(
+        f"The adapters in {adapter} are on the base model {base}, which is not there; name another with --base."
+    )
