@@ -45,7 +45,7 @@ def check_folder(source: str | os.PathLike | None, subfolder: str = "") -> None:
 
 
 def check_plain(path: str | os.PathLike) -> None:
-    """Check that a file is a plain one, or a link to one, and of a sensible size.
+    """Check that a file is a plain file or a link to one, and of a sensible size.
 
     Args:
         path: The file.
@@ -56,12 +56,12 @@ def check_plain(path: str | os.PathLike) -> None:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise ValueError(f"{path} is a link that leads nowhere; restore the file.") from error
+        raise ValueError(f"{path} is a link to a file that does not exist; restore it.") from error
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         raise ValueError(f"{path} is {KINDS.get(kind, 'no file')}, not a plain file; restore it.")
     if status.st_size > LARGEST and not os.fspath(path).endswith(WEIGHTS):
-        raise ValueError(f"{path} has {status.st_size / 1e6:,.0f} MB, far more than such a file; restore it.")
+        raise ValueError(f"{path} has {status.st_size / 1e6:,.0f} MB, more than such a file needs; restore it.")
 
 
 def read_object(path: str | os.PathLike) -> dict:
@@ -80,5 +80,5 @@ def read_object(path: str | os.PathLike) -> dict:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} cannot be read as JSON ({reason}); restore it.") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is not a mapping, as it must be; restore it.")
+        raise ValueError(f"{path} must hold a JSON object; restore it.")
     return value
