@@ -14,7 +14,7 @@ OBJECTS = (
     *("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json"),
 )
-LARGEST = 2**28  # bytes of a file that is not weights
+LARGEST = 2**28  # bytes of such a file, unless it holds weights
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a fifo",
@@ -45,7 +45,7 @@ def check_folder(source: str | os.PathLike | None, subfolder: str = "") -> None:
 
 
 def check_plain(path: str | os.PathLike) -> None:
-    """Check that a file is a plain file or a link to one, and of a sensible size.
+    """Check that a file is a plain one, or a link to one, and of a sensible size.
 
     Args:
         path: The file.
@@ -56,11 +56,13 @@ def check_plain(path: str | os.PathLike) -> None:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise ValueError(f"{path} is a link to a file that does not exist; restore it.") from error
+        what = "is a link to a file that does not exist" if os.path.lexists(path) else "does not exist"
+        raise ValueError(f"{path} {what}; restore it.") from error
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         raise ValueError(f"{path} is {KINDS.get(kind, 'no file')}, not a plain file; restore it.")
-    if status.st_size > LARGEST and not os.fspath(path).endswith(WEIGHTS):
+    is_text = os.fspath(path).endswith(READ) and not os.fspath(path).endswith(WEIGHTS)
+    if is_text and status.st_size > LARGEST:
         raise ValueError(f"{path} has {status.st_size / 1e6:,.0f} MB, more than such a file needs; restore it.")
 
 

@@ -48,6 +48,9 @@ def refuse_incomplete_adapters(module: nn.Module, state_dict: Mapping, prefix: s
             "does not have the shape of": {
                 name for name in wanted & names if weights[name].shape != given[name].shape
             },
+            "has no floating-point numbers in": {
+                name for name in wanted & names if not given[name].is_floating_point()
+            },
             "has, unlike the model,": names - wanted,
         }
         for problem, wrong in problems.items():

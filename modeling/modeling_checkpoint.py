@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -19,7 +19,7 @@ LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "s
 WRONG_CALL = re.compile(r"(unexpected|multiple values for|missing \d+ required) .*argument")
 
 
-def check_files(source: str | os.PathLike, variant: str | None = None, **place) -> None:
+def check_files(source: str | os.PathLike, variant: str | None = None, **place) -> list[str]:
     """Check the files of a model before any of them is loaded: names, formats, and the headers of weights.
 
     `use_safetensors=True` of transformers is not enough: an index, or `transformers_weights` in a configuration, may
@@ -30,13 +30,17 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         variant: As in `from_pretrained`.
         **place: Arguments of `from_pretrained` that locate files (`revision`, `token`, ...); others are ignored.
 
+    Returns:
+        The files of weights, on this machine.
+
     Raises:
         OSError: If a folder has no configuration, or a file that another file names is missing.
         ValueError: If a file of weights is not in safetensors or damaged, or a file names another file than it may.
     """
     if os.path.isfile(source):
         _check_name(source, "path", os.path.basename(source))
-        return check_header(str(source))
+        check_header(source)
+        return [os.fspath(source)]
     check_folder(source, place.get("subfolder"))
     config = read_json(source, CONFIG_NAME, **place)
     if config is None:
@@ -44,7 +48,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         if adapters is None and os.path.isdir(source):
             raise OSError(f"{source} has no {CONFIG_NAME}: give the folder of a model or of adapters.")
         if adapters is None:
-            return None  # transformers will raise with the reason
+            return []  # transformers will raise with the reason
         base = adapters.get("base_model_name_or_path")
         if not isinstance(base, str) or not base:
             raise ValueError(
@@ -61,17 +65,17 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     index = None if "transformers_weights" in config else read_json(source, index_name, **place)
     _check_name(source, CONFIG_NAME, name)
     shards = _shards(source, index_name, index)
-    if (file := find_file(source, name, **place)) is not None:
-        return check_header(file)
-    for shard in sorted(shards):
-        if (file := find_file(source, shard, **place)) is None:
+    files = {name: file} if (file := find_file(source, name, **place)) else {}
+    files = files or {shard: find_file(source, shard, **place) for shard in sorted(shards)}
+    for shard, file in files.items():
+        if file is None:
             raise OSError(f"{source} has no {shard}, which its {index_name} names: copy or download it again.")
         check_header(file)
-    return None
+    return list(files.values())
 
 
-def check_header(file: str) -> None:
-    """Check that a safetensors file is complete.
+def check_header(file: str | os.PathLike) -> dict[str, str]:
+    """Check that a safetensors file is complete, and return the dtype of each tensor, such as `F32`.
 
     Args:
         file: The path of the file.
@@ -83,8 +87,8 @@ def check_header(file: str) -> None:
     try:
         from safetensors import safe_open
 
-        with safe_open(file, framework="pt"):
-            return
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_slice(name).get_dtype() for name in opened.keys()}  # noqa: SIM118
     except Exception as error:  # its errors are direct subclasses of Exception
         raise ValueError(f"{file} is damaged or incomplete ({one_line(error)}): copy or download it again.") from error
 
@@ -135,6 +139,33 @@ def check_finite(model: nn.Module, source: str | os.PathLike) -> None:
             f"{source} has NaN or infinite numbers in {count_weights(names)} ({shorten(names)}), so every score would be "
             "NaN: its training diverged or the file is damaged; use another checkpoint."
         )
+
+
+def check_dtypes(model: nn.Module, files: Iterable[str]) -> None:
+    """Check that the weights in files are real numbers where those of a loaded model are; a library casts any.
+
+    Args:
+        model: The model.
+        files: The files that it was loaded from.
+
+    Raises:
+        ValueError: If a file has whole numbers for such a weight.
+    """
+    weights, base = model.state_dict(), f"{model.base_model_prefix}."
+    for file in files:
+        kinds = check_header(file)
+        # A model without a head has the names without the prefix, which a file may have.
+        found = {name: weights.get(name, weights.get(name.removeprefix(base))) for name in kinds}
+        wrong = [
+            name
+            for name, kind in kinds.items()
+            if not kind.lstrip("B").startswith("F") and found[name] is not None and found[name].is_floating_point()
+        ]
+        if wrong:
+            raise ValueError(
+                f"{file} has {kinds[wrong[0]]} instead of floating-point numbers in {count_weights(wrong)} ({shorten(wrong)}): "
+                "it is damaged or not of this model; copy or download it again."
+            )
 
 
 def non_finite_weights(model: nn.Module) -> list[str]:

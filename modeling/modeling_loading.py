@@ -1,7 +1,9 @@
 """Loading of weights: complete, and from safetensors only."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from logging import LogRecord, getLogger
 
 import torch
 from torch import nn
@@ -13,6 +15,7 @@ from ..configuration.modalities import Modality
 from .encoder_building import build_encoder
 from .modeling_checkpoint import (
     LOCATION_ARGUMENTS,
+    check_dtypes,
     check_files,
     check_finite,
     check_header,
@@ -94,7 +97,7 @@ class SafeLoadingMixin:
             place["revision"] = getattr(place.get("revision"), "initial", place.get("revision"))
             place = {name: place[name] for name in LOCATION_ARGUMENTS if place.get(name) is not None}
             check_header(cached_file(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **place))
-        with one_sentence(peft_model_id):
+        with one_sentence(peft_model_id), _without_report():
             info = super().load_adapter(peft_model_id, *args, **kwargs)
         other_shape = {name for name, *_ in getattr(info, "mismatched_keys", ())}
         if lost := sorted(info.missing_keys | info.unexpected_keys | other_shape):
@@ -123,11 +126,10 @@ def load_checked(load: Callable, source: str | os.PathLike | None, *args, **kwar
         OSError: If a file is missing.
         ValueError: If a file is damaged, or a weight has another shape or is NaN or infinite.
     """
-    if source is not None:
-        check_files(source, **kwargs)
+    files = [] if source is None else check_files(source, **kwargs)
     may_differ = kwargs.get("ignore_mismatched_sizes", False)
     kwargs |= {"use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
-    with one_sentence(source):
+    with one_sentence(source), _without_report():
         model, info = load(source, *args, **kwargs)
     if info["mismatched_keys"] and not may_differ:
         name, saved, built = sorted(info["mismatched_keys"], key=lambda entry: entry[0])[0]
@@ -135,6 +137,7 @@ def load_checked(load: Callable, source: str | os.PathLike | None, *args, **kwar
             f"{source or 'The state_dict'} has {count_weights(info['mismatched_keys'])} of another shape than its "
             f"configuration says ({name} is {list(saved)} instead of {list(built)}): its files do not belong together."
         )
+    check_dtypes(model, files)
     check_finite(model, source or "The state_dict")
     return model, info
 
@@ -197,6 +200,23 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
     if "masked_spec_embed" in info["missing_keys"]:  # older transformers leaves it uninitialised for some types
         nn.init.uniform_(encoder.masked_spec_embed)
     return encoder
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Leave out the table of lost weights that transformers logs: callers have their names, and raise a sentence."""
+    loggers = [getLogger(f"transformers.{module}") for module in ("modeling_utils", "integrations.peft")]
+    for logger in loggers:
+        logger.addFilter(_is_no_report)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_no_report)
+
+
+def _is_no_report(record: LogRecord) -> bool:
+    return "LOAD REPORT" not in str(record.msg)
 
 
 def _describe_lost(model_class: type, missing: set[str], unexpected: list[str]) -> str:

@@ -13,6 +13,7 @@ from transformers.trainer import OPTIMIZER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
+from ..configuration.folder_checks import read_object
 from ..modeling.modeling_checkpoint import count_weights, shorten
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
@@ -90,12 +91,14 @@ def find_damage(checkpoint: Path) -> str | None:
     if not checkpoint.is_dir():
         return "there is no such folder"
     try:  # the state is written last
-        json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        read_object(checkpoint / TRAINER_STATE_NAME)
+    except (OSError, ValueError):
         return f"it is incomplete ({TRAINER_STATE_NAME} is missing or truncated)"
     if not any((checkpoint / name).is_file() for name in WEIGHTS) and not _is_sharded(checkpoint):
         return f"it has no weights ({SAFE_WEIGHTS_NAME} or {ADAPTER_SAFE_WEIGHTS_NAME})"
     for file in sorted(checkpoint.iterdir()):
+        if file.suffix in (".json", ".safetensors", ".pt", ".pth", ".bin") and not file.is_file():
+            return f"its {file.name} is no file"
         truncated = (file.suffix == ".safetensors" and _read_header(file) is None) or (
             file.suffix in (".pt", ".pth") and not zipfile.is_zipfile(file)
         )

@@ -64,7 +64,7 @@ class SpeakerArguments:
         check_numbers(self)
         self.model_config = dict(self.model_config or {})
         if len(self.crop_seconds) != 2 or not 0 < self.crop_seconds[0] <= self.crop_seconds[1] < math.inf:
-            raise ValueError(f"crop_seconds is {self.crop_seconds}; give the shortest and the longest, in seconds.")
+            raise ValueError(f"crop_seconds is {self.crop_seconds!r}; give the shortest and the longest, in seconds.")
         if not 0 <= self.validation_share < 1:
             raise ValueError(f"validation_share is {self.validation_share}; it must be at least 0 and below 1.")
 

@@ -114,7 +114,8 @@ def _default_folder(wanted: Mapping) -> Path:
 
 def _check_folder(folder: Path, root: Path) -> None:
     """Check that the folder is not inside the corpus, contains no other files, and can be written."""
-    if folder.resolve().is_relative_to(root.resolve()):
+    # Unlike Path.resolve, realpath does not fail for a link to itself, which is refused below.
+    if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
         raise ValueError(f"{folder} is inside the corpus {root}, which is never changed: give another folder.")
     if not folder.is_dir():
         check_absent(folder)

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
+from ...configuration.folder_checks import check_plain
 from ..records import Prepared, problem
 from ..schema import SPLITS
 from ..transcripts.files import add_transcripts
@@ -26,6 +27,8 @@ def open_prepared(folder: str | Path) -> Prepared:
             f"{folder} is not a prepared corpus: it has no {METADATA}. Make one with `emofusion prepare`."
         )
     try:
+        for path in (folder / METADATA, folder / PROBLEMS, *(folder / "data").glob("*.arrow")):
+            check_plain(path)
         metadata = json.loads((folder / METADATA).read_text("utf-8"))
         problems = json.loads((folder / PROBLEMS).read_text("utf-8"))
         _check(metadata, problems)

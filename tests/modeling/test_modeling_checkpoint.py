@@ -1,6 +1,7 @@
 """Damaged, incomplete and hostile checkpoints: every loader gives one sentence that names the file."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -64,6 +65,13 @@ def fill(folder: Path, name: str, value: float, file: str = WEIGHTS) -> None:
     save_file(weights, folder / file, metadata={"format": "pt"})
 
 
+def cast(folder: Path, name: str, dtype: torch.dtype) -> None:
+    """Store the first weight whose name contains `name` in another dtype."""
+    weights = load_file(folder / WEIGHTS)
+    key = next(key for key in sorted(weights) if name in key)
+    save_file(weights | {key: weights[key].to(dtype)}, folder / WEIGHTS, metadata={"format": "pt"})
+
+
 def text_config(folder: Path, **fields) -> None:
     """Change the configuration of the text encoder, of a folder with or without a fusion."""
     path = folder / "config.json"
@@ -79,6 +87,16 @@ DAMAGES = {
     "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
     "NaN weight": (lambda folder: fill(folder, "word_embeddings", torch.nan), "NaN or infinite numbers in 1 weight "),
     "infinite weight": (lambda folder: fill(folder, "word_embeddings", -torch.inf), "numbers in 1 weight "),
+    "whole numbers": (
+        lambda folder: cast(folder, "word_embeddings", torch.int32),
+        "has I32 instead of floating-point",
+    ),
+    "booleans": (lambda folder: cast(folder, "LayerNorm.bias", torch.bool), "has BOOL instead of floating-point"),
+    "folder": (lambda folder: (folder / "special_tokens_map.json").mkdir(), "map.json is a folder, not a plain"),
+    "fifo": (lambda folder: os.mkfifo(folder / "tokenizer.json"), "tokenizer.json is a fifo, not a plain file"),
+    "device": (lambda folder: (folder / "vocab.txt").symlink_to("/dev/zero"), "vocab.txt is a device, not a plain"),
+    "link": (lambda folder: (folder / "chat.jinja").symlink_to("nowhere"), "chat.jinja is a link to a file that does not exist"),
+    "deep": (lambda folder: (folder / "generation_config.json").write_text("[" * 10**5), "read as JSON"),
     "other vocabulary": (lambda folder: text_config(folder, vocab_size=1), r"is \[50, 20\] instead of \[1, 20\]"),
     "other width": (lambda folder: text_config(folder, hidden_size=22), "weights of another shape"),
     "negative width": (lambda folder: text_config(folder, hidden_size=-1), r"text_config.hidden_size is -1"),
@@ -90,7 +108,7 @@ DAMAGES = {
         r"'\.\./a",
     ),
     "number": (lambda folder: change_json(folder / "config.json", transformers_weights=3), "names 3 as a file of"),
-    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json of .* holds"),
+    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json must hold a JSON object"),
     "no JSON": (lambda folder: (folder / "config.json").write_text("{"), "JSON"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
 }
@@ -160,8 +178,8 @@ def test_shard_that_is_cut_or_missing_is_named(saved, tmp_path):
     ("change", "message"),
     [
         (lambda folder: cut(folder / "adapter_model.safetensors"), "is damaged or incomplete"),
-        (lambda folder: fill(folder, "lora_A", torch.nan, "adapter_model.safetensors"), "NaN or|not loaded"),
-        (lambda folder: change_json(folder / "adapter_config.json", r=4), "not loaded|another shape"),
+        (lambda folder: fill(folder, "lora_A", torch.nan, "adapter_model.safetensors"), "NaN or|could not be loaded"),
+        (lambda folder: change_json(folder / "adapter_config.json", r=4), "could not be loaded|another shape"),
         (lambda folder: change_json(folder / "adapter_config.json", r="two"), "cannot be loaded"),
         (lambda folder: change_json(folder / "adapter_config.json", peft_type="NOBODY"), "cannot be loaded"),
         (lambda folder: (folder / "adapter_model.safetensors").unlink(), "adapter_model.safetensors"),

@@ -17,30 +17,20 @@ LARGEST_RANK = 2**14
 
 
 def load_adapters(adapter: str | Path, base: str | None = None) -> "PeftModel":
-    """Return the base model of adapters with the adapters in it; their files are checked before peft reads them.
+    """Return the base model of adapters with the adapters in it.
 
     Args:
         adapter: The folder of a run with `lora`.
         base: Folder or Hub id of the base model, if it is not where the adapters say.
 
     Raises:
-        FileNotFoundError: If the folder holds no adapters, or there is no base model.
-        ValueError: If the adapters are damaged or do not fit the base.
+        FileNotFoundError: As `check_adapters`.
+        ValueError: As `check_adapters`, or if the adapters do not fit the base.
     """
     from peft import PeftModel
 
-    adapter = Path(adapter)
-    check_folder(adapter)
-    for name in (ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME):
-        if not (adapter / name).is_file():
-            raise FileNotFoundError(f"{adapter} is not a folder of adapters: it has no {name}.")
-    check_header(str(adapter / ADAPTER_SAFE_WEIGHTS_NAME))
-    settings = read_object(adapter / ADAPTER_CONFIG_NAME)
-    rank = settings.get("r", 1)
-    if type(rank) is not int or not 0 < rank <= LARGEST_RANK:
-        raise ValueError(f"{adapter / ADAPTER_CONFIG_NAME} has the rank r {rank!r}; restore it.")
-    source = base or find_base(adapter)
-    revision = None if base else settings.get("revision")
+    source = check_adapters(adapter, base)
+    revision = None if base else read_object(Path(adapter, ADAPTER_CONFIG_NAME)).get("revision")
     model = AutoModelForAudioClassification.from_pretrained(source, revision=revision or "main", use_safetensors=True)
     try:
         with one_sentence(adapter):
@@ -51,6 +41,29 @@ def load_adapters(adapter: str | Path, base: str | None = None) -> "PeftModel":
         # Of peft and torch, for a weight that is missing or has another shape.
         reason = " ".join(str(error.__cause__).split())[:200]
         raise ValueError(f"The adapters in {adapter} do not fit the base model {source} ({reason}).") from error
+
+
+def check_adapters(adapter: str | Path, base: str | None = None) -> str:
+    """Check the files of adapters before peft reads them, and return the folder or Hub id of their base.
+
+    Args:
+        adapter: The folder.
+        base: Folder or Hub id of the base model, if it is not where the adapters say.
+
+    Raises:
+        FileNotFoundError: If the folder holds no adapters, or there is no base model.
+        ValueError: If a file is damaged.
+    """
+    adapter = Path(adapter)
+    check_folder(adapter)
+    for name in (ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME):
+        if not (adapter / name).is_file():
+            raise FileNotFoundError(f"{adapter} is not a folder of adapters: it has no {name}.")
+    check_header(adapter / ADAPTER_SAFE_WEIGHTS_NAME)
+    rank = read_object(adapter / ADAPTER_CONFIG_NAME).get("r", 1)
+    if type(rank) is not int or not 0 < rank <= LARGEST_RANK:
+        raise ValueError(f"{adapter / ADAPTER_CONFIG_NAME} has the rank r {rank!r}; restore it.")
+    return base or find_base(adapter)
 
 
 def find_base(adapter: Path) -> str:

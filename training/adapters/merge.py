@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from transformers import AutoProcessor, PreTrainedModel
+from transformers import AutoProcessor, PreTrainedConfig, PreTrainedModel
 
 from ...corpora.atomic_write import staged
 from ...evaluation.predictions import FILE as PREDICTIONS
@@ -11,9 +11,9 @@ from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import RunResults
 from ...hub.bundle import write_bundle
 from ...hub.card import write_card
-from ...modeling.modeling_checkpoint import one_sentence
+from ...modeling.modeling_checkpoint import check_files, one_sentence
 from ..lifecycle import LOG
-from .loading import load_adapters
+from .loading import check_adapters, load_adapters
 
 
 def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None) -> PreTrainedModel:
@@ -37,15 +37,16 @@ def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None)
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty; give a new folder.")
     results = RunResults.read(adapter) if (adapter / RESULTS).is_file() else None
-    model = load_adapters(adapter, base)
-    quantized = getattr(model.config, "quantization_config", None)
-    if quantized or (results is not None and results.recipe.get("quantization")):
+    source = check_adapters(adapter, base)
+    check_files(source)
+    fields, _ = PreTrainedConfig.get_config_dict(source)
+    if fields.get("quantization_config") or (results is not None and results.recipe.get("quantization")):
         raise ValueError(
             f"The adapters in {adapter} were trained on a quantised base, so merging would round them; load them on it."
         )
     with one_sentence(adapter):
-        merged = model.merge_and_unload(safe_merge=True)
-    processor = AutoProcessor.from_pretrained(adapter)
+        merged = load_adapters(adapter, base).merge_and_unload(safe_merge=True)
+        processor = AutoProcessor.from_pretrained(adapter)
     out.mkdir(parents=True, exist_ok=True)
     with staged(out) as staging:
         merged.save_pretrained(staging)

@@ -98,7 +98,11 @@ def read_trials(file: str | Path, root: str | Path) -> list[Trial]:
     file, root, trials, found = Path(file), Path(root).resolve(), [], set()
     if not file.is_file():
         raise FileNotFoundError(f"There is no trial list {file}.")
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 text; save it as UTF-8.") from error
+    for number, line in enumerate(lines, start=1):
         where, fields = f"{file}, line {number}", line.split()
         if not fields:
             continue
