@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .media_containers import Block
 from .media_files import (
     LONGEST,
     SPAN_TOLERANCE,
@@ -24,12 +23,10 @@ from .media_files import (
     span_outside,
     too_long,
 )
-from .media_readers import read_blocks, recording_seconds
+from .media_readers import Block, read_blocks, recording_seconds
 
 # Peak amplitude below which a recording is silent: -80 dB of full scale (ours).
 SILENCE = 1e-4
-
-BUFFER = 2**16  # samples that are resampled at a time
 
 
 def load_audio(
@@ -70,24 +67,24 @@ def load_audio(
     if isinstance(source, Mapping) and source.get("array") is not None:
         blocks = [Block(as_waveform(source["array"], name), _rate_of(source, name), 0)]
         return _join(blocks, name, start, end, max_seconds, sampling_rate)
-    stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
     if is_decoder(source):
+        stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
         return _join([_read_decoder(source, name, start, stop)], name, start, end, max_seconds, sampling_rate)
     file, name = open_source(source, name)
-    with file, closing(read_blocks(file, name, start, stop)) as blocks:
+    with file, closing(read_blocks(file, name, start)) as blocks:
         return _join(blocks, name, start, end, max_seconds, sampling_rate)
 
 
 def audio_seconds(source: AudioSource) -> float | None:
-    """Return the length of a recording without decoding it: at most its last second is decoded.
+    """Return the length of a recording without decoding it: packets are counted, and the last ones decoded.
 
-    Frames of MP3, AAC and AMR are counted. `load_audio` gives waveforms of this length, up to `SPAN_TOLERANCE`.
+    `load_audio` gives waveforms of this length, up to `SPAN_TOLERANCE`.
 
     Args:
         source: As in `load_audio`; a `"start"` and `"end"` are ignored.
 
     Returns:
-        Seconds; None if the file does not state it.
+        Seconds; None if neither the file nor its packets state it.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -220,16 +217,21 @@ def _join(
     blocks: Iterable[Block], name: str, start: float, end: float | None, max_seconds: float | None, sampling_rate: int
 ) -> np.ndarray:
     """Return the span as one waveform at `sampling_rate`."""
-    waveform, seconds = _Waveform(sampling_rate), 0.0
+    nothing = np.zeros(0, np.float32)
+    parts, seconds, last, stream = [nothing], 0.0, None, None
     for samples, rate in _cut(blocks, name, start, end, max_seconds):
-        waveform.add(samples, rate)
+        if rate != last:
+            parts.append(nothing if stream is None else stream.resample_chunk(nothing, last=True))
+            last, stream = rate, _resampler(rate, sampling_rate)
+        parts.append(samples if stream is None else stream.resample_chunk(samples))
         seconds += len(samples) / rate
         if seconds > LONGEST:
             raise too_long(name)
-    result = waveform.finish()
-    if seconds and not len(result):
+    parts.append(nothing if stream is None else stream.resample_chunk(nothing, last=True))
+    waveform = np.concatenate(parts)
+    if seconds and not len(waveform):
         raise ValueError(f"{name} is shorter than one sample at {sampling_rate} Hz: it has no samples.")
-    return as_waveform(result, name)
+    return as_waveform(waveform, name)
 
 
 def _cut(
@@ -260,38 +262,6 @@ def _span_in_samples(
     if max_seconds is not None and max_seconds < math.inf:
         last = min(last, first + max(1, round(max_seconds * rate)))
     return first, last
-
-
-class _Waveform:
-    """A waveform that is resampled while it grows; each change of its rate begins a new part.
-
-    Args:
-        sampling_rate: The sampling rate of the result in Hz.
-    """
-
-    def __init__(self, sampling_rate: int):
-        self._sampling_rate = sampling_rate
-        self._rate, self._stream = sampling_rate, None
-        self._waiting, self._parts = [], []
-
-    def add(self, samples: np.ndarray, rate: int) -> None:
-        """Add samples at a rate."""
-        if rate != self._rate:
-            self._resample(last=True)
-            self._rate, self._stream = rate, _resampler(rate, self._sampling_rate)
-        self._waiting.append(samples)
-        if sum(map(len, self._waiting)) >= BUFFER:
-            self._resample(last=False)
-
-    def finish(self) -> np.ndarray:
-        """Return the waveform."""
-        self._resample(last=True)
-        return np.concatenate(self._parts)
-
-    def _resample(self, last: bool) -> None:
-        samples = np.concatenate([np.zeros(0, np.float32), *self._waiting])
-        self._waiting = []
-        self._parts.append(samples if self._stream is None else self._stream.resample_chunk(samples, last=last))
 
 
 def _resampler(rate: int, sampling_rate: int) -> Any | None:

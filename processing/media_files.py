@@ -10,7 +10,7 @@ from typing import Any
 # Seconds by which a span may end after the file, because time stamps in corpora are rounded.
 SPAN_TOLERANCE = 0.05
 
-# Seconds decoded before a seek point: transform codecs (AAC, MP3, Opus) need the frames before it.
+# Seconds that video is decoded before a span, and by which a stream may be shorter than stated: decoders drop some frames.
 PRE_ROLL = 0.25
 
 # Limits against files whose header claims too much, or that decode to far more than their size (ours). Two hours are
@@ -38,29 +38,11 @@ def open_source(source: AudioSource, name: str) -> tuple[io.BufferedIOBase, str]
     Raises:
         FileNotFoundError: If the file does not exist.
         TypeError: If `source` has another type.
-        ValueError: If the file is empty or a folder.
+        ValueError: If the file is empty, a folder or a device.
     """
     if isinstance(source, Mapping):
         name = str(source.get("path") or name)
         source = source.get("path") if source.get("bytes") is None else source["bytes"]
-    return open_file(source, name)
-
-
-def open_file(source: Any, name: str) -> tuple[io.BufferedIOBase, str]:
-    """Open a media file for a decoder.
-
-    Args:
-        source: A path, or the bytes of a file.
-        name: The name to use in errors if the source is bytes.
-
-    Returns:
-        The file, and its name for errors.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        TypeError: If `source` has another type.
-        ValueError: If the file is empty, a folder or a device.
-    """
     if isinstance(source, bytes):
         file = io.BytesIO(source)
     elif isinstance(source, (str, os.PathLike)):

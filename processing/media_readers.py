@@ -1,45 +1,51 @@
 """Readers of audio files: each yields blocks of one channel, from the start of a span on.
 
-A file of frames (MP3, AAC, AMR) is walked over here and decoded by PyAV; the recordings in an Ogg file are read one after the
-other; soundfile reads the other formats that it knows, and PyAV the rest. No reader holds more than a block in memory.
+soundfile reads the formats of samples that it knows, and PyAV the rest. No reader holds more than a block in memory.
 """
 
 import io
 import math
-import os
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .media_containers import Block, container_seconds, read_container
-from .media_files import LONGEST, check_rate, import_av, import_soundfile, too_long, truncated
-from .media_flac import flac_samples, flac_seconds
-from .media_frames import DamagedError, Frame, has_frames, tags_end, trim, walk
-from .media_ogg import Slice, find_links
-from .media_structure import UNKNOWN, check_structure, find_mp3_in_wav
+from .media_files import check_rate, import_av, import_soundfile, open_container, truncated
+from .media_packets import UNKNOWN, Packets, check_rest, estimated_seconds
 
 BLOCK = 2**16  # samples of all channels that soundfile reads at a time
-RESERVOIR = 32  # frames decoded in front of a span: MP3 frames refer to the bytes of earlier ones
+WARM_UP = 32  # packets decoded in front of a span: those of MP3 refer to the bytes of earlier ones
+NEAR = 10.0  # seconds; packets up to here are passed over one by one, which is exact, instead of a seek
+JUMP = 0.02  # seconds between packets from which time stamps begin anew
 
-# First bytes of containers, which may hold the frames of another format.
-MARKS = (
-    *(b"RIFF", b"RIFX", b"RF64", b"FORM", b"OggS", b"fLaC", b"FLV", b"caff", b"riff", b".snd", b"NIST", b"Creative"),
-    *(b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\0\0\1\xba", b"\x47"),
-)
+# Formats with an index or with frequent time stamps. The others are passed over packet by packet.
+SEEKABLE = ("mov", "matroska", "avi", "asf", "flv", "flac")
 
 
-def read_blocks(file: io.BufferedIOBase, name: str, start: float, stop: float = 0.0) -> Iterator[Block]:
+class Block(NamedTuple):
+    """Consecutive samples of a recording.
+
+    Attributes:
+        samples: One channel, `(samples,)`, float32.
+        rate: Their sampling rate in Hz.
+        first: The number of the first sample since the beginning of the recording, at this rate.
+    """
+
+    samples: np.ndarray
+    rate: int
+    first: int
+
+
+def read_blocks(file: io.BufferedIOBase, name: str, start: float) -> Iterator[Block]:
     """Yield a recording in blocks; the first one begins at `start` or before.
 
     Args:
         file: The file.
         name: Its name for errors.
         start: The start of the span in seconds.
-        stop: The end of the span if all of it is kept, in seconds; a span above `LONGEST` is refused before it is decoded,
-            where the length is known.
 
     Yields:
         The blocks. They end where the recording ends.
@@ -48,126 +54,70 @@ def read_blocks(file: io.BufferedIOBase, name: str, start: float, stop: float = 
         ValueError: If the file is damaged, truncated or has no audio; or the span begins after its end.
         ImportError: If the library for this format is not installed.
     """
-    file = _behind_tags(file)
-    links = find_links(file) if _has_mark(file, b"OggS") else []
-    if len(links) > 1 and all(link.streams == 1 for link in links):
-        yield from _read_links(file, name, start, stop, links)
-    else:
-        yield from _read_one(file, name, start, stop)
-    if links and not links[-1].complete:
-        raise ValueError(f"{name} is truncated: its last page is incomplete.")
+    sound = _open_sound(file, name)
+    if sound is None:
+        with open_container(file, name) as container:
+            packets, seconds = _packets(file, container, name), 0.0
+            for block in _read_packets(packets, start):
+                yield block
+                seconds = (block.first + len(block.samples)) / block.rate
+            packets.check_end(seconds)
+        return
+    with sound:
+        yield from _read_sound(sound, name, start)
+        check_rest(file, name, file.tell())
 
 
 def recording_seconds(file: io.BufferedIOBase, name: str) -> float | None:
-    """Return the length of the recording in a file; at most its last second is decoded.
+    """Return the length of the recording in a file: packets are counted, and the last ones decoded.
 
     Args:
         file: The file.
         name: Its name for errors.
 
     Returns:
-        Seconds; None if the file does not state it.
+        Seconds; None if the packets have no time stamps.
 
     Raises:
         ValueError: If the file is damaged or has no audio.
     """
-    file = _behind_tags(file)
-    links = find_links(file) if _has_mark(file, b"OggS") else []
-    file.seek(0)
-    if len(links) > 1 and all(link.streams == 1 for link in links):
-        seconds = [_one_seconds(io.BufferedReader(Slice(file, link.start, link.end)), name) for link in links]
-        return None if None in seconds else sum(seconds)
-    return _one_seconds(file, name)
-
-
-def _one_seconds(file: io.BufferedIOBase, name: str) -> float | None:
-    inside = find_frames(file)
-    if inside is not None:
-        return _count_frames(file, *inside)
-    sound, length = _open_sound(file, name)
-    if sound is None:
-        return flac_seconds(file) or container_seconds(file, name)
-    with sound:
-        return length / sound.samplerate
-
-
-def find_frames(file: io.BufferedIOBase) -> tuple[int, int | None] | None:
-    """Return the first byte and the end of the frames in a file of frames; None if it has another format."""
-    inside = find_mp3_in_wav(file)
-    if inside is None and not _has_mark(file) and has_frames(file):
-        inside = 0, None
-    file.seek(0)
-    return inside
-
-
-def _behind_tags(file: io.BufferedIOBase) -> io.BufferedIOBase:
-    """Return the file without ID3 tags in front of a container, which decoders count as part of it."""
-    at, size = tags_end(file), file.seek(0, os.SEEK_END)
-    part = io.BufferedReader(Slice(file, at, size)) if at else file
-    found = part if _has_mark(part) else file
-    found.seek(0)
-    return found
-
-
-def _has_mark(file: io.BufferedIOBase, *marks: bytes) -> bool:
-    """Return whether a file begins with one of some bytes, by default those of containers."""
-    file.seek(0)
-    head = file.read(16)
-    file.seek(0)
-    boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-    return head.startswith(marks or MARKS) or (not marks and head[4:8] in boxes)
-
-
-def _read_links(file: io.BufferedIOBase, name: str, start: float, stop: float, links: list) -> Iterator[Block]:
-    before = 0.0
-    for link in links:
-        part = io.BufferedReader(Slice(file, link.start, link.end))
-        seconds = _one_seconds(part, name) or 0.0
-        part.seek(0)
-        if before + seconds > start or link == links[-1]:
-            for block in _read_one(part, name, max(0.0, start - before), stop - before):
-                yield block._replace(first=block.first + round(before * block.rate))
-        before += seconds
-
-
-def _read_one(file: io.BufferedIOBase, name: str, start: float, stop: float) -> Iterator[Block]:
-    inside = find_frames(file)
-    sound, length = (None, None) if inside is not None else _open_sound(file, name)
-    if inside is not None:
-        yield from _read_frames(file, name, start, *inside)
-    elif sound is None:
-        yield from read_container(file, name, start)
-    else:
+    sound = _open_sound(file, name)
+    if sound is not None:
         with sound:
-            yield from _read_sound(sound, length, name, start, stop)
-    check_structure(file, name)
+            return sound.frames / sound.samplerate
+    with open_container(file, name) as container:
+        packets, seconds = _packets(file, container, name), 0.0
+        try:
+            for block in _read_packets(packets, math.inf):
+                seconds = (block.first + len(block.samples)) / block.rate
+        except ValueError:  # reported when it is decoded
+            pass
+        return round(seconds, 6)
 
 
-def _open_sound(file: io.BufferedIOBase, name: str) -> tuple[Any, int] | tuple[None, None]:
-    """Open a file with soundfile; return it with its number of samples per channel, or None if PyAV has to read it."""
+def _open_sound(file: io.BufferedIOBase, name: str) -> Any | None:
+    """Open a file with soundfile; None if PyAV has to read it."""
     soundfile = import_soundfile()
-    samples = flac_samples(file)
+    tagged = file.read(3) == b"ID3"
     file.seek(0)
     try:
-        sound = soundfile.SoundFile(file)
+        sound = None if tagged else soundfile.SoundFile(file)
     except soundfile.LibsndfileError:
         sound = None
-    # libsndfile estimates lengths of MP3, takes the size 0 of wav from a pipe literally, and reads FLAC up to the stated
-    # length, which is 2**63 - 1 for FLAC from a pipe.
-    unsure = sound is not None and (sound.format == "MP3" or (sound.format == "WAV" and not sound.frames))
-    if sound is None or unsure or sound.frames >= 2**62 or sound.frames < (samples or 0):
+    # libsndfile estimates the length of MP3, believes that of FLAC, reads the first recording of joined Ogg files alone,
+    # and takes the size 0 of wav from a pipe literally.
+    unsure = sound is None or sound.format in ("MP3", "FLAC", "OGG") or "MPEG" in sound.subtype
+    if unsure or (sound.format == "WAV" and not sound.frames):
         file.seek(0)
-        return None, None
+        return None
     check_rate(sound.samplerate, name)
-    return sound, samples or sound.frames
+    return sound
 
 
-def _read_sound(sound: Any, length: int, name: str, start: float, stop: float) -> Iterator[Block]:
+def _read_sound(sound: Any, name: str, start: float) -> Iterator[Block]:
     soundfile = import_soundfile()
     rate, at = sound.samplerate, 0
     first, size = round(start * rate), max(1, BLOCK // sound.channels)
-    if min(length, stop * rate) - first > LONGEST * rate:
-        raise too_long(name)
     if first >= sound.frames:
         yield Block(np.zeros(0, np.float32), rate, sound.frames)
         return
@@ -175,10 +125,7 @@ def _read_sound(sound: Any, length: int, name: str, start: float, stop: float) -
         if first and sound.seekable():
             at = sound.seek(first)
         while at < sound.frames:
-            wanted = min(size, sound.frames - at)
-            if at < stop * rate < at + wanted:  # what follows may be damaged
-                wanted = math.ceil(stop * rate) - at
-            block = sound.read(wanted, dtype="float32", always_2d=True)
+            block = sound.read(min(size, sound.frames - at), dtype="float32", always_2d=True)
             if not len(block):
                 break
             yield Block(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1), rate, at)
@@ -189,69 +136,114 @@ def _read_sound(sound: Any, length: int, name: str, start: float, stop: float) -
     log = re.findall(
         r"^ *(?:data|SSND|Data Size|Riff size|riff) *: (\d+) \(should be (\d+)", sound.extra_info, re.MULTILINE
     )
-    cut_off = any(int(there) < int(stated) < UNKNOWN for stated, there in log)
-    if cut_off or at < sound.frames:
+    if any(int(there) < int(stated) < UNKNOWN for stated, there in log) or at < sound.frames:
         raise truncated(name, at / rate)
 
 
-def _read_frames(
-    file: io.BufferedIOBase, name: str, start: float, first_byte: int, end: int | None
-) -> Iterator[Block]:
-    """Yield the blocks of a file of frames; only those of the span are decoded."""
-    av = import_av(name)
+def _packets(file: io.BufferedIOBase, container: Any, name: str) -> Packets:
+    """Return the packets of the first audio stream."""
+    if not container.streams.audio:
+        raise ValueError(f"{name} has no audio stream.")
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise ValueError(f"{name} has audio in a format that PyAV cannot decode: convert it to wav.")
+    if stream.sample_rate:
+        check_rate(stream.sample_rate, name)
+    return Packets(file, container, stream, name)
+
+
+def _read_packets(packets: Packets, start: float) -> Iterator[Block]:
+    """Yield the blocks of a stream; time 0 is its first decoded sample."""
+    av = import_av(packets.name)
     # Time is counted in seconds up to the last change of the rate, and in samples since.
-    seconds, samples, rate, decoder, earlier = 0.0, 0, None, None, deque(maxlen=RESERVOIR)
-    try:
-        for frame, begin, stop in trim(walk(file, first_byte, end)):
-            if frame.rate != rate:
-                check_rate(frame.rate, name)
-                seconds, samples, rate = seconds + (samples / rate if rate else 0.0), 0, frame.rate
-            if seconds + (samples + stop - begin) / rate <= start:
-                earlier.append(frame.data)
-            else:
-                if decoder is None or decoder.name != frame.codec:
-                    decoder = av.CodecContext.create(frame.codec, "r")
-                    for data in earlier:
-                        _decode(av, decoder, data)
-                    earlier.clear()
-                block = _decode(av, decoder, frame.data)
-                yield _as_block(block, frame, begin, stop, seconds + samples / rate)
-            samples += stop - begin
-        if rate:  # tells the length if the span begins behind it
-            yield Block(np.zeros(0, np.float32), rate, round((seconds + samples / rate) * rate))
-    except DamagedError as error:
-        length = seconds + samples / (rate or 1)
-        if error.truncated:
-            raise ValueError(f"{name} is truncated: its audio ends after {length:.2f} s, inside a frame.") from error
-        raise ValueError(
-            f"{name} is damaged: other bytes follow {length:.2f} s of its audio, then more frames."
-        ) from error
+    samples, rate, kind, to_float = 0, None, None, None
+    seconds, frames = _go_to(packets, start)
+    for frame in frames:
+        if kind != (frame.sample_rate, frame.layout.name, frame.format.name):
+            kind = frame.sample_rate, frame.layout.name, frame.format.name
+            to_float = av.AudioResampler(format="fltp")
+        if frame.sample_rate != rate:
+            check_rate(frame.sample_rate, packets.name)
+            seconds, samples, rate = seconds + (samples / rate if rate else 0.0), 0, frame.sample_rate
+        for block in [frame] if frame.format.name == "fltp" else to_float.resample(frame):
+            array = block.to_ndarray()
+            array = array[0] if len(array) == 1 else array.mean(axis=0)
+            yield Block(array, rate, round(seconds * rate) + samples)
+            samples += len(array)
 
 
-def _decode(av: Any, decoder: Any, data: bytes) -> Any | None:
-    """Return the decoded frame; None if it refers to bytes that are missing, as the first ones of a cut-out do."""
-    try:
-        return next(iter(decoder.decode(av.Packet(data))), None)
-    except av.FFmpegError:
-        return None
+def _go_to(packets: Packets, start: float) -> tuple[float, Iterator[Any]]:
+    """Pass over packets without decoding them, up to the one at `start` or the last one.
+
+    Args:
+        packets: The packets, from the first one.
+        start: Seconds since the first frame.
+
+    Returns:
+        The time of the first frame that is decoded, at `start` or before, and the frames from there on.
+    """
+    if not start:
+        return 0.0, packets.decode()
+    kept = deque(maxlen=WARM_UP)
+    following = _keep(packets, kept)
+    head = next(frames := packets.decode(following), None)
+    if head is None or head.pts is None:
+        return 0.0, chain([] if head is None else [head], frames)
+    origin = head.pts * head.time_base
+    if _seek(packets, float(origin), start):
+        kept.clear()
+        following = _keep(packets, kept)
+    until = (float(origin) + start) / float(packets.stream.time_base)
+    for packet in following:
+        if packet is not None and packet.pts is not None and packet.pts >= until:
+            break
+    packets.stream.codec_context.flush_buffers()
+    frames = packets.decode(chain(list(kept), following))
+    found = next(frames, None)
+    if found is None:
+        return 0.0, iter(())
+    seconds = float(found.pts * found.time_base - origin)
+    return _on_grid(seconds, head, found), chain([found], frames)
 
 
-def _as_block(decoded: Any | None, frame: Frame, begin: int, stop: int, seconds: float) -> Block:
-    """Return samples `begin` to `stop` of a frame; the decoder of AAC may double the rate that the frame states."""
-    rate = frame.rate if decoded is None else decoded.sample_rate
-    factor = rate / frame.rate
-    begin, stop, first = round(begin * factor), round(stop * factor), round(seconds * rate)
-    if decoded is None:
-        return Block(np.zeros(stop - begin, np.float32), rate, first)
-    return Block(decoded.to_ndarray().mean(axis=0)[begin:stop], rate, first)
+def _seek(packets: Packets, origin: float, start: float) -> bool:
+    """Go to a packet well before `start`, or before the end; return whether the file has one that is far away.
+
+    Args:
+        packets: The packets.
+        origin: The time stamp of the first frame in seconds.
+        start: Seconds since the first frame.
+    """
+    container, stream = packets.container, packets.stream
+    target = min(start, estimated_seconds(container, stream)) - NEAR / 2
+    if target < NEAR / 2 or not container.format.name.startswith(SEEKABLE):
+        return False
+    for seconds in (target, 0.0):
+        stamp = round((origin + seconds) / stream.time_base)
+        packet = next(iter(packets), None) if packets.seek(stamp) else None
+        if packet is not None and packet.pts is not None and packet.pts <= stamp and packets.seek(stamp):
+            return True
+    raise ValueError(f"{packets.name} is damaged: its index is wrong, so that no span can be found.")
 
 
-def _count_frames(file: io.BufferedIOBase, first_byte: int, end: int | None) -> float:
-    """Return the length of a file of frames in seconds."""
-    samples = Counter()
-    try:
-        for frame, begin, stop in trim(walk(file, first_byte, end)):
-            samples[frame.rate] += stop - begin
-    except DamagedError:  # reported when it is decoded
-        pass
-    return sum(count / rate for rate, count in samples.items())
+def _keep(packets: Packets, kept: deque) -> Iterator[Any]:
+    """Yield packets with time stamps that go on where those of a joined recording begin anew; keep the last ones."""
+    end, offset, jump = None, 0, JUMP / float(packets.stream.time_base)
+    for packet in packets:
+        if packet is not None and packet.pts is not None:
+            stamp, length = packet.pts, packet.duration
+            if end is not None and length and abs(stamp + offset - end) > jump:
+                offset = end - stamp
+            if offset:
+                packet.pts = stamp + offset
+            end = stamp + offset + length if length else None
+        kept.append(packet)
+        yield packet
+
+
+def _on_grid(seconds: float, head: Any, found: Any) -> float:
+    """Return the time of a frame to the sample, from one in milliseconds: all frames but the first are equally long."""
+    samples = seconds * found.sample_rate - head.samples
+    exact = round(samples / found.samples) * found.samples
+    near = abs(samples - exact) <= 2 * found.time_base * found.sample_rate < found.samples
+    return (head.samples + exact) / found.sample_rate if near else seconds

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from .media_containers import EndsWithError, decode_stream, stated_seconds
 from .media_files import (
     LARGEST_FRAME,
     PRE_ROLL,
@@ -21,7 +20,7 @@ from .media_files import (
     open_source,
     span_outside,
 )
-from .media_structure import check_structure
+from .media_packets import Packets, estimated_seconds
 
 VideoSource = AudioSource
 
@@ -115,8 +114,8 @@ def video_seconds(source: VideoSource) -> float | None:
     file, name = open_source(source, "the video")
     with file, open_container(file, name) as container:
         stream = _video_stream(container, name)
-        seconds = stated_seconds(container, stream)
-        if seconds is None:
+        seconds = estimated_seconds(container, stream)
+        if not seconds:
             return None
         av, origin = import_av(name), (stream.start_time or 0) * stream.time_base
         try:
@@ -154,7 +153,8 @@ def _sample_frames(
     stream = _video_stream(container, name)
     stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
     count, shown, until, length = 0, None, 0.0, 1 / float(stream.average_rate or rate)
-    for time, frame in _frames_from(container, stream, name, start):
+    packets = Packets(file, container, stream, name)
+    for time, frame in _frames_from(packets, start):
         while start + (count + 0.5) / rate < min(time, stop):
             yield shown or frame
             count += 1
@@ -162,11 +162,7 @@ def _sample_frames(
             break
         shown, until = frame, time + (float(frame.duration * stream.time_base) or length)
     else:
-        # Only these containers state the duration; for others FFmpeg estimates it from the bit rate.
-        stated = stream.duration if container.format.name.startswith(("mov", "avi")) else None
-        if stated and until < float(stated * stream.time_base) - PRE_ROLL - length:
-            raise ValueError(f"{name} is truncated: its video ends after {until:.2f} s.")
-        check_structure(file, name)
+        packets.check_end(until, "video")
         if start >= until or (end is not None and end > until + SPAN_TOLERANCE + length):
             raise span_outside(name, start, end, until)
         while start + (count + 0.5) / rate < min(until, stop):
@@ -192,28 +188,22 @@ def _video_stream(container: Any, name: str) -> Any:
     return stream
 
 
-def _frames_from(container: Any, stream: Any, name: str, start: float) -> Iterator[tuple[float, Any]]:
+def _frames_from(packets: Packets, start: float) -> Iterator[tuple[float, Any]]:
     """Yield frames with their times in seconds, beginning with the last frame before `start` or an earlier one."""
-    av, origin, time = import_av(name), stream.start_time or 0, 0.0
-    try:
-        if start > PRE_ROLL:
-            target = origin + int((start - PRE_ROLL) / stream.time_base)
-            container.seek(target, stream=stream)
-            first = next(container.decode(stream), None)
-            too_far = first is None or first.pts is None or (first.pts - origin) * stream.time_base > start
-            container.seek(0 if too_far else target, stream=stream)
-        for frame in decode_stream(av, container, stream):
-            before = time
-            if frame.pts is not None:
-                time = float((frame.pts - origin) * stream.time_base)
-            if time < before - 0.5:
-                raise joined(name)
-            yield time, frame
-    except (av.FFmpegError, EndsWithError) as error:
-        stated = stated_seconds(container, stream)
-        # Bytes behind the last frame do no harm.
-        if not isinstance(error, EndsWithError) or stated is None or not time or time < stated - PRE_ROLL:
-            raise ValueError(f"{name} is truncated or damaged: it cannot be decoded after {time:.2f} s.") from error
+    stream = packets.stream
+    origin, time = stream.start_time or 0, 0.0
+    if start > PRE_ROLL:
+        target = origin + int((start - PRE_ROLL) / stream.time_base)
+        first = next(packets.decode(), None) if packets.seek(target) else None
+        too_far = first is None or first.pts is None or (first.pts - origin) * stream.time_base > start
+        packets.seek(0 if too_far else target)
+    for frame in packets.decode():
+        before = time
+        if frame.pts is not None:
+            time = float((frame.pts - origin) * stream.time_base)
+        if time < before - 0.5:
+            raise joined(packets.name)
+        yield time, frame
 
 
 def _as_array(frame: Any, crop: str | None) -> np.ndarray:

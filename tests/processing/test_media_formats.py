@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from emofusion.processing.media import audio_seconds, check_audio, is_decoder, is_silent, load_audio
+from emofusion.processing.media_packets import Packets
 from testing_media import encode, flac_from_pipe, id3, mp3, tone, wav_from_pipe, write
 
 RATE = 16000
@@ -66,9 +67,8 @@ FORMATS = {
     "avi": (lambda s: encode(tone(s, 44100), "avi", "libmp3lame", 44100), 0.06, "refused"),
     "transport stream": (lambda s: encode(tone(s, 48000), "mpegts", "aac", 48000), 0.05, "both"),
 }
-UNKNOWN = {"webm of unknown size", "transport stream"}
-
 SIZED = [name for name, (_, _, joined) in FORMATS.items() if joined != "cut"]  # all bytes of the others are samples
+ENDLESS = {"webm of unknown size", "transport stream"}  # written while they are sent: any packet may be the last
 
 # Libraries write their own notes on bad files.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -86,8 +86,7 @@ def test_length_span_and_limit_agree_with_whole_recording(files, name):
     whole, stated = load_audio(content, RATE), audio_seconds(content)
     # The decoder of wma drops its first frame.
     assert -0.05 * (name == "wma") - 1e-3 <= len(whole) / RATE - SECONDS <= added + 1e-3
-    assert (stated is None) == (name in UNKNOWN)
-    assert stated is None or stated == pytest.approx(len(whole) / RATE, abs=1e-3)
+    assert stated == pytest.approx(len(whole) / RATE, abs=1e-3)
     checked, peak = check_audio(content)
     assert checked == pytest.approx(len(whole) / RATE, abs=1e-3)
     assert peak == pytest.approx(abs(whole).max(), rel=0.2)
@@ -101,12 +100,37 @@ def test_length_span_and_limit_agree_with_whole_recording(files, name):
     np.testing.assert_array_equal(load_audio(content, RATE, max_seconds=60), whole)
 
 
-@pytest.mark.parametrize("name", SIZED)
+@pytest.mark.parametrize(
+    "name", ["mp3", "flac", "vorbis", "opus", "aac", "m4a", "m4a in fragments", "wma", "webm", "matroska", "avi"]
+)
+def test_late_span_is_that_of_whole_recording(name):
+    content = FORMATS[name][0](14.0)
+    whole, span = load_audio(content, RATE), load_audio(content, RATE, 12.1, 12.6)
+    tolerance = 0.03 if name == "aac" else 0.005
+    inside = slice(100, -100)
+    np.testing.assert_allclose(span[inside], whole[round(12.1 * RATE) : round(12.6 * RATE)][inside], atol=tolerance)
+    assert audio_seconds(content) == pytest.approx(len(whole) / RATE, abs=1e-3)
+
+
+def test_file_whose_index_leads_nowhere_is_named(monkeypatch):
+    monkeypatch.setattr(Packets, "seek", lambda *_: False)
+    with pytest.raises(ValueError, match="is damaged: its index is wrong"):
+        load_audio(FORMATS["m4a"][0](11.0), RATE, 10.5, 10.8)
+
+
+@pytest.mark.parametrize("name", sorted(set(SIZED) - ENDLESS))
 def test_truncated_recording_is_named(files, name):
     for share in (0.5, 0.8):
         with pytest.raises(ValueError, match=r"^the audio .*truncated") as error:
             load_audio(files[name][: int(share * len(files[name]))], RATE)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted(ENDLESS))
+def test_cut_off_stream_of_no_stated_length_ends_with_its_last_whole_packet(files, name):
+    whole, half = load_audio(files[name], RATE), load_audio(files[name][: len(files[name]) // 2], RATE)
+    assert 0.4 < len(half) / len(whole) < 0.6
+    np.testing.assert_allclose(half[:-500], whole[: len(half) - 500], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {"aac", "amr"}))  # their first frames are a recording
@@ -124,13 +148,15 @@ def test_nothing_behind_limit_is_read(files, name):
     np.testing.assert_array_equal(limited, load_audio(files[name], RATE, max_seconds=0.4))
 
 
-@pytest.mark.parametrize("name", SIZED)
+@pytest.mark.parametrize("name", sorted(set(SIZED) - {"amr"}))  # zeros are frames of AMR
 @pytest.mark.parametrize("more", ["zeros", "text"])
 def test_bytes_behind_last_frame_do_no_harm(files, name, more):
     extended = files[name] + (bytes(2000) if more == "zeros" else b"\x55 no audio" * 200)
-    np.testing.assert_array_equal(load_audio(extended, RATE), load_audio(files[name], RATE))
-    if name not in UNKNOWN:
-        assert audio_seconds(extended) == pytest.approx(audio_seconds(files[name]), abs=1e-3)
+    whole, read = load_audio(files[name], RATE), load_audio(extended, RATE)
+    # FFmpeg keeps the padding of an MP3 file that is much larger than its header states.
+    assert len(whole) <= len(read) <= len(whole) + 0.03 * RATE * (name == "mp3 with Info in a title")
+    np.testing.assert_array_equal(read[: len(whole) - 500], whole[:-500])
+    assert audio_seconds(extended) == pytest.approx(len(read) / RATE, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -138,7 +164,7 @@ def test_joined_recordings_are_read_whole_or_refused(files, name):
     content, joined = files[name], FORMATS[name][2]
     if joined == "both":
         one = len(load_audio(content, RATE))
-        assert len(load_audio(content + content, RATE)) == pytest.approx(2 * one, abs=0.1 * RATE)
+        assert len(load_audio(content + content, RATE)) == pytest.approx(2 * one, abs=0.12 * RATE)
         late = load_audio(content + content, RATE, 2.9, 3.1)
         assert len(late) == 0.2 * RATE
         assert abs(late).max() > 0.2
@@ -152,17 +178,12 @@ def test_joined_recordings_are_read_whole_or_refused(files, name):
     [
         (lambda: mp3(1.0, 44100), lambda: mp3(1.0, 22050, channels=2)),
         (lambda: mp3(1.0, 16000, channels=2), lambda: mp3(1.0, 48000)),
-        (lambda: write(tone(1.0), "OGG", "VORBIS"), lambda: write(tone(1.0, 44100), "OGG", "VORBIS", 44100)),
-        (
-            lambda: encode(tone(1.0, 48000), "ogg", "libopus", 48000),
-            lambda: encode(tone(1.0, 48000), "ogg", "libopus", 48000, channels=2),
-        ),
         (
             lambda: encode(tone(1.0, 48000), "mpegts", "mp2", 48000),
             lambda: encode(tone(1.0, 44100), "mpegts", "mp2", 44100, channels=2),
         ),
     ],
-    ids=["mp3 to a lower rate", "mp3 to a higher rate", "vorbis", "opus to stereo", "transport stream"],
+    ids=["mp3 to a lower rate", "mp3 to a higher rate", "transport stream"],
 )
 def test_change_of_rate_or_channels_keeps_pitch_and_length(first, second):
     content = first() + second()
@@ -173,6 +194,22 @@ def test_change_of_rate_or_channels_keeps_pitch_and_length(first, second):
         frequency = np.abs(np.fft.rfft(half)).argmax() * RATE / len(half)
         assert 180 < frequency < 520
     assert len(load_audio(content, RATE, 1.2, 1.6)) == 0.4 * RATE
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda: write(tone(1.0), "OGG", "VORBIS"), lambda: write(tone(1.0, 44100), "OGG", "VORBIS", 44100)),
+        (
+            lambda: encode(tone(1.0, 48000), "ogg", "libopus", 48000),
+            lambda: encode(tone(1.0, 48000), "ogg", "libopus", 48000, channels=2),
+        ),
+    ],
+    ids=["vorbis of another rate", "opus to stereo"],
+)
+def test_change_inside_ogg_is_refused(first, second):
+    with pytest.raises(ValueError, match=r"several recordings joined in one file.*: split the file"):
+        load_audio(first() + second(), RATE)
 
 
 def test_tags_around_frames_are_skipped():
@@ -193,7 +230,7 @@ def test_incomplete_tag_or_frame_ends_the_search(mark):
         load_audio(mark, RATE)
 
 
-@pytest.mark.parametrize("name", ["wav", "flac", "opus"])
+@pytest.mark.parametrize("name", ["flac", "opus"])
 def test_tag_in_front_of_container_is_skipped(files, name):
     tagged = id3(b"Info") + id3(b"\xff\xfb\x90\x44" * 300) + files[name]
     np.testing.assert_array_equal(load_audio(tagged, RATE), load_audio(files[name], RATE))
@@ -215,9 +252,11 @@ def test_missing_frames_of_mp3_are_noticed_by_their_count():
         load_audio(frames[: later[0]], RATE)
 
 
-def test_bytes_between_frames_are_named():
-    with pytest.raises(ValueError, match=r"is damaged: other bytes follow 0.* s of its audio"):
-        load_audio(mp3(0.5, xing=False) + b"\x55 no audio" * 900 + mp3(0.5, xing=False), RATE)
+def test_bytes_between_frames_are_passed_over():
+    frames = mp3(0.5, xing=False)
+    content = frames + b"\x55 no audio" * 900 + frames
+    assert len(load_audio(content, RATE)) == pytest.approx(2 * len(load_audio(frames, RATE)), abs=0.03 * RATE)
+    assert audio_seconds(content) == pytest.approx(len(load_audio(content, RATE)) / RATE, abs=0.03)
 
 
 def test_wav_with_far_more_data_than_stated_is_refused():

@@ -97,8 +97,12 @@ def test_length_ends_bytes_behind_and_joining_are_handled_in_every_format(name):
     assert video_seconds(content) == pytest.approx(4.0, abs=0.05)
     np.testing.assert_array_equal(load_video(content + bytes(2000), 2), load_video(content, 2))
     np.testing.assert_array_equal(load_video(content + b"\x55 no video" * 200, 2), load_video(content, 2))
-    with pytest.raises(ValueError, match="truncated"):
-        load_video(content[: len(content) * 6 // 10], 2)
+    half = content[: len(content) * 6 // 10]
+    if name == "transport stream":  # written while it is sent: any packet may be the last
+        assert len(load_video(half, 2)) < 8
+    else:
+        with pytest.raises(ValueError, match="truncated"):
+            load_video(half, 2)
     with pytest.raises(ValueError, match="several recordings joined"):
         load_video(content + content, 2)
 

@@ -249,8 +249,8 @@ def test_unchanged_files_are_read_once(rows, arguments, tmp_path, monkeypatch):
     build(case, rows, args)
     from emofusion.training.prefix import keys as prefix_keys
 
-    opened = prefix_keys.open_file
-    monkeypatch.setattr(prefix_keys, "open_file", lambda path, name: read.append(path) or opened(path, name))
+    opened = prefix_keys.open_source
+    monkeypatch.setattr(prefix_keys, "open_source", lambda path, name: read.append(path) or opened(path, name))
     build(case, rows, args)
     assert not read
 

@@ -17,7 +17,7 @@ from ... import __version__
 from ...configuration.modalities import MODALITIES
 from ...corpora.atomic_write import staged
 from ...modeling.modeling_emofusion import EmoFusionModel
-from ...processing.media_files import open_file
+from ...processing.media_files import open_source
 from .store import KEY_SIZE
 
 FORMAT = 1  # to be raised when the code of a prefix changes its output
@@ -133,7 +133,7 @@ class FileContents(Mapping):
             *known, digest = stored.get(str(place), (None,))
             if known == state:
                 return bytes.fromhex(digest)
-            with open_file(path, path)[0] as file:
+            with open_source(path, path)[0] as file:
                 content = hashlib.file_digest(file, _new_digest).digest()
             if time_ns() - state[1] > JUST_NOW:
                 read[str(place)] = [*state, content.hex()]
