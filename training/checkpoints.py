@@ -24,19 +24,21 @@ SHARDED = ("pytorch_model_fsdp*", "global_step*")
 
 
 class BestCheckpointFinder(TrainerCallback):
-    """Looks for the best checkpoint of a resumed run in its own folder.
+    """Looks for the best checkpoint of a resumed run in its own folder, then beside the checkpoint that it resumes from.
 
-    A checkpoint names it by a path, which is that of another folder if the run was moved, and could be any.
+    The state names it by a path, which is that of another folder if the run was moved, and could be any.
     """
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Replace the path by one in `output_dir`; without a complete checkpoint there, the best is one of those to come."""
+        """Replace the path by one in these folders; without a complete checkpoint there, the best is one of those to come."""
         if state.best_model_checkpoint is None:
             return
-        best = Path(args.output_dir, Path(state.best_model_checkpoint).name)
-        if not find_damage(best):
-            state.best_model_checkpoint = str(best)
-            return
+        resumed = Path(str(args.resume_from_checkpoint))
+        folders = [Path(args.output_dir), *([resumed.parent] if resumed.is_dir() else [])]
+        for best in (folder / Path(state.best_model_checkpoint).name for folder in folders):
+            if not find_damage(best):
+                state.best_model_checkpoint = str(best)
+                return
         warnings.warn(
             f"The best checkpoint so far, {best}, is not there or not complete; the best of the remaining ones is kept.",
             stacklevel=2,
