@@ -95,7 +95,10 @@ DAMAGES = {
     "folder": (lambda folder: (folder / "special_tokens_map.json").mkdir(), "map.json is a folder, not a plain"),
     "fifo": (lambda folder: os.mkfifo(folder / "tokenizer.json"), "tokenizer.json is a fifo, not a plain file"),
     "device": (lambda folder: (folder / "vocab.txt").symlink_to("/dev/zero"), "vocab.txt is a device, not a plain"),
-    "link": (lambda folder: (folder / "chat.jinja").symlink_to("nowhere"), "chat.jinja is a link to a file that does not exist"),
+    "link": (
+        lambda folder: (folder / "chat.jinja").symlink_to("nowhere"),
+        "chat.jinja is a link to a file that does not exist",
+    ),
     "deep": (lambda folder: (folder / "generation_config.json").write_text("[" * 10**5), "read as JSON"),
     "other vocabulary": (lambda folder: text_config(folder, vocab_size=1), r"is \[50, 20\] instead of \[1, 20\]"),
     "other width": (lambda folder: text_config(folder, hidden_size=22), "weights of another shape"),
