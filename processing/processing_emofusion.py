@@ -377,7 +377,10 @@ def _spans(row: Mapping[str, Any] | None, level: str, name: str, limit: float | 
     lengths = {len(segments[key]) for key in ("start", "end", "symbol")}
     if len(lengths) > 1:
         raise ValueError(f"{name} has lists 'start', 'end' and 'symbol' of different lengths.")
-    spans = np.array([segments["start"], segments["end"]], dtype=np.float64).T
+    try:
+        spans = np.array([segments["start"], segments["end"]], dtype=np.float64).T
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} has a 'start' or 'end' that is no number.") from error
     if not np.isfinite(spans).all() or (spans[:, 0] < 0).any() or (spans[:, 1] < spans[:, 0]).any():
         raise ValueError(f"{name} has a segment that does not satisfy 0 <= start <= end in seconds.")
     spoken = np.array([SILENCE.fullmatch(symbol) is None for symbol in segments["symbol"]], dtype=bool)

@@ -10,10 +10,10 @@ from pathlib import Path
 from transformers import TrainerCallback
 from transformers.utils import logging
 
+from ..configuration.plain_text import format_seconds
 from ..evaluation.results import RunResults
 from ..evaluation.sample_size import explain_uncertainty
 from .arguments import EmotionTrainingArguments
-from .durations import format_seconds
 from .progress import say
 from .trainer import EmotionTrainer
 

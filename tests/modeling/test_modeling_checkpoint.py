@@ -181,8 +181,8 @@ def test_shard_that_is_cut_or_missing_is_named(saved, tmp_path):
     ("change", "message"),
     [
         (lambda folder: cut(folder / "adapter_model.safetensors"), "is damaged or incomplete"),
-        (lambda folder: fill(folder, "lora_A", torch.nan, "adapter_model.safetensors"), "NaN or|could not be loaded"),
-        (lambda folder: change_json(folder / "adapter_config.json", r=4), "could not be loaded|another shape"),
+        (lambda folder: fill(folder, "lora_A", torch.nan, "adapter_model.safetensors"), "NaN or|not (be )?loaded"),
+        (lambda folder: change_json(folder / "adapter_config.json", r=4), "not be loaded|another shape"),
         (lambda folder: change_json(folder / "adapter_config.json", r="two"), "cannot be loaded"),
         (lambda folder: change_json(folder / "adapter_config.json", peft_type="NOBODY"), "cannot be loaded"),
         (lambda folder: (folder / "adapter_model.safetensors").unlink(), "adapter_model.safetensors"),
