@@ -179,28 +179,6 @@ def non_finite_weights(model: nn.Module) -> list[str]:
     return [name for name in suspects if not tensors[name].isfinite().all()]
 
 
-def explain_non_finite(model: nn.Module, batch: dict[str, torch.Tensor | None]) -> str:
-    """Return why the scores of a batch are not finite, as the end of a sentence.
-
-    For callers that found NaN or infinite scores: a forward pass itself checks nothing, so that it never waits for the
-    device.
-
-    Args:
-        model: The model.
-        batch: Its inputs.
-    """
-    if names := non_finite_weights(model):
-        return f"the model has NaN or infinite numbers in {count_weights(names)} ({show_some(names)}); use another checkpoint"
-    inputs = [
-        name
-        for name, value in batch.items()
-        if isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all()
-    ]
-    if inputs:
-        return f"the input has NaN or infinite numbers ({show_some(inputs)}); check the recording"
-    return f"the computation in {str(model.dtype).removeprefix('torch.')} overflowed; use float32 or bfloat16"
-
-
 def read_json(source: str | os.PathLike, name: str, **place) -> dict | None:
     """Return the object in a JSON file of a checkpoint, or None if there is no such file.
 
