@@ -67,28 +67,25 @@ def demonstrate(folder: Path, every_system: bool, options: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {"code": fingerprint(), "options": options}
     systems = (*QUADRANTS, *OTHER_SYSTEMS) if every_system else QUADRANTS
-    what = f"{len(systems) + len(OCTANTS) * every_system} systems on the demonstration corpora"
+    corpora = "both demonstration corpora" if every_system else "the demonstration corpus"
+    what = f"{len(systems) + len(OCTANTS) * every_system} systems on {corpora}"
     since = announce(f"Training {what}", folder)
     results = {system: train_once(system, folder, state) for system in systems}
     octants = {system: train_once(system, folder, state) for system in OCTANTS} if every_system else {}
     withheld = score_without_modalities(folder, options) if every_system else {}
 
     print(
-        "\nTest scores in percent, on speakers and sentences that were not trained on (synthetic speech, no benchmark):\n"
+        "\nTest scores in percent, on speakers and sentences that training did not use (synthetic speech, no benchmark):\n"
     )
     files = compare(folder, "", results)
-    print(
-        "\nThe voice carries the arousal, the words carry the valence. From one of them, a system can tell two pairs of"
-    )
-    print("emotions apart; from both, all four emotions.")
+    print("\nThe voice carries the arousal, the words carry the valence. From one of them, a system can distinguish")
+    print("two pairs of emotions; from both, all four emotions.")
     if octants:
         print("\nWith a drawn face, which carries the dominance, there are eight emotions. Test scores in percent:\n")
         files |= compare(folder, "octants_", octants)
         files["octants_withheld.json"] = "UA of the last model without one of its modalities"
         scores = ", ".join(f"{MODALITIES[modality].word} {100 * ua:.1f}" for modality, ua in withheld.items())
-        print(
-            "\nEach missing modality halves the number of emotions that can be told apart. The last model was trained"
-        )
+        print("\nEach missing modality halves the number of distinguishable emotions. The last model was trained")
         print(f"with modality dropout; its UA without each modality: {scores}.")
     use_without_emofusion(folder / FUSION, options)
     print(f"\nFiles in {folder}:")

@@ -73,7 +73,8 @@ def predict(
 
             model = load_adapters(folder)
         else:
-            model = AutoModelForAudioClassification.from_pretrained(folder, revision=revision or "main")
+            # In the dtype that was saved, as `pipeline` loads it.
+            model = AutoModelForAudioClassification.from_pretrained(folder, revision=revision or "main", dtype="auto")
     except OSError as error:
         if Path(folder).exists():
             raise

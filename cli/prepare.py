@@ -108,13 +108,15 @@ def prepare(corpus: "DiskCorpus", arguments: argparse.Namespace, options: dict) 
 
 
 def format_problems(prepared: "Prepared") -> str:
-    """Return how many utterances were dropped, or kept in spite of a problem, by kind of problem, and unread columns."""
+    """Return how many utterances were dropped, or kept in spite of a problem, by kind, and problems of the whole corpus."""
     from ..corpora.records import UNREAD
+    from ..corpora.schema import UNLABELLED
 
-    dropped = Counter(problem["kind"] for problem in prepared.problems if problem["dropped"])
-    kept = Counter(problem["kind"] for problem in prepared.problems if not problem["dropped"])
-    del kept[UNREAD]
-    lines = [problem["what"] for problem in prepared.problems if problem["kind"] == UNREAD]
+    whole = [found for found in prepared.problems if found["id"] is None and found["kind"] in (UNREAD, UNLABELLED)]
+    single = [found for found in prepared.problems if found not in whole]
+    dropped = Counter(found["kind"] for found in single if found["dropped"])
+    kept = Counter(found["kind"] for found in single if not found["dropped"])
+    lines = [found["what"] for found in whole]
     lines += [
         f"{title}: {', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())}"
         for title, kinds in (("Dropped", dropped), ("Kept, with a problem", kept))

@@ -83,14 +83,14 @@ def check_plain(path: str | os.PathLike) -> None:
     try:
         status = os.stat(path)
     except OSError as error:
-        what = "is a link that leads nowhere" if os.path.lexists(path) else "does not exist"
+        what = "is a link to a file that does not exist" if os.path.lexists(path) else "does not exist"
         raise ValueError(f"{path} {what}; restore it.") from error
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         raise ValueError(f"{path} is {KINDS.get(kind, 'no file')}, not a plain file; restore it.")
     is_text = os.fspath(path).endswith(READ) and not os.fspath(path).endswith(WEIGHTS)
     if is_text and status.st_size > LARGEST:
-        raise ValueError(f"{path} has {format_size(status.st_size)}, far more than such a file; restore it.")
+        raise ValueError(f"{path} has {format_size(status.st_size)}, more than such a file needs; restore it.")
 
 
 def read_object(path: str | os.PathLike) -> dict:
@@ -108,5 +108,5 @@ def read_object(path: str | os.PathLike) -> dict:
     except (RecursionError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as JSON ({reason_of(error)}); restore it.") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is not a mapping, as it must be; restore it.")
+        raise ValueError(f"{path} must hold a JSON object; restore it.")
     return value

@@ -79,7 +79,7 @@ class EmotionRecognitionPipeline(Pipeline):
         """Recognise the emotion of one utterance or of many.
 
         Args:
-            inputs: One utterance; a list of utterances; or a generator or `torch.utils.data.Dataset` of them, which is
+            inputs: One utterance; a list of utterances; or a generator or a dataset (of torch or `datasets`) of them, which is
                 read lazily. An utterance is a dict with some of the keys below. The value of the model's first
                 modality (for most models the recording) may be given without the dict.
 
@@ -118,7 +118,8 @@ class EmotionRecognitionPipeline(Pipeline):
         """
         if isinstance(inputs, (list, tuple)) and not inputs:
             return []
-        if isinstance(inputs, KeyDataset):  # transformers would read its first row here, which may be bad
+        # transformers would read the first row of a KeyDataset here, which may be bad, and takes rows of `datasets` for one.
+        if isinstance(inputs, KeyDataset) or (isinstance(inputs, Sized) and hasattr(inputs, "select_columns")):
             inputs = Subset(inputs, range(len(inputs)))
         return super().__call__(inputs, **kwargs)
 

@@ -20,6 +20,8 @@ from .video import video_seconds
 
 # Keys of an utterance.
 UTTERANCE = (*MODALITIES, "alignment")
+# Keys of a recording or video that is a dict, one of which it must have.
+SOURCE = {"path", "bytes", "array", "raw"}
 # Seconds of a recording that are used if neither the processor nor its training states a limit (ours).
 UNSTATED_LIMIT = 60.0
 # Seconds decoded behind the limit, to know whether a recording is longer.
@@ -162,10 +164,10 @@ class UtteranceReader:
 
     def _as_utterance(self, inputs: Any) -> dict[str, Any]:
         """Return an utterance as a dict of its modalities."""
-        if not isinstance(inputs, Mapping) or not inputs.keys() & set(MODALITIES):
+        if not isinstance(inputs, Mapping) or (inputs.keys() & SOURCE and not inputs.keys() & set(MODALITIES)):
             takes_audio = "audio" in self.modalities or self.transcribes
             return {"audio" if takes_audio else self.modalities[0]: inputs}
-        if unknown := inputs.keys() - set(UTTERANCE):
+        if unknown := [key for key in inputs if key not in UTTERANCE]:
             raise ValueError(
                 f"An utterance has no key {', '.join(map(repr, unknown))}; its keys are {', '.join(UTTERANCE)}."
             )

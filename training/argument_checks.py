@@ -24,7 +24,8 @@ POSITIVE = {
     *("ddp_timeout", "ddp_bucket_cap_mb", "neftune_noise_alpha", "adam_epsilon"),
 }
 LEAST = {"max_seconds": 0.1, "max_steps": -1, "local_rank": -1}
-MOST = {"seed": 2**32 - 1, "data_seed": 2**32 - 1, "frames_per_second": 1000}
+MOST = {"seed": 2**32 - 1, "data_seed": 2**32 - 1, "frames_per_second": 1000, "max_seconds": 86400}
+MOST |= {"num_train_epochs": 10**6, "max_steps": 10**12, "dataloader_num_workers": 1024}
 BELOW_ONE = ("adam_beta1", "adam_beta2", "label_smoothing_factor")
 # Trackers whose libraries the extra `tracking` installs.
 TRACKERS = ("tensorboard", "trackio")

@@ -89,6 +89,10 @@ class StopOnSignal(TrainerCallback):
             self.requested = bool(requested)
         if self.requested and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
+            if (
+                args.save_total_limit == 1
+            ):  # at the end of a training, Trainer would delete all checkpoints but the best
+                args.save_total_limit = 2
 
     def on_epoch_end(self, args, state, control, **kwargs):
         """Do not validate after a partial epoch; the resumed run will complete it."""

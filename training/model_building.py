@@ -1,8 +1,10 @@
 """Build the model of a recipe: new, around pretrained encoders, or from a trained checkpoint."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from huggingface_hub.errors import HFValidationError
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
@@ -34,19 +36,35 @@ def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedCon
     check_fields("model_config", given, config_class())
     weight_dtype(given.get("dtype"))
     if model_args.model_name_or_path is not None:
-        return _change_config(config_class, model_args.model_name_or_path, {**given, **task_fields})
+        with source_named("model_name_or_path", model_args.model_name_or_path):
+            return _change_config(config_class, model_args.model_name_or_path, {**given, **task_fields})
     fields = _with_padding(model_args, {**given, **task_fields})
     for kind, source in _name_encoders(model_args).items():
         if f"{kind}_config" in given:
             raise ValueError(
                 f"The recipe gives both {kind}_model_name_or_path ({source}) and {kind}_config; give one."
             )
-        fields[f"{kind}_config"] = AutoConfig.from_pretrained(source)
+        with source_named(f"{kind}_model_name_or_path", source):
+            fields[f"{kind}_config"] = AutoConfig.from_pretrained(source)
     config = config_class(**fields)
     for name in config.sub_configs:
         if inner := given.get(name):
             check_fields(f"model_config.{name}", inner, type(getattr(config, name))())
     return config
+
+
+@contextmanager
+def source_named(argument: str, source: str) -> Iterator[None]:
+    """Name the argument where the model that it names is neither in a folder nor found on the Hub.
+
+    Args:
+        argument: The argument.
+        source: Its value, a folder or Hub id.
+    """
+    try:
+        yield
+    except (OSError, HFValidationError) as error:
+        raise ValueError(f"{argument} names {source}, which is no model here or on the Hub: {error}") from error
 
 
 def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedModel:

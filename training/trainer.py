@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -178,7 +179,15 @@ class EmotionTrainer(Trainer):
         super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Return the loss; its named parts are collected for the log."""
+        """Return the loss; its named parts are collected for the log.
+
+        Raises:
+            ValueError: If the batch has no labels.
+        """
+        if "labels" not in inputs:
+            raise ValueError(
+                "The rows have no labels, which a loss needs; add a column 'label' with a class in each row."
+            )
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if model.training:
             for name, value in (outputs.get("losses") or {}).items():
@@ -190,14 +199,17 @@ class EmotionTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs):
-        """Return the outputs on a split; the progress bar is named after it.
+        """Return the outputs on a split; the progress bar is named after it. The weights keep their dtype.
 
         Raises:
             ValueError: If an output is not finite.
         """
         if self._bar is not None:
             self._bar.split = metric_key_prefix.removeprefix("eval").strip("_") or "validation"
-        output = super().evaluation_loop(dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs)
+        with weights_kept(self.model):
+            output = super().evaluation_loop(
+                dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs
+            )
         check_scores(output.predictions, self.args, self.model, trained=self.state.global_step > 0)
         return output
 
@@ -336,6 +348,21 @@ class EmotionTrainer(Trainer):
             return [float(weight) for weight in weights]
         counts = count_labels(self.train_dataset)
         return [counts.total() / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)]
+
+
+@contextmanager
+def weights_kept(model: torch.nn.Module) -> Iterator[None]:
+    """Put weights and buffers back after the context: with `bf16_full_eval` Trainer rounds the model and leaves it so."""
+    weights = [(parameter, parameter.data) for parameter in model.parameters()]
+    buffers = [(module, dict(module._buffers)) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for parameter, data in weights:
+            if parameter.dtype != data.dtype:
+                parameter.data = data
+        for module, kept in buffers:
+            module._buffers.update(kept)
 
 
 def lacks_modality(inputs: Mapping, modalities: Iterable[str]) -> bool:

@@ -97,7 +97,9 @@ class Folder(DiskCorpus):
         from ..preparation.prepare import prepare
 
         fold = read_fold(options.fold_file, options.fold) if options.fold_file else None
-        prepared, name = prepare(self, root, options), f"The folder {root}"
+        prepared = prepare(self, root, options)
+        root = prepared.metadata.get("root") or root  # `root` may be the prepared folder
+        name = f"The folder {root}"
         labelled = {split: _labelled(rows) for split, rows in prepared.splits.items()}
         if not any(map(len, labelled.values())):
             warn_of_problems(name, prepared)
@@ -129,7 +131,6 @@ class Folder(DiskCorpus):
             "demonstration": False,
             "protocol": protocol,
             "speaker_independent": options.speaker_folds is not None,
-            "license": "that of the folder's owner",
             "language": options.languages,
         }
 

@@ -44,7 +44,7 @@ rows = load_dataset(folder, streaming=True)  # all rows, as prepared
 corpus = load_corpus("{corpus}", folder{options})  # in training, validation and test
 ```
 
-Licence of the corpus: {license}. It also applies to this folder.
+The licence of the corpus{license} also applies to this folder.
 """
 EMBEDDING = {
     True: "It contains the recordings (16 kHz, 16 bits, FLAC), so it can be moved, but no videos.",
@@ -172,5 +172,5 @@ def _format_readme(metadata: Mapping, description: Mapping) -> str:
         embedding=EMBEDDING[metadata["embedded"]],
         corpus=metadata["corpus"],
         options=options,
-        license=description["license"],
+        license=f" ({description['license']})" if description.get("license") else "",
     )

@@ -22,7 +22,8 @@ def test_accuracy_and_verification_errors_are_printed(call, tmp_path):
     results = SpeakerResults.read(network)
     assert results.data.speakers == 2
     assert f"test: EER {100 * results.metrics['test'].eer:.1f} %" in printed
-    assert "validation: accuracy" in printed
+    assert printed.count("validation: accuracy") == 1
+    assert printed.count("  validation: loss") == 1
     assert f"--model_name_or_path {network}" in printed
 
 

@@ -81,7 +81,7 @@ def test_learning_curves_have_a_panel_for_what_was_logged(tmp_path, figures, nam
 def test_the_parts_of_a_reliability_diagram_are_named_in_it(tmp_path, figures):
     draw_reliability(tmp_path / "one.png", {"as trained": ([0.6, 0.9, 0.3], [True, True, False])})
     (legend,) = figures[0].legends
-    assert [text.get_text().partition(":")[0] for text in legend.get_texts()] == ["bar", "dot", "steps", "dashed"]
+    assert [text.get_text().partition(":")[0] for text in legend.get_texts()] == ["bar", "dot", "outline", "dashed"]
     width = figures[0].get_figwidth() * figures[0].dpi
     assert 0 <= legend.get_window_extent().x0 <= legend.get_window_extent().x1 <= width
 

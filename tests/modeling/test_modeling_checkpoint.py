@@ -95,7 +95,10 @@ DAMAGES = {
     "folder": (lambda folder: (folder / "special_tokens_map.json").mkdir(), "map.json is a folder, not a plain"),
     "fifo": (lambda folder: os.mkfifo(folder / "tokenizer.json"), "tokenizer.json is a fifo, not a plain file"),
     "device": (lambda folder: (folder / "vocab.txt").symlink_to("/dev/zero"), "vocab.txt is a device, not a plain"),
-    "link": (lambda folder: (folder / "chat.jinja").symlink_to("nowhere"), "chat.jinja is a link that leads nowhere"),
+    "link": (
+        lambda folder: (folder / "chat.jinja").symlink_to("nowhere"),
+        "chat.jinja is a link to a file that does not exist",
+    ),
     "deep": (lambda folder: (folder / "generation_config.json").write_text("[" * 10**5), "read as JSON"),
     "other vocabulary": (lambda folder: text_config(folder, vocab_size=1), r"is \[50, 20\] instead of \[1, 20\]"),
     "other width": (lambda folder: text_config(folder, hidden_size=22), "weights of another shape"),
@@ -108,7 +111,7 @@ DAMAGES = {
         r"'\.\./a",
     ),
     "number": (lambda folder: change_json(folder / "config.json", transformers_weights=3), "names 3 as a file of"),
-    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json is not a mapping"),
+    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json must hold a JSON object"),
     "no JSON": (lambda folder: (folder / "config.json").write_text("{"), "JSON"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
 }

@@ -2,6 +2,7 @@
 
 import logging
 
+import datasets
 import numpy as np
 import pytest
 import soundfile
@@ -160,7 +161,8 @@ def test_datasets_of_both_kinds_are_read(fusion, recording):
             return (row["utterance"] for row in map(Rows().__getitem__, range(3)))
 
     wanted = fusion([{"audio": str(recording), "text": word} for word in WORDS[:3]])
-    for dataset in (KeyDataset(Rows(), "utterance"), Stream()):
+    rows = datasets.Dataset.from_list([row["utterance"] for row in map(Rows().__getitem__, range(3))])
+    for dataset in (KeyDataset(Rows(), "utterance"), Stream(), rows):
         results = fusion(dataset, batch_size=2)
         assert not isinstance(results, list)
         assert all(same(*pair, 1e-5) for pair in zip(results, wanted, strict=True))

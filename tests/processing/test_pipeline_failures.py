@@ -41,6 +41,11 @@ BAD = {
     "no sound": (b"no sound", "the audio is not an audio or video file"),
     "not finite": ({"array": np.full(800, np.nan, np.float32), "sampling_rate": RATE}, "not finite"),
     "key": ({"text": "go", "label": 1}, "An utterance has no key 'label'"),
+    "other keys": (
+        {"sound": "go.wav"},
+        "An utterance has no key 'sound'; its keys are audio, text, video, alignment.",
+    ),
+    "no key": ({}, "The utterance has no input for this model: give audio"),
     "nothing": ({"audio": None, "text": None}, "The utterance has no input for this model"),
     "type": (3, "must be"),
     "surrogate": ("\ud800.wav", ""),

@@ -60,7 +60,7 @@ def interrupted(folder, corpus_root, step: int, number: int) -> None:
     torch.set_num_threads(1)
     folder.mkdir()
     with (folder / "errors.txt").open("w") as errors, redirect_stderr(errors):
-        run_recipe(folder, corpus_root)
+        run_recipe(folder, corpus_root, save_total_limit=1)
 
 
 @pytest.fixture(scope="module")

@@ -161,6 +161,14 @@ def test_a_bad_model_config_is_refused(fields, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("argument", ["model_name_or_path", "text_model_name_or_path"])
+def test_a_model_that_is_nowhere_is_named_with_its_argument(argument):
+    config = {name: FUSION[name] for name in ("audio_config", "hidden_size", "num_attention_heads")}
+    args = ModelArguments(model_config=config, **{argument: "./nowhere"})
+    with pytest.raises(ValueError, match=rf"^{argument} names \./nowhere, which is no model here or on the Hub: "):
+        build_model(args, LABELS)
+
+
 def test_an_encoder_is_named_or_configured_not_both():
     args = ModelArguments(audio_model_name_or_path="somewhere", model_config=FUSION)
     with pytest.raises(ValueError, match=r"audio_model_name_or_path \(somewhere\) and audio_config"):

@@ -180,10 +180,14 @@ def test_activation_checkpointing_changes_nothing(make_trainer):
     assert getattr(checkpointed.model, f"is_{CHECKPOINTING}")
 
 
-def test_evaluation_measures_the_four_scores(make_trainer):
-    scores = make_trainer().evaluate()
+@pytest.mark.parametrize("half", [False, True])
+def test_evaluation_measures_the_four_scores_and_leaves_the_weights(make_trainer, half):
+    trainer = make_trainer(bf16_full_eval=half)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    scores = trainer.evaluate()
     assert {"eval_loss", "eval_wa", "eval_ua", "eval_wf1", "eval_macro_f1"} <= set(scores)
     assert 0 <= scores["eval_ua"] <= 1
+    torch.testing.assert_close(trainer.model.state_dict(), before, rtol=0, atol=0)
 
 
 def test_every_checkpoint_is_a_complete_hub_folder(make_trainer, tmp_path):

@@ -47,6 +47,15 @@ def test_the_processor_is_enough_for_a_collator(parts, tmp_path):
     trainer.train()
 
 
+def test_rows_without_labels_can_be_predicted_but_not_learned(parts, tmp_path):
+    model, _, collator, rows = parts
+    rows = rows.remove_columns("label")
+    trainer = EmotionTrainer(model, TrainingArguments(str(tmp_path), **STEP), collator, rows)
+    assert trainer.predict(rows).predictions.shape == (8, model.config.num_labels)
+    with pytest.raises(ValueError, match=r"^The rows have no labels, which a loss needs; add a column 'label'"):
+        trainer.train()
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

@@ -9,11 +9,10 @@ from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME
 from ...configuration.folder_checks import check_folder, read_object
 from ...modeling.modeling_checkpoint import one_sentence, read_header
 from .base import BASE
+from .lora_settings import LARGEST_RANK
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-LARGEST_RANK = 2**14
 
 
 def load_adapters(adapter: str | Path, base: str | None = None) -> "PeftModel":

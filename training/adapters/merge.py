@@ -13,6 +13,7 @@ from ...hub.bundle import write_bundle
 from ...hub.card import write_card
 from ...modeling.modeling_checkpoint import check_files, one_sentence
 from ..lifecycle import LOG
+from ..model_building import source_named
 from .loading import check_adapters, load_adapters
 
 
@@ -38,8 +39,9 @@ def merge_adapter(adapter: str | Path, out: str | Path, base: str | None = None)
         raise ValueError(f"{out} is not empty; give a new folder.")
     results = RunResults.read(adapter) if (adapter / RESULTS).is_file() else None
     source = check_adapters(adapter, base)
-    check_files(source)
-    fields, _ = PreTrainedConfig.get_config_dict(source)
+    with source_named("base", source):
+        check_files(source)
+        fields, _ = PreTrainedConfig.get_config_dict(source)
     if fields.get("quantization_config") or (results is not None and results.recipe.get("quantization")):
         raise ValueError(
             f"The adapters in {adapter} were trained on a quantised base, so merging would round them; load them on it."

@@ -21,6 +21,7 @@ from ..arguments import ModelArguments
 from ..collator import EmotionCollator
 from ..failures import explained
 from ..lifecycle import add_scores, finish_run, load_rows, predict_splits
+from ..model_building import source_named
 from ..output_folder import claimed_folder
 from ..recipe import Recipe
 from ..row_checks import check_labels, check_modalities
@@ -192,10 +193,8 @@ def _check_arguments(recipe: Recipe) -> None:
         if Path(member).exists() and not Path(member, "config.json").is_file():
             raise ValueError(f"members names {member}, which holds no model: it has no config.json.")
         check_files(member)
-        try:
+        with source_named("members", member):
             AutoConfig.from_pretrained(member)
-        except OSError as error:
-            raise ValueError(f"members names {member}, which is no model here or on the Hub: {error}") from error
 
 
 def _build_trainer(recipe: Recipe, corpus: Mapping, labels: list[str]) -> EmotionTrainer:

@@ -61,7 +61,8 @@ def pretrain_speaker(recipe: Recipe) -> SpeakerResults:
         train_interruptibly(trainer, find_checkpoint(training_args))
         results.seconds = round(time.perf_counter() - start, 2)
         if corpus.held_out:
-            measured = trainer.evaluate()
+            # Unlike `evaluate` it prints no second line for the validation that chose the checkpoint.
+            measured = trainer.predict(trainer.eval_dataset, metric_key_prefix="eval").metrics
             names = [name for name in ("accuracy", *ERRORS) if f"eval_{name}" in measured]
             results.metrics["validation"] = SpeakerScores(**{name: measured[f"eval_{name}"] for name in names})
         if errors := measure_trials(trainer.model, trainer.processor, corpus, "test", recipe):
