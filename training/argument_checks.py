@@ -83,10 +83,9 @@ def check_rates(rates: Any) -> None:
     if not isinstance(rates, Mapping):
         raise ValueError(f"learning_rates is {rates!r}; it must be a mapping of components to rates.")
     for component, rate in rates.items():
-        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < math.inf:
-            raise ValueError(
-                f"learning_rates gives {component!r} the rate {rate!r}; it must be a finite number of at least 0."
-            )
+        check_value(f"learning_rates.{component}", rate, float)
+        if rate < 0:
+            raise ValueError(f"learning_rates.{component} is {rate:g}; it must not be negative.")
 
 
 def check_class_weights(weights: Any) -> None:
