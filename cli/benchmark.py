@@ -4,7 +4,8 @@ import importlib
 import tempfile
 from pathlib import Path
 
-from .commands import Parser, UsageError, did_you_mean
+from ..configuration.plain_text import did_you_mean
+from .commands import Parser, UsageError
 
 
 def run(argv: list[str]) -> None:

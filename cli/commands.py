@@ -2,10 +2,11 @@
 
 import argparse
 import contextlib
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..configuration.plain_text import did_you_mean
 
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
@@ -119,12 +120,6 @@ def positive(text: str) -> float:
         if 0 < number < math.inf:
             return number
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a suggestion in parentheses, to append to a message; empty if no known name is close."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def read_recipe(argv: Sequence[str], groups: Mapping[str, type]) -> "Recipe":

@@ -44,6 +44,9 @@ def run(argv: list[str]) -> None:
     parser = Parser("demo", "Options of emofusion train are passed on to every training.")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/demo"), help="default: %(default)s")
     parser.add_argument("--all", action="store_true", help="train every system, and add video as a third modality")
+    parser.add_argument(
+        "--resume_from_checkpoint", choices=["true"], help="resume the training that was interrupted, if there is one"
+    )
     parser.check(argv)
     arguments, options = parser.parse_known_args(argv)
 
@@ -53,42 +56,40 @@ def run(argv: list[str]) -> None:
 
     # A wrong option is reported before anything is done.
     read_recipe([str(RECIPES / f"{FUSION}.yaml"), *options], TRAINING)
-    demonstrate(arguments.output_dir, arguments.all, options)
+    demonstrate(arguments.output_dir, arguments.all, options, arguments.resume_from_checkpoint is not None)
 
 
-def demonstrate(folder: Path, every_system: bool, options: list[str]) -> None:
+def demonstrate(folder: Path, every_system: bool, options: list[str], resume: bool = False) -> None:
     """Run the demonstration.
 
     Args:
         folder: Folder for the folders of the systems, the tables and the pictures.
         every_system: Whether to train all systems, and the three modalities.
         options: Options of `emofusion train` for every training.
+        resume: Whether to resume a training that was interrupted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {"code": fingerprint(), "options": options}
     systems = (*QUADRANTS, *OTHER_SYSTEMS) if every_system else QUADRANTS
-    what = f"{len(systems) + len(OCTANTS) * every_system} systems on the demonstration corpora"
+    corpora = "both demonstration corpora" if every_system else "the demonstration corpus"
+    what = f"{len(systems) + len(OCTANTS) * every_system} systems on {corpora}"
     since = announce(f"Training {what}", folder)
-    results = {system: train_once(system, folder, state) for system in systems}
-    octants = {system: train_once(system, folder, state) for system in OCTANTS} if every_system else {}
+    results = {system: train_once(system, folder, state, resume) for system in systems}
+    octants = {system: train_once(system, folder, state, resume) for system in OCTANTS} if every_system else {}
     withheld = score_without_modalities(folder, options) if every_system else {}
 
     print(
-        "\nTest scores in percent, on speakers and sentences that were not trained on (synthetic speech, no benchmark):\n"
+        "\nTest scores in percent, on speakers and sentences that training did not use (synthetic speech, no benchmark):\n"
     )
     files = compare(folder, "", results)
-    print(
-        "\nThe voice carries the arousal, the words carry the valence. From one of them, a system can tell two pairs of"
-    )
-    print("emotions apart; from both, all four emotions.")
+    print("\nThe voice carries the arousal, the words carry the valence. From one of them, a system can distinguish")
+    print("two pairs of emotions; from both, all four emotions.")
     if octants:
         print("\nWith a drawn face, which carries the dominance, there are eight emotions. Test scores in percent:\n")
         files |= compare(folder, "octants_", octants)
         files["octants_withheld.json"] = "UA of the last model without one of its modalities"
         scores = ", ".join(f"{MODALITIES[modality].word} {100 * ua:.1f}" for modality, ua in withheld.items())
-        print(
-            "\nEach missing modality halves the number of emotions that can be told apart. The last model was trained"
-        )
+        print("\nEach missing modality halves the number of distinguishable emotions. The last model was trained")
         print(f"with modality dropout; its UA without each modality: {scores}.")
     use_without_emofusion(folder / FUSION, options)
     print(f"\nFiles in {folder}:")
@@ -100,16 +101,18 @@ def demonstrate(folder: Path, every_system: bool, options: list[str]) -> None:
     conclude(f"Trained {what}", since, holds, [predict, train_again])
 
 
-def train_once(system: str, folder: Path, state: dict) -> "RunResults":
+def train_once(system: str, folder: Path, state: dict, resume: bool = False) -> "RunResults":
     """Return the results of a system, which is trained unless the same code and options trained it before.
 
     Args:
         system: Name of a recipe in `recipes/spoken`.
         folder: Folder for the folder of the system.
         state: Fingerprint of the code, and the options.
+        resume: Whether to resume from the last checkpoint, where the system has any.
     """
     from ..corpora.atomic_write import write_json
     from ..evaluation.results import RunResults
+    from ..training.checkpoints import list_checkpoints
     from ..training.console import show_run
     from ..training.late_fusion.fit import fit_late_fusion
     from ..training.recipe import LATE_FUSION as LATE_FUSION_GROUPS
@@ -125,6 +128,8 @@ def train_once(system: str, folder: Path, state: dict) -> "RunResults":
         return RunResults.read(target)
     print(f"\nTraining {system}.", flush=True)
     argv = [str(RECIPES / f"{system}.yaml"), "--output_dir", str(target), *state["options"]]
+    if resume and list_checkpoints(target):
+        argv += ["--resume_from_checkpoint", "true"]
     if system == LATE_FUSION:
         members = [str(folder / member) for member in QUADRANTS if member != FUSION]
         results = fit_late_fusion(read_recipe([*argv, "--members", *members], LATE_FUSION_GROUPS))

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .. import __version__, explain_missing_module
+from ..configuration.plain_text import one_line
 from .commands import UsageError
-from .output import one_line, prepare_output, warnings_in_one_line
+from .output import prepare_output, warnings_in_one_line
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # Failures that are printed as they are: their messages name a file, a row or an argument.
@@ -167,7 +168,5 @@ def report_defect(program: str, error: BaseException) -> str:
 
 def _fail(program: str, message: str, status: int) -> int:
     """Print a message of any number of lines as one line on the error stream."""
-    line = one_line(message)
-    shown = line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
-    print(f"{program}: {shown}", file=sys.stderr)
+    print(f"{program}: {one_line(message, LONGEST)}", file=sys.stderr)
     return status

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from .commands import COMMANDS, UsageError, did_you_mean
+from ..configuration.plain_text import did_you_mean
+from .commands import COMMANDS, UsageError
 from .door import guarded
 from .recipe_help import RECIPE_COMMANDS, format_recipe_help
 

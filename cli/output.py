@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ..training.durations import format_seconds
+from ..configuration.plain_text import format_seconds, one_line
 
 # Read by tqdm, huggingface_hub (and so by transformers) and datasets when they are imported, which is later.
 QUIET = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
@@ -61,14 +61,8 @@ def warnings_in_one_line(program: str) -> Iterator[None]:
         program: The command that warns.
     """
     before = warnings.formatwarning
-    warnings.formatwarning = lambda message, *others: f"{program}: Warning: {one_line(str(message))}\n"
+    warnings.formatwarning = lambda message, *others: f"{program}: Warning: {one_line(message)}\n"
     try:
         yield
     finally:
         warnings.formatwarning = before
-
-
-def one_line(text: str) -> str:
-    """Return text as one line, with its control characters escaped, which could otherwise change the terminal."""
-    line = " ".join(text.split())
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ..configuration.plain_text import show_name
 from .commands import Parser
 
 
@@ -25,9 +26,9 @@ def run(argv: list[str]) -> None:
     entries = predict(
         arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls
     )
-    width = max(len(entry["label"]) for entry in entries)
-    for entry in entries:
-        print(f"{entry['label']:<{width}}  {100 * entry['score']:5.1f} %  {'#' * round(40 * entry['score'])}")
+    names = [show_name(entry["label"]) for entry in entries]
+    for name, entry in zip(names, entries, strict=True):
+        print(f"{name:<{max(map(len, names))}}  {100 * entry['score']:5.1f} %  {'#' * round(40 * entry['score'])}")
     if entries[0].get("silent"):
         others = " and ".join(name for name in ("text", "video") if inputs[name])
         print(

@@ -3,28 +3,20 @@
 import dataclasses
 import math
 import re
-import reprlib
-import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from huggingface_hub.dataclasses import strict, validated_field
 from huggingface_hub.errors import StrictDataclassError, StrictDataclassFieldValidationError
 from transformers import PreTrainedConfig
 
+from .plain_text import reason_of, show_value
+from .value_checks import describe
+
 # No size of a network is larger; a damaged number must not ask for terabytes of memory.
 LARGEST = 2**24
 MOST_LAYERS = 1024
 DTYPES = ("float32", "bfloat16", "float16", "float64")
-# The kinds of values that a field may hold, in words: one value, and several.
-WORDS = {
-    int: ("a whole number", "whole numbers"),
-    float: ("a number", "numbers"),
-    bool: ("true or false", "booleans"),
-    str: ("a text", "texts"),
-    dict: ("a mapping", "mappings"),
-    type(None): ("null", "nulls"),
-}
 # Fields of encoders that must be at least 1. Others may be 0, as `type_vocab_size` of DeBERTa.
 NONZERO = re.compile(
     r"(num_)?(hidden|attention|encoder|decoder)_(size|layers|heads|attention_heads|ffn_dim)|num_(hidden_layers|heads|channels)"
@@ -70,37 +62,10 @@ def checked(config_class: type) -> type:
         except StrictDataclassFieldValidationError as error:
             kind = type(self).__dataclass_fields__[name].type
             wanted = error.__cause__ if isinstance(error.__cause__, ValueError) else describe(kind)
-            raise ValueError(f"{name} is {shown(value)}; it must be {wanted}.") from error
+            raise ValueError(f"{name} is {show_value(value)}; it must be {wanted}.") from error
 
     config_class.__setattr__ = __setattr__
     return config_class
-
-
-def describe(kind: Any) -> str:
-    """Return the words for a type annotation, such as "a list of whole numbers or null"."""
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(map(str, get_args(kind)))}"
-    if get_origin(kind) in (Union, types.UnionType):
-        parts = dict.fromkeys(describe(part) for part in get_args(kind) if part is not PreTrainedConfig)
-        if float in get_args(kind):
-            parts.pop(WORDS[int][0], None)
-        return " or ".join(parts)
-    if get_origin(kind) in (list, tuple):
-        item, *_ = get_args(kind)
-        inner = WORDS[item][1] if item in WORDS else "numbers" if item == int | float else "values"
-        return f"a list of {'values, each ' + describe(item) if get_origin(item) is Literal else inner}"
-    return WORDS.get(kind, (f"of type {getattr(kind, '__name__', kind)}",))[0]
-
-
-def shown(value: Any) -> str:
-    """Return a short form of a value for an error, in one line."""
-    return one_line(reprlib.repr(value))
-
-
-def one_line(error: object, limit: int = 300) -> str:
-    """Return a text in one line, without the full stop at its end, cut at `limit` characters."""
-    text = " ".join(str(error).split()).rstrip(". ")
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def check_labels(id2label: Any) -> None:
@@ -112,7 +77,7 @@ def check_labels(id2label: Any) -> None:
     Raises:
         ValueError: If it is not a mapping from the ids 0, 1, ... to distinct names.
     """
-    place = f"id2label is {shown(id2label)}; it must be"
+    place = f"id2label is {show_value(id2label)}; it must be"
     if not isinstance(id2label, Mapping) or not id2label:
         raise ValueError(f"{place} a mapping from the ids 0, 1, ... to the names of the classes.")
     if {str(key) for key in id2label} != {str(number) for number in range(len(id2label))}:
@@ -121,7 +86,9 @@ def check_labels(id2label: Any) -> None:
     if not all(isinstance(name, str) and name.strip() for name in names):
         raise ValueError(f"{place} a mapping to names, and each name must be a text that is not empty.")
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"id2label gives the name {shown(repeated[0])} to several classes; each class needs its own.")
+        raise ValueError(
+            f"id2label gives the name {show_value(repeated[0])} to several classes; each class needs its own."
+        )
 
 
 def build_config(place: str, build: Callable[..., PreTrainedConfig], *args, **fields) -> PreTrainedConfig:
@@ -141,9 +108,9 @@ def build_config(place: str, build: Callable[..., PreTrainedConfig], *args, **fi
     except StrictDataclassError as error:
         name = re.search(r"field '(\w+)'", str(error))
         prefix = f"{place}.{name[1]}" if name else place
-        raise ValueError(f"{prefix} is wrong: {one_line(error.__cause__ or error)}.") from error
+        raise ValueError(f"{prefix} is wrong: {reason_of(error.__cause__ or error)}.") from error
     except Exception as error:  # whatever the libraries raise for a value that they did not expect
-        raise ValueError(f"{place} is wrong: {one_line(error)}.") from error
+        raise ValueError(f"{place} is wrong: {reason_of(error)}.") from error
     check_numbers(place, config)
     return config
 
@@ -176,7 +143,7 @@ def check_numbers(place: str, config: PreTrainedConfig) -> None:
             elif isinstance(item, int) and item > LARGEST and not signed:
                 wanted = f"at most {LARGEST}"
             if wanted:
-                raise ValueError(f"{place}.{field.name} is {shown(value)}; it must be {wanted}.")
+                raise ValueError(f"{place}.{field.name} is {show_value(value)}; it must be {wanted}.")
 
 
 def _field(default: Any, is_right: Callable[[Any], bool], words: str) -> Any:

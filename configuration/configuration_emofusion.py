@@ -13,13 +13,12 @@ from .configuration_checks import (
     check_numbers,
     checked,
     number,
-    one_line,
     share,
-    shown,
     whole,
 )
 from .folder_checks import check_folder
 from .modalities import MODALITIES
+from .plain_text import reason_of, show_value
 
 # Number of the checkpoint format, written into each `config.json`. Raise it when older code would misread a new
 # checkpoint: a weight has another name or shape, a field another meaning or default, or a new field or behaviour of the
@@ -145,12 +144,14 @@ class EmoFusionConfig(PreTrainedConfig):
             check_labels(self.id2label)
         labels = kwargs.get("num_labels")
         if labels is not None and not (type(labels) is int and 0 < labels <= MOST_LABELS):
-            raise ValueError(f"num_labels is {shown(labels)}; it must be from 1 to {MOST_LABELS}.")
+            raise ValueError(f"num_labels is {show_value(labels)}; it must be from 1 to {MOST_LABELS}.")
         if not isinstance(kwargs.get("output_attentions", False), bool | None):
-            raise ValueError(f"output_attentions is {shown(kwargs['output_attentions'])}; it must be true or false.")
+            raise ValueError(
+                f"output_attentions is {show_value(kwargs['output_attentions'])}; it must be true or false."
+            )
         dtype = self.dtype if self.dtype is not None else kwargs.get("torch_dtype")
         if dtype is not None and str(dtype).removeprefix("torch.") not in DTYPES:
-            raise ValueError(f"dtype is {shown(dtype)}; it must be one of {', '.join(DTYPES)}.")
+            raise ValueError(f"dtype is {show_value(dtype)}; it must be one of {', '.join(DTYPES)}.")
 
     def _match_labels(self) -> None:
         check_labels(self.id2label)
@@ -164,7 +165,7 @@ class EmoFusionConfig(PreTrainedConfig):
             )
         if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
             raise ValueError(
-                f"class_weights is {shown(weights)}; give finite numbers of at least 0, not all of them 0."
+                f"class_weights is {show_value(weights)}; give finite numbers of at least 0, not all of them 0."
             )
 
     @classmethod
@@ -230,16 +231,16 @@ class EmoFusionConfig(PreTrainedConfig):
         except ValueError as error:
             raise ValueError(f"{place}{error}") from error
         except Exception as error:  # whatever transformers raises for a value that it does not expect
-            raise ValueError(f"{place}a field is wrong: {type(error).__name__}: {one_line(error)}.") from error
+            raise ValueError(f"{place}a field is wrong: {type(error).__name__}: {reason_of(error)}.") from error
 
     @classmethod
     def _check_names(cls, fields: dict[str, Any]) -> None:
         if (model_type := fields.get("model_type", cls.model_type)) != cls.model_type:
-            raise ValueError(f"model_type is {shown(model_type)}; {cls.__name__} is for {cls.model_type}.")
+            raise ValueError(f"model_type is {show_value(model_type)}; {cls.__name__} is for {cls.model_type}.")
         for name in set(fields) - set(cls.__dataclass_fields__):
             attribute = getattr(cls, name, None)
             if callable(attribute) or (isinstance(attribute, property) and attribute.fset is None):
-                raise ValueError(f"{shown(name)} is no field of a {cls.__name__}; leave it out.")
+                raise ValueError(f"{show_value(name)} is no field of a {cls.__name__}; leave it out.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, with the number of the checkpoint format; all parts have the one dtype of the model."""
@@ -325,5 +326,5 @@ def _as_config(name: str, value: dict | PreTrainedConfig | None, default_type: s
     fields = dict(value or {})
     model_type = fields.pop("model_type", default_type)
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
-        raise ValueError(f"{name} names the model_type {shown(model_type)}, which transformers does not know.")
+        raise ValueError(f"{name} names the model_type {show_value(model_type)}, which transformers does not know.")
     return build_config(name, AutoConfig.for_model, model_type, **fields)

@@ -3,9 +3,10 @@
 import math
 from typing import ClassVar
 
-from .configuration_checks import LARGEST, MOST_LAYERS, checked, number, positive, shown, whole
+from .configuration_checks import LARGEST, MOST_LAYERS, checked, number, positive, whole
 from .configuration_emofusion import EmoFusionConfig
 from .modalities import SAMPLING_RATE
+from .plain_text import show_value
 
 
 @checked
@@ -95,7 +96,7 @@ class SpeakerResNetConfig(EmoFusionConfig):
         for name, most in (("hidden_sizes", LARGEST), ("depths", MOST_LAYERS)):
             if not all(1 <= value <= most for value in getattr(self, name)):
                 raise ValueError(
-                    f"{name} is {shown(getattr(self, name))}; it must be from 1 to {most} in every stage."
+                    f"{name} is {show_value(getattr(self, name))}; it must be from 1 to {most} in every stage."
                 )
         if not 0 < self.win_length <= self.n_fft:
             raise ValueError(f"win_length is {self.win_length}; it must be from 1 to n_fft ({self.n_fft}).")

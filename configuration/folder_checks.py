@@ -3,7 +3,11 @@
 import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from .plain_text import format_size, reason_of
 
 # What libraries read in such a folder, by the end of the name.
 READ = (".json", ".jinja", ".model", ".py", ".safetensors", ".txt")
@@ -14,6 +18,8 @@ OBJECTS = (
     *("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json"),
 )
+# Arguments of `from_pretrained` that locate files.
+LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
 LARGEST = 2**28  # bytes of such a file, unless it holds weights
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -44,6 +50,27 @@ def check_folder(source: str | os.PathLike | None, subfolder: str = "") -> None:
             read_object(path)
 
 
+def locating(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those arguments of `from_pretrained` that locate files."""
+    return {name: arguments[name] for name in LOCATION_ARGUMENTS if arguments.get(name) is not None}
+
+
+def find_file(source: str | os.PathLike, name: str, **arguments) -> str | None:
+    """Return the path of a file of a checkpoint, downloaded if necessary, or None if there is no such file.
+
+    Args:
+        source: A folder or Hub id.
+        name: The file name.
+        **arguments: Arguments of `from_pretrained`.
+    """
+    from transformers.utils import cached_file  # slow, and not needed for a `--help`
+
+    try:
+        return cached_file(source, name, **locating(arguments))
+    except OSError:
+        return None
+
+
 def check_plain(path: str | os.PathLike) -> None:
     """Check that a file is a plain one, or a link to one, and of a sensible size.
 
@@ -56,14 +83,14 @@ def check_plain(path: str | os.PathLike) -> None:
     try:
         status = os.stat(path)
     except OSError as error:
-        what = "is a link that leads nowhere" if os.path.lexists(path) else "does not exist"
+        what = "is a link to a file that does not exist" if os.path.lexists(path) else "does not exist"
         raise ValueError(f"{path} {what}; restore it.") from error
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         raise ValueError(f"{path} is {KINDS.get(kind, 'no file')}, not a plain file; restore it.")
     is_text = os.fspath(path).endswith(READ) and not os.fspath(path).endswith(WEIGHTS)
     if is_text and status.st_size > LARGEST:
-        raise ValueError(f"{path} has {status.st_size / 1e6:,.0f} MB, far more than such a file; restore it.")
+        raise ValueError(f"{path} has {format_size(status.st_size)}, more than such a file needs; restore it.")
 
 
 def read_object(path: str | os.PathLike) -> dict:
@@ -79,8 +106,7 @@ def read_object(path: str | os.PathLike) -> dict:
     try:
         value = json.loads(Path(path).read_bytes().decode("utf-8"))
     except (RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} cannot be read as JSON ({reason}); restore it.") from error
+        raise ValueError(f"{path} cannot be read as JSON ({reason_of(error)}); restore it.") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is not a mapping, as it must be; restore it.")
+        raise ValueError(f"{path} must hold a JSON object; restore it.")
     return value

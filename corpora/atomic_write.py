@@ -196,12 +196,3 @@ def _remove_leftovers(parent: Path, prefix: str) -> None:
             if os.path.isdir(leftover) and not os.path.islink(leftover):
                 with suppress(NotImplementedError, OSError), FileLock(os.path.join(leftover, LOCK), timeout=0):
                     shutil.rmtree(leftover, ignore_errors=True)
-
-
-def format_size(size: float) -> str:
-    """Return a number of bytes with its unit: `1.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.95:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -28,8 +28,7 @@ class Corpus(ABC):
         """Return an instance of `self.options`.
 
         Raises:
-            TypeError: If the value of an option has the wrong type.
-            ValueError: If the corpus has no such option, or a value is invalid.
+            ValueError: If the corpus has no such option, or a value has the wrong type or is invalid.
         """
         known = [option.name for option in fields(self.options)]
         if unknown := [name for name in options if name not in known]:

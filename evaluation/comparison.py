@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .plain_text import show_name
+from ..configuration.plain_text import show_name, show_value
 from .predictions import Predictions, read_predictions
-from .records import shorten
 from .results import FILE, RunResults
 from .sample_size import count_words, describe_small_classes
 from .statistics import (
@@ -205,7 +204,7 @@ def read_system(folder: str | Path) -> SystemPredictions:
         names = [run.name for run in results.cross_validation.runs]
         if outside := [name for name in names if not name or Path(name).name != name]:
             raise ValueError(
-                f"{Path(folder, FILE)}: {shorten(outside[0])} is no folder beside the results of its runs."
+                f"{Path(folder, FILE)}: {show_value(outside[0])} is no folder beside the results of its runs."
             )
         runs = [Path(folder, name) for name in names]
         if not runs:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..configuration.plain_text import show_name
 from ..corpora.atomic_write import staged
 from .calibration import Reliability, measure_reliability
-from .plain_text import show_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

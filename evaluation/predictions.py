@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..configuration.plain_text import one_line, show_value
 from .calibration import fit_scaling, softmax
-from .plain_text import one_line
-from .records import shorten
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -151,7 +150,7 @@ def read_predictions(folder: str | Path, labels: Sequence[str]) -> dict[str, Pre
             rows = splits.setdefault(row["split"], {})
             if row["id"] in rows:
                 raise ValueError(
-                    f"{path}, line {number}: the {row['split']} split has a prediction for {shorten(row['id'])} already: "
+                    f"{path}, line {number}: the {row['split']} split has a prediction for {show_value(row['id'])} already: "
                     "every utterance has one."
                 )
             rows[row["id"]] = row
@@ -169,18 +168,20 @@ def _parse_line(line: str, place: str, labels: Sequence[str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{place} is not the prediction of a model: it is not JSON.") from error
     if not isinstance(row, dict):
-        raise ValueError(f"{place} is not the prediction of a model: it is {shorten(row)}.")
+        raise ValueError(f"{place} is not the prediction of a model: it is {show_value(row)}.")
     for name, (accepted, kind) in FIELDS.items():
         if name not in row or not isinstance(row[name], accepted):
             raise ValueError(
-                f"{place} is not the prediction of a model: {name} is {shorten(row.get(name))}, not {kind}."
+                f"{place} is not the prediction of a model: {name} is {show_value(row.get(name))}, not {kind}."
             )
     if row["label"] not in labels:
-        raise ValueError(f"{place}: the label {shorten(row['label'])} is none of {', '.join(map(one_line, labels))}.")
+        raise ValueError(
+            f"{place}: the label {show_value(row['label'])} is none of {', '.join(map(one_line, labels))}."
+        )
     numbers = [score for score in row["logits"] if isinstance(score, int | float) and not isinstance(score, bool)]
     if len(row["logits"]) != len(labels) or len(numbers) != len(labels) or not np.isfinite(_as_floats(numbers)).all():
         raise ValueError(
-            f"{place}: logits is {shorten(row['logits'])}, not {len(labels)} finite numbers, one per label."
+            f"{place}: logits is {show_value(row['logits'])}, not {len(labels)} finite numbers, one per label."
         )
     return row | {"label": list(labels).index(row["label"])}
 

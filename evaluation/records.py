@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
-from .plain_text import one_line
+from ..configuration.plain_text import one_line, show_value
 
 LARGEST = 2**63
 # type of a field -> accepted types of its value, and their name
@@ -59,11 +59,6 @@ class Record:
         return {name: _dump(value) for name, value in {**named, **self.extra}.items()}
 
 
-def shorten(value: Any) -> str:
-    """Return a value as it is quoted in a message, on one line and with at most 80 characters."""
-    return one_line(repr(value), 80)
-
-
 def _load(kind: Any, value: Any) -> Any:
     """Return a value as its type hint has it: mappings become records, an empty one an optional record's None."""
     if value is None:
@@ -74,7 +69,7 @@ def _load(kind: Any, value: Any) -> Any:
             return None
         return _load(next(choice for choice in inner if choice is not type(None)), value)
     if origin in (dict, list) and not isinstance(value, Mapping if origin is dict else list | tuple):
-        raise ValueError(f"{shorten(value)} must be a {'mapping' if origin is dict else 'list'}.")
+        raise ValueError(f"{show_value(value)} must be a {'mapping' if origin is dict else 'list'}.")
     if origin is dict:
         return {name: _load_item(inner[1], item, repr(name)) for name, item in value.items()}
     if origin is list:
@@ -84,9 +79,9 @@ def _load(kind: Any, value: Any) -> Any:
     if kind in SCALARS:
         accepted, name = SCALARS[kind]
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"{shorten(value)} must be {name}.")
+            raise ValueError(f"{show_value(value)} must be {name}.")
         if kind in (int, float) and isinstance(value, int) and abs(value) >= LARGEST:
-            raise ValueError(f"{shorten(value)} is too large.")
+            raise ValueError(f"{show_value(value)} is too large.")
     return value
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..configuration.modalities import MODALITIES
+from ..configuration.plain_text import show_value
 from ..corpora.atomic_write import write_json
 from .calibration import TemperatureScaling
 from .metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
-from .records import Record, shorten
+from .records import Record
 from .scores import ClassificationScores, Intervals, SubsetScores
 
 FORMAT = 1
@@ -161,7 +162,7 @@ class Results(Record):
         """
         if isinstance(values, Mapping) and values.get("format") != FORMAT:
             raise ValueError(
-                f"The format {shorten(values.get('format'))} is unknown: this version reads format {FORMAT}."
+                f"The format {show_value(values.get('format'))} is unknown: this version reads format {FORMAT}."
             )
         return super().from_dict(values)
 
@@ -209,10 +210,10 @@ class RunResults(Results):
         if not self.labels:
             raise ValueError("'labels' is missing: name the emotions that the model knows.")
         if twice := [label for label in self.labels if self.labels.count(label) > 1]:
-            raise ValueError(f"'labels' has {shorten(twice[0])} twice: give each emotion a name of its own.")
+            raise ValueError(f"'labels' has {show_value(twice[0])} twice: give each emotion a name of its own.")
         if not self.modalities or not MODALITIES.keys() >= set(self.modalities):
             raise ValueError(
-                f"'modalities' is {shorten(self.modalities)}: name one or more of {', '.join(MODALITIES)}."
+                f"'modalities' is {show_value(self.modalities)}: name one or more of {', '.join(MODALITIES)}."
             )
         for split, scores in self.metrics.items():
             scores.check_classes(len(self.labels), split)
@@ -290,5 +291,7 @@ def parse_results(text: str | bytes) -> RunResults | SpeakerResults:
         values = {"format": FORMAT, "task": "speaker_recognition", **values}
     task = values.get("task") or "classification"
     if not isinstance(task, str) or task not in RESULTS:
-        raise ValueError(f"The task {shorten(task)} is unknown: this version reads results of {', '.join(RESULTS)}.")
+        raise ValueError(
+            f"The task {show_value(task)} is unknown: this version reads results of {', '.join(RESULTS)}."
+        )
     return RESULTS[task].from_dict({**values, "task": task})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .plain_text import show_name
+from ..configuration.plain_text import show_name
 from .statistics import MIN_SPEAKERS
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..configuration.plain_text import show_value
 from .calibration import softmax
-from .records import Record, shorten
+from .records import Record
 from .statistics import confusion_scores, group_confusions, speaker_intervals
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Intervals(Record):
         for name in ("wa", "ua", "wf1"):
             edges = getattr(self, name)
             if edges is not None and (len(edges) != 2 or not np.isfinite(edges).all()):
-                raise ValueError(f"{name}: {shorten(edges)} must be two finite numbers, the ends of an interval.")
+                raise ValueError(f"{name}: {show_value(edges)} must be two finite numbers, the ends of an interval.")
 
 
 def measure(predictions: Mapping[str, "Predictions"], labels: list[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from ..configuration.folder_checks import check_folder
-from ..evaluation.plain_text import one_line
+from ..configuration.plain_text import one_line, reason_of
 from ..modeling.modeling_checkpoint import check_files
 from .file_kinds import kind_of, reason_to_keep, reason_to_refuse
 from .loadable import check_loadable
@@ -122,8 +122,7 @@ def _metadata_of(folder: Path, card: str) -> dict[str, Any]:
     try:
         return ModelCard(card).data.to_dict()
     except Exception as error:  # of PyYAML, and of huggingface_hub for metadata that are not a mapping
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{folder / 'README.md'} has metadata that cannot be read: {reason}") from error
+        raise ValueError(f"{folder / 'README.md'} has metadata that cannot be read: {reason_of(error)}.") from error
 
 
 def _reachable(folder: Path, contents: Contents) -> set[str]:

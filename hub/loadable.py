@@ -10,10 +10,10 @@ import transformers
 from safetensors import safe_open
 from transformers import AutoConfig, AutoProcessor, PreTrainedConfig
 
-from ..evaluation.plain_text import one_line
+from ..configuration.plain_text import one_line, show_some
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import Results, RunResults
-from ..modeling.modeling_checkpoint import check_header, one_sentence, shorten
+from ..modeling.modeling_checkpoint import one_sentence, read_header
 from ..processing.processor_checks import check_processor_fits
 
 ADAPTERS = "adapter_model.safetensors"
@@ -78,7 +78,7 @@ def _check_adapters(folder: Path) -> PreTrainedConfig | None:
     """Check that the weights of adapters are those of their configuration; return that of a base on this machine."""
     settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     path = folder / ADAPTERS
-    check_header(str(path))
+    read_header(path)
     with safe_open(path, "pt") as file:
         weights = {name.removeprefix("base_model.model."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     remedy = "save the adapters again."
@@ -89,7 +89,7 @@ def _check_adapters(folder: Path) -> PreTrainedConfig | None:
     if isinstance(targets, list):
         lacking |= {str(end) for end in targets if not any(f".{name}".endswith(f".{end}") for name in found)}
     if not found or lacking:
-        names = shorten(lacking or wanted) or "target_modules"
+        names = show_some(lacking or wanted) or "target_modules"
         raise ValueError(
             f"{path} lacks the LoRA matrices of layers that adapter_config.json names ({names}): {remedy}"
         )
@@ -98,10 +98,10 @@ def _check_adapters(folder: Path) -> PreTrainedConfig | None:
         whole.add("classifier")
     if lost := {str(name) for name in whole if not any(key.startswith(f"{name}.") for key in weights)}:
         raise ValueError(
-            f"{path} lacks modules that adapter_config.json names in modules_to_save ({shorten(lost)}): {remedy}"
+            f"{path} lacks modules that adapter_config.json names in modules_to_save ({show_some(lost)}): {remedy}"
         )
     if wrong := {name for name, value in weights.items() if not torch.isfinite(value.float()).all()}:
-        raise ValueError(f"{path} has NaN or infinite numbers in {shorten(wrong)}: use another checkpoint.")
+        raise ValueError(f"{path} has NaN or infinite numbers in {show_some(wrong)}: use another checkpoint.")
     base = settings.get("base_model_name_or_path")
     if not isinstance(base, str) or not Path(base, "config.json").is_file():
         return None

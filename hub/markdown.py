@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ..evaluation.plain_text import one_line, show_name
+from ..configuration.plain_text import one_line, show_name
 
 # HTML, Markdown, formulas, mentions, links without brackets, and what opens a heading, a list or a rule.
 MARKUP = re.compile(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ..configuration.plain_text import one_line
 from ..corpora.atomic_write import staged
-from ..evaluation.plain_text import one_line
 from ..evaluation.results import Results, RunResults
 from .markdown import Markdown, bibtex, bibtex_key, code, destination, escape, format_table, literal
 

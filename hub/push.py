@@ -7,8 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
 
-from ..corpora.atomic_write import format_size
-from ..evaluation.plain_text import one_line
+from ..configuration.plain_text import format_size, one_line
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import RunResults, parse_results
 from .contents import Contents, collect_contents, kind_of

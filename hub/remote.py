@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
 
+from ..configuration.plain_text import one_line, reason_of
 from .contents import is_repo_id
 
 NO_TOKEN = "There is no token of the Hub: run `hf auth login`, or set HF_TOKEN."
@@ -181,7 +182,7 @@ def explain_errors(repo_id: str) -> Iterator[None]:
     except (HTTPError, RuntimeError) as error:
         raise OSError(_explain(error, repo_id)) from error
     except ValueError as error:
-        raise OSError(f"The Hub refuses the files for {repo_id}: {' '.join(str(error).split())}") from error
+        raise OSError(f"The Hub refuses the files for {repo_id}: {reason_of(error)}.") from error
 
 
 def _explain(error: Exception, repo_id: str) -> str:
@@ -195,7 +196,7 @@ def _explain(error: Exception, repo_id: str) -> str:
     sentence = EXPLANATIONS.get(response.status_code)
     if sentence is None:
         return f"The Hub answered {response.status_code}: {message or _first_line(cause)}"
-    return sentence.format(repo_id=repo_id) + (f" Its message: {' '.join(message.split())}" if message else "")
+    return sentence.format(repo_id=repo_id) + (f" Its message: {one_line(message)}" if message else "")
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,7 +6,8 @@ import dataclasses
 import torch
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
-from ..configuration.configuration_checks import default_of, one_line, shown
+from ..configuration.configuration_checks import default_of
+from ..configuration.plain_text import reason_of, show_value
 
 
 def build_encoder(place: str, config: PreTrainedConfig) -> PreTrainedModel:
@@ -24,9 +25,11 @@ def build_encoder(place: str, config: PreTrainedConfig) -> PreTrainedModel:
     except ImportError:
         raise
     except Exception as error:  # any class: transformers builds from values that it has not checked
-        reason = f"transformers cannot build a {config.model_type} encoder ({type(error).__name__}: {one_line(error)})"
+        reason = (
+            f"transformers cannot build a {config.model_type} encoder ({type(error).__name__}: {reason_of(error)})"
+        )
         name = _field_to_blame(config)
-        start = place if name is None else f"{place}.{name} is {shown(getattr(config, name))}"
+        start = place if name is None else f"{place}.{name} is {show_value(getattr(config, name))}"
         raise ValueError(f"{start}, with which {reason}; correct it." if name else f"{start}: {reason}.") from error
 
 

@@ -11,8 +11,9 @@ from transformers import (
 
 from ..configuration.configuration_late_fusion import MEMBER_CONFIGS, as_member_config, member_modalities
 from ..configuration.modalities import MODALITIES
+from ..configuration.plain_text import show_some
 from .encoder_audio import receptive_field
-from .modeling_checkpoint import check_files, count_weights, shorten
+from .modeling_checkpoint import check_files, count_weights
 from .modeling_cross_attention import CrossAttentionFusionForSequenceClassification
 from .modeling_loading import load_checked
 from .modeling_multi_level import MultiLevelFusionForSequenceClassification
@@ -61,7 +62,7 @@ def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     model, info = load_checked(loader.from_pretrained, source, config=config, dtype=dtype)
     if missing := info["missing_keys"]:
         raise ValueError(
-            f"{source} lacks {count_weights(missing)} of {type(model).__name__} ({shorten(missing)}); "
+            f"{source} lacks {count_weights(missing)} of {type(model).__name__} ({show_some(missing)}); "
             "give a trained classifier."
         )
     return model

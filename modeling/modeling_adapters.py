@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from .modeling_checkpoint import count_weights, shorten
+from ..configuration.plain_text import show_some
+from .modeling_checkpoint import count_weights
 
 
 class AdapterLoadingMixin:
@@ -56,7 +57,7 @@ def refuse_incomplete_adapters(module: nn.Module, state_dict: Mapping, prefix: s
         for problem, wrong in problems.items():
             if wrong:
                 raise ValueError(
-                    f"The file of weights of the adapters {problem} {count_weights(wrong)} ({shorten(wrong)}): it does not belong to "
+                    f"The file of weights of the adapters {problem} {count_weights(wrong)} ({show_some(wrong)}): it does not belong to "
                     "their configuration."
                 )
 

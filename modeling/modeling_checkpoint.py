@@ -8,13 +8,11 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import torch
 from torch import nn
-from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, cached_file
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
-from ..configuration.configuration_checks import one_line, shown
-from ..configuration.folder_checks import check_folder, check_plain, read_object
+from ..configuration.folder_checks import check_folder, check_plain, find_file, read_object
+from ..configuration.plain_text import reason_of, show_some, show_value
 
-# Arguments of `from_pretrained` that locate files.
-LOCATION_ARGUMENTS = ("cache_dir", "local_files_only", "proxies", "revision", "subfolder", "token")
 # In TypeErrors about the arguments of a call, which are no fault of the checkpoint.
 WRONG_CALL = re.compile(r"(unexpected|multiple values for|missing \d+ required) .*argument")
 
@@ -39,7 +37,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     """
     if os.path.isfile(source):
         _check_name(source, "path", os.path.basename(source))
-        check_header(source)
+        read_header(source)
         return [os.fspath(source)]
     check_folder(source, place.get("subfolder"))
     config = read_json(source, CONFIG_NAME, **place)
@@ -52,7 +50,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         base = adapters.get("base_model_name_or_path")
         if not isinstance(base, str) or not base:
             raise ValueError(
-                f"adapter_config.json of {source} has base_model_name_or_path {shown(base)}; it must be the folder or "
+                f"adapter_config.json of {source} has base_model_name_or_path {show_value(base)}; it must be the folder or "
                 "Hub id of the base model."
             )
         try:
@@ -70,12 +68,12 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     for shard, file in files.items():
         if file is None:
             raise OSError(f"{source} has no {shard}, which its {index_name} names: copy or download it again.")
-        check_header(file)
+        read_header(file)
     return list(files.values())
 
 
-def check_header(file: str | os.PathLike) -> dict[str, str]:
-    """Check that a safetensors file is complete, and return the dtype of each tensor, such as `F32`.
+def read_header(file: str | os.PathLike) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Check that a safetensors file is complete, and return the dtype, such as `F32`, and the shape of each tensor.
 
     Args:
         file: The path of the file.
@@ -88,9 +86,12 @@ def check_header(file: str | os.PathLike) -> dict[str, str]:
         from safetensors import safe_open
 
         with safe_open(file, framework="pt") as opened:
-            return {name: opened.get_slice(name).get_dtype() for name in opened.keys()}  # noqa: SIM118
+            parts = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+            return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
     except Exception as error:  # its errors are direct subclasses of Exception
-        raise ValueError(f"{file} is damaged or incomplete ({one_line(error)}): copy or download it again.") from error
+        raise ValueError(
+            f"{file} is damaged or incomplete ({reason_of(error)}): copy or download it again."
+        ) from error
 
 
 @contextmanager
@@ -114,11 +115,11 @@ def one_sentence(source: str | os.PathLike | None):
         if names_source and "\n" not in str(error):
             raise
         kind = OSError if isinstance(error, OSError) else ValueError
-        raise kind(f"{'' if names_source else f'{source}: '}{one_line(error)}.") from error
+        raise kind(f"{'' if names_source else f'{source}: '}{reason_of(error)}.") from error
     except Exception as error:
         if isinstance(error, TypeError) and WRONG_CALL.search(str(error)):
             raise
-        reason = f"{type(error).__name__}: {one_line(error)}"
+        reason = f"{type(error).__name__}: {reason_of(error)}"
         if "ignore_mismatched_sizes" in reason:  # refers to a table in the log
             reason = "weights have another shape than its configuration says"
         raise ValueError(f"{source or 'The state_dict'} cannot be loaded: {reason}.") from error
@@ -136,7 +137,7 @@ def check_finite(model: nn.Module, source: str | os.PathLike) -> None:
     """
     if names := non_finite_weights(model):
         raise ValueError(
-            f"{source} has NaN or infinite numbers in {count_weights(names)} ({shorten(names)}), so every score would be "
+            f"{source} has NaN or infinite numbers in {count_weights(names)} ({show_some(names)}), so every score would be "
             "NaN: its training diverged or the file is damaged; use another checkpoint."
         )
 
@@ -153,7 +154,7 @@ def check_dtypes(model: nn.Module, files: Iterable[str]) -> None:
     """
     weights, base = model.state_dict(), f"{model.base_model_prefix}."
     for file in files:
-        kinds = check_header(file)
+        kinds = {name: dtype for name, (dtype, _) in read_header(file).items()}
         # A model without a head has the names without the prefix, which a file may have.
         found = {name: weights.get(name, weights.get(name.removeprefix(base))) for name in kinds}
         wrong = [
@@ -163,7 +164,7 @@ def check_dtypes(model: nn.Module, files: Iterable[str]) -> None:
         ]
         if wrong:
             raise ValueError(
-                f"{file} has {kinds[wrong[0]]} instead of floating-point numbers in {count_weights(wrong)} ({shorten(wrong)}): "
+                f"{file} has {kinds[wrong[0]]} instead of floating-point numbers in {count_weights(wrong)} ({show_some(wrong)}): "
                 "it is damaged or not of this model; copy or download it again."
             )
 
@@ -176,28 +177,6 @@ def non_finite_weights(model: nn.Module) -> list[str]:
     # A sum is finite if all numbers are, and costs no memory; float64 cannot overflow here.
     suspects = [name for name, value in tensors.items() if not value.sum(dtype=torch.float64).isfinite()]
     return [name for name in suspects if not tensors[name].isfinite().all()]
-
-
-def explain_non_finite(model: nn.Module, batch: dict[str, torch.Tensor | None]) -> str:
-    """Return why the scores of a batch are not finite, as the end of a sentence.
-
-    For callers that found NaN or infinite scores: a forward pass itself checks nothing, so that it never waits for the
-    device.
-
-    Args:
-        model: The model.
-        batch: Its inputs.
-    """
-    if names := non_finite_weights(model):
-        return f"the model has NaN or infinite numbers in {count_weights(names)} ({shorten(names)}); use another checkpoint"
-    inputs = [
-        name
-        for name, value in batch.items()
-        if isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all()
-    ]
-    if inputs:
-        return f"the input has NaN or infinite numbers ({shorten(inputs)}); check the recording"
-    return f"the computation in {str(model.dtype).removeprefix('torch.')} overflowed; use float32 or bfloat16"
 
 
 def read_json(source: str | os.PathLike, name: str, **place) -> dict | None:
@@ -215,30 +194,9 @@ def read_json(source: str | os.PathLike, name: str, **place) -> dict | None:
     return None if file is None else read_object(file)
 
 
-def find_file(source: str | os.PathLike, name: str, **place) -> str | None:
-    """Return the path of a file of a checkpoint, downloaded if necessary, or None if there is no such file.
-
-    Args:
-        source: A folder or Hub id.
-        name: The file name.
-        **place: Arguments of `from_pretrained` that locate files; others are ignored.
-    """
-    place = {argument: place[argument] for argument in LOCATION_ARGUMENTS if place.get(argument) is not None}
-    try:
-        return cached_file(source, name, **place)
-    except OSError:
-        return None
-
-
 def count_weights(names: Collection) -> str:
     """Return the number of weights with its noun: `1 weight`, `2 weights`."""
     return f"{len(names)} weight{'s' * (len(names) != 1)}"
-
-
-def shorten(names: Collection[str]) -> str:
-    """Return the first three of some names in alphabetical order."""
-    shown_names = sorted(names)[:3]
-    return ", ".join([*shown_names, "..."] if len(names) > len(shown_names) else shown_names)
 
 
 def _shards(source: str | os.PathLike, file: str, index: dict | None) -> set[str]:
@@ -247,9 +205,13 @@ def _shards(source: str | os.PathLike, file: str, index: dict | None) -> set[str
         return set()
     names = index.get("weight_map")
     if not isinstance(names, dict) or not names:
-        raise ValueError(f"{file} of {source} has the weight_map {shown(names)}; it must map weights to file names.")
+        raise ValueError(
+            f"{file} of {source} has the weight_map {show_value(names)}; it must map weights to file names."
+        )
     if not isinstance(index.get("metadata", {}), dict):
-        raise ValueError(f"{file} of {source} has the metadata {shown(index['metadata'])}; it must be a JSON object.")
+        raise ValueError(
+            f"{file} of {source} has the metadata {show_value(index['metadata'])}; it must be a JSON object."
+        )
     for name in names.values():
         _check_name(source, file, name)
     return set(names.values())
@@ -259,7 +221,7 @@ def _check_name(source: str | os.PathLike, file: str, name: object) -> None:
     """Check the name of a file of weights, which a file of a checkpoint gives."""
     if not isinstance(name, str) or PurePosixPath(name).name != name or PureWindowsPath(name).name != name:
         raise ValueError(
-            f"{source} names {shown(name)} as a file of weights in its {file}; it must be the name of a file in the folder."
+            f"{source} names {show_value(name)} as a file of weights in its {file}; it must be the name of a file in the folder."
         )
     if not name.endswith(".safetensors"):
         raise ValueError(

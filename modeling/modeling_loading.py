@@ -11,17 +11,17 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, cached_file
 
 from ..configuration.configuration_checks import build_config
+from ..configuration.folder_checks import locating
 from ..configuration.modalities import Modality
+from ..configuration.plain_text import show_some
 from .encoder_building import build_encoder
 from .modeling_checkpoint import (
-    LOCATION_ARGUMENTS,
     check_dtypes,
     check_files,
     check_finite,
-    check_header,
     count_weights,
     one_sentence,
-    shorten,
+    read_header,
 )
 
 # Weights that a pretrained encoder may lack: the first is used by SpecAugment only, the others not at all.
@@ -95,14 +95,13 @@ class SafeLoadingMixin:
             place = place | kwargs | (kwargs.get("adapter_kwargs") or {})
             # After a base model was loaded, this holds the revision of the base's repository.
             place["revision"] = getattr(place.get("revision"), "initial", place.get("revision"))
-            place = {name: place[name] for name in LOCATION_ARGUMENTS if place.get(name) is not None}
-            check_header(cached_file(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **place))
+            read_header(cached_file(peft_model_id, ADAPTER_SAFE_WEIGHTS_NAME, **locating(place)))
         with one_sentence(peft_model_id), _without_report():
             info = super().load_adapter(peft_model_id, *args, **kwargs)
         other_shape = {name for name, *_ in getattr(info, "mismatched_keys", ())}
         if lost := sorted(info.missing_keys | info.unexpected_keys | other_shape):
             raise ValueError(
-                f"{peft_model_id}: {count_weights(lost)} of the adapters could not be loaded ({shorten(lost)}): its files do "
+                f"{peft_model_id}: {count_weights(lost)} of the adapters could not be loaded ({show_some(lost)}): its files do "
                 "not belong together, or transformers is too old; load the base model and then the adapters with "
                 "peft.PeftModel.from_pretrained."
             )
@@ -195,7 +194,7 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
     if missing:
         raise ValueError(
             f"The {modality.encoder_kind} checkpoint {source!r} lacks {count_weights(missing)} of {type(encoder).__name__} "
-            f"({shorten(missing)}); give a checkpoint of that architecture."
+            f"({show_some(missing)}); give a checkpoint of that architecture."
         )
     if "masked_spec_embed" in info["missing_keys"]:  # older transformers leaves it uninitialised for some types
         nn.init.uniform_(encoder.masked_spec_embed)
@@ -222,7 +221,7 @@ def _is_no_report(record: LogRecord) -> bool:
 def _describe_lost(model_class: type, missing: set[str], unexpected: list[str]) -> str:
     parts = []
     if missing:
-        parts.append(f"lacks {count_weights(missing)} of {model_class.__name__} ({shorten(missing)})")
+        parts.append(f"lacks {count_weights(missing)} of {model_class.__name__} ({show_some(missing)})")
     if unexpected:
-        parts.append(f"has {len(unexpected)} that {model_class.__name__} does not have ({shorten(unexpected)})")
+        parts.append(f"has {len(unexpected)} that {model_class.__name__} does not have ({show_some(unexpected)})")
     return " and ".join(parts)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
+from ..configuration.plain_text import reason_of
 from .checked_connection import CheckedConnection, Deadline, PrivateAddressError
 
 TIMEOUT = 60.0  # seconds
@@ -68,11 +69,11 @@ def download(url: str, timeout: float = TIMEOUT, allow_private_urls: bool = Fals
             "allow_private_urls=True if you trust the URL."
         ) from error
     except (http.client.HTTPException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
-            reason = f"the answer of the server is not valid HTTP ({reason[:100]})"
+            reason = f"the answer of the server is not valid HTTP ({reason})"
         raise ValueError(
-            f"{url} cannot be downloaded: {reason.rstrip('.')}; get the file in another way, and give its path."
+            f"{url} cannot be downloaded: {reason}; get the file in another way, and give its path."
         ) from error
 
 

@@ -1,5 +1,7 @@
 """Errors of inputs: which kinds there are, and how the position of an input is added to a message."""
 
+from ..configuration.plain_text import one_line
+
 # Each before its more general kinds.
 EXPECTED = (FileNotFoundError, OSError, ImportError, MemoryError, TypeError, ValueError, RuntimeError)
 
@@ -15,7 +17,7 @@ def with_prefix(error: Exception, prefix: str) -> Exception:
         An error of one of the kinds `EXPECTED`: a subclass, such as `UnicodeEncodeError`, may need other arguments than
         a message, and could not be unpickled everywhere.
     """
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = one_line(error) or type(error).__name__
     if isinstance(error, MemoryError):
         message = f"There is not enough memory to read the input ({message})."
     kind = next(kind for kind in EXPECTED if isinstance(error, kind))

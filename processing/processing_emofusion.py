@@ -29,6 +29,7 @@ SILENCE = re.compile(r"<s>|</s>|<sil>|SIL|\+.+\+")
 
 # Seconds: the shortest cut. A shorter recording hardly contains a syllable.
 SHORTEST = 0.1
+LONGEST = 86400.0  # a day
 
 AudioItem = np.ndarray | torch.Tensor | list[float] | AudioSource | None
 VideoItem = np.ndarray | torch.Tensor | VideoSource | None
@@ -80,11 +81,11 @@ class EmoFusionProcessor(ProcessorMixin):
         if tokenizer is not None and set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
             # transformers makes such a tokenizer up if a checkpoint has none.
             raise ValueError("The tokenizer has special tokens only: give one with a vocabulary.")
-        _check_number("max_seconds", max_seconds, SHORTEST)
-        _check_number("longest_seconds", longest_seconds, SHORTEST)
+        _check_number("max_seconds", max_seconds, SHORTEST, LONGEST)
+        _check_number("longest_seconds", longest_seconds, SHORTEST, LONGEST)
         if frames_per_second is None:
             raise TypeError("frames_per_second must be a number, not None.")
-        _check_number("frames_per_second", frames_per_second, 0.0)
+        _check_number("frames_per_second", frames_per_second, 0.0, 1000.0)
         self.max_seconds = max_seconds
         self.frames_per_second = frames_per_second
         self.longest_seconds = longest_seconds
@@ -322,12 +323,14 @@ def is_one_audio(audio: Any) -> bool:
     return audio is not None
 
 
-def _check_number(name: str, value: Any, lowest: float) -> None:
-    """Check that a setting is None, or a finite number above 0 and of at least `lowest`."""
+def _check_number(name: str, value: Any, lowest: float, highest: float) -> None:
+    """Check that a setting is None, or a number above 0, of at least `lowest` and at most `highest`."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, not {value!r} of type {type(value).__name__}.")
+    if value > highest and value != math.inf:
+        raise ValueError(f"{name} must be at most {highest:g}, not {value}.")
     if not (0 < value < math.inf and value >= lowest):
         wanted = f"at least {lowest:g}" if lowest else "a positive number"
         raise ValueError(f"{name} must be {wanted} and finite, not {value}.")
@@ -377,7 +380,10 @@ def _spans(row: Mapping[str, Any] | None, level: str, name: str, limit: float | 
     lengths = {len(segments[key]) for key in ("start", "end", "symbol")}
     if len(lengths) > 1:
         raise ValueError(f"{name} has lists 'start', 'end' and 'symbol' of different lengths.")
-    spans = np.array([segments["start"], segments["end"]], dtype=np.float64).T
+    try:
+        spans = np.array([segments["start"], segments["end"]], dtype=np.float64).T
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} has a 'start' or 'end' that is no number.") from error
     if not np.isfinite(spans).all() or (spans[:, 0] < 0).any() or (spans[:, 1] < spans[:, 0]).any():
         raise ValueError(f"{name} has a segment that does not satisfy 0 <= start <= end in seconds.")
     spoken = np.array([SILENCE.fullmatch(symbol) is None for symbol in segments["symbol"]], dtype=bool)

@@ -8,9 +8,9 @@ from typing import Any
 
 from transformers import BatchFeature
 
+from ..configuration.folder_checks import locating
 from ..configuration.modalities import MODALITIES
 from .processing_emofusion import AudioItem, EmoFusionProcessor, VideoItem, is_one_audio, shorter
-from .processor_loading import LOCATION_ARGUMENTS
 
 # Sub-processor -> the argument that it processes.
 ARGUMENTS = {modality.processor_part: name for name, modality in MODALITIES.items()}
@@ -58,8 +58,7 @@ class LateFusionProcessor(EmoFusionProcessor):
         """See [`EmoFusionProcessor.from_pretrained`]; processors of single members are in subfolders `member_<number>`."""
         processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
         settings, _ = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
-        place = {name: kwargs[name] for name in LOCATION_ARGUMENTS if name in kwargs}
-        place.pop("subfolder", None)
+        place = locating(kwargs)
         numbers = settings.get("members", [])
         if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
             raise ValueError(
@@ -68,7 +67,7 @@ class LateFusionProcessor(EmoFusionProcessor):
             )
         processor.members = {
             number: EmoFusionProcessor.from_pretrained(
-                pretrained_model_name_or_path, subfolder=f"member_{number}", **place
+                pretrained_model_name_or_path, **place | {"subfolder": f"member_{number}"}
             )
             for number in numbers
         }

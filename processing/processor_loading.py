@@ -11,7 +11,10 @@ from transformers import AutoFeatureExtractor, AutoTokenizer, PreTrainedTokenize
 
 # transformers 5.17 exports this class at its root only if torchvision is installed, which the class does not need.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
-from transformers.utils import PROCESSOR_NAME, cached_file
+from transformers.utils import PROCESSOR_NAME
+
+from ..configuration.folder_checks import find_file
+from ..configuration.plain_text import reason_of
 
 # Sub-processor -> the class that loads it, in the order of the arguments of the processor.
 LOADERS = {
@@ -19,11 +22,6 @@ LOADERS = {
     "tokenizer": AutoTokenizer,
     "image_processor": AutoImageProcessor,
 }
-# Arguments of `from_pretrained` that locate files.
-LOCATION_ARGUMENTS = (
-    *("revision", "token", "cache_dir", "local_files_only", "force_download", "proxies"),
-    "subfolder",
-)
 FULL_VOCABULARY = "tokenizer.json"
 LARGEST_IMAGE = 4096  # height and width in pixels that an image processor may give (ours)
 
@@ -61,12 +59,10 @@ def _load(loader: type, name: str, source: str | os.PathLike, **kwargs) -> Any:
         part = loader.from_pretrained(source, **kwargs)
         _TRIALS[name](part)
     except Exception as error:  # of many kinds, also `Exception` itself, which the tokenizers library raises
-        reason = " ".join(str(error).split()) or type(error).__name__
         kind = OSError if isinstance(error, OSError) else ValueError
-        raise kind(f"{source}: the {name} cannot be used: {reason}") from error
+        raise kind(f"{source}: the {name} cannot be used: {reason_of(error)}.") from error
     if name == "tokenizer":
-        place = {argument: kwargs[argument] for argument in LOCATION_ARGUMENTS if kwargs.get(argument) is not None}
-        _check_vocabulary(part, source, place)
+        _check_vocabulary(part, source, **kwargs)
     return part
 
 
@@ -94,7 +90,7 @@ _TRIALS = {
 }
 
 
-def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, source: str | os.PathLike, place: dict[str, Any]) -> None:
+def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, source: str | os.PathLike, **kwargs) -> None:
     """Check that the vocabulary was read from files; without them, transformers makes one up.
 
     Raises:
@@ -102,8 +98,8 @@ def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, source: str | os.PathL
         ValueError: If a special token is not in them; transformers would add it with an id that the model never saw.
     """
     others = {name for name in type(tokenizer).vocab_files_names.values() if name != FULL_VOCABULARY}
-    file = _find(source, FULL_VOCABULARY, place)
-    if file is None and not all(_find(source, name, place) for name in others):
+    file = find_file(source, FULL_VOCABULARY, **kwargs)
+    if file is None and not all(find_file(source, name, **kwargs) for name in others):
         raise OSError(
             f"{source} has no {FULL_VOCABULARY}, the vocabulary of its tokenizer: copy the file there, or save the "
             "processor again."
@@ -115,10 +111,3 @@ def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, source: str | os.PathL
                 raise ValueError(
                     f"{source}: the special token {token!r} is not in {FULL_VOCABULARY}: save the processor again."
                 )
-
-
-def _find(source: str | os.PathLike, name: str, place: dict[str, Any]) -> str | None:
-    try:
-        return cached_file(source, name, **place)
-    except OSError:
-        return None

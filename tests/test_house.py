@@ -308,18 +308,23 @@ def test_importing_package_is_cheap():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "first", ["WhisperModel", "PreTrainedModel", "Trainer", "pipeline", "AutoProcessor", "AutoModel"]
-)
-def test_auto_classes_are_registered_after_any_first_import(first):
-    code = (
-        f"import emofusion\nfrom transformers import {first}\n"
-        "from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification\n"
-        "for variant, prefix in emofusion.VARIANTS.items():\n"
-        "    config = getattr(emofusion, f'{prefix}Config')\n"
-        "    assert config in AutoModel._model_mapping and config in AutoModelForAudioClassification._model_mapping\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+def test_auto_classes_are_registered_after_any_first_import():
+    code = """
+import os, sys, torch  # torch, the slowest import, is imported once
+for first in sys.argv[1:]:
+    if not (child := os.fork()):
+        import emofusion
+        exec(f"from transformers import {first}")
+        from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification
+        for variant, prefix in emofusion.VARIANTS.items():
+            config = getattr(emofusion, f"{prefix}Config")
+            assert config in AutoModel._model_mapping and config in AutoModelForAudioClassification._model_mapping
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"not registered after the import of {first}")
+"""
+    firsts = ("WhisperModel", "PreTrainedModel", "Trainer", "pipeline", "AutoProcessor", "AutoModel")
+    done = subprocess.run([sys.executable, "-c", code, *firsts], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 

@@ -5,13 +5,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from importlib.util import find_spec
-from numbers import Integral, Real
+from numbers import Real
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from transformers import TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+from ..configuration.plain_text import reason_of
+from ..configuration.value_checks import check_languages, check_value
 
 # Numbers must be finite and at least 0, but for these.
 POSITIVE = {
@@ -21,11 +24,11 @@ POSITIVE = {
     *("ddp_timeout", "ddp_bucket_cap_mb", "neftune_noise_alpha", "adam_epsilon"),
 }
 LEAST = {"max_seconds": 0.1, "max_steps": -1, "local_rank": -1}
-MOST = {"seed": 2**32 - 1, "data_seed": 2**32 - 1, "frames_per_second": 1000}
+MOST = {"seed": 2**32 - 1, "data_seed": 2**32 - 1, "frames_per_second": 1000, "max_seconds": 86400}
+MOST |= {"num_train_epochs": 10**6, "max_steps": 10**12, "dataloader_num_workers": 1024}
 BELOW_ONE = ("adam_beta1", "adam_beta2", "label_smoothing_factor")
 # Trackers whose libraries the extra `tracking` installs.
 TRACKERS = ("tensorboard", "trackio")
-LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # the shape of BCP 47 tags
 LICENSE = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 
 
@@ -39,21 +42,14 @@ def check_numbers(arguments: Any) -> None:
     for item in fields(arguments):
         value, hint = getattr(arguments, item.name), hints[item.name]
         kinds = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
-        if value is None or not kinds <= {int, float, bool, type(None)}:
-            continue
-        if kinds & {bool}:
-            if not isinstance(value, bool):
-                raise ValueError(f"{item.name} is {value!r}; it must be true or false.")
-        else:
-            _check_number(item.name, value, float if float in kinds else int)
+        if kinds <= {int, float, bool, type(None)}:
+            check_value(item.name, value, hint)
+            if not isinstance(value, bool | None):
+                _check_bounds(item.name, value)
 
 
-def _check_number(name: str, value: Any, kind: type) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real if kind is float else Integral):
-        raise ValueError(f"{name} is {value!r}; it must be {'a number' if kind is float else 'a whole number'}.")
+def _check_bounds(name: str, value: float) -> None:
     least, most = LEAST.get(name, 0), MOST.get(name, math.inf)
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is {value}; it must be a finite number.")
     if name in POSITIVE and value <= 0:
         raise ValueError(f"{name} is {value:g}; it must be positive.")
     if name == "max_steps" and value <= 0 and value != -1:
@@ -87,10 +83,9 @@ def check_rates(rates: Any) -> None:
     if not isinstance(rates, Mapping):
         raise ValueError(f"learning_rates is {rates!r}; it must be a mapping of components to rates.")
     for component, rate in rates.items():
-        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < math.inf:
-            raise ValueError(
-                f"learning_rates gives {component!r} the rate {rate!r}; it must be a finite number of at least 0."
-            )
+        check_value(f"learning_rates.{component}", rate, float)
+        if rate < 0:
+            raise ValueError(f"learning_rates.{component} is {rate:g}; it must not be negative.")
 
 
 def check_class_weights(weights: Any) -> None:
@@ -118,9 +113,8 @@ def check_scheduler(arguments: TrainingArguments) -> None:
     try:
         get_scheduler(name, optimizer, 1, 10, scheduler_specific_kwargs=dict(given or {}))
     except Exception as error:  # each schedule fails in its own way
-        reason = " ".join(str(error).split()).rstrip(".")
         raise ValueError(
-            f"lr_scheduler_kwargs is {dict(given or {})}, which lr_scheduler_type {name!r} refuses: {reason}."
+            f"lr_scheduler_kwargs is {dict(given or {})}, which lr_scheduler_type {name!r} refuses: {reason_of(error)}."
         ) from error
 
 
@@ -142,8 +136,6 @@ def check_trackers(names: Iterable[str]) -> None:
 
 def check_statements(language: Iterable[str], license: str | None) -> None:
     """Raise a ValueError if language or licence of the weights are not identifiers of the Hub."""
-    for tag in language:
-        if not isinstance(tag, str) or not LANGUAGE.fullmatch(tag):
-            raise ValueError(f"language is {tag!r}; give BCP 47 codes, such as en or pt-BR.")
+    check_languages(language)
     if license is not None and not (isinstance(license, str) and LICENSE.fullmatch(license)):
         raise ValueError(f"license is {license!r}; give an identifier of the Hub, such as cc-by-4.0 or other.")

@@ -1,9 +1,8 @@
 """Checkpoints of a run: find the last complete one, and refuse one that does not fit the model (ours)."""
 
-import json
 import warnings
 import zipfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,7 +13,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..configuration.folder_checks import read_object
-from ..modeling.modeling_checkpoint import count_weights, shorten
+from ..configuration.plain_text import show_some
+from ..modeling.modeling_checkpoint import count_weights, read_header
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 
@@ -24,19 +24,21 @@ SHARDED = ("pytorch_model_fsdp*", "global_step*")
 
 
 class BestCheckpointFinder(TrainerCallback):
-    """Looks for the best checkpoint of a resumed run in its own folder.
+    """Looks for the best checkpoint of a resumed run in its own folder, then beside the checkpoint that it resumes from.
 
-    A checkpoint names it by a path, which is that of another folder if the run was moved, and could be any.
+    The state names it by a path, which is that of another folder if the run was moved, and could be any.
     """
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Replace the path by one in `output_dir`; without a complete checkpoint there, the best is one of those to come."""
+        """Replace the path by one in these folders; without a complete checkpoint there, the best is one of those to come."""
         if state.best_model_checkpoint is None:
             return
-        best = Path(args.output_dir, Path(state.best_model_checkpoint).name)
-        if not find_damage(best):
-            state.best_model_checkpoint = str(best)
-            return
+        resumed = Path(str(args.resume_from_checkpoint))
+        folders = [Path(args.output_dir), *([resumed.parent] if resumed.is_dir() else [])]
+        for best in (folder / Path(state.best_model_checkpoint).name for folder in folders):
+            if not find_damage(best):
+                state.best_model_checkpoint = str(best)
+                return
         warnings.warn(
             f"The best checkpoint so far, {best}, is not there or not complete; the best of the remaining ones is kept.",
             stacklevel=2,
@@ -99,10 +101,7 @@ def find_damage(checkpoint: Path) -> str | None:
     for file in sorted(checkpoint.iterdir()):
         if file.suffix in (".json", ".safetensors", ".pt", ".pth", ".bin") and not file.is_file():
             return f"its {file.name} is no file"
-        truncated = (file.suffix == ".safetensors" and _read_header(file) is None) or (
-            file.suffix in (".pt", ".pth") and not zipfile.is_zipfile(file)
-        )
-        if truncated:
+        if not _is_whole(file):
             return f"its {file.name} is truncated"
     return None
 
@@ -123,7 +122,7 @@ def check_weights(checkpoint: str | Path, model: nn.Module) -> None:
         return
     if not file.is_file():
         raise ValueError(f"The checkpoint {checkpoint} has no {name}; resume from one of this model.")
-    found = {key: tuple(entry["shape"]) for key, entry in (_read_header(file) or {}).items()}
+    found = {key: shape for key, (_, shape) in read_header(file).items()}
     weights = saved_weights(model)
     wrong = {
         "lacks": _without_shared(weights.keys() - found.keys(), weights, found),
@@ -132,7 +131,7 @@ def check_weights(checkpoint: str | Path, model: nn.Module) -> None:
             key for key in weights.keys() & found.keys() if tuple(weights[key].shape) != found[key]
         },
     }
-    problems = [f"{problem} {_shorten(keys)}" for problem, keys in wrong.items() if keys]
+    problems = [f"{problem} {count_weights(keys)} ({show_some(keys)})" for problem, keys in wrong.items() if keys]
     if problems:
         raise ValueError(
             f"The weights in {file} do not fit the model: it {' and '.join(problems)}; resume with the recipe of the run that "
@@ -161,19 +160,12 @@ def _is_sharded(checkpoint: Path) -> bool:
     return any(True for pattern in SHARDED for _ in checkpoint.glob(pattern))
 
 
-def _read_header(file: Path) -> dict | None:
-    """Return the tensors that the header of a safetensors file lists; None if it is damaged or not of the stated length."""
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        try:
-            header = json.loads(stream.read(min(length, file.stat().st_size)))
-            tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-            ends = [entry["data_offsets"][1] for entry in tensors.values()]
-            whole = file.stat().st_size == 8 + length + max(ends, default=0)
-            return tensors if whole and all(isinstance(entry["shape"], list) for entry in tensors.values()) else None
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            return None
-
-
-def _shorten(names: Collection[str]) -> str:
-    return f"{count_weights(names)} ({shorten(names)})"
+def _is_whole(file: Path) -> bool:
+    """Return whether a file of weights is complete; of other kinds of files, whether it begins and ends as it must."""
+    if file.suffix != ".safetensors":
+        return file.suffix not in (".pt", ".pth") or zipfile.is_zipfile(file)
+    try:
+        read_header(file)
+    except ValueError:
+        return False
+    return True

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from .argument_checks import check_numbers
+from .argument_checks import check_choice, check_numbers
 from .arguments import EmotionTrainingArguments
 
 COMBINATIONS = ("mean", "weighted", "logistic")
@@ -26,8 +26,7 @@ class LateFusionArguments:
     def __post_init__(self):
         if not self.members:
             raise ValueError("members is empty; name the folders of one or more trained classifiers.")
-        if self.combination not in COMBINATIONS:
-            raise ValueError(f"combination is {self.combination!r}; choose one of {', '.join(COMBINATIONS)}.")
+        check_choice("combination", self.combination, COMBINATIONS)
 
 
 @dataclass

@@ -10,10 +10,10 @@ from pathlib import Path
 from transformers import TrainerCallback
 from transformers.utils import logging
 
+from ..configuration.plain_text import format_seconds, show_name
 from ..evaluation.results import RunResults
 from ..evaluation.sample_size import explain_uncertainty
 from .arguments import EmotionTrainingArguments
-from .durations import format_seconds
 from .progress import say
 from .trainer import EmotionTrainer
 
@@ -116,7 +116,8 @@ def format_scores(results: RunResults, folder: str | Path) -> str:
         low, high = results.intervals.ua
         lines.append(f"95 % interval of UA, by speaker: {100 * low:.1f} to {100 * high:.1f}.")
     lines.append(
-        "Recall: " + ", ".join(f"{label} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
+        "Recall: "
+        + ", ".join(f"{show_name(label)} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
     )
     lines += textwrap.wrap(explain_uncertainty(results), 80)
     return f"{format_table({results.system: summarise(results, folder)})}\n\n" + "\n".join(lines)
@@ -191,11 +192,12 @@ def _format_batch(args: EmotionTrainingArguments) -> str:
 def _format_data(results: RunResults) -> list[str]:
     """Return utterances, speakers, minutes and classes of each split, as far as they are known."""
     data = results.data
-    rows = {"": list(data), "utterances": [f"{counts.utterances:,}" for counts in data.values()]}
+    rows = [("", list(data)), ("utterances", [f"{counts.utterances:,}" for counts in data.values()])]
     if all(counts.speakers is not None for counts in data.values()):
-        rows["speakers"] = [f"{counts.speakers:,}" for counts in data.values()]
+        rows.append(("speakers", [f"{counts.speakers:,}" for counts in data.values()]))
     if all(counts.seconds is not None for counts in data.values()):
-        rows["minutes"] = [f"{counts.seconds / 60:,.1f}" for counts in data.values()]
+        rows.append(("minutes", [f"{counts.seconds / 60:,.1f}" for counts in data.values()]))
     if all(counts.classes for counts in data.values()):
-        rows |= {label: [f"{counts.classes[label]:,}" for counts in data.values()] for label in results.labels}
-    return [f"{name:<11}" + "".join(f"{cell:>12}" for cell in cells) for name, cells in rows.items()]
+        for label in results.labels:
+            rows.append((show_name(label), [f"{counts.classes[label]:,}" for counts in data.values()]))
+    return [f"{name:<11}" + "".join(f"{cell:>12}" for cell in cells) for name, cells in rows]

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from safetensors import SafetensorError
 
+from ..configuration.plain_text import reason_of
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Of torch and safetensors, which report a failed write without an errno of Python's.
 FULL_TEXT = re.compile(
@@ -61,7 +63,7 @@ def explain(error: Exception, advise: Callable[[], str]) -> Exception | None:
         signals = [found["signal"] for cause in _chain(error) if (found := KILLED.search(str(cause)))]
         return MachineError(f"{_explain_killed(next(filter(None, signals), None))}; then {advise()}.")
     if is_disk_full(error):
-        return MachineError(f"The disk is full ({_shorten(error)}); make room and {advise()}.")
+        return MachineError(f"The disk is full ({reason_of(error)}); make room and {advise()}.")
     if isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(text)):
         where = "main memory" if "CPU" in text else "GPU"
         size = f" (it tried to allocate {found[1]})" if (found := SIZE.search(text)) else ""
@@ -108,7 +110,3 @@ def _unwrap(error: Exception, name: str) -> Exception | None:
         return MachineError("A process of the data loader ran out of memory; give fewer dataloader_num_workers.")
     kind = next((kind for kind in (ValueError, TypeError, ImportError, OSError) if isinstance(error, kind)), None)
     return None if kind is None or not message else kind(message)
-
-
-def _shorten(error: Exception) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

@@ -3,7 +3,6 @@
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ..corpora.atomic_write import format_size, refuse_system_folder
+from ..configuration.plain_text import format_size, reason_of
 from .adapters.lora import saved_weights
 from .arguments import EmotionTrainingArguments
 from .checkpoints import find_damage, list_checkpoints
@@ -90,42 +89,15 @@ class StopOnSignal(TrainerCallback):
             self.requested = bool(requested)
         if self.requested and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
+            if (
+                args.save_total_limit == 1
+            ):  # at the end of a training, Trainer would delete all checkpoints but the best
+                args.save_total_limit = 2
 
     def on_epoch_end(self, args, state, control, **kwargs):
         """Do not validate after a partial epoch; the resumed run will complete it."""
         if self.requested and not float(state.epoch).is_integer():
             control.should_evaluate = control.should_save = control.should_log = False
-
-
-def check_output_dir(training_args: EmotionTrainingArguments) -> None:
-    """Create the output folder of a run and check that it can be written to.
-
-    Raises:
-        OSError: If it cannot.
-    """
-    if not training_args.should_save:
-        return
-    check_writable("output_dir", training_args.output_dir)
-
-
-def check_writable(name: str, folder: str | Path) -> None:
-    """Create a folder and check that it can be written to.
-
-    Args:
-        name: The setting that names it.
-        folder: The folder.
-
-    Raises:
-        OSError: If it cannot.
-    """
-    refuse_system_folder(folder)
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"\0")
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"{name} {folder} cannot be written to ({reason}); give another, or make room.") from error
 
 
 def check_room(model: PreTrainedModel, training_args: EmotionTrainingArguments) -> None:
@@ -172,7 +144,7 @@ def _without_partial_checkpoint(trainer: Trainer) -> Iterator[None]:
         partial = folder.is_dir() and find_damage(folder)
         if partial and trainer.args.should_save:
             shutil.rmtree(folder, ignore_errors=True)
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        reason = reason_of(error)
         if partial and is_disk_full(error):
             advice = advise_resuming(output_dir)
             raise MachineError(f"{folder} could not be saved ({reason}); make room and {advice}.") from error

@@ -1,13 +1,13 @@
 """The life of a run, whatever it trains: load and check its rows, and finish it as a Hub folder."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from datasets import Dataset, DatasetDict
 from transformers.trainer_utils import PredictionOutput
 
+from ..configuration.plain_text import reason_of
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits
@@ -20,45 +20,29 @@ from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import Results, RunResults
 from ..evaluation.task import Task
 from ..hub.card import write_card
-from .arguments import EmotionTrainingArguments
-from .interruption import check_output_dir
 from .recipe import Recipe
 from .trainer import EmotionTrainer
 
 LOG = "training_log.json"
 
-Rows = TypeVar("Rows")
 Log = Sequence[Mapping[str, float]]
 
 
-def begin_run(training_args: EmotionTrainingArguments, load: Callable[[], Rows]) -> Rows:
-    """Check the output folder, and load the rows of a run, on the main process first.
-
-    Args:
-        training_args: The training arguments.
-        load: Returns the rows. Other processes call it later, and find what the main process cached.
-
-    Raises:
-        OSError: If `output_dir` cannot be written to.
-    """
-    check_output_dir(training_args)
-    with training_args.main_process_first(desc="loading the rows"):
-        return load()
-
-
 def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata]:
-    """Begin a run on a corpus: return the splits that its recipe selects, checked, and the metadata of the corpus.
+    """Return the splits that the recipe of a run selects, checked, and the metadata of the corpus.
+
+    The main process loads them first; the others find what it cached.
 
     Args:
         recipe: The recipe, with `data` and `training`.
 
     Raises:
-        OSError: If `output_dir` cannot be written to.
         ValueError: If the corpus cannot be loaded, or an utterance or, where the protocol excludes it, a speaker is in
             two splits.
     """
     data = recipe.data
-    corpus = begin_run(recipe.training, lambda: load_corpus(data.corpus, data.corpus_root, **data.corpus_options))
+    with recipe.training.main_process_first(desc="loading the rows"):
+        corpus = load_corpus(data.corpus, data.corpus_root, **data.corpus_options)
     corpus = choose_texts(corpus, data.text_column)
     metadata = CorpusMetadata.from_dict(describe_corpus(data.corpus, **data.corpus_options))
     check_splits(corpus, bool(metadata.speaker_independent))
@@ -193,7 +177,7 @@ def _draw(
             try:
                 draw()
             except Exception as error:  # of any kind: the run is finished, and its pictures are an extra
-                reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+                reason = reason_of(error)
                 warnings.warn(
                     f"A picture in {folder} could not be drawn ({reason}); the scores are saved.", stacklevel=3
                 )

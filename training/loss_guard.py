@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from transformers import TrainingArguments
 
+from ..modeling.modeling_checkpoint import non_finite_weights
+
 
 class LossGuard:
     """Collects on the device whether all losses were finite.
@@ -64,15 +66,12 @@ def _find_cause(args: TrainingArguments, model: nn.Module, inputs: Mapping) -> s
     wrong = [name for name, value in _floats(inputs) if not torch.isfinite(value).all()]
     if wrong:
         return f"the input {wrong[0]} of the batch has values that are not finite; check the recordings of these rows"
-    if any(not torch.isfinite(weight.detach()).all() for weight in model.parameters()):
-        cause = "the weights overflowed"
-    else:
-        cause = "the model's activations or its loss overflowed"
+    cause = "the weights" if non_finite_weights(model) else "the model's activations or its loss"
     rates = ", ".join(
         [f"learning_rate {args.learning_rate:g}", *map(_show, getattr(args, "learning_rates", {}).items())]
     )
     half = " use bf16 instead of fp16, which ends at 65504," if args.fp16 or args.fp16_full_eval else ""
-    return f"{cause};{half} lower the learning rate ({rates}), or add warmup_steps"
+    return f"{cause} overflowed;{half} lower the learning rate ({rates}), or add warmup_steps"
 
 
 def _show(component: tuple[str, float]) -> str:

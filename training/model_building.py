@@ -4,14 +4,15 @@ import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from huggingface_hub.errors import HFValidationError, StrictDataclassError
+from huggingface_hub.errors import HFValidationError
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES
+from ..configuration.plain_text import show_some
 from ..evaluation.task import load_task
-from ..modeling.modeling_checkpoint import count_weights, shorten
+from ..modeling.modeling_checkpoint import count_weights
 from ..modeling.modeling_loading import set_dtype, weight_dtype
 from .arguments import ModelArguments
 from .processor_building import PAD_TOKEN_ID
@@ -45,10 +46,7 @@ def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedCon
             )
         with source_named(f"{kind}_model_name_or_path", source):
             fields[f"{kind}_config"] = AutoConfig.from_pretrained(source)
-    try:
-        config = config_class(**fields)
-    except StrictDataclassError as error:
-        raise ValueError(f"model_config: {' '.join(str(error).split())}") from error
+    config = config_class(**fields)
     for name in config.sub_configs:
         if inner := given.get(name):
             check_fields(f"model_config.{name}", inner, type(getattr(config, name))())
@@ -117,7 +115,7 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
     if lost := [key for key in lost if not key.startswith(HEAD)]:
         raise ValueError(
             f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
-            f"({shorten(lost)}); leave sizes out of model_config, the checkpoint defines them."
+            f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."
         )
     if model_class.config_class.from_dict(saved).id2label != model.config.id2label:
         for module in model.classifier.modules():

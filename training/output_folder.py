@@ -8,8 +8,8 @@ from pathlib import Path
 from datasets import config as datasets_config
 from huggingface_hub import constants
 
+from ..corpora.atomic_write import make_folder
 from .arguments import EmotionTrainingArguments
-from .interruption import check_writable
 
 _held: set[int] = set()  # descriptors of locked folders
 
@@ -44,6 +44,22 @@ def claimed_folder(training_args: EmotionTrainingArguments, folder: str | Path |
             with suppress(OSError):  # it is not empty, or gone
                 place.rmdir()
         raise
+
+
+def check_writable(name: str, folder: str | Path) -> None:
+    """Create a folder and check that it can be written to.
+
+    Args:
+        name: The setting that names it.
+        folder: The folder.
+
+    Raises:
+        OSError: If it cannot.
+    """
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def find_cache_dir(training_args: EmotionTrainingArguments) -> Path:

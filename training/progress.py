@@ -8,7 +8,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import has_length
 
-from .durations import format_seconds
+from ..configuration.plain_text import format_seconds
 
 MOST_LINES = 50  # about as many steps of a run are printed; `training_log.json` has all that are logged
 SCORES = {"eval_wa": "WA", "eval_ua": "UA", "eval_wf1": "WF1", "eval_accuracy": "accuracy", "eval_eer": "EER"}

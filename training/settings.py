@@ -10,6 +10,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..configuration.plain_text import did_you_mean, one_line, show_value
+from ..configuration.value_checks import describe
 from .yaml_reader import parse_yaml, read_yaml
 
 BASE = "base"  # key of a recipe that names the recipe to start from
@@ -19,7 +21,6 @@ BRACKETS = (("[", list), ("{", dict))  # first characters of YAML (or JSON) list
 MAX_BASES = 100  # length of a chain of bases
 MOST_NAMES = 40  # files of a folder that a message lists
 MOST_CHOICES = 10  # of more, a message lists only those like the given one
-SHOWN = 80  # characters of a wrong value in a message
 SHOWN_OF_PATHS = 300  # characters of a wrong path
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -34,7 +35,7 @@ class UnknownSettingError(ValueError):
     """
 
     def __init__(self, subject: str, name: str, known: Mapping[str, Any]):
-        super().__init__(f"{subject}{did_you_mean(name, known)}")
+        super().__init__(f"{subject}{did_you_mean(name, known)}; --help lists all options.")
         self.subject, self.name = subject, name
 
 
@@ -72,7 +73,7 @@ def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Pa
     if base is not None:
         if not isinstance(base, str) or not os.path.isfile(path.parent / base):
             raise ValueError(
-                f"{path} has the base {_shorten(base)}, which is not a file in {path.parent}; give its relative path."
+                f"{path} has the base {show_value(base)}, which is not a file in {path.parent}; give its relative path."
             )
         above = (*above, path.resolve())
         if (path.parent / base).resolve() in above:
@@ -109,9 +110,8 @@ def find_recipe(path: str | Path) -> Path:
             listed = f": {', '.join(names)}" if 0 < len(names) <= MOST_NAMES else ""
             raise ValueError(f"{path} is a folder; give the path of a YAML file in it{listed}.")
     ours = [file.relative_to(PACKAGE).as_posix() for file in (PACKAGE / RECIPES).rglob("*.yaml")]
-    close = difflib.get_close_matches(str(path), ours, n=1)
-    hint = f"did you mean {close[0]}?" if close else "give the path of a YAML file."
-    raise ValueError(f"There is no recipe {_shorten(path)}; {hint}")
+    hint = did_you_mean(str(path), ours)
+    raise ValueError(f"There is no recipe {one_line(path, SHOWN_OF_PATHS)}{hint}; give the path of a YAML file.")
 
 
 def override(settings: Mapping, changes: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> dict:
@@ -168,18 +168,12 @@ def convert(name: str, value: Any, hint: Any) -> Any:
             return converted
     if any(_is(kind, list) for kind in kinds) and not isinstance(value, (list, Mapping)):
         return convert(name, [value], hint)
-    raise ValueError(f"{name} is {_shorten(value)}; it must be {' or '.join(map(_describe, kinds))}.")
+    raise ValueError(f"{name} is {show_value(value)}; it must be {' or '.join(map(describe, kinds))}.")
 
 
 def is_switch(hint: Any) -> bool:
     """Return whether a type allows true and false."""
     return bool in _alternatives(hint)
-
-
-def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
-    """Return the end of an error message about an unknown name: the closest known one."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else "; --help lists all options."
 
 
 def _read_mapping(path: Path) -> dict:
@@ -189,15 +183,6 @@ def _read_mapping(path: Path) -> dict:
     if not isinstance(content, dict):
         raise ValueError(f"{path} must be a mapping of argument names to values.")
     return content
-
-
-def _shorten(value: Any) -> str:
-    """Return a value as Python writes it, cut to a length that fits into a message; of a long path, the end is shown."""
-    if isinstance(value, Path):
-        text = str(value)
-        return text if len(text) <= SHOWN_OF_PATHS else f"...{text[-SHOWN_OF_PATHS:]}"
-    text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _merge(old: Any, new: Any) -> Any:
@@ -258,7 +243,7 @@ def _as_choice(name: str, value: Any, kind: type[Enum]) -> str:
             str(value), words
         )
         raise ValueError(
-            f"{name} is {_shorten(value)}; choose one of {', '.join(close if close and len(words) > MOST_CHOICES else words)}{quote}."
+            f"{name} is {show_value(value)}; choose one of {', '.join(close if close and len(words) > MOST_CHOICES else words)}{quote}."
         )
     return value
 
@@ -271,14 +256,3 @@ def _as_number(value: Any, kind: type) -> float | None:
         return number if math.isfinite(number) else None
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _describe(kind: Any) -> str:
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    if _is(kind, list):
-        return "a list"
-    if _is(kind, dict):
-        return "a mapping"
-    if get_origin(kind) is Literal:
-        return ", ".join(map(str, get_args(kind)))
-    return words.get(kind, getattr(kind, "__name__", str(kind)))

@@ -6,10 +6,11 @@ from typing import Any
 
 import yaml
 
+from ..configuration.plain_text import show_value
+
 MOST_CHARACTERS = 1_000_000
 MOST_LEVELS = 50  # of lists and mappings inside each other
 MOST_VALUES = 100_000  # with all aliases written out, as JSON would be
-SHOWN = 80  # characters of a text in a message
 # PyYAML's own, of malformed scalars: `!!int ""`, `!!bool x`, numbers of thousands of digits.
 UNREADABLE = (yaml.YAMLError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError)
 
@@ -36,7 +37,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise _fail(f"the key {_shorten(key.value)} is given twice", key)
+                raise _fail(f"the key {show_value(key.value)} is given twice", key)
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
         return node
 
@@ -80,7 +81,7 @@ def parse_yaml(name: str, text: str) -> Any:
         return _load(text)
     except UNREADABLE as error:
         raise ValueError(
-            f"{name} is {_shorten(text)}, which is not readable YAML or JSON: {_explain(error)}."
+            f"{name} is {show_value(text)}, which is not readable YAML or JSON: {_explain(error)}."
         ) from error
 
 
@@ -147,8 +148,3 @@ def _explain(error: Exception) -> str:
     if not isinstance(error, yaml.YAMLError):
         return "a value does not fit its tag, or is too long for a number"
     return " ".join((getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)).split())
-
-
-def _shorten(text: str) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."

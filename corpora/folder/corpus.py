@@ -1,11 +1,11 @@
 """A folder of your own recordings."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...configuration.value_checks import check_languages
 from ..corpus import DiskCorpus
 from ..folds import (
     describe_fold_file,
@@ -23,8 +23,6 @@ from .scan import FolderScanOptions, scan
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +52,7 @@ class FolderOptions(FolderScanOptions):
 
     def __post_init__(self):
         super().__post_init__()
-        for code in self.languages:
-            if not isinstance(code, str) or not LANGUAGE.fullmatch(code):
-                raise ValueError(f"language must be BCP-47 codes such as 'de' or 'pt-BR' (in quotes), not {code!r}.")
+        check_languages(self.languages)
         for name in ("validation_share", "test_share"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}.")

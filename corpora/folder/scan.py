@@ -29,10 +29,9 @@ class FolderScanOptions(ScanOptions):
         super().__post_init__()
         labels = self.labels
         if labels is not None:
-            in_order = isinstance(labels, Sequence) and not isinstance(labels, str) and len(labels) > 0
-            names = [label.strip() if isinstance(label, str) else "" for label in labels] if in_order else [""]
-            if "" in names or len(set(names)) < len(names):
-                raise TypeError(
+            names = [label.strip() if isinstance(label, str) else "" for label in labels]
+            if not names or "" in names or len(set(names)) < len(names):
+                raise ValueError(
                     f"labels must be a list of different names in their order (in quotes), not {labels!r}."
                 )
             object.__setattr__(self, "labels", names)

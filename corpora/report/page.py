@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from ...configuration.plain_text import format_seconds
 from ..atomic_write import check_replaceable, staged
 from ..records import Prepared
 from ..registry import describe_corpus
@@ -48,7 +49,7 @@ def write_corpus_report(prepared: Prepared, published: Counts, count_by: str, pa
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": "{:,}".format, "duration": _duration, "percent": _percent}
+    environment.filters |= {"number": "{:,}".format, "duration": format_seconds, "percent": _percent}
     template = resources.files("emofusion.corpora.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(template).render(
         metadata=_metadata(prepared.metadata),
@@ -246,13 +247,6 @@ def _companions(found: Survey) -> list[dict[str, Any]]:
 
 def _others(count: int) -> str:
     return "1 other" if count == 1 else f"{count:,} others"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"
 
 
 def _percent(share: float) -> str:

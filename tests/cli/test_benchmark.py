@@ -27,7 +27,7 @@ def test_sections_are_listed_without_measuring(call, tmp_path, monkeypatch):
 
 def test_an_unknown_section_names_the_closest_one(complaint):
     message = complaint("benchmark", "resampel", status=2)
-    assert message == "There is no section 'resampel' (did you mean resample?)."
+    assert message == "There is no section 'resampel' (did you mean 'resample'?)."
     assert complaint("benchmark", "x", status=2).startswith("There is no section 'x'; choose from resample, ")
 
 

@@ -13,11 +13,11 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("demo")
 
 
-def demonstrate(call, place):
+def demonstrate(call, place, *more):
     """Run the demonstration in miniature; return what it printed."""
     options = ("--num_train_epochs", "1", "--disable_tqdm", "true", "--use_cpu", "true")
     corpus = ("--corpus_root", place / "corpora", "--corpus_options.utterances", BLOCK)
-    return call("demo", "--output_dir", place / "made", *options, *corpus)
+    return call("demo", "--output_dir", place / "made", *options, *corpus, *more)
 
 
 def test_three_systems_are_trained_compared_and_used_without_emofusion(call, place, monkeypatch):
@@ -41,9 +41,11 @@ def test_three_systems_are_trained_compared_and_used_without_emofusion(call, pla
     assert "\n  probabilities angry " in printed
 
     monkeypatch.setattr(demo, "use_without_emofusion", lambda *arguments: None)
-    again = demonstrate(call, place)
+    (made / ".text.made_by.json").unlink()
+    again = demonstrate(call, place, "--resume_from_checkpoint", "true")
     for system in SYSTEMS:
-        assert f"{system}: trained before by the same code" in again
+        assert (f"{system}: trained before by the same code" in again) == (system != "text")
+    assert "esum" in again.partition("Training text.")[2]
 
 
 def test_a_wrong_option_is_reported_before_anything_is_done(complaint, tmp_path):

@@ -85,7 +85,7 @@ def test_an_unknown_command_names_the_closest_one(capsys):
     assert main(["trian"]) == 2
     assert (
         capsys.readouterr().err
-        == "emofusion: There is no command 'trian' (did you mean train?); see emofusion --help.\n"
+        == "emofusion: There is no command 'trian' (did you mean 'train'?); see emofusion --help.\n"
     )
 
 
@@ -191,7 +191,7 @@ def test_a_traceback_that_cannot_be_saved_is_printed(monkeypatch, capsys, tmp_pa
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GB"), "The memory is exhausted; use smaller batches"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "A process that loads recordings"),
         (ValueError("red \x1b[31m, bell \x07"), r"red \x1b[31m, bell \x07"),
-        (ValueError("x" * 5000), f"{'x' * 1500} ..."),
+        (ValueError("x" * 5000), f"{'x' * 1499}…"),
     ],
 )
 def test_an_expected_failure_is_one_sentence(monkeypatch, capsys, error, sentence):

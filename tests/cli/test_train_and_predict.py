@@ -71,7 +71,7 @@ def test_accelerate_launches_the_module_with_the_same_result(trained, place):
 def test_an_unknown_key_of_a_recipe_is_named(complaint, tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("learning_rat: 1\n")
-    expected = f"{path} has an unknown key 'learning_rat'; did you mean 'learning_rate'?"
+    expected = f"{path} has an unknown key 'learning_rat' (did you mean 'learning_rate'?); --help lists all options."
     assert complaint("train", path, status=2) == expected
 
 

@@ -11,7 +11,6 @@ from emofusion.corpora import atomic_write
 from emofusion.corpora.atomic_write import (
     check_absent,
     check_file,
-    format_size,
     make_folder,
     staged,
     workshop,
@@ -161,19 +160,3 @@ def test_file_system_without_locks_is_written_to_and_its_leftovers_are_kept(tmp_
     (tmp_path / ".staged-old").mkdir()
     write_json(tmp_path / "a.json", 1)
     assert names(tmp_path) == [".staged-old", "a.json"]
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (999_999, "1.0 MB"),
-        (2.5e6, "2.5 MB"),
-        (4e10, "40.0 GB"),
-        (3e15, "3000.0 TB"),
-    ],
-)
-def test_sizes_have_unit_that_shows_them(size, text):
-    assert format_size(size) == text

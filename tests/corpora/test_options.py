@@ -31,9 +31,8 @@ NAN, INF = float("nan"), float("inf")
     ],
 )
 def test_senseless_value_is_refused_by_name(name, option, value):
-    with pytest.raises((TypeError, ValueError)) as error:
+    with pytest.raises(ValueError, match=option) as error:
         CORPORA[name].parse(**{option: value})
-    assert option in str(error.value)
     assert "\n" not in str(error.value)
 
 

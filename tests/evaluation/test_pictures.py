@@ -81,7 +81,7 @@ def test_learning_curves_have_a_panel_for_what_was_logged(tmp_path, figures, nam
 def test_the_parts_of_a_reliability_diagram_are_named_in_it(tmp_path, figures):
     draw_reliability(tmp_path / "one.png", {"as trained": ([0.6, 0.9, 0.3], [True, True, False])})
     (legend,) = figures[0].legends
-    assert [text.get_text().partition(":")[0] for text in legend.get_texts()] == ["bar", "dot", "steps", "dashed"]
+    assert [text.get_text().partition(":")[0] for text in legend.get_texts()] == ["bar", "dot", "outline", "dashed"]
     width = figures[0].get_figwidth() * figures[0].dpi
     assert 0 <= legend.get_window_extent().x0 <= legend.get_window_extent().x1 <= width
 
@@ -108,7 +108,7 @@ def test_labels_are_drawn_as_they_are_and_break_no_picture(tmp_path, figures):
         draw_reliability(tmp_path / "reliability.png", {label: ([0.6], [True]) for label in WEIRD[:3]})
     shown = [tick.get_text() for tick in figures[0].axes[0].get_xticklabels()]
     assert shown[:2] == ["$\\bad{$", "a b"]
-    assert shown[4:] == [f"{'x' * 23}…", "(empty)", "<b>&amp;", "[31m"]
+    assert shown[4:] == [f"{'x' * 23}…", "(empty)", "<b>&amp;", r"\x1b[31m\x00"]
     sides = [figure.axes[0].get_window_extent().width for figure in figures[:2]]
     assert sides[0] > 0.8 * sides[1]  # long labels do not shrink the matrix
     assert not any(text.get_parse_math() for figure in figures for text in figure.findobj(matplotlib.text.Text))

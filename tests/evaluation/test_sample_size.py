@@ -49,11 +49,11 @@ def test_small_classes_are_named(utterances, speakers, sentence):
 
 @pytest.mark.parametrize(
     ("speakers", "reason"),
-    [(None, "the speakers are unknown."), (1, "1 speaker cannot show"), (5, "5 speakers cannot show")],
+    [(None, ", because the speakers are unknown."), (5, ": it needs at least 6 speakers, and the data have 5.")],
 )
 def test_a_missing_interval_is_explained(speakers, reason):
     results = results_of([40, 40], None, of_split=speakers)
-    assert explain_uncertainty(results).startswith("The scores have no interval, because " + reason)
+    assert explain_uncertainty(results).startswith("The scores have no interval" + reason)
     assert explain_uncertainty(dataclasses.replace(results, metrics={})) == ""
 
 

@@ -41,6 +41,8 @@ SHARED = {
     "modeling_emofusion.py",
     "modeling_loading.py",
     "modeling_outputs.py",
+    "plain_text.py",
+    "value_checks.py",
 }
 PROCESSING = {file.name for file in Path(emofusion.__file__).parent.glob("processing/[!_]*.py")}
 SHARED |= PROCESSING - {"processing_late_fusion.py"}

@@ -82,33 +82,37 @@ def test_features_are_means_through_shared_layer():
             assert_close(embeddings[name][row], encoder.shared(mean))
 
 
+SPLITS = (3, 6)  # rows of the first of two processes
+
+
 def shared_layer() -> nn.Linear:
     torch.manual_seed(1)
     return nn.Linear(5, 4)
 
 
-def average_gradient(rank: int, address: str, split: int, results) -> None:
-    """Record the loss and the averaged gradient in one of two processes."""
-    dist.init_process_group("gloo", init_method=f"file://{address}", rank=rank, world_size=2)
-    rows = slice(None, split) if rank == 0 else slice(split, None)
-    layer = nn.parallel.DistributedDataParallel(shared_layer())
-    embeddings, labels = gather_rows(layer(batch()[rows])), gather_rows(LABELS[rows])
-    loss = discrepancy_loss(embeddings, labels, MARGIN)
-    loss.backward()
-    results[rank] = (loss.item(), layer.module.weight.grad.tolist(), labels.tolist())
+def average_gradients(rank: int, folder: str) -> None:
+    """Save the loss and the averaged gradient in one of two processes, for even and uneven shares of the rows."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    found = []
+    for split in SPLITS:
+        rows = slice(None, split) if rank == 0 else slice(split, None)
+        layer = nn.parallel.DistributedDataParallel(shared_layer())
+        embeddings, labels = gather_rows(layer(batch()[rows])), gather_rows(LABELS[rows])
+        loss = discrepancy_loss(embeddings, labels, MARGIN)
+        loss.backward()
+        found.append((loss.detach(), layer.module.weight.grad, labels))
+    torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("split", [3, 6])
-def test_two_processes_equal_one(split, tmp_path):
+def test_two_processes_equal_one(tmp_path):
     layer = shared_layer()
     expected = discrepancy_loss(layer(batch()), LABELS, MARGIN)
     expected.backward()
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(average_gradient, (str(tmp_path / "store"), split, results), nprocs=2)
-        for rank in range(2):
-            loss, gradient, labels = results[rank]
-            assert labels == LABELS.tolist()
-            assert loss == pytest.approx(expected.item(), abs=1e-6)
-            assert_close(torch.tensor(gradient), layer.weight.grad)
+    mp.spawn(average_gradients, (str(tmp_path),), nprocs=2)
+    found = [results for rank in range(2) for results in torch.load(tmp_path / f"{rank}.pt")]
+    assert len(found) == 2 * len(SPLITS)
+    for loss, gradient, labels in found:
+        assert torch.equal(labels, LABELS)
+        assert_close(loss, expected.detach(), atol=1e-6, rtol=0)
+        assert_close(gradient, layer.weight.grad)

@@ -10,11 +10,11 @@ import pytest
 import torch
 from emofusion import CrossAttentionFusionForSequenceClassification, UnimodalForSequenceClassification
 from emofusion.modeling.fusion_late_members import load_member
-from emofusion.modeling.modeling_checkpoint import check_files, explain_non_finite
+from emofusion.modeling.modeling_checkpoint import check_files
 from emofusion.training.adapters.lora import find_targets, put_adapters
 from emofusion.training.adapters.lora_settings import Lora
 from safetensors.torch import load_file, save_file
-from testing_common import BERT, CASES, make_batch
+from testing_common import BERT, CASES
 from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification, AutoModelForSequenceClassification
 
 CLASSIFIER = CrossAttentionFusionForSequenceClassification
@@ -95,7 +95,10 @@ DAMAGES = {
     "folder": (lambda folder: (folder / "special_tokens_map.json").mkdir(), "map.json is a folder, not a plain"),
     "fifo": (lambda folder: os.mkfifo(folder / "tokenizer.json"), "tokenizer.json is a fifo, not a plain file"),
     "device": (lambda folder: (folder / "vocab.txt").symlink_to("/dev/zero"), "vocab.txt is a device, not a plain"),
-    "link": (lambda folder: (folder / "chat.jinja").symlink_to("nowhere"), "chat.jinja is a link that leads nowhere"),
+    "link": (
+        lambda folder: (folder / "chat.jinja").symlink_to("nowhere"),
+        "chat.jinja is a link to a file that does not exist",
+    ),
     "deep": (lambda folder: (folder / "generation_config.json").write_text("[" * 10**5), "read as JSON"),
     "other vocabulary": (lambda folder: text_config(folder, vocab_size=1), r"is \[50, 20\] instead of \[1, 20\]"),
     "other width": (lambda folder: text_config(folder, hidden_size=22), "weights of another shape"),
@@ -108,7 +111,7 @@ DAMAGES = {
         r"'\.\./a",
     ),
     "number": (lambda folder: change_json(folder / "config.json", transformers_weights=3), "names 3 as a file of"),
-    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json is not a mapping"),
+    "list": (lambda folder: (folder / "config.json").write_text("[1]"), "config.json must hold a JSON object"),
     "no JSON": (lambda folder: (folder / "config.json").write_text("{"), "JSON"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
 }
@@ -178,8 +181,8 @@ def test_shard_that_is_cut_or_missing_is_named(saved, tmp_path):
     ("change", "message"),
     [
         (lambda folder: cut(folder / "adapter_model.safetensors"), "is damaged or incomplete"),
-        (lambda folder: fill(folder, "lora_A", torch.nan, "adapter_model.safetensors"), "NaN or|not loaded"),
-        (lambda folder: change_json(folder / "adapter_config.json", r=4), "not loaded|another shape"),
+        (lambda folder: fill(folder, "lora_A", torch.nan, "adapter_model.safetensors"), "NaN or|not (be )?loaded"),
+        (lambda folder: change_json(folder / "adapter_config.json", r=4), "not be loaded|another shape"),
         (lambda folder: change_json(folder / "adapter_config.json", r="two"), "cannot be loaded"),
         (lambda folder: change_json(folder / "adapter_config.json", peft_type="NOBODY"), "cannot be loaded"),
         (lambda folder: (folder / "adapter_model.safetensors").unlink(), "adapter_model.safetensors"),
@@ -228,15 +231,3 @@ def test_weights_of_another_shape_load_on_request(saved, tmp_path):
 def test_wrong_argument_of_a_call_is_no_fault_of_the_checkpoint(saved):
     with pytest.raises(TypeError, match="nonsense"):
         AutoModelForSequenceClassification.from_pretrained(saved / "model", nonsense=3)
-
-
-def test_cause_of_scores_that_are_not_finite_is_named():
-    model, batch = next(case for case in CASES if case.name == "cross_attention").model(), make_batch()
-    assert explain_non_finite(model, batch) == "the computation in float32 overflowed; use float32 or bfloat16"
-    batch["input_values"][0, 5] = torch.nan
-    assert explain_non_finite(model, batch).startswith("the input has NaN or infinite numbers (input_values);")
-    model.classifier.bias.data[1] = torch.inf
-    assert explain_non_finite(model, batch).startswith(
-        "the model has NaN or infinite numbers in 1 weight (classifier.bias);"
-    )
-    assert not model(**batch).logits.isfinite().all()

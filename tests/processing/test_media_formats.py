@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from emofusion.processing.media import audio_seconds, check_audio, is_decoder, is_silent, load_audio
+from emofusion.processing.media_packets import Packets
 from testing_media import encode, flac_from_pipe, id3, mp3, tone, wav_from_pipe, write
 
 RATE = 16000
@@ -109,6 +110,12 @@ def test_late_span_is_that_of_whole_recording(name):
     inside = slice(100, -100)
     np.testing.assert_allclose(span[inside], whole[round(12.1 * RATE) : round(12.6 * RATE)][inside], atol=tolerance)
     assert audio_seconds(content) == pytest.approx(len(whole) / RATE, abs=1e-3)
+
+
+def test_file_whose_index_leads_nowhere_is_named(monkeypatch):
+    monkeypatch.setattr(Packets, "seek", lambda *_: False)
+    with pytest.raises(ValueError, match="is damaged: its index is wrong"):
+        load_audio(FORMATS["m4a"][0](11.0), RATE, 10.5, 10.8)
 
 
 @pytest.mark.parametrize("name", sorted(set(SIZED) - ENDLESS))

@@ -279,6 +279,11 @@ BAD_INPUTS = {
         ValueError,
         r"alignment\[0\]\['word'\] .*lengths",
     ),
+    "text as time": (
+        {"text": "a", "alignment": segments(start=["0.1 s"])},
+        ValueError,
+        "'start' or 'end' that is no number",
+    ),
     "backward segment": ({"text": "a", "alignment": segments(start=[0.5])}, ValueError, "0 <= start <= end"),
 }
 

@@ -10,7 +10,6 @@ from contextlib import closing
 import pytest
 from emofusion.training import console, progress
 from emofusion.training.console import Console, describe_folder, format_scores, predict_command, show_run
-from emofusion.training.durations import format_seconds
 from emofusion.training.lifecycle import load_rows
 from emofusion.training.progress import MOST_LINES, Bar, Log, format_log
 from emofusion.training.recipe import parse_recipe
@@ -129,13 +128,6 @@ def test_a_line_has_the_named_losses_if_there_are_several():
 def test_a_line_has_the_scores_of_a_speaker_network():
     logs = {"eval_loss": 1.0, "eval_accuracy": 0.5, "eval_eer": 0.25, "eval_min_dcf": 0.125, "epoch": 1.0}
     assert format_log(logs, 3, 9) == "epoch 1.00  validation: loss 1  accuracy 50.0  EER 25.0  minDCF 0.125"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"), [(8.23, "8.2 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
-)
-def test_durations_are_in_words(seconds, expected):
-    assert format_seconds(seconds) == expected
 
 
 def test_nothing_is_tracked_unless_a_tracker_is_named(arguments):

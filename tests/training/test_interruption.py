@@ -15,7 +15,7 @@ import yaml
 from emofusion.training import interruption
 from emofusion.training.arguments import EmotionTrainingArguments
 from emofusion.training.checkpoints import BestCheckpointFinder, check_weights, find_checkpoint, find_damage
-from emofusion.training.interruption import check_output_dir, check_room
+from emofusion.training.interruption import check_room
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
@@ -60,7 +60,7 @@ def interrupted(folder, corpus_root, step: int, number: int) -> None:
     torch.set_num_threads(1)
     folder.mkdir()
     with (folder / "errors.txt").open("w") as errors, redirect_stderr(errors):
-        run_recipe(folder, corpus_root)
+        run_recipe(folder, corpus_root, save_total_limit=1)
 
 
 @pytest.fixture(scope="module")
@@ -233,13 +233,10 @@ def test_a_failed_save_keeps_the_previous_checkpoint(tmp_path, corpus_root, corp
 
 def test_an_output_dir_that_cannot_be_written_is_refused_first(tmp_path, corpus_root):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match=f"output_dir {tmp_path}/file/run cannot be written to"):
+    with pytest.raises(OSError, match=f"output_dir: The folder {tmp_path}/file/run cannot be created"):
         train(
             parse_recipe(["--corpus", "no such", "--output_dir", str(tmp_path / "file" / "run"), "--use_cpu", "true"])
         )
-    args = EmotionTrainingArguments(output_dir=str(tmp_path / "new" / "run"), use_cpu=True)
-    check_output_dir(args)
-    assert not list((tmp_path / "new" / "run").iterdir())
 
 
 @pytest.mark.parametrize(

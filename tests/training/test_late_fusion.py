@@ -211,7 +211,7 @@ def test_a_speaker_in_two_splits_is_refused(members, corpus_root, corpus, tmp_pa
 def test_an_output_dir_that_cannot_be_written_is_refused_at_once(members, corpus_root, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(lifecycle, "load_corpus", None)  # the fusion fails before
-    with pytest.raises(OSError, match=r"output_dir .* cannot be written to"):
+    with pytest.raises(OSError, match=r"output_dir: .* cannot be created"):
         run(members, corpus_root, tmp_path / "file" / "fusion")
 
 

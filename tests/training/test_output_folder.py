@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_written_is_named_at_the_start(setting, options,
         options = options | {"cache_dir": str(folder)}
     monkeypatch.setenv(setting, str(folder))
     args = arguments(folder if setting == "output_dir" else tmp_path / "run", **options)
-    with pytest.raises(OSError, match=f"{setting} {folder} cannot be written to"), claimed_folder(args):
+    with pytest.raises(OSError, match=f"{setting}: The folder {folder} cannot be created"), claimed_folder(args):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

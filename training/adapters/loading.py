@@ -7,13 +7,12 @@ from transformers import AutoModelForAudioClassification
 from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME
 
 from ...configuration.folder_checks import check_folder, read_object
-from ...modeling.modeling_checkpoint import check_header, one_sentence
+from ...modeling.modeling_checkpoint import one_sentence, read_header
 from .base import BASE
+from .lora_settings import LARGEST_RANK
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-LARGEST_RANK = 2**14
 
 
 def load_adapters(adapter: str | Path, base: str | None = None) -> "PeftModel":
@@ -59,7 +58,7 @@ def check_adapters(adapter: str | Path, base: str | None = None) -> str:
     for name in (ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME):
         if not (adapter / name).is_file():
             raise FileNotFoundError(f"{adapter} is not a folder of adapters: it has no {name}.")
-    check_header(adapter / ADAPTER_SAFE_WEIGHTS_NAME)
+    read_header(adapter / ADAPTER_SAFE_WEIGHTS_NAME)
     rank = read_object(adapter / ADAPTER_CONFIG_NAME).get("r", 1)
     if type(rank) is not int or not 0 < rank <= LARGEST_RANK:
         raise ValueError(f"{adapter / ADAPTER_CONFIG_NAME} has the rank r {rank!r}; restore it.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from ...configuration.modalities import MODALITIES
 
+LARGEST_RANK = 2**14  # wider than the layers of any encoder
 QUANTIZATIONS = ("8bit", "4bit")
 ENCODER_KINDS = tuple(modality.encoder_kind for modality in MODALITIES.values())
 
@@ -35,8 +36,8 @@ class Lora:
     use_dora: bool = False
 
     def __post_init__(self):
-        if type(self.rank) is not int or self.rank < 1:
-            raise ValueError(f"lora.rank is {self.rank!r}; it must be a whole number of at least 1.")
+        if type(self.rank) is not int or not 1 <= self.rank <= LARGEST_RANK:
+            raise ValueError(f"lora.rank is {self.rank!r}; it must be a whole number from 1 to {LARGEST_RANK}.")
         if not _is_number(self.alpha) or self.alpha <= 0:
             raise ValueError(f"lora.alpha is {self.alpha!r}; it must be a positive number.")
         if not _is_number(self.dropout) or not 0 <= self.dropout < 1:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from transformers import ProcessorMixin
 
 from ...configuration.modalities import MODALITIES
-from ...corpora.atomic_write import format_size
+from ...configuration.plain_text import format_size
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
 from ..sampler import seconds_of

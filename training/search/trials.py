@@ -14,12 +14,13 @@ from accelerate.utils import release_memory
 from filelock import FileLock
 from transformers import Trainer
 
+from ...configuration.plain_text import reason_of
 from ...corpora import describe_corpus, list_folds
 from ..adapters.base import BASE
 from ..arguments import DataArguments, EmotionTrainingArguments
-from ..interruption import check_output_dir
 from ..lifecycle import load_rows
 from ..metadata import describe_environment
+from ..output_folder import check_writable
 from ..progress import Log
 from ..recipe import Recipe
 from ..run import build_trainer
@@ -58,8 +59,8 @@ def search(recipe: Recipe, log: Callable[[str], object] | None = None) -> dict:
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # `log` has a line for a failed trial, not its traceback
     search_args, training_args = recipe.search, recipe.training
     _check_search(recipe)
-    check_output_dir(training_args)
     folder = Path(training_args.output_dir)
+    check_writable("output_dir", folder)
     study = _open_study(folder, recipe)
     trainer = SearchTrainer(recipe, log)
     try:
@@ -149,7 +150,7 @@ class SearchTrainer(Trainer):
             outcome = "pruned"
             raise
         except FAILURES as error:
-            trial.set_user_attr("error", " ".join(str(error).split()) or type(error).__name__)
+            trial.set_user_attr("error", reason_of(error))
             outcome = f"failed ({trial.user_attrs['error']})"
             raise
         finally:

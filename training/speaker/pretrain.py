@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor, set_seed
 from transformers.trainer_utils import EvalPrediction, IntervalStrategy
 
@@ -23,7 +22,7 @@ from ..collator import EmotionCollator
 from ..command_arguments import ERRORS, SpeakerArguments
 from ..failures import explained
 from ..interruption import advise_resuming, train_interruptibly
-from ..lifecycle import begin_run, finish_run
+from ..lifecycle import finish_run
 from ..metadata import describe_environment, describe_training
 from ..model_building import check_fields
 from ..output_folder import claimed_folder
@@ -54,7 +53,8 @@ def pretrain_speaker(recipe: Recipe) -> SpeakerResults:
         raise ValueError("corpus_root is not given; name the folder of the recordings.")
     output_dir = training_args.output_dir
     with claimed_folder(training_args), explained(lambda: advise_resuming(output_dir)):
-        corpus = begin_run(training_args, lambda: load_speakers(arguments, training_args.seed))
+        with training_args.main_process_first(desc="loading the rows"):
+            corpus = load_speakers(arguments, training_args.seed)
         trainer = build_speaker_trainer(corpus, recipe)
         results = trainer.run_metadata.results = describe_speaker_run(trainer, corpus, arguments)
         start = time.perf_counter()
@@ -126,10 +126,7 @@ def build_speaker_model(fields: dict, num_speakers: int) -> SpeakerResNetForSpea
             raise ValueError(
                 f"model_config.{name} is given, but speakers are learned with a margin loss; leave it out."
             )
-    try:
-        config = SpeakerResNetConfig(**{**fields, "num_speakers": num_speakers})
-    except StrictDataclassError as error:
-        raise ValueError(f"model_config: {' '.join(str(error).split())}") from error
+    config = SpeakerResNetConfig(**{**fields, "num_speakers": num_speakers})
     return SpeakerResNetForSpeakerRecognition(config)
 
 

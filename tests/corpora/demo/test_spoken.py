@@ -200,7 +200,7 @@ def test_concurrent_loads_do_not_collide(tmp_path):
 
 @pytest.mark.parametrize("utterances", [0, -104, 100, 104.0, "104"])
 def test_size_that_cannot_be_balanced_is_refused(utterances, tmp_path):
-    with pytest.raises((TypeError, ValueError), match=r"utterances must be a (positive multiple of 104|whole number)"):
+    with pytest.raises(ValueError, match=r"utterances .*must be a (positive multiple of 104|whole number)"):
         load_corpus("spoken", tmp_path, utterances=utterances)
 
 

@@ -249,7 +249,7 @@ def test_bad_options_are_refused(pristine):
     with pytest.raises(ValueError, match="'emotion' or 'sentiment', not 'mood'"):
         load_corpus("meld", pristine, labels="mood")
     for seconds in (0, -1.0, float("nan"), "60"):
-        with pytest.raises((TypeError, ValueError), match="max_seconds must be "):
+        with pytest.raises(ValueError, match=r"max_seconds .*must be "):
             load_corpus("meld", pristine, max_seconds=seconds)
 
 
