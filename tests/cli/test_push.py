@@ -1,19 +1,14 @@
 import pytest
-from emofusion.evaluation.results import RunResults
-from emofusion.hub import write_bundle, write_card
 from testing_commands import start_command
-from testing_common import CASES
 from testing_hub_server import TOKEN
+from testing_model_folder import make_model_folder
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A working folder with the folder of a model."""
     place = tmp_path_factory.mktemp("place")
-    model = next(case for case in CASES if case.name == "text").model()
-    model.save_pretrained(place / "model")
-    write_bundle(model, place / "model")
-    write_card(place / "model", RunResults(labels=["a", "b", "c"], modalities=["text"]))
+    make_model_folder(place / "model")
     return place
 
 
