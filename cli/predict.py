@@ -32,7 +32,7 @@ def run(argv: list[str]) -> None:
     if entries[0].get("silent"):
         others = " and ".join(name for name in ("text", "video") if inputs[name])
         print(
-            "Nothing is heard in the recording (its peak is below -80 dB): the scores say nothing about a voice"
+            "Nothing is heard in the recording (its amplitude is below -80 dB): the scores say nothing about a voice"
             f"{f', they rest on the {others}' if others else ''}."
         )
 

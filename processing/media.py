@@ -25,7 +25,7 @@ from .media_files import (
 )
 from .media_readers import Block, read_blocks, recording_seconds
 
-# Peak amplitude below which a recording is silent: -80 dB of full scale (ours).
+# Amplitude below which a recording is silent: -80 dB of full scale (ours).
 SILENCE = 1e-4
 
 
@@ -114,7 +114,7 @@ def check_audio(source: AudioSource, start: float | None = None, end: float | No
         end: As in `load_audio`.
 
     Returns:
-        The length of the span in seconds, and its peak amplitude.
+        The length of the span in seconds, and its amplitude: half of its range, so that a constant offset does not count.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -126,20 +126,21 @@ def check_audio(source: AudioSource, start: float | None = None, end: float | No
     name, start, end = _span_of(source, start, end)
     check_span(name, start, end)
     file, name = open_source(source, name)
-    seconds = peak = 0.0
+    seconds, low, high = 0.0, math.inf, -math.inf
     with file, closing(read_blocks(file, name, start)) as blocks:
         for samples, rate in _cut(blocks, name, start, end, None):
             if len(samples):
-                peak = max(peak, float(np.abs(as_waveform(samples, name)).max()))
+                waveform = as_waveform(samples, name)
+                low, high = min(low, float(waveform.min())), max(high, float(waveform.max()))
                 seconds += len(samples) / rate
     if not seconds:
         raise ValueError(f"{name} has no samples.")
-    return round(seconds, 6), peak
+    return round(seconds, 6), (high - low) / 2
 
 
 def is_silent(waveform: np.ndarray) -> bool:
-    """Return whether the peak amplitude of a waveform `(samples,)` is below `SILENCE`."""
-    return float(np.abs(waveform).max(initial=0.0)) < SILENCE
+    """Return whether the amplitude of a waveform `(samples,)`, half of its range, is below `SILENCE`."""
+    return not len(waveform) or float(np.ptp(waveform)) / 2 < SILENCE
 
 
 def is_decoder(source: Any) -> bool:

@@ -101,7 +101,9 @@ def open_container(file: io.BufferedIOBase, name: str) -> Any:
     try:
         return av.open(file, options={"format_whitelist": CONTAINERS})
     except (av.FFmpegError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name} is not an audio or video file, or is truncated: no decoder can read it.") from error
+        raise ValueError(
+            f"{name} is not an audio or video file of a format that is read here, or is truncated: convert it to wav, flac or mp4."
+        ) from error
 
 
 def check_rate(rate: Any, name: str) -> None:

@@ -106,7 +106,7 @@ class EmotionRecognitionPipeline(Pipeline):
         Returns:
             For one utterance `[{"label": ..., "score": ...}, ...]`; with `return_text` `{"text": ..., "scores":
             [{"label": ..., "score": ...}, ...]}`, where the text is None if the model used none. If nothing is heard in
-            the recording (its peak amplitude is below `SILENCE`, -80 dB, throughout), every entry also has
+            the recording (its amplitude is below `SILENCE`, -80 dB, throughout), every entry also has
             `"silent": True`. For a list, a list of these; for a generator or a dataset, a generator.
 
         Raises:

@@ -135,8 +135,8 @@ class _Row:
             self.waveform = load_audio(self.columns["audio"], SAMPLING_RATE)
             self.seconds, silent = len(self.waveform) / SAMPLING_RATE, is_silent(self.waveform)
         elif decode:
-            self.seconds, peak = check_audio(self.columns["audio"])
-            silent = peak < SILENCE
+            self.seconds, amplitude = check_audio(self.columns["audio"])
+            silent = amplitude < SILENCE
         if (keep or decode) and silent:
             self.note("silent", "is kept, but is silent.")
         if self.seconds is not None and self.seconds < SHORT:

@@ -114,7 +114,9 @@ def test_silence_is_said_to_be_silent(trained, call, row, tmp_path):
     _, folder = trained
     soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 16000)
     alone = call("predict", folder, tmp_path / "silence.wav")
-    sentence = "Nothing is heard in the recording (its peak is below -80 dB): the scores say nothing about a voice"
+    sentence = (
+        "Nothing is heard in the recording (its amplitude is below -80 dB): the scores say nothing about a voice"
+    )
     assert alone.splitlines()[-1] == f"{sentence}."
     assert set(probabilities(alone[: alone.index(sentence)])) == set(LABELS)
     beside = call("predict", folder, tmp_path / "silence.wav", "--text", row["text"])
