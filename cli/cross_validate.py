@@ -17,7 +17,7 @@ def run(argv: list[str]) -> None:
 
     recipe = read_recipe(argv, CROSS_VALIDATION)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
-    what = f"{recipe.model.variant} on {recipe.data.corpus}"
+    what = f"{recipe.model.system} on {recipe.data.corpus}"
     runs = plan_runs(recipe)
     since = announce(f"Cross-validating {what}", folder) if is_first else 0.0
     states = find_states(runs)

@@ -12,7 +12,7 @@ def run(argv: list[str]) -> None:
 
     recipe = read_recipe(argv, TRAINING)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
-    what = f"{recipe.model.variant} on {recipe.data.corpus}"
+    what = f"{recipe.model.system} on {recipe.data.corpus}"
     since = announce(f"Training {what}", folder) if is_first else 0.0
     results = train(recipe, show_run)
     if is_first:

@@ -119,3 +119,8 @@ MODALITIES: dict[str, Modality] = {
         ),
     )
 }
+
+
+def name_system(variant: str, modality: str | None = None) -> str:
+    """Return the name of a system: its variant or, of a model of one modality, the word for the modality."""
+    return MODALITIES[modality].word if variant == "unimodal" and modality in MODALITIES else variant

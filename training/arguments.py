@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 
 from ..configuration import VARIANTS
-from ..configuration.modalities import MODALITIES
+from ..configuration.modalities import MODALITIES, name_system
 from ..evaluation.task_classification import ClassificationTask
 from .adapters.lora_settings import check_lora
 from .argument_checks import (
@@ -88,6 +88,11 @@ class ModelArguments:
             argument = modality.encoder_argument
             if self.model_name_or_path is not None and getattr(self, argument) is not None:
                 raise ValueError(f"The recipe gives both model_name_or_path and {argument}; choose one.")
+
+    @property
+    def system(self) -> str:
+        """The name of the system: the variant or, of a model of one modality, the word for the modality."""
+        return name_system(self.variant, self.model_config.get("modality"))
 
 
 @dataclass

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import transformers
 from datasets import Dataset, DatasetDict
-from transformers import PreTrainedConfig, PreTrainedModel, Trainer, TrainerCallback
+from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 from .. import __version__
-from ..configuration.modalities import MODALITIES
+from ..configuration.modalities import MODALITIES, name_system
 from ..corpora.folds import check_speaker_independent
 from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from ..evaluation.results import RESULTS, Results, RunResults
@@ -146,7 +146,7 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
         return None
     return RESULTS[task.name](
         task=task.name,
-        system=name_system(config),
+        system=name_system(config.model_type.removeprefix("emofusion_"), getattr(config, "modality", None)),
         model_class=type(model).__name__,
         paper=None if config.paper is None else Paper.from_dict(config.paper),
         labels=list(config.id2label.values()),
@@ -170,12 +170,6 @@ def find_task(trainer: Trainer) -> Task:
     """Return the task of a trainer: that of its collator, or the classification of its model's labels."""
     task = getattr(trainer.train_data_collator, "task", None)
     return task or load_task("classification", list(trainer.model.config.id2label.values()))
-
-
-def name_system(config: PreTrainedConfig) -> str:
-    """Return the name of a system: its variant or, of a model of one modality, the word for the modality."""
-    variant = config.model_type.removeprefix("emofusion_")
-    return MODALITIES[config.modality].word if variant == "unimodal" else variant
 
 
 def describe_training(training_args: EmotionTrainingArguments) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
 from .progress import replace_progress
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
-from .trainer_inputs import complete_arguments, complete_collator, count_labels, find_processor
+from .trainer_inputs import check_labels, complete_arguments, complete_collator, count_labels, find_processor
 
 
 class EmotionTrainer(Trainer):
@@ -76,6 +76,7 @@ class EmotionTrainer(Trainer):
         self.processor = processor
         self.train_data_collator = train_data_collator or self.data_collator
         self.task = find_task(self)
+        check_labels(self.model, self.task)
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
         self._guard = LossGuard()

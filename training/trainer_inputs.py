@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 from transformers import TrainingArguments
 
+from ..evaluation.task import Task
 from .arguments import EmotionTrainingArguments
 from .collator import EmotionCollator
 
@@ -45,6 +46,23 @@ def complete_collator(collator: Callable | None, processor: Any, model: nn.Modul
             "data_collator is missing; give EmotionCollator(processor, labels), or processing_class=processor."
         )
     return EmotionCollator(processor, list(model.config.id2label.values()))
+
+
+def check_labels(model: nn.Module, task: Task) -> None:
+    """Check that the classes of a task are those of the model, in its order.
+
+    A model whose classes have the default names of transformers ("LABEL_0", ...) may have any names.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    names, given = list(model.config.id2label.values()), list(task.labels)
+    generic = names == [f"LABEL_{number}" for number in range(len(given))]
+    if names != given and not generic:
+        raise ValueError(
+            f"The collator has the labels {', '.join(given)}, and the model {', '.join(names)}; give the collator "
+            "list(model.config.id2label.values())."
+        )
 
 
 def find_processor(processor: Any, collator: Callable) -> Any:

@@ -26,8 +26,8 @@ def place(tmp_path_factory):
 def test_runs_are_planned_trained_averaged_compared_and_not_repeated(call, complaint, place):
     arguments = (place / "recipe.yaml", "--folds", 2, "--seeds", 0, 1)
     printed = call("cross-validate", *arguments)
-    assert printed.startswith(f"Cross-validating unimodal on spoken; the output folder is {place / 'a'}.\n")
-    assert "\nunimodal on the spoken demonstration corpus\n2 runs, 0 finished, in " in printed
+    assert printed.startswith(f"Cross-validating text on spoken; the output folder is {place / 'a'}.\n")
+    assert "\ntext on the spoken demonstration corpus\n2 runs, 0 finished, in " in printed
     assert "fold-2-seed-1 (2 of 2): WA " in printed
     results = RunResults.read(place / "a")
     table, _, ending = printed.rpartition("\ntest ")[2].partition("\nCross-validated ")

@@ -71,6 +71,14 @@ def test_a_missing_argument_is_named(parts, tmp_path, change, error, message):
         EmotionTrainer(**arguments | change, train_dataset=rows)
 
 
+def test_labels_of_collator_are_those_of_the_model(parts, tmp_path):
+    model, processor, _, rows = parts
+    labels = list(model.config.id2label.values())
+    for wrong in (labels[::-1], labels[:-1]):
+        with pytest.raises(ValueError, match=r"^The collator has the labels .*, and the model .*; give the collator"):
+            EmotionTrainer(model, TrainingArguments(str(tmp_path), **STEP), EmotionCollator(processor, wrong), rows)
+
+
 def test_balanced_weights_need_rows_with_labels(parts, tmp_path):
     model, _, collator, rows = parts
     args = EmotionTrainingArguments(str(tmp_path), class_weights="balanced", eval_strategy="no", **STEP)

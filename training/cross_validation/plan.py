@@ -148,7 +148,7 @@ def format_plan(runs: Sequence[Run], states: Sequence[str]) -> str:
     recipe = runs[0].recipe
     title = describe_corpus(recipe.data.corpus, **recipe.data.corpus_options).get("title", recipe.data.corpus)
     lines = [
-        f"{recipe.model.variant} on {title}",
+        f"{recipe.model.system} on {title}",
         f"{len(runs)} runs, {states.count('finished')} finished, in {runs[0].folder.parent}",
         "",
     ]
