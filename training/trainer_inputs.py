@@ -9,6 +9,7 @@ from torch import nn
 from transformers import TrainingArguments
 
 from ..evaluation.task import Task
+from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .collator import EmotionCollator
 
@@ -49,16 +50,17 @@ def complete_collator(collator: Callable | None, processor: Any, model: nn.Modul
 
 
 def check_labels(model: nn.Module, task: Task) -> None:
-    """Check that the classes of a task are those of the model, in its order.
+    """Check that the classes of a task are those of a classifier of utterances, in its order.
 
-    A model whose classes have the default names of transformers ("LABEL_0", ...) may have any names.
+    A model whose classes have the default names of transformers ("LABEL_0", ...) takes any names.
 
     Raises:
         ValueError: If they are not.
     """
     names, given = list(model.config.id2label.values()), list(task.labels)
     generic = names == [f"LABEL_{number}" for number in range(len(given))]
-    if names != given and not generic:
+    is_classifier = type(unwrap_adapters(model)).__name__.endswith("ForSequenceClassification")
+    if is_classifier and names != given and not generic:
         raise ValueError(
             f"The collator has the labels {', '.join(given)}, and the model {', '.join(names)}; give the collator "
             "list(model.config.id2label.values())."

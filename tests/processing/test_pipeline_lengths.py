@@ -128,7 +128,8 @@ def test_alignment_is_cut_with_its_recording(warnings):
 
 
 def silence(samples=8000, level=0.0):
-    return {"array": np.full(samples, level, np.float32), "sampling_rate": RATE}
+    """Return a recording that alternates between two values."""
+    return {"array": np.resize(np.float32([level, -level]), samples), "sampling_rate": RATE}
 
 
 def test_silence_is_marked_in_every_entry():

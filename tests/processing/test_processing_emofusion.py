@@ -187,7 +187,7 @@ def write_bundle(processor, folder):
     settings["auto_map"] = {"AutoProcessor": "processing_emofusion.EmoFusionProcessor"}
     (folder / "processor_config.json").write_text(json.dumps(settings))
     package = Path(emofusion.__file__).parent
-    for file in (*package.glob("processing/*.py"), package / "configuration" / "modalities.py"):
+    for file in (*package.glob("processing/*.py"), *package.glob("configuration/[!_]*.py")):
         text = file.read_text(encoding="utf-8")
         (folder / file.name).write_text(text.replace("from ..configuration.", "from ."), encoding="utf-8")
     inputs = inputs_for(processor)

@@ -89,7 +89,7 @@ def test_tokenizer_without_words_is_refused():
         ("processor_config.json", "{", "processor_config.json"),
         ("tokenizer.json", "{}", "the tokenizer cannot be used"),
         ("tokenizer.json", "[", "the tokenizer cannot be used"),
-        ("tokenizer_config.json", "7", "tokenizer_config.json is not a mapping"),
+        ("tokenizer_config.json", "7", "tokenizer_config.json must hold a JSON object"),
     ],
 )
 def test_damaged_file_gives_one_sentence(folder, file, content, message):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from datasets import Dataset, DatasetDict
+from emofusion.configuration.plain_text import format_seconds
 from emofusion.corpora import prepare_corpus
 from emofusion.corpora.iemocap.corpus import IEMOCAP
 from emofusion.corpora.records import Prepared
@@ -329,7 +330,7 @@ def test_embedded_recordings_are_measured_and_played(tmp_path):
         row["audio"] = {"path": "u.flac", "bytes": Path(path).read_bytes(), "start": None, "end": None}
     page = write(tmp_path, as_prepared(rows, embedded=True))
     total = sum(soundfile.info(path).duration for path in paths)
-    assert page.table("length")["all"][-1] == f"{total:.1f} s"
+    assert page.table("length")["all"][-1] == format_seconds(total)
     assert len(samples(page)) == 9
 
 
