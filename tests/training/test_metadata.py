@@ -22,7 +22,7 @@ from testing_training import FUSION, SMALL_STEPS
 def test_a_folder_is_not_taken_for_a_name_of_the_hub(corpus, tmp_path, monkeypatch):
     (tmp_path / "runs" / "speech").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    model = MultiLevelFusionForSequenceClassification.from_encoders_pretrained(**FUSION)
+    model = MultiLevelFusionForSequenceClassification.from_encoders_pretrained(**FUSION, num_labels=4)
     given = ModelArguments(
         audio_model_name_or_path="runs/speech", text_model_name_or_path="google-bert/bert-base-uncased"
     )
