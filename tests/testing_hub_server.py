@@ -89,6 +89,8 @@ def connect(monkeypatch, server: HubServer) -> None:
     """Connect the client in this process to the server. In another process set `HF_ENDPOINT` before it starts."""
     for name, value in {"ENDPOINT": server.endpoint, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}.items():
         monkeypatch.setattr(constants, name, value)
+    # transformers keeps a client, which may be that of the server of an earlier test.
+    monkeypatch.setattr("transformers.utils.hub._hf_api", None, raising=False)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
 
 
