@@ -1,10 +1,12 @@
-"""A fixture that runs code in a process that cannot import emofusion."""
+"""Fixtures: the folder of a model, and code in a process that cannot import emofusion."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
+from testing_model_folder import make_model_folder
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,17 @@ def run_python(tmp_path_factory):
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """The complete folder of a model."""
+    folder = tmp_path_factory.mktemp("runs") / "cross_attention"
+    make_model_folder(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """A copy of it, for one test."""
+    return shutil.copytree(made, tmp_path / "runs" / "cross_attention")

@@ -7,22 +7,9 @@ import pytest
 from emofusion.evaluation.results import RunResults
 from emofusion.hub import write_card
 from huggingface_hub import ModelCard
-from testing_cards import check_page, sections, strange_numbers
+from testing_cards import SCORES, check_page, sections, strange_numbers
 
 LABELS = ["angry", "happy", "sad", "calm"]
-SCORES = {
-    "wa": 0.9125,
-    "ua": 0.9,
-    "wf1": 0.9111,
-    "macro_f1": 0.8999,
-    "recall": [1.0, 0.95, 0.85, 0.8],
-    "precision": [0.9, 0.9, 0.95, 0.9],
-    "f1": [0.947, 0.924, 0.897, 0.847],
-    "support": [20, 20, 20, 20],
-    "confusion_matrix": [[20, 0, 0, 0], [1, 19, 0, 0], [1, 1, 17, 1], [1, 1, 2, 16]],
-    "ece": 0.034,
-    "nll": 0.2564,
-}
 RESULTS = {
     "format": 1,
     "system": "cross_attention",

@@ -14,22 +14,8 @@ from emofusion.hub.contents import collect_contents
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
 from testing_common import CASES, IMAGE
-from testing_model_folder import change_results, make_adapter, make_model_folder
+from testing_model_folder import change_results, make_adapter
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "cross_attention"
-    make_model_folder(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(made, tmp_path):
-    """A copy of the folder of a run, for one test."""
-    return shutil.copytree(made, tmp_path / "runs" / "cross_attention")
-
 
 REFUSED = {
     "Ses01F_impro01_F000.wav": "a recording",

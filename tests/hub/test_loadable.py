@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 
 import pytest
 import torch
@@ -14,20 +13,8 @@ from emofusion.hub.loadable import _expand, check_loadable
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.adapters.lora import _as_pattern
 from safetensors.torch import load_file, save_file
-from testing_model_folder import change_results, make_adapter, make_model_folder
+from testing_model_folder import change_results, make_adapter
 from transformers import BertTokenizer, Wav2Vec2FeatureExtractor
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "cross_attention"
-    make_model_folder(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "cross_attention")
 
 
 def change_weights(change, name="model.safetensors"):
