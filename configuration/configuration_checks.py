@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from huggingface_hub.errors import StrictDataclassError, StrictDataclassFieldVal
 from transformers import PreTrainedConfig
 
 from .plain_text import reason_of, show_value
-from .value_checks import describe
+from .value_checks import default_of, describe
 
 # No size of a network is larger; a damaged number must not ask for terabytes of memory.
 LARGEST = 2**24
@@ -85,7 +86,7 @@ def check_labels(id2label: Any) -> None:
     names = list(id2label.values())
     if not all(isinstance(name, str) and name.strip() for name in names):
         raise ValueError(f"{place} a mapping to names, and each name must be a text that is not empty.")
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
+    if repeated := sorted(name for name, times in Counter(names).items() if times > 1):
         raise ValueError(
             f"id2label gives the name {show_value(repeated[0])} to several classes; each class needs its own."
         )
@@ -152,13 +153,6 @@ def _field(default: Any, is_right: Callable[[Any], bool], words: str) -> Any:
             raise ValueError(words)
 
     return validated_field(validate, default=default)
-
-
-def default_of(field: dataclasses.Field) -> Any:
-    """Return the default of a field of a dataclass, or None if it has none."""
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    return None if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _numbers(value: Any) -> Iterator[int | float]:

@@ -208,17 +208,16 @@ class EmoFusionConfig(PreTrainedConfig):
             ValueError: If the number is missing, or this code cannot read that format, or a field is wrong.
         """
         fields = dict(config_dict)
+        source = kwargs.get("name_or_path") or fields.get("_name_or_path")
         number = fields.pop("emofusion_format", None)
         if number not in range(OLDEST_FORMAT, FORMAT + 1):
-            source = kwargs.get("name_or_path") or fields.get("_name_or_path") or "This checkpoint"
             found = "no emofusion_format" if number is None else f"the emofusion_format {number}"
             older = number is None or number in range(OLDEST_FORMAT)
             remedy = "train it again" if older else "upgrade emofusion (pip install --upgrade emofusion)"
             raise ValueError(
-                f"{source} has {found}, and this code reads format {FORMAT}: {remedy}, or do not import emofusion and load "
+                f"{source or 'This checkpoint'} has {found}, and this code reads format {FORMAT}: {remedy}, or do not import emofusion and load "
                 "with trust_remote_code=True, which runs the code in the checkpoint's own folder."
             )
-        source = kwargs.get("name_or_path") or fields.get("_name_or_path")
         place = f"config.json of {source}: " if source else ""
         try:
             cls._check_names(fields)

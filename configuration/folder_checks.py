@@ -44,10 +44,10 @@ def check_folder(source: str | os.PathLike | None, subfolder: str = "") -> None:
     if source is None or not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
-        if path.name.endswith(READ) and not path.name.startswith("."):
-            check_plain(path)
         if path.name in OBJECTS:
             read_object(path)
+        elif path.name.endswith(READ) and not path.name.startswith("."):
+            check_plain(path)
 
 
 def locating(arguments: Mapping[str, Any]) -> dict[str, Any]:

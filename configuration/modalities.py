@@ -18,6 +18,7 @@ class Modality:
     Args:
         name: The modality: argument of the processor, column of a corpus, key of `states`, `masks` and `Encoded`.
         word: The name of the modality in text and in names of systems.
+        contents: What a corpus has of the modality, in the plural.
         example: A value for the modality in an example: a file name, or a text.
         main_input: The input of a batch that holds the values.
         mask: The input of a batch that holds their mask.
@@ -34,6 +35,7 @@ class Modality:
 
     name: str
     word: str
+    contents: str
     example: str
     main_input: str
     mask: str
@@ -78,6 +80,7 @@ MODALITIES: dict[str, Modality] = {
         Modality(
             name="audio",
             word="speech",
+            contents="recordings",
             example="recording.wav",
             main_input="input_values",
             mask="audio_attention_mask",
@@ -92,6 +95,7 @@ MODALITIES: dict[str, Modality] = {
         Modality(
             name="text",
             word="text",
+            contents="transcripts",
             example="I will be there in a minute.",
             main_input="input_ids",
             mask="attention_mask",
@@ -106,6 +110,7 @@ MODALITIES: dict[str, Modality] = {
         Modality(
             name="video",
             word="video",
+            contents="videos",
             example="recording.mp4",
             main_input="pixel_values_videos",
             mask="video_attention_mask",

@@ -50,6 +50,11 @@ def reason_of(error: BaseException, limit: int = 300) -> str:
     return one_line(error, limit).rstrip(". ") or type(error).__name__
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of the message of an error, the name of its class if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def did_you_mean(name: str, known: Collection[str]) -> str:
     """Return a suggestion in parentheses, to append to a message; empty if no known name is close."""
     close = difflib.get_close_matches(name, known, n=1)

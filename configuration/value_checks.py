@@ -1,5 +1,6 @@
 """Checks of values against type annotations, in words. This file imports no library, so that `--help` stays fast."""
 
+import dataclasses
 import re
 import sys
 import types
@@ -66,6 +67,18 @@ def check_languages(tags: Iterable[Any]) -> None:
     for tag in tags:
         if not isinstance(tag, str) or not LANGUAGE.fullmatch(tag):
             raise ValueError(f"language is {show_value(tag)}; give BCP 47 codes, such as en or pt-BR.")
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number; a boolean is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def default_of(field: dataclasses.Field) -> Any:
+    """Return the default of a field of a dataclass, or None if it has none."""
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    return None if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _fits(value: Any, kind: type) -> bool:

@@ -1,6 +1,5 @@
 """Checks that a folder holds a complete model that loads: weights, configuration, processor and results fit together."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import transformers
 from safetensors import safe_open
 from transformers import AutoConfig, AutoProcessor, PreTrainedConfig
 
+from ..configuration.folder_checks import read_object
 from ..configuration.plain_text import one_line, show_some
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import Results, RunResults
@@ -76,7 +76,7 @@ def _load_model(folder: Path) -> PreTrainedConfig:
 
 def _check_adapters(folder: Path) -> PreTrainedConfig | None:
     """Check that the weights of adapters are those of their configuration; return that of a base on this machine."""
-    settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    settings = read_object(folder / "adapter_config.json")
     path = folder / ADAPTERS
     read_header(path)
     with safe_open(path, "pt") as file:

@@ -6,8 +6,8 @@ import dataclasses
 import torch
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
-from ..configuration.configuration_checks import default_of
 from ..configuration.plain_text import reason_of, show_value
+from ..configuration.value_checks import default_of
 
 
 def build_encoder(place: str, config: PreTrainedConfig) -> PreTrainedModel:
@@ -36,9 +36,10 @@ def build_encoder(place: str, config: PreTrainedConfig) -> PreTrainedModel:
 def _field_to_blame(config: PreTrainedConfig) -> str | None:
     """Return the first field with whose default the encoder can be built, without memory for its weights."""
     for field in dataclasses.fields(config):
-        changed, default = copy.deepcopy(config), default_of(field)
+        default = default_of(field)
         if getattr(config, field.name, default) == default:
             continue
+        changed = copy.deepcopy(config)
         try:
             setattr(changed, field.name, default)
             with torch.device("meta"):

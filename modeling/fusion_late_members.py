@@ -51,7 +51,7 @@ def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     Raises:
         ValueError: If the model cannot be a member, or lacks weights, as an encoder without a head does.
     """
-    check_files(source)
+    headers = check_files(source)
     fields, _ = PreTrainedConfig.get_config_dict(source)
     try:
         config_class = MEMBER_CONFIGS.get(fields.get("model_type"))
@@ -59,7 +59,7 @@ def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     loader = MEMBER_MODELS.get(config.model_type) or _auto_class(config)
-    model, info = load_checked(loader.from_pretrained, source, config=config, dtype=dtype)
+    model, info = load_checked(loader.from_pretrained, source, config=config, dtype=dtype, headers=headers)
     if missing := info["missing_keys"]:
         raise ValueError(
             f"{source} lacks {count_weights(missing)} of {type(model).__name__} ({show_some(missing)}); "

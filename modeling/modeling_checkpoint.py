@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -13,11 +13,14 @@ from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 from ..configuration.folder_checks import check_folder, check_plain, find_file, read_object
 from ..configuration.plain_text import reason_of, show_some, show_value
 
+# dtype and shape by the name of the tensor, and headers by the path of the file
+Header = dict[str, tuple[str, tuple[int, ...]]]
+Headers = dict[str, Header]
 # In TypeErrors about the arguments of a call, which are no fault of the checkpoint.
 WRONG_CALL = re.compile(r"(unexpected|multiple values for|missing \d+ required) .*argument")
 
 
-def check_files(source: str | os.PathLike, variant: str | None = None, **place) -> list[str]:
+def check_files(source: str | os.PathLike, variant: str | None = None, **place) -> Headers:
     """Check the files of a model before any of them is loaded: names, formats, and the headers of weights.
 
     `use_safetensors=True` of transformers is not enough: an index, or `transformers_weights` in a configuration, may
@@ -29,7 +32,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         **place: Arguments of `from_pretrained` that locate files (`revision`, `token`, ...); others are ignored.
 
     Returns:
-        The files of weights, on this machine.
+        The headers of the files of weights on this machine, by path; see `read_header`.
 
     Raises:
         OSError: If a folder has no configuration, or a file that another file names is missing.
@@ -37,8 +40,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     """
     if os.path.isfile(source):
         _check_name(source, "path", os.path.basename(source))
-        read_header(source)
-        return [os.fspath(source)]
+        return {os.fspath(source): read_header(source)}
     check_folder(source, place.get("subfolder"))
     config = read_json(source, CONFIG_NAME, **place)
     if config is None:
@@ -46,7 +48,7 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
         if adapters is None and os.path.isdir(source):
             raise OSError(f"{source} has no {CONFIG_NAME}: give the folder of a model or of adapters.")
         if adapters is None:
-            return []  # transformers will raise with the reason
+            return {}  # transformers will raise with the reason
         base = adapters.get("base_model_name_or_path")
         if not isinstance(base, str) or not base:
             raise ValueError(
@@ -65,14 +67,15 @@ def check_files(source: str | os.PathLike, variant: str | None = None, **place) 
     shards = _shards(source, index_name, index)
     files = {name: file} if (file := find_file(source, name, **place)) else {}
     files = files or {shard: find_file(source, shard, **place) for shard in sorted(shards)}
+    headers = {}
     for shard, file in files.items():
         if file is None:
             raise OSError(f"{source} has no {shard}, which its {index_name} names: copy or download it again.")
-        read_header(file)
-    return list(files.values())
+        headers[file] = read_header(file)
+    return headers
 
 
-def read_header(file: str | os.PathLike) -> dict[str, tuple[str, tuple[int, ...]]]:
+def read_header(file: str | os.PathLike) -> Header:
     """Check that a safetensors file is complete, and return the dtype, such as `F32`, and the shape of each tensor.
 
     Args:
@@ -142,19 +145,19 @@ def check_finite(model: nn.Module, source: str | os.PathLike) -> None:
         )
 
 
-def check_dtypes(model: nn.Module, files: Iterable[str]) -> None:
+def check_dtypes(model: nn.Module, headers: Headers) -> None:
     """Check that the weights in files are real numbers where those of a loaded model are; a library casts any.
 
     Args:
         model: The model.
-        files: The files that it was loaded from.
+        headers: The headers of the files that it was loaded from, from `check_files`.
 
     Raises:
         ValueError: If a file has whole numbers for such a weight.
     """
     weights, base = model.state_dict(), f"{model.base_model_prefix}."
-    for file in files:
-        kinds = {name: dtype for name, (dtype, _) in read_header(file).items()}
+    for file, header in headers.items():
+        kinds = {name: dtype for name, (dtype, _) in header.items()}
         # A model without a head has the names without the prefix, which a file may have.
         found = {name: weights.get(name, weights.get(name.removeprefix(base))) for name in kinds}
         wrong = [

@@ -16,6 +16,7 @@ from ..configuration.modalities import Modality
 from ..configuration.plain_text import show_some
 from .encoder_building import build_encoder
 from .modeling_checkpoint import (
+    Headers,
     check_dtypes,
     check_files,
     check_finite,
@@ -109,13 +110,16 @@ class SafeLoadingMixin:
         return info
 
 
-def load_checked(load: Callable, source: str | os.PathLike | None, *args, **kwargs) -> tuple[PreTrainedModel, dict]:
+def load_checked(
+    load: Callable, source: str | os.PathLike | None, *args, headers: Headers | None = None, **kwargs
+) -> tuple[PreTrainedModel, dict]:
     """Load weights after a check of their files; every failure is one sentence.
 
     Args:
         load: The `from_pretrained` of a class.
         source: A folder or Hub id; None for a `state_dict` among the keyword arguments.
         *args: Its other positional arguments.
+        headers: What `check_files` returned, if the files are checked already.
         **kwargs: Its keyword arguments.
 
     Returns:
@@ -125,7 +129,8 @@ def load_checked(load: Callable, source: str | os.PathLike | None, *args, **kwar
         OSError: If a file is missing.
         ValueError: If a file is damaged, or a weight has another shape or is NaN or infinite.
     """
-    files = [] if source is None else check_files(source, **kwargs)
+    if headers is None:
+        headers = {} if source is None else check_files(source, **kwargs)
     may_differ = kwargs.get("ignore_mismatched_sizes", False)
     kwargs |= {"use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     with one_sentence(source), _without_report():
@@ -136,7 +141,7 @@ def load_checked(load: Callable, source: str | os.PathLike | None, *args, **kwar
             f"{source or 'The state_dict'} has {count_weights(info['mismatched_keys'])} of another shape than its "
             f"configuration says ({name} is {list(saved)} instead of {list(built)}): its files do not belong together."
         )
-    check_dtypes(model, files)
+    check_dtypes(model, headers)
     check_finite(model, source or "The state_dict")
     return model, info
 
@@ -183,13 +188,13 @@ def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.flo
     Raises:
         ValueError: If the checkpoint lacks weights, or has weights that are not in safetensors.
     """
-    check_files(source)
+    headers = check_files(source)
     field = modality.config_field
     with one_sentence(source):
         config = build_config(field, AutoConfig.from_pretrained, source)
         with torch.device("meta"):  # costs no memory, and names the field at fault
             build_encoder(field, config)
-    encoder, info = load_checked(AutoModel.from_pretrained, source, config=config, dtype=dtype)
+    encoder, info = load_checked(AutoModel.from_pretrained, source, config=config, dtype=dtype, headers=headers)
     missing = [key for key in info["missing_keys"] if not key.startswith(OPTIONAL_WEIGHTS)]
     if missing:
         raise ValueError(

@@ -87,7 +87,7 @@ class CheckedConnection(http.client.HTTPConnection):
             self.sock.deadline = self.deadline
 
 
-class _TimedSocket(socket.socket):
+class _Timed:
     """A socket whose reads end at its deadline, however slowly bytes arrive."""
 
     deadline: Deadline
@@ -97,12 +97,12 @@ class _TimedSocket(socket.socket):
         return super().recv_into(*arguments)
 
 
-class _TimedTLSSocket(ssl.SSLSocket):
-    deadline: Deadline
+class _TimedSocket(_Timed, socket.socket):
+    pass
 
-    def recv_into(self, *arguments: Any) -> int:
-        self.settimeout(self.deadline.remaining())
-        return super().recv_into(*arguments)
+
+class _TimedTLSSocket(_Timed, ssl.SSLSocket):
+    pass
 
 
 def is_public(address: str) -> bool:

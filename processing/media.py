@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..configuration.plain_text import first_line
 from .media_files import (
     LONGEST,
     SPAN_TOLERANCE,
@@ -208,8 +209,7 @@ def _read_decoder(source: Any, name: str, start: float, stop: float) -> Block:
     try:
         samples = source.get_samples_played_in_range(start, None if stop == math.inf else stop)
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{name} cannot be decoded from {start} s by torchcodec: {reason}") from error
+        raise ValueError(f"{name} cannot be decoded from {start} s by torchcodec: {first_line(error)}") from error
     check_rate(samples.sample_rate, name)
     return Block(samples.data.mean(dim=0).numpy(), samples.sample_rate, round(start * samples.sample_rate))
 

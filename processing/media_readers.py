@@ -98,10 +98,10 @@ def recording_seconds(file: io.BufferedIOBase, name: str) -> float | None:
 def _open_sound(file: io.BufferedIOBase, name: str) -> Any | None:
     """Open a file with soundfile; None if PyAV has to read it."""
     soundfile = import_soundfile()
-    tagged = file.read(3) == b"ID3"
+    passed = file.read(4).startswith((b"ID3", b"fLaC", b"OggS"))  # PyAV reads these in any case
     file.seek(0)
     try:
-        sound = None if tagged else soundfile.SoundFile(file)
+        sound = None if passed else soundfile.SoundFile(file)
     except soundfile.LibsndfileError:
         sound = None
     # libsndfile estimates the length of MP3, believes that of FLAC, reads the first recording of joined Ogg files alone,

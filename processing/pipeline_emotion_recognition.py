@@ -244,12 +244,13 @@ class EmotionRecognitionPipeline(Pipeline):
         Raises:
             ValueError: If weights of the model are not finite.
         """
-        logits = self.model(**batch).logits.float()
+        logits, reason = self.model(**batch).logits.float(), None
         for row, row_logits in zip(rows, logits, strict=True):
             if row_logits.isfinite().all():
                 yield {"logits": row_logits, "text": row["text"], "is_silent": row["is_silent"]}
             else:
-                yield Failure.from_error(ValueError(self._explain_scores()), row["place"])
+                reason = reason or self._explain_scores()
+                yield Failure.from_error(ValueError(reason), row["place"])
 
     def _explain_scores(self) -> str:
         """Return the reason for scores that are not finite.

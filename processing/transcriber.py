@@ -8,6 +8,7 @@ import torch
 from transformers import Pipeline, pipeline
 
 from ..configuration.folder_checks import check_folder
+from ..configuration.plain_text import first_line
 from .media import load_audio
 
 
@@ -52,8 +53,7 @@ class Transcriber:
                 options = {"return_timestamps": True} | options
             return self.source({"raw": waveform, "sampling_rate": extractor.sampling_rate}, **options)["text"].strip()
         except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise RuntimeError(f"The transcriber failed: {reason}") from error
+            raise RuntimeError(f"The transcriber failed: {first_line(error)}") from error
 
 
 def _load(model: str, device: torch.device) -> Pipeline:

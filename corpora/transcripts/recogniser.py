@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...configuration.plain_text import first_line
+
 LONG = 30.0  # seconds: Whisper's window, and a limit for attention over all frames
 # CTC models whose encoder ignores padding if it normalises each frame separately (group norm depends on all frames) and
 # has no adapter.
@@ -41,7 +43,7 @@ class Recogniser:
             device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"The device {device!r} cannot be used: {_first_line(error)}") from error
+            raise ValueError(f"The device {device!r} cannot be used: {first_line(error)}") from error
         source = {"pretrained_model_name_or_path": str(model), "revision": revision or "main"}
         try:
             auto_class, config = _find_class(source)
@@ -51,7 +53,7 @@ class Recogniser:
             extractor = AutoFeatureExtractor.from_pretrained(**source)
             tokenizer = AutoTokenizer.from_pretrained(**source)
         except (ImportError, KeyError, OSError, TypeError, ValueError) as error:
-            raise ValueError(f"{model} cannot be loaded as a speech recogniser: {_first_line(error)}") from error
+            raise ValueError(f"{model} cannot be loaded as a speech recogniser: {first_line(error)}") from error
         self._options = _language_options(model, network, language)
         self._pipeline = pipeline(
             "automatic-speech-recognition",
@@ -141,7 +143,3 @@ def _language_options(model: str, network, language: str | None) -> dict:
             codes = ", ".join(sorted(token.strip("<|>") for token in known))
             raise ValueError(f"{model} does not know the language {language!r}; it knows {codes}.")
     return {"generate_kwargs": {"task": "transcribe", "language": language}}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -10,6 +10,7 @@ import numpy as np
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from ...configuration.plain_text import first_line
 from ...processing.media import load_audio
 from ..atomic_write import check_replaceable, make_folder
 from ..preparation.inspection import SHORT
@@ -166,5 +167,4 @@ def _recognise(recogniser: Recogniser, batch: list[_Recording], problems: list[d
 
 
 def _problem(name: str, error: Exception, prefix: str = "") -> dict:
-    what = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return problem("not transcribed", f"{name}: {prefix}{what}", name=name)
+    return problem("not transcribed", f"{name}: {prefix}{first_line(error)}", name=name)

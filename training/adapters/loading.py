@@ -7,6 +7,7 @@ from transformers import AutoModelForAudioClassification
 from transformers.utils import ADAPTER_CONFIG_NAME, ADAPTER_SAFE_WEIGHTS_NAME
 
 from ...configuration.folder_checks import check_folder, read_object
+from ...configuration.plain_text import reason_of
 from ...modeling.modeling_checkpoint import one_sentence, read_header
 from .base import BASE
 from .lora_settings import LARGEST_RANK
@@ -38,7 +39,7 @@ def load_adapters(adapter: str | Path, base: str | None = None) -> "PeftModel":
         if not isinstance(error.__cause__, KeyError | RuntimeError):
             raise
         # Of peft and torch, for a weight that is missing or has another shape.
-        reason = " ".join(str(error.__cause__).split())[:200]
+        reason = reason_of(error.__cause__, 200)
         raise ValueError(f"The adapters in {adapter} do not fit the base model {source} ({reason}).") from error
 
 
