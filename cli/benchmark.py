@@ -1,7 +1,6 @@
 """`emofusion benchmark`: measure speed."""
 
 import importlib
-import tempfile
 from pathlib import Path
 
 from ..configuration.plain_text import did_you_mean
@@ -35,13 +34,11 @@ def measure(sections: list[str], quick: bool, output: Path) -> None:
     from .. import benchmarks
     from ..benchmarks.measuring import describe_machine, format_table
     from ..benchmarks.subprocess_run import run_in_subprocess
-    from ..corpora.atomic_write import write_json
+    from ..corpora.atomic_write import make_folder, write_json
 
     if output.is_dir():
         raise ValueError(f"--output {output} is a folder; give a file.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=output.parent):  # a folder that cannot be written to is reported at once
-        pass
+    make_folder(output.parent)  # a folder that cannot be written to is reported at once
     machine, _ = run_in_subprocess(describe_machine)
     results = {"machine": machine, "quick": quick, "sections": {}}
     print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)

@@ -90,7 +90,7 @@ def yaml_value(text: str) -> Any:
     Raises:
         argparse.ArgumentTypeError: If it cannot be read.
     """
-    from ..training.settings import parse_yaml
+    from ..training.yaml_reader import parse_yaml
 
     try:
         return parse_yaml("its value", text)

@@ -19,7 +19,7 @@ def run(argv: list[str]) -> None:
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
     what = f"{recipe.model.system} on {recipe.data.corpus}"
     runs = plan_runs(recipe)
-    since = announce(f"Cross-validating {what}", folder) if is_first else 0.0
+    since = announce(f"Cross-validating {what}", folder, is_first)
     states = find_states(runs)
     if is_first:
         print(format_plan(runs, states), flush=True)

@@ -14,7 +14,7 @@ def run(argv: list[str]) -> None:
     recipe = read_recipe(argv, LATE_FUSION)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
     what = f"the late fusion of {len(recipe.late_fusion.members)} models on {recipe.data.corpus}"
-    since = announce(f"Fitting {what}", folder) if is_first else 0.0
+    since = announce(f"Fitting {what}", folder, is_first)
     results = fit_late_fusion(recipe)
     if not is_first:
         return

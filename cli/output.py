@@ -28,14 +28,16 @@ def prepare_output() -> None:
             os.environ.setdefault(name, "1")
 
 
-def announce(doing: str, folder: str | os.PathLike | None = None) -> float:
+def announce(doing: str, folder: str | os.PathLike | None = None, show: bool = True) -> float:
     """Print the sentence with which every run begins; return the time, for `conclude`.
 
     Args:
         doing: What is done, such as "Training cross_attention on spoken".
         folder: The folder for what is made, if it is known.
+        show: Whether to print it; of several processes only the first does.
     """
-    print(f"{doing}." if folder is None else f"{doing}; the output folder is {folder}.", flush=True)
+    if show:
+        print(f"{doing}." if folder is None else f"{doing}; the output folder is {folder}.", flush=True)
     return time.perf_counter()
 
 

@@ -12,7 +12,7 @@ def run(argv: list[str]) -> None:
     recipe = read_recipe(argv, SPEAKER)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
     what = f"a speaker network on {recipe.speaker.corpus_root}"
-    since = announce(f"Pretraining {what}", folder) if is_first else 0.0
+    since = announce(f"Pretraining {what}", folder, is_first)
     results = pretrain_speaker(recipe)
     if not is_first:
         return

@@ -14,6 +14,7 @@ from .statistics import (
     LEVEL,
     MIN_SPEAKERS,
     confusion_scores,
+    count_known,
     exchange_test,
     group_confusions,
     interval,
@@ -233,7 +234,7 @@ def _describe_few(system: SystemPredictions) -> str:
         speakers[system.labels[label]].add(system.speakers[utterance])
     classes = list(system.truth.values())
     utterances = {label: classes.count(number) for number, label in enumerate(system.labels)}
-    known = {label: None if None in names else len(names) for label, names in speakers.items()}
+    known = {label: count_known(names) for label, names in speakers.items()}
     return describe_small_classes(utterances, known, "among these utterances")
 
 

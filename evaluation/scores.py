@@ -10,7 +10,7 @@ import numpy as np
 from ..configuration.plain_text import show_value
 from .calibration import softmax
 from .records import Record
-from .statistics import confusion_scores, group_confusions, speaker_intervals
+from .statistics import confusion_scores, count_known, group_confusions, speaker_intervals
 
 if TYPE_CHECKING:
     from transformers.trainer_utils import PredictionOutput
@@ -164,7 +164,7 @@ def _count_speakers(predictions: "Predictions", classes: int) -> list[int | None
     speakers = [set() for _ in range(classes)]
     for label, speaker in zip(predictions.labels, predictions.speakers, strict=True):
         speakers[label].add(speaker)
-    return [None if None in names else len(names) for names in speakers]
+    return list(map(count_known, speakers))
 
 
 def score_classes(

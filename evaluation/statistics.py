@@ -1,6 +1,6 @@
 """Uncertainty of scores: bootstrap intervals over speakers, and paired tests of two systems."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,12 @@ LEVEL = 0.95
 MIN_SPEAKERS = 6
 # Up to this number of speakers all 2 ** speakers exchanges are tried; with more, `RESAMPLES` are drawn.
 MAX_EXACT = 13
+
+
+def count_known(names: Iterable[str | None]) -> int | None:
+    """Return the number of different speakers; None if one is unknown."""
+    names = set(names)
+    return None if None in names else len(names)
 
 
 def confusion_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:

@@ -120,9 +120,8 @@ def check_scheduler(arguments: TrainingArguments) -> None:
 
 def check_optimizer_arguments(text: str | None) -> None:
     """Raise a ValueError if `optim_args` is not a list of `name=value`."""
-    for part in (text or "").replace(" ", "").split(","):
-        if part.count("=") != 1 and text:
-            raise ValueError(f"optim_args is {text!r}; write it as name=value,name=value.")
+    if text and any(part.count("=") != 1 for part in text.split(",")):
+        raise ValueError(f"optim_args is {text!r}; write it as name=value,name=value.")
 
 
 def check_trackers(names: Iterable[str]) -> None:

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
-from ..processing.media import audio_seconds, load_audio
+from ..configuration.value_checks import is_number
+from ..corpora.preparation.inspection import measure
+from ..processing.media import load_audio
 
 # Transforms in the order in which they are applied, with their settings. The order is that of a recording: speech, room,
 # noise, microphone.
@@ -108,7 +110,7 @@ class Augmentation:
             return rng.standard_normal(samples, dtype=np.float32)
         file = self._draw_file("noise", rng)
         # Only the needed part of a long file is decoded.
-        needed, duration = samples / self.sampling_rate, audio_seconds(file) or 0.0
+        needed, duration = samples / self.sampling_rate, measure(str(file)) or 0.0
         start = rng.uniform(0, duration - needed) if duration > needed else 0.0
         noise = load_audio(file, self.sampling_rate, start, max_seconds=needed)
         return np.resize(noise, samples)  # repeats a short one
@@ -152,7 +154,7 @@ def check_augmentation(options: Mapping) -> None:
         if not isinstance(folder, str) and (folder is not None or name == "reverberation"):
             raise ValueError(f"augmentation.{name}.folder is {folder!r}; name a folder of recordings.")
         p = settings.get("p", 1.0)
-        if not _is_number(p) or not 0 < p <= 1:
+        if not is_number(p) or not 0 < p <= 1:
             raise ValueError(f"augmentation.{name}.p is {p!r}; it must be a probability above 0.")
 
 
@@ -250,12 +252,8 @@ def power_of(waveform: np.ndarray) -> float:
 
 
 def _check_range(name: str, value, positive: bool) -> None:
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(map(_is_number, value)):
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(map(is_number, value)):
         raise ValueError(f"{name} is {value!r}; give the lowest and the highest value, such as [5, 20].")
     if value[0] > value[1] or (positive and value[0] <= 0):
         order = "the first above 0 and not above the second" if positive else "the first not above the second"
         raise ValueError(f"{name} is {value!r}; give two numbers, {order}.")
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

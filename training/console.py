@@ -103,6 +103,12 @@ def format_start(
     return "\n".join(["", title, "", *blocks[0], "", *_format_data(results), "", *blocks[1], ""])
 
 
+def format_recalls(results: RunResults) -> str:
+    """Return the recall of each class on the test split in percent."""
+    recalls = zip(results.labels, results.metrics["test"].recall, strict=True)
+    return ", ".join(f"{show_name(label)} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
+
+
 def format_scores(results: RunResults, folder: str | Path) -> str:
     """Return the scores of a run on the test split.
 
@@ -110,15 +116,11 @@ def format_scores(results: RunResults, folder: str | Path) -> str:
         results: The results.
         folder: The folder of the model.
     """
-    recalls = zip(results.labels, results.metrics["test"].recall, strict=True)
     lines = [f"Test split of {results.corpus.title}."]
     if results.intervals:
         low, high = results.intervals.ua
         lines.append(f"95 % interval of UA, by speaker: {100 * low:.1f} to {100 * high:.1f}.")
-    lines.append(
-        "Recall: "
-        + ", ".join(f"{show_name(label)} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
-    )
+    lines.append(f"Recall: {format_recalls(results)}")
     lines += textwrap.wrap(explain_uncertainty(results), 80)
     return f"{format_table({results.system: summarise(results, folder)})}\n\n" + "\n".join(lines)
 

@@ -129,8 +129,10 @@ def check_room(model: PreTrainedModel, training_args: EmotionTrainingArguments) 
 
 def advise_resuming(output_dir: str | Path) -> str:
     """Return how to go on with a run after a failure, as the end of a sentence."""
-    complete = [folder for folder in list_checkpoints(output_dir) if not find_damage(folder)]
-    return f"resume from {complete[-1]}" if complete else "start again"
+    for folder in reversed(list_checkpoints(output_dir)):
+        if not find_damage(folder):
+            return f"resume from {folder}"
+    return "start again"
 
 
 @contextmanager

@@ -67,15 +67,10 @@ def _find_cause(args: TrainingArguments, model: nn.Module, inputs: Mapping) -> s
     if wrong:
         return f"the input {wrong[0]} of the batch has values that are not finite; check the recordings of these rows"
     cause = "the weights" if non_finite_weights(model) else "the model's activations or its loss"
-    rates = ", ".join(
-        [f"learning_rate {args.learning_rate:g}", *map(_show, getattr(args, "learning_rates", {}).items())]
-    )
+    rates = [("learning_rate", args.learning_rate), *getattr(args, "learning_rates", {}).items()]
+    shown = ", ".join(f"{name} {rate:g}" for name, rate in rates)
     half = " use bf16 instead of fp16, which ends at 65504," if args.fp16 or args.fp16_full_eval else ""
-    return f"{cause} overflowed;{half} lower the learning rate ({rates}), or add warmup_steps"
-
-
-def _show(component: tuple[str, float]) -> str:
-    return f"{component[0]} {component[1]:g}"
+    return f"{cause} overflowed;{half} lower the learning rate ({shown}), or add warmup_steps"
 
 
 def _floats(inputs: Mapping, prefix: str = "") -> Iterable[tuple[str, torch.Tensor]]:

@@ -18,6 +18,7 @@ from ..configuration.modalities import MODALITIES, name_system
 from ..corpora.folds import check_speaker_independent
 from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from ..evaluation.results import RESULTS, Results, RunResults
+from ..evaluation.statistics import count_known
 from ..evaluation.task import Task, load_task
 from ..processing.processing_emofusion import SILENCE
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
@@ -218,8 +219,7 @@ def count_rows(rows: Dataset, labels: Sequence[str], levels: Sequence[str]) -> S
         numbers = Counter(rows["label"])
         counts.classes = {name: numbers[number] for number, name in enumerate(labels)}
     if "speaker" in columns:
-        names = set(rows["speaker"])
-        counts.speakers = None if None in names else len(names)
+        counts.speakers = count_known(rows["speaker"])
     if {"start", "end"} <= columns:
         spans = list(zip(rows["start"], rows["end"], strict=True))
         if all(None not in span for span in spans):

@@ -67,7 +67,9 @@ def source_named(argument: str, source: str) -> Iterator[None]:
         raise ValueError(f"{argument} names {source}, which is no model here or on the Hub: {error}") from error
 
 
-def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedModel:
+def build_model(
+    model_args: ModelArguments, labels: list[str], config: PreTrainedConfig | None = None
+) -> PreTrainedModel:
     """Return the classifier of a variant, around pretrained encoders where the arguments name them.
 
     All weights are float32, whatever a checkpoint was saved in, unless `model_config.dtype` names another: in half
@@ -76,11 +78,12 @@ def build_model(model_args: ModelArguments, labels: list[str]) -> PreTrainedMode
     Args:
         model_args: The model. One with `model_name_or_path` is loaded, not built.
         labels: Names of the classes.
+        config: What `build_config` returned for them, if it is built already.
 
     Raises:
         ValueError: As in `build_config`, or if a checkpoint lacks weights.
     """
-    config = build_config(model_args, labels)
+    config = config or build_config(model_args, labels)
     model_class, source = _model_class(model_args), model_args.model_name_or_path
     if source is not None:
         model = load_transferred(model_class, source, config)

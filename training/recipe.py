@@ -12,6 +12,7 @@ from typing import Any
 from accelerate.state import AcceleratorState, PartialState
 from transformers import TrainingArguments
 
+from ..configuration.value_checks import default_of
 from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from .command_arguments import (
     CrossValidationArguments,
@@ -121,7 +122,7 @@ class Recipe:
         changed = override(given, settings, known)
         names = {option.partition(".")[0] for option in settings}
         for group_name, group in groups.items():
-            own = {item.name: changed.get(item.name, _default(item)) for item in fields(group) if item.name in names}
+            own = {item.name: changed.get(item.name, default_of(item)) for item in fields(group) if item.name in names}
             if own:
                 groups[group_name] = dataclasses.replace(group, **own)
         return Recipe(**groups)
@@ -226,10 +227,6 @@ def _naming_commands() -> Iterator[None]:
         if not commands:
             raise
         raise ValueError(f"{error.subject}, which is for {', '.join(commands)}.") from error
-
-
-def _default(item: dataclasses.Field) -> Any:
-    return item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
 
 
 def _list_given(group: Any) -> dict:

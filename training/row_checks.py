@@ -11,7 +11,6 @@ from transformers import PreTrainedConfig
 
 from ..configuration.modalities import MODALITIES
 
-CONTENTS = {"audio": "recordings", "text": "transcripts", "video": "videos"}
 ROWS_AT_A_TIME = 10_000
 
 
@@ -67,25 +66,25 @@ def check_modalities(corpus: Mapping[str, Dataset], config: PreTrainedConfig) ->
     """
     for split, rows in corpus.items():
         present = {name: find_present(rows, name) for name in config.modalities}
-        for name, found in present.items():
-            missing = len(rows) - int(found.sum())
-            if missing == len(rows):
+        missing = {name: len(rows) - int(found.sum()) for name, found in present.items()}
+        for name, number in missing.items():
+            if number == len(rows):
                 raise ValueError(
                     f"The model reads {MODALITIES[name].word}, but no utterance of the {split} split has "
-                    f"{CONTENTS[name]} (the column {name!r} is empty); add them, or choose a model without "
+                    f"{MODALITIES[name].contents} (the column {name!r} is empty); add them, or choose a model without "
                     f"{MODALITIES[name].word}."
                 )
         empty = np.flatnonzero(~np.logical_or.reduce(list(present.values())))
         if len(empty):
-            words = " and no ".join(CONTENTS[name] for name in config.modalities)
+            words = " and no ".join(MODALITIES[name].contents for name in config.modalities)
             raise ValueError(
                 f"{len(empty)} of {len(rows)} utterances of the {split} split have no {words}, such as "
                 f"{rows[int(empty[0])]['id']!r}; add them, or take these utterances out."
             )
-        for name, found in present.items():
-            if missing := len(rows) - int(found.sum()):
+        for name, number in missing.items():
+            if number:
                 warnings.warn(
-                    f"{missing} of {len(rows)} utterances of the {split} split have no {CONTENTS[name]}; the model "
+                    f"{number} of {len(rows)} utterances of the {split} split have no {MODALITIES[name].contents}; the model "
                     "learns and is measured without them there.",
                     stacklevel=2,
                 )
@@ -101,7 +100,7 @@ def find_present(rows: Dataset, modality: str) -> np.ndarray:
     if modality not in rows.column_names:
         return np.zeros(len(rows), dtype=bool)
     tables = rows.select_columns([modality]).with_format("arrow").iter(ROWS_AT_A_TIME)
-    found = [_is_present(table.column(modality).combine_chunks()) for table in tables]
+    found = [_is_present(chunk) for table in tables for chunk in table.column(modality).iterchunks()]
     present = np.concatenate([np.zeros(0, dtype=bool), *found])
     if modality == "text" and not any((text or "").strip() for text in rows[modality]):
         return np.zeros(len(rows), dtype=bool)

@@ -79,8 +79,9 @@ def build_trainer(
     set_seed(training_args.seed)
     labels = corpus["train"].features["label"].names
     check_labels(corpus, labels, data_args.soft_labels)
-    check_modalities(corpus, build_config(model_args, labels))
-    model = build_model(model_args, labels)
+    config = build_config(model_args, labels)
+    check_modalities(corpus, config)
+    model = build_model(model_args, labels, config)
     processor = build_processor(model_args, data_args, model, corpus["train"]["text"])
     check_processor_fits(model.config, processor)
     processor.longest_seconds = find_longest(corpus.values(), processor)

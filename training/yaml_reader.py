@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ..configuration.plain_text import show_value
+from ..configuration.plain_text import one_line, show_value
 
 MOST_CHARACTERS = 1_000_000
 MOST_LEVELS = 50  # of lists and mappings inside each other
@@ -147,4 +147,4 @@ def _explain(error: Exception) -> str:
     """Return the reason of a failure as the end of a sentence."""
     if not isinstance(error, yaml.YAMLError):
         return "a value does not fit its tag, or is too long for a number"
-    return " ".join((getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)).split())
+    return one_line(getattr(error, "problem", None) or getattr(error, "reason", None) or error)

@@ -60,7 +60,7 @@ def inspect(
                     yield row
 
 
-@lru_cache(maxsize=512)  # many rows share the video or recording of a dialogue
+@lru_cache(maxsize=2**17)  # rows share the recording of a dialogue, and a run measures recordings more than once
 def measure(path: str, kind: str = "audio") -> float | None:
     """Return the duration of a recording, or with kind "video" of a video; see `audio_seconds` and `video_seconds`.
 

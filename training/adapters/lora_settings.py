@@ -1,10 +1,10 @@
 """Settings of LoRA adapters."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from ...configuration.modalities import MODALITIES
+from ...configuration.value_checks import is_number
 
 LARGEST_RANK = 2**14  # wider than the layers of any encoder
 QUANTIZATIONS = ("8bit", "4bit")
@@ -38,9 +38,9 @@ class Lora:
     def __post_init__(self):
         if type(self.rank) is not int or not 1 <= self.rank <= LARGEST_RANK:
             raise ValueError(f"lora.rank is {self.rank!r}; it must be a whole number from 1 to {LARGEST_RANK}.")
-        if not _is_number(self.alpha) or self.alpha <= 0:
+        if not is_number(self.alpha) or self.alpha <= 0:
             raise ValueError(f"lora.alpha is {self.alpha!r}; it must be a positive number.")
-        if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
+        if not is_number(self.dropout) or not 0 <= self.dropout < 1:
             raise ValueError(f"lora.dropout is {self.dropout!r}; it must be a number of at least 0 and below 1.")
         for kind in ENCODER_KINDS:
             layers = getattr(self, kind)
@@ -72,7 +72,3 @@ def check_lora(lora: Mapping, quantization: str | None) -> None:
         raise ValueError(
             "quantization is given without lora: quantised weights cannot be trained, only adapters on them."
         )
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -12,7 +12,9 @@ from ...evaluation.predictions import Predictions, pool, read_predictions
 from ...evaluation.results import CrossValidationResults, FoldResults, RunResults, Spread
 from ...evaluation.sample_size import explain_uncertainty
 from ...evaluation.scores import ClassificationScores
+from ...evaluation.statistics import count_known
 from ...evaluation.task import Task, load_task
+from ..console import format_recalls
 from ..lifecycle import LOG, finish_run
 from .plan import Run
 
@@ -144,10 +146,9 @@ def _count(test: Predictions, labels: list[str]) -> SplitCounts:
     """Count the tested utterances, each once."""
     classes = dict(zip(test.ids, test.labels.tolist(), strict=True))
     counts = np.bincount(list(classes.values()), minlength=len(labels)).tolist()
-    names = set(test.speakers)
     return SplitCounts(
         utterances=len(classes),
-        speakers=None if None in names else len(names),
+        speakers=count_known(test.speakers),
         classes=dict(zip(labels, counts, strict=True)),
     )
 
@@ -177,9 +178,7 @@ def format_results(results: RunResults) -> str:
         lines.append(line("95 % by speaker", spans))
     for name, subset in results.breakdown.items():
         lines.append(line(name, [*percents(subset, scores[:3]), f"n {subset.utterances}"]))
-    recalls = zip(results.labels, results.metrics["test"].recall, strict=True)
-    shown = ", ".join(f"{label} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
-    return "\n".join([*lines, rule, f"recall: {shown}", explain_uncertainty(results)]).rstrip()
+    return "\n".join([*lines, rule, f"recall: {format_recalls(results)}", explain_uncertainty(results)]).rstrip()
 
 
 def _percent(value: float | None) -> str:

@@ -1,9 +1,10 @@
 """The search space: options of a run, and the values to try for each."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from ...configuration.value_checks import is_number
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -89,15 +90,11 @@ def _check_domain(name: str, domain) -> None:
     if not isinstance(domain, Mapping) or not {"low", "high"} <= set(domain) <= {"low", "high", "log", "step"}:
         raise ValueError(f"search gives {name!r} {domain!r}; {rule}")
     low, high = domain["low"], domain["high"]
-    if not all(map(_is_number, (low, high))) or not low < high:
+    if not all(map(is_number, (low, high))) or not low < high:
         raise ValueError(f"search gives {name!r} the range {low!r} to {high!r}; low must be a number below high.")
     if not isinstance(domain.get("log", False), bool):
         raise ValueError(f"search has log {domain['log']!r} for {name!r}; it must be true or false.")
-    if not _is_number(domain.get("step", 1)) or domain.get("step", 1) <= 0:
+    if not is_number(domain.get("step", 1)) or domain.get("step", 1) <= 0:
         raise ValueError(f"search has the step {domain['step']!r} for {name!r}; it must be a positive number.")
     if domain.get("log") and ("step" in domain or low <= 0):
         raise ValueError(f"search has log for {name!r}; low must be positive then, and step cannot be given.")
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
