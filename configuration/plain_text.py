@@ -3,7 +3,7 @@
 import difflib
 import re
 import reprlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 # Control characters, line and paragraph separators, those that change the direction of other text, and lone surrogates.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -38,6 +38,11 @@ def show_some(names: Iterable[object]) -> str:
     """Return the first of some names in alphabetical order, with an ellipsis if there are more."""
     names = sorted(map(one_line, names))
     return ", ".join(names[:MOST_NAMES] + ["..."] * (len(names) > MOST_NAMES))
+
+
+def join_words(items: Sequence[str], last: str = "and") -> str:
+    """Join words as in a sentence: `a, b and c`."""
+    return f" {last} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
 def reason_of(error: BaseException, limit: int = 300) -> str:

@@ -35,7 +35,7 @@ def staged(folder: str | Path) -> Iterator[Path]:
         OSError: If it cannot be written to.
     """
     folder = Path(folder)
-    check_folder(folder)
+    _check_folder(folder)
     with workshop(folder, STAGED) as staging:
         yield staging
         files = sorted(staging.iterdir())
@@ -74,7 +74,7 @@ def check_file(path: str | Path) -> None:
         OSError: If its folder cannot be written to.
     """
     check_replaceable(path)
-    check_folder(Path(path).parent)
+    _check_folder(Path(path).parent)
     with workshop(Path(path).parent, STAGED):
         pass
 
@@ -84,7 +84,7 @@ def check_replaceable(path: str | Path) -> None:
 
     Links are followed; a file that does not exist may be written.
     """
-    refuse_system_folder(path)
+    _refuse_system_folder(path)
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):  # the check of its folder names the reason
@@ -106,7 +106,7 @@ def make_folder(folder: str | Path) -> None:
     Raises:
         OSError: If it cannot be created or written to.
     """
-    refuse_system_folder(folder)
+    _refuse_system_folder(folder)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -117,19 +117,19 @@ def make_folder(folder: str | Path) -> None:
         pass
 
 
-def check_folder(folder: str | Path) -> None:
+def _check_folder(folder: str | Path) -> None:
     """Check that a path is an ordinary folder.
 
     Raises:
         FileExistsError: If it is in a folder of the system.
         FileNotFoundError: If it is not a folder.
     """
-    refuse_system_folder(folder)
+    _refuse_system_folder(folder)
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder} is not a folder: create it first, a checkpoint with save_pretrained.")
 
 
-def refuse_system_folder(path: str | Path) -> None:
+def _refuse_system_folder(path: str | Path) -> None:
     """Raise a `FileExistsError` if a path is in a folder of the system, by its text or through links."""
     # The text counts, too: /dev/stdout is a link that can lead to a plain file, and would be replaced itself.
     absolute = Path(os.path.abspath(path))

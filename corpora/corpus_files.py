@@ -75,7 +75,7 @@ def list_files(root: Path, folder: str, problems: list[dict]) -> Iterator[tuple[
         file = f"{folder}/{entry.name}"
         if entry.name.startswith("."):
             continue
-        if not os.path.exists(entry.path):
+        if entry.is_symlink() and not os.path.exists(entry.path):
             problems.append(problem("broken link", f"{file} is a link to a file that does not exist.", file))
         elif not os.access(entry.path, os.R_OK):
             problems.append(problem("no permission", f"{file} may not be read.", file))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .atomic_write import write_json
 from .protocols import Fold, k_fold_by_speaker
-from .records import UNREAD, Prepared
+from .records import Prepared, name_unread
 from .schema import SPLITS
 from .words import words
 
@@ -101,9 +101,9 @@ def warn_of_problems(name: str, prepared: Prepared, stacklevel: int = 4) -> None
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         usable = sum(map(len, prepared.splits.values()))
         file = prepared.folder / "problems.txt"
-        named = "".join(f" {found['what']}" for found in own if found["kind"] == UNREAD)
         warnings.warn(
-            f"{name} has {usable} usable rows; problems: {counts}.{named} {file} lists them.", stacklevel=stacklevel
+            f"{name} has {usable} usable rows; problems: {counts}.{name_unread(own)} {file} lists them.",
+            stacklevel=stacklevel,
         )
 
 
@@ -119,7 +119,7 @@ def check_splits(corpus: "DatasetDict", speaker_independent: bool = False) -> No
     """
     homes = {}
     for split, rows in corpus.items():
-        check_labelled(split, rows)
+        _check_labelled(split, rows)
         for name in rows["id"][:]:
             if name in homes:
                 raise ValueError(
@@ -132,7 +132,7 @@ def check_splits(corpus: "DatasetDict", speaker_independent: bool = False) -> No
         check_speaker_independent(corpus)
 
 
-def check_labelled(split: str, rows: "Dataset") -> None:
+def _check_labelled(split: str, rows: "Dataset") -> None:
     """Raise a `ValueError` if no row of a split has a label or raters' votes."""
     columns = [column for column in ("label", "soft_label") if column in rows.column_names]
     if columns and len(rows) and all(value is None for column in columns for value in rows[column][:]):

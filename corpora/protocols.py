@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 Fold = dict[str, list[str]]
+MAX_FOLDS = 10_000  # folds are listed before the speakers are counted
 
 
 def leave_one_session_out(rows: Iterable[Mapping]) -> dict[str, Fold]:
@@ -103,7 +104,10 @@ def carve_validation(rows: Iterable[Mapping], share: float = 0.1, seed: int = 0)
     return [name for speaker in sorted(order) for name in speakers[speaker]], validation
 
 
-MAX_FOLDS = 10_000  # folds are listed before the speakers are counted
+def check_speaker_folds(speaker_folds: int | None) -> None:
+    """Raise a ValueError if a number of folds by speaker is out of range; None means no folds."""
+    if speaker_folds is not None and not 3 <= speaker_folds <= MAX_FOLDS:
+        raise ValueError(f"speaker_folds must be from 3 to {MAX_FOLDS:,}, not {speaker_folds!r}.")
 
 
 def list_speaker_folds(speaker_folds: int | None) -> list[dict]:

@@ -1,6 +1,6 @@
 """Records that are shared by the steps of reading a corpus: options, scans, problems and prepared corpora."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,3 +82,8 @@ def problem(
         known: Whether every copy has this problem, so that it does not indicate damage to this one.
     """
     return {"kind": kind, "id": name, "file": file, "what": what, "dropped": dropped, "known": known}
+
+
+def name_unread(problems: Iterable[dict]) -> str:
+    """Return the sentences on columns of the metadata that are not read, each after a blank."""
+    return "".join(f" {found['what']}" for found in problems if found["kind"] == UNREAD)

@@ -14,7 +14,7 @@ from .statistics import (
     LEVEL,
     MIN_SPEAKERS,
     confusion_scores,
-    count_known,
+    count_speakers,
     exchange_test,
     group_confusions,
     interval,
@@ -229,13 +229,10 @@ def _pool(name: str, labels: list[str], runs: list[Predictions]) -> SystemPredic
 
 def _describe_few(system: SystemPredictions) -> str:
     """Return a sentence on classes with few utterances or speakers."""
-    speakers = {label: set() for label in system.labels}
-    for utterance, label in system.truth.items():
-        speakers[system.labels[label]].add(system.speakers[utterance])
-    classes = list(system.truth.values())
-    utterances = {label: classes.count(number) for number, label in enumerate(system.labels)}
-    known = {label: count_known(names) for label, names in speakers.items()}
-    return describe_small_classes(utterances, known, "among these utterances")
+    classes, labels = list(system.truth.values()), system.labels
+    speakers = count_speakers(classes, [system.speakers[utterance] for utterance in system.truth], len(labels))
+    utterances = {label: classes.count(number) for number, label in enumerate(labels)}
+    return describe_small_classes(utterances, dict(zip(labels, speakers, strict=True)), "among these utterances")
 
 
 def _check_same(one: SystemPredictions, other: SystemPredictions) -> None:

@@ -1,9 +1,9 @@
 """Sentences on scores that were measured on few utterances or few speakers, to be shown beside the scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..configuration.plain_text import show_name
+from ..configuration.plain_text import join_words, show_name
 from .statistics import MIN_SPEAKERS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def explain_uncertainty(results: "RunResults", split: str = "test") -> str:
     speakers = dict(zip(results.labels, scores.speakers or [], strict=False))
     sentences = [describe_small_classes(utterances, speakers, f"in the {split} split")]
     if split == "test" and results.intervals is None:
-        sentences.append(explain_missing_intervals(None if data is None else data.speakers))
+        sentences.append(_explain_missing_intervals(None if data is None else data.speakers))
     return " ".join(filter(None, sentences))
 
 
@@ -55,18 +55,18 @@ def describe_small_classes(utterances: Mapping[str, int], speakers: Mapping[str,
     if not small:
         return ""
     shown = [
-        f"{_join(labels)} {'has' if len(labels) == 1 else 'have'} {size}{' each' if len(labels) > 1 else ''}"
+        f"{join_words(labels)} {'has' if len(labels) == 1 else 'have'} {size}{' each' if len(labels) > 1 else ''}"
         for size, labels in list(small.items())[:SHOWN_AT_MOST]
     ]
     if more := sum(map(len, list(small.values())[SHOWN_AT_MOST:])):
         shown.append(f"{count_words(more, 'other class', 'other classes')} {'is' if more == 1 else 'are'} small too")
     return (
-        f"Few data: {place}, {_join(shown)}; with fewer than {MIN_UTTERANCES} utterances or {MIN_SPEAKERS} speakers in a "
+        f"Few data: {place}, {join_words(shown)}; with fewer than {MIN_UTTERANCES} utterances or {MIN_SPEAKERS} speakers in a "
         "class, another sample can give quite different scores."
     )
 
 
-def explain_missing_intervals(speakers: int | None) -> str:
+def _explain_missing_intervals(speakers: int | None) -> str:
     """Return why scores have no interval over speakers.
 
     Args:
@@ -96,7 +96,3 @@ def _is_few(speakers: int | None) -> bool:
 
 def _describe_size(utterances: int, speakers: int | None) -> str:
     return count_words(utterances, "utterance") + (f" by {count_words(speakers, 'speaker')}" if speakers else "")
-
-
-def _join(items: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))

@@ -10,7 +10,7 @@ import numpy as np
 from ..configuration.plain_text import show_value
 from .calibration import softmax
 from .records import Record
-from .statistics import confusion_scores, count_known, group_confusions, speaker_intervals
+from .statistics import confusion_scores, count_speakers, group_confusions, speaker_intervals
 
 if TYPE_CHECKING:
     from transformers.trainer_utils import PredictionOutput
@@ -155,16 +155,11 @@ def score_calibrated(predictions: "Predictions", labels: list[str]) -> Classific
         for scaled in (False, True)
     )
     return dataclasses.replace(
-        plain, speakers=_count_speakers(predictions, len(labels)), ece_scaled=scaled.ece, nll_scaled=scaled.nll
+        plain,
+        speakers=count_speakers(predictions.labels, predictions.speakers, len(labels)),
+        ece_scaled=scaled.ece,
+        nll_scaled=scaled.nll,
     )
-
-
-def _count_speakers(predictions: "Predictions", classes: int) -> list[int | None]:
-    """Return the number of speakers of each class, None where one is unknown."""
-    speakers = [set() for _ in range(classes)]
-    for label, speaker in zip(predictions.labels, predictions.speakers, strict=True):
-        speakers[label].add(speaker)
-    return list(map(count_known, speakers))
 
 
 def score_classes(

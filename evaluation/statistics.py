@@ -19,6 +19,14 @@ def count_known(names: Iterable[str | None]) -> int | None:
     return None if None in names else len(names)
 
 
+def count_speakers(labels: Iterable[int], speakers: Iterable[str | None], classes: int) -> list[int | None]:
+    """Return the number of speakers of each class, None where one is unknown."""
+    names = [set() for _ in range(classes)]
+    for label, speaker in zip(labels, speakers, strict=True):
+        names[label].add(speaker)
+    return list(map(count_known, names))
+
+
 def confusion_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
     """Return WA, UA and weighted F1 of many confusion matrices at once.
 

@@ -6,6 +6,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from ..configuration.modalities import MODALITIES, SPAN_LEVELS
+from ..configuration.plain_text import join_words
 from ..evaluation.records import Record
 from ..evaluation.results import Results, RunResults, SpeakerResults
 from ..evaluation.sample_size import count_words, explain_uncertainty
@@ -13,10 +14,8 @@ from ..evaluation.task import Task, load_task
 from .contents import is_repo_id
 from .markdown import Markdown, format_table
 from .page import (
-    LOCAL_NOTE,
     cite_paper,
     format_settings,
-    join_words,
     keep_publishable,
     known_values,
     write_page,
@@ -63,7 +62,6 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         _build_metadata(results, task, name),
         name=name,
         source="./" + runs[0] if runs else ".",
-        local_note=LOCAL_NOTE,
         purpose=task.purpose(),
         modalities=[modality.word for modality in modalities],
         audio="audio" in results.modalities,
@@ -97,7 +95,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         training=format_settings(results, known_values(results.parameters)),
         trained=bool(results.training),
         recipe=bool(results.recipe),
-        language=find_language(results),
+        language=_find_language(results),
         license=results.license,
         paper=known_values(results.paper),
         citation=cite_paper(results),
@@ -105,7 +103,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
     )
 
 
-def find_language(results: RunResults) -> list[str]:
+def _find_language(results: RunResults) -> list[str]:
     """Return the languages of a model as BCP-47 codes: those stated for the run, else those of the corpus."""
     return results.language or results.corpus.language
 
@@ -132,7 +130,7 @@ def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData
         bases = [adapter.base_model or ""]
     return ModelCardData(
         model_name=name if metrics else None,
-        language=find_language(results) or None,
+        language=_find_language(results) or None,
         license=results.license,
         library_name="peft" if adapter else "transformers",
         pipeline_tag=hub_task,

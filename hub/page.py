@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..configuration.plain_text import one_line
+from ..configuration.plain_text import join_words, one_line
 from ..corpora.atomic_write import staged
 from ..evaluation.results import Results, RunResults
 from .markdown import Markdown, bibtex, bibtex_key, code, destination, escape, format_table, literal
 
-# Below the examples of a card in a folder of this machine; a push removes it.
-LOCAL_NOTE = Markdown("Until this folder is on the Hub, run the examples in it, or give its path in them.")
 if TYPE_CHECKING:
     import jinja2
 
 AnyResults = TypeVar("AnyResults", bound=Results)
+# Below the examples of a card in a folder of this machine; a push removes it.
+LOCAL_NOTE = Markdown("Until this folder is on the Hub, run the examples in it, or give its path in them.")
 
 
 def write_page(folder: str | Path, template: str, metadata: ModelCardData, **values: Any) -> Path:
@@ -38,7 +38,7 @@ def write_page(folder: str | Path, template: str, metadata: ModelCardData, **val
     Raises:
         FileNotFoundError: If `folder` does not exist.
     """
-    text = _environment().get_template(template).render(**values)
+    text = _environment().get_template(template).render(local_note=LOCAL_NOTE, **values)
     text = re.sub(r"\n{3,}", "\n\n", text).strip()  # optional parts of a template leave blank lines
     with staged(folder) as staging:
         metadata = ModelCardData(**{name: _on_one_line(value) for name, value in vars(metadata).items()})
@@ -61,7 +61,7 @@ def _environment() -> "jinja2.Environment":
         keep_trailing_newline=True,
     )
     environment.filters |= {"words": join_words, "code": code, "literal": literal, "bibtex": bibtex}
-    environment.filters["destination"] = destination
+    environment.filters |= {"destination": destination}
     return environment
 
 
@@ -135,8 +135,3 @@ def cite_paper(results: Results) -> Markdown:
 def format_percent(share: float) -> str:
     """Return a share as the cards show it: `91.2 %`."""
     return f"{100 * share:.1f} %"
-
-
-def join_words(items: Sequence[str], last: str = "and") -> str:
-    """Join words as in a sentence: `a, b and c`."""
-    return f" {last} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
 
-from ..configuration.plain_text import one_line, reason_of
+from ..configuration.plain_text import first_line, one_line, reason_of
 from .contents import is_repo_id
 
 NO_TOKEN = "There is no token of the Hub: run `hf auth login`, or set HF_TOKEN."
@@ -191,13 +191,9 @@ def _explain(error: Exception, repo_id: str) -> str:
     response = getattr(cause, "response", None)
     if response is None:
         failed = "cannot be reached" if isinstance(cause, HTTPError) else "did not take the files"
-        return f"The Hub ({constants.ENDPOINT}) {failed}: {_first_line(cause)}"
+        return f"The Hub ({constants.ENDPOINT}) {failed}: {first_line(cause)}"
     message = getattr(cause, "server_message", None)
     sentence = EXPLANATIONS.get(response.status_code)
     if sentence is None:
-        return f"The Hub answered {response.status_code}: {message or _first_line(cause)}"
+        return f"The Hub answered {response.status_code}: {message or first_line(cause)}"
     return sentence.format(repo_id=repo_id) + (f" Its message: {one_line(message)}" if message else "")
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

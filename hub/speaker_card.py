@@ -6,7 +6,7 @@ from huggingface_hub import ModelCardData
 
 from ..evaluation.results import SpeakerResults
 from .markdown import format_table
-from .page import LOCAL_NOTE, cite_paper, format_percent, format_settings, known_values, write_page
+from .page import cite_paper, format_percent, format_settings, known_values, write_page
 
 # field of the scores -> heading
 SCORES = {"accuracy": "Accuracy", "eer": "EER", "min_dcf": "minDCF"}
@@ -43,7 +43,6 @@ def write_speaker_card(folder: Path, results: SpeakerResults) -> Path:
         metadata,
         name=name,
         source=".",
-        local_note=LOCAL_NOTE,
         paper=known_values(results.paper),
         scores=_score_table(scores),
         measured={score for values in scores.values() for score in values},

@@ -68,7 +68,7 @@ def read_blocks(file: io.BufferedIOBase, name: str, start: float) -> Iterator[Bl
         check_rest(file, name, file.tell())
 
 
-def recording_seconds(file: io.BufferedIOBase, name: str) -> float | None:
+def recording_seconds(file: io.BufferedIOBase, name: str) -> float:
     """Return the length of the recording in a file: packets are counted, and the last ones decoded.
 
     Args:
@@ -76,7 +76,7 @@ def recording_seconds(file: io.BufferedIOBase, name: str) -> float | None:
         name: Its name for errors.
 
     Returns:
-        Seconds; None if the packets have no time stamps.
+        Seconds.
 
     Raises:
         ValueError: If the file is damaged or has no audio.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..corpus import Corpus
 from ..folds import split_by_speaker
 from ..options import check_types
-from ..protocols import MAX_FOLDS, describe_speaker_fold, list_speaker_folds
+from ..protocols import check_speaker_folds, describe_speaker_fold, list_speaker_folds
 from .spoken import BLOCK, LABELS, OCTANTS, VIDEO_BLOCK
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ class SpokenOptions:
 
     def __post_init__(self):
         check_types(self)
-        if self.speaker_folds is not None and not 3 <= self.speaker_folds <= MAX_FOLDS:
-            raise ValueError(f"speaker_folds must be from 3 to {MAX_FOLDS:,}, not {self.speaker_folds!r}.")
+        check_speaker_folds(self.speaker_folds)
         block = VIDEO_BLOCK if self.video else BLOCK
         if self.utterances < block or self.utterances % block:
             raise ValueError(

@@ -17,8 +17,8 @@ from ..folds import (
     split_by_speaker,
     warn_of_problems,
 )
-from ..protocols import MAX_FOLDS, carve_validation, describe_speaker_fold, list_speaker_folds
-from ..records import UNREAD, Prepared
+from ..protocols import carve_validation, check_speaker_folds, describe_speaker_fold, list_speaker_folds
+from ..records import Prepared, name_unread
 from .scan import FolderScanOptions, scan
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ class FolderOptions(FolderScanOptions):
         for name in ("validation_share", "test_share"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}.")
-        if self.speaker_folds is not None and not 3 <= self.speaker_folds <= MAX_FOLDS:
-            raise ValueError(f"speaker_folds must be from 3 to {MAX_FOLDS:,}, not {self.speaker_folds!r}.")
+        check_speaker_folds(self.speaker_folds)
         if None not in (self.speaker_folds, self.fold_file):
             raise ValueError("speaker_folds and fold_file are both given: choose one.")
 
@@ -153,10 +152,9 @@ def _fill_splits(prepared: Prepared, options: FolderOptions, root: str | Path) -
             try:
                 train, taken = carve_validation(splits["train"], share, options.seed)
             except ValueError as error:
-                unread = "".join(f" {found['what']}" for found in prepared.problems if found["kind"] == UNREAD)
                 raise ValueError(
                     f"The folder {root} has no split {split!r}, and it cannot be drawn by speaker: {error} Name the splits "
-                    f"in a column 'split', or the speakers in a column 'speaker'.{unread}"
+                    f"in a column 'split', or the speakers in a column 'speaker'.{name_unread(prepared.problems)}"
                 ) from error
             splits |= {"train": select_ids(splits["train"], train), split: select_ids(splits["train"], taken)}
     return splits

@@ -24,13 +24,14 @@ class FolderRow:
 
     def __init__(self, root: Path, table: Path, number: int, cells: Mapping[str, str | None], problems: list[dict]):
         self.root, self.table, self.problems = root, table, problems
-        self.place = f"{table.relative_to(root)}, row {number}"
+        self.relative_table, self.number = table.relative_to(root), f"row {number}"
+        self.place = f"{self.relative_table}, {self.number}"
         self.cells = cells
         self.name = self.file("file_name")
 
     def note(self, kind: str, what: str, dropped: bool = False) -> None:
         """Add a problem."""
-        file = self.table.relative_to(self.root).as_posix()
+        file = self.relative_table.as_posix()
         self.problems.append(problem(kind, f"{self.place}, {what}", file, self.name, dropped))
 
     def check_paths(self) -> None:
@@ -46,10 +47,10 @@ class FolderRow:
         """
         if (name := self.cells[column]) is None:
             return None
-        path = inner_path(self.table.relative_to(self.root).parent.as_posix(), name)
+        path = inner_path(self.relative_table.parent.as_posix(), name)
         if path is None:
             raise ValueError(
-                f"{self.table}, {self.place.rpartition(', ')[2]}: the {column} {name!r} leads out of the folder; give a "
+                f"{self.table}, {self.number}: the {column} {name!r} leads out of the folder; give a "
                 "path from the folder of the metadata, and copy or link the file into it."
             )
         return path
@@ -94,7 +95,7 @@ class FolderRow:
             return SPLIT_NAMES.get(split.lower())
         if self.table.parent == self.root:
             return self.name and SPLIT_NAMES.get(self.name.partition("/")[0])
-        return SPLIT_NAMES.get(self.table.relative_to(self.root).parts[0])
+        return SPLIT_NAMES.get(self.relative_table.parts[0])
 
     def _turn(self) -> int | None:
         turn = self.cells["turn"]

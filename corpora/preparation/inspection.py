@@ -131,15 +131,16 @@ class _Row:
             ValueError: If the recording cannot be used.
         """
         self.columns["audio"], self.seconds = self.span("audio", max_seconds)
+        silent = False
         if keep:
             self.waveform = load_audio(self.columns["audio"], SAMPLING_RATE)
             self.seconds, silent = len(self.waveform) / SAMPLING_RATE, is_silent(self.waveform)
         elif decode:
             self.seconds, amplitude = check_audio(self.columns["audio"])
             silent = amplitude < SILENCE
-        if (keep or decode) and silent:
+        if silent:
             self.note("silent", "is kept, but is silent.")
-        if self.seconds is not None and self.seconds < SHORT:
+        if self.seconds < SHORT:
             self.note("too short", f"lasts {self.seconds:.3f} s: it is kept, but hardly contains a syllable.")
 
     def fit_video(self, max_seconds: float | None) -> None:
@@ -156,8 +157,6 @@ class _Row:
         """Return the file of a column with its span fitted to the file, and the duration of the span in seconds."""
         media = dict(self.columns[column])
         whole = measure(media["path"], column)
-        if whole is None and column == "audio":  # such as FLAC from a pipe
-            whole, _ = check_audio(media["path"])
         start, end = media.get("start") or 0.0, media.get("end")
         if start < 0 or (end is not None and end <= start) or (whole is not None and start >= whole):
             until = "" if end is None else f" to {end:.2f} s"
@@ -180,7 +179,7 @@ class _Row:
         """Remove an alignment that does not fit the recording."""
         levels = self.columns.get("alignment") or {}
         last = max((level["end"][-1] for level in levels.values() if level and level["end"]), default=0.0)
-        if self.seconds is not None and last > self.seconds + SLACK:
+        if last > self.seconds + SLACK:
             what = f"is kept without alignment: it ends at {last:.2f} s, the recording at {self.seconds:.2f} s."
             self.note("misaligned", what)
             self.columns["alignment"] = None

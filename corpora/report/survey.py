@@ -105,7 +105,7 @@ def survey(corpus: DatasetDict, count_by: str) -> Survey:
     return counted
 
 
-def span_seconds(audio: Mapping) -> float | None:
+def _span_seconds(audio: Mapping) -> float | None:
     """Return the duration of a row's `audio`; the header of its file is read if the span has no end.
 
     Returns:
@@ -155,7 +155,7 @@ def _measure_others(counted: Survey, corpus: DatasetDict) -> None:
     recordings = {split: dataset.select_columns(["audio"]) for split, dataset in corpus.items()}
     for place in np.flatnonzero(np.isnan(counted.seconds)):
         try:
-            seconds = span_seconds(recordings[counted.splits[place]][counted.rows[place]]["audio"])
+            seconds = _span_seconds(recordings[counted.splits[place]][counted.rows[place]]["audio"])
         except ValueError:
             continue  # listed among the problems
         counted.seconds[place] = np.nan if seconds is None else seconds
