@@ -15,6 +15,7 @@ from .contents import is_repo_id
 from .markdown import Markdown, format_table
 from .page import (
     cite_paper,
+    describe_sources,
     format_settings,
     keep_publishable,
     known_values,
@@ -98,6 +99,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         language=_find_language(results),
         license=results.license,
         paper=known_values(results.paper),
+        sources=describe_sources(results),
         citation=cite_paper(results),
         version=results.environment.emofusion,
     )
