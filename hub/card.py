@@ -5,6 +5,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES, SPAN_LEVELS
 from ..configuration.plain_text import join_words
 from ..evaluation.records import Record
@@ -100,9 +101,15 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         license=results.license,
         paper=known_values(results.paper),
         sources=describe_sources(results),
+        plain=_is_plain(results),
         citation=cite_paper(results),
         version=results.environment.emofusion,
     )
+
+
+def _is_plain(results: RunResults) -> bool:
+    """Return whether the model is a classifier of transformers, without code of ours."""
+    return results.model_class is not None and not results.model_class.startswith(tuple(VARIANTS.values()))
 
 
 def _find_language(results: RunResults) -> list[str]:

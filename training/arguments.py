@@ -29,13 +29,21 @@ from .augmentation import check_augmentation
 # Columns of a corpus that hold transcripts.
 TEXT_COLUMNS = ("text", "asr_text")
 DTYPES = ("float32", "bfloat16")
+# The variant that is no model of ours.
+TEXT_CLASSIFIER = "text_classifier"
 
 
 @dataclass
 class ModelArguments:
     """The model, and the checkpoints that it starts from."""
 
-    variant: str = field(default="cross_attention", metadata={"help": f"Variant of the model: {', '.join(VARIANTS)}."})
+    variant: str = field(
+        default="cross_attention",
+        metadata={
+            "help": f"Variant of the model: {', '.join(VARIANTS)}; or {TEXT_CLASSIFIER}, any "
+            "AutoModelForSequenceClassification of transformers."
+        },
+    )
     model_name_or_path: str | None = field(
         default=None,
         metadata={
@@ -80,7 +88,7 @@ class ModelArguments:
         self.model_config = dict(self.model_config or {})
         self.lora = dict(self.lora or {})
         check_lora(self.lora, self.quantization)
-        check_choice("variant", self.variant, VARIANTS)
+        check_choice("variant", self.variant, (*VARIANTS, TEXT_CLASSIFIER))
         for modality in MODALITIES.values():
             encoder = self.model_config.get(modality.config_field)
             if not isinstance(encoder, (Mapping, type(None))):

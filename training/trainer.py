@@ -22,6 +22,7 @@ from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..hub.push import push_to_hub
 from ..hub.remote import check_repo_id, check_visibility, inspect_remote
+from ..processing.processor_checks import modalities_of
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import AugmentationEpochSetter
@@ -195,7 +196,7 @@ class EmotionTrainer(Trainer):
                 self._named_losses[name].append(value.detach())
             if (positions := padding_of(inputs)) is not None:
                 self._positions.append(positions)
-            if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, self.model.config.modalities):
+            if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, modalities_of(self.model.config)):
                 loss = with_all_parameters(loss, model)
         return (loss, outputs) if return_outputs else loss
 
