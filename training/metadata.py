@@ -186,6 +186,10 @@ def describe_training(training_args: EmotionTrainingArguments) -> dict[str, Any]
         **{name: getattr(training_args, name) for name in SETTINGS},
         **({"num_train_epochs": None, "max_steps": training_args.max_steps} if training_args.max_steps > 0 else {}),
         "head_epochs": training_args.head_epochs or None,
+        "head_learning_rate": training_args.head_learning_rate,
+        "sampler": None if training_args.sampler == "random" else training_args.sampler,
+        "early_stopping_patience": training_args.early_stopping_patience,
+        "bf16": training_args.bf16 or None,
         "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
         "learning_rates": training_args.learning_rates,
     }

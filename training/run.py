@@ -19,6 +19,7 @@ from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import TEXT_CLASSIFIER, EmotionTrainingArguments
 from .checkpoints import find_checkpoint
 from .collator import EmotionCollator, build_training_collator
+from .early_stopping import EarlyStopping
 from .failures import explained
 from .interruption import advise_resuming, check_room, train_interruptibly
 from .lifecycle import add_scores, finish_run, load_rows, predict_splits
@@ -108,6 +109,8 @@ def build_trainer(
         eval_dataset=corpus["validation"],
         processing_class=processor,
     )
+    if training_args.early_stopping_patience is not None:
+        trainer.add_callback(EarlyStopping(training_args.early_stopping_patience))
     trainer.run_metadata.add_recipe(recipe, corpus, metadata)
     if collator.cache is not None:
         trainer.add_callback(PrefixGuard(collator.cache))
@@ -132,10 +135,12 @@ def train_head(
         head_args = dataclasses.replace(
             args,
             num_train_epochs=args.head_epochs,
+            learning_rate=args.learning_rate if args.head_learning_rate is None else args.head_learning_rate,
             max_steps=-1,
             eval_strategy="no",
             save_strategy="no",
             load_best_model_at_end=False,
+            early_stopping_patience=None,
             resume_from_checkpoint=None,
             learning_rates={name: rate for name, rate in args.learning_rates.items() if name in components},
         )
