@@ -7,7 +7,7 @@ from typing import ClassVar
 from .argument_checks import check_choice, check_numbers
 from .arguments import EmotionTrainingArguments
 
-COMBINATIONS = ("mean", "weighted", "logistic")
+COMBINATIONS = ("mean", "weighted", "mean_probability", "weighted_probability", "logistic")
 ERRORS = ("eer", "min_dcf")
 
 

@@ -141,6 +141,7 @@ class Iemocap(DiskCorpus):
         return {
             "title": TITLES[options.classes],
             "demonstration": False,
+            "fold": options.fold,
             "protocol": protocol,
             "speaker_independent": options.fold_file is None,
             "language": ["en"],

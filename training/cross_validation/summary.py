@@ -112,6 +112,7 @@ def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> Corpu
     folds, seeds = len({run.fold for run in runs}), len({run.seed for run in runs})
     number = f"{folds} fold{'s' * (folds > 1)} with {seeds} seed{'s' * (seeds > 1)} each"
     first = f" The first fold: {corpus.protocol}" if corpus.protocol else ""
+    corpus.fold = None
     corpus.protocol = f"Scores are pooled over the test splits of {number}.{first}"
     corpus.speaker_independent = all(results.corpus.speaker_independent for results in by_run)
     corpus.selection = by_run[0].corpus.selection.replace("the test split was", "every test split was")
