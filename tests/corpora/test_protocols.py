@@ -105,7 +105,10 @@ def test_validation_is_taken_by_speaker(share):
     ("make", "message"),
     [
         (lambda: leave_one_session_out(ROWS[:7]), "need one session each, but there are only 2"),
-        (lambda: validate_on_speakers(ROWS[:7]), "Two sessions with validating speakers are needed beside the test, not 1"),
+        (
+            lambda: validate_on_speakers(ROWS[:7]),
+            "Two sessions with validating speakers are needed beside the test, not 1",
+        ),
         (
             lambda: validate_on_speakers([row for row in ROWS if row["speaker"] in ("Af", "Bf", "Cf")]),
             "Leaving out the session 'A' leaves no speaker to train on",

@@ -60,7 +60,10 @@ def test_mixtures_are_means_of_probabilities():
     with torch.no_grad():
         weighted.weight.copy_(torch.tensor([0.2, 0.7, 0.1]).log() + 5)
     members = random_scores().view(-1, MEMBERS, CLASSES).exp()
-    for combination, weights in ((weighted, [0.2, 0.7, 0.1]), (MeanProbabilityCombination(MEMBERS, CLASSES), [1 / 3] * 3)):
+    for combination, weights in (
+        (weighted, [0.2, 0.7, 0.1]),
+        (MeanProbabilityCombination(MEMBERS, CLASSES), [1 / 3] * 3),
+    ):
         expected = torch.einsum("m,bmc->bc", torch.tensor(weights), members)
         assert_close(combination(random_scores()).exp(), expected)
 

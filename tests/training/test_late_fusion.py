@@ -19,7 +19,8 @@ from emofusion.training.late_fusion.combinations import (
     fit_logistic,
     fit_weights,
 )
-from emofusion.training.late_fusion.fit import fit_late_fusion, format_systems, load_processor
+from emofusion.training.late_fusion.fit import fit_late_fusion, load_processor
+from emofusion.training.late_fusion.summary import format_fusion
 from emofusion.training.recipe import LATE_FUSION, Recipe, parse_recipe
 from emofusion.training.run import train
 from scipy.optimize import minimize
@@ -160,11 +161,12 @@ def test_every_member_and_every_combination_is_measured(fused, members):
             assert systems[name][split]["ua"] == alone[split].ua
             assert systems[name][split]["nll"] == pytest.approx(alone[split].nll, abs=1e-5)
             assert results.metrics[split].ua == systems["weighted"][split]["ua"]
-    for better in ("mean", "speech", "text"):
-        assert systems["weighted"]["validation"]["nll"] <= systems[better]["validation"]["nll"] + 1e-6
-    assert sum(results.late_fusion.weights.values()) == pytest.approx(1)
-    table = format_systems(results).splitlines()
-    assert [line.split()[0] for line in table[2:]] == list(systems)
+    for kind, mean in (("weighted", "mean"), ("weighted_probability", "mean_probability")):
+        for better in (mean, "speech", "text"):
+            assert systems[kind]["validation"]["nll"] <= systems[better]["validation"]["nll"] + 1e-6
+        assert sum(results.late_fusion.weights[kind].values()) == pytest.approx(1)
+    table = format_fusion(results).splitlines()
+    assert [line.split()[0] for line in table[2:9]] == list(systems)
     assert f"{100 * systems['mean']['test']['wa']:.1f}" == table[4].split()[5]
 
 
@@ -177,7 +179,8 @@ def test_the_saved_model_has_the_measured_scores(fused, corpus):
     with torch.no_grad():
         output = model(**EmotionCollator(processor, results.labels)(rows))
     assert output.loss.item() == pytest.approx(results.metrics["test"].nll, abs=1e-4)
-    assert model.classifier.weights.tolist() == pytest.approx(list(results.late_fusion.weights.values()), abs=1e-6)
+    weights = results.late_fusion.weights["weighted"].values()
+    assert model.classifier.weights.tolist() == pytest.approx(list(weights), abs=1e-6)
     assert model.config.id2label == dict(enumerate(results.labels))
 
 
@@ -189,7 +192,12 @@ def test_the_folder_is_a_hub_folder_with_members_and_weights_on_its_card(fused):
     assert not {"learning_curve.png", "training_log.json", "training_args.bin"} & names
     page = (folder / "README.md").read_text()
     assert "fitted on the validation split" in page
-    assert f"speech {results.late_fusion.weights['speech']:.3f}" in page
+    weights = {
+        kind: [f"{weight:.3f}" for weight in found.values()] for kind, found in results.late_fusion.weights.items()
+    }
+    for kind, cells in weights.items():
+        assert f"| {kind} | {' | '.join(cells)} |" in page
+    assert "none was trained on an utterance of the validation or test split" in page
     assert "learning_rate" not in page
     assert str(folder) not in page
 
@@ -276,7 +284,8 @@ def test_bad_arguments_are_refused(arguments, message):
 )
 def test_arguments_for_the_training_of_members_are_refused(argument, value, members, corpus_root, tmp_path):
     with pytest.raises(
-        ValueError, match=rf"^{argument} is given, but the members of a late fusion are trained already"
+        ValueError,
+        match=rf"^{argument} is given, but only the training of members has it; .* member_options.{argument}",
     ):
         run(members, corpus_root, tmp_path / "cut", **{argument: value})
 
@@ -285,7 +294,7 @@ def test_arguments_for_the_training_of_members_are_refused(argument, value, memb
 def test_arguments_of_the_loss_are_refused(loss, members, tmp_path):
     training = EmotionTrainingArguments(output_dir=str(tmp_path / "lossy"), use_cpu=True, **loss)
     recipe = Recipe(late_fusion=LateFusionArguments(members=members), data=DataArguments(), training=training)
-    with pytest.raises(ValueError, match=rf"^{next(iter(loss))} is given, but the members of a late fusion"):
+    with pytest.raises(ValueError, match=rf"^{next(iter(loss))} is given, but only the training of members"):
         fit_late_fusion(recipe)
 
 

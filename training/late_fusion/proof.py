@@ -1,5 +1,6 @@
 """Proof that the members of a late fusion were not trained on the utterances that it is fitted or tested on (ours)."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from ...configuration.plain_text import join_words
 from ...corpora.folds import digest_ids, read_fold
 from ...evaluation.metadata import CorpusMetadata
 from ...evaluation.results import FILE as RESULTS
@@ -15,8 +17,8 @@ from ...evaluation.results import RunResults
 from ..lifecycle import SPLITS
 
 
-def find_unproven(members: Mapping[str, str], corpus: DatasetDict, metadata: CorpusMetadata) -> list[str]:
-    """Return the members whose training utterances are unknown; raise if one was trained on those of another split.
+def warn_of_unproven(members: Mapping[str, str], corpus: DatasetDict, metadata: CorpusMetadata) -> list[str]:
+    """Return the members whose training utterances are unknown, with a warning; raise if one was trained on another split.
 
     A run of emofusion names its corpus, its fold and a digest of its training split in `results.json`, and the ids in
     `splits.json`, which is never published. A published model is proven by the digest, if it was trained on the same
@@ -31,11 +33,18 @@ def find_unproven(members: Mapping[str, str], corpus: DatasetDict, metadata: Cor
         ValueError: If a member was trained on utterances of the validation or test split, or, trained on this corpus,
             does not name its training utterances.
     """
-    return [name for name, source in members.items() if not _prove(name, source, corpus, metadata)]
+    unproven = [name for name, source in members.items() if not _prove(name, source, corpus, metadata)]
+    if unproven:
+        warnings.warn(
+            f"It is unknown whether {join_words(unproven)} {'was' if len(unproven) == 1 else 'were'} trained on utterances of "
+            "the validation or test split: there is no results.json.",
+            stacklevel=2,
+        )
+    return unproven
 
 
 def _prove(name: str, source: str, corpus: DatasetDict, metadata: CorpusMetadata) -> bool:
-    """Return whether a member names its training utterances; see `find_unproven`."""
+    """Return whether the training utterances of a member are known, and not those of another split."""
     results, ids = _read_results(source), _read_ids(source)
     if results is None:
         return False
@@ -73,7 +82,8 @@ def _name_fold(fold: int | None) -> str:
 def _read_results(source: str) -> RunResults | None:
     """Return the results of the run that trained a model, None if there are none."""
     if Path(source).exists():
-        return RunResults.read(folder) if Path(folder := _run_folder(source), RESULTS).is_file() else None
+        folder = _run_folder(source)
+        return RunResults.read(folder) if (folder / RESULTS).is_file() else None
     try:
         return RunResults.read(Path(hf_hub_download(source, RESULTS)).parent)
     except EntryNotFoundError:
