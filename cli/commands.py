@@ -18,7 +18,7 @@ COMMANDS = {
     "compare": "Test whether one system is better than another on the same utterances.",
     "predict": "Recognise the emotion of a recording.",
     "prepare": "Check a corpus on disk, list its problems, and cache it.",
-    "fit-late-fusion": "Combine the scores of trained models.",
+    "fit-late-fusion": "Combine the scores of models, which are trained first if they are not.",
     "pretrain-speaker": "Pretrain a speaker network.",
     "import-speaker": "Import a speaker network of another toolkit.",
     "merge-adapter": "Merge LoRA adapters into the weights of their base model.",

@@ -49,7 +49,8 @@ class LateFusionConfig(EmoFusionConfig):
             Defaults to two `UnimodalConfig()`, for speech and for text.
         combination (`str`, *optional*, defaults to `"mean"`):
             `"mean"`, the mean of the members' log-probabilities; `"weighted"`, with non-negative weights that sum to
-            1; or `"logistic"`, multinomial logistic regression on the log-probabilities.
+            1; `"mean_probability"` and `"weighted_probability"`, the same of the members' probabilities; or
+            `"logistic"`, multinomial logistic regression on the log-probabilities.
         freeze_members (`bool`, *optional*, defaults to `True`):
             Whether to freeze the members and train only the combination.
 
@@ -60,7 +61,7 @@ class LateFusionConfig(EmoFusionConfig):
     model_type = "emofusion_late_fusion"
 
     member_configs: list[dict | PreTrainedConfig] | None = None
-    combination: Literal["mean", "weighted", "logistic"] = "mean"
+    combination: Literal["mean", "weighted", "mean_probability", "weighted_probability", "logistic"] = "mean"
     freeze_members: bool = True
     classifier_dropout: int | float = 0.0
 

@@ -136,8 +136,8 @@ class LateFusionModel(LateFusionPreTrainedModel):
 class LateFusionForSequenceClassification(LateFusionPreTrainedModel, EmoFusionForSequenceClassification):
     """Late fusion: the logits are the combined log-probabilities of the members.
 
-    Where a row has no input for a member, `mean` and `weighted` leave that member out and scale up the weights of the
-    others; `logistic` uses a uniform distribution for it. A member with several modalities handles missing ones itself
+    Where a row has no input for a member, `logistic` uses a uniform distribution for it; the other combinations leave
+    that member out and scale up the weights of the others. A member with several modalities handles missing ones itself
     as long as the row has one of them.
     """
 

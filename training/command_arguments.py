@@ -8,7 +8,11 @@ from .argument_checks import check_choice, check_numbers
 from .arguments import EmotionTrainingArguments
 from .augmentation import check_augmentation
 
-COMBINATIONS = ("mean", "weighted", "logistic")
+COMBINATIONS = ("mean", "weighted", "mean_probability", "weighted_probability", "logistic")
+SOUP = "soup"
+# Options that the members of a late fusion have from it.
+OF_FUSION = {"corpus", "corpus_root", "corpus_options", "text_column", "output_dir", "seed", "resume_from_checkpoint"}
+OF_FUSION |= {"push_to_hub", "hub_model_id"}
 ERRORS = ("eer", "min_dcf")
 
 
@@ -17,17 +21,44 @@ class LateFusionArguments:
     """The members of a late fusion, and their combination."""
 
     members: list[str] = field(
-        default_factory=list, metadata={"help": "Folders or Hub names of one or more trained classifiers."}
+        default_factory=list,
+        metadata={
+            "help": "One or more of: recipes (*.yaml), which are trained first if they are not finished; folders or Hub names "
+            "of trained classifiers; folders of cross-validations, which stand for all their runs."
+        },
     )
     combination: str = field(
         default="mean",
-        metadata={"help": f"Combination to save: {', '.join(COMBINATIONS)}. All of them are scored."},
+        metadata={
+            "help": f"Combination to save: {', '.join(COMBINATIONS)} (all of them are scored), or {SOUP}, one model with the "
+            "mean of the members' weights."
+        },
+    )
+    member_options: dict | None = field(
+        default_factory=dict,
+        metadata={
+            "help": "Options of emofusion train that override those of all members that are recipes, as a mapping."
+        },
+    )
+    member_seeds: list[int] = field(
+        default_factory=list,
+        metadata={"help": "Seeds to train each recipe with; each seed is a member. By default one, that of the run."},
+    )
+    member_checkpoints: int | None = field(
+        default=None,
+        metadata={"help": "The last checkpoints of each recipe are the members, this many, instead of its best one."},
     )
 
     def __post_init__(self):
+        self.member_options = dict(self.member_options or {})
         if not self.members:
-            raise ValueError("members is empty; name the folders of one or more trained classifiers.")
-        check_choice("combination", self.combination, COMBINATIONS)
+            raise ValueError("members is empty; name recipes, or the folders of one or more trained classifiers.")
+        check_choice("combination", self.combination, (*COMBINATIONS, SOUP))
+        check_distinct("member_seeds", self.member_seeds)
+        if self.member_checkpoints is not None and self.member_checkpoints < 2:
+            raise ValueError(f"member_checkpoints is {self.member_checkpoints}; it must be at least 2.")
+        if taken := sorted(OF_FUSION & self.member_options.keys()):
+            raise ValueError(f"member_options has {taken[0]}, which the fusion sets for its members; leave it out.")
 
 
 @dataclass
@@ -141,6 +172,11 @@ class CrossValidationArguments:
     )
 
     def __post_init__(self):
-        for name, numbers in (("seeds", self.seeds), ("folds", self.folds)):
-            if len(set(numbers)) < len(numbers):
-                raise ValueError(f"{name} names a number twice: {', '.join(map(str, numbers))}.")
+        check_distinct("seeds", self.seeds)
+        check_distinct("folds", self.folds)
+
+
+def check_distinct(name: str, numbers: list[int]) -> None:
+    """Raise a `ValueError` if an option names a number twice."""
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"{name} names a number twice: {', '.join(map(str, numbers))}.")

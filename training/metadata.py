@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 from .. import __version__
 from ..configuration.modalities import MODALITIES, name_system
-from ..corpora.folds import check_speaker_independent
+from ..corpora.folds import check_speaker_independent, digest_ids
 from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from ..evaluation.results import RESULTS, Results, RunResults
 from ..evaluation.statistics import count_known
@@ -226,6 +226,8 @@ def count_rows(rows: Dataset, labels: Sequence[str], levels: Sequence[str]) -> S
     """
     columns = set(rows.column_names)
     counts = SplitCounts(utterances=len(rows))
+    if "id" in columns:
+        counts.digest = digest_ids(rows["id"][:])
     if "label" in columns:
         numbers = Counter(rows["label"])
         counts.classes = {name: numbers[number] for number, name in enumerate(labels)}

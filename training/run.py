@@ -64,7 +64,7 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
         results.seconds = round(time.perf_counter() - start, 2)
         predictions = collect_predictions(corpus, predict_splits(trainer, corpus))
         add_scores(results, trainer.task, predictions)
-        finish_run(output_dir, results, trainer=trainer, predictions=predictions)
+        finish_run(output_dir, results, trainer=trainer, predictions=predictions, corpus=corpus)
     return results
 
 

@@ -12,11 +12,12 @@ from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.corpora.folds import check_speaker_independent, write_folds
 from emofusion.evaluation.results import RunResults, Spread
 from emofusion.metrics import EmotionMetrics
-from emofusion.training import lifecycle, processor_building, run
+from emofusion.training import lifecycle, planned_run, processor_building, run
 from emofusion.training.cross_validation import runs as cross_validation
-from emofusion.training.cross_validation.plan import find_state, find_states, format_plan, plan_runs
+from emofusion.training.cross_validation.plan import find_states, format_plan, plan_runs
 from emofusion.training.cross_validation.runs import cross_validate
 from emofusion.training.cross_validation.summary import format_results, spread
+from emofusion.training.planned_run import find_state
 from emofusion.training.recipe import CROSS_VALIDATION, parse_recipe
 from emofusion.training.run import train
 from huggingface_hub import ModelCard
@@ -186,7 +187,7 @@ def test_the_screens_list_every_run(finished):
 
 def test_finished_runs_are_not_trained_again(finished, monkeypatch):
     runs, results, *_ = finished
-    monkeypatch.setattr(cross_validation, "train", None)
+    monkeypatch.setattr(planned_run, "train", None)
     assert find_states(runs) == ["finished"] * 3
     assert cross_validate(runs, find_states(runs)) == results
 

@@ -223,7 +223,7 @@ def test_leave_one_speaker_out_validates_on_other_speaker(root, fold, test, vali
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_turn_is_tested_in_one_fold(root, protocol):
-    folds = len(PROTOCOLS[protocol][1])
+    folds = len(PROTOCOLS[protocol])
     tested = Counter(
         name for fold in range(1, folds + 1) for name in load(root, fold=fold, protocol=protocol)["test"]["id"]
     )
@@ -243,6 +243,13 @@ def test_fold_file_replaces_protocol(root, tmp_path):
     assert "fold 1 in theirs.json" in describe_corpus("iemocap", fold_file=tmp_path / "theirs.json")["protocol"]
 
 
+def test_two_speakers_validate_and_six_train(root):
+    corpus = load(root, validation="speakers", fold=4)
+    assert {*corpus["validation"]["speaker"]} == {"Ses05F", "Ses01M"}
+    assert {*corpus["test"]["session"]} == {"Ses04"}
+    assert len({*corpus["train"]["speaker"]}) == 6
+
+
 def test_fold_of_missing_session_is_refused(copy):
     shutil.rmtree(copy / "Session4")
     assert set(load(copy, fold=3)["validation"]["session"]) == {"Ses05"}
@@ -257,6 +264,11 @@ def test_fold_of_missing_session_is_refused(copy):
         ({"fold": 0}, "fold must be from 1 to 5, not 0"),
         ({"fold": 11, "protocol": "leave-one-speaker-out"}, "fold must be from 1 to 10, not 11"),
         ({"protocol": "random"}, "protocol must be one of leave-one-session-out, leave-one-speaker-out, not 'random'"),
+        ({"validation": "none"}, "validation must be one of session, speakers, not 'none'"),
+        (
+            {"validation": "speakers", "protocol": "leave-one-speaker-out"},
+            "validation is 'speakers', which only leave-one-session-out has",
+        ),
         ({"prefix_half": "top"}, "prefix_half must be 'left' or 'right', not 'top'"),
     ],
 )
@@ -326,6 +338,7 @@ def test_published_counts_are_given_per_label():
     ("options", "sentence"),
     [
         ({"fold": 2, "alignment_offset": 0.02}, "fold 2 of 5: session 2 is the test split"),
+        ({"validation": "speakers", "fold": 4}, "the speakers Ses05F and Ses01M the validation split"),
         ({"protocol": "leave-one-speaker-out", "fold": 4}, "fold 4 of 10: the speaker Ses02M is the test split"),
     ],
 )
