@@ -20,6 +20,7 @@ COMMANDS = {
     "prepare": "Check a corpus on disk, list its problems, and cache it.",
     "fit-late-fusion": "Combine the scores of models, which are trained first if they are not.",
     "pretrain-speaker": "Pretrain a speaker network.",
+    "import-speaker": "Import a speaker network of another toolkit.",
     "merge-adapter": "Merge LoRA adapters into the weights of their base model.",
     "search": "Search for better hyperparameters with Optuna.",
     "push": "Publish a model, or the metric, on the Hugging Face Hub.",

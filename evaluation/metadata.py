@@ -7,19 +7,25 @@ from .records import Record
 
 @dataclass(kw_only=True)
 class Paper(Record):
-    """The publication that describes a system.
+    """The publication that describes a system, and the sources of the parts of the system.
 
     Args:
         title: Title.
         authors: Names of the authors.
         year: Year of publication.
         url: Address of the paper.
+        stated: Parts that the paper's own abstract or page states, separated by commas.
+        noted: Parts that only a third party's reading notes of the paper have.
+        ours: Other parts.
     """
 
     title: str | None = None
     authors: str | None = None
     year: int | None = None
     url: str | None = None
+    stated: str | None = None
+    noted: str | None = None
+    ours: str | None = None
 
 
 @dataclass(kw_only=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES, SPAN_LEVELS
 from ..configuration.plain_text import join_words
 from ..evaluation.records import Record
@@ -16,6 +17,7 @@ from .fusion_card import describe_fusion
 from .markdown import Markdown, format_table
 from .page import (
     cite_paper,
+    describe_sources,
     format_settings,
     keep_publishable,
     known_values,
@@ -98,9 +100,16 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         language=_find_language(results),
         license=results.license,
         paper=known_values(results.paper),
+        sources=describe_sources(results),
+        plain=_is_plain(results),
         citation=cite_paper(results),
         version=results.environment.emofusion,
     )
+
+
+def _is_plain(results: RunResults) -> bool:
+    """Return whether the model is a classifier of transformers, without code of ours."""
+    return results.model_class is not None and not results.model_class.startswith(tuple(VARIANTS.values()))
 
 
 def _find_language(results: RunResults) -> list[str]:

@@ -64,7 +64,7 @@ class SpeakerResNetModel(EmoFusionModel):
         states = states.to(self.dtype)
         if not frozen:
             if self.training and config.apply_spec_augment:
-                states = mask_spectrogram(
+                masked = mask_spectrogram(
                     states,
                     mask,
                     config.num_masks,
@@ -72,6 +72,8 @@ class SpeakerResNetModel(EmoFusionModel):
                     config.mask_time_length,
                     config.mask_time_share,
                 )
+                is_clean = torch.rand(len(states), device=states.device) < config.clean_share
+                states = torch.where(is_clean[:, None, None], states, masked)
             states = self.audio_encoder.run_stem(states, mask)
         states, mask, hidden_states = self.audio_encoder.run_stages(states, mask, frozen, len(config.depths))
         return states, mask, hidden_states, ()
@@ -116,6 +118,8 @@ class SpeakerResNetForSpeakerRecognition(EmoFusionPreTrainedModel):
             raise ValueError("num_speakers is not set; SpeakerResNetForSpeakerRecognition needs it.")
         self.model = SpeakerResNetModel(config)
         self.speaker_classifier = nn.Linear(config.embedding_size, config.num_speakers, bias=False)
+        # Share of the margin that the loss applies; a schedule may let it grow in training.
+        self.margin_share = 1.0
         self.post_init()
 
     def forward(
@@ -149,7 +153,7 @@ class SpeakerResNetForSpeakerRecognition(EmoFusionPreTrainedModel):
         logits = self.config.am_softmax_scale * cosines
         losses = None
         if labels is not None:
-            margin = self.config.am_softmax_margin * F.one_hot(labels, self.config.num_speakers)
+            margin = self.margin_share * self.config.am_softmax_margin * F.one_hot(labels, self.config.num_speakers)
             losses = {"am_softmax": F.cross_entropy(logits - self.config.am_softmax_scale * margin, labels)}
         output = EmotionOutput(
             **output, loss=None if losses is None else losses["am_softmax"], logits=logits, losses=losses

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from .argument_checks import check_choice, check_numbers
 from .arguments import EmotionTrainingArguments
+from .augmentation import check_augmentation
 
 COMBINATIONS = ("mean", "weighted", "mean_probability", "weighted_probability", "logistic")
 SOUP = "soup"
@@ -86,6 +87,31 @@ class SpeakerArguments:
     max_seconds: float | None = field(
         default=None, metadata={"help": "Cut the recordings of trials to this many seconds."}
     )
+    validation_speakers: float = field(
+        default=0.02,
+        metadata={
+            "help": "Without validation_trials, share of the speakers who are held out for a list of trials that is drawn; "
+            "fewer than two are not held out."
+        },
+    )
+    speeds: list[float] = field(
+        default_factory=lambda: [1.0],
+        metadata={
+            "help": "Speeds at which every recording is used in training, beginning with 1. A voice at another speed counts "
+            "as another speaker."
+        },
+    )
+    augmentation: dict | None = field(
+        default_factory=dict,
+        metadata={
+            "help": "Augmentation of training crops: a mapping with any of reverberation, noise and gain, as in "
+            "emofusion train."
+        },
+    )
+    margin_warmup: float = field(
+        default=0.0,
+        metadata={"help": "Share of the steps over which the margin of the loss grows from 0 to its value."},
+    )
     model_config: dict | None = field(
         default_factory=dict, metadata={"help": "Fields of SpeakerResNetConfig, as a mapping."}
     )
@@ -93,10 +119,23 @@ class SpeakerArguments:
     def __post_init__(self):
         check_numbers(self)
         self.model_config = dict(self.model_config or {})
+        self.augmentation = dict(self.augmentation or {})
+        check_augmentation(self.augmentation)
+        if "speed" in self.augmentation:
+            raise ValueError("augmentation.speed changes the voice but not the speaker; give speeds instead.")
+        self._check_speeds()
         if len(self.crop_seconds) != 2 or not 0 < self.crop_seconds[0] <= self.crop_seconds[1] < math.inf:
             raise ValueError(f"crop_seconds is {self.crop_seconds!r}; give the shortest and the longest, in seconds.")
-        if not 0 <= self.validation_share < 1:
-            raise ValueError(f"validation_share is {self.validation_share}; it must be at least 0 and below 1.")
+        for name in ("validation_share", "validation_speakers"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1.")
+        if self.margin_warmup > 1:
+            raise ValueError(f"margin_warmup is {self.margin_warmup}; it must be from 0 to 1.")
+
+    def _check_speeds(self) -> None:
+        speeds = self.speeds
+        if speeds[:1] != [1] or len(set(speeds)) < len(speeds) or not all(0.5 <= speed <= 2 for speed in speeds):
+            raise ValueError(f"speeds is {speeds!r}; begin with 1, and give other speeds from 0.5 to 2, each once.")
 
 
 @dataclass

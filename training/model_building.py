@@ -14,8 +14,9 @@ from ..configuration.plain_text import show_some
 from ..evaluation.task import load_task
 from ..modeling.modeling_checkpoint import count_weights
 from ..modeling.modeling_loading import set_dtype, weight_dtype
-from .arguments import ModelArguments
+from .arguments import TEXT_CLASSIFIER, ModelArguments
 from .processor_building import PAD_TOKEN_ID
+from .text_classifier import build_classifier, build_classifier_config
 
 HEAD = "classifier."
 
@@ -31,6 +32,9 @@ def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedCon
         ValueError: If a pretrained encoder and a configuration for it are both given, a field is unknown or bad, or the
             checkpoint to start from is of another variant.
     """
+    if model_args.variant == TEXT_CLASSIFIER:
+        with source_named("text_model_name_or_path", str(model_args.text_model_name_or_path)):
+            return build_classifier_config(model_args, labels)
     config_class = _model_class(model_args).config_class
     given, task_fields = model_args.model_config, load_task("classification", labels).config_fields()
     check_fields("model_config", given, config_class())
@@ -84,6 +88,8 @@ def build_model(
         ValueError: As in `build_config`, or if a checkpoint lacks weights.
     """
     config = config or build_config(model_args, labels)
+    if model_args.variant == TEXT_CLASSIFIER:
+        return build_classifier(model_args, config)
     model_class, source = _model_class(model_args), model_args.model_name_or_path
     if source is not None:
         model = load_transferred(model_class, source, config)

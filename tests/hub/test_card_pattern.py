@@ -154,7 +154,7 @@ def test_a_card_shows_the_results_of_its_kind_and_no_other_number(results_of, tm
     assert "Few data: in the test split, angry, happy and calm have 10 utterances by 2 speakers each" in claim
     assert results.corpus.title in claim
     assert results.corpus.protocol in claim
-    if results.paper:
+    if results.paper and results.paper.title:
         assert results.paper.title in claim
         assert results.paper.url in parts["Citation"]
 

@@ -318,16 +318,19 @@ def test_sources_are_folders_that_are_read(copy):
 
 def test_published_counts_match_literature():
     assert {code: sum(counts) for code, counts in PUBLISHED.items()} == {
-        "ang": 1103, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084,
+        "ang": 1103, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084, "fru": 1849,
     }  # fmt: skip
-    assert [sum(counts) for counts in zip(*PUBLISHED.values(), strict=True)] == [1085, 1023, 1151, 1031, 1241]
+    for classes, sessions in ((4, [1085, 1023, 1151, 1031, 1241]), (6, [1365, 1348, 1533, 1512, 1622])):
+        assert [sum(labels.values()) for labels in published(classes).values()] == sessions
 
 
 def test_published_counts_are_given_per_label():
     counts = published(4)
     assert counts["Ses01"] == {"angry": 229, "happy": 278, "neutral": 384, "sad": 194}
     assert sum(sum(labels.values()) for labels in counts.values()) == 5531
-    assert published(6)["Ses05"] == {"neutral": 384, "angry": 170, "sad": 245, "excited": 299, "happy": 143}
+    six = {"neutral": 384, "frustrated": 381, "angry": 170, "sad": 245, "excited": 299, "happy": 143}
+    assert published(6)["Ses05"] == six
+    assert sum(sum(labels.values()) for labels in published(6).values()) == 7380
     assert published("all")["all"] == {"all": 10039}
 
 
