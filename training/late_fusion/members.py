@@ -1,7 +1,7 @@
 """The members of a late fusion: trained models, and the runs of recipes that are trained first (ours)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accelerate.utils import broadcast_object_list
@@ -77,13 +77,21 @@ def plan_members(recipe: Recipe, place: str | None = None) -> list[Member]:
             members += _plan_recipe(recipe, source, place)
         else:
             members += [Member(Path(folder).name, folder) for folder in _list_runs(source)]
-    names = [member.name for member in members]
-    return [
-        member
-        if names.count(member.name) == 1
-        else Member(f"{member.name}-{number}", member.source, member.run, member.checkpoint)
-        for number, member in enumerate(members)
-    ]
+    for rename in (_name_with_parent, _name_with_number):
+        names = [member.name for member in members]
+        members = [
+            member if names.count(member.name) == 1 else replace(member, name=rename(member, number))
+            for number, member in enumerate(members)
+        ]
+    return members
+
+
+def _name_with_parent(member: Member, number: int) -> str:
+    return member.name if member.run else "/".join(Path(member.source).parts[-2:])
+
+
+def _name_with_number(member: Member, number: int) -> str:
+    return f"{member.name}-{number}"
 
 
 def find_members(members: Sequence[Member], is_main: bool) -> dict[str, str]:
