@@ -240,8 +240,8 @@ def _to_record(found: Comparison) -> MemberComparison:
     return MemberComparison(
         wa=found.wa.value,
         ua=found.ua.value,
-        wa_interval=found.wa.interval or [],
-        ua_interval=found.ua.interval or [],
+        wa_interval=found.wa.interval,
+        ua_interval=found.ua.interval,
         p_utterances=found.p_utterances,
         p_wa=found.wa.p_speakers,
         p_ua=found.ua.p_speakers,

@@ -77,21 +77,13 @@ def plan_members(recipe: Recipe, place: str | None = None) -> list[Member]:
             members += _plan_recipe(recipe, source, place)
         else:
             members += [Member(Path(folder).name, folder) for folder in _list_runs(source)]
-    for rename in (_name_with_parent, _name_with_number):
-        names = [member.name for member in members]
-        members = [
-            member if names.count(member.name) == 1 else replace(member, name=rename(member, number))
-            for number, member in enumerate(members)
-        ]
+    names = [member.name for member in members]
+    longer = [member.name if member.run else "/".join(Path(member.source).parts[-2:]) for member in members]
+    for number, (member, name) in enumerate(zip(list(members), longer, strict=True)):
+        if names.count(member.name) > 1:
+            unique = name if longer.count(name) == 1 else f"{member.name}-{number}"
+            members[number] = replace(member, name=unique)
     return members
-
-
-def _name_with_parent(member: Member, number: int) -> str:
-    return member.name if member.run else "/".join(Path(member.source).parts[-2:])
-
-
-def _name_with_number(member: Member, number: int) -> str:
-    return f"{member.name}-{number}"
 
 
 def find_members(members: Sequence[Member], is_main: bool) -> dict[str, str]:
