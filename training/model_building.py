@@ -19,6 +19,8 @@ from .processor_building import PAD_TOKEN_ID
 from .text_classifier import build_classifier, build_classifier_config
 
 HEAD = "classifier."
+# Fields that a model of transformers reads and its configuration class does not declare, by model type.
+UNDECLARED = {"deberta-v2": ("position_buckets", "share_att_key", "norm_rel_ebd")}
 
 
 def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedConfig:
@@ -178,7 +180,7 @@ def check_fields(name: str, fields: Mapping, config: PreTrainedConfig) -> None:
     Raises:
         ValueError: If a field is unknown.
     """
-    known = {*config.to_dict(), *config.attribute_map}
+    known = {*config.to_dict(), *config.attribute_map, *UNDECLARED.get(config.model_type, ())}
     for field in fields:
         if field not in known:
             raise ValueError(f"{name} has an unknown field {field!r}; {type(config).__name__} has no such field.")

@@ -12,6 +12,7 @@ from emofusion.configuration import VARIANTS
 from emofusion.corpora.demo.spoken import BLOCK, VIDEO_BLOCK
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from emofusion.training import lifecycle
+from emofusion.training.arguments import TEXT_CLASSIFIER
 from emofusion.training.late_fusion.fit import fit_late_fusion
 from emofusion.training.memory import replace_encoders
 from emofusion.training.model_building import build_model
@@ -48,7 +49,9 @@ def read(path: str, **settings) -> Recipe:
 
 
 def find_recipe(output_dir: str) -> str:
-    """Return the recipe that writes into a folder."""
+    """Return the recipe that writes into a folder, or that is named itself."""
+    if output_dir.endswith(".yaml"):
+        return output_dir.removeprefix("recipes/")
     (found,) = (path for path in ENTRIES if output_dir == f"runs/{path.removesuffix('.yaml')}")
     return found
 
@@ -66,7 +69,7 @@ def test_the_registry_agrees_with_the_recipe(path):
     entry, recipe = ENTRIES[path], read(path)
     known = {"path", "command", "system", "corpus", "classes", "rows", "parameters", "purpose"}
     assert {"path", "system", "corpus", "parameters"} <= set(entry) <= known
-    assert entry["system"] in VARIANTS
+    assert entry["system"] in (*VARIANTS, TEXT_CLASSIFIER)
     assert recipe.model is None or recipe.model.variant == entry["system"]
     assert recipe.data is None or recipe.data.corpus == entry["corpus"]
     assert entry["corpus"] == Path(path).parent.name

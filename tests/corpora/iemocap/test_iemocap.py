@@ -129,8 +129,8 @@ def test_prefix_actor_is_on_the_left(rows, root):
     assert load_video(prefix, 5)[..., 0].mean() > 200 > 50 > load_video(prefix, 5)[..., 2].mean()  # red
     assert load_video(other, 5)[..., 2].mean() > 200  # blue
     assert (other["start"], other["end"]) == (rows["Ses01F_impro01_M000"]["start"], rows["Ses01F_impro01_M000"]["end"])
-    swapped = {row["id"]: row for row in read(root, "all", prefix_half="right")[0]}
-    assert swapped[FIRST]["video"] == {**prefix, "crop": "right"}
+    swapped = {row["id"]: row for row in read(root, "all", prefix_half="right", faces=True)[0]}
+    assert swapped[FIRST]["video"] == {**prefix, "crop": "right face"}
 
 
 def test_dialogue_without_video_is_problem(rows, scanned):
