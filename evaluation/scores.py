@@ -1,7 +1,7 @@
 """Scores of a classifier's predictions: on a split, on subsets of it, and their intervals over speakers."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
