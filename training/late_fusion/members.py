@@ -6,8 +6,10 @@ from pathlib import Path
 
 from accelerate.utils import broadcast_object_list
 
+from ...evaluation.comparison import find_runs
 from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import RunResults
+from ...evaluation.sample_size import count_words
 from ..checkpoints import list_checkpoints
 from ..planned_run import FINISHED, NEW, Log, Run, Show, find_state, finish_runs
 from ..recipe import TRAINING, Recipe
@@ -47,8 +49,8 @@ class Member:
         checkpoints = list_checkpoints(self.run.folder)
         if len(checkpoints) < self.checkpoint:
             raise ValueError(
-                f"{self.run.folder} has kept {len(checkpoints)} checkpoints, and member_checkpoints wants more; remove that "
-                "folder to train the run again, or give a smaller number."
+                f"{self.run.folder} has kept {count_words(len(checkpoints), 'checkpoint')}, too few for member_checkpoints; "
+                "remove that folder to train the run again, or name a recipe with another output_dir."
             )
         return str(checkpoints[-self.checkpoint])
 
@@ -117,9 +119,9 @@ def place_of(run: Run) -> str:
 
 def _list_runs(source: str) -> list[str]:
     """Return the folders of the runs of a cross-validation, or the only folder or Hub id."""
-    if Path(source, RESULTS).is_file() and (cross := RunResults.read(source).cross_validation) is not None:
-        return [str(Path(source, run.name)) for run in cross.runs]
-    return [source]
+    if not Path(source, RESULTS).is_file():
+        return [source]
+    return list(map(str, find_runs(source, RunResults.read(source))))
 
 
 def _plan_recipe(recipe: Recipe, source: str, place: str | None) -> list[Member]:
