@@ -14,8 +14,7 @@ def run(argv: list[str]) -> None:
 
     recipe = read_recipe(argv, LATE_FUSION)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
-    count = len(recipe.late_fusion.members)
-    what = f"the late fusion of {count} member{'s' * (count != 1)} on {recipe.data.corpus}"
+    what = f"a late fusion on {recipe.data.corpus}"
     since = announce(f"Fitting {what}", folder, is_first)
     results = fit_late_fusion(recipe, log=print_apart if is_first else None, show=show_run)
     if not is_first:

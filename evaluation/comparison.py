@@ -208,17 +208,30 @@ def read_system(folder: str | Path) -> SystemPredictions:
         ValueError: If they are damaged or contradict each other.
     """
     results = RunResults.read(folder)
-    runs = [folder]
-    if results.cross_validation:
-        names = [run.name for run in results.cross_validation.runs]
-        if outside := [name for name in names if not name or Path(name).name != name]:
-            raise ValueError(
-                f"{Path(folder, FILE)}: {show_value(outside[0])} is no folder beside the results of its runs."
-            )
-        runs = [Path(folder, name) for name in names]
-        if not runs:
-            raise ValueError(f"{Path(folder, FILE)} names no run of the cross-validation: repeat it.")
+    runs = find_runs(folder, results)
     return pool_runs(str(folder), results.labels, [read_predictions(run, results.labels)["test"] for run in runs])
+
+
+def find_runs(folder: str | Path, results: RunResults) -> list[Path]:
+    """Return the folders of the runs of a cross-validation; of another run its own.
+
+    Args:
+        folder: The folder of the results.
+        results: The results.
+
+    Raises:
+        ValueError: If the results name no run, or one outside the folder.
+    """
+    if results.cross_validation is None:
+        return [Path(folder)]
+    names = [run.name for run in results.cross_validation.runs]
+    if outside := [name for name in names if not name or Path(name).name != name]:
+        raise ValueError(
+            f"{Path(folder, FILE)}: {show_value(outside[0])} is no folder beside the results of its runs."
+        )
+    if not names:
+        raise ValueError(f"{Path(folder, FILE)} names no run of the cross-validation: repeat it.")
+    return [Path(folder, name) for name in names]
 
 
 def compare_with_members(
@@ -240,8 +253,8 @@ def _to_record(found: Comparison) -> MemberComparison:
     return MemberComparison(
         wa=found.wa.value,
         ua=found.ua.value,
-        wa_interval=found.wa.interval or [],
-        ua_interval=found.ua.interval or [],
+        wa_interval=found.wa.interval,
+        ua_interval=found.ua.interval,
         p_utterances=found.p_utterances,
         p_wa=found.wa.p_speakers,
         p_ua=found.ua.p_speakers,

@@ -12,7 +12,7 @@ from ..corpora.atomic_write import write_json
 from .calibration import TemperatureScaling
 from .metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from .records import Record
-from .scores import ClassificationScores, Intervals, SubsetScores
+from .scores import ClassificationScores, Intervals, SubsetScores, check_interval
 
 FORMAT = 1
 FILE = "results.json"
@@ -25,7 +25,7 @@ class MemberComparison(Record):
     Args:
         wa: Overall accuracy of the fusion minus that of the member.
         ua: The same of the mean recall.
-        wa_interval: 95 % interval of `wa` over resampled speakers; empty with fewer than six speakers.
+        wa_interval: 95 % interval of `wa` over resampled speakers; None with fewer than six speakers.
         ua_interval: The same of `ua`.
         p_utterances: P-value of the difference in WA over utterances.
         p_wa: P-value of the difference in WA over speakers; None with fewer than six speakers.
@@ -35,12 +35,16 @@ class MemberComparison(Record):
 
     wa: float
     ua: float
-    wa_interval: list[float] = field(default_factory=list)
-    ua_interval: list[float] = field(default_factory=list)
+    wa_interval: list[float] | None = None
+    ua_interval: list[float] | None = None
     p_utterances: float
     p_wa: float | None = None
     p_ua: float | None = None
-    verdict: str
+    verdict: str = ""
+
+    def __post_init__(self):
+        for name in ("wa_interval", "ua_interval"):
+            check_interval(name, getattr(self, name))
 
 
 @dataclass(kw_only=True)

@@ -32,6 +32,7 @@ KINDS = {
 KEPT = {
     "hidden": [".*", "__pycache__"],
     "a checkpoint to resume from": ["checkpoint-*"],
+    "a run of its own": ["fold-[0-9]*", "seed-[0-9]*"],
     "training state": [
         *("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "trainer_state.json", "training_args.bin"),
         *("global_step*", "latest", "zero_to_fp32.py", "runs", "recipe.json"),

@@ -62,10 +62,12 @@ def find_state(run: Run) -> str:
     """Return how far a run has come: "finished", the name of its last checkpoint, or "new".
 
     Raises:
-        ValueError: If its folder holds a run with other settings; they are named.
+        ValueError: If its folder holds a run with other settings, which are named, or a cross-validation.
     """
     if (run.folder / RESULTS).is_file():
         results = RunResults.read(run.folder)
+        if results.cross_validation is not None:
+            raise ValueError(f"{run.folder} holds a cross-validation, not a run: choose another output_dir.")
         _check_same(run, {"recipe": results.recipe, "environment": results.environment.to_dict()})
         return FINISHED
     checkpoints = list_checkpoints(run.folder)

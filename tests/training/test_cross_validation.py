@@ -224,6 +224,13 @@ def test_runs_with_other_settings_are_refused(finished, tmp_path, corpus_root, u
         find_state(deeper)
 
 
+def test_folder_of_a_cross_validation_is_no_run(finished):
+    runs, *_ = finished
+    recipe = runs[0].recipe.replace(output_dir=str(runs[0].folder.parent))
+    with pytest.raises(ValueError, match="holds a cross-validation, not a run"):
+        find_state(dataclasses.replace(runs[0], recipe=recipe))
+
+
 def test_checkpoints_of_unknown_settings_are_refused(tmp_path, corpus_root):
     first = plan(tmp_path / "tiny", corpus_root)[0]
     (first.folder / "checkpoint-2").mkdir(parents=True)

@@ -11,7 +11,7 @@ from emofusion.corpora.folds import digest_ids, read_folds
 from emofusion.evaluation.comparison import compare_systems
 from emofusion.evaluation.predictions import read_predictions
 from emofusion.evaluation.results import RunResults
-from emofusion.training import lifecycle, planned_run
+from emofusion.training import lifecycle, planned_run, trainer
 from emofusion.training.cross_validation.plan import find_states, format_plan, plan_runs
 from emofusion.training.cross_validation.runs import cross_validate
 from emofusion.training.late_fusion.fit import fit_late_fusion
@@ -27,8 +27,9 @@ MODEL = {"modality": "text", "text_config": TEXT, "hidden_size": 8}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_pictures():
+def without_pictures_and_code():
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "write_bundle", lambda *_: None)
         for name in ("draw_test_split", "draw_learning_curves"):
             patch.setattr(lifecycle, name, lambda *_: None)
         yield
@@ -244,6 +245,22 @@ def test_checkpoints_of_recipe_are_averaged_to_a_soup(place, corpus_root):
     page = (place / "soup" / "README.md").read_text()
     assert "this repository holds `soup`" in page
     assert type(load(place / "soup")).__name__ == results.model_class == "UnimodalForSequenceClassification"
+
+
+def test_plain_classifiers_have_a_plain_soup(place, corpus_root, tmp_path):
+    fields = {
+        "variant": "text_classifier",
+        "model_config": {"text_config": TEXT},
+        "corpus_options": FOLDS,
+        "max_steps": 1,
+    }
+    recipe = tiny_recipe(corpus_root, tmp_path / "bert", **fields, max_seconds=None)
+    (tmp_path / "bert.yaml").write_text(yaml.safe_dump(recipe))
+    options = {"members": [str(tmp_path / "bert.yaml")], "member_seeds": [1, 2], "combination": "soup"}
+    results = fit_late_fusion(fusion(place, corpus_root, "plain", **options))
+    assert results.model_class == "BertForSequenceClassification"
+    assert results.late_fusion.systems["soup"]["test"]["ua"] == results.metrics["test"].ua
+    assert not [*(place / "plain").glob("*.py")]
 
 
 def test_members_of_other_sizes_have_no_soup(ensemble, place, corpus_root, tmp_path):

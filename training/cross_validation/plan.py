@@ -65,15 +65,16 @@ def format_plan(runs: Sequence[Run], states: Sequence[str]) -> str:
         "",
     ]
     if recipe.late_fusion is None:
-        return "\n".join([*lines, *_format_states(runs, states, "to be trained")])
+        width = max(len(run.name) for run in runs)
+        return "\n".join([*lines, *_format_states(runs, states, "to be trained", width)])
     members = [list_runs(plan_members(run.recipe, place_of(run))) for run in runs]
     planned = list({str(run.folder): run for group in members for run in group}.values())
-    lines += _format_states(planned, list(map(find_state, planned)), "to be trained")
-    return "\n".join([*lines, *_format_states(runs, states, "to be fitted")])
+    width = max(len(run.name) for run in (*planned, *runs))
+    lines += _format_states(planned, list(map(find_state, planned)), "to be trained", width)
+    return "\n".join([*lines, *_format_states(runs, states, "to be fitted", width)])
 
 
-def _format_states(runs: Sequence[Run], states: Sequence[str], new: str) -> list[str]:
-    width = max((len(run.name) for run in runs), default=0)
+def _format_states(runs: Sequence[Run], states: Sequence[str], new: str, width: int) -> list[str]:
     actions = {FINISHED: FINISHED, NEW: new}
     return [
         f"  {run.name:<{width}}  {actions.get(state, f'resumes from {state}')}"

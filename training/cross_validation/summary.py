@@ -119,7 +119,12 @@ def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> Corpu
     corpus.fold = None
     corpus.protocol = f"Scores are pooled over the test splits of {number}.{first}"
     corpus.speaker_independent = all(results.corpus.speaker_independent for results in by_run)
-    corpus.selection = by_run[0].corpus.selection.replace("the test split was", "every test split was")
+    corpus.selection = by_run[0].corpus.selection
+    for one, every in (
+        ("on the validation split", "on that of each run"),
+        ("the test split was", "every test split was"),
+    ):
+        corpus.selection = corpus.selection.replace(one, every)
     return corpus
 
 

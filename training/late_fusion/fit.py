@@ -32,6 +32,7 @@ from ..output_folder import claimed_folder
 from ..planned_run import Log, Show
 from ..recipe import Recipe
 from ..row_checks import check_labels, check_modalities
+from ..text_classifier import TextClassifierCollator, TextClassifierTrainer
 from ..trainer import EmotionTrainer
 from .combinations import WEIGHTED, combine, fit_combinations
 from .members import is_recipe, plan_members, train_members
@@ -232,16 +233,25 @@ def _build_soup_trainer(
     models = fusion.model.base_model.members
     model = build_soup(dict(zip(members, models, strict=True)))
     model.requires_grad_(True)
-    return _wrap(recipe, model, load_processor(next(iter(members.values())), model.config), corpus, labels)
+    is_plain = model.config.model_type not in MEMBER_CONFIGS
+    if is_plain and "audio" in member_modalities(model.config):
+        raise ValueError("A soup of speech classifiers of transformers cannot be saved; choose another combination.")
+    processor = load_processor(next(iter(members.values())), model.config)
+    return _wrap(recipe, model, processor, corpus, labels, is_plain)
 
 
 def _wrap(
-    recipe: Recipe, model: PreTrainedModel, processor: EmoFusionProcessor, corpus: DatasetDict, labels: list[str]
+    recipe: Recipe,
+    model: PreTrainedModel,
+    processor: EmoFusionProcessor,
+    corpus: DatasetDict,
+    labels: list[str],
+    is_plain: bool = False,
 ) -> EmotionTrainer:
-    return EmotionTrainer(
+    return (TextClassifierTrainer if is_plain else EmotionTrainer)(
         model=model,
         args=recipe.training,
-        data_collator=EmotionCollator(processor, labels),
+        data_collator=(TextClassifierCollator if is_plain else EmotionCollator)(processor, labels),
         eval_dataset=corpus["validation"],
         processing_class=processor,
         compute_metrics=None,

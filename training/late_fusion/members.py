@@ -6,8 +6,10 @@ from pathlib import Path
 
 from accelerate.utils import broadcast_object_list
 
+from ...evaluation.comparison import find_runs
 from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import RunResults
+from ...evaluation.sample_size import count_words
 from ..checkpoints import list_checkpoints
 from ..planned_run import FINISHED, NEW, Log, Run, Show, find_state, finish_runs
 from ..recipe import TRAINING, Recipe
@@ -47,8 +49,8 @@ class Member:
         checkpoints = list_checkpoints(self.run.folder)
         if len(checkpoints) < self.checkpoint:
             raise ValueError(
-                f"{self.run.folder} has kept {len(checkpoints)} checkpoints, and member_checkpoints wants more; remove that "
-                "folder to train the run again, or give a smaller number."
+                f"{self.run.folder} has kept {count_words(len(checkpoints), 'checkpoint')}, too few for member_checkpoints; "
+                "remove that folder to train the run again, or name a recipe with another output_dir."
             )
         return str(checkpoints[-self.checkpoint])
 
@@ -77,21 +79,13 @@ def plan_members(recipe: Recipe, place: str | None = None) -> list[Member]:
             members += _plan_recipe(recipe, source, place)
         else:
             members += [Member(Path(folder).name, folder) for folder in _list_runs(source)]
-    for rename in (_name_with_parent, _name_with_number):
-        names = [member.name for member in members]
-        members = [
-            member if names.count(member.name) == 1 else replace(member, name=rename(member, number))
-            for number, member in enumerate(members)
-        ]
+    names = [member.name for member in members]
+    longer = [member.name if member.run else "/".join(Path(member.source).parts[-2:]) for member in members]
+    for number, (member, name) in enumerate(zip(list(members), longer, strict=True)):
+        if names.count(member.name) > 1:
+            unique = name if longer.count(name) == 1 else f"{member.name}-{number}"
+            members[number] = replace(member, name=unique)
     return members
-
-
-def _name_with_parent(member: Member, number: int) -> str:
-    return member.name if member.run else "/".join(Path(member.source).parts[-2:])
-
-
-def _name_with_number(member: Member, number: int) -> str:
-    return f"{member.name}-{number}"
 
 
 def find_members(members: Sequence[Member], is_main: bool) -> dict[str, str]:
@@ -125,9 +119,9 @@ def place_of(run: Run) -> str:
 
 def _list_runs(source: str) -> list[str]:
     """Return the folders of the runs of a cross-validation, or the only folder or Hub id."""
-    if Path(source, RESULTS).is_file() and (cross := RunResults.read(source).cross_validation) is not None:
-        return [str(Path(source, run.name)) for run in cross.runs]
-    return [source]
+    if not Path(source, RESULTS).is_file():
+        return [source]
+    return list(map(str, find_runs(source, RunResults.read(source))))
 
 
 def _plan_recipe(recipe: Recipe, source: str, place: str | None) -> list[Member]:
