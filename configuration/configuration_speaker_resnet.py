@@ -71,8 +71,9 @@ class SpeakerResNetConfig(EmoFusionConfig):
         "authors": "Sarala Padi and Seyed Omid Sadjadi and Dinesh Manocha and Ram D. Sriram",
         "year": 2022,
         "url": "https://arxiv.org/abs/2202.08974",
-        "stated": "a ResNet with statistics pooling over whole utterances, training on speakers first, random masks over "
-        "time and frequency of log-mel spectrograms in additional training samples",
+        "stated": "a ResNet that is trained on speakers first, spectrogram augmentation, and, in the abstract of an earlier "
+        "paper of the authors, statistics pooling over whole utterances and additional samples with masks over time and "
+        "frequency",
         "ours": "the settings of the spectrogram, the depth of the ResNet, the loss over the speakers, the distribution of the "
         "masks, the stages of the transfer, all numbers",
     }

@@ -54,6 +54,7 @@ def build_commands(folder: Path) -> list[list[str]]:
         ["search", recipe, "--trials", "1", *wrong],
         ["fit-late-fusion", "--members", one, other, "--corpus", "folder", "--corpus_root", folder / "mine"],
         ["pretrain-speaker", "--corpus_root", folder / "mine", *wrong],
+        ["import-speaker", fusion / "model.safetensors", "in", "--names", "{a.*: b.*}", "--model-config", "{depths: [1]}"],
         ["demo", "--output_dir", "demo", "--all", *wrong],
         ["benchmark", "--list"],
         ["benchmark", "decode", "no such section", "--quick", "--output", "b.json"],

@@ -1,5 +1,6 @@
 """Every recipe is registered; small ones train for two steps, full-size ones build with the registered size."""
 
+import re
 from pathlib import Path
 
 import emofusion
@@ -147,5 +148,14 @@ def build_on_meta(path: str):
 
 @pytest.mark.parametrize("path", [path for path, entry in ENTRIES.items() if entry["corpus"] != "spoken"])
 def test_a_full_size_recipe_has_the_registered_size(path):
-    model = build_on_meta(path)
-    assert sum(parameter.numel() for parameter in model.parameters()) == ENTRIES[path]["parameters"]
+    model, size = build_on_meta(path), ENTRIES[path]["parameters"]
+    assert sum(parameter.numel() for parameter in model.parameters()) == size
+
+
+@pytest.mark.parametrize("path", [path for path, entry in ENTRIES.items() if entry["corpus"] != "spoken"])
+def test_a_full_size_recipe_states_its_size_and_is_on_the_page(path):
+    millions = ENTRIES[path]["parameters"] / 1e6
+    text = (FOLDER / path).read_text("utf-8")
+    assert f"# Size: {millions:,.{0 if millions >= 9.95 else 1}f} M parameters" in text
+    assert re.search(r"Estimates on one H100(, members included)?: [\d.]+ GB, \d+ (minutes?|hours)\.", text)
+    assert f"recipes/{path}" in (FOLDER.parent / "docs" / "reproduce.md").read_text("utf-8")
