@@ -46,7 +46,9 @@ class LateFusionArguments:
     )
     member_checkpoints: int | None = field(
         default=None,
-        metadata={"help": "The last checkpoints of each recipe are the members, this many, instead of its best one."},
+        metadata={
+            "help": "Number of the last checkpoints of each recipe that are members; by default the best one is."
+        },
     )
 
     def __post_init__(self):

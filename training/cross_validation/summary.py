@@ -121,7 +121,7 @@ def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> Corpu
     corpus.speaker_independent = all(results.corpus.speaker_independent for results in by_run)
     corpus.selection = by_run[0].corpus.selection
     for one, every in (
-        ("on the validation split", "on that of each run"),
+        ("validation split;", "validation split of each run;"),
         ("the test split was", "every test split was"),
     ):
         corpus.selection = corpus.selection.replace(one, every)
