@@ -69,9 +69,7 @@ class GatedCrossModalAttention(nn.Module):
         """
         contexts, maps = [], {}
         for name, attention in self.cross_attentions.items():
-            context, maps[name] = attention(
-                hidden_states, rows["audio"], streams[name], rows[name], output_attentions
-            )
+            context, maps[name] = attention(hidden_states, rows["audio"], streams[name], rows[name], output_attentions)
             contexts.append(context)
         if self.self_attention is not None:
             contexts.append(self.self_attention(hidden_states, **kwargs)[0])

@@ -25,16 +25,17 @@ class _RecurrenceByRow:
             return super().forward(padded)[0] if rows.are_equal else self._run_directions(padded, rows)
 
     def _run_directions(self, padded: torch.Tensor, rows: Rows) -> torch.Tensor:
-        places = torch.arange(rows.longest, device=padded.device)
-        reverse = torch.where(rows.mask, rows.counts[:, None] - 1 - places, places)
-        reverse = (reverse + rows.longest * torch.arange(len(reverse), device=padded.device)[:, None]).flatten()
+        # Padding repeats a position of its row: after many zeros the state of a new layer, whose biases are zero, is
+        # denormal, and computing with such numbers takes ten times longer.
+        places, last = torch.arange(rows.longest, device=padded.device), rows.counts[:, None] - 1
+        onwards, reverse = places.minimum(last), (last - places).clamp_min(0)
         start = self._initial_state(padded, 1, len(padded))
-        forwards, backwards = self.all_weights
-        first = self._run(padded, start, forwards, True, 1, 0.0, self.training, False, True)[0]
-        padded = padded.flatten(0, 1).index_select(0, reverse).view_as(padded)
-        second = self._run(padded, start, backwards, True, 1, 0.0, self.training, False, True)[0]
-        second = second.flatten(0, 1).index_select(0, reverse).view_as(first)
-        return torch.cat([first, second], dim=-1)
+        outputs = []
+        for order, weights in zip((onwards, reverse), self.all_weights, strict=True):
+            states = _select(padded, order)
+            outputs.append(self._run(states, start, weights, True, 1, 0.0, self.training, False, True)[0])
+        first, second = outputs
+        return torch.cat([first, _select(second, reverse)], dim=-1)
 
     def _run_packed(self, padded: torch.Tensor, rows: Rows) -> torch.Tensor:
         count = len(rows.lengths)
@@ -63,6 +64,12 @@ class _RecurrenceByRow:
         if weights[0].is_cuda and len({weight.untyped_storage().data_ptr() for weight in weights}) > 1:
             with torch.inference_mode(False), torch.no_grad():
                 self.flatten_parameters()
+
+
+def _select(padded: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return `(batch, positions, hidden)` with the positions of each row in another order, `(batch, positions)`."""
+    first = padded.shape[1] * torch.arange(len(padded), device=padded.device)
+    return padded.flatten(0, 1).index_select(0, (places + first[:, None]).flatten()).view_as(padded)
 
 
 class BidirectionalLSTM(_RecurrenceByRow, nn.LSTM):

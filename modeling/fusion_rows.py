@@ -1,8 +1,25 @@
 """Rows of different lengths one behind the other, so that the layers of a fusion compute no padding (ours)."""
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import torch
+
+from .modeling_lengths import Lengths
+
+
+def lay_out(
+    states: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor], lengths: Mapping[str, Lengths]
+) -> tuple[dict[str, torch.Tensor], dict[str, "Rows"]]:
+    """Return the packed states of each modality, and their layouts.
+
+    Args:
+        states: For each modality, `(batch, positions, hidden of its encoder)`.
+        masks: For each modality, `(batch, positions)`, bool, ones first.
+        lengths: For each modality, the number of ones in each row, at least 1.
+    """
+    rows = {name: Rows(masks[name], lengths[name]) for name in states}
+    return {name: rows[name].pack(value) for name, value in states.items()}, rows
 
 
 class Rows:
@@ -19,7 +36,7 @@ class Rows:
         valid: Which positions to attend to and to average, where not all of them: `(batch, positions)`, bool.
     """
 
-    def __init__(self, mask: torch.Tensor, lengths: tuple[int, ...], valid: torch.Tensor | None = None):
+    def __init__(self, mask: torch.Tensor, lengths: Lengths, valid: torch.Tensor | None = None):
         self.lengths = tuple(lengths)
         self.longest = max(lengths)
         self.mask = mask[:, : self.longest]
@@ -53,6 +70,10 @@ class Rows:
         rows, sizes = len(self.lengths), packed.shape[2:]
         padded = packed.new_zeros(rows * self.longest, *sizes).index_copy_(0, self.index, packed[0])
         return padded.view(rows, self.longest, *sizes)
+
+    def without_packing(self) -> "Rows":
+        """Return the layout for layers that take padded rows only, under which `pack` and `pad` change nothing."""
+        return Rows(torch.ones_like(self.mask), (self.longest,) * len(self.lengths), self.key_mask)
 
     def spread(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return one vector per row, `(batch, hidden)`, at each position of the row, as a factor of packed states."""
