@@ -24,7 +24,8 @@ def segment_stream(
         padded: `(batch, longest row, hidden)`, frames.
         rows: Their layout.
         spans: `(batch, segments, 2)`, start and end in seconds, negative where padded, after the segments.
-        counts: The number of segments of each row; None derives it from `spans`, which waits for the device.
+        counts: The number of segments of each row; None, or another number of rows,
+            derives it from `spans`, which waits for the device.
         hop: The seconds from one frame to the next.
 
     Returns:
@@ -32,7 +33,8 @@ def segment_stream(
         `(batch,)`, bool, whether it fell back to frames. A row with a single frame, such as the embedding of missing
         speech, has no segments. A row whose segments are all after its last frame has one, the mean of all frames.
     """
-    counts = count_segments(spans) if counts is None else counts
+    if counts is None or len(counts) != len(spans):
+        counts = count_segments(spans)
     falls_back = [not count or length == 1 for count, length in zip(counts, rows.lengths, strict=True)]
     fallback = torch.tensor(falls_back).to(padded.device, non_blocking=True)
     if all(falls_back):

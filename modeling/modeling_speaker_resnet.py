@@ -10,9 +10,10 @@ from .encoder_resnet import ResNet
 from .encoder_spectrogram import LogMelSpectrogram, mask_spectrogram
 from .fusion_pooling import statistics_pooling
 from .fusion_rows import lay_out
-from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel, EmoFusionPreTrainedModel
+from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths, lengths_mask
 from .modeling_outputs import EmotionOutput
+from .modeling_pretrained import EmoFusionPreTrainedModel
 
 
 class SpeakerResNetModel(EmoFusionModel):
