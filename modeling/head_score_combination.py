@@ -32,7 +32,7 @@ class MeanCombination(nn.Module):
 
     def member_weights(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the weights `(batch, members)`: sum 1 over the members with input, zeros for a row without any."""
-        weights = self.weights.to(scores) * scores.any(dim=-1)
+        weights = self.weights.to(scores, non_blocking=True) * scores.any(dim=-1)
         return weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
 
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
@@ -104,7 +104,7 @@ class LogisticCombination(nn.Module):
     def features(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the log-probabilities `(batch, members * classes)`, uniform for members without input."""
         scores = scores.unflatten(-1, (self.members, self.classes))
-        uniform = scores.new_tensor(1 / self.classes).log()
+        uniform = scores.new_full((), 1 / self.classes).log()
         return torch.where(scores.any(dim=-1, keepdim=True), scores, uniform).flatten(1)
 
     def forward(self, scores: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from ..configuration.configuration_speaker_resnet import SpeakerResNetConfig
 from .encoder_resnet import ResNet
 from .encoder_spectrogram import LogMelSpectrogram, mask_spectrogram
 from .fusion_pooling import statistics_pooling
+from .fusion_rows import lay_out
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths, lengths_mask
 from .modeling_outputs import EmotionOutput
@@ -92,7 +93,8 @@ class SpeakerResNetModel(EmoFusionModel):
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
-        return EmotionOutput(embedding=self.embedding_projection(statistics_pooling(states["audio"], masks["audio"])))
+        states, rows = lay_out(states, masks, lengths)
+        return EmotionOutput(embedding=self.embedding_projection(statistics_pooling(states["audio"], rows["audio"])))
 
 
 class SpeakerResNetForSequenceClassification(EmoFusionForSequenceClassification):
