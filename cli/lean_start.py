@@ -37,6 +37,7 @@ def lean_start() -> Iterator[None]:
     import torch
 
     torch.distributed.is_available = lambda: False
+    torch.norm_except_dim = _norm_of(torch.norm_except_dim)
     try:
         yield
     finally:
@@ -99,9 +100,18 @@ def _unmarked(function: Callable | None = None, *args: Any, **kwargs: Any) -> Ca
     return _unmarked if function is None else function
 
 
+def _norm_of(function: Callable) -> Callable:
+    """Return `torch.norm_except_dim` with a shortcut for the meta device, where torch would import SymPy."""
+
+    def norm_except_dim(weight: Any, power: int = 2, dim: int = 0) -> Any:
+        if weight.is_meta and dim >= 0:
+            return weight.new_empty([size if axis == dim else 1 for axis, size in enumerate(weight.shape)])
+        return function(weight, power, dim)
+
+    return norm_except_dim
+
+
 _PREPARED = {
     "torch._dynamo": _defer(allow_in_graph=_unmarked, assume_constant_result=_unmarked, disable=_unmarked),
-    # For a bool these functions return it.
-    "torch.fx.experimental.symbolic_shapes": _defer(guard_or_false=bool, guard_or_true=bool),
     "transformers.utils.import_utils": _scan_once,
 }
