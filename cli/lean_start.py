@@ -8,6 +8,7 @@ that is used all the same is then imported.
 
 import functools
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,12 +33,17 @@ def lean_start() -> Iterator[None]:
         return
     collects = gc.isenabled()
     gc.disable()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for work must not use the processor
     sys.modules |= {name: None for name in UNUSED if name not in sys.modules}
     sys.meta_path[:0] = [_Prepared(name, prepare) for name, prepare in _PREPARED.items()]
     import torch
 
     torch.distributed.is_available = lambda: False
-    torch.norm_except_dim = _norm_of(torch.norm_except_dim)
+    torch.norm_except_dim = _without_meta(torch.norm_except_dim, _norms)
+    torch.nn.init.normal_ = _without_meta(torch.nn.init.normal_, lambda tensor, *_, **__: tensor)
+    torch.empty_like = _without_meta(
+        torch.empty_like, lambda tensor, **options: tensor.new_empty(tensor.shape, **options)
+    )
     try:
         yield
     finally:
@@ -100,18 +106,32 @@ def _unmarked(function: Callable | None = None, *args: Any, **kwargs: Any) -> Ca
     return _unmarked if function is None else function
 
 
-def _norm_of(function: Callable) -> Callable:
-    """Return `torch.norm_except_dim` with a shortcut for the meta device, where torch would import SymPy."""
+def _without_meta(function: Callable, result: Callable) -> Callable:
+    """Return a function of a tensor with a shortcut for one without memory, for which torch would import SymPy.
 
-    def norm_except_dim(weight: Any, power: int = 2, dim: int = 0) -> Any:
-        if weight.is_meta and dim >= 0:
-            return weight.new_empty([size if axis == dim else 1 for axis, size in enumerate(weight.shape)])
-        return function(weight, power, dim)
+    Args:
+        function: The function.
+        result: A function of the same arguments that returns its result for such a tensor.
+    """
 
-    return norm_except_dim
+    def call(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        return (result if tensor.is_meta else function)(tensor, *args, **kwargs)
+
+    return call
+
+
+def _norms(weight: Any, power: int, dim: int) -> Any:
+    """Return a tensor of the shape that `torch.norm_except_dim` gives."""
+    return weight.new_empty([size if axis == dim else 1 for axis, size in enumerate(weight.shape)])
+
+
+def _as_bool(value: Any, *_: Any) -> bool:
+    return bool(value)
 
 
 _PREPARED = {
     "torch._dynamo": _defer(allow_in_graph=_unmarked, assume_constant_result=_unmarked, disable=_unmarked),
+    # What it returns for a bool, where no shape is a symbol.
+    "torch.fx.experimental.symbolic_shapes": _defer(expect_true=_as_bool),
     "transformers.utils.import_utils": _scan_once,
 }
