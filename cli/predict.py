@@ -9,6 +9,8 @@ from ..configuration.plain_text import show_name
 from .commands import Parser
 from .lean_start import lean_start
 
+CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+
 
 def run(argv: list[str]) -> None:
     """Print the probability of each emotion, highest first, and whether nothing is heard in the recording."""
@@ -61,13 +63,10 @@ def predict(
         RuntimeError: If the model fails.
         ValueError: If the folder does not exist or holds no model, or no input of a modality that it takes is given.
     """
-    files = ("config.json", "adapter_config.json")
-    if Path(folder).exists() and not any(Path(folder, name).is_file() for name in files):
+    if Path(folder).exists() and not any(Path(folder, name).is_file() for name in (CONFIG, ADAPTER_CONFIG)):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
     check_folder(folder)
-    # Adapters, also those in a repository on the Hub, need peft, and a recogniser may need any library.
-    is_plain = not transcriber and Path(folder, files[0]).is_file() and not Path(folder, files[1]).is_file()
-    with lean_start() if is_plain else nullcontext():
+    with lean_start() if is_plain(folder, transcriber) else nullcontext():
         from transformers import pipeline
         from transformers.utils import logging
 
@@ -77,12 +76,22 @@ def predict(
     return classify(inputs, allow_private_urls=allow_private_urls)
 
 
+def is_plain(folder: str, transcriber: str | None) -> bool:
+    """Return whether base libraries suffice; adapters, also those in a repository on the Hub, and recognisers may need others.
+
+    Args:
+        folder: See `predict`.
+        transcriber: See `predict`.
+    """
+    return not transcriber and Path(folder, CONFIG).is_file() and not Path(folder, ADAPTER_CONFIG).is_file()
+
+
 def _load(folder: str, revision: str) -> tuple[Any, Any]:
     """Return the model and the processor of a folder, or of a repository on the Hub."""
     from transformers import AutoModelForAudioClassification, AutoProcessor
 
     try:
-        if Path(folder, "adapter_config.json").is_file():  # older transformers load only parts of it
+        if Path(folder, ADAPTER_CONFIG).is_file():  # older transformers load only parts of it
             from ..training.adapters.loading import load_adapters
 
             model = load_adapters(folder)
@@ -103,5 +112,5 @@ def _load(folder: str, revision: str) -> tuple[Any, Any]:
 
 def _choose_dtype(folder: str) -> str:
     """Return the dtype that was saved. A faster one takes longer to choose than it saves with one recording."""
-    config = Path(folder, "config.json")
+    config = Path(folder, CONFIG)
     return "float32" if config.is_file() and read_object(config).get("dtype") == "float32" else "auto"
