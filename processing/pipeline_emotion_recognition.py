@@ -100,9 +100,10 @@ class EmotionRecognitionPipeline(Pipeline):
                   `"return"` answers that input by `{"error": "..."}`, a sentence, and goes on.
                 - `timeout` (`float`): the limit for the download of one file in seconds, by default 60.
                 - `allow_private_urls` (`bool`): whether URLs may lead to this machine and to private networks.
-                - `batch_size` (`int`): the number of utterances per batch, by default 1. Utterances of a list or a
-                  dataset are batched by length; results do not depend on it.
-                - `num_workers` (`int`): the number of processes that decode the recordings of a list or a dataset.
+                - `batch_size` (`int`): the largest number of utterances per batch, by default 1. Utterances of a list or
+                  a dataset are batched by length; results do not depend on it.
+                - `num_workers` (`int`): the number of processes that decode the recordings of a list or a dataset; by
+                  default 0, which means threads.
 
         Returns:
             For one utterance `[{"label": ..., "score": ...}, ...]`; with `return_text` `{"text": ..., "scores":
