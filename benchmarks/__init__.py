@@ -11,5 +11,6 @@ SECTIONS = {
     "model": "a training step of every system: encoders, fusion, and share of the processor's peak",
     "padding": "share of padding in random batches and in batches of similar length",
     "prefix_cache": "an epoch with and without the cache of frozen layers",
-    "startup": "time until `import emofusion`, and the help of every command",
+    "scoring": "many recordings: the pipeline, a naive loop, the model alone, and the pipeline of transformers",
+    "startup": "time until `import emofusion`, the help of every command, and the answer of `emofusion predict`",
 }
