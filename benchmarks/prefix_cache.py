@@ -11,9 +11,10 @@ import numpy as np
 
 from ..configuration.modalities import SAMPLING_RATE
 from .decode import write_video
+from .floors import count_operations
 from .measuring import compare, table
-from .model import LABELS, LENGTHS, build, count_operations
 from .subprocess_run import run_in_subprocess
+from .systems import LABELS, LENGTHS, build_recipe
 
 # Title -> recipe, and whether to freeze the encoders, whatever the recipe freezes.
 SYSTEMS = {
@@ -80,7 +81,7 @@ def measure_epochs(recipe: str, frozen: bool, clips: int, size: int, repeats: in
     from ..training.prefix.cache import find_base, use_prefix_cache
 
     torch.manual_seed(0)
-    model = build(recipe).train()
+    model = build_recipe(recipe).train()
     if frozen:
         freeze_encoders(model)
     with tempfile.TemporaryDirectory() as folder:
