@@ -11,7 +11,7 @@ from .floors import count_operations, count_waits
 from .measuring import conditions, finisher, ratios, table, time_in_turn
 from .setting import Setting, as_setting, describe_clips, run, setting_of
 from .systems import QUICK, SYSTEMS, build, make_batch
-from .training_step import autocast, loss_of, make_optimizer
+from .training_step import autocast, make_optimizer
 
 DTYPES = ("float32", "bfloat16")
 PASSES = {"forward": "Forward", "step": "Forward, backward and AdamW"}
@@ -56,7 +56,7 @@ def measure_system(system: str, fields: dict) -> dict[str, list[dict]]:
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     for dtype in DTYPES:
         calls = {
-            "whole": step_of(model, lambda: loss_of(model(**batch)), dtype, device),
+            "whole": step_of(model, lambda: model(**batch).loss, dtype, device),
             "encoders": step_of(encoders, lambda: encoders.base_model(**inputs).embedding.mean(), dtype, device),
         }
         rows["step"].append(compare_both(system, dtype, calls, setting))

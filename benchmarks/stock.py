@@ -47,8 +47,8 @@ class StockEncoders(nn.Module):
         video_attention_mask=None,
         labels=None,
         **others,
-    ) -> torch.Tensor | dict[str, torch.Tensor]:
-        """Return the states of each modality or, with a head and labels, the cross-entropy."""
+    ) -> dict[str, torch.Tensor]:
+        """Return the states of each modality; with a head, the logits and the cross-entropy of the labels."""
         states, masks = {}, {}
         if input_values is not None and hasattr(self, "audio_encoder"):
             encoder = self.audio_encoder
@@ -70,7 +70,7 @@ class StockEncoders(nn.Module):
             (states[name] * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True) for name, mask in masks.items()
         ]
         logits = self.classifier(torch.cat(means, dim=-1))
-        return F.cross_entropy(logits.float(), labels)
+        return {"loss": F.cross_entropy(logits.float(), labels), "logits": logits}
 
 
 def encoder_weights(model):

@@ -134,8 +134,8 @@ def train_step(model, optimizer, batch: dict, dtype: str, device: str) -> None:
     """Do a step: forward, in autocast if the dtype is not float32, backward, and the optimizer."""
     optimizer.zero_grad()
     with autocast(dtype, device):
-        output = model(**batch)
-    loss_of(output).backward()
+        loss = model(**batch)["loss"]
+    loss.backward()
     optimizer.step()
 
 
@@ -144,8 +144,3 @@ def autocast(dtype: str, device: str) -> contextlib.AbstractContextManager:
     import torch
 
     return contextlib.nullcontext() if dtype == "float32" else torch.autocast(device, getattr(torch, dtype))
-
-
-def loss_of(output):
-    """Return the loss of an output of ours; stock puts out the loss itself."""
-    return getattr(output, "loss", output)
