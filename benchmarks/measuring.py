@@ -110,6 +110,8 @@ def table(title: str, rows: list[dict], note: str = "") -> dict:
 def format_table(content: Mapping) -> str:
     """Return a table as Markdown with aligned columns, under its title."""
     rows = content["rows"]
+    if not rows:
+        return f"### {content['title']}\n\n{content['note']}"
     columns = list(dict.fromkeys(column for row in rows for column in row))
     cells = [columns, *([_format(row.get(column)) for column in columns] for row in rows)]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
