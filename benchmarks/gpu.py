@@ -55,7 +55,7 @@ def measure_on(setting: Setting, systems: tuple[str, ...]) -> list[dict]:
     fields, forward, steps, shares = asdict(setting), [], [], []
     for system in systems:
         if time.perf_counter() - begin > TIME:
-            failures.append(f"{system}: no time left after {TIME:.0f} s")
+            failures.append(f"{system} (no time left after {TIME:.0f} s)")
             continue
         forward += [attempt(system, failures, speed.measure_system, system, fields)]
         steps += attempt(system, failures, training_step.measure_system, system, setting) or []
@@ -79,7 +79,7 @@ def attempt(what: str, failures: list[str], function: Callable, *arguments):
     try:
         return function(*arguments)
     except Exception as error:
-        failures.append(f"{what}: {type(error).__name__}: {reason_of(error)}")
+        failures.append(f"{what} ({reason_of(error)})")
         return None
 
 

@@ -7,10 +7,10 @@ attention in float32, and of the same encoders in stock transformers, called in 
 import functools
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .corpora import open_and_read, prepare_anew, timed
+from .corpora import open_and_read, prepare_anew, run_here, timed
 from .iemocap_tree import build_tree
 from .measuring import conditions, table, time_in_turn
 from .setting import as_setting, run, setting_of
@@ -35,7 +35,7 @@ def measure(quick: bool) -> list[dict]:
     setting = setting_of(quick)
     points = SMALL if quick else {"clip length": SECONDS, "batch size": BATCHES}
     costs = {axis: run(measure_forward, setting, axis=axis, points=points[axis]) for axis in points}
-    costs["corpus"] = measure_corpora((60, 120) if quick else UTTERANCES)
+    costs["corpus"] = measure_corpora((60, 120), run_here) if quick else measure_corpora(UTTERANCES)
     tables = [table(f"Cost against {axis} ({AXES[axis]})", slopes(lines)) for axis, lines in costs.items()]
     tables[-1]["note"] = (
         "Slope: exponent of the growth since the point above. Corpus: synthetic IEMOCAP, each step in a process of its own; "
@@ -70,8 +70,13 @@ def measure_forward(axis: str, points: Sequence[float], fields: dict) -> dict[st
     return lines
 
 
-def measure_corpora(counts: Sequence[int]) -> dict[str, dict]:
-    """Return the milliseconds of preparing and opening a corpus, and of its sampler, by number of utterances."""
+def measure_corpora(counts: Sequence[int], run: Callable = run_in_subprocess) -> dict[str, dict]:
+    """Return the milliseconds of preparing and opening a corpus, and of its sampler, by number of utterances.
+
+    Args:
+        counts: Numbers of utterances.
+        run: See `measure_corpus`.
+    """
     lines = {"prepare": {}, "open": {}, "sampler": {}}
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +88,7 @@ def measure_corpora(counts: Sequence[int]) -> dict[str, dict]:
                 "sampler": (sample_epoch, {"folder": place["out"]}),
             }
             for name, (step, arguments) in steps.items():
-                lines[name][count] = 1e3 * run_in_subprocess(step, **arguments)[0]["seconds"]
+                lines[name][count] = 1e3 * run(step, **arguments)[0]["seconds"]
     return lines
 
 
