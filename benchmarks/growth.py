@@ -1,6 +1,6 @@
 """Cost against clip length, batch size and number of utterances, with the slope between neighbouring points.
 
-A slope of 1 is cost in proportion, 0 is constant cost, 2 grows with the square. Forward passes are those of cross-modal
+Cost is processor time. A slope of 1 is cost in proportion, 0 is constant cost, 2 grows with the square. Forward passes are those of cross-modal
 attention in float32, and of the same encoders in stock transformers, called in turn.
 """
 
@@ -38,14 +38,14 @@ def measure(quick: bool) -> list[dict]:
     costs["corpus"] = measure_corpora((60, 120), run_here) if quick else measure_corpora(UTTERANCES)
     tables = [table(f"Cost against {axis} ({AXES[axis]})", slopes(lines)) for axis, lines in costs.items()]
     tables[-1]["note"] = (
-        "Slope: exponent of the growth since the point above. Corpus: synthetic IEMOCAP, each step in a process of its own; "
+        "Processor time. Slope: exponent of the growth since the point above. Corpus: synthetic IEMOCAP, each step in a process of its own; "
         f"sampler: lengths of all utterances and the batches of an epoch. {conditions()}"
     )
     return tables
 
 
 def measure_forward(axis: str, points: Sequence[float], fields: dict) -> dict[str, dict]:
-    """Return the milliseconds of stock and of ours by point.
+    """Return the processor time of stock and of ours in milliseconds by point.
 
     Args:
         axis: `"clip length"` or `"batch size"`.
@@ -66,12 +66,12 @@ def measure_forward(axis: str, points: Sequence[float], fields: dict) -> dict[st
             batch = make_batch(model.config, lengths)
             calls = {name: functools.partial(form, **batch) for name, form in models.items()}
             for name, timing in time_in_turn(calls, min(setting.repeats, REPEATS)).items():
-                lines[name][point] = timing.least
+                lines[name][point] = timing.least_processor
     return lines
 
 
 def measure_corpora(counts: Sequence[int], run: Callable = run_in_subprocess) -> dict[str, dict]:
-    """Return the milliseconds of preparing and opening a corpus, and of its sampler, by number of utterances.
+    """Return the processor time in milliseconds of preparing and opening a corpus, and of its sampler, by utterances.
 
     Args:
         counts: Numbers of utterances.
@@ -88,7 +88,7 @@ def measure_corpora(counts: Sequence[int], run: Callable = run_in_subprocess) ->
                 "sampler": (sample_epoch, {"folder": place["out"]}),
             }
             for name, (step, arguments) in steps.items():
-                lines[name][count] = 1e3 * run(step, **arguments)[0]["seconds"]
+                lines[name][count] = 1e3 * run(step, **arguments)[0]["cpu"]
     return lines
 
 
@@ -135,5 +135,5 @@ def draw(tables: Sequence[Mapping], path: Path) -> None:
             start = min(content["rows"][0][f"{name} ms"] for name in names)
             panel.loglog(points, [start * point / points[0] for point in points], "k:", label="in proportion")
             panel.set_xlabel(f"{axis}, {unit}")
-            panel.set_ylabel("ms")
+            panel.set_ylabel("processor time, ms")
             panel.legend()

@@ -17,7 +17,7 @@ def fusion():
 
 
 def test_forward_is_compared_in_each_dtype_and_batch():
-    tables = speed.make_tables([speed.measure_system("cross_attention", FIELDS)], QUICK)
+    tables = speed.make_tables([speed.measure_system("text", FIELDS)], QUICK)
     assert [table["title"].split(":")[0] for table in tables] == [f"Forward, {title}" for title in QUICK.batches]
     for table in tables:
         assert len(table["rows"]) == len(speed.COMPARISONS)
@@ -26,7 +26,7 @@ def test_forward_is_compared_in_each_dtype_and_batch():
             assert 0 < row["floor ms"] < row["ours ms"]
             assert row["ours / floor"] > 1
     costs = [table["rows"][0]["GFLOP"] for table in tables]
-    assert costs[2] < costs[0] < costs[1]  # 0.6 s; 0.5 and 0.8 s; twice 0.7 s
+    assert costs[2] < costs[0] <= costs[1]  # 0.6 s; 0.5 and 0.8 s; twice 0.7 s
 
 
 def test_training_step_is_compared_with_memory():
@@ -39,12 +39,21 @@ def test_training_step_is_compared_with_memory():
 
 
 def test_overhead_counts_only_the_fusion():
-    rows = overhead.measure_system(LATE_FUSION, FIELDS)
+    rows = overhead.measure_system("text", FIELDS)
     assert {name: len(found) for name, found in rows.items()} == {"forward": 2, "step": 2}
     for row in [*rows["forward"], *rows["step"]]:
         assert row["ratio"] == pytest.approx(row["whole ms"] / row["encoders ms"])
         assert 0 < row["fusion %"] < 50
         assert row["waits"] >= 0
+
+
+def test_encoders_of_late_fusion_are_those_of_its_members():
+    encoders = overhead.build_encoders(LATE_FUSION, small=True)
+    batch = make_batch(encoders.config, QUICK.lengths)
+    with torch.no_grad():
+        whole, alone = build(LATE_FUSION, small=True), encoders
+        operations = [floors.count_operations(lambda model=model: model(**batch)) for model in (whole, alone)]
+    assert 0.5 * operations[0] < operations[1] < operations[0]
 
 
 def test_encoders_of_wavfusion_keep_their_self_attention():
