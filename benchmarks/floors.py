@@ -1,9 +1,14 @@
 """Floors: floating-point operations at the measured rate of a large product, bytes at the measured bandwidth."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 PRODUCT = {"cpu": 2048, "cuda": 8192}  # rows and columns of the matrices of the large product
 COPY = {"cpu": 1 << 28, "cuda": 1 << 30}  # bytes of the copied memory
+
+# Operations whose result the host reads, or whose result has a shape that depends on values; a boolean index is a `nonzero`.
+HOST_READS = {
+    f"aten::{name}" for name in ("_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2", "unique_dim")
+}
 
 
 def count_operations(call: Callable) -> int:
@@ -108,24 +113,8 @@ def _count_reported_waits(call: Callable) -> int:
 
 
 def _count_host_reads(call: Callable) -> int:
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.profiler import ProfilerActivity, profile
 
-    read = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_consecutive"}
-    count = 0
-
-    def has_mask(values: Iterable) -> bool:
-        return any(isinstance(value, torch.Tensor) and value.dtype in (torch.bool, torch.uint8) for value in values)
-
-    class Count(TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs: Mapping | None = None):
-            nonlocal count
-            name = function.overloadpacket.__name__
-            masked = name in ("index", "index_put", "index_put_") and has_mask(args[1])
-            repeats = name == "repeat_interleave" and not (kwargs or {}).get("output_size")
-            count += name in read or masked or repeats
-            return function(*args, **(kwargs or {}))
-
-    with Count():
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         call()
-    return count
+    return sum(event.name in HOST_READS for event in profiler.events())
