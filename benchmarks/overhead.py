@@ -125,7 +125,7 @@ def take_mean(width: int, states: dict, *others):
 
 
 def plain_twin(model):
-    """Return a WavFusion whose speech encoder has all its layers, of which it freezes as many as the model."""
+    """Return a WavFusion whose speech encoder keeps all its layers; the same layers are frozen."""
     config = model.config
     fields = config.to_dict() | {"num_fusion_layers": 0, "fusion": "concat", "discrepancy_weight": 0.0}
     below = config.num_audio_layers

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..configuration.modalities import MODALITIES
 from .floors import bandwidth, count_operations, count_states, floor_ms, make_copy, make_product, product_rate
 from .measuring import Timing, conditions, finisher, ratios, table, time_in_turn
 from .setting import Setting, as_setting, describe_clips, run, setting_of
@@ -95,14 +96,14 @@ def measure_batch(system: str, models: dict, lengths: Sequence[float], setting: 
     """Return the rows of a system on one batch: one for each comparison."""
     import torch
 
-    config, device = models["ours float32"].config, setting.device
-    batch = make_batch(config, lengths, device)
+    device = setting.device
+    batch = make_batch(models["ours float32"].config, lengths, device)
     calls = {name: functools.partial(form, **batch) for name, form in models.items()}
     references = {
         f"product {name}": make_product(getattr(torch, name), device) for name in ("float32", "bfloat16")
     } | {"copy": make_copy(device)}
     timings = time_in_turn(calls | references, setting.repeats, finisher(device))
-    costs = count_costs(models["stock float32"], config, lengths, device)
+    costs = count_costs(models["ours float32"], lengths)
     rows = []
     for title, (stock, ours) in COMPARISONS.items():
         if ours in models:
@@ -138,13 +139,23 @@ class Costs:
     states: int
 
 
-def count_costs(stock, config, lengths: Sequence[float], device: str) -> Costs:
-    """Return the costs of stock encoders on clips one at a time, so that nothing is padded."""
+def count_costs(model, lengths: Sequence[float]) -> Costs:
+    """Return the costs of the stock encoders of a classifier on clips one at a time, so that nothing is padded.
+
+    Tensors without values are enough for that, so nothing is computed.
+    """
+    import torch
     from torch import nn
 
+    from .stock import StockEncoders
+
+    with torch.device("meta"):
+        stock = StockEncoders(model).eval()
     operations, states = 0, []
     for length in lengths:
-        call = functools.partial(stock, **make_batch(config, [length], device))
+        batch = make_batch(model.config, [length], "meta")
+        inputs = {modality.main_input: batch.get(modality.main_input) for modality in MODALITIES.values()}
+        call = functools.partial(stock, **inputs)
         operations += count_operations(lambda call=call: states.append(count_states(stock, call)))
     tables = sum(part.weight.numel() for part in stock.modules() if isinstance(part, nn.Embedding))
     weights = sum(weight.numel() for weight in stock.parameters()) - tables  # a table is not read as a whole
@@ -156,7 +167,7 @@ def floor_of(costs: Costs, dtype: str, timings: dict[str, Timing], device: str) 
 
     Args:
         costs: The least work.
-        dtype: `"float32"` or `"bfloat16"`.
+        dtype: Either `"float32"` or `"bfloat16"`.
         timings: The measurements, with those of the large products and the copy.
         device: Device of the measurements.
     """

@@ -49,25 +49,27 @@ class StockEncoders(nn.Module):
         **others,
     ) -> dict[str, torch.Tensor]:
         """Return the states of each modality; with a head, the logits and the cross-entropy of the labels."""
-        states, masks = {}, {}
+        states = {}
         if input_values is not None and hasattr(self, "audio_encoder"):
             encoder = self.audio_encoder
-            states["audio"] = encoder(
-                input_values.to(encoder.dtype), attention_mask=audio_attention_mask
-            ).last_hidden_state
-            masks["audio"] = encoder._get_feature_vector_attention_mask(states["audio"].shape[1], audio_attention_mask)
+            outputs = encoder(input_values.to(encoder.dtype), attention_mask=audio_attention_mask)
+            states["audio"] = outputs.last_hidden_state
         if input_ids is not None and hasattr(self, "text_encoder"):
             states["text"] = self.text_encoder(input_ids, attention_mask=attention_mask).last_hidden_state
-            masks["text"] = attention_mask
         if pixel_values_videos is not None and hasattr(self, "vision_encoder"):
             frames = pixel_values_videos.flatten(0, 1).to(self.vision_encoder.dtype)
             vectors = self.vision_encoder(frames).pooler_output.flatten(1)
             states["video"] = vectors.unflatten(0, pixel_values_videos.shape[:2])
-            masks["video"] = video_attention_mask
         if self.classifier is None:
             return states
+        masks = {"text": attention_mask, "video": video_attention_mask}
+        if "audio" in states:
+            masks["audio"] = self.audio_encoder._get_feature_vector_attention_mask(
+                states["audio"].shape[1], audio_attention_mask
+            )
         means = [
-            (states[name] * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True) for name, mask in masks.items()
+            (state * masks[name][..., None]).sum(dim=1) / masks[name].sum(dim=1, keepdim=True)
+            for name, state in states.items()
         ]
         logits = self.classifier(torch.cat(means, dim=-1))
         return {"loss": F.cross_entropy(logits.float(), labels), "logits": logits}

@@ -93,8 +93,8 @@ def measure_peak(system: str, which: str, dtype: str, fields: dict) -> float:
 
     Args:
         system: One of `WITH_STOCK`.
-        which: `"stock"` or `"ours"`.
-        dtype: `"float32"` or `"bfloat16"`.
+        which: Either `"stock"` or `"ours"`.
+        dtype: Either `"float32"` or `"bfloat16"`.
         fields: The setting.
     """
     import torch
