@@ -107,7 +107,7 @@ def slopes(lines: Mapping[str, Mapping[float, float]]) -> list[dict]:
     columns = {name: list(costs.values()) for name, costs in lines.items()}
     rows = []
     for number, point in enumerate(points):
-        row = {"what": f"{point:,g}" if point < 1e5 else f"{point:,.0f}"}
+        row = {"what": name_point(point)}
         for name, costs in columns.items():
             row[f"{name} ms"] = costs[number]
             if number:
@@ -117,6 +117,11 @@ def slopes(lines: Mapping[str, Mapping[float, float]]) -> list[dict]:
     return rows
 
 
+def name_point(value: float) -> str:
+    """Return a number as it stands in tables and pictures."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:g}"
+
+
 def draw(tables: Sequence[Mapping], path: Path) -> None:
     """Draw the tables of the section as one picture with logarithmic axes.
 
@@ -124,6 +129,8 @@ def draw(tables: Sequence[Mapping], path: Path) -> None:
         tables: The result of `measure`.
         path: PNG to write.
     """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     from ..evaluation.pictures import picture
 
     with picture(path, figsize=(4.2 * len(tables), 3.6)) as figure:
@@ -134,6 +141,12 @@ def draw(tables: Sequence[Mapping], path: Path) -> None:
                 panel.loglog(points, [row[f"{name} ms"] for row in content["rows"]], marker="o", label=name)
             start = min(content["rows"][0][f"{name} ms"] for name in names)
             panel.loglog(points, [start * point / points[0] for point in points], "k:", label="in proportion")
+            panel.set_xticks(points, [name_point(point) for point in points])
+            panel.xaxis.set_minor_locator(NullLocator())
+            # Text in pictures is never a formula, as the usual powers of ten are.
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if axis != "corpus" else (1,)))
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, place: name_point(value)))
+            panel.yaxis.set_minor_locator(NullLocator())
             panel.set_xlabel(f"{axis}, {unit}")
             panel.set_ylabel("processor time, ms")
             panel.legend()
