@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from emofusion.benchmarks import corpora as corpora_section
-from emofusion.benchmarks import decode, model, padding, resample, scoring, startup
+from emofusion.benchmarks import decode, padding, resample, scoring, startup
 from emofusion.benchmarks.iemocap_tree import build_tree
 from emofusion.corpora.iemocap.corpus import IEMOCAP
 from emofusion.corpora.preparation.inspection import measure
@@ -71,23 +71,6 @@ def test_corpora_are_scanned_prepared_and_opened():
     counts = {row["what"]: row["rows"] for row in table["rows"][1:]}
     assert counts == dict.fromkeys(("scan", "prepare", "prepare again, unchanged", "open"), 60)
     assert all(row["peak MB"] > 10 for row in table["rows"])
-
-
-def test_a_step_includes_the_fusion():
-    row = model.measure_step("spoken/cross_attention.yaml", clips=2, repeats=1)
-    assert row["parameters"] == 288084
-    assert 0 < row["in fusion %"] < 100
-    assert 0 < row["GFLOP"] < 10
-
-
-def test_operations_of_attention_are_counted():
-    import torch
-
-    query = torch.randn(1, 2, 8, 4, requires_grad=True)
-    call = torch.nn.functional.scaled_dot_product_attention
-    product = 2 * 2 * 8 * 8 * 4  # heads, queries, keys, width, and a multiplication is an addition too
-    assert model.count_operations(lambda: call(query, query, query)) == 2 * product
-    assert model.count_operations(lambda: call(query, query, query).sum().backward()) > 4 * product
 
 
 def test_batches_of_similar_length_pad_less():
