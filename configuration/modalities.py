@@ -1,5 +1,6 @@
 """The modalities: names of inputs, encoders, configuration fields and processor parts, defined once for all rooms."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Sampling rate of every waveform that a model takes, in Hz.
@@ -124,6 +125,19 @@ MODALITIES: dict[str, Modality] = {
         ),
     )
 }
+
+
+def host_lengths(batch: Mapping) -> dict[str, tuple[int, ...]]:
+    """Return the number of valid positions of every row, for each modality whose mask is in a batch on the host.
+
+    Args:
+        batch: Inputs of a model; masks are `(batch, positions)`.
+    """
+    return {
+        modality.name: tuple(batch[modality.mask].sum(1).tolist())
+        for modality in MODALITIES.values()
+        if batch.get(modality.mask) is not None
+    }
 
 
 def name_system(variant: str, modality: str | None = None) -> str:

@@ -8,6 +8,7 @@ import torch
 from datasets import Dataset
 from transformers import ProcessorMixin, TrainerCallback
 
+from ..configuration.modalities import MODALITIES
 from ..corpora.preparation.inspection import measure
 from ..processing.media import audio_seconds
 from ..processing.video import video_seconds
@@ -106,7 +107,7 @@ class LengthGroupedBatchSampler(torch.utils.data.BatchSampler):
 
 
 class EpochSetter(TrainerCallback):
-    """Sets the epoch of the sampler.
+    """Sets the epoch of the sampler, and ends the workers that stayed after the last one.
 
     accelerate does so too, except where several processes resume in the middle of an epoch: the sampler then is inside
     one more wrapper than it looks into.
@@ -119,6 +120,12 @@ class EpochSetter(TrainerCallback):
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(int(state.epoch or 0))
             sampler = getattr(sampler, "batch_sampler", getattr(sampler, "sampler", None))
+
+    def on_train_end(self, args, state, control, train_dataloader=None, **kwargs):
+        """End the workers, which hold memory."""
+        loader = getattr(train_dataloader, "base_dataloader", train_dataloader)
+        if getattr(loader, "persistent_workers", False):
+            loader._iterator = None
 
 
 def lengths_of(rows: Dataset, processor: ProcessorMixin, in_seconds: bool = False) -> np.ndarray:
@@ -177,12 +184,17 @@ def seconds_of(rows: Dataset, kind: str = "audio", max_seconds: float | None = N
     return np.minimum(found, math.inf if max_seconds is None else max_seconds)
 
 
-def padding_of(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
-    """Return the number of unpadded and of all positions of a batch, `(2,)`, for its audio or else its text."""
+def padding_of(batch: Mapping) -> tuple[int, int]:
+    """Return the number of unpadded and of all positions of a batch, for its audio, else its text, else its video.
+
+    Args:
+        batch: A batch of the collator, with `lengths`; without, both are 0.
+    """
     batch = batch.get("encoded", batch)  # from a prefix cache
-    names = ("audio_attention_mask", "audio_mask", "attention_mask", "text_mask")
-    mask = next((batch[name] for name in names if name in batch), None)
-    return None if mask is None else torch.stack([mask.sum(), torch.tensor(mask.numel(), device=mask.device)])
+    for name, lengths in (batch.get("lengths") or {}).items():
+        mask = batch.get(MODALITIES[name].mask, batch.get(f"{name}_mask"))
+        return sum(lengths), mask.numel()
+    return 0, 0
 
 
 def find_longest(splits: Iterable[Dataset], processor: ProcessorMixin) -> float | None:

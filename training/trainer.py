@@ -2,11 +2,12 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from datasets import Dataset
 from huggingface_hub import CommitInfo
@@ -16,7 +17,6 @@ from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import seed_worker
 
-from ..configuration.modalities import MODALITIES
 from ..evaluation.results import FILE as RESULTS
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
@@ -28,6 +28,7 @@ from .augmentation import AugmentationEpochSetter
 from .checkpoints import BestCheckpointFinder, check_weights, find_damage
 from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
+from .missing_gradients import lacks_modality, with_all_parameters
 from .progress import replace_progress
 from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
 from .trainer_inputs import check_labels, complete_arguments, complete_collator, count_labels, find_processor
@@ -81,7 +82,7 @@ class EmotionTrainer(Trainer):
             self.compute_metrics = self.task.compute_metrics
         self._guard = LossGuard()
         self._named_losses = defaultdict(list)
-        self._positions = []  # real and padded positions of each batch since the last log
+        self._positions = np.zeros(2, dtype=np.int64)  # with and without padding, of the batches since the last log
         self._bar = replace_progress(self)
         self.add_callback(EpochSetter())
         self.add_callback(BestCheckpointFinder())
@@ -160,18 +161,34 @@ class EmotionTrainer(Trainer):
         finally:
             self.accelerator.even_batches = even_batches
 
+    def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
+        """Return the data loader of a split; its workers stay if they do in training and it is `eval_dataset`."""
+        if eval_dataset is None or isinstance(eval_dataset, str) or eval_dataset is self.eval_dataset:
+            return super().get_eval_dataloader(eval_dataset)
+        return super().get_test_dataloader(eval_dataset)  # Trainer would return that of `eval_dataset` again
+
+    def get_test_dataloader(self, test_dataset) -> DataLoader:
+        """Return the data loader of a split to predict; `eval_dataset` keeps its own."""
+        if test_dataset is self.eval_dataset:
+            return self.get_eval_dataloader()
+        return super().get_test_dataloader(test_dataset)
+
     def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
         """Return the loss of a step.
 
         Raises:
-            ValueError: If it is not finite; without `logging_nan_inf_filter`, where Trainer does not wait for the loss of
-                each step, at the next log.
+            ValueError: If it is not finite. A GPU is not waited for: the error comes at the next log, evaluation or
+                checkpoint, before anything is written.
         """
         loss = super().training_step(model, inputs, num_items_in_batch)
         self._guard.add(loss)
-        if self.args.logging_nan_inf_filter:
+        if self.args.logging_nan_inf_filter or loss.device.type == "cpu":
             self._guard.check(self.args, self.state.global_step + 1, self.model, inputs)
         return loss
+
+    def floating_point_ops(self, inputs) -> int:
+        """Return 0: Trainer would count all parameters in every step, and take each sample of a waveform for a token."""
+        return 0
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         if damage := find_damage(Path(resume_from_checkpoint)):
@@ -193,8 +210,7 @@ class EmotionTrainer(Trainer):
         if model.training:
             for name, value in (outputs.get("losses") or {}).items():
                 self._named_losses[name].append(value.detach())
-            if (positions := padding_of(inputs)) is not None:
-                self._positions.append(positions)
+            self._positions += padding_of(inputs)
             if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, self.model.config.modalities):
                 loss = with_all_parameters(loss, model)
         return (loss, outputs) if return_outputs else loss
@@ -205,6 +221,7 @@ class EmotionTrainer(Trainer):
         Raises:
             ValueError: If an output is not finite.
         """
+        self._check_losses()
         if self._bar is not None:
             self._bar.split = metric_key_prefix.removeprefix("eval").strip("_") or "validation"
         with weights_kept(self.model):
@@ -216,16 +233,19 @@ class EmotionTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and add the mean of each named loss and the share of padding since the last log."""
+        self._check_losses()
         if "loss" in logs:
-            self._guard.check(self.args, self.state.global_step, self.model)
             for name, values in self._named_losses.items():
                 logs[f"loss_{name}"] = self.accelerator.reduce(torch.stack(values).mean(), "mean").item()
             self._named_losses.clear()
-            if self._positions:
-                real, total = self.accelerator.reduce(torch.stack(self._positions).sum(dim=0)).tolist()
+            real, total = self.accelerator.reduce(torch.from_numpy(self._positions).to(self.args.device)).tolist()
+            if total:
                 logs["padding"] = 1 - real / total
-            self._positions.clear()
+            self._positions = np.zeros_like(self._positions)
         super().log(logs, start_time)
+
+    def _check_losses(self) -> None:
+        self._guard.check(self.args, self.state.global_step, self.model)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save a complete Hub folder: weights, configuration, processor, code and model card.
@@ -240,7 +260,12 @@ class EmotionTrainer(Trainer):
             write_card(folder, self.run_metadata.results)
 
     def save_bundle(self, folder: Path) -> None:
-        """Save weights, configuration, processor and code into a folder, without a card."""
+        """Save weights, configuration, processor and code into a folder, without a card.
+
+        Raises:
+            ValueError: If the loss of a step before was not finite.
+        """
+        self._check_losses()
         if self.args.should_save:  # it is written last and marks a complete checkpoint
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
         # Without `_internal_call` it would push an incomplete folder.
@@ -364,20 +389,3 @@ def weights_kept(model: torch.nn.Module) -> Iterator[None]:
                 parameter.data = data
         for module, kept in buffers:
             module._buffers.update(kept)
-
-
-def lacks_modality(inputs: Mapping, modalities: Iterable[str]) -> bool:
-    """Whether a batch has no row with one of the modalities."""
-    encoded = inputs.get("encoded")
-    if encoded is not None:
-        return any(encoded.get(modality) is None for modality in modalities)
-    return any(MODALITIES[modality].main_input not in inputs for modality in modalities)
-
-
-def with_all_parameters(loss: torch.Tensor, model: torch.nn.Module) -> torch.Tensor:
-    """Return the loss plus zero times every trainable parameter.
-
-    In distributed training the processes wait for each other's gradients, and an encoder has none for a batch without its
-    modality. With this term it has, and DDP need not search for unused parameters in every step.
-    """
-    return loss + 0.0 * sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad)

@@ -19,7 +19,8 @@ from emofusion.training.collator import EmotionCollator
 from emofusion.training.interruption import train_interruptibly
 from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
-from emofusion.training.trainer import EmotionTrainer, lacks_modality, with_all_parameters
+from emofusion.training.missing_gradients import lacks_modality, with_all_parameters
+from emofusion.training.trainer import EmotionTrainer
 from testing_common import CASES, INPUTS, make_batch
 from testing_matrix import sparse_batch
 from testing_processes import fsdp_plugin
