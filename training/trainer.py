@@ -81,6 +81,8 @@ class EmotionTrainer(Trainer):
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
         self._guard = LossGuard()
+        # Whether the loss of every step is looked at: a CPU need not be waited for.
+        self._looks_at_steps = self.args.logging_nan_inf_filter or self.args.device.type == "cpu"
         self._named_losses = defaultdict(list)
         self._positions = np.zeros(2, dtype=np.int64)  # with and without padding, of the batches since the last log
         self._bar = replace_progress(self)
@@ -182,7 +184,7 @@ class EmotionTrainer(Trainer):
         """
         loss = super().training_step(model, inputs, num_items_in_batch)
         self._guard.add(loss)
-        if self.args.logging_nan_inf_filter or loss.device.type == "cpu":
+        if self._looks_at_steps:
             self._guard.check(self.args, self.state.global_step + 1, self.model, inputs)
         return loss
 

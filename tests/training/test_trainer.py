@@ -1,9 +1,11 @@
 import json
+import os
 from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
+from emofusion.configuration.modalities import host_lengths
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.model_building import build_model
@@ -207,8 +209,79 @@ def test_every_checkpoint_is_a_complete_hub_folder(make_trainer, tmp_path):
             assert f"{module}.py" in names
 
 
-@pytest.mark.parametrize(("filtered", "step"), [(True, 2), (False, 3)])
-def test_a_loss_that_is_no_number_stops_the_training(make_trainer, filtered, step):
-    trainer = make_trainer(learning_rate=1e30, max_steps=4, logging_steps=3, logging_nan_inf_filter=filtered)
-    with pytest.raises(ValueError, match=rf"The loss of step {step} is not a number: .*learning_rate 1e\+30"):
+@pytest.mark.parametrize("looks_at_steps", [True, False], ids=["cpu", "gpu"])
+@pytest.mark.parametrize(
+    "others", [{"logging_steps": 3}, {"save_steps": 3}, {"eval_steps": 3}], ids=lambda others: [*others][0]
+)
+def test_a_loss_that_is_no_number_stops_the_training_before_it_is_saved(
+    make_trainer, tmp_path, looks_at_steps, others
+):
+    steps = {"save_strategy": "no", "eval_strategy": "no", "load_best_model_at_end": False, "logging_steps": 100}
+    steps |= {name.replace("_steps", "_strategy"): "steps" for name in others if name != "logging_steps"}
+    trainer = make_trainer(learning_rate=1e30, max_steps=4, **steps | others)
+    trainer._looks_at_steps = looks_at_steps
+    with pytest.raises(ValueError, match=r"The loss of step 2 is not a number: .*learning_rate 1e\+30"):
         trainer.train()
+    assert not list((tmp_path / "run").glob("checkpoint-*/model.safetensors"))
+
+
+def test_a_loss_is_looked_at_without_any_log(make_trainer):
+    trainer = make_trainer(
+        learning_rate=1e30,
+        max_steps=2,
+        logging_strategy="no",
+        save_strategy="no",
+        eval_strategy="no",
+        load_best_model_at_end=False,
+    )
+    trainer._looks_at_steps = False
+    with pytest.raises(ValueError, match="The loss of step 2 is not a number"):
+        trainer.train()
+
+
+def test_workers_stay_between_epochs_and_evaluations_and_end_with_the_training(make_trainer, tmp_path):
+    trainer, log = (
+        make_trainer(rows=range(8), max_steps=-1, num_train_epochs=2, dataloader_num_workers=1),
+        tmp_path / "log",
+    )
+
+    class Spy(EmotionCollator):
+        def __call__(self, rows):
+            with log.open("a") as file:
+                file.write(f"{len(rows)} {os.getpid()}\n")
+            return super().__call__(rows)
+
+    for name in ("data_collator", "train_data_collator"):
+        setattr(trainer, name, Spy(trainer.processor, trainer.task))
+    trainer.train()
+    training = trainer.callback_handler.train_dataloader.base_dataloader
+    assert training.persistent_workers
+    assert training._iterator is None
+    trainer.predict(trainer.eval_dataset)
+    first = trainer.evaluate(trainer.eval_dataset)
+    workers = {line.split()[1] for line in log.read_text().splitlines()}
+    assert len(workers) == 2  # one of the training split, one of the validation split
+    assert str(os.getpid()) not in workers
+    other = trainer.evaluate(trainer.train_dataset)  # not that of the validation split
+    assert (other["eval_loss"], first["eval_loss"]) == (
+        pytest.approx(trainer.evaluate(trainer.train_dataset)["eval_loss"]),
+        pytest.approx(trainer.evaluate()["eval_loss"]),
+    )
+    assert other["eval_loss"] != pytest.approx(first["eval_loss"])
+
+
+def test_lengths_reach_the_model_in_training_and_evaluation(make_trainer):
+    trainer, seen = (
+        make_trainer(include_num_input_tokens_seen="all", eval_steps=1, eval_strategy="steps", save_steps=1),
+        [],
+    )
+
+    def look(module, args, inputs):
+        seen.append((module.training, inputs["lengths"] == host_lengths(inputs), set(inputs["lengths"])))
+
+    trainer.model.register_forward_pre_hook(look, with_kwargs=True)
+    trainer.train()
+    assert {training for training, *_ in seen} == {True, False}
+    assert all(equal and names == {"audio", "text"} for _, equal, names in seen)
+    entry = next(entry for entry in trainer.state.log_history if "padding" in entry)
+    assert 0 < entry["padding"] < 1
