@@ -211,7 +211,7 @@ def test_every_checkpoint_is_a_complete_hub_folder(make_trainer, tmp_path):
 
 @pytest.mark.parametrize("looks_at_steps", [True, False], ids=["cpu", "gpu"])
 @pytest.mark.parametrize(
-    "others", [{"logging_steps": 3}, {"save_steps": 3}, {"eval_steps": 3}], ids=lambda others: [*others][0]
+    "others", [{"logging_steps": 3}, {"save_steps": 3}, {"eval_steps": 3}], ids=["log", "save", "evaluation"]
 )
 def test_a_loss_that_is_no_number_stops_the_training_before_it_is_saved(
     make_trainer, tmp_path, looks_at_steps, others
@@ -283,5 +283,3 @@ def test_lengths_reach_the_model_in_training_and_evaluation(make_trainer):
     trainer.train()
     assert {training for training, *_ in seen} == {True, False}
     assert all(equal and names == {"audio", "text"} for _, equal, names in seen)
-    entry = next(entry for entry in trainer.state.log_history if "padding" in entry)
-    assert 0 < entry["padding"] < 1
