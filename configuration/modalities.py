@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # Sampling rate of every waveform that a model takes, in Hz.
 SAMPLING_RATE = 16_000
@@ -143,3 +144,18 @@ def host_lengths(batch: Mapping) -> dict[str, tuple[int, ...]]:
 def name_system(variant: str, modality: str | None = None) -> str:
     """Return the name of a system: its variant or, of a model of one modality, the word for the modality."""
     return MODALITIES[modality].word if variant == "unimodal" and modality in MODALITIES else variant
+
+
+def host_lengths(batch: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the number of valid positions of every row, for each modality whose mask is in the batch.
+
+    A batch with these `lengths` never makes a model wait for the device to read its masks.
+
+    Args:
+        batch: Inputs of the forward contract, with masks `(batch, positions)` on the host.
+    """
+    return {
+        name: tuple(batch[modality.mask].sum(1).tolist())
+        for name, modality in MODALITIES.items()
+        if batch.get(modality.mask) is not None
+    }

@@ -1,8 +1,8 @@
 """The speech encoder, run stage by stage: `conv_features` -> `embed_frames` -> `run_layers`.
 
 Stages let a model stop after any layer and continue later. They also make the result of an utterance independent of
-its batch mates, padding and length. Only public submodules of the encoder are called; the encoder stays a plain
-transformers model with its own parameter names.
+its batch mates, padding and length, and they compute no padding: between stages rows are packed. Only public submodules of
+the encoder are called; the encoder stays a plain transformers model with its own parameter names.
 """
 
 import math
@@ -15,6 +15,14 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 
 from .encoder_building import build_encoder
+from .encoder_packing import (
+    attention_arguments,
+    pack_rows,
+    pad_rows,
+    run_in_buckets,
+    takes_packed_rows,
+    use_packed_attention,
+)
 from .encoder_spec_augment import masks_frames
 from .encoder_wav2vec2 import (
     MODEL_TYPES,
@@ -24,6 +32,7 @@ from .encoder_wav2vec2 import (
     wav2vec2_receptive_field,
 )
 from .encoder_whisper import FRAME_HOP, RECEPTIVE_FIELD, convolve_spectrogram, embed_whisper_features
+from .modeling_lengths import Lengths, lengths_mask
 
 SUPPORTED_MODEL_TYPES = (*MODEL_TYPES, "whisper")
 # Options that change the frame rate or mix the rows of a batch, and their effect.
@@ -52,7 +61,9 @@ def prepare_audio_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
     for option, effect in REFUSED_OPTIONS.items():
         if getattr(config, option, False):
             raise ValueError(f"audio_config has {option}=True, which {effect}; set it to False.")
-    return encoder.get_encoder() if _is_whisper(config) else encoder
+    encoder = encoder.get_encoder() if _is_whisper(config) else encoder
+    use_packed_attention(encoder)
+    return encoder
 
 
 def freeze_audio_layers(encoder: PreTrainedModel, feature_encoder: bool, num_layers: int) -> None:
@@ -104,44 +115,44 @@ def self_attention(layer: nn.Module) -> nn.Module:
 
 
 def conv_features(
-    encoder: PreTrainedModel, input_values: torch.Tensor, mask: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    encoder: PreTrainedModel, input_values: torch.Tensor, lengths: Lengths
+) -> tuple[torch.Tensor, Lengths]:
     """Run the convolutional front end; Whisper's starts with a log-mel spectrogram.
 
     Args:
         encoder: A speech encoder of a supported type.
-        input_values: `(batch, samples)` waveform. A row shorter than the receptive field gives one frame.
-        mask: `(batch, samples)`, bool, ones first; no row is all zero.
+        input_values: `(batch, samples)` waveform.
+        lengths: The samples of each row. A row shorter than the receptive field, or empty, gives one frame.
 
     Returns:
-        Features `(batch, frames, channels)` and their mask `(batch, frames)`, bool.
+        Features, packed as described in `encoder_packing`, and the number of frames of each row.
 
     Raises:
         ValueError: If a recording is longer than the encoder's maximum.
     """
     convolve = convolve_spectrogram if _is_whisper(encoder.config) else convolve_waveform
-    return convolve(encoder, input_values, mask)
+    return convolve(encoder, input_values, lengths)
 
 
-def embed_frames(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def embed_frames(encoder: PreTrainedModel, features: torch.Tensor, lengths: Lengths) -> torch.Tensor:
     """Compute the input of the first layer: projection, SpecAugment in training, positions.
 
     Args:
         encoder: A speech encoder of a supported type.
-        features: `(batch, frames, channels)`.
-        mask: `(batch, frames)`, bool.
+        features: Packed features.
+        lengths: The frames of each row.
 
     Returns:
-        `(batch, frames, hidden)`.
+        The same shape, with `hidden` channels.
     """
     embed = embed_whisper_features if _is_whisper(encoder.config) else embed_wav2vec2_features
-    return embed(encoder, features, mask)
+    return embed(encoder, features, lengths)
 
 
 def run_layers(
     encoder: PreTrainedModel,
     hidden_states: torch.Tensor,
-    mask: torch.Tensor,
+    lengths: Lengths,
     start: int,
     stop: int,
     output_attentions: bool = False,
@@ -152,21 +163,33 @@ def run_layers(
 
     Args:
         encoder: A speech encoder of a supported type.
-        hidden_states: `(batch, frames, hidden)`, the input of layer `start`.
-        mask: `(batch, frames)`, bool.
+        hidden_states: Packed, the input of layer `start`.
+        lengths: The frames of each row.
         start: The first layer.
         stop: The layer before which to stop.
         output_attentions: Whether to record attention maps; only the eager implementation has them.
 
     Returns:
-        The states `(batch, frames, hidden)`; the input of every layer and the output of the last one; and the
-        attention maps `(batch, heads, frames, frames)`.
+        The packed states; the input of every layer and the output of the last one, packed; and the attention maps
+        `(batch, heads, frames, frames)`.
     """
     if start == stop:
         return hidden_states, (hidden_states,), ()
-    trunk = layer_stack(encoder)
-    arguments = layer_arguments(encoder, hidden_states, mask)
-    states, attentions = apply_layers(trunk.layers[start:stop], hidden_states, arguments, output_attentions)
+    trunk, attentions = layer_stack(encoder), ()
+    layers = trunk.layers[start:stop]
+    if takes_packed_rows(encoder):
+        arguments = {"attention_mask": None} | attention_arguments(lengths, hidden_states.device)
+        states, attentions = apply_layers(layers, hidden_states, arguments, output_attentions)
+    elif output_attentions:
+        padded, mask = pad_rows(hidden_states, lengths), lengths_mask(lengths, hidden_states.device)
+        states, attentions = apply_layers(layers, padded, layer_arguments(encoder, padded, mask), output_attentions)
+        states = tuple(pack_rows(layer, lengths) for layer in states)
+    else:
+        states = run_in_buckets(
+            lambda padded, mask: apply_layers(layers, padded, layer_arguments(encoder, padded, mask))[0],
+            hidden_states,
+            lengths,
+        )
     if stop == len(trunk.layers) and _has_final_layer_norm(encoder.config):
         states = (*states[:-1], trunk.layer_norm(states[-1]))
     return states[-1], states, attentions
@@ -197,16 +220,18 @@ def apply_layers(
     return tuple(states), tuple(attentions)
 
 
-def layer_arguments(encoder: PreTrainedModel, hidden_states: torch.Tensor, mask: torch.Tensor) -> dict[str, Any]:
-    """Return the arguments of a layer besides its states: the attention mask, and WavLM's position bias.
+def layer_arguments(
+    encoder: PreTrainedModel, hidden_states: torch.Tensor, mask: torch.Tensor | None
+) -> dict[str, Any]:
+    """Return the arguments of a layer besides its padded states: the attention mask, and WavLM's position bias.
 
     Args:
         encoder: A speech encoder of a supported type.
         hidden_states: `(batch, frames, hidden)`.
-        mask: `(batch, frames)`, bool.
+        mask: `(batch, frames)`, bool; None if nothing is padded.
     """
     if encoder.config.model_type == "wavlm":  # computed by the first layer for all layers
-        batch, frames = mask.shape
+        batch, frames, _ = hidden_states.shape
         bias = encoder.encoder.layers[0].attention.compute_bias(frames, frames)
         return {"attention_mask": mask, "position_bias": bias.repeat(batch, 1, 1)}
     return {

@@ -5,8 +5,12 @@ the stem is 3x3 and keeps the resolution, padded frames are zero at the input of
 normalisation uses valid frames only.
 """
 
+import math
+
 import torch
 from torch import nn
+
+from .modeling_lengths import Lengths
 
 
 class MaskedBatchNorm2d(nn.BatchNorm2d):
@@ -130,6 +134,11 @@ class ResNet(nn.Module):
                     hidden_states = block(hidden_states, mask)
             all_states.append(_as_frames(hidden_states))
         return all_states[-1], mask, tuple(all_states)
+
+    def count_frames(self, lengths: Lengths, start: int, stop: int) -> Lengths:
+        """Return the number of frames of each row after stages `start` to `stop` (excluded)."""
+        stride = math.prod(stage[0].stride for stage in self.stages[start:stop])
+        return tuple(-(-length // stride) for length in lengths)
 
 
 def _as_image(states: torch.Tensor, channels: int) -> torch.Tensor:

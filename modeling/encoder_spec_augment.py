@@ -3,6 +3,9 @@
 import torch
 from transformers import PreTrainedConfig
 
+from .encoder_packing import join_rows, pack_rows
+from .modeling_lengths import Lengths
+
 
 def masks_frames(config: PreTrainedConfig) -> bool:
     """Return whether SpecAugment masks frames in training; a learned vector may replace them."""
@@ -10,7 +13,10 @@ def masks_frames(config: PreTrainedConfig) -> bool:
 
 
 def spec_augment(
-    config: PreTrainedConfig, hidden_states: torch.Tensor, mask: torch.Tensor, mask_embedding: torch.Tensor | None
+    config: PreTrainedConfig,
+    hidden_states: torch.Tensor,
+    lengths: Lengths,
+    mask_embedding: torch.Tensor | None,
 ) -> torch.Tensor:
     """Apply SpecAugment with the encoder's own settings, on the device and for clips of any length.
 
@@ -19,26 +25,32 @@ def spec_augment(
 
     Args:
         config: The configuration of the encoder.
-        hidden_states: `(batch, frames, hidden)`.
-        mask: `(batch, frames)`, bool.
+        hidden_states: Packed `(1, frames of all rows, hidden)`, or `(batch, frames, hidden)`.
+        lengths: The frames of each row.
         mask_embedding: `(hidden,)`, the value of masked frames; None for zeros.
 
     Returns:
-        `(batch, frames, hidden)`.
+        The same shape.
     """
     if masks_frames(config):
         spans = random_spans(
-            mask.sum(dim=1), mask.shape[1], config.mask_time_prob, config.mask_time_length, config.mask_time_min_masks
+            torch.tensor(lengths).to(hidden_states.device, non_blocking=True),
+            max(lengths),
+            config.mask_time_prob,
+            config.mask_time_length,
+            config.mask_time_min_masks,
         )
+        spans = pack_rows(spans, lengths)
         value = torch.zeros_like(hidden_states[0, 0]) if mask_embedding is None else mask_embedding
         hidden_states = torch.where(spans.unsqueeze(-1), value.to(hidden_states.dtype), hidden_states)
     if _is_on(config) and config.mask_feature_prob > 0:
-        batch, _, size = hidden_states.shape
-        sizes = torch.full((batch,), size, device=hidden_states.device)
+        size = hidden_states.shape[-1]
+        sizes = torch.full((len(lengths),), size, device=hidden_states.device)
         spans = random_spans(
             sizes, size, config.mask_feature_prob, config.mask_feature_length, config.mask_feature_min_masks
         )
-        hidden_states = hidden_states.masked_fill(spans.unsqueeze(1), 0.0)
+        spans = join_rows([row.expand(length, -1) for row, length in zip(spans, lengths, strict=True)])
+        hidden_states = hidden_states.masked_fill(spans, 0.0)
     return hidden_states
 
 

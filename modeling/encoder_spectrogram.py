@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 from transformers.audio_utils import mel_filter_bank
 
+from .modeling_lengths import Lengths
+
 # Added to the energies: digital silence is then 60 dB below a waveform of unit variance, instead of minus infinity.
 FLOOR = 1e-6
 
@@ -57,6 +59,12 @@ class LogMelSpectrogram(nn.Module):
             if (moved := getattr(self, name)).dtype != value.dtype:
                 setattr(self, name, value.to(moved.device))
         return self
+
+    def count_frames(self, samples: Lengths) -> Lengths:
+        """Return the number of frames of each row; 0 for a row without audio."""
+        return tuple(
+            (max(count, self.win_length) - self.win_length) // self.hop_length + 1 if count else 0 for count in samples
+        )
 
     def forward(self, input_values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute the spectrogram in float32.

@@ -4,8 +4,10 @@ import torch
 from torch import nn
 
 from .encoder_audio import conv_features, embed_frames, run_layers
+from .encoder_packing import pack_rows, pad_rows
 from .encoder_text import encode_tokens
 from .encoder_vision import encode_video
+from .modeling_lengths import Lengths, at_least_one, keep_missing
 
 
 class LayerSum(nn.Module):
@@ -27,10 +29,10 @@ class LayerSum(nn.Module):
 class EncodingStages:
     """The two stages of every modality, for a model with `audio_encoder`, `text_encoder` or `vision_encoder`.
 
-    `_encode_<modality>(values, mask)` runs the frozen layers and returns their output and its mask.
-    `_finish_<modality>(states, mask, output_hidden_states, output_attentions)` runs the remaining layers and returns
-    the states for the fusion, their mask `(batch, positions)`, the states of the encoder's layers and its attention
-    maps. A row whose mask is all zero lacks the modality: it is computed with the others and replaced later.
+    `_encode_<modality>(values, lengths)` runs the frozen layers on padded rows and returns their output and the lengths
+    of its rows. `_finish_<modality>(states, lengths, output_hidden_states, output_attentions)` runs the remaining layers
+    and returns the states for the fusion, their lengths, the states of the encoder's layers, all padded, and its
+    attention maps. A row of length 0 lacks the modality: one position of it is computed, and replaced later.
 
     Inputs and stored states may have another dtype than the weights (`bf16_full_eval` casts the model only); they are
     cast here and in the encoders' own first steps.
@@ -41,68 +43,76 @@ class EncodingStages:
         frozen = self.config.freeze_audio_layers
         return self.config.num_audio_layers if frozen == -1 else frozen
 
-    def _encode_audio(self, values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _encode_audio(self, values: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, Lengths]:
         frozen = self._frozen_audio_layers
         if not frozen and not self.config.freeze_feature_encoder:
-            return values, mask
-        has_audio = mask.any(dim=1, keepdim=True)
-        values, mask = conv_features(self.audio_encoder, values, mask | ~has_audio)
+            return values, lengths
+        values, frames = conv_features(self.audio_encoder, values, lengths)
         if frozen:
-            values = embed_frames(self.audio_encoder, values, mask)
-            values, states, _ = run_layers(self.audio_encoder, values, mask, 0, frozen)
+            values = embed_frames(self.audio_encoder, values, frames)
+            values, states, _ = run_layers(self.audio_encoder, values, frames, 0, frozen)
             values = self._pack_layers(values, states)
-        return values, mask & has_audio
+        return pad_rows(values, frames), keep_missing(frames, lengths)
 
-    def _finish_audio(self, states, mask, output_hidden_states: bool, output_attentions: bool):
-        frozen = self._frozen_audio_layers
-        has_audio = mask.any(dim=1, keepdim=True)
-        mask = mask | ~has_audio
+    def _finish_audio(self, states, lengths: Lengths, output_hidden_states: bool, output_attentions: bool):
+        frozen, encoder = self._frozen_audio_layers, self.audio_encoder
         if frozen or self.config.freeze_feature_encoder:
-            states = states.to(self.audio_encoder.dtype)
-        if not frozen:
-            if not self.config.freeze_feature_encoder:
-                states, mask = conv_features(self.audio_encoder, states, mask)
-            states, below = embed_frames(self.audio_encoder, states, mask), ()
+            frames = at_least_one(lengths)
+            states = pack_rows(states, frames).to(encoder.dtype)
         else:
+            states, frames = conv_features(encoder, states, lengths)
+        below = ()
+        if frozen:
             states, below = self._unpack_layers(states)
+        else:
+            states = embed_frames(encoder, states, frames)
         states, hidden_states, attentions = run_layers(
-            self.audio_encoder, states, mask, frozen, self.config.num_audio_layers, output_attentions
+            encoder, states, frames, frozen, self.config.num_audio_layers, output_attentions
         )
         hidden_states = (*below, *hidden_states)
-        return self._sum_layers("audio", states, hidden_states), mask & has_audio, hidden_states, attentions
-
-    def _encode_text(self, input_ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.config.freeze_text_layers != -1:
-            return input_ids, mask
-        states, hidden_states, _ = encode_tokens(
-            self.text_encoder, input_ids, mask | ~mask.any(dim=1, keepdim=True), self.config.use_weighted_layer_sum
+        states = pad_rows(self._sum_layers("audio", states, hidden_states), frames)
+        return (
+            states,
+            keep_missing(frames, lengths),
+            _pad_layers(hidden_states, frames, output_hidden_states),
+            attentions,
         )
-        return self._pack_layers(states, hidden_states), mask
 
-    def _finish_text(self, states, mask, output_hidden_states: bool, output_attentions: bool):
+    def _encode_text(self, input_ids: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, Lengths]:
+        if self.config.freeze_text_layers != -1:
+            return input_ids, lengths
+        tokens = at_least_one(lengths)
+        states, hidden_states, _ = encode_tokens(
+            self.text_encoder, input_ids, tokens, self.config.use_weighted_layer_sum
+        )
+        return pad_rows(self._pack_layers(states, hidden_states), tokens), lengths
+
+    def _finish_text(self, states, lengths: Lengths, output_hidden_states: bool, output_attentions: bool):
+        tokens = at_least_one(lengths)
         if self.config.freeze_text_layers == -1:
-            states, below = self._unpack_layers(states.to(self.text_encoder.dtype))
+            states, below = self._unpack_layers(pack_rows(states, tokens).to(self.text_encoder.dtype))
             hidden_states, attentions = (*below, states), ()
         else:
             states, hidden_states, attentions = encode_tokens(
                 self.text_encoder,
                 states,
-                mask | ~mask.any(dim=1, keepdim=True),
+                tokens,
                 output_hidden_states or self.config.use_weighted_layer_sum,
                 output_attentions,
             )
-        return self._sum_layers("text", states, hidden_states), mask, hidden_states, attentions
+        states = pad_rows(self._sum_layers("text", states, hidden_states), tokens)
+        return states, lengths, _pad_layers(hidden_states, tokens, output_hidden_states), attentions
 
-    def _encode_video(self, values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _encode_video(self, values: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, Lengths]:
         if not self.config.freeze_vision_encoder:
-            return values, mask
-        return encode_video(self.vision_encoder, values, mask), mask
+            return values, lengths
+        return encode_video(self.vision_encoder, values, lengths), lengths
 
-    def _finish_video(self, states, mask, output_hidden_states: bool, output_attentions: bool):
+    def _finish_video(self, states, lengths: Lengths, output_hidden_states: bool, output_attentions: bool):
         if not self.config.freeze_vision_encoder:
-            states = encode_video(self.vision_encoder, states, mask)
-        states = states.to(self.vision_encoder.dtype)
-        return states, mask, (states,), ()
+            states = encode_video(self.vision_encoder, states, lengths)
+        states = states[:, : max(1, *lengths)].to(self.vision_encoder.dtype)
+        return states, lengths, (states,), ()
 
     def _pack_layers(self, states: torch.Tensor, hidden_states: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Return the output of frozen layers: the last states, or for a weighted sum all of them in one tensor."""
@@ -117,3 +127,7 @@ class EncodingStages:
 
     def _sum_layers(self, modality: str, states, hidden_states: tuple[torch.Tensor, ...]) -> torch.Tensor:
         return self.layer_sums[modality](hidden_states) if self.config.use_weighted_layer_sum else states
+
+
+def _pad_layers(hidden_states: tuple[torch.Tensor, ...], lengths: Lengths, wanted: bool) -> tuple[torch.Tensor, ...]:
+    return tuple(pad_rows(layer, lengths) for layer in hidden_states) if wanted else ()

@@ -3,8 +3,19 @@
 import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
 
 from .encoder_building import build_encoder
+from .encoder_packing import (
+    attention_arguments,
+    join_rows,
+    pack_rows,
+    pad_rows,
+    run_in_buckets,
+    takes_packed_rows,
+    use_packed_attention,
+)
+from .modeling_lengths import Lengths, lengths_mask
 
 # MiniLM is a BERT.
 SUPPORTED_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert")
@@ -25,6 +36,7 @@ def prepare_text_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
     _check_config(encoder.config)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
+    use_packed_attention(encoder)
     return encoder
 
 
@@ -46,14 +58,17 @@ def _check_config(config: PreTrainedConfig) -> None:
 
 def max_tokens(config: PreTrainedConfig) -> int:
     """Return the maximum number of tokens; RoBERTa's positions start after the id of the padding token."""
-    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
-    return config.max_position_embeddings - offset
+    return config.max_position_embeddings - _first_position(config)
+
+
+def _first_position(config: PreTrainedConfig) -> int:
+    return config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
 
 
 def encode_tokens(
     encoder: PreTrainedModel,
     input_ids: torch.Tensor,
-    mask: torch.Tensor,
+    lengths: Lengths,
     output_hidden_states: bool = False,
     output_attentions: bool = False,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
@@ -62,22 +77,54 @@ def encode_tokens(
     Args:
         encoder: A text encoder of a supported type.
         input_ids: `(batch, tokens)`.
-        mask: `(batch, tokens)`, bool; no row is all zero.
+        lengths: The tokens of each row, at least one.
         output_hidden_states: Whether to return the states of every layer.
         output_attentions: Whether to return attention maps; only the eager implementation has them.
 
     Returns:
-        The states `(batch, tokens, hidden)`, the states of every layer, and the maps `(batch, heads, tokens, tokens)`.
+        The states `(1, tokens of all rows, hidden)`, or `(batch, tokens, hidden)` for rows of equal length; the states
+        of every layer in the same shape; and the maps `(batch, heads, tokens, tokens)`.
     """
-    outputs = encoder(
+    flags = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+    packed = pack_rows(input_ids, lengths)
+    if takes_packed_rows(encoder):
+        return _read_outputs(
+            encoder(
+                input_ids=packed,
+                position_ids=_positions(encoder.config, lengths, packed.device),
+                return_dict=True,
+                **attention_arguments(lengths, packed.device),
+                **flags,
+            )
+        )
+
+    def run(ids: torch.Tensor, mask: torch.Tensor | None):
+        mask = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask
         # RoBERTa derives positions from tokens that are not the padding token, so padding must hold that token.
-        input_ids=input_ids.masked_fill(~mask, encoder.config.pad_token_id),
-        attention_mask=mask.long(),
-        output_hidden_states=output_hidden_states,
-        output_attentions=output_attentions,
-        return_dict=True,
-    )
+        ids = ids.masked_fill(~mask, encoder.config.pad_token_id)
+        return _read_outputs(encoder(input_ids=ids, attention_mask=mask.long(), return_dict=True, **flags))
+
+    if output_attentions:
+        states, hidden_states, attentions = run(pad_rows(packed, lengths), lengths_mask(lengths, packed.device))
+        return pack_rows(states, lengths), tuple(pack_rows(layer, lengths) for layer in hidden_states), attentions
+
+    def run_bucket(ids: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        states, hidden_states, _ = run(ids, mask)
+        return states, *hidden_states
+
+    states, *hidden_states = run_in_buckets(run_bucket, packed, lengths)
+    return states, tuple(hidden_states), ()
+
+
+def _read_outputs(outputs: ModelOutput):
     return outputs.last_hidden_state, outputs.hidden_states or (), outputs.attentions or ()
+
+
+def _positions(config: PreTrainedConfig, lengths: Lengths, device: torch.device) -> torch.Tensor:
+    """Return the position of each token in its row; packed, as the tokens."""
+    first = _first_position(config)
+    positions = torch.arange(first, first + max(lengths), device=device)
+    return join_rows([positions[:length] for length in lengths])
 
 
 def freeze_text_layers(encoder: PreTrainedModel, num_layers: int) -> None:

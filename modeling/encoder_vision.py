@@ -5,6 +5,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..configuration.configuration_emofusion import VISION_SIZE_FIELDS, vision_hidden_size
 from .encoder_building import build_encoder
+from .encoder_packing import stack_rows
+from .modeling_lengths import Lengths
 
 # Fields of configurations whose encoders do not give one vector per image, and the reason.
 UNSUITABLE_FIELDS = {"num_frames": "takes whole videos", "mask_ratio": "hides a random part of every image"}
@@ -39,7 +41,7 @@ def prepare_vision_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
     return encoder
 
 
-def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, lengths: Lengths) -> torch.Tensor:
     """Compute one vector per frame: the encoder's pooled output, or the mean of its last states if it has none.
 
     Only valid frames are computed. The encoder treats each frame as one image, so padding and other rows do not change
@@ -48,19 +50,19 @@ def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, ma
     Args:
         encoder: An encoder of single images.
         pixel_values_videos: `(batch, frames, channels, height, width)`.
-        mask: `(batch, frames)`, bool.
+        lengths: The frames of each row.
 
     Returns:
-        `(batch, frames, hidden)`, zero where padded.
+        `(batch, longest row, hidden)`, zero where padded.
 
     Raises:
         ValueError: If the width of the vectors differs from the configuration.
     """
     width = vision_hidden_size(encoder.config)
-    states = pixel_values_videos.new_zeros(*mask.shape, width, dtype=encoder.dtype)
-    if not mask.any():
-        return states
-    outputs = encoder(pixel_values=pixel_values_videos[mask].to(encoder.dtype), return_dict=True)
+    if not any(lengths):
+        return pixel_values_videos.new_zeros(len(lengths), 1, width, dtype=encoder.dtype)
+    frames = [row[:length] for row, length in zip(pixel_values_videos.unbind(), lengths, strict=True)]
+    outputs = encoder(pixel_values=torch.cat(frames).to(encoder.dtype), return_dict=True)
     vectors = getattr(outputs, "pooler_output", None)
     if vectors is None:
         vectors = outputs.last_hidden_state
@@ -71,6 +73,4 @@ def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, ma
             f"vision_config names the model_type {encoder.config.model_type!r}, whose vectors have "
             f"{vectors.shape[1]} numbers, but its configuration gives {width}; choose another encoder."
         )
-    states = states.to(vectors.dtype)
-    states[mask] = vectors
-    return states
+    return stack_rows(vectors.split(list(lengths)))

@@ -2,14 +2,21 @@
 
 In the forward pass of transformers, normalisation and positional convolutions read padding, clips shorter than the
 receptive field fail, and training clips shorter than a SpecAugment span fail. Running the stages here avoids all
-three.
+three. The convolutions are computed as matrix products, with frames before channels: no padding, no transposes.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.parametrize import cached
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from .encoder_packing import is_uniform, join_rows, split_rows
 from .encoder_spec_augment import spec_augment
+from .modeling_lengths import Lengths
 
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
 
@@ -28,87 +35,168 @@ def has_final_layer_norm(config: PreTrainedConfig) -> bool:
 
 
 def convolve_waveform(
-    encoder: PreTrainedModel, input_values: torch.Tensor, mask: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    encoder: PreTrainedModel, input_values: torch.Tensor, lengths: Lengths
+) -> tuple[torch.Tensor, Lengths]:
     """Run the convolutional front end; rows shorter than the receptive field are padded with silence to that length.
+
+    The waveforms of all rows lie one behind the other, each from a multiple of the hop on: then the frames of a row are
+    those that it has alone, at every layer, and frames that reach into the next row are dropped at the end.
 
     Args:
         encoder: An encoder of the wav2vec 2.0 family.
         input_values: `(batch, samples)` waveform.
-        mask: `(batch, samples)`, bool, ones first; no row is all zero.
+        lengths: The samples of each row.
 
     Returns:
-        Features `(batch, frames, channels)` and their mask `(batch, frames)`, bool.
+        Features `(1, frames of all rows, channels)`, or `(batch, frames, channels)` for rows of equal length; and the
+        number of frames of each row.
     """
-    shortest = wav2vec2_receptive_field(encoder.config)
-    lengths = mask.sum(dim=1).clamp_min(shortest)
-    dtype = encoder.feature_extractor.conv_layers[0].conv.weight.dtype
-    hidden_states = (input_values * mask)[:, None].to(dtype)
-    if hidden_states.shape[-1] < shortest:
-        hidden_states = nn.functional.pad(hidden_states, (0, shortest - hidden_states.shape[-1]))
-    for layer in encoder.feature_extractor.conv_layers:
-        conv = layer.conv
-        lengths = torch.div(lengths - conv.kernel_size[0], conv.stride[0], rounding_mode="floor") + 1
-        if isinstance(getattr(layer, "layer_norm", None), nn.GroupNorm):
-            hidden_states = layer.activation(masked_instance_norm(conv(hidden_states), lengths, layer.layer_norm))
-        else:
-            hidden_states = layer(hidden_states)
-    frames = torch.arange(hidden_states.shape[-1], device=lengths.device)
-    return hidden_states.transpose(1, 2), frames < lengths[:, None]
+    config = encoder.config
+    field, hop = wav2vec2_receptive_field(config), math.prod(config.conv_stride)
+    samples = [max(length, field) for length in lengths]
+    frames = tuple((length - field) // hop + 1 for length in samples)
+    slots = [math.ceil(length / hop) for length in samples]
+    layers = encoder.feature_extractor.conv_layers
+    weight = layers[0].conv.weight
+    dtype = torch.get_autocast_dtype(weight.device.type) if torch.is_autocast_enabled(weight.device.type) else None
+    rows = [
+        F.pad(row[:length], (0, slot * hop - length))
+        for row, length, slot in zip(input_values.unbind(), lengths, slots, strict=True)
+    ]
+    # The last windows of all layers end in this silence; a frame of a lower layer is never missing.
+    waveform = F.pad(torch.cat(rows), (0, math.ceil(field / hop) * hop)).to(weight.dtype)
+    hidden_states = _first_convolution(layers[0], waveform, [slot * hop for slot in slots], samples, dtype)
+    for layer in layers[1:]:
+        hidden_states = _activate(layer, _convolve(hidden_states, layer.conv, dtype))
+    places = hidden_states[: sum(slots)].split(slots)
+    return join_rows([place[:count] for place, count in zip(places, frames, strict=True)]), frames
 
 
-def masked_instance_norm(hidden_states: torch.Tensor, lengths: torch.Tensor, norm: nn.GroupNorm) -> torch.Tensor:
-    """Apply group normalisation with one channel per group and statistics over valid frames only (ours).
+def _first_convolution(
+    layer: nn.Module, waveform: torch.Tensor, slots: Sequence[int], samples: Sequence[int], dtype: torch.dtype | None
+) -> torch.Tensor:
+    """Apply the first layer to the waveforms of all rows.
 
     Args:
-        hidden_states: `(batch, channels, frames)`.
-        lengths: `(batch,)`, the number of valid frames of each row, at least one.
+        layer: The layer: a convolution of one channel, its normalisation, its activation.
+        waveform: `(samples,)` of all rows, and silence.
+        slots: The samples from the start of each row to the start of the next.
+        samples: The valid samples of each row.
+        dtype: The dtype of products; None for that of the weights.
+
+    Returns:
+        `(frames, channels)`.
+    """
+    conv = layer.conv
+    kernel, stride = conv.kernel_size[0], conv.stride[0]
+    windows, weight = waveform.unfold(0, kernel, stride), conv.weight.squeeze(1)
+    norm = getattr(layer, "layer_norm", None)
+    if not isinstance(norm, nn.GroupNorm):
+        return _activate(layer, F.linear(_cast(windows, dtype), _cast(weight, dtype), conv.bias))
+    counts = [slot // stride for slot in slots]
+    counts[-1] = len(windows) - sum(counts[:-1])
+    rows = windows.split(counts)
+    valid = [(length - kernel) // stride + 1 for length in samples]
+    weights, shifts = normalised_weights(
+        [row[:n] for row, n in zip(rows, valid, strict=True)], weight, conv.bias, norm
+    )
+    products = [
+        layer.activation(torch.addmm(shift, _cast(row, dtype), row_weight.T))
+        for row, row_weight, shift in zip(rows, _cast(weights, dtype), _cast(shifts, dtype), strict=True)
+    ]
+    return torch.cat(products) if len(products) > 1 else products[0]
+
+
+def normalised_weights(
+    rows: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None, norm: nn.GroupNorm
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fold a group normalisation with one channel per group into the convolution before it, for each row (ours).
+
+    A channel of a convolution is a product of its weight w with windows x of the waveform. Its mean and variance over
+    frames are w . m and w C w', with the mean m and the covariance C of the windows; so the normalised channel is the
+    product of x with scaled weights, and the frames need not be computed to normalise them.
+
+    Args:
+        rows: For each row the windows of its valid frames, `(frames, kernel)`.
+        weight: w of all channels, `(channels, kernel)`.
+        bias: Bias of the convolution, `(channels,)`, which the normalisation removes again; or None.
         norm: The module with weight, bias and epsilon; `num_groups` equals the channels, as in wav2vec 2.0.
 
     Returns:
-        `(batch, channels, frames)`; equal to `norm` on each row cut to its length, and undefined where padded.
+        For each row the weights `(batch, channels, kernel)` and the biases `(batch, channels)`, in the dtype of
+        `weight`.
     """
-    states = hidden_states.to(torch.promote_types(hidden_states.dtype, torch.float32))
-    valid = (torch.arange(states.shape[-1], device=lengths.device) < lengths[:, None]).unsqueeze(1)
-    counts = lengths[:, None, None]
-    mean = (states * valid).sum(dim=-1, keepdim=True) / counts
-    centred = states - mean
-    variance = (centred.square() * valid).sum(dim=-1, keepdim=True) / counts
-    scale = norm.weight[:, None] * torch.rsqrt(variance + norm.eps)
-    return (centred * scale + norm.bias[:, None]).to(hidden_states.dtype)
+    with torch.autocast(weight.device.type, enabled=False):
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        means = torch.stack([row.to(wide).mean(dim=0) for row in rows])
+        centred = [row.to(wide) - mean for row, mean in zip(rows, means, strict=True)]
+        covariances = torch.stack([row.T @ row / len(row) for row in centred])
+        channels = weight.to(wide)
+        variances = ((channels @ covariances) * channels).sum(dim=-1)
+        scales = norm.weight.to(wide) * torch.rsqrt(variances + norm.eps)
+        shifts = norm.bias.to(wide) - scales * (means @ channels.T)
+        if bias is not None:
+            shifts = shifts + (bias - bias).to(wide)  # a gradient of zero, as in transformers
+        return (scales.unsqueeze(-1) * channels).to(weight.dtype), shifts.to(weight.dtype)
 
 
-def embed_wav2vec2_features(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def _convolve(hidden_states: torch.Tensor, conv: nn.Conv1d, dtype: torch.dtype | None) -> torch.Tensor:
+    """Apply a convolution without padding to `(frames, channels)`, as products of blocks of `stride` frames.
+
+    With kernel 2 and stride 2 a window is a block. With kernel 3 and stride 2 it is a block and the first frame of the
+    next one, whose product is added.
+    """
+    (kernel,), (stride,), channels = conv.kernel_size, conv.stride, conv.in_channels
+    weight = _cast(conv.weight, dtype).transpose(1, 2).flatten(1)  # (out, kernel * in)
+    hidden_states = _cast(hidden_states, dtype)[: len(hidden_states) // stride * stride]
+    blocks = hidden_states.unflatten(0, (-1, stride)).flatten(1)
+    count = len(blocks) - math.ceil(kernel / stride) + 1
+    width = min(kernel, stride) * channels
+    output = F.linear(blocks[:count, :width], weight[:, :width], _cast(conv.bias, dtype))
+    for first in range(stride, kernel, stride):
+        width = min(stride, kernel - first) * channels
+        part = weight[:, first * channels : first * channels + width]
+        shifted = blocks[first // stride : first // stride + count, :width]
+        output.addmm_(shifted, part.T)
+    return output
+
+
+def _activate(layer: nn.Module, hidden_states: torch.Tensor) -> torch.Tensor:
+    """Apply the normalisation over channels, if the layer has one, and the activation to `(frames, channels)`."""
+    if hasattr(layer, "layer_norm"):
+        hidden_states = layer.layer_norm(hidden_states)
+    return layer.activation(hidden_states)
+
+
+def _cast(states: torch.Tensor | None, dtype: torch.dtype | None) -> torch.Tensor | None:
+    return states if states is None or dtype is None else states.to(dtype)
+
+
+def embed_wav2vec2_features(encoder: PreTrainedModel, features: torch.Tensor, lengths: Lengths) -> torch.Tensor:
     """Apply the projection, SpecAugment in training, and convolutional positions.
 
     Args:
         encoder: An encoder of the wav2vec 2.0 family.
-        features: `(batch, frames, channels)`.
-        mask: `(batch, frames)`, bool.
+        features: Packed `(1, frames of all rows, channels)`, or `(batch, frames, channels)`.
+        lengths: The frames of each row.
 
     Returns:
-        `(batch, frames, hidden)`.
+        The same shape, with `hidden` channels.
     """
     hidden_states = encoder.feature_projection(features)
     if isinstance(hidden_states, tuple):  # all but HuBERT also return the normalised features
         hidden_states = hidden_states[0]
     if encoder.feature_projection.training:
         mask_embedding = getattr(encoder, "masked_spec_embed", None)
-        hidden_states = spec_augment(encoder.config, hidden_states, mask, mask_embedding)
-    trunk, frames = encoder.encoder, mask.unsqueeze(-1)
-    hidden_states = hidden_states * frames
-    hidden_states = hidden_states + _positional_convolution(trunk.pos_conv_embed, hidden_states, frames)
+        hidden_states = spec_augment(encoder.config, hidden_states, lengths, mask_embedding)
+    trunk = encoder.encoder
+    with cached():  # the weight of the convolution, which its parametrization computes, is the same for all rows
+        if is_uniform(lengths):
+            positions = trunk.pos_conv_embed(hidden_states)
+        else:
+            rows = split_rows(hidden_states, lengths)
+            positions = join_rows([trunk.pos_conv_embed(row[None])[0] for row in rows])
+    hidden_states = hidden_states + positions
     if not has_final_layer_norm(encoder.config):
         hidden_states = trunk.layer_norm(hidden_states)
     return trunk.dropout(hidden_states)
-
-
-def _positional_convolution(
-    pos_conv_embed: nn.Module, hidden_states: torch.Tensor, frames: torch.Tensor
-) -> torch.Tensor:
-    """Return the positional convolution of `hidden_states`; every convolution sees zeros where padded."""
-    if not hasattr(pos_conv_embed, "layers"):
-        return pos_conv_embed(hidden_states)
-    for layer in pos_conv_embed.layers:  # data2vec-audio stacks several
-        hidden_states = layer((hidden_states * frames).transpose(1, 2)).transpose(1, 2)
-    return hidden_states

@@ -14,7 +14,9 @@ from transformers import PreTrainedModel
 from transformers.audio_utils import mel_filter_bank
 
 from ..configuration.modalities import SAMPLING_RATE
+from .encoder_packing import join_rows
 from .encoder_spec_augment import spec_augment
+from .modeling_lengths import Lengths
 
 # The spectrogram of all Whisper checkpoints: window and hop in samples, at 16 kHz.
 WINDOW = 400
@@ -24,65 +26,69 @@ FRAME_HOP = 2 * HOP
 RECEPTIVE_FIELD = 2 * HOP + WINDOW // 2
 
 
-def log_mel_spectrogram(
-    input_values: torch.Tensor, mask: torch.Tensor, num_mel_bins: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def log_mel_spectrogram(input_values: torch.Tensor, num_mel_bins: int) -> torch.Tensor:
     """Compute the spectrogram of `WhisperFeatureExtractor` in float32: log10 power, clipped 8 below the utterance's maximum.
 
     Args:
-        input_values: `(batch, samples)` waveform at 16 kHz.
-        mask: `(batch, samples)`, bool, ones first; no row is all zero.
+        input_values: `(rows, samples)` waveform at 16 kHz, without padding.
         num_mel_bins: The number of mel bands.
 
     Returns:
-        `(batch, num_mel_bins, frames)` with a frame every 10 ms, zero where padded, and the mask `(batch, frames)`,
-        bool.
+        `(rows, num_mel_bins, frames)` with a frame every 10 ms.
     """
     device, samples = input_values.device, input_values.shape[1]
-    lengths = torch.div(mask.sum(dim=1) + HOP - 1, HOP, rounding_mode="floor")
-    frames = torch.arange((samples + HOP - 1) // HOP, device=device) < lengths[:, None]
     with torch.autocast(device.type, enabled=False):
-        waveform = F.pad((input_values * mask).float(), (0, WINDOW))  # silence, where torch would pad by reflection
+        waveform = F.pad(input_values.float(), (0, WINDOW))  # silence, where torch would pad by reflection
         window = torch.hann_window(WINDOW, device=device)
         spectrum = torch.stft(waveform, WINDOW, HOP, window=window, return_complex=True)
-        power = torch.from_numpy(_mel_filters(num_mel_bins)).to(device) @ spectrum.abs().square()
+        filters = torch.from_numpy(_mel_filters(num_mel_bins)).to(device, non_blocking=True)
+        power = filters @ spectrum.abs().square()
     log_power = power.clamp_min(1e-10).log10()
     loudest = log_power.amax(dim=(1, 2), keepdim=True)  # includes windows that only start in the utterance
-    return (torch.maximum(log_power, loudest - 8.0) + 4.0)[..., : frames.shape[1]] / 4.0 * frames[:, None], frames
+    return (torch.maximum(log_power, loudest - 8.0) + 4.0)[..., : -(-samples // HOP)] / 4.0
 
 
 def convolve_spectrogram(
-    encoder: PreTrainedModel, input_values: torch.Tensor, mask: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    encoder: PreTrainedModel, input_values: torch.Tensor, lengths: Lengths
+) -> tuple[torch.Tensor, Lengths]:
     """Compute the log-mel spectrogram and apply the two convolutions.
 
     Args:
         encoder: A Whisper encoder.
         input_values: `(batch, samples)` waveform at 16 kHz, not normalised.
-        mask: `(batch, samples)`, bool, ones first; no row is all zero.
+        lengths: The samples of each row; a row without any counts as one sample of silence.
 
     Returns:
-        Features `(batch, frames, hidden)` with a frame every 20 ms, and their mask `(batch, frames)`, bool.
+        Features `(1, frames of all rows, hidden)`, or `(batch, frames, hidden)` for rows of equal length, with a frame
+        every 20 ms; and the number of frames of each row.
 
     Raises:
         ValueError: If a recording is longer than the encoder's positions.
     """
-    limit = encoder.config.max_source_positions * FRAME_HOP
-    if input_values.shape[1] > limit:
-        longest = int(mask.sum(dim=1).max())
-        if longest > limit:
-            raise ValueError(
-                f"A recording lasts {longest / SAMPLING_RATE:g} s, and the Whisper encoder has positions for "
-                f"{limit / SAMPLING_RATE:g} s only; cut recordings with max_seconds={limit / SAMPLING_RATE:g}."
-            )
-        input_values, mask = input_values[:, :limit], mask[:, :limit]
-    spectrogram, frames = log_mel_spectrogram(input_values, mask, encoder.config.num_mel_bins)
+    limit, longest = encoder.config.max_source_positions * FRAME_HOP, max(lengths)
+    if longest > limit:
+        raise ValueError(
+            f"A recording lasts {longest / SAMPLING_RATE:g} s, and the Whisper encoder has positions for "
+            f"{limit / SAMPLING_RATE:g} s only; cut recordings with max_seconds={limit / SAMPLING_RATE:g}."
+        )
+    if min(lengths) == longest > 0:
+        features = _convolve_rows(encoder, input_values[:, :longest])
+    else:
+        rows = [
+            F.pad(row[:length], (0, length == 0)) for row, length in zip(input_values.unbind(), lengths, strict=True)
+        ]
+        features = join_rows([_convolve_rows(encoder, row[None])[0] for row in rows])
+    return features, tuple(-(-max(length, 1) // FRAME_HOP) for length in lengths)
+
+
+def _convolve_rows(encoder: PreTrainedModel, input_values: torch.Tensor) -> torch.Tensor:
+    """Return the features `(rows, frames, hidden)` of waveforms `(rows, samples)` without padding."""
+    spectrogram = log_mel_spectrogram(input_values, encoder.config.num_mel_bins)
     hidden_states = F.gelu(encoder.conv1(spectrogram.to(encoder.conv1.weight.dtype)))
-    hidden_states = F.gelu(encoder.conv2(hidden_states * frames[:, None]))
-    return hidden_states.transpose(1, 2), frames[:, ::2]
+    return F.gelu(encoder.conv2(hidden_states)).transpose(1, 2)
 
 
-def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, lengths: Lengths) -> torch.Tensor:
     """Apply SpecAugment in training (off by default), and add sinusoidal positions.
 
     transformers masks the spectrogram. Here (ours) the output of the convolutions is masked, as for the other
@@ -90,16 +96,16 @@ def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, mas
 
     Args:
         encoder: A Whisper encoder.
-        features: `(batch, frames, hidden)`.
-        mask: `(batch, frames)`, bool.
+        features: Packed `(1, frames of all rows, hidden)`, or `(batch, frames, hidden)`.
+        lengths: The frames of each row.
 
     Returns:
-        `(batch, frames, hidden)`.
+        The same shape.
     """
     training = encoder.embed_positions.training
     if training:
-        features = spec_augment(encoder.config, features, mask, None)
-    positions = encoder.embed_positions(torch.arange(features.shape[1], device=features.device))
+        features = spec_augment(encoder.config, features, lengths, None)
+    positions = join_rows([encoder.embed_positions.weight[:length] for length in lengths])
     return F.dropout(features + positions, p=encoder.config.dropout, training=training)
 
 

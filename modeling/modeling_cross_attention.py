@@ -7,6 +7,7 @@ from .fusion_attention import CrossModalAttention
 from .fusion_branches import ConvBranch, RecurrentBranch
 from .fusion_pooling import statistics_pooling
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
+from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
 
 
@@ -43,6 +44,7 @@ class CrossAttentionFusionModel(EmoFusionModel):
         self,
         states: dict[str, torch.Tensor],
         masks: dict[str, torch.Tensor],
+        lengths: dict[str, Lengths],
         spans: dict[str, torch.Tensor],
         output_attentions: bool,
     ) -> EmotionOutput:

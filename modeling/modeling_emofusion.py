@@ -4,6 +4,8 @@ A variant subclasses [`EmoFusionModel`] with a `fuse` method, and [`EmoFusionFor
 as `model_class`.
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -13,6 +15,7 @@ from ..configuration.configuration_emofusion import EmoFusionConfig
 from ..configuration.modalities import MODALITIES, SPAN_INPUTS
 from .distributed import ShardingMixin, gather_rows
 from .encoder_audio import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
+from .encoder_packing import use_packed_attention
 from .encoder_stages import EncodingStages, LayerSum
 from .encoder_text import build_text_encoder, freeze_text_layers, prepare_text_encoder
 from .encoder_vision import build_vision_encoder, prepare_vision_encoder
@@ -20,6 +23,7 @@ from .fusion_missing_modality import MissingModalityEmbeddings
 from .head_classification import build_classification_head
 from .loss_classification import classification_loss
 from .modeling_adapters import AdapterLoadingMixin
+from .modeling_lengths import Lengths, complete_lengths, lengths_mask, zero_rows
 from .modeling_loading import SafeLoadingMixin, load_encoder, set_dtype, weight_dtype
 from .modeling_outputs import EmotionOutput, Encoded
 
@@ -96,6 +100,20 @@ class EmoFusionPreTrainedModel(AdapterLoadingMixin, SafeLoadingMixin, ShardingMi
         """Freeze the embeddings and the first `num_layers` layers of the text encoder (-1: the whole encoder)."""
         self._freeze_layers("text", num_layers)
 
+    def set_attn_implementation(self, attn_implementation: str | dict, *args, **kwargs) -> None:
+        """Set the attention of the encoders as in transformers; "sdpa" is computed without padding.
+
+        Args:
+            attn_implementation: As in transformers.
+            *args: As in transformers.
+            **kwargs: As in transformers.
+        """
+        super().set_attn_implementation(attn_implementation, *args, **kwargs)
+        for modality in MODALITIES.values():
+            encoder = getattr(self.base_model, modality.encoder, None)
+            if modality.has_layers and isinstance(encoder, PreTrainedModel):
+                use_packed_attention(encoder)
+
     def _freeze_layers(self, modality: str, num_layers: int) -> None:
         self.config.set_frozen_layers(modality, num_layers)
         self.base_model.freeze()
@@ -137,6 +155,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         self,
         states: dict[str, torch.Tensor],
         masks: dict[str, torch.Tensor],
+        lengths: dict[str, Lengths],
         spans: dict[str, torch.Tensor],
         output_attentions: bool,
     ) -> EmotionOutput:
@@ -145,6 +164,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         Args:
             states: For each modality, `(batch, positions, hidden of its encoder)`.
             masks: For each modality, `(batch, positions)`, bool; every row has at least one valid position.
+            lengths: For each modality, the number of valid positions of every row, on the host.
             spans: For each level that the variant reads and the batch has, `(batch, segments, 2)` in seconds, -1 where
                 padded.
             output_attentions: Whether to return attention maps and gates.
@@ -181,6 +201,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         pixel_values_videos: torch.Tensor | None = None,
         video_attention_mask: torch.Tensor | None = None,
+        lengths: Mapping[str, Sequence[int]] | None = None,
         **kwargs,
     ) -> Encoded:
         """Run the first stage, all frozen layers, without a graph and without dropout.
@@ -195,24 +216,30 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
             attention_mask: `(batch, tokens)`; see `audio_attention_mask`.
             pixel_values_videos: `(batch, frames, channels, height, width)`.
             video_attention_mask: `(batch, frames)`; see `audio_attention_mask`.
+            lengths: For each modality the number of valid positions of every row, as `host_lengths` returns them. None
+                derives them from the masks, which waits for the device.
             **kwargs: Other inputs of the batch. The spans that the variant reads (`word_spans`, `syllable_spans`,
                 `phone_spans`: `(batch, segments, 2)` in seconds, -1 where padded) are kept; the rest is ignored.
 
         Returns:
             The encoded batch.
+
+        Raises:
+            ValueError: If a mask has a zero before a one.
         """
         given = {
             "audio": (input_values, audio_attention_mask, self._encode_audio),
             "text": (input_ids, attention_mask, self._encode_text),
             "video": (pixel_values_videos, video_attention_mask, self._encode_video),
         }
-        encoded = Encoded(**{name: kwargs.get(name) for name in self._span_inputs.values()})
+        given = {name: given[name] for name in self.config.modalities if given[name][0] is not None}
+        lengths = complete_lengths({name: values[:2] for name, values in given.items()}, lengths)
+        encoded = Encoded(**{name: kwargs.get(name) for name in self._span_inputs.values()}, lengths={})
         with torch.no_grad():
-            for modality in self.config.modalities:
-                values, mask, encode = given[modality]
-                if values is not None:
-                    mask = torch.ones_like(values[:, :, *[0] * (values.ndim - 2)]) if mask is None else mask
-                    encoded[modality], encoded[f"{modality}_mask"] = encode(values, mask.bool())
+            for name, (values, _, encode) in given.items():
+                encoded[name], encoded.lengths[name] = encode(values, lengths[name])
+                positions = encoded[name].shape[1]
+                encoded[f"{name}_mask"] = lengths_mask(encoded.lengths[name], values.device, positions)
         return encoded
 
     def forward(
@@ -223,6 +250,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         pixel_values_videos: torch.Tensor | None = None,
         video_attention_mask: torch.Tensor | None = None,
+        lengths: Mapping[str, Sequence[int]] | None = None,
         encoded: Encoded | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
@@ -238,6 +266,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
             attention_mask: See [`EmoFusionModel.encode`].
             pixel_values_videos: See [`EmoFusionModel.encode`].
             video_attention_mask: See [`EmoFusionModel.encode`].
+            lengths: See [`EmoFusionModel.encode`].
             encoded: The result of `encode`, which replaces the inputs.
             output_attentions: Whether to return attention maps and gates.
             output_hidden_states: Whether to return the states of all encoder layers.
@@ -263,25 +292,32 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
                 attention_mask,
                 pixel_values_videos,
                 video_attention_mask,
+                lengths,
                 **kwargs,
             )
         finishers = {"audio": self._finish_audio, "text": self._finish_text, "video": self._finish_video}
-        states, masks, hidden_states, attentions = {}, {}, {}, {}
-        for modality in config.modalities:
-            if encoded.get(modality) is not None:
-                states[modality], masks[modality], hidden_states[modality], attentions[modality] = finishers[modality](
-                    encoded[modality], encoded[f"{modality}_mask"], output_hidden_states, output_attentions
-                )
+        given = {
+            name: (encoded[name], encoded.get(f"{name}_mask"))
+            for name in config.modalities
+            if encoded.get(name) is not None
+        }
+        lengths = complete_lengths(given, encoded.get("lengths"))
+        states, hidden_states, attentions = {}, {}, {}
+        for name, (values, _) in given.items():
+            states[name], lengths[name], hidden_states[name], attentions[name] = finishers[name](
+                values, lengths[name], output_hidden_states, output_attentions
+            )
         if not states:
             inputs = " or ".join(MODALITIES[name].main_input for name in config.modalities)
             raise ValueError(f"The batch has no input for {type(self).__name__}; give {inputs}.")
         dropout = config.modality_dropout if self.training else 0.0
-        states, masks, modality_mask = self.missing_modality_embeddings(states, masks, dropout)
+        states, lengths, is_own = self.missing_modality_embeddings(states, lengths, dropout)
+        masks = {name: lengths_mask(lengths[name], value.device, value.shape[1]) for name, value in states.items()}
         spans = {level: encoded[name] for level, name in self._span_inputs.items() if encoded.get(name) is not None}
-        output = self.fuse(states, masks, spans, output_attentions)
-        if output.modality_embeddings is not None:  # zero where the modality is missing
+        output = self.fuse(states, masks, lengths, spans, output_attentions)
+        if output.modality_embeddings is not None:
             output["modality_embeddings"] = {
-                name: vectors * modality_mask[name][:, None] for name, vectors in output.modality_embeddings.items()
+                name: zero_rows(vectors, is_own[name]) for name, vectors in output.modality_embeddings.items()
             }
         if output_hidden_states:
             output["hidden_states"] = hidden_states
@@ -327,6 +363,7 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         pixel_values_videos: torch.Tensor | None = None,
         video_attention_mask: torch.Tensor | None = None,
+        lengths: Mapping[str, Sequence[int]] | None = None,
         encoded: Encoded | None = None,
         labels: torch.Tensor | None = None,
         return_dict: bool | None = None,
@@ -341,6 +378,7 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
             attention_mask: See [`EmoFusionModel.encode`].
             pixel_values_videos: See [`EmoFusionModel.encode`].
             video_attention_mask: See [`EmoFusionModel.encode`].
+            lengths: See [`EmoFusionModel.encode`].
             encoded: The result of `encode`, which replaces the inputs.
             labels: `(batch,)` class ids, or `(batch, classes)` probabilities (soft labels).
             return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
@@ -357,6 +395,7 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
             attention_mask=attention_mask,
             pixel_values_videos=pixel_values_videos,
             video_attention_mask=video_attention_mask,
+            lengths=lengths,
             encoded=encoded,
             return_dict=True,
             **kwargs,

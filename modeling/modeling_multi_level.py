@@ -10,6 +10,7 @@ from .fusion_coattention import CoattentionBlock
 from .fusion_pooling import masked_mean
 from .fusion_segments import segment_stream
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
+from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
 
 
@@ -40,6 +41,7 @@ class MultiLevelFusionModel(EmoFusionModel):
         self,
         states: dict[str, torch.Tensor],
         masks: dict[str, torch.Tensor],
+        lengths: dict[str, Lengths],
         spans: dict[str, torch.Tensor],
         output_attentions: bool,
     ) -> EmotionOutput:

@@ -31,6 +31,8 @@ class Encoded(ModelOutput):
             `(batch, frames)`, bool.
         word_spans, syllable_spans, phone_spans (`torch.Tensor`, *optional*):
             `(batch, segments, 2)` in seconds, -1 where padded; only the levels that the fusion reads.
+        lengths (`dict[str, tuple[int, ...]]`, *optional*):
+            For each modality the number of valid positions of every row, on the host; 0 where a row lacks it.
     """
 
     audio: torch.Tensor | None = None
@@ -42,6 +44,7 @@ class Encoded(ModelOutput):
     word_spans: torch.Tensor | None = None
     syllable_spans: torch.Tensor | None = None
     phone_spans: torch.Tensor | None = None
+    lengths: dict[str, tuple[int, ...]] | None = None
 
 
 @dataclass

@@ -10,6 +10,7 @@ from .encoder_resnet import ResNet
 from .encoder_spectrogram import LogMelSpectrogram, mask_spectrogram
 from .fusion_pooling import statistics_pooling
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel, EmoFusionPreTrainedModel
+from .modeling_lengths import Lengths, lengths_mask
 from .modeling_outputs import EmotionOutput
 
 
@@ -51,17 +52,19 @@ class SpeakerResNetModel(EmoFusionModel):
                 module.requires_grad_(False).eval()
         return self
 
-    def _encode_audio(self, values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        states, mask = self.spectrogram(values, mask)
-        states, frozen = states.to(self.dtype), self._frozen_audio_layers
+    def _encode_audio(self, values: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, Lengths]:
+        states, mask = self.spectrogram(values, lengths_mask(lengths, values.device, values.shape[1]))
+        lengths, frozen = self.spectrogram.count_frames(lengths), self._frozen_audio_layers
+        states = states.to(self.dtype)
         if frozen:
             states = self.audio_encoder.run_stem(states, mask)
-            states, mask, _ = self.audio_encoder.run_stages(states, mask, 0, frozen)
-        return states, mask
+            states, _, _ = self.audio_encoder.run_stages(states, mask, 0, frozen)
+            lengths = self.audio_encoder.count_frames(lengths, 0, frozen)
+        return states, lengths
 
-    def _finish_audio(self, states, mask, output_hidden_states: bool, output_attentions: bool):
+    def _finish_audio(self, states, lengths: Lengths, output_hidden_states: bool, output_attentions: bool):
         config, frozen = self.config, self._frozen_audio_layers
-        states = states.to(self.dtype)
+        states, mask = states.to(self.dtype), lengths_mask(lengths, states.device, states.shape[1])
         if not frozen:
             if self.training and config.apply_spec_augment:
                 states = mask_spectrogram(
@@ -73,13 +76,15 @@ class SpeakerResNetModel(EmoFusionModel):
                     config.mask_time_share,
                 )
             states = self.audio_encoder.run_stem(states, mask)
-        states, mask, hidden_states = self.audio_encoder.run_stages(states, mask, frozen, len(config.depths))
-        return states, mask, hidden_states, ()
+        stages = len(config.depths)
+        states, _, hidden_states = self.audio_encoder.run_stages(states, mask, frozen, stages)
+        return states, self.audio_encoder.count_frames(lengths, frozen, stages), hidden_states, ()
 
     def fuse(
         self,
         states: dict[str, torch.Tensor],
         masks: dict[str, torch.Tensor],
+        lengths: dict[str, Lengths],
         spans: dict[str, torch.Tensor],
         output_attentions: bool,
     ) -> EmotionOutput:

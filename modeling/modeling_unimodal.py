@@ -6,6 +6,7 @@ from ..configuration.configuration_unimodal import UnimodalConfig
 from .fusion_branches import ConvBranch, RecurrentBranch
 from .fusion_pooling import statistics_pooling
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
+from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
 
 BRANCHES = {"audio": RecurrentBranch, "text": ConvBranch, "video": RecurrentBranch}
@@ -27,6 +28,7 @@ class UnimodalModel(EmoFusionModel):
         self,
         states: dict[str, torch.Tensor],
         masks: dict[str, torch.Tensor],
+        lengths: dict[str, Lengths],
         spans: dict[str, torch.Tensor],
         output_attentions: bool,
     ) -> EmotionOutput:

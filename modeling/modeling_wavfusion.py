@@ -14,6 +14,7 @@ from .fusion_recurrent_attention import RecurrentAttention
 from .fusion_visual_center import LearnableVisualCenter, VisualBranch
 from .loss_discrepancy import HomogeneousEncoder, discrepancy_loss
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
+from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
 
 
@@ -83,6 +84,7 @@ class WavFusionModel(EmoFusionModel):
         self,
         states: dict[str, torch.Tensor],
         masks: dict[str, torch.Tensor],
+        lengths: dict[str, Lengths],
         spans: dict[str, torch.Tensor],
         output_attentions: bool,
     ) -> EmotionOutput:

@@ -11,7 +11,8 @@ from emofusion.modeling.encoder_audio import (
     receptive_field,
     run_layers,
 )
-from emofusion.modeling.encoder_wav2vec2 import masked_instance_norm
+from emofusion.modeling.encoder_packing import pad_rows, split_rows
+from emofusion.modeling.encoder_wav2vec2 import normalised_weights
 from testing_common import DATA2VEC, HUBERT, WAV2VEC2_GROUP, WAV2VEC2_LAYER, WAVLM, WHISPER
 from torch import nn
 from torch.testing import assert_close
@@ -42,11 +43,12 @@ def build(fields: dict, **overrides):
     return encoder
 
 
-def run(encoder, values, mask=None, stop=None, output_attentions=False):
-    mask = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
-    features, frames = conv_features(encoder, values, mask)
+def run(encoder, values, lengths=None, stop=None, output_attentions=False):
+    lengths = (values.shape[1],) * len(values) if lengths is None else lengths
+    features, frames = conv_features(encoder, values, lengths)
     stop = encoder.config.num_hidden_layers if stop is None else stop
-    return run_layers(encoder, embed_frames(encoder, features, frames), frames, 0, stop, output_attentions)
+    states = run_layers(encoder, embed_frames(encoder, features, frames), frames, 0, stop, output_attentions)
+    return pad_rows(states[0], frames), *states[1:]
 
 
 @every_wav2vec2
@@ -67,7 +69,7 @@ def test_row_does_not_depend_on_batch_or_padding(fields):
     encoder, lengths = build(fields).double(), (9000, 16000, 300, 2000)  # in float32 rounding may grow to 4e-5
     mask = torch.arange(16700) < torch.tensor(lengths)[:, None]
     values = torch.randn(mask.shape).double().masked_fill(~mask, 7)
-    together, _, _ = run(encoder, values, mask)
+    together, _, _ = run(encoder, values, lengths)
     assert together.std() > 0.1
     for index, length in enumerate(lengths):
         alone, _, _ = run(encoder, values[index : index + 1, :length])
@@ -77,8 +79,7 @@ def test_row_does_not_depend_on_batch_or_padding(fields):
 @every_encoder
 def test_layers_run_in_two_parts_equal_one_run(fields):
     encoder = build(fields)
-    frames = torch.arange(12) < torch.tensor([[12], [5]])
-    inputs = torch.randn(2, 12, 16)
+    frames, inputs = (12, 5), torch.randn(1, 17, 16)
     whole, states, _ = run_layers(encoder, inputs, frames, 0, 2)
     middle, first, _ = run_layers(encoder, inputs, frames, 0, 1)
     end, second, _ = run_layers(encoder, middle, frames, 1, 2)
@@ -109,7 +110,7 @@ def test_all_parameters_below_frozen_layers_are_frozen(fields):
         if count:
             run(encoder, values, stop=2 if count == -1 else count)[0].sum().backward()
         else:
-            conv_features(encoder, values, torch.ones(1, 4000, dtype=torch.bool))[0].sum().backward()
+            conv_features(encoder, values, (4000,))[0].sum().backward()
         read = {name for name, p in encoder.named_parameters() if p.grad is not None}
         never = {"embed_positions.weight"} if fields is WHISPER else {"masked_spec_embed"} if count else set()
         freeze_audio_layers(encoder, True, count)
@@ -123,18 +124,34 @@ def test_all_parameters_below_frozen_layers_are_frozen(fields):
             assert torch.equal(*states)
 
 
-def test_masked_instance_norm_is_group_norm_over_valid_frames():
+@pytest.mark.parametrize("bias", [None, torch.arange(6.0)])
+def test_normalised_weights_are_convolution_and_group_norm(bias):
     torch.manual_seed(0)
     norm = nn.GroupNorm(6, 6)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
-    states, lengths = torch.randn(4, 6, 50) + 3, torch.tensor([50, 1, 7, 31])
-    normalised = masked_instance_norm(states, lengths, norm)
-    assert normalised.shape == states.shape
+    weight, rows = torch.randn(6, 10), [torch.randn(frames, 10) + 3 for frames in (50, 1, 7, 31)]
+    weights, shifts = normalised_weights(rows, weight, bias, norm)
     norm.double()
-    for row, length in enumerate(lengths):
-        cut = states[row, :, :length].double().expand(2, -1, -1)  # torch refuses a single value per channel
-        assert_close(normalised[row, :, :length].double(), norm(cut)[0], atol=1e-5, rtol=1e-5)
+    for row, row_weight, shift in zip(rows, weights, shifts, strict=True):
+        states = nn.functional.linear(row.double(), weight.double(), None if bias is None else bias.double())
+        twice = states.T.expand(2, -1, -1)  # torch refuses a single value per channel
+        assert_close((row @ row_weight.T + shift).double(), norm(twice)[0].T, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_shape_of_convolutions_gives_frames_of_transformers(seed):
+    draw = torch.Generator().manual_seed(seed)
+    kernels, strides = (torch.randint(1, 6, (4,), generator=draw).tolist() for _ in range(2))
+    for norm in ("group", "layer"):
+        shapes = {"conv_dim": [8] * 4, "conv_kernel": kernels, "conv_stride": strides, "num_feat_extract_layers": 4}
+        encoder = build(WAV2VEC2_GROUP, feat_extract_norm=norm, conv_bias=norm == "layer", **shapes)
+        lengths = [receptive_field(encoder.config) + extra for extra in (0, 1, 40, 333)]
+        values = torch.randn(4, max(lengths))
+        features, frames = conv_features(encoder, values, lengths)
+        for row, length, states in zip(values, lengths, split_rows(features, frames), strict=True):
+            if norm == "layer" or length > lengths[1]:  # transformers refuses one frame
+                assert_close(states, encoder.feature_extractor(row[None, :length])[0].T, atol=2e-5, rtol=0)
 
 
 def test_hop_and_receptive_field():
@@ -149,7 +166,7 @@ def test_hop_and_receptive_field():
 def test_frame_depends_on_its_receptive_field(fields):
     encoder = build(fields)
     values = torch.randn(1, 3200, requires_grad=True)
-    features, _ = conv_features(encoder, values, torch.ones(1, 3200, dtype=torch.bool))
+    features, _ = conv_features(encoder, values, (3200,))
     for frame in (0, 1, 5):
         (seen,) = torch.autograd.grad(features[0, frame].sum(), values, retain_graph=True)
         last = int(seen[0].nonzero().max())
@@ -160,22 +177,20 @@ def test_frame_depends_on_its_receptive_field(fields):
 def test_number_of_frames_equals_transformers(fields):
     encoder = build(fields)
     lengths = (1, 300, 399, 400, 719, 720, 3280)
-    mask = torch.arange(3280) < torch.tensor(lengths)[:, None]
-    features, frames = conv_features(encoder, torch.randn(mask.shape), mask)
-    assert frames.sum(dim=1).tolist() == [1, 1, 1, 1, 1, 2, 10]
-    assert features.shape == (7, 10, 8)
-    assert features[frames].isfinite().all()
-    alone = encoder.feature_extractor(torch.randn(1, 3280))
-    assert alone.shape[-1] == frames.shape[1]
+    features, frames = conv_features(encoder, torch.randn(7, 3280), lengths)
+    assert frames == (1, 1, 1, 1, 1, 2, 10)
+    assert features.shape == (1, 17, 8)
+    assert features.isfinite().all()
+    assert encoder.feature_extractor(torch.randn(1, 3280)).shape[-1] == 10
 
 
 def test_short_clip_is_padded_with_silence():
     encoder = build(WAV2VEC2_GROUP)
     clip = torch.randn(1, 300)
-    short, frames = conv_features(encoder, clip, torch.ones(1, 300, dtype=torch.bool))
+    short, frames = conv_features(encoder, clip, (300,))
     silent = nn.functional.pad(clip, (0, 100))
-    expected, _ = conv_features(encoder, silent, torch.ones(1, 400, dtype=torch.bool))
-    assert frames.tolist() == [[True]]
+    expected, _ = conv_features(encoder, silent, (400,))
+    assert frames == (1,)
     assert torch.equal(short, expected)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from emofusion.modeling.encoder_packing import pad_rows
 from emofusion.modeling.encoder_text import build_text_encoder, encode_tokens, freeze_text_layers, max_tokens
 from testing_common import BERT, DEBERTA, MODERNBERT, ROBERTA, VOCABULARY
 from torch import nn
@@ -31,18 +32,17 @@ def build(fields: dict, **overrides):
 
 
 def tokens(*lengths, width):
-    mask = torch.arange(width) < torch.tensor(lengths)[:, None]
-    ids = torch.randint(2, VOCABULARY, mask.shape, generator=torch.Generator().manual_seed(0))
-    return ids, mask
+    ids = torch.randint(2, VOCABULARY, (len(lengths), width), generator=torch.Generator().manual_seed(0))
+    return ids, lengths
 
 
 @every_encoder
 def test_states_equal_transformers_in_every_batch(fields):
     encoder, lengths = build(fields), (4, 9, 1, 25)
     for padding in (7, encoder.config.pad_token_id):
-        ids, mask = tokens(*lengths, width=32)
-        ids = ids.masked_fill(~mask, padding)
-        states, _, _ = encode_tokens(encoder, ids, mask)
+        ids, _ = tokens(*lengths, width=32)
+        ids = ids.masked_fill(torch.arange(32) >= torch.tensor(lengths)[:, None], padding)
+        states = pad_rows(encode_tokens(encoder, ids, lengths)[0], lengths)
         assert states.isfinite().all()
         for row, length in enumerate(lengths):
             alone = encoder(input_ids=ids[row : row + 1, :length]).last_hidden_state[0]
@@ -51,22 +51,22 @@ def test_states_equal_transformers_in_every_batch(fields):
 
 @every_encoder
 def test_states_and_maps_are_returned_on_request(fields):
-    encoder, (ids, mask) = build(fields), tokens(4, 9, width=9)
+    encoder, (ids, lengths) = build(fields), tokens(4, 9, width=9)
     encoder.set_attn_implementation("eager")
-    states, hidden_states, attentions = encode_tokens(encoder, ids, mask, True, True)
+    states, hidden_states, attentions = encode_tokens(encoder, ids, lengths, True, True)
     assert len(hidden_states) == 3
     assert torch.equal(hidden_states[-1], states)
     assert [maps.shape for maps in attentions] == [(2, 2, 9, 9)] * 2
     assert not any(maps[0, :, :4, 4:].any() for maps in attentions)
-    assert encode_tokens(encoder, ids, mask)[1:] == ((), ())
+    assert encode_tokens(encoder, ids, lengths)[1:] == ((), ())
 
 
 @every_encoder
 def test_all_parameters_below_frozen_layers_are_frozen(fields):
-    ids, mask = tokens(4, 9, width=9)
+    ids, lengths = tokens(4, 9, width=9)
     for count in (0, 1, 2, -1):
         encoder = build(fields)
-        states, hidden_states, _ = encode_tokens(encoder, ids, mask, output_hidden_states=True)
+        states, hidden_states, _ = encode_tokens(encoder, ids, lengths, output_hidden_states=True)
         if count:
             (states if count in (2, -1) else hidden_states[count]).sum().backward()
         read = {name for name, p in encoder.named_parameters() if p.grad is not None}
@@ -75,7 +75,7 @@ def test_all_parameters_below_frozen_layers_are_frozen(fields):
         freeze_text_layers(encoder, count)
         assert {name for name, p in encoder.named_parameters() if not p.requires_grad} == read
         # Dropout is off in frozen layers.
-        states = [encode_tokens(encoder, ids, mask, output_hidden_states=True)[1][count or -1] for _ in range(2)]
+        states = [encode_tokens(encoder, ids, lengths, output_hidden_states=True)[1][count or -1] for _ in range(2)]
         assert torch.equal(*states) == bool(count)
 
 
@@ -84,11 +84,9 @@ def test_max_tokens_is_number_of_positions(fields):
     encoder = build(fields)
     most = max_tokens(encoder.config)
     assert most == {"bert": 32, "roberta": 28}[fields["model_type"]]
-    ids, mask = tokens(most, width=most)
-    encode_tokens(encoder, ids + 2, mask)
-    ids, mask = tokens(most + 1, width=most + 1)
+    encode_tokens(encoder, *tokens(most, width=most))
     with pytest.raises((IndexError, RuntimeError)):
-        encode_tokens(encoder, ids + 2, mask)
+        encode_tokens(encoder, *tokens(most + 1, width=most + 1))
 
 
 @every_encoder
