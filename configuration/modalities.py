@@ -128,19 +128,6 @@ MODALITIES: dict[str, Modality] = {
 }
 
 
-def host_lengths(batch: Mapping) -> dict[str, tuple[int, ...]]:
-    """Return the number of valid positions of every row, for each modality whose mask is in a batch on the host.
-
-    Args:
-        batch: Inputs of a model; masks are `(batch, positions)`.
-    """
-    return {
-        modality.name: tuple(batch[modality.mask].sum(1).tolist())
-        for modality in MODALITIES.values()
-        if batch.get(modality.mask) is not None
-    }
-
-
 def name_system(variant: str, modality: str | None = None) -> str:
     """Return the name of a system: its variant or, of a model of one modality, the word for the modality."""
     return MODALITIES[modality].word if variant == "unimodal" and modality in MODALITIES else variant
