@@ -1,17 +1,21 @@
 """Batches of utterances of similar length, shared by all processes (ours)."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import torch
 from datasets import Dataset
+from torch.utils.data import DataLoader
 from transformers import ProcessorMixin, TrainerCallback
+from transformers.trainer_utils import seed_worker
 
 from ..configuration.modalities import MODALITIES
 from ..corpora.preparation.inspection import measure
 from ..processing.media import audio_seconds
 from ..processing.video import video_seconds
+from .arguments import EmotionTrainingArguments
 
 POOL = 8  # steps per bucket of similar lengths: more steps shuffle better and pad more
 SHORTEST = 0.5  # seconds that an utterance counts at least, so that batches of very short ones do not get too large
@@ -107,7 +111,7 @@ class LengthGroupedBatchSampler(torch.utils.data.BatchSampler):
 
 
 class EpochSetter(TrainerCallback):
-    """Sets the epoch of the sampler, and ends the workers that stayed after the last one.
+    """Sets the epoch of the sampler.
 
     accelerate does so too, except where several processes resume in the middle of an epoch: the sampler then is inside
     one more wrapper than it looks into.
@@ -121,11 +125,46 @@ class EpochSetter(TrainerCallback):
                 sampler.set_epoch(int(state.epoch or 0))
             sampler = getattr(sampler, "batch_sampler", getattr(sampler, "sampler", None))
 
-    def on_train_end(self, args, state, control, train_dataloader=None, **kwargs):
-        """End the workers, which hold memory."""
-        loader = getattr(train_dataloader, "base_dataloader", train_dataloader)
-        if getattr(loader, "persistent_workers", False):
-            loader._iterator = None
+
+def group_by_length(
+    rows: Dataset, processor: ProcessorMixin, collator: Callable, args: EmotionTrainingArguments
+) -> DataLoader:
+    """Return a data loader with batches of utterances of similar length.
+
+    Args:
+        rows: The training split.
+        processor: The processor of the model.
+        collator: The collator.
+        args: The arguments of the run, with `group_by_length` or `max_batch_seconds`.
+
+    Raises:
+        ValueError: As in `LengthGroupedBatchSampler` and `lengths_of`.
+    """
+    sampler = LengthGroupedBatchSampler(
+        lengths_of(rows, processor, args.max_batch_seconds is not None),
+        batch_size=args.per_device_train_batch_size,
+        max_seconds=args.max_batch_seconds,
+        num_processes=args.world_size,
+        seed=args.seed if args.data_seed is None else args.data_seed,
+    )
+    return DataLoader(
+        rows,
+        batch_sampler=sampler,
+        collate_fn=collator,
+        num_workers=args.dataloader_num_workers,
+        pin_memory=args.dataloader_pin_memory,
+        persistent_workers=args.dataloader_persistent_workers,
+        prefetch_factor=args.dataloader_prefetch_factor,
+        worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+    )
+
+
+def end_workers(loader: DataLoader | None) -> None:
+    """End the workers of a data loader that stay; the garbage collector would wait five seconds for each loader."""
+    loader = getattr(loader, "base_dataloader", loader)
+    if (iterator := getattr(loader, "_iterator", None)) is not None:
+        iterator._shutdown_workers()
+        loader._iterator = None
 
 
 def lengths_of(rows: Dataset, processor: ProcessorMixin, in_seconds: bool = False) -> np.ndarray:

@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import seed_worker
 
 from ..evaluation.results import FILE as RESULTS
 from ..hub.bundle import write_bundle
@@ -30,7 +28,7 @@ from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
 from .missing_gradients import lacks_modality, with_all_parameters
 from .progress import replace_progress
-from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
+from .sampler import EpochSetter, end_workers, group_by_length, padding_of
 from .trainer_inputs import check_labels, complete_arguments, complete_collator, count_labels, find_processor
 
 
@@ -139,23 +137,7 @@ class EmotionTrainer(Trainer):
         args = self.args
         if not args.group_by_length and args.max_batch_seconds is None:
             return super().get_train_dataloader()
-        sampler = LengthGroupedBatchSampler(
-            lengths_of(self.train_dataset, self.processor, args.max_batch_seconds is not None),
-            batch_size=args.per_device_train_batch_size,
-            max_seconds=args.max_batch_seconds,
-            num_processes=args.world_size,
-            seed=args.seed if args.data_seed is None else args.data_seed,
-        )
-        loader = DataLoader(
-            self.train_dataset,
-            batch_sampler=sampler,
-            collate_fn=self.data_collator,
-            num_workers=args.dataloader_num_workers,
-            pin_memory=args.dataloader_pin_memory,
-            persistent_workers=args.dataloader_persistent_workers,
-            prefetch_factor=args.dataloader_prefetch_factor,
-            worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
-        )
+        loader = group_by_length(self.train_dataset, self.processor, self.data_collator, args)
         even_batches = self.accelerator.even_batches
         self.accelerator.even_batches = False  # the sampler has divided the utterances evenly
         try:
@@ -164,16 +146,33 @@ class EmotionTrainer(Trainer):
             self.accelerator.even_batches = even_batches
 
     def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
-        """Return the data loader of a split; its workers stay if they do in training and it is `eval_dataset`."""
-        if eval_dataset is None or isinstance(eval_dataset, str) or eval_dataset is self.eval_dataset:
+        """Return the data loader of a split. In training, the workers of `eval_dataset` stay for the next evaluation."""
+        is_own = eval_dataset is None or isinstance(eval_dataset, str) or eval_dataset is self.eval_dataset
+        with self._workers_stay(self.is_in_train and is_own):  # Trainer would take another split for `eval_dataset`
             return super().get_eval_dataloader(eval_dataset)
-        return super().get_test_dataloader(eval_dataset)  # Trainer would return that of `eval_dataset` again
 
     def get_test_dataloader(self, test_dataset) -> DataLoader:
-        """Return the data loader of a split to predict; `eval_dataset` keeps its own."""
-        if test_dataset is self.eval_dataset:
-            return self.get_eval_dataloader()
-        return super().get_test_dataloader(test_dataset)
+        """Return the data loader of a split to predict, whose workers do not stay."""
+        with self._workers_stay(False):
+            return super().get_test_dataloader(test_dataset)
+
+    @contextmanager
+    def _workers_stay(self, stay: bool) -> Iterator[None]:
+        given = self.args.dataloader_persistent_workers
+        self.args.dataloader_persistent_workers = given and stay
+        try:
+            yield
+        finally:
+            self.args.dataloader_persistent_workers = given
+
+    def train(self, *args, **kwargs):
+        """Train as [`transformers.Trainer.train`]; the workers of the data loaders end with the training."""
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            loaders = [self.callback_handler.train_dataloader, *getattr(self, "_eval_dataloaders", {}).values()]
+            for loader in loaders:
+                end_workers(loader)
 
     def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
         """Return the loss of a step.
