@@ -111,7 +111,7 @@ class LengthGroupedBatchSampler(torch.utils.data.BatchSampler):
 
 
 class EpochSetter(TrainerCallback):
-    """Sets the epoch of the sampler.
+    """Sets the epoch of the sampler, and keeps the random numbers of an epoch independent of workers that stay.
 
     accelerate does so too, except where several processes resume in the middle of an epoch: the sampler then is inside
     one more wrapper than it looks into.
@@ -119,6 +119,7 @@ class EpochSetter(TrainerCallback):
 
     def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
         """Set the epoch of every sampler of the data loader."""
+        draw_seed(train_dataloader)
         sampler = getattr(train_dataloader, "batch_sampler", None)
         while sampler is not None:
             if hasattr(sampler, "set_epoch"):
@@ -157,6 +158,16 @@ def group_by_length(
         prefetch_factor=args.dataloader_prefetch_factor,
         worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
     )
+
+
+def draw_seed(loader: DataLoader | None) -> None:
+    """Draw the seed that a data loader draws for its workers, if they stay and it does not.
+
+    The random numbers of a run, such as those of dropout, then are the same for any number of workers, and after an
+    interruption.
+    """
+    if getattr(getattr(loader, "base_dataloader", loader), "_iterator", None) is not None:
+        torch.empty((), dtype=torch.int64).random_()
 
 
 def end_workers(loader: DataLoader | None) -> None:

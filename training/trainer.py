@@ -28,7 +28,7 @@ from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
 from .missing_gradients import lacks_modality, with_all_parameters
 from .progress import replace_progress
-from .sampler import EpochSetter, end_workers, group_by_length, padding_of
+from .sampler import EpochSetter, draw_seed, end_workers, group_by_length, padding_of
 from .trainer_inputs import check_labels, complete_arguments, complete_collator, count_labels, find_processor
 
 
@@ -149,7 +149,9 @@ class EmotionTrainer(Trainer):
         """Return the data loader of a split. In training, the workers of `eval_dataset` stay for the next evaluation."""
         is_own = eval_dataset is None or isinstance(eval_dataset, str) or eval_dataset is self.eval_dataset
         with self._workers_stay(self.is_in_train and is_own):  # Trainer would take another split for `eval_dataset`
-            return super().get_eval_dataloader(eval_dataset)
+            loader = super().get_eval_dataloader(eval_dataset)
+        draw_seed(loader)
+        return loader
 
     def get_test_dataloader(self, test_dataset) -> DataLoader:
         """Return the data loader of a split to predict, whose workers do not stay."""

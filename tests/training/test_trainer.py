@@ -62,6 +62,10 @@ def make_trainer(corpus, tmp_path):
 
 def curve(trainer, name="loss"):
     trainer.train()
+    return curve_of(trainer, name)
+
+
+def curve_of(trainer, name="loss"):
     return [entry[name] for entry in trainer.state.log_history if name in entry]
 
 
@@ -240,11 +244,8 @@ def test_a_loss_is_looked_at_without_any_log(make_trainer):
         trainer.train()
 
 
-def test_workers_stay_between_epochs_and_evaluations_and_end_with_the_training(make_trainer, tmp_path):
-    trainer, log = (
-        make_trainer(range(8), max_steps=-1, num_train_epochs=2, eval_strategy="epoch", dataloader_num_workers=1),
-        tmp_path / "log",
-    )
+def test_workers_stay_in_a_training_and_change_nothing(make_trainer, tmp_path):
+    log, states = tmp_path / "log", []
 
     class Spy(EmotionCollator):
         def __call__(self, rows):
@@ -252,18 +253,26 @@ def test_workers_stay_between_epochs_and_evaluations_and_end_with_the_training(m
                 file.write(f"{os.getpid()}\n")
             return super().__call__(rows)
 
-    for name in ("data_collator", "train_data_collator"):
-        setattr(trainer, name, Spy(trainer.processor, trainer.task))
-    trainer.train()
+    for number in (0, 1):
+        settings = {
+            "num_train_epochs": 3,
+            "eval_strategy": "epoch",
+            "save_strategy": "no",
+            "dataloader_num_workers": number,
+        }
+        trainer = make_trainer(range(8), max_steps=-1, load_best_model_at_end=False, **settings)
+        for name in ("data_collator", "train_data_collator"):
+            setattr(trainer, name, Spy(trainer.processor, trainer.task))
+        log.unlink(missing_ok=True)
+        trainer.train()
+        states.append((curve_of(trainer), torch.get_rng_state().tolist()))
     workers = set(log.read_text().split())
     assert len(workers) == 2  # one of each split
     assert str(os.getpid()) not in workers
     assert not multiprocessing.active_children()
-    evaluated = (
-        trainer.evaluate(trainer.eval_dataset)["eval_loss"],
-        trainer.evaluate(trainer.train_dataset)["eval_loss"],
-    )
-    assert evaluated[0] == pytest.approx(trainer.evaluate()["eval_loss"])
+    assert states[0] == states[1]
+    evaluated = [trainer.evaluate(rows)["eval_loss"] for rows in (trainer.eval_dataset, trainer.train_dataset, None)]
+    assert evaluated[0] == pytest.approx(evaluated[2])
     assert evaluated[0] != pytest.approx(evaluated[1])
 
 
