@@ -95,49 +95,48 @@ def _first_convolution(
         return _activate(layer, F.linear(_cast(windows, dtype), _cast(weight, dtype), conv.bias))
     counts = [slot // stride for slot in slots]
     counts[-1] = len(windows) - sum(counts[:-1])
-    rows = windows.split(counts)
     valid = [(length - kernel) // stride + 1 for length in samples]
-    weights, shifts = normalised_weights(
-        [row[:n] for row, n in zip(rows, valid, strict=True)], weight, conv.bias, norm
-    )
-    products = [
-        layer.activation(torch.addmm(shift, _cast(row, dtype), row_weight.T))
-        for row, row_weight, shift in zip(rows, _cast(weights, dtype), _cast(shifts, dtype), strict=True)
+    rows = [
+        layer.activation(convolve_and_normalise(row, frames, weight, conv.bias, norm, dtype))
+        for row, frames in zip(windows.split(counts), valid, strict=True)
     ]
-    return torch.cat(products) if len(products) > 1 else products[0]
+    return torch.cat(rows) if len(rows) > 1 else rows[0]
 
 
-def normalised_weights(
-    rows: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None, norm: nn.GroupNorm
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fold a group normalisation with one channel per group into the convolution before it, for each row (ours).
+def convolve_and_normalise(
+    windows: torch.Tensor,
+    frames: int,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    norm: nn.GroupNorm,
+    dtype: torch.dtype | None = None,
+) -> torch.Tensor:
+    """Compute a convolution and a group normalisation with one channel per group in one product (ours).
 
-    A channel of a convolution is a product of its weight w with windows x of the waveform. Its mean and variance over
-    frames are w . m and w C w', with the mean m and the covariance C of the windows; so the normalised channel is the
-    product of x with scaled weights, and the frames need not be computed to normalise them.
+    A channel of the convolution is w . x, for its weight w and a window x of the waveform. Over frames its mean is w . m
+    and its variance w C w', with the mean m and the covariance C of the windows. So the normalised channel is a product
+    of x - m with w times a scale, and no frame is computed to normalise it. Statistics are computed in float32 at least.
 
     Args:
-        rows: For each row the windows of its valid frames, `(frames, kernel)`.
-        weight: w of all channels, `(channels, kernel)`.
+        windows: The windows x of one row, `(windows, kernel)`.
+        frames: The number of windows that count for the statistics, the first ones.
+        weight: Weights w of all channels, `(channels, kernel)`.
         bias: Bias of the convolution, `(channels,)`, which the normalisation removes again; or None.
         norm: The module with weight, bias and epsilon; `num_groups` equals the channels, as in wav2vec 2.0.
+        dtype: The dtype of the product; None for that of `weight`.
 
     Returns:
-        For each row the weights `(batch, channels, kernel)` and the biases `(batch, channels)`, in the dtype of
-        `weight`.
+        `(windows, channels)`.
     """
     with torch.autocast(weight.device.type, enabled=False):
-        wide = torch.promote_types(weight.dtype, torch.float32)
-        means = torch.stack([row.to(wide).mean(dim=0) for row in rows])
-        centred = [row.to(wide) - mean for row, mean in zip(rows, means, strict=True)]
-        covariances = torch.stack([row.T @ row / len(row) for row in centred])
-        channels = weight.to(wide)
-        variances = ((channels @ covariances) * channels).sum(dim=-1)
-        scales = norm.weight.to(wide) * torch.rsqrt(variances + norm.eps)
-        shifts = norm.bias.to(wide) - scales * (means @ channels.T)
-        if bias is not None:
-            shifts = shifts + (bias - bias).to(wide)  # a gradient of zero, as in transformers
-        return (scales.unsqueeze(-1) * channels).to(weight.dtype), shifts.to(weight.dtype)
+        wide, dtype = torch.promote_types(weight.dtype, torch.float32), dtype or weight.dtype
+        windows, channels = windows.to(wide), weight.to(wide)
+        centred = windows - windows[:frames].mean(dim=0)
+        covariance = centred[:frames].T @ centred[:frames] / frames
+        variance = ((channels @ covariance) * channels).sum(dim=-1)
+        scale = norm.weight * torch.rsqrt(variance + norm.eps)
+        shift = norm.bias if bias is None else norm.bias + (bias - bias)  # a gradient of zero, as in transformers
+        return torch.addmm(shift.to(dtype), centred.to(dtype), (scale[:, None] * channels).to(dtype).T)
 
 
 def _convolve(hidden_states: torch.Tensor, conv: nn.Conv1d, dtype: torch.dtype | None) -> torch.Tensor:

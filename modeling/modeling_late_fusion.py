@@ -10,9 +10,10 @@ from ..configuration.configuration_late_fusion import LateFusionConfig
 from ..configuration.modalities import MODALITIES
 from .fusion_late_members import build_member, load_member, run_member, select_inputs
 from .head_score_combination import COMBINATIONS
-from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionPreTrainedModel
-from .modeling_loading import set_dtype, weight_dtype
+from .modeling_dtype import set_dtype, weight_dtype
+from .modeling_emofusion import EmoFusionForSequenceClassification
 from .modeling_outputs import EmotionOutput
+from .modeling_pretrained import EmoFusionPreTrainedModel
 
 # The inputs of classifiers. In a batch their names may have the prefix `member_<number>_`.
 INPUT_SUFFIXES = tuple(name for modality in MODALITIES.values() for name in modality.inputs)

@@ -52,7 +52,7 @@ def lengths_mask(lengths: Lengths, device: torch.device, positions: int | None =
 
 
 def at_least_one(lengths: Lengths) -> Lengths:
-    """Return the lengths, 1 for rows without the modality, of which one position is computed all the same."""
+    """Return the lengths with 1 instead of 0: one position of a row without the modality is computed and replaced."""
     return tuple(max(length, 1) for length in lengths)
 
 

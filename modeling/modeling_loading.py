@@ -24,6 +24,7 @@ from .modeling_checkpoint import (
     one_sentence,
     read_header,
 )
+from .modeling_dtype import choose_dtype
 
 # Weights that a pretrained encoder may lack: the first is used by SpecAugment only, the others not at all.
 OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
@@ -50,7 +51,8 @@ class SafeLoadingMixin:
             output_loading_info: Whether to return the names of missing (newly initialised) and unexpected weights as
                 well. They are then no error.
             **kwargs: As in transformers. `dtype` defaults to float32 for all parts, whatever the checkpoint was saved
-                in; `"auto"` keeps the saved dtype.
+                in; `"auto"` keeps the saved dtype, except where a large float32 model runs faster in bfloat16 on this
+                CPU (see `choose_dtype`).
 
         Returns:
             The model, or the model and the loading info.
@@ -63,8 +65,8 @@ class SafeLoadingMixin:
         source = pretrained_model_name_or_path
         if kwargs.get("use_safetensors") is False:
             raise ValueError(f"{cls.__name__} is loaded from safetensors only: leave out use_safetensors=False.")
-        if kwargs.get("dtype") is None and kwargs.get("torch_dtype") is None:
-            kwargs["dtype"] = torch.float32
+        dtype = kwargs.pop("torch_dtype", None) if kwargs.get("dtype") is None else kwargs["dtype"]
+        kwargs["dtype"] = torch.float32 if dtype is None else dtype
         model, info = load_checked(super().from_pretrained, source, *model_args, **kwargs)
         if output_loading_info:
             return model, info
@@ -76,7 +78,7 @@ class SafeLoadingMixin:
                 f"{source or 'The state_dict'} {_describe_lost(cls, missing, unexpected)}: load it as the class that it was "
                 "saved from, or pass output_loading_info=True, which returns their names instead of raising."
             )
-        return model
+        return choose_dtype(model) if dtype == "auto" else model
 
     def load_adapter(self, peft_model_id: str | None = None, *args, **kwargs):
         """Load adapters as transformers does; raise if a weight is lost or not in safetensors.
@@ -144,37 +146,6 @@ def load_checked(
     check_dtypes(model, headers)
     check_finite(model, source or "The state_dict")
     return model, info
-
-
-def weight_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
-    """Return the dtype of all weights of a new model.
-
-    Small updates vanish in half precision, so trained weights are float32 unless another dtype is given.
-
-    Args:
-        dtype: A dtype or its name; None is float32.
-
-    Raises:
-        ValueError: If it is no dtype of real numbers. `"auto"` is refused, as each part may have been saved in another.
-    """
-    chosen = torch.float32 if dtype is None else getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not (isinstance(chosen, torch.dtype) and chosen.is_floating_point):
-        raise ValueError(f"dtype is {dtype!r}; give float32, bfloat16 or float16, which all parts of the model get.")
-    return chosen
-
-
-def set_dtype(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
-    """Cast all parts of a model, and note the dtype in its configuration.
-
-    Args:
-        model: The model.
-        dtype: The dtype of all floating-point weights.
-    """
-    model.config.dtype = dtype
-    for name in model.config.sub_configs:
-        if getattr(model.config, name) is not None:
-            getattr(model.config, name).dtype = dtype
-    return model.to(dtype)
 
 
 def load_encoder(modality: Modality, source: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:

@@ -9,9 +9,10 @@ from ..configuration.configuration_speaker_resnet import SpeakerResNetConfig
 from .encoder_resnet import ResNet
 from .encoder_spectrogram import LogMelSpectrogram, mask_spectrogram
 from .fusion_pooling import statistics_pooling
-from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel, EmoFusionPreTrainedModel
+from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths, lengths_mask
 from .modeling_outputs import EmotionOutput
+from .modeling_pretrained import EmoFusionPreTrainedModel
 
 
 class SpeakerResNetModel(EmoFusionModel):

@@ -13,7 +13,7 @@ from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import show_some
 from ..evaluation.task import load_task
 from ..modeling.modeling_checkpoint import count_weights
-from ..modeling.modeling_loading import set_dtype, weight_dtype
+from ..modeling.modeling_dtype import set_dtype, weight_dtype
 from .arguments import ModelArguments
 from .processor_building import PAD_TOKEN_ID
 

@@ -1,5 +1,7 @@
 """Stages of the speech encoder, compared with transformers on unpadded audio."""
 
+import copy
+
 import pytest
 import torch
 from emofusion.modeling.encoder_audio import (
@@ -12,7 +14,7 @@ from emofusion.modeling.encoder_audio import (
     run_layers,
 )
 from emofusion.modeling.encoder_packing import pad_rows, split_rows
-from emofusion.modeling.encoder_wav2vec2 import normalised_weights
+from emofusion.modeling.encoder_wav2vec2 import convolve_and_normalise
 from testing_common import DATA2VEC, HUBERT, WAV2VEC2_GROUP, WAV2VEC2_LAYER, WAVLM, WHISPER
 from torch import nn
 from torch.testing import assert_close
@@ -53,9 +55,9 @@ def run(encoder, values, lengths=None, stop=None, output_attentions=False):
 
 @every_wav2vec2
 def test_stages_equal_transformers_on_unpadded_audio(fields):
-    encoder = build(fields)
+    encoder = build(fields).double()
     encoder.set_attn_implementation("eager")
-    values = torch.randn(2, 6000)
+    values = torch.randn(2, 6000).double()
     expected = encoder(values, output_hidden_states=True, output_attentions=True)
     states, hidden_states, attentions = run(encoder, values, output_attentions=True)
     assert_close(states, expected.last_hidden_state, atol=1e-5, rtol=0)
@@ -125,18 +127,19 @@ def test_all_parameters_below_frozen_layers_are_frozen(fields):
 
 
 @pytest.mark.parametrize("bias", [None, torch.arange(6.0)])
-def test_normalised_weights_are_convolution_and_group_norm(bias):
+def test_convolution_in_one_product_with_group_norm_equals_both_in_turn(bias):
     torch.manual_seed(0)
     norm = nn.GroupNorm(6, 6)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
-    weight, rows = torch.randn(6, 10), [torch.randn(frames, 10) + 3 for frames in (50, 1, 7, 31)]
-    weights, shifts = normalised_weights(rows, weight, bias, norm)
-    norm.double()
-    for row, row_weight, shift in zip(rows, weights, shifts, strict=True):
-        states = nn.functional.linear(row.double(), weight.double(), None if bias is None else bias.double())
-        twice = states.T.expand(2, -1, -1)  # torch refuses a single value per channel
-        assert_close((row @ row_weight.T + shift).double(), norm(twice)[0].T, atol=2e-5, rtol=1e-5)
+    weight, windows = torch.randn(6, 10), torch.randn(60, 10) + 3
+    for frames in (50, 1, 7):
+        normalised = convolve_and_normalise(windows, frames, weight, bias, norm)
+        assert normalised.shape == (60, 6)
+        states = nn.functional.linear(windows.double(), weight.double(), None if bias is None else bias.double())
+        twice = states[:frames].T.expand(2, -1, -1)  # torch refuses a single value per channel
+        expected = copy.deepcopy(norm).double()(twice)[0].T
+        assert_close(normalised[:frames].double(), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(4))
