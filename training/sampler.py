@@ -111,10 +111,10 @@ class LengthGroupedBatchSampler(torch.utils.data.BatchSampler):
 
 
 class EpochSetter(TrainerCallback):
-    """Sets the epoch of the sampler, and keeps the random numbers of an epoch independent of workers that stay.
+    """Sets the epoch of the sampler, and draws the seed of workers that stay.
 
-    accelerate does so too, except where several processes resume in the middle of an epoch: the sampler then is inside
-    one more wrapper than it looks into.
+    accelerate sets the epoch too, except where several processes resume in the middle of an epoch: the sampler then is
+    inside one more wrapper than it looks into.
     """
 
     def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
