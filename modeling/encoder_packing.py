@@ -166,7 +166,7 @@ def _attend_nested(query, key, value, dropout, scaling, lengths, offsets) -> tor
     """Compute the attention of all rows in one kernel, with the nested tensors of torch."""
     nested = [
         torch.nested.nested_tensor_from_jagged(
-            states[0].transpose(0, 1), offsets, min_seqlen=min(lengths), max_seqlen=max(lengths)
+            states[0].transpose(0, 1).contiguous(), offsets, min_seqlen=min(lengths), max_seqlen=max(lengths)
         ).transpose(1, 2)
         for states in (query, key, value)
     ]

@@ -1,0 +1,117 @@
+"""Packed rows, and attention inside them."""
+
+import json
+
+import pytest
+import torch
+from emofusion.modeling.encoder_packing import (
+    PACKED_ATTENTION,
+    _attend_nested,
+    attention_arguments,
+    length_buckets,
+    pack_rows,
+    packed_attention,
+    pad_rows,
+    run_in_buckets,
+    split_rows,
+)
+from emofusion.modeling.modeling_lengths import complete_lengths, lengths_mask
+from testing_common import CASES, make_batch
+from torch.testing import assert_close
+
+SMALL = {case.name: case for case in CASES}
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("lengths", [(3, 7, 1), (4, 4), (5,)])
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3)])
+def test_padding_undoes_packing(lengths, shape):
+    padded = torch.randn(len(lengths), max(lengths) + 2, *shape, dtype=torch.float64, requires_grad=True)
+    packed = pack_rows(padded, lengths)
+    assert packed.shape[:2] == ((len(lengths), lengths[0]) if len(set(lengths)) == 1 else (1, sum(lengths)))
+    assert [len(row) for row in split_rows(packed, lengths)] == list(lengths)
+    mask = lengths_mask(lengths, CPU).view(len(lengths), max(lengths), *(1 for _ in shape))
+    back = pad_rows(packed, lengths)
+    assert torch.equal(back, padded[:, : max(lengths)] * mask)
+    back.square().sum().backward()
+    assert torch.equal(padded.grad[:, : max(lengths)], 2 * padded[:, : max(lengths)] * mask)
+    assert not padded.grad[:, max(lengths) :].any()
+
+
+def test_buckets_hold_every_row_once_with_little_padding():
+    lengths = (10, 3, 9, 8, 100, 4, 100)
+    buckets = length_buckets(lengths)
+    assert [[lengths[row] for row in bucket] for bucket in buckets] == [[100, 100], [10, 9, 8], [4, 3]]
+    assert sorted(row for bucket in buckets for row in bucket) == list(range(7))
+
+
+@pytest.mark.parametrize("lengths", [(10, 3, 9), (6, 6)])
+def test_layers_in_buckets_see_no_more_padding_than_their_mask_says(lengths):
+    packed = pack_rows(torch.randn(len(lengths), max(lengths), 4), lengths)
+
+    def run(padded, mask):
+        mask = torch.ones(padded.shape[:2], dtype=torch.bool) if mask is None else mask
+        means = (padded * mask[..., None]).sum(dim=1, keepdim=True) / mask.sum(dim=1)[:, None, None]
+        return padded, padded - means
+
+    same, centred = run_in_buckets(run, packed, lengths)
+    assert torch.equal(same, packed)
+    for row, states in zip(split_rows(packed, lengths), split_rows(centred, lengths), strict=True):
+        assert_close(states, row - row.mean(dim=0))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_attention_stays_inside_rows(nested):
+    torch.manual_seed(0)
+    lengths, scaling = (10, 15, 17), 0.3
+    states = [torch.randn(1, 42, 4, 8, requires_grad=True) for _ in range(3)]
+    heads = [state.transpose(1, 2) for state in states]
+    if nested:  # as on a GPU
+        context = _attend_nested(*heads, 0.0, scaling, lengths, torch.tensor([0, 10, 25, 42]))
+    else:
+        context, _ = packed_attention(None, *heads, None, scaling=scaling, **attention_arguments(lengths, CPU))
+    assert context.shape == (1, 42, 4, 8)
+    expected = []
+    for query, key, value in zip(*(state[0].split(lengths) for state in states), strict=True):
+        scores = torch.einsum("qhd,khd->hqk", query, key) * scaling
+        expected.append(torch.einsum("hqk,khd->qhd", scores.softmax(dim=-1), value))
+    expected = torch.cat(expected)[None]
+    assert_close(context, expected)
+    assert_close(*(torch.autograd.grad(result.square().sum(), states) for result in (context, expected)))
+
+
+def test_mask_of_packed_positions_is_cut_into_those_of_rows():
+    query, key, value = torch.randn(3, 1, 2, 9, 4)
+    near = (torch.arange(9)[:, None] - torch.arange(9)).abs() <= 1
+    context, _ = packed_attention(None, query, key, value, near[None, None], row_lengths=(4, 5))
+    row = torch.arange(9) < 4
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, near & (row[:, None] == row))
+    assert_close(context, expected.transpose(1, 2))
+
+
+def test_packed_attention_takes_the_place_of_sdpa_only(tmp_path):
+    model, batch = SMALL["cross_attention"].model(head=False), make_batch()
+    model.eval()
+    encoders = [model.audio_encoder, model.text_encoder]
+    assert [encoder.config._attn_implementation for encoder in encoders] == [PACKED_ATTENTION] * 2
+    packed = model(**batch).embedding
+    model.set_attn_implementation("eager")
+    assert [encoder.config._attn_implementation for encoder in encoders] == ["eager"] * 2
+    assert_close(model(**batch).embedding, packed, atol=1e-5, rtol=1e-5)
+    assert model(**batch, output_attentions=True).attentions["audio"]
+    model.set_attn_implementation({"audio_config": "sdpa"})
+    assert [encoder.config._attn_implementation for encoder in encoders] == [PACKED_ATTENTION, "eager"]
+    assert_close(model(**batch).embedding, packed, atol=1e-5, rtol=1e-5)
+    model.save_pretrained(tmp_path)
+    assert PACKED_ATTENTION not in (tmp_path / "config.json").read_text()
+    assert json.loads((tmp_path / "config.json").read_text())["audio_config"]
+
+
+def test_lengths_come_from_masks_unless_they_fit_the_batch():
+    values, mask = torch.zeros(2, 5), torch.tensor([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1]])
+    assert complete_lengths({"audio": (values, mask)}, None) == {"audio": (2, 5)}
+    assert complete_lengths({"audio": (values, None)}, {}) == {"audio": (5, 5)}
+    assert complete_lengths({"audio": (values, mask)}, {"audio": [1, 3]}) == {"audio": (1, 3)}
+    assert complete_lengths({"audio": (values, mask)}, {"audio": [1, 3, 5, 5]}) == {"audio": (2, 5)}
+    with pytest.raises(ValueError, match=r"^attention_mask has a zero before a one; pad every row at its end"):
+        complete_lengths({"text": (values, mask.flip(1))}, None)
