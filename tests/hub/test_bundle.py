@@ -1,11 +1,15 @@
 """Bundling a small package of three rooms, in which each rule can be broken alone."""
 
+import ast
 import importlib
 import json
 import sys
+from pathlib import Path
 
+import emofusion
 import pytest
-from emofusion.hub import write_bundle
+from emofusion.hub import bundle, write_bundle
+from transformers.dynamic_module_utils import get_imports
 
 FILES = {
     "configuration/configuration_toy.py": """
@@ -151,6 +155,34 @@ def test_writing_twice_changes_nothing(toy):
     first = {file.name: file.read_bytes() for file in toy.folder.iterdir()}
     write_bundle(toy.model, toy.folder, toy.processor)
     assert {file.name: file.read_bytes() for file in toy.folder.iterdir()} == first
+
+
+def test_a_source_file_is_read_once_until_it_changes(toy, monkeypatch):
+    write_bundle(toy.model, toy.folder, toy.processor)
+    first = toy.code()
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle, "_split_imports", lambda text: pytest.fail("read again"))
+        for file in toy.folder.glob("*.py"):
+            file.unlink()
+        write_bundle(toy.model, toy.folder, toy.processor)
+        assert toy.code() == first
+    toy.change("modeling/numbers_of_toys.py", "ONE = 1  # still\n")
+    write_bundle(toy.model, toy.folder, toy.processor)
+    assert toy.code() == first | {"numbers_of_toys.py": b"ONE = 1  # still\n"}
+
+
+def test_imports_are_those_of_the_whole_file_and_known_to_the_loader():
+    for room in bundle.ROOMS:
+        for file in Path(emofusion.__file__).with_name(room).glob("[!_]*.py"):
+            text = file.read_bytes()
+            begin, rest, tree = bundle._split_imports(text)
+            assert begin + rest == text
+            found, expected = (
+                [(ast.dump(node), in_try) for node, in_try in bundle._import_statements(part.body)]
+                for part in (tree, ast.parse(text))
+            )
+            assert found == expected
+            assert set(get_imports(file)) <= bundle.AVAILABLE
 
 
 @pytest.mark.parametrize(
