@@ -91,8 +91,7 @@ def _time_parts(watch: Stopwatch) -> None:
     from accelerate import Accelerator
     from accelerate.optimizer import AcceleratedOptimizer
     from accelerate.scheduler import AcceleratedScheduler
-    from torch.utils.data import DataLoader
-    from torch.utils.data.dataloader import _BaseDataLoaderIter
+    from torch.utils.data import dataloader
 
     from ..modeling.modeling_emofusion import EmoFusionForSequenceClassification
     from ..training import lifecycle, run, trainer
@@ -108,8 +107,8 @@ def _time_parts(watch: Stopwatch) -> None:
         ("optimizer", AcceleratedOptimizer, ["step", "zero_grad"]),
         ("optimizer", AcceleratedScheduler, ["step"]),
         ("rows, model and trainer", run, ["load_rows", "build_trainer"]),
-        ("batches", DataLoader, ["__iter__"]),
-        ("batches", _BaseDataLoaderIter, ["__next__"]),
+        ("batches", dataloader.DataLoader, ["__iter__"]),
+        ("batches", dataloader._BaseDataLoaderIter, ["__next__"]),
         ("evaluation", trainer.EmotionTrainer, ["evaluation_loop"]),
         ("loop", trainer.EmotionTrainer, ["train"]),
         ("saving", trainer.EmotionTrainer, ["_save_checkpoint", "_load_best_model", "save_bundle"]),
