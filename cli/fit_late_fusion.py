@@ -1,28 +1,26 @@
-"""`emofusion fit-late-fusion`: combine the scores of trained models."""
+"""`emofusion fit-late-fusion`: train models that are not trained yet, and combine their scores."""
 
 from .commands import read_recipe
-from .output import announce, conclude
+from .output import announce, conclude, print_apart
 
 
 def run(argv: list[str]) -> None:
-    """Fit the combination on the validation split, and print the test scores of members and combinations."""
+    """Train members, fit the combination on the validation split, and print the scores of members and combinations."""
     from ..evaluation.sample_size import explain_uncertainty
-    from ..training.console import describe_folder, predict_command, push_command
-    from ..training.late_fusion.fit import fit_late_fusion, format_systems
+    from ..training.console import describe_folder, predict_command, push_command, show_run
+    from ..training.late_fusion.fit import fit_late_fusion
+    from ..training.late_fusion.summary import format_fusion
     from ..training.recipe import LATE_FUSION
 
     recipe = read_recipe(argv, LATE_FUSION)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
-    what = f"the late fusion of {len(recipe.late_fusion.members)} models on {recipe.data.corpus}"
+    what = f"a late fusion on {recipe.data.corpus}"
     since = announce(f"Fitting {what}", folder, is_first)
-    results = fit_late_fusion(recipe)
+    results = fit_late_fusion(recipe, log=print_apart if is_first else None, show=show_run)
     if not is_first:
         return
-    weights = ", ".join(f"{name} {weight:.3f}" for name, weight in results.late_fusion.weights.items())
-    print(f"\n{format_systems(results)}")
-    print(f"\nMeasured on {results.corpus.title}; fitted on its validation split. Weights of the weighted mean:")
-    print(f"  {weights}")
-    print(f"Saved combination: {recipe.late_fusion.combination}.")
+    print(f"\n{format_fusion(results)}")
+    print(f"\nMeasured on {results.corpus.title}. {results.corpus.selection}")
     if few := explain_uncertainty(results):
         print(few)
     commands = [predict_command(results, folder), push_command(folder)]

@@ -55,6 +55,11 @@ def conclude(done: str, since: float, holds: str, commands: Sequence[str] = ()) 
         print("\n".join(["Next:", *(f"  {command}" for command in commands)]))
 
 
+def print_apart(line: str) -> None:
+    """Print a line at once, between blank lines."""
+    print(f"\n{line}\n", flush=True)
+
+
 @contextmanager
 def warnings_in_one_line(program: str) -> Iterator[None]:
     """Print warnings as `PROGRAM: Warning: ...` inside the context, without file, line number and code.

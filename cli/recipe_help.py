@@ -21,18 +21,20 @@ PACKAGE = __package__.partition(".")[0]
 MODEL = ("model", "training.arguments", "ModelArguments")
 DATA = ("data", "training.arguments", "DataArguments")
 TRAINING = ("training", "training.arguments", "EmotionTrainingArguments")
+LATE_FUSION = ("late fusion", "training.command_arguments", "LateFusionArguments")
 
 # Command -> its groups of options: heading, module, dataclass.
 RECIPE_COMMANDS = {
     "train": (MODEL, DATA, TRAINING),
     "cross-validate": (
         ("cross-validation", "training.command_arguments", "CrossValidationArguments"),
+        LATE_FUSION,
         MODEL,
         DATA,
         TRAINING,
     ),
     "search": (("search", "training.search.space", "SearchArguments"), MODEL, DATA, TRAINING),
-    "fit-late-fusion": (("late fusion", "training.command_arguments", "LateFusionArguments"), DATA, TRAINING),
+    "fit-late-fusion": (LATE_FUSION, DATA, TRAINING),
     "pretrain-speaker": (
         ("speaker network", "training.command_arguments", "SpeakerArguments"),
         ("training", "training.command_arguments", "SpeakerTrainingArguments"),

@@ -6,6 +6,7 @@ from .output import announce, conclude
 
 def run(argv: list[str]) -> None:
     """Train, and print the test scores."""
+    from ..training.arguments import TEXT_CLASSIFIER
     from ..training.console import describe_folder, format_scores, predict_command, push_command, show_run
     from ..training.recipe import TRAINING
     from ..training.run import train
@@ -17,5 +18,7 @@ def run(argv: list[str]) -> None:
     results = train(recipe, show_run)
     if is_first:
         print(f"\n{format_scores(results, folder)}")
-        commands = [predict_command(results, folder), push_command(folder)]
+        # A plain classifier is run by transformers, as its card says.
+        predict = [] if recipe.model.variant == TEXT_CLASSIFIER else [predict_command(results, folder)]
+        commands = [*predict, push_command(folder)]
         conclude(f"Trained {what}", since, describe_folder(results, folder), commands)

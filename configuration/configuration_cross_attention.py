@@ -36,6 +36,10 @@ class CrossAttentionFusionConfig(EmoFusionConfig):
         "authors": "Krishna D N",
         "year": 2021,
         "url": "https://arxiv.org/abs/2108.09669",
+        "stated": "wav2vec 2.0 and BERT as encoders, cross-modal attention between their sequences, statistics pooling, early "
+        "fusion",
+        "ours": "the sizes of the encoders, the branches between encoders and attention, the residual connections, all "
+        "numbers",
     }
 
     hidden_size: int = whole(1, 256)

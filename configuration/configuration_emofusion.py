@@ -86,7 +86,8 @@ class EmoFusionConfig(PreTrainedConfig):
         "attentions",
     ]
 
-    # The paper behind the variant (title, authors, year, url), for the model card; None if there is none.
+    # For the model card: the paper behind the variant (title, authors, year, url), and which parts of the method are stated
+    # in its abstract or on its page, are noted by a third party who read it, or are ours.
     paper: ClassVar[dict | None] = None
 
     audio_config: dict | PreTrainedConfig | None = None

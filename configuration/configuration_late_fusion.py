@@ -1,6 +1,6 @@
 """Configuration of late fusion (Padi 2022, Zhao 2022)."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
@@ -24,6 +24,12 @@ MEMBER_CONFIGS: dict[str, type[EmoFusionConfig]] = {
         WavFusionConfig,
     )
 }
+# Papers with a late fusion, by a member that only they have, and what is stated there.
+PAPERS: dict[type[EmoFusionConfig], str] = {
+    SpeakerResNetConfig: "late fusion of the scores of the speech model and of a fine-tuned BERT",
+    MultiLevelFusionConfig: "late fusion with the models trained on both embeddings, which may mean models of one of them, "
+    "or of both",
+}
 # Fields of a saved configuration that depend on where, or in which dtype, it was saved; they are those of the fusion.
 LOCATION_FIELDS = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version", "dtype")
 
@@ -43,7 +49,8 @@ class LateFusionConfig(EmoFusionConfig):
             Defaults to two `UnimodalConfig()`, for speech and for text.
         combination (`str`, *optional*, defaults to `"mean"`):
             `"mean"`, the mean of the members' log-probabilities; `"weighted"`, with non-negative weights that sum to
-            1; or `"logistic"`, multinomial logistic regression on the log-probabilities.
+            1; `"mean_probability"` and `"weighted_probability"`, the same of the members' probabilities; or
+            `"logistic"`, multinomial logistic regression on the log-probabilities.
         freeze_members (`bool`, *optional*, defaults to `True`):
             Whether to freeze the members and train only the combination.
 
@@ -52,10 +59,9 @@ class LateFusionConfig(EmoFusionConfig):
     """
 
     model_type = "emofusion_late_fusion"
-    paper: ClassVar[dict | None] = SpeakerResNetConfig.paper
 
     member_configs: list[dict | PreTrainedConfig] | None = None
-    combination: Literal["mean", "weighted", "logistic"] = "mean"
+    combination: Literal["mean", "weighted", "mean_probability", "weighted_probability", "logistic"] = "mean"
     freeze_members: bool = True
     classifier_dropout: int | float = 0.0
 
@@ -87,6 +93,16 @@ class LateFusionConfig(EmoFusionConfig):
                 f"Member {number} ({member.model_type}) has the labels {', '.join(known)}, and the fusion "
                 f"{', '.join(wanted)}; give members with the same labels, in any order."
             )
+
+    @property
+    def paper(self) -> dict:
+        """The paper whose late fusion this is, by the members: Padi's with a speaker network, Zhao's with its own models."""
+        types = {member.model_type for member in self.member_configs}
+        for config, stated in PAPERS.items():
+            if config.model_type in types:
+                about = {name: config.paper[name] for name in ("title", "authors", "year", "url")}
+                return {**about, "stated": stated, "ours": "the choice of the members, the combination"}
+        return {"ours": "the choice of the members, the combination"}
 
     @property
     def sub_configs(self) -> dict[str, type]:

@@ -50,6 +50,9 @@ class MultiLevelFusionConfig(EmoFusionConfig):
         "authors": "Zihan Zhao and Yanfeng Wang and Yu Wang",
         "year": 2022,
         "url": "https://arxiv.org/abs/2207.04697",
+        "stated": "pretrained wav2vec 2.0 and BERT, coattention as early fusion, speech as frames, phones, syllables and words",
+        "ours": "the sizes of the encoders, the form of the coattention, the means over segments and utterances, the head, "
+        "all numbers",
     }
 
     granularities: list[Literal["frame", "phone", "syllable", "word"]] = field(

@@ -3,7 +3,7 @@
 import math
 from typing import ClassVar
 
-from .configuration_checks import LARGEST, MOST_LAYERS, checked, number, positive, whole
+from .configuration_checks import LARGEST, MOST_LAYERS, checked, number, positive, share, whole
 from .configuration_emofusion import EmoFusionConfig
 from .modalities import SAMPLING_RATE
 from .plain_text import show_value
@@ -36,6 +36,10 @@ class SpeakerResNetConfig(EmoFusionConfig):
         apply_spec_augment (`bool`, *optional*, defaults to `True`):
             Whether to mask the spectrogram in training. Nothing is masked if the first stage is frozen, because the
             output of frozen layers must be the same in every epoch.
+        clean_share (`float`, *optional*, defaults to 0.5):
+            Share of the training utterances that are not masked, drawn anew in every step: masked copies are added to
+            the clean utterances, and do not replace them. At 0.5 two epochs have each utterance clean and masked once,
+            in expectation.
         num_masks (`int`, *optional*, defaults to 2):
             Maximum number of frequency masks of an utterance, and of time masks; at least one of each is drawn.
         mask_feature_length (`int`, *optional*, defaults to 15):
@@ -67,6 +71,11 @@ class SpeakerResNetConfig(EmoFusionConfig):
         "authors": "Sarala Padi and Seyed Omid Sadjadi and Dinesh Manocha and Ram D. Sriram",
         "year": 2022,
         "url": "https://arxiv.org/abs/2202.08974",
+        "stated": "a ResNet that is trained on speakers first, spectrogram augmentation, and, in the abstract of an earlier "
+        "paper of the authors, statistics pooling over whole utterances and additional samples with masks over time and "
+        "frequency",
+        "ours": "the settings of the spectrogram, the depth of the ResNet, the loss over the speakers, the distribution of the "
+        "masks, the stages of the transfer, all numbers",
     }
 
     sampling_rate: int = whole(1, SAMPLING_RATE)
@@ -75,6 +84,7 @@ class SpeakerResNetConfig(EmoFusionConfig):
     n_fft: int = whole(1, 512, most=65536)
     num_mel_bins: int = whole(1, 80, most=4096)
     apply_spec_augment: bool = True
+    clean_share: int | float = share(0.5)
     num_masks: int = whole(0, 2)
     mask_feature_length: int = whole(0, 15)
     mask_time_length: int = whole(0, 40)

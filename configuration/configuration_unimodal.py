@@ -1,6 +1,6 @@
 """Configuration of the one-modality baselines."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from .configuration_checks import checked, whole
 from .configuration_emofusion import EmoFusionConfig
@@ -26,6 +26,10 @@ class UnimodalConfig(EmoFusionConfig):
     """
 
     model_type = "emofusion_unimodal"
+    # A baseline of all papers, and the system of none.
+    paper: ClassVar[dict | None] = {
+        "ours": "the whole model, which is one branch of our cross-modal attention model with its statistics pooling",
+    }
 
     modality: Literal["audio", "text", "video"] = "audio"
     hidden_size: int = whole(1, 256)

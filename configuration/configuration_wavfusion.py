@@ -66,6 +66,10 @@ class WavFusionConfig(EmoFusionConfig):
         "authors": "Feng Li and Jiusong Luo and Wanjun Xia",
         "year": 2024,
         "url": "https://arxiv.org/abs/2412.05558",
+        "stated": "wav2vec 2.0 as the backbone, gated cross-modal attention, homogeneous feature discrepancy learning",
+        "noted": "the encoders and branches of text and video, the frozen and the trained layers, the gate, the margin loss",
+        "ours": "the choice of EfficientNet, the inner form of the visual center, the margin, the gate with one auxiliary "
+        "modality, the numbers that the notes do not give",
     }
 
     auxiliary_modalities: list[str] | tuple[str, ...] = AUXILIARY

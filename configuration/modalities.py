@@ -1,5 +1,6 @@
 """The modalities: names of inputs, encoders, configuration fields and processor parts, defined once for all rooms."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -134,15 +135,21 @@ def name_system(variant: str, modality: str | None = None) -> str:
 
 
 def host_lengths(batch: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the number of valid positions of every row, for each modality whose mask is in the batch.
+    """Return the number of valid positions of every row, for each modality and each level of segments in the batch.
 
-    A batch with these `lengths` never makes a model wait for the device to read its masks.
+    A batch with these `lengths` never makes a model wait for the device to read its masks. Names begin as those of the
+    batch: `"text"` for `attention_mask`, `"word"` for `word_spans`, `"member_0_text"` for `member_0_attention_mask`.
 
     Args:
-        batch: Inputs of the forward contract, with masks `(batch, positions)` on the host.
+        batch: Inputs of the forward contract on the host, with masks `(batch, positions)`.
     """
-    return {
-        name: tuple(batch[modality.mask].sum(1).tolist())
-        for name, modality in MODALITIES.items()
-        if batch.get(modality.mask) is not None
-    }
+    masks = {modality.mask: name for name, modality in MODALITIES.items()}
+    levels = {name: level for level, name in SPAN_INPUTS.items()}
+    lengths = {}
+    for key, values in batch.items():
+        member, name = re.fullmatch(r"(member_\d+_)?(.*)", key).groups()
+        if values is not None and name in masks:
+            lengths[f"{member or ''}{masks[name]}"] = tuple(values.sum(1).tolist())
+        elif values is not None and name in levels:
+            lengths[f"{member or ''}{levels[name]}"] = tuple((values[..., 0] >= 0).sum(1).tolist())
+    return lengths

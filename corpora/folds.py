@@ -1,5 +1,6 @@
 """Apply folds to a corpus, check its splits, and read and write folds as JSON files."""
 
+import hashlib
 import json
 import warnings
 from collections import Counter
@@ -196,6 +197,11 @@ def describe_rows(corpus: "DatasetDict", split: str = "test") -> dict[str, list[
         where unknown.
     """
     return {"text_seen": texts_seen(corpus, split), "scripted": corpus[split]["scripted"][:]}
+
+
+def digest_ids(ids: Iterable[str]) -> str:
+    """Return the SHA-256 of the sorted ids: equal for equal sets of utterances, and without naming one."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 def write_folds(path: str | Path, folds: Mapping[str, Fold]) -> None:

@@ -9,22 +9,48 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 Fold = dict[str, list[str]]
+VALIDATIONS = ("session", "speakers")  # of `leave_one_session_out`
 MAX_FOLDS = 10_000  # folds are listed before the speakers are counted
 
 
-def leave_one_session_out(rows: Iterable[Mapping]) -> dict[str, Fold]:
-    """Return one fold per session: the session is the test split, the next one (after the last, the first) validation.
+def leave_one_session_out(rows: Iterable[Mapping], validation: str = "session") -> dict[str, Fold]:
+    """Return one fold per session: the session is the test split, and speakers of the next ones are the validation split.
+
+    After the last session comes the first.
 
     Args:
-        rows: Rows with `id` and `session`.
+        rows: Rows with `id`, `session` and, with "speakers", `speaker`.
+        validation: "session" for all speakers of the next session, or "speakers" for two speakers inside the training
+            sessions: the first of the next session and the last of the one after it, in the order of their names. The
+            others of these two sessions then train.
 
     Returns:
         The folds by the name of the test session.
 
     Raises:
-        ValueError: If there are fewer than three sessions, or a row has none.
+        ValueError: If there are fewer than three sessions, a session has too few speakers, or a row has no session or
+            speaker.
     """
-    return _rotate(_group(rows, "session"), "session")
+    if validation == "session":
+        return _rotate(_group(rows, "session"), "session")
+    rows = list(_narrow(rows, "id", "session", "speaker"))
+    speakers, home = _group(rows, "speaker"), {row["speaker"]: row["session"] for row in rows}
+    sessions = {session: [name for name in speakers if home[name] == session] for session in _group(rows, "session")}
+    names, folds = list(sessions), {}
+    if len(names) < 3:
+        raise ValueError(f"Two sessions with validating speakers are needed beside the test, not {len(names) - 1}.")
+    for number, test in enumerate(names):
+        following, after = (sessions[names[(number + step) % len(names)]] for step in (1, 2))
+        chosen = {"validation": [following[0], after[-1]], "test": sessions[test]}
+        held_out = {name for group in chosen.values() for name in group}
+        chosen["train"] = [name for name in speakers if name not in held_out]
+        if not chosen["train"]:
+            raise ValueError(f"Leaving out the session {test!r} leaves no speaker to train on.")
+        folds[test] = {
+            split: [name for speaker in chosen[split] for name in speakers[speaker]]
+            for split in ("train", "validation", "test")
+        }
+    return folds
 
 
 def leave_one_speaker_out(rows: Iterable[Mapping]) -> dict[str, Fold]:

@@ -22,8 +22,8 @@ def features(labels: Sequence[str]) -> "Features":
       `start` to `end` in seconds (None for the whole file). It is not a `datasets.Audio`, whose encoder needs torchcodec.
     - `speaker`, `session` and `dialogue` name the origin of the utterance, `turn` is its number in the dialogue, and
       `start` and `end` are seconds in the dialogue. `scripted` separates read (True) from improvised words.
-    - `video` is a file, a span in seconds, and the half of the frame that shows the speaker: `crop` is "left", "right" or
-      None for the whole frame.
+    - `video` is a file, a span in seconds, and the part of the frame that shows the speaker: `crop` is one of `CROPS` of
+      `processing.video`, or None for the whole frame.
     - `alignment` holds, for each of `LEVELS`, equally long lists `start`, `end` (seconds in the utterance) and `symbol`.
     - `vad` is valence, arousal and dominance, from 1 to 5.
 

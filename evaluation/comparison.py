@@ -1,6 +1,6 @@
 """Comparison of two systems on the same utterances: the difference of their scores, and whether it is significant."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..configuration.plain_text import show_name, show_value
 from .predictions import Predictions, read_predictions
-from .results import FILE, RunResults
+from .results import FILE, MemberComparison, RunResults
 from .sample_size import count_words, describe_small_classes
 from .statistics import (
     LEVEL,
@@ -152,7 +152,15 @@ def compare_systems(first: str | Path, second: str | Path) -> Comparison:
         FileNotFoundError: If a folder has no results or predictions.
         ValueError: If the two systems have different test utterances or labels.
     """
-    one, other = (read_system(folder) for folder in (first, second))
+    return compare(*(read_system(folder) for folder in (first, second)))
+
+
+def compare(one: SystemPredictions, other: SystemPredictions) -> Comparison:
+    """Compare two systems by their predictions; see `compare_systems`.
+
+    Raises:
+        ValueError: If the two systems have different test utterances or labels.
+    """
     _check_same(one, other)
     truth, order = np.array(list(one.truth.values())), [other.labels.index(label) for label in one.labels]
     shares = [
@@ -200,24 +208,73 @@ def read_system(folder: str | Path) -> SystemPredictions:
         ValueError: If they are damaged or contradict each other.
     """
     results = RunResults.read(folder)
-    runs = [folder]
-    if results.cross_validation:
-        names = [run.name for run in results.cross_validation.runs]
-        if outside := [name for name in names if not name or Path(name).name != name]:
-            raise ValueError(
-                f"{Path(folder, FILE)}: {show_value(outside[0])} is no folder beside the results of its runs."
-            )
-        runs = [Path(folder, name) for name in names]
-        if not runs:
-            raise ValueError(f"{Path(folder, FILE)} names no run of the cross-validation: repeat it.")
-    return _pool(str(folder), results.labels, [read_predictions(run, results.labels)["test"] for run in runs])
+    runs = find_runs(folder, results)
+    return pool_runs(str(folder), results.labels, [read_predictions(run, results.labels)["test"] for run in runs])
 
 
-def _pool(name: str, labels: list[str], runs: list[Predictions]) -> SystemPredictions:
-    """Return the predictions of several runs, which need not test the same utterances, by utterance."""
+def find_runs(folder: str | Path, results: RunResults) -> list[Path]:
+    """Return the folders of the runs of a cross-validation; of another run its own.
+
+    Args:
+        folder: The folder of the results.
+        results: The results.
+
+    Raises:
+        ValueError: If the results name no run, or one outside the folder.
+    """
+    if results.cross_validation is None:
+        return [Path(folder)]
+    names = [run.name for run in results.cross_validation.runs]
+    if outside := [name for name in names if not name or Path(name).name != name]:
+        raise ValueError(
+            f"{Path(folder, FILE)}: {show_value(outside[0])} is no folder beside the results of its runs."
+        )
+    if not names:
+        raise ValueError(f"{Path(folder, FILE)} names no run of the cross-validation: repeat it.")
+    return [Path(folder, name) for name in names]
+
+
+def compare_with_members(
+    labels: list[str], runs: list[Predictions], members: Iterable[str], combination: str
+) -> dict[str, MemberComparison]:
+    """Compare a late fusion with each of its members.
+
+    Args:
+        labels: Names of the classes.
+        runs: Predictions of the fusion on the test split of each run, with those of its members in `systems`.
+        members: Names of the members.
+        combination: Name of the fusion in the verdicts.
+    """
+    fusion = pool_runs(combination, labels, runs)
+    return {name: _to_record(compare(pool_runs(name, labels, runs, name), fusion)) for name in members}
+
+
+def _to_record(found: Comparison) -> MemberComparison:
+    return MemberComparison(
+        wa=found.wa.value,
+        ua=found.ua.value,
+        wa_interval=found.wa.interval,
+        ua_interval=found.ua.interval,
+        p_utterances=found.p_utterances,
+        p_wa=found.wa.p_speakers,
+        p_ua=found.ua.p_speakers,
+        verdict=found.verdict,
+    )
+
+
+def pool_runs(name: str, labels: list[str], runs: list[Predictions], system: str | None = None) -> SystemPredictions:
+    """Return the predictions of several runs, which need not test the same utterances, by utterance.
+
+    Args:
+        name: Name of the system.
+        labels: Names of the classes.
+        runs: Predictions of each run.
+        system: The member or combination of a late fusion that predicts; by default the run itself.
+    """
     truth, speakers, counts = {}, {}, {}
     for run in runs:
-        columns = (run.ids, run.labels.tolist(), run.speakers, np.eye(len(labels))[run.predicted])
+        predicted = run.predicted if system is None else run.systems[system]
+        columns = (run.ids, run.labels.tolist(), run.speakers, np.eye(len(labels))[predicted])
         for utterance, label, speaker, predicted in zip(*columns, strict=True):
             if truth.setdefault(utterance, label) != label or speakers.setdefault(utterance, speaker) != speaker:
                 raise ValueError(f"{name}: the runs do not agree on the label and speaker of {utterance!r}.")

@@ -7,19 +7,25 @@ from .records import Record
 
 @dataclass(kw_only=True)
 class Paper(Record):
-    """The publication that describes a system.
+    """The publication that describes a system, and the sources of the parts of the system.
 
     Args:
         title: Title.
         authors: Names of the authors.
         year: Year of publication.
         url: Address of the paper.
+        stated: Parts that the paper's own abstract or page states, separated by commas.
+        noted: Parts that only a third party's reading notes of the paper have.
+        ours: Other parts.
     """
 
     title: str | None = None
     authors: str | None = None
     year: int | None = None
     url: str | None = None
+    stated: str | None = None
+    noted: str | None = None
+    ours: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -29,6 +35,7 @@ class CorpusMetadata(Record):
     Args:
         name: Its name in `corpora.CORPORA`.
         title: Its name for people.
+        fold: Number of the fold that it is split by, from 1; None if its splits are fixed, or several folds are pooled.
         hub_id: Its repository on the Hub.
         demonstration: Whether it is synthetic, so that scores on it are no benchmark.
         protocol: How it is split, in a sentence.
@@ -40,6 +47,7 @@ class CorpusMetadata(Record):
 
     name: str | None = None
     title: str | None = None
+    fold: int | None = None
     hub_id: str | None = None
     demonstration: bool | None = None
     protocol: str | None = None
@@ -60,6 +68,7 @@ class SplitCounts(Record):
         classes: Utterances per label.
         unaligned: Per span level ("phone", "syllable", "word"), utterances without such spans; the model takes their
             frames instead.
+        digest: Digest of the ids of the utterances, see `corpora.folds.digest_ids`.
     """
 
     utterances: int | None = None
@@ -67,6 +76,7 @@ class SplitCounts(Record):
     speakers: int | None = None
     classes: dict[str, int] = field(default_factory=dict)
     unaligned: dict[str, int] = field(default_factory=dict)
+    digest: str | None = None
 
 
 @dataclass(kw_only=True)

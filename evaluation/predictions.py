@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FILE = "predictions.jsonl"
 # Properties of a row that subsets are formed by: fields of `Predictions`, and keys of a line.
 PROPERTIES = ("scripted", "text_seen")
+SYSTEMS = "systems"  # key of a line of a late fusion: what its members and combinations predict
 # key of a line -> accepted types of its value, and their name
 FIELDS = {
     **dict.fromkeys(("split", "id", "label"), (str, "a string")),
@@ -40,6 +41,7 @@ class Predictions:
         scripted: Whether the text was scripted, None where unknown.
         text_seen: Whether the training split contains the same text, None for an utterance without text.
         temperature: Temperatures that calibrate the logits `(utterances,)`; 1 where none does.
+        systems: Class numbers `(utterances,)` that each member and each combination of a late fusion predicts, by name.
     """
 
     ids: list[str]
@@ -49,6 +51,7 @@ class Predictions:
     scripted: list[bool | None]
     text_seen: list[bool | None]
     temperature: np.ndarray
+    systems: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -104,10 +107,15 @@ def calibrate(splits: Mapping[str, Predictions]) -> dict[str, Predictions]:
 def pool(parts: Iterable[Predictions]) -> Predictions:
     """Concatenate the predictions of several models; each keeps its temperature."""
     parts, joined = list(parts), {}
-    for field in dataclasses.fields(Predictions):
-        values = [getattr(part, field.name) for part in parts]
-        is_array = isinstance(values[0], np.ndarray)
-        joined[field.name] = np.concatenate(values) if is_array else [item for value in values for item in value]
+    for item in dataclasses.fields(Predictions):
+        values = [getattr(part, item.name) for part in parts]
+        if isinstance(values[0], dict):
+            shared = [name for name in values[0] if all(name in value for value in values)]
+            joined[item.name] = {name: np.concatenate([value[name] for value in values]) for name in shared}
+        elif isinstance(values[0], np.ndarray):
+            joined[item.name] = np.concatenate(values)
+        else:
+            joined[item.name] = [entry for value in values for entry in value]
     return Predictions(**joined)
 
 
@@ -122,9 +130,11 @@ def write_predictions(path: str | Path, splits: Mapping[str, Predictions], label
     with open(path, "w", encoding="utf-8") as lines:
         for split, predictions in splits.items():
             columns = (getattr(predictions, name) for name in ("ids", "speakers", "labels", "logits", *PROPERTIES))
-            for name, speaker, label, logits, *properties in zip(*columns, strict=True):
+            for place, (name, speaker, label, logits, *properties) in enumerate(zip(*columns, strict=True)):
                 row = {"split": split, "id": name, "speaker": speaker, "label": labels[label]}
                 row |= {"logits": logits.tolist(), **dict(zip(PROPERTIES, properties, strict=True))}
+                if predictions.systems:
+                    row[SYSTEMS] = {system: labels[found[place]] for system, found in predictions.systems.items()}
                 lines.write(f"{json.dumps(row, ensure_ascii=False)}\n")
 
 
@@ -153,6 +163,8 @@ def read_predictions(folder: str | Path, labels: Sequence[str]) -> dict[str, Pre
                     f"{path}, line {number}: the {row['split']} split has a prediction for {show_value(row['id'])} already: "
                     "every utterance has one."
                 )
+            if rows and row[SYSTEMS].keys() != next(iter(rows.values()))[SYSTEMS].keys():
+                raise ValueError(f"{path}, line {number}: {SYSTEMS} are not those of the lines above.")
             rows[row["id"]] = row
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8: repeat the run that writes it.") from error
@@ -183,7 +195,12 @@ def _parse_line(line: str, place: str, labels: Sequence[str]) -> dict[str, Any]:
         raise ValueError(
             f"{place}: logits is {show_value(row['logits'])}, not {len(labels)} finite numbers, one per label."
         )
-    return row | {"label": list(labels).index(row["label"])}
+    systems = row.get(SYSTEMS, {})
+    if not isinstance(systems, dict) or not all(found in labels for found in systems.values()):
+        raise ValueError(f"{place}: {SYSTEMS} is {show_value(systems)}, not a label for each system.")
+    numbers = {label: number for number, label in enumerate(labels)}
+    systems = {name: numbers[found] for name, found in systems.items()}
+    return row | {"label": numbers[row["label"]], SYSTEMS: systems}
 
 
 def _as_floats(numbers: list) -> np.ndarray:
@@ -200,5 +217,6 @@ def _from_rows(rows: Sequence[Mapping]) -> Predictions:
         labels=np.array([row["label"] for row in rows]),
         logits=np.array([row["logits"] for row in rows], dtype=np.float64),
         temperature=np.ones(len(rows)),
+        systems={name: np.array([row[SYSTEMS][name] for row in rows]) for name in rows[0][SYSTEMS]},
         **{name: [row[name] for row in rows] for name in PROPERTIES},
     )

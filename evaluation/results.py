@@ -12,27 +12,64 @@ from ..corpora.atomic_write import write_json
 from .calibration import TemperatureScaling
 from .metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from .records import Record
-from .scores import ClassificationScores, Intervals, SubsetScores
+from .scores import ClassificationScores, Intervals, SubsetScores, check_interval
 
 FORMAT = 1
 FILE = "results.json"
 
 
 @dataclass(kw_only=True)
-class LateFusionResults(Record):
-    """A late fusion, its members and its alternatives.
+class MemberComparison(Record):
+    """Comparison of a late fusion with one of its members on the test split; see `evaluation.comparison`.
 
     Args:
-        members: Folder or Hub id of each member, by its name.
-        weights: Weight of each member in the weighted combination.
-        inverse_strength: Inverse strength of the logistic combination's penalty.
-        systems: Scores by system (a member or a combination), split and name of the score.
+        wa: Overall accuracy of the fusion minus that of the member.
+        ua: The same of the mean recall.
+        wa_interval: 95 % interval of `wa` over resampled speakers; None with fewer than six speakers.
+        ua_interval: The same of `ua`.
+        p_utterances: P-value of the difference in WA over utterances.
+        p_wa: P-value of the difference in WA over speakers; None with fewer than six speakers.
+        p_ua: The same of the difference in UA.
+        verdict: Whether the differences are significant, in a sentence.
     """
 
+    wa: float
+    ua: float
+    wa_interval: list[float] | None = None
+    ua_interval: list[float] | None = None
+    p_utterances: float
+    p_wa: float | None = None
+    p_ua: float | None = None
+    verdict: str = ""
+
+    def __post_init__(self):
+        for name in ("wa_interval", "ua_interval"):
+            check_interval(name, getattr(self, name))
+
+
+@dataclass(kw_only=True)
+class LateFusionResults(Record):
+    """A late fusion, its members and its alternatives; in a cross-validation those of all runs.
+
+    Args:
+        combination: The combination that is saved, "soup" for averaged weights.
+        members: Folder or Hub id of each member, or its recipe in a cross-validation, by its name.
+        unproven: Names of members whose training utterances are unknown.
+        weights: Weight of each member by combination and member, over the runs of a cross-validation their mean.
+        inverse_strength: Inverse strength of the logistic combination's penalty; None for several runs.
+        systems: Scores by system (a member or a combination), split and name of the score.
+        best_member: The member with the highest UA on the validation split.
+        comparisons: Comparison with each member, by its name.
+    """
+
+    combination: str | None = None
     members: dict[str, str] = field(default_factory=dict)
-    weights: dict[str, float] = field(default_factory=dict)
+    unproven: list[str] = field(default_factory=list)
+    weights: dict[str, dict[str, float]] = field(default_factory=dict)
     inverse_strength: float | None = None
     systems: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    best_member: str | None = None
+    comparisons: dict[str, MemberComparison] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -60,6 +97,7 @@ class FoldResults(Record):
         intervals: Intervals of the test scores over speakers, None with too few speakers.
         breakdown: Scores on subsets of the test split.
         temperature: Temperature fitted on its validation split; None if it does not calibrate there.
+        late_fusion: Members and combinations of a late fusion.
         data: Size of each split.
         seconds: Duration of the training.
     """
@@ -71,6 +109,7 @@ class FoldResults(Record):
     intervals: Intervals | None = None
     breakdown: dict[str, SubsetScores] = field(default_factory=dict)
     temperature: float | None = None
+    late_fusion: LateFusionResults | None = None
     data: dict[str, SplitCounts] = field(default_factory=dict)
     seconds: float | None = None
 

@@ -1,7 +1,7 @@
 """Scores of a classifier's predictions: on a split, on subsets of it, and their intervals over speakers."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +117,13 @@ class Intervals(Record):
 
     def __post_init__(self):
         for name in ("wa", "ua", "wf1"):
-            edges = getattr(self, name)
-            if edges is not None and (len(edges) != 2 or not np.isfinite(edges).all()):
-                raise ValueError(f"{name}: {show_value(edges)} must be two finite numbers, the ends of an interval.")
+            check_interval(name, getattr(self, name))
+
+
+def check_interval(name: str, edges: Sequence[float] | None) -> None:
+    """Raise a `ValueError` if an interval, unless it is None, is not two finite numbers."""
+    if edges is not None and (len(edges) != 2 or not np.isfinite(edges).all()):
+        raise ValueError(f"{name}: {show_value(edges)} must be two finite numbers, the ends of an interval.")
 
 
 def measure(predictions: Mapping[str, "Predictions"], labels: list[str]) -> dict[str, Any]:

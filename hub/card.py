@@ -5,6 +5,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES, SPAN_LEVELS
 from ..configuration.plain_text import join_words
 from ..evaluation.records import Record
@@ -12,9 +13,11 @@ from ..evaluation.results import Results, RunResults, SpeakerResults
 from ..evaluation.sample_size import count_words, explain_uncertainty
 from ..evaluation.task import Task, load_task
 from .contents import is_repo_id
+from .fusion_card import describe_fusion
 from .markdown import Markdown, format_table
 from .page import (
     cite_paper,
+    describe_sources,
     format_settings,
     keep_publishable,
     known_values,
@@ -81,8 +84,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         scores=_score_table(results, task),
         explanation=task.explain_scores(test),
         spread=_spread_table(results, task),
-        systems=_system_table(results, task),
-        combination=results.training.get("combination", ""),
+        fusion=describe_fusion(results, task),
         interval=_format_intervals(results, task),
         subsets=_subset_table(results, task),
         details=[
@@ -98,9 +100,16 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         language=_find_language(results),
         license=results.license,
         paper=known_values(results.paper),
+        sources=describe_sources(results),
+        plain=_is_plain(results),
         citation=cite_paper(results),
         version=results.environment.emofusion,
     )
+
+
+def _is_plain(results: RunResults) -> bool:
+    """Return whether the model is a classifier of transformers, without code of ours."""
+    return results.model_class is not None and not results.model_class.startswith(tuple(VARIANTS.values()))
 
 
 def _find_language(results: RunResults) -> list[str]:
@@ -231,26 +240,6 @@ def _spread_table(results: RunResults, task: Task) -> str:
             if cells := _format_scores(values, task):
                 rows[f"{name} over {title}"] = cells
     return format_table("Test split of", task.headings, rows)
-
-
-def _system_table(results: RunResults, task: Task) -> str:
-    """Return the scores of the members and of all combinations of a late fusion."""
-    if results.late_fusion is None:
-        return ""
-    systems = results.late_fusion.systems
-    splits = ("validation", "test")
-    columns = {
-        f"{split} {score}": f"{heading}, {split}" for split in splits for score, heading in task.headings.items()
-    }
-    rows = {
-        system: {
-            f"{split} {score}": cell
-            for split in splits
-            for score, cell in _format_scores(scores.get(split, {}), task).items()
-        }
-        for system, scores in systems.items()
-    }
-    return format_table("System", columns, rows)
 
 
 def _format_intervals(results: RunResults, task: Task) -> str:

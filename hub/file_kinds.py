@@ -32,11 +32,12 @@ KINDS = {
 KEPT = {
     "hidden": [".*", "__pycache__"],
     "a checkpoint to resume from": ["checkpoint-*"],
+    "a run of its own": ["fold-[0-9]*", "seed-[0-9]*"],
     "training state": [
         *("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "trainer_state.json", "training_args.bin"),
         *("global_step*", "latest", "zero_to_fp32.py", "runs", "recipe.json"),
     ],
-    "ids, speakers and labels of the corpus": ["predictions.jsonl"],
+    "ids, speakers and labels of the corpus": ["predictions.jsonl", "splits.json"],
     "the base model of adapters, a repository of its own": ["base"],
 }
 # reason why a file may not be published -> patterns of its name, in lower case

@@ -132,6 +132,17 @@ def cite_paper(results: Results) -> Markdown:
     return Markdown("\n".join([f"@misc{{{key},", *lines, "}"]) if lines else "")
 
 
+def describe_sources(results: Results) -> str:
+    """Return the sentence on the sources of a method: the paper's own words, notes of others, ours; empty if unknown."""
+    paper = known_values(results.paper)
+    if "ours" not in paper:
+        return ""
+    sources = {"stated": "from the paper's own abstract", "noted": "from a third party's reading notes of the paper"}
+    parts = [f"{source}: {paper[name]}" for name, source in sources.items() if name in paper]
+    sentence = "; ".join([*parts, f"ours: {paper['ours']}, the training settings."])
+    return sentence[0].upper() + sentence[1:]
+
+
 def format_percent(share: float) -> str:
     """Return a share as the cards show it: `91.2 %`."""
     return f"{100 * share:.1f} %"

@@ -6,7 +6,7 @@ from huggingface_hub import ModelCardData
 
 from ..evaluation.results import SpeakerResults
 from .markdown import format_table
-from .page import cite_paper, format_percent, format_settings, known_values, write_page
+from .page import cite_paper, describe_sources, format_percent, format_settings, known_values, write_page
 
 # field of the scores -> heading
 SCORES = {"accuracy": "Accuracy", "eer": "EER", "min_dcf": "minDCF"}
@@ -44,6 +44,7 @@ def write_speaker_card(folder: Path, results: SpeakerResults) -> Path:
         name=name,
         source=".",
         paper=known_values(results.paper),
+        sources=describe_sources(results),
         scores=_score_table(scores),
         measured={score for values in scores.values() for score in values},
         p_target=results.p_target,

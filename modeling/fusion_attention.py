@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .fusion_rows import Rows
+
 
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product attention (Vaswani et al. 2017); keys and values may have another width than queries.
@@ -28,35 +30,39 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self,
         hidden_states: torch.Tensor,
+        rows: Rows,
         key_value_states: torch.Tensor,
-        key_value_mask: torch.Tensor,
+        key_value_rows: Rows,
         output_attentions: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Compute the attention of queries to keys and values.
+        """Compute the attention of queries to keys and values of the same row.
 
         Args:
-            hidden_states: `(batch, queries, hidden)`.
-            key_value_states: `(batch, keys, key_value_size)`.
-            key_value_mask: `(batch, keys)`, bool; every row has at least one valid key.
+            hidden_states: The queries, packed, with `hidden_size` channels.
+            rows: Their layout.
+            key_value_states: Keys and values, packed, with `key_value_size` channels.
+            key_value_rows: Their layout; every row has at least one valid position.
             output_attentions: Whether to return the attention map, which is then computed explicitly. Otherwise torch
                 chooses the fastest kernel.
 
         Returns:
-            `(batch, queries, hidden)`, and the weights `(batch, heads, queries, keys)` or `None`.
+            The same shape as `hidden_states`, and the weights `(batch, heads, queries, keys)` or `None`.
         """
-        query = self._split_heads(self.q_proj(hidden_states))
-        key = self._split_heads(self.k_proj(key_value_states))
-        value = self._split_heads(self.v_proj(key_value_states))
-        mask = key_value_mask[:, None, None, :]
+        query = self._split_heads(rows.pad(self.q_proj(hidden_states)))
+        key = self._split_heads(key_value_rows.pad(self.k_proj(key_value_states)))
+        value = self._split_heads(key_value_rows.pad(self.v_proj(key_value_states)))
+        mask = None if key_value_rows.key_mask is None else key_value_rows.key_mask[:, None, None, :]
         dropout = self.attention_dropout if self.training else 0.0
         if output_attentions:
             scores = (query @ key.transpose(-1, -2)) * self.head_dim**-0.5
-            weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
+            if mask is not None:
+                scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+            weights = scores.softmax(dim=-1)
             context = F.dropout(weights, dropout) @ value
         else:
             weights = None
             context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-        return self.out_proj(context.transpose(1, 2).flatten(2)), weights
+        return self.out_proj(rows.pack(context.transpose(1, 2).flatten(2))), weights
 
     def _split_heads(self, states: torch.Tensor) -> torch.Tensor:
         return states.unflatten(-1, (self.num_attention_heads, self.head_dim)).transpose(1, 2)
@@ -90,10 +96,11 @@ class CrossModalAttention(MultiHeadAttention):
     def forward(
         self,
         hidden_states: torch.Tensor,
+        rows: Rows,
         key_value_states: torch.Tensor,
-        key_value_mask: torch.Tensor,
+        key_value_rows: Rows,
         output_attentions: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Compute the attention, add the residual and normalise; arguments and results as in [`MultiHeadAttention`]."""
-        context, weights = super().forward(hidden_states, key_value_states, key_value_mask, output_attentions)
+        context, weights = super().forward(hidden_states, rows, key_value_states, key_value_rows, output_attentions)
         return self.layer_norm(hidden_states + self.dropout(context)), weights

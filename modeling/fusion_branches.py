@@ -1,12 +1,35 @@
 """Branches between encoder and pooling, one per modality (Krishna 2021, arXiv 2108.09669; their form is ours)."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from .fusion_recurrence import BidirectionalLSTM
+from .fusion_rows import Rows
+
+
+class ConvByRow(nn.Conv1d):
+    """`nn.Conv1d` over each row, as one product of its positions with the weights of all taps, shifted and added.
+
+    Args:
+        input_size: The channels of the input.
+        output_size: The channels of the output.
+        kernel_size: The kernel size; odd, so that the number of frames stays the same.
+    """
+
+    def __init__(self, input_size: int, output_size: int, kernel_size: int):
+        super().__init__(input_size, output_size, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, packed: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Map packed states with `input_size` channels to `(batch, longest row, output_size)`, padded."""
+        (size,), (border,) = self.kernel_size, self.padding
+        taps = rows.pad(F.linear(packed, self.weight.permute(2, 0, 1).flatten(0, 1)))
+        taps = F.pad(taps.unflatten(-1, (size, -1)), (0, 0, 0, 0, border, border))
+        return sum(taps[:, tap : tap + rows.longest, tap] for tap in range(size)) + self.bias
 
 
 class ConvBranch(nn.Module):
-    """`ReLU(Conv1d(x))` over valid frames: the text branch, and the first part of the speech branch.
+    """`ReLU(Conv1d(x))` of each row: the text branch, and the first part of the speech branch.
 
     Args:
         input_size: The width of the encoder.
@@ -16,12 +39,11 @@ class ConvBranch(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, kernel_size: int):
         super().__init__()
-        self.conv = nn.Conv1d(input_size, hidden_size, kernel_size, padding=kernel_size // 2)
+        self.conv = ConvByRow(input_size, hidden_size, kernel_size)
 
-    def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map `(batch, frames, input_size)` with its mask `(batch, frames)` to `(batch, frames, hidden_size)`."""
-        hidden_states = hidden_states * mask.unsqueeze(-1)  # so that the result does not depend on padding
-        return self.conv(hidden_states.transpose(1, 2)).transpose(1, 2).relu()
+    def forward(self, packed: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Map packed states with `input_size` channels to `(batch, longest row, hidden_size)`, padded."""
+        return self.conv(packed, rows).relu()
 
 
 class RecurrentBranch(nn.Module):
@@ -37,12 +59,8 @@ class RecurrentBranch(nn.Module):
         super().__init__()
         self.conv_branch = ConvBranch(input_size, hidden_size, kernel_size)
         self.linear = nn.Linear(hidden_size, hidden_size)
-        self.lstm = nn.LSTM(hidden_size, hidden_size // 2, batch_first=True, bidirectional=True)
+        self.lstm = BidirectionalLSTM(hidden_size, hidden_size // 2)
 
-    def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map `(batch, frames, input_size)` with its mask `(batch, frames)` to `(batch, frames, hidden_size)`."""
-        states = self.linear(self.conv_branch(hidden_states, mask))
-        # Packed, so that the backward direction starts at the last valid frame of each utterance.
-        packed = pack_padded_sequence(states, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=states.shape[1])
-        return states
+    def forward(self, packed: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Map packed states with `input_size` channels to `(batch, longest row, hidden_size)`, padded."""
+        return self.lstm(self.linear(self.conv_branch(packed, rows)), rows)

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from .fusion_attention import CrossModalAttention
+from .fusion_rows import Rows
 
 
 class FeedForward(nn.Module):
@@ -24,7 +25,7 @@ class FeedForward(nn.Module):
         self.layer_norm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """Map `(batch, positions, hidden)` to the same shape."""
+        """Map `(..., hidden)` to the same shape."""
         output = self.output(nn.functional.gelu(self.intermediate(hidden_states)))
         return self.layer_norm(hidden_states + self.dropout(output))
 
@@ -65,25 +66,25 @@ class CoattentionBlock(nn.Module):
     def forward(
         self,
         audio: torch.Tensor,
-        audio_mask: torch.Tensor,
+        audio_rows: Rows,
         text: torch.Tensor,
-        text_mask: torch.Tensor,
+        text_rows: Rows,
         output_attentions: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor | None]]:
         """Apply one block.
 
         Args:
-            audio: `(batch, positions, hidden)`.
-            audio_mask: `(batch, positions)`, bool; every row has at least one valid position.
-            text: `(batch, tokens, hidden)`.
-            text_mask: `(batch, tokens)`, bool; every row has at least one valid token.
+            audio: Frames or segments, packed.
+            audio_rows: Their layout.
+            text: Tokens, packed.
+            text_rows: Their layout.
             output_attentions: Whether to return attention maps.
 
         Returns:
-            Both sequences in the same shapes, and the maps `"audio_text"` `(batch, heads, positions, tokens)` and
+            Both sequences in the same layouts, and the maps `"audio_text"` `(batch, heads, positions, tokens)` and
             `"text_audio"` `(batch, heads, tokens, positions)`, or None for each.
         """
-        from_text, audio_text = self.audio_text_attention(audio, text, text_mask, output_attentions)
-        from_audio, text_audio = self.text_audio_attention(text, audio, audio_mask, output_attentions)
+        from_text, audio_text = self.audio_text_attention(audio, audio_rows, text, text_rows, output_attentions)
+        from_audio, text_audio = self.text_audio_attention(text, text_rows, audio, audio_rows, output_attentions)
         maps = {"audio_text": audio_text, "text_audio": text_audio}
         return self.audio_feed_forward(from_text), self.text_feed_forward(from_audio), maps

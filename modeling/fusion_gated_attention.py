@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from .fusion_attention import MultiHeadAttention
+from .fusion_rows import Rows
 
 
 class GatedCrossModalAttention(nn.Module):
@@ -48,27 +49,27 @@ class GatedCrossModalAttention(nn.Module):
         self,
         hidden_states: torch.Tensor,
         streams: Mapping[str, torch.Tensor],
-        stream_masks: Mapping[str, torch.Tensor],
+        rows: Mapping[str, Rows],
         output_attentions: bool = False,
         **kwargs,
     ) -> tuple:
         """Compute the attention to the streams; the layer calls this in place of its self-attention.
 
         Args:
-            hidden_states: `(batch, frames, hidden)`.
-            streams: For each modality, `(batch, positions, size)`.
-            stream_masks: For each modality, `(batch, positions)`, bool; every row has at least one valid position.
+            hidden_states: Frames of speech, packed.
+            streams: For each other modality, its packed states.
+            rows: For speech (`"audio"`) and each other modality, the layout.
             output_attentions: Whether to return maps and gate.
             **kwargs: The arguments that the layer passes to its self-attention.
 
         Returns:
-            `(batch, frames, hidden)`; None or, on request, the maps `(batch, heads, frames, positions)` of each
+            The same shape as `hidden_states`; None or, on request, the maps `(batch, heads, frames, positions)` of each
             modality and the gate P `(batch, frames, hidden)` (None without a gate); and, for WavLM, the position bias
             that its layers expect.
         """
         contexts, maps = [], {}
         for name, attention in self.cross_attentions.items():
-            context, maps[name] = attention(hidden_states, streams[name], stream_masks[name], output_attentions)
+            context, maps[name] = attention(hidden_states, rows["audio"], streams[name], rows[name], output_attentions)
             contexts.append(context)
         if self.self_attention is not None:
             contexts.append(self.self_attention(hidden_states, **kwargs)[0])
@@ -76,5 +77,5 @@ class GatedCrossModalAttention(nn.Module):
         if self.gate is not None:
             gate = self.gate(torch.cat(contexts, dim=-1)).sigmoid()
             output = gate * contexts[0] + (1 - gate) * contexts[1]
-        record = (maps, gate) if output_attentions else None
+        record = (maps, None if gate is None else rows["audio"].pad(gate)) if output_attentions else None
         return (output, record, kwargs["position_bias"]) if "position_bias" in kwargs else (output, record)

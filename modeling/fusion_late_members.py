@@ -1,5 +1,7 @@
 """The members of a late fusion: building, loading and running classifiers of any supported type."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from transformers import (
@@ -10,11 +12,12 @@ from transformers import (
 )
 
 from ..configuration.configuration_late_fusion import MEMBER_CONFIGS, as_member_config, member_modalities
-from ..configuration.modalities import MODALITIES
+from ..configuration.modalities import MODALITIES, SPAN_INPUTS
 from ..configuration.plain_text import show_some
 from .encoder_audio import receptive_field
 from .modeling_checkpoint import check_files, count_weights
 from .modeling_cross_attention import CrossAttentionFusionForSequenceClassification
+from .modeling_lengths import Lengths, at_least_one, complete_lengths, lengths_mask
 from .modeling_loading import load_checked
 from .modeling_multi_level import MultiLevelFusionForSequenceClassification
 from .modeling_speaker_resnet import SpeakerResNetForSequenceClassification
@@ -68,7 +71,7 @@ def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     return model
 
 
-def select_inputs(number: int, config: PreTrainedConfig, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def select_inputs(number: int, config: PreTrainedConfig, batch: dict[str, Any]) -> dict[str, Any]:
     """Return the inputs of a batch that a member uses, under the names that it expects.
 
     Where the processor prepares a modality separately for this member, the keys of the batch begin with
@@ -77,9 +80,9 @@ def select_inputs(number: int, config: PreTrainedConfig, batch: dict[str, torch.
     Args:
         number: The number of the member.
         config: Its configuration.
-        batch: The inputs of all members; values may be None.
+        batch: The inputs of all members, with their `lengths` if they are known; values may be None.
     """
-    selected = {}
+    selected, known = {}, batch.get("lengths") or {}
     for name in member_modalities(config):
         modality, prefix = MODALITIES[name], f"member_{number}_"
         prefix = prefix if batch.get(prefix + modality.main_input) is not None else ""
@@ -87,10 +90,16 @@ def select_inputs(number: int, config: PreTrainedConfig, batch: dict[str, torch.
             selected |= {key: batch[prefix + key] for key in modality.inputs if prefix + key in batch}
             if selected.get(modality.mask) is None:
                 selected[modality.mask] = values.new_ones(values.shape[:2], dtype=torch.long)
+            lengths = complete_lengths(
+                {name: (values, batch.get(prefix + modality.mask))}, {name: known.get(prefix + name)}
+            )
+            levels = [level for level, spans in SPAN_INPUTS.items() if spans in selected and prefix + level in known]
+            lengths |= {level: known[prefix + level] for level in levels}
+            selected["lengths"] = selected.get("lengths", {}) | lengths
     return selected
 
 
-def run_member(member: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def run_member(member: PreTrainedModel, inputs: dict[str, Any]) -> tuple[torch.Tensor, tuple[bool, ...]]:
     """Return the logits of a member.
 
     Args:
@@ -98,32 +107,31 @@ def run_member(member: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> tupl
         inputs: The result of `select_inputs`, not empty.
 
     Returns:
-        Logits `(batch, classes)`, and which rows have an input for the member, `(batch,)`, bool. The logits of the
-        other rows are finite but meaningless.
+        Logits `(batch, classes)`, and for each row whether it has an input for the member. The logits of the other rows
+        are finite but meaningless.
     """
-    masks = {
-        name: inputs[name].bool() for name in (modality.mask for modality in MODALITIES.values()) if name in inputs
-    }
-    has_input = torch.stack([mask.any(dim=1) for mask in masks.values()]).any(dim=0)
+    lengths = {name: inputs["lengths"][name] for name in MODALITIES if name in inputs["lengths"]}
+    has_input = tuple(map(any, zip(*lengths.values(), strict=True)))
     if member.config.model_type in MEMBER_MODELS:
         return member(**inputs).logits, has_input
     if "input_values" in inputs:
-        return _classify_waveforms(member, inputs["input_values"], masks["audio_attention_mask"]), has_input
-    return _classify_tokens(member, inputs["input_ids"], masks["attention_mask"]), has_input
+        return _classify_waveforms(member, inputs["input_values"], lengths["audio"]), has_input
+    return _classify_tokens(member, inputs["input_ids"], lengths["text"]), has_input
 
 
-def _classify_waveforms(member: PreTrainedModel, input_values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def _classify_waveforms(member: PreTrainedModel, input_values: torch.Tensor, lengths: Lengths) -> torch.Tensor:
     """Run one utterance at a time: group norms and convolutions of transformers' speech classifiers read padding."""
     shortest = receptive_field(member.config)
-    waveforms = [values[:length] for values, length in zip(input_values, mask.sum(dim=1).tolist(), strict=True)]
+    waveforms = [values[:length] for values, length in zip(input_values, lengths, strict=True)]
     padded = [F.pad(waveform, (0, max(0, shortest - len(waveform)))) for waveform in waveforms]
     return torch.cat([member(input_values=waveform[None].to(member.dtype)).logits for waveform in padded])
 
 
-def _classify_tokens(member: PreTrainedModel, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def _classify_tokens(member: PreTrainedModel, input_ids: torch.Tensor, lengths: Lengths) -> torch.Tensor:
     # Some models derive positions, or the last token, from the padding token.
-    input_ids = input_ids.masked_fill(~mask, member.config.pad_token_id or 0)
-    mask = mask | ~mask.any(dim=1, keepdim=True)
+    device, positions = input_ids.device, input_ids.shape[1]
+    input_ids = input_ids.masked_fill(~lengths_mask(lengths, device, positions), member.config.pad_token_id or 0)
+    mask = lengths_mask(at_least_one(lengths), device, positions)
     return member(input_ids=input_ids, attention_mask=mask.long()).logits
 
 

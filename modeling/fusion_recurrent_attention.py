@@ -2,9 +2,10 @@
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .fusion_attention import CrossModalAttention
+from .fusion_recurrence import BidirectionalGRU
+from .fusion_rows import Rows
 
 
 class RecurrentAttention(nn.Module):
@@ -29,14 +30,12 @@ class RecurrentAttention(nn.Module):
         layer_norm_eps: float,
     ):
         super().__init__()
-        self.gru = nn.GRU(input_size, hidden_size // 2, batch_first=True, bidirectional=True)
+        self.gru = BidirectionalGRU(input_size, hidden_size // 2)
         self.self_attention = CrossModalAttention(
             hidden_size, num_attention_heads, attention_dropout, hidden_dropout, layer_norm_eps
         )
 
-    def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map `(batch, positions, input_size)` with its mask `(batch, positions)` to `(batch, positions, hidden_size)`."""
-        # Packed, so that the backward direction starts at the last valid position of each utterance.
-        packed = pack_padded_sequence(hidden_states, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=mask.shape[1])
-        return self.self_attention(states, states, mask)[0]
+    def forward(self, packed: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Map packed states with `input_size` channels to packed states with `hidden_size` channels."""
+        states = rows.pack(self.gru(rows.pad(packed), rows))
+        return self.self_attention(states, rows, states, rows)[0]

@@ -3,14 +3,17 @@
 import torch
 import torch.nn.functional as F
 
+from .fusion_rows import Rows
+from .modeling_lengths import Lengths, lengths_mask
+
 # Times within this distance of a frame boundary count as on it, in frames (20 us at a hop of 20 ms): in floating point
 # 0.06 / 0.02 is not exactly 3. The time steps of aligners are hundreds of times longer.
 TOLERANCE = 1e-3
 
 
 def segment_stream(
-    hidden_states: torch.Tensor, mask: torch.Tensor, spans: torch.Tensor | None, hop: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    padded: torch.Tensor, rows: Rows, spans: torch.Tensor, counts: Lengths | None, hop: float
+) -> tuple[torch.Tensor, Rows, torch.Tensor]:
     """Return the segments of every row as means of their frames, or the frames of a row without segments (ours).
 
     All segments are computed as one product with a matrix of zeros and ones, which is exact up to float32 rounding.
@@ -18,29 +21,44 @@ def segment_stream(
     longer on a CPU.
 
     Args:
-        hidden_states: `(batch, frames, hidden)`.
-        mask: `(batch, frames)`, bool; every row has at least one valid frame.
-        spans: `(batch, segments, 2)`, start and end in seconds, negative where padded; None if no row has segments.
+        padded: `(batch, longest row, hidden)`, frames.
+        rows: Their layout.
+        spans: `(batch, segments, 2)`, start and end in seconds, negative where padded, after the segments.
+        counts: The number of segments of each row; None, or another number of rows,
+            derives it from `spans`, which waits for the device.
         hop: The seconds from one frame to the next.
 
     Returns:
-        The stream `(batch, positions, hidden)`; its mask `(batch, positions)`, bool; and for each row `(batch,)`,
-        bool, whether it fell back to frames. A segment without a valid frame counts as padding. A row with a single
-        frame, such as the embedding of missing speech, has no segments.
+        The stream, packed; its layout, in which a segment without a valid frame is not valid; and for each row
+        `(batch,)`, bool, whether it fell back to frames. A row with a single frame, such as the embedding of missing
+        speech, has no segments. A row whose segments are all after its last frame has one, the mean of all frames.
     """
-    if spans is None:
-        return hidden_states, mask, mask.new_ones(len(mask))
-    members = frames_of_segments(mask, spans, hop)
-    fallback = ~members.any(dim=(1, 2)) | (mask.sum(dim=1) == 1)
-    if fallback.any():
-        frames = mask.shape[1]
-        members = F.pad(members, (0, 0, 0, max(0, frames - members.shape[1])))
-        every_frame = torch.eye(members.shape[1], frames, dtype=torch.bool, device=mask.device) & mask[:, None]
+    if counts is None or len(counts) != len(spans):
+        counts = count_segments(spans)
+    falls_back = [not count or length == 1 for count, length in zip(counts, rows.lengths, strict=True)]
+    fallback = torch.tensor(falls_back).to(padded.device, non_blocking=True)
+    if all(falls_back):
+        return rows.pack(padded), rows, fallback
+    members = frames_of_segments(rows.mask, spans[:, : max(counts)], hop)
+    without = ~members.any(dim=(1, 2))
+    members = torch.cat([members[:, :1] | (without[:, None] & rows.mask)[:, None], members[:, 1:]], dim=1)
+    lengths = tuple(
+        length if falls else count for falls, count, length in zip(falls_back, counts, rows.lengths, strict=True)
+    )
+    if any(falls_back):
+        members = F.pad(members, (0, 0, 0, max(0, max(lengths) - members.shape[1])))
+        every_frame = torch.eye(*members.shape[1:], dtype=torch.bool, device=members.device) & rows.mask[:, None]
         members = torch.where(fallback[:, None, None], every_frame, members)
-    counts = members.sum(dim=-1, keepdim=True)
-    with torch.autocast(hidden_states.device.type, enabled=False):
-        stream = members.float() @ hidden_states.float() / counts.clamp_min(1)
-    return stream.to(hidden_states.dtype), counts.squeeze(-1) > 0, fallback
+    sizes = members.sum(dim=-1, keepdim=True)
+    with torch.autocast(padded.device.type, enabled=False):
+        stream = members.float() @ padded.float() / sizes.clamp_min(1)
+    layout = Rows(lengths_mask(lengths, padded.device), lengths, valid=sizes.squeeze(-1) > 0)
+    return layout.pack(stream.to(padded.dtype)), layout, fallback | without
+
+
+def count_segments(spans: torch.Tensor) -> Lengths:
+    """Return the number of segments of each row of `(batch, segments, 2)`, negative where padded, after the segments."""
+    return tuple((spans[..., 0] >= 0).sum(dim=1).tolist())
 
 
 def frames_of_segments(mask: torch.Tensor, spans: torch.Tensor, hop: float) -> torch.Tensor:

@@ -5,6 +5,7 @@ from torch import nn
 
 from .fusion_pooling import masked_mean
 from .fusion_recurrent_attention import RecurrentAttention
+from .fusion_rows import Rows
 
 
 class LearnableVisualCenter(nn.Module):
@@ -30,19 +31,19 @@ class LearnableVisualCenter(nn.Module):
         self.layer_norm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
         self.gate = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map `(batch, frames, hidden)` with its mask `(batch, frames)` to the same shape."""
-        shares = self.assign(hidden_states)
+    def forward(self, packed: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Map packed frames to packed frames of the same width."""
+        shares = self.assign(packed)
         # mean_i a_ik (x_i - b_k) = mean_i a_ik x_i - (mean_i a_ik) b_k
-        gathered = masked_mean((shares.unsqueeze(-1) * hidden_states.unsqueeze(2)).flatten(2), mask)
+        gathered = masked_mean((shares.unsqueeze(-1) * packed.unsqueeze(2)).flatten(2), rows)
         residuals = gathered.unflatten(-1, self.codewords.shape)
-        residuals = residuals - masked_mean(shares, mask).unsqueeze(-1) * self.codewords
+        residuals = residuals - masked_mean(shares, rows).unsqueeze(-1) * self.codewords
         gate = self.gate(self.layer_norm(residuals).relu().mean(dim=1)).sigmoid()
-        return hidden_states * (1 + gate.unsqueeze(1))
+        return packed * (1 + rows.spread(gate))
 
     def assign(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """Return the soft assignment `(batch, frames, codewords)` of frames to codewords."""
-        distances = (hidden_states.unsqueeze(2) - self.codewords).square().sum(dim=-1)
+        """Return the soft assignment `(..., codewords)` of frames `(..., hidden)` to codewords."""
+        distances = (hidden_states.unsqueeze(-2) - self.codewords).square().sum(dim=-1)
         return (self.scales * distances).softmax(dim=-1)
 
 
@@ -80,9 +81,9 @@ class VisualBranch(nn.Module):
         self.projection = nn.Linear(input_size, width) if num_codewords else None
         self.visual_center = LearnableVisualCenter(width, num_codewords, layer_norm_eps) if num_codewords else None
 
-    def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map `(batch, frames, input_size)` with its mask `(batch, frames)` to `(batch, frames, hidden_size)`."""
-        states = self.recurrent_attention(hidden_states, mask)
+    def forward(self, packed: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Map packed frames with `input_size` channels to packed frames with `hidden_size` channels."""
+        states = self.recurrent_attention(packed, rows)
         if self.visual_center is None:
             return states
-        return torch.cat([states, self.visual_center(self.projection(hidden_states), mask)], dim=-1)
+        return torch.cat([states, self.visual_center(self.projection(packed), rows)], dim=-1)

@@ -1,7 +1,7 @@
-"""Combinations of the log-probabilities of several classifiers (ours).
+"""Combinations of the log-probabilities of several classifiers (ours; the papers say only that scores are fused).
 
-All combine in the log domain, as a product of experts, in which one classifier can rule a class out. The other common
-rule, a mixture of probabilities `p = sum_m w_m softmax(l_m)`, is not offered.
+`mean`, `weighted` and `logistic` combine in the log domain, as a product of experts, in which one classifier can rule a
+class out. `mean_probability` and `weighted_probability` are mixtures of the probabilities, in which none can.
 """
 
 import torch
@@ -30,6 +30,11 @@ class MeanCombination(nn.Module):
         """The weights `(members,)`, non-negative with sum 1."""
         return torch.full((self.members,), 1 / self.members)
 
+    def member_weights(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the weights `(batch, members)`: sum 1 over the members with input, zeros for a row without any."""
+        weights = self.weights.to(scores, non_blocking=True) * scores.any(dim=-1)
+        return weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
         """Combine the scores of all members.
 
@@ -41,9 +46,7 @@ class MeanCombination(nn.Module):
             Log-probabilities `(batch, classes)`; uniform for a row without input for any member.
         """
         scores = scores.unflatten(-1, (self.members, self.classes))
-        weights = self.weights.to(scores) * scores.any(dim=-1)
-        weights = weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
-        return torch.einsum("bm,bmc->bc", weights, scores).log_softmax(dim=-1)
+        return torch.einsum("bm,bmc->bc", self.member_weights(scores), scores).log_softmax(dim=-1)
 
 
 class WeightedCombination(MeanCombination):
@@ -61,6 +64,21 @@ class WeightedCombination(MeanCombination):
     def weights(self) -> torch.Tensor:
         """The weights `(members,)`, non-negative with sum 1."""
         return self.weight.softmax(dim=0)
+
+
+class MeanProbabilityCombination(MeanCombination):
+    r"""The logarithm of the mean of probabilities, \(l = \log \sum_m p_m / M\)."""
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        """See [`MeanCombination.forward`]."""
+        scores = scores.unflatten(-1, (self.members, self.classes))
+        # The logarithm of a weight of zero has no finite gradient; a row without input is uniform.
+        weights = self.member_weights(scores).clamp_min(torch.finfo(scores.dtype).tiny)
+        return (scores + weights.log()[..., None]).logsumexp(dim=1).log_softmax(dim=-1)
+
+
+class WeightedProbabilityCombination(MeanProbabilityCombination, WeightedCombination):
+    r"""The mixture \(l = \log \sum_m w_m p_m\); `w` is the softmax of a learned parameter."""
 
 
 class LogisticCombination(nn.Module):
@@ -86,7 +104,7 @@ class LogisticCombination(nn.Module):
     def features(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the log-probabilities `(batch, members * classes)`, uniform for members without input."""
         scores = scores.unflatten(-1, (self.members, self.classes))
-        uniform = scores.new_tensor(1 / self.classes).log()
+        uniform = scores.new_full((), 1 / self.classes).log()
         return torch.where(scores.any(dim=-1, keepdim=True), scores, uniform).flatten(1)
 
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
@@ -94,4 +112,10 @@ class LogisticCombination(nn.Module):
         return F.linear(self.features(scores).to(self.weight.dtype), self.weight, self.bias).log_softmax(dim=-1)
 
 
-COMBINATIONS = {"mean": MeanCombination, "weighted": WeightedCombination, "logistic": LogisticCombination}
+COMBINATIONS = {
+    "mean": MeanCombination,
+    "weighted": WeightedCombination,
+    "mean_probability": MeanProbabilityCombination,
+    "weighted_probability": WeightedProbabilityCombination,
+    "logistic": LogisticCombination,
+}

@@ -47,7 +47,7 @@ def classification_loss(
         costs = costs * complements**focal_gamma
     weights = torch.ones_like(costs[0])
     if class_weights is not None:
-        weights = torch.tensor(class_weights, dtype=costs.dtype, device=costs.device)
+        weights = torch.tensor(class_weights, dtype=costs.dtype).to(costs.device, non_blocking=True)
         costs = costs * weights
     if labels.is_floating_point():
         target_costs, total = (labels.float() * costs).sum(dim=-1), torch.full_like(weights[0], len(labels))

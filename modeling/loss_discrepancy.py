@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .fusion_pooling import masked_mean
+from .fusion_rows import Rows
 
 
 class HomogeneousEncoder(nn.Module):
@@ -25,11 +26,11 @@ class HomogeneousEncoder(nn.Module):
         )
         self.shared = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, states: dict[str, torch.Tensor], masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Map states `(batch, positions, size)` and masks `(batch, positions)` of each modality to `(batch, hidden_size)`."""
+    def forward(self, states: dict[str, torch.Tensor], rows: dict[str, Rows]) -> dict[str, torch.Tensor]:
+        """Map the packed states of each modality, with the layout of its rows, to `(batch, hidden_size)`."""
         embeddings = {}
         for name, value in states.items():
-            mean = masked_mean(value, masks[name])
+            mean = masked_mean(value, rows[name])
             mean = self.projections[name](mean) if name in self.projections else mean
             embeddings[name] = self.shared(mean)
         return embeddings
@@ -55,9 +56,8 @@ def discrepancy_loss(embeddings: torch.Tensor, labels: torch.Tensor, margin: flo
     total, count = 0.0, 0
     for modality in range(vectors.shape[1]):
         anchors, anchor_mask = vectors[:, modality], modality_mask[:, modality]
-        others = torch.arange(vectors.shape[1], device=vectors.device) != modality
-        across = torch.einsum("ih,jmh->ijm", anchors, vectors[:, others]).flatten(1)
-        is_positive = (same.unsqueeze(-1) & modality_mask[:, others]).flatten(1) & anchor_mask[:, None]
+        across = torch.einsum("ih,jmh->ijm", anchors, _without(vectors, modality)).flatten(1)
+        is_positive = (same.unsqueeze(-1) & _without(modality_mask, modality)).flatten(1) & anchor_mask[:, None]
         within = anchors @ anchors.T
         is_negative = ~same & anchor_mask
         triplets = is_positive.unsqueeze(2) & is_negative.unsqueeze(1)  # (i, j, k)
@@ -65,3 +65,7 @@ def discrepancy_loss(embeddings: torch.Tensor, labels: torch.Tensor, margin: flo
         total = total + (hinges * triplets).sum()
         count = count + triplets.sum()
     return total / count.clamp_min(1)
+
+
+def _without(values: torch.Tensor, modality: int) -> torch.Tensor:
+    return torch.cat([values[:, :modality], values[:, modality + 1 :]], dim=1)

@@ -6,6 +6,7 @@ from ..configuration.configuration_cross_attention import CrossAttentionFusionCo
 from .fusion_attention import CrossModalAttention
 from .fusion_branches import ConvBranch, RecurrentBranch
 from .fusion_pooling import statistics_pooling
+from .fusion_rows import lay_out
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
@@ -49,12 +50,14 @@ class CrossAttentionFusionModel(EmoFusionModel):
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
-        audio = self.audio_branch(states["audio"], masks["audio"])
-        text = self.text_branch(states["text"], masks["text"])
-        from_text, audio_text = self.audio_text_attention(audio, text, masks["text"], output_attentions)
-        from_audio, text_audio = self.text_audio_attention(text, audio, masks["audio"], output_attentions)
+        states, rows = lay_out(states, masks, lengths)
+        audio_rows, text_rows = rows["audio"], rows["text"]
+        audio = audio_rows.pack(self.audio_branch(states["audio"], audio_rows))
+        text = text_rows.pack(self.text_branch(states["text"], text_rows))
+        from_text, audio_text = self.audio_text_attention(audio, audio_rows, text, text_rows, output_attentions)
+        from_audio, text_audio = self.text_audio_attention(text, text_rows, audio, audio_rows, output_attentions)
         embedding = torch.cat(
-            [statistics_pooling(from_text, masks["audio"]), statistics_pooling(from_audio, masks["text"])], dim=-1
+            [statistics_pooling(from_text, audio_rows), statistics_pooling(from_audio, text_rows)], dim=-1
         )
         maps = {"audio_text": audio_text, "text_audio": text_audio} if output_attentions else None
         return EmotionOutput(embedding=embedding, cross_attentions=maps)

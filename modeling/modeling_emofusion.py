@@ -77,7 +77,8 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         Args:
             states: For each modality, `(batch, positions, hidden of its encoder)`.
             masks: For each modality, `(batch, positions)`, bool; every row has at least one valid position.
-            lengths: For each modality, the number of valid positions of every row, on the host.
+            lengths: For each modality, the number of valid positions of every row, on the host; and that of segments
+                for each level of `spans`, if the batch came with them.
             spans: For each level that the variant reads and the batch has, `(batch, segments, 2)` in seconds, -1 where
                 padded.
             output_attentions: Whether to return attention maps and gates.
@@ -146,8 +147,9 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
             "video": (pixel_values_videos, video_attention_mask, self._encode_video),
         }
         given = {name: given[name] for name in self.config.modalities if given[name][0] is not None}
+        segments = {level: lengths[level] for level in self._span_inputs if level in (lengths or ())}
         lengths = complete_lengths({name: values[:2] for name, values in given.items()}, lengths)
-        encoded = Encoded(**{name: kwargs.get(name) for name in self._span_inputs.values()}, lengths={})
+        encoded = Encoded(**{name: kwargs.get(name) for name in self._span_inputs.values()}, lengths=segments)
         with torch.no_grad():
             for name, (values, _, encode) in given.items():
                 encoded[name], encoded.lengths[name] = encode(values, lengths[name])
@@ -214,7 +216,8 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
             for name in config.modalities
             if encoded.get(name) is not None
         }
-        lengths = complete_lengths(given, encoded.get("lengths"))
+        known = encoded.get("lengths") or {}
+        lengths = complete_lengths(given, known)
         states, hidden_states, attentions = {}, {}, {}
         for name, (values, _) in given.items():
             states[name], lengths[name], hidden_states[name], attentions[name] = finishers[name](
@@ -227,6 +230,7 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         states, lengths, is_own = self.missing_modality_embeddings(states, lengths, dropout)
         masks = {name: lengths_mask(lengths[name], value.device, value.shape[1]) for name, value in states.items()}
         spans = {level: encoded[name] for level, name in self._span_inputs.items() if encoded.get(name) is not None}
+        lengths |= {level: known[level] for level in spans if level in known}
         output = self.fuse(states, masks, lengths, spans, output_attentions)
         if output.modality_embeddings is not None:
             output["modality_embeddings"] = {

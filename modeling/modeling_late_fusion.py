@@ -12,6 +12,7 @@ from .fusion_late_members import build_member, load_member, run_member, select_i
 from .head_score_combination import COMBINATIONS
 from .modeling_dtype import set_dtype, weight_dtype
 from .modeling_emofusion import EmoFusionForSequenceClassification
+from .modeling_lengths import zero_rows
 from .modeling_outputs import EmotionOutput
 from .modeling_pretrained import EmoFusionPreTrainedModel
 
@@ -91,7 +92,8 @@ class LateFusionModel(LateFusionPreTrainedModel):
         if self.config.freeze_members:
             with torch.no_grad():
                 return {"log_probabilities": self._log_probabilities(batch)}
-        return {name: value for name, value in batch.items() if value is not None and name.endswith(INPUT_SUFFIXES)}
+        names = [name for name in batch if name.endswith(INPUT_SUFFIXES) or name == "lengths"]
+        return {name: batch[name] for name in names if batch[name] is not None}
 
     def forward(
         self,
@@ -125,8 +127,10 @@ class LateFusionModel(LateFusionPreTrainedModel):
             if inputs := select_inputs(number, member.config, batch):
                 logits, has_input = run_member(member, inputs)
                 places = {label: place for place, label in member.config.id2label.items()}
-                logits = logits[:, [places[label] for _, label in sorted(self.config.id2label.items())]]
-                scores[number] = logits.float().log_softmax(dim=-1).to(logits.dtype) * has_input[:, None]
+                order = [places[label] for _, label in sorted(self.config.id2label.items())]
+                # A list as an index would be copied to the device, which blocks.
+                logits = logits if order == sorted(order) else torch.stack([logits[:, place] for place in order], -1)
+                scores[number] = zero_rows(logits.float().log_softmax(dim=-1).to(logits.dtype), has_input)
         if not scores:
             inputs = " or ".join(MODALITIES[name].main_input for name in self.config.modalities)
             raise ValueError(f"The batch has no input for {type(self).__name__}; give {inputs}.")
@@ -137,8 +141,8 @@ class LateFusionModel(LateFusionPreTrainedModel):
 class LateFusionForSequenceClassification(LateFusionPreTrainedModel, EmoFusionForSequenceClassification):
     """Late fusion: the logits are the combined log-probabilities of the members.
 
-    Where a row has no input for a member, `mean` and `weighted` leave that member out and scale up the weights of the
-    others; `logistic` uses a uniform distribution for it. A member with several modalities handles missing ones itself
+    Where a row has no input for a member, `logistic` uses a uniform distribution for it; the other combinations leave
+    that member out and scale up the weights of the others. A member with several modalities handles missing ones itself
     as long as the row has one of them.
     """
 

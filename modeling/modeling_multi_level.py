@@ -8,6 +8,7 @@ from ..configuration.modalities import SAMPLING_RATE
 from .encoder_audio import frame_hop
 from .fusion_coattention import CoattentionBlock
 from .fusion_pooling import masked_mean
+from .fusion_rows import lay_out
 from .fusion_segments import segment_stream
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths
@@ -48,19 +49,22 @@ class MultiLevelFusionModel(EmoFusionModel):
         """See [`EmoFusionModel.fuse`]. The attention maps are those of the last block of each granularity: in
         `"word_audio_text"`, `(batch, heads, words, tokens)`, words attend to text.
         """
-        frames, frames_mask = self.audio_projection(states["audio"]), masks["audio"]
-        tokens, tokens_mask = self.text_projection(states["text"]), masks["text"]
+        states, rows = lay_out(states, masks, lengths)
+        frames, tokens = self.audio_projection(states["audio"]), self.text_projection(states["text"])
+        padded = rows["audio"].pad(frames) if spans else None
         hop = frame_hop(self.config.audio_config) / SAMPLING_RATE
         means, fallbacks, cross_attentions = [], {}, {}
         for granularity, blocks in self.coattention.items():
-            audio, audio_mask, text, maps = frames, frames_mask, tokens, {}
-            if granularity != "frame":
-                audio, audio_mask, fallbacks[granularity] = segment_stream(
-                    frames, frames_mask, spans.get(granularity), hop
+            audio, audio_rows, text, text_rows, maps = frames, rows["audio"], tokens, rows["text"], {}
+            if granularity in spans:
+                audio, audio_rows, fallbacks[granularity] = segment_stream(
+                    padded, audio_rows, spans[granularity], lengths.get(granularity), hop
                 )
+            elif granularity != "frame":
+                fallbacks[granularity] = torch.ones_like(audio_rows.mask[:, 0])
             for block in blocks:
-                audio, text, maps = block(audio, audio_mask, text, tokens_mask, output_attentions)
-            means += [masked_mean(audio, audio_mask), masked_mean(text, tokens_mask)]
+                audio, text, maps = block(audio, audio_rows, text, text_rows, output_attentions)
+            means += [masked_mean(audio, audio_rows), masked_mean(text, text_rows)]
             cross_attentions |= {f"{granularity}_{name}": weights for name, weights in maps.items()}
         return EmotionOutput(
             embedding=torch.cat(means, dim=-1),

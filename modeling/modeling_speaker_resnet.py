@@ -9,6 +9,7 @@ from ..configuration.configuration_speaker_resnet import SpeakerResNetConfig
 from .encoder_resnet import ResNet
 from .encoder_spectrogram import LogMelSpectrogram, mask_spectrogram
 from .fusion_pooling import statistics_pooling
+from .fusion_rows import lay_out
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths, lengths_mask
 from .modeling_outputs import EmotionOutput
@@ -68,7 +69,7 @@ class SpeakerResNetModel(EmoFusionModel):
         states, mask = states.to(self.dtype), lengths_mask(lengths, states.device, states.shape[1])
         if not frozen:
             if self.training and config.apply_spec_augment:
-                states = mask_spectrogram(
+                masked = mask_spectrogram(
                     states,
                     mask,
                     config.num_masks,
@@ -76,6 +77,8 @@ class SpeakerResNetModel(EmoFusionModel):
                     config.mask_time_length,
                     config.mask_time_share,
                 )
+                is_clean = torch.rand(len(states), device=states.device) < config.clean_share
+                states = torch.where(is_clean[:, None, None], states, masked)
             states = self.audio_encoder.run_stem(states, mask)
         stages = len(config.depths)
         states, _, hidden_states = self.audio_encoder.run_stages(states, mask, frozen, stages)
@@ -90,7 +93,8 @@ class SpeakerResNetModel(EmoFusionModel):
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
-        return EmotionOutput(embedding=self.embedding_projection(statistics_pooling(states["audio"], masks["audio"])))
+        states, rows = lay_out(states, masks, lengths)
+        return EmotionOutput(embedding=self.embedding_projection(statistics_pooling(states["audio"], rows["audio"])))
 
 
 class SpeakerResNetForSequenceClassification(EmoFusionForSequenceClassification):
@@ -122,6 +126,8 @@ class SpeakerResNetForSpeakerRecognition(EmoFusionPreTrainedModel):
             raise ValueError("num_speakers is not set; SpeakerResNetForSpeakerRecognition needs it.")
         self.model = SpeakerResNetModel(config)
         self.speaker_classifier = nn.Linear(config.embedding_size, config.num_speakers, bias=False)
+        # Share of the margin that the loss applies; a schedule may let it grow in training.
+        self.margin_share = 1.0
         self.post_init()
 
     def forward(
@@ -155,7 +161,7 @@ class SpeakerResNetForSpeakerRecognition(EmoFusionPreTrainedModel):
         logits = self.config.am_softmax_scale * cosines
         losses = None
         if labels is not None:
-            margin = self.config.am_softmax_margin * F.one_hot(labels, self.config.num_speakers)
+            margin = self.margin_share * self.config.am_softmax_margin * F.one_hot(labels, self.config.num_speakers)
             losses = {"am_softmax": F.cross_entropy(logits - self.config.am_softmax_scale * margin, labels)}
         output = EmotionOutput(
             **output, loss=None if losses is None else losses["am_softmax"], logits=logits, losses=losses

@@ -5,6 +5,7 @@ import torch
 from ..configuration.configuration_unimodal import UnimodalConfig
 from .fusion_branches import ConvBranch, RecurrentBranch
 from .fusion_pooling import statistics_pooling
+from .fusion_rows import lay_out
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
@@ -33,9 +34,10 @@ class UnimodalModel(EmoFusionModel):
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
-        modality = self.config.modality
-        hidden_states = self.branch(states[modality], masks[modality])
-        return EmotionOutput(embedding=statistics_pooling(hidden_states, masks[modality]))
+        states, rows = lay_out(states, masks, lengths)
+        (rows,) = rows.values()
+        hidden_states = self.branch(states[self.config.modality], rows)
+        return EmotionOutput(embedding=statistics_pooling(rows.pack(hidden_states), rows))
 
 
 class UnimodalForSequenceClassification(EmoFusionForSequenceClassification):

@@ -7,10 +7,12 @@ from transformers import initialization as init
 from ..configuration.configuration_wavfusion import WavFusionConfig
 from .distributed import gather_rows
 from .encoder_audio import apply_layers, layer_arguments
+from .encoder_packing import attention_arguments, takes_packed_rows
 from .encoder_wav2vec2 import MODEL_TYPES, has_final_layer_norm
 from .fusion_gated_attention import GatedCrossModalAttention
 from .fusion_pooling import masked_mean
 from .fusion_recurrent_attention import RecurrentAttention
+from .fusion_rows import Rows, lay_out
 from .fusion_visual_center import LearnableVisualCenter, VisualBranch
 from .loss_discrepancy import HomogeneousEncoder, discrepancy_loss
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
@@ -92,26 +94,39 @@ class WavFusionModel(EmoFusionModel):
         `"layer_10_audio_text"`, `(batch, heads, frames, tokens)`, and `"layer_10"`, `(batch, frames, hidden)`, the
         gate's weight of text, or of the only auxiliary modality.
         """
-        audio, mask = states["audio"], masks["audio"]
-        streams = {name: branch(states[name], masks[name]) for name, branch in self.branches.items()}
-        arguments = layer_arguments(self.audio_encoder, audio, mask)
-        if self.config.fusion == "gated" and streams:
-            arguments |= {"streams": streams, "stream_masks": masks, "output_attentions": output_attentions}
-        deep_states, records = apply_layers(
-            self.deep_layers, audio, arguments, output_attentions and "streams" in arguments
-        )
-        means = [masked_mean(self.deep_layer_norm(deep_states[-1]), mask)]
+        states, rows = lay_out(states, masks, lengths)
+        streams = {name: branch(states[name], rows[name]) for name, branch in self.branches.items()}
+        deep_states, records = self._run_deep_layers(states["audio"], streams, rows, output_attentions)
+        means = [masked_mean(self.deep_layer_norm(deep_states), rows["audio"])]
         if self.config.fusion == "concat":
-            means += [masked_mean(stream, masks[name]) for name, stream in streams.items()]
+            means += [masked_mean(stream, rows[name]) for name, stream in streams.items()]
         output = EmotionOutput(embedding=torch.cat(means, dim=-1))
         if self.homogeneous_encoder is not None:
-            output["modality_embeddings"] = self.homogeneous_encoder({"audio": audio} | streams, masks)
+            output["modality_embeddings"] = self.homogeneous_encoder({"audio": states["audio"]} | streams, rows)
         for layer, (maps, gate) in enumerate(records, start=self.config.num_audio_layers + 1):
             named = {f"layer_{layer}_audio_{name}": weights for name, weights in maps.items()}
             output["cross_attentions"] = (output.cross_attentions or {}) | named
             if gate is not None:
                 output["gates"] = (output.gates or {}) | {f"layer_{layer}": gate}
         return output
+
+    def _run_deep_layers(
+        self, audio: torch.Tensor, streams: dict[str, torch.Tensor], rows: dict[str, Rows], output_attentions: bool
+    ) -> tuple[torch.Tensor, tuple]:
+        """Return the packed states of the last deep layer, and the records of all if `output_attentions` is set."""
+        layout = rows["audio"]
+        packs = takes_packed_rows(self.audio_encoder)
+        if packs:
+            arguments = {"attention_mask": None} | attention_arguments(layout.lengths, audio.device)
+        else:
+            audio = layout.pad(audio)
+            arguments = layer_arguments(self.audio_encoder, audio, layout.key_mask)
+            rows = rows | {"audio": layout.without_packing()}
+        is_gated = self.config.fusion == "gated" and bool(streams)
+        if is_gated:
+            arguments |= {"streams": streams, "rows": rows, "output_attentions": output_attentions}
+        states, records = apply_layers(self.deep_layers, audio, arguments, output_attentions and is_gated)
+        return states[-1] if packs else layout.pack(states[-1]), records
 
 
 class WavFusionForSequenceClassification(EmoFusionForSequenceClassification):

@@ -34,7 +34,7 @@ def check_processor_fits(config: PreTrainedConfig, processor: Any) -> None:
 def _check_parts(config: PreTrainedConfig, processor: Any, own: dict[str, Any], who: str) -> None:
     """Check the sub-processors of one model; those in `own` replace the shared ones of `processor`."""
     checks = {"audio": _check_sampling_rate, "text": _check_tokenizer, "video": _check_image_size}
-    for name in _modalities(config):
+    for name in modalities_of(config):
         kind = MODALITIES[name].processor_part
         part = own.get(kind) or getattr(processor, kind, None)
         if part is None:
@@ -45,7 +45,7 @@ def _check_parts(config: PreTrainedConfig, processor: Any, own: dict[str, Any], 
         checks[name](config, part, who)
 
 
-def _modalities(config: PreTrainedConfig) -> tuple[str, ...]:
+def modalities_of(config: PreTrainedConfig) -> tuple[str, ...]:
     """Return the modalities of a model of ours, or of a member from transformers: a classifier of speech or of text."""
     return getattr(config, "modalities", None) or (("audio",) if hasattr(config, "conv_kernel") else ("text",))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .face_crop import crop_to_face
 from .media_files import (
     LARGEST_FRAME,
     PRE_ROLL,
@@ -24,7 +25,8 @@ from .media_packets import Packets, estimated_seconds
 
 VideoSource = AudioSource
 
-CROPS = ("left", "right")
+FACE = "face"
+CROPS = ("left", "right", FACE, f"left {FACE}", f"right {FACE}")
 
 # Limits of the result (ours). Larger frames are scaled down while they are decoded: image processors make them smaller still.
 MAX_PIXELS = 2**20  # of a frame
@@ -52,7 +54,9 @@ def load_video(
         start: The start of the span in seconds; None means the dict's `"start"` or the beginning.
         end: The end of the span in seconds; None means the dict's `"end"` or the end. A span that ends less than
             `SPAN_TOLERANCE` and one frame after the video is cut at the end of the video.
-        crop: `"left"` or `"right"` half of a split screen; None means the dict's `"crop"` or the whole frame.
+        crop: `"left"` or `"right"` half of a split screen, `"face"` for the face, or `"left face"` or `"right face"` for
+            the face in that half, which is returned if no face is found; None means the dict's `"crop"` or the whole
+            frame.
         max_seconds: The maximum length of the span in seconds; None means no limit.
 
     Returns:
@@ -63,7 +67,7 @@ def load_video(
         TypeError: If `source` has another type.
         ValueError: If the file is empty, damaged, truncated or has no video; the span is empty or outside the video;
             its frames take more than `MAX_BYTES`; or the crop is unknown.
-        ImportError: If PyAV is not installed.
+        ImportError: If PyAV is not installed, or scikit-image for a face.
     """
     name = "the video"
     if isinstance(source, Mapping):
@@ -72,16 +76,17 @@ def load_video(
         crop = source.get("crop") if crop is None else crop
         name = str(source.get("path") or name)
     if crop not in (None, *CROPS):
-        raise ValueError(f"{name} cannot be cropped to {crop!r}: choose 'left', 'right' or None.")
+        raise ValueError(f"{name} cannot be cropped to {crop!r}: choose {', '.join(CROPS)}, or None.")
     check_span(name, start or 0.0, end, max_seconds)
     if not 0 < frames_per_second < math.inf:
         raise ValueError(f"{name} cannot be sampled at {frames_per_second} frames per second: give a positive number.")
+    half, on_face = (crop or "").removesuffix(FACE).strip(), (crop or "").endswith(FACE)
     file, name = open_source(source, name)
     with file, open_container(file, name) as container:
         sampled = _sample_frames(file, container, name, frames_per_second, start or 0.0, end, max_seconds)
         frames, size, last = [], 0, None
         for frame in sampled:
-            frames.append(frames[-1] if frame is last else _as_array(frame, crop))
+            frames.append(frames[-1] if frame is last else _as_array(frame, half))
             last = frame
             size += frames[-1].nbytes
             if size > MAX_BYTES:
@@ -91,7 +96,8 @@ def load_video(
                 )
     if len({frame.shape for frame in frames}) > 1:
         raise ValueError(f"{name} has frames of different sizes: convert it to one size.")
-    return np.stack(frames)
+    stacked = np.stack(frames)
+    return crop_to_face(stacked) if on_face else stacked
 
 
 def video_seconds(source: VideoSource) -> float | None:
@@ -206,7 +212,7 @@ def _frames_from(packets: Packets, start: float) -> Iterator[tuple[float, Any]]:
         yield time, frame
 
 
-def _as_array(frame: Any, crop: str | None) -> np.ndarray:
+def _as_array(frame: Any, crop: str) -> np.ndarray:
     """Return the upright image `(height, width, 3)`, or half of it, with at most `MAX_PIXELS` before it is halved."""
     rotation, shrink = frame.rotation, math.sqrt(MAX_PIXELS / (frame.width * frame.height))
     if shrink < 1:

@@ -37,6 +37,8 @@ def make_model_folder(folder: Path) -> tuple[PreTrainedModel, EmoFusionProcessor
     (folder / "results.json").write_text(json.dumps(RESULTS))
     write_card(folder)
     (folder / "predictions.jsonl").write_text('{"id": "Ses01"}\n')
+    (folder / "splits.json").write_text('{"1": {"train": ["Ses01"]}}\n')
+    (folder / "seed-1").mkdir()
     (folder / "checkpoint-3").mkdir()
     torch.save({}, folder / "checkpoint-3" / "optimizer.pt")
     return model, processor

@@ -21,6 +21,7 @@ POSITIVE = {
     *("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "num_train_epochs"),
     *("max_train_samples", "max_batch_seconds", "frames_per_second", "logging_steps", "eval_steps", "save_steps"),
     *("save_total_limit", "eval_accumulation_steps", "dataloader_prefetch_factor", "torch_empty_cache_steps"),
+    "early_stopping_patience",
     *("ddp_timeout", "ddp_bucket_cap_mb", "neftune_noise_alpha", "adam_epsilon"),
 }
 LEAST = {"max_seconds": 0.1, "max_steps": -1, "local_rank": -1}
@@ -66,7 +67,7 @@ def _check_bounds(name: str, value: float) -> None:
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     """Raise a ValueError if a value is none of the choices."""
     if value not in choices:
-        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(str, choices))}.")
 
 
 def check_data_loader(arguments: TrainingArguments) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 
@@ -30,13 +31,22 @@ from .augmentation import check_augmentation
 # Columns of a corpus that hold transcripts.
 TEXT_COLUMNS = ("text", "asr_text")
 DTYPES = ("float32", "bfloat16")
+SAMPLERS = ("random", "balanced")
+# The variant that is no model of ours.
+TEXT_CLASSIFIER = "text_classifier"
 
 
 @dataclass
 class ModelArguments:
     """The model, and the checkpoints that it starts from."""
 
-    variant: str = field(default="cross_attention", metadata={"help": f"Variant of the model: {', '.join(VARIANTS)}."})
+    variant: str = field(
+        default="cross_attention",
+        metadata={
+            "help": f"Variant of the model: {', '.join(VARIANTS)}; or {TEXT_CLASSIFIER}, any "
+            "AutoModelForSequenceClassification of transformers."
+        },
+    )
     model_name_or_path: str | None = field(
         default=None,
         metadata={
@@ -81,7 +91,7 @@ class ModelArguments:
         self.model_config = dict(self.model_config or {})
         self.lora = dict(self.lora or {})
         check_lora(self.lora, self.quantization)
-        check_choice("variant", self.variant, VARIANTS)
+        check_choice("variant", self.variant, (*VARIANTS, TEXT_CLASSIFIER))
         for modality in MODALITIES.values():
             encoder = self.model_config.get(modality.config_field)
             if not isinstance(encoder, (Mapping, type(None))):
@@ -158,6 +168,20 @@ class EmotionTrainingArguments(TrainingArguments):
         default=0.0,
         metadata={"help": "Epochs with frozen encoders before the others. A resumed run skips them."},
     )
+    head_learning_rate: float | None = field(
+        default=None, metadata={"help": "Learning rate of the head_epochs; by default learning_rate."}
+    )
+    sampler: str = field(
+        default="random",
+        metadata={
+            "help": 'Order of the training utterances: "random", or "balanced", as many of each class, with utterances of '
+            "rare classes several times in an epoch."
+        },
+    )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={"help": "End the training after this many validations without a better metric_for_best_model."},
+    )
     class_weights: str | list[int | float] | None = field(
         default=None,
         metadata={
@@ -187,6 +211,10 @@ class EmotionTrainingArguments(TrainingArguments):
             "help": "Most seconds of audio in a training batch of one process, with padding. Batches then vary in size and "
             "have utterances of similar length; per_device_train_batch_size is ignored."
         },
+    )
+    bf16: bool | str = field(
+        default=False,
+        metadata={"help": 'Compute in bfloat16 with float32 weights; "auto" does so on GPUs that support it.'},
     )
     language: list[str] | None = field(
         default_factory=list,
@@ -238,6 +266,9 @@ class EmotionTrainingArguments(TrainingArguments):
         check_compilation(self)
         if self.dataloader_persistent_workers is None:
             self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+        check_choice("bf16", self.bf16, (True, False, "auto"))
+        if self.bf16 == "auto":
+            self.bf16 = not self.use_cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
         super().__post_init__()
         self._check()
         if self.report_to and self.run_name is None:
@@ -275,6 +306,15 @@ class EmotionTrainingArguments(TrainingArguments):
         check_scheduler(self)
         check_data_loader(self)
         check_choice("cache_dtype", self.cache_dtype, DTYPES)
+        check_choice("sampler", self.sampler, SAMPLERS)
+        if self.sampler != "random" and (self.group_by_length or self.max_batch_seconds is not None):
+            raise ValueError(
+                f"sampler is {self.sampler!r}, and group_by_length or max_batch_seconds is given too; choose one of them."
+            )
+        if self.early_stopping_patience is not None and self.eval_strategy == "no":
+            raise ValueError("early_stopping_patience is given, but eval_strategy is 'no'; leave one of them out.")
+        if self.early_stopping_patience is not None and self.metric_for_best_model is None:
+            raise ValueError("early_stopping_patience is given without metric_for_best_model; give both.")
 
 
 def _as_list(weights: Any) -> Any:

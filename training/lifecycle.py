@@ -10,7 +10,7 @@ from transformers.trainer_utils import PredictionOutput
 from ..configuration.plain_text import reason_of
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
-from ..corpora.folds import check_splits
+from ..corpora.folds import check_splits, write_folds
 from ..evaluation.calibration import fit_scaling
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
@@ -26,6 +26,7 @@ from .recipe import Recipe
 from .trainer import EmotionTrainer
 
 LOG = "training_log.json"
+SPLITS = "splits.json"  # ids of each split of a run, in the form of a fold file
 
 Log = Sequence[Mapping[str, float]]
 
@@ -123,13 +124,15 @@ def finish_run(
     *,
     trainer: EmotionTrainer | None = None,
     predictions: Mapping[str, Predictions] | None = None,
+    corpus: DatasetDict | None = None,
     logs: Mapping[str, Log] | None = None,
     title: str | None = None,
 ) -> None:
     """Make the folder of a run a complete Hub folder, and push it if its arguments ask for that.
 
-    In this order, each file once: the weights with configuration, processor and code; predictions and log; pictures; the
-    card; `results.json`. A picture that cannot be drawn is left out with a warning. A folder with `results.json` is therefore finished, and an interrupted run has none.
+    In this order, each file once: the weights with configuration, processor and code; predictions, splits and log;
+    pictures; the card; `results.json`. A picture that cannot be drawn is left out with a warning. A folder with
+    `results.json` is therefore finished, and an interrupted run has none.
 
     All processes must call this if there is a trainer, otherwise the main process.
 
@@ -138,6 +141,7 @@ def finish_run(
         results: The results, complete but for the names of the pictures that could be drawn, which are added.
         trainer: The trainer that has the model. Without one, as in a cross-validation, the folder holds no model.
         predictions: Predictions per split. Without them no picture is drawn.
+        corpus: The splits, whose ids are written to `splits.json`.
         logs: Log of each training by its name in the learning curves; by default that of the trainer.
         title: Title of the confusion matrix; by default the system.
     """
@@ -153,6 +157,9 @@ def finish_run(
         with staged(folder) as staging:
             if trainer is not None and predictions is not None:
                 write_predictions(staging / PREDICTIONS, predictions, results.labels)
+            if corpus is not None:
+                fold = str(results.corpus.fold or 1)
+                write_folds(staging / SPLITS, {fold: {split: rows["id"][:] for split, rows in corpus.items()}})
             if log:
                 write_json(staging / LOG, log)
         if predictions is not None:

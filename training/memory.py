@@ -9,6 +9,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE, SPAN_INPUTS
+from ..processing.processor_checks import modalities_of
+from .adapters.lora import count_parameters, find_targets, put_adapters
+from .adapters.lora_settings import Lora
 from .arguments import DataArguments, ModelArguments
 from .model_building import build_model
 from .recipe import Recipe
@@ -121,16 +124,17 @@ def make_batch(model: PreTrainedModel, rows: int, seconds: float) -> dict[str, t
         seconds: Length of each. Numbers of tokens, frames and segments are typical of English speech.
     """
     config, batch = model.config, {"labels": torch.arange(rows) % model.config.num_labels}
-    if "audio" in config.modalities:
+    modalities = modalities_of(config)
+    if "audio" in modalities:
         batch["input_values"] = torch.randn(rows, round(seconds * SAMPLING_RATE))
-    if "text" in config.modalities:
-        tokens = min(round(seconds * TOKENS), MAX_TOKENS)
-        batch["input_ids"] = torch.randint(5, config.text_config.vocab_size, (rows, tokens))
+    if "text" in modalities:
+        tokens, encoder = min(round(seconds * TOKENS), MAX_TOKENS), getattr(config, "text_config", None) or config
+        batch["input_ids"] = torch.randint(5, encoder.vocab_size, (rows, tokens))
         batch["attention_mask"] = torch.ones_like(batch["input_ids"])
-    if "video" in config.modalities:
+    if "video" in modalities:
         size = getattr(config.vision_config, "image_size", 224)
         batch["pixel_values_videos"] = torch.randn(rows, round(seconds * FRAMES), 3, size, size)
-    for level, rate in SEGMENTS.items():
+    for level, rate in SEGMENTS.items() if hasattr(config, "span_levels") else ():
         borders = torch.linspace(0, seconds, round(seconds * rate) + 1)
         batch[SPAN_INPUTS[level]] = torch.stack([borders[:-1], borders[1:]], dim=-1).expand(rows, -1, -1)
     return batch
@@ -156,6 +160,9 @@ def build_recipe(path: str | Path) -> tuple[PreTrainedModel, DataArguments, int]
     classes = {entry["path"]: entry.get("classes") for entry in registry["recipes"]}
     number = classes.get("/".join(Path(path).parts[-2:])) or 4
     model = build_model(recipe.model, [f"class {index}" for index in range(number)])
+    if recipe.model.lora:
+        lora = Lora(**recipe.model.lora)
+        model = put_adapters(model, lora, find_targets(model, lora))
     return model, recipe.data, recipe.training.per_device_train_batch_size
 
 
@@ -191,8 +198,8 @@ def format_memory(name: str, model: PreTrainedModel, memory: Memory, batch: int,
         batch: Utterances in a batch of one process.
         processes: Number of processes of the last three columns.
     """
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    parameters = count_parameters(model)
     sizes = [memory.weights, memory.gradients, memory.optimizer, memory.utterance]
     sizes += [memory.total(batch, strategy, processes) for strategy in ("one", "ddp", "zero2", "fsdp")]
-    numbers = [f"{model.num_parameters() / 1e6:.0f}", f"{trainable / 1e6:.0f}", str(batch)]
+    numbers = [f"{parameters['total'] / 1e6:.0f}", f"{parameters['trainable'] / 1e6:.0f}", str(batch)]
     return [name, *numbers, *(f"{size / 1e9:.2f}" for size in sizes)]

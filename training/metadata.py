@@ -15,12 +15,13 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 from .. import __version__
 from ..configuration.modalities import MODALITIES, name_system
-from ..corpora.folds import check_speaker_independent
+from ..corpora.folds import check_speaker_independent, digest_ids
 from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from ..evaluation.results import RESULTS, Results, RunResults
 from ..evaluation.statistics import count_known
 from ..evaluation.task import Task, load_task
 from ..processing.processing_emofusion import SILENCE
+from ..processing.processor_checks import modalities_of
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import describe_augmentation
@@ -78,7 +79,7 @@ class RunMetadataCallback(TrainerCallback):
             metadata: The metadata of the corpus.
         """
         results, model_args = self._results, recipe.model
-        levels = unwrap_adapters(self._trainer.model).config.span_levels
+        levels = _find_levels(self._trainer)
         results.corpus = dataclasses.replace(
             metadata,
             speaker_independent=_is_speaker_independent(corpus),
@@ -129,7 +130,7 @@ class RunMetadataCallback(TrainerCallback):
                 self._results.metrics["validation"] = self._task.scores(**scores)
 
     def _count_data(self) -> dict[str, SplitCounts]:
-        levels, counts = unwrap_adapters(self._trainer.model).config.span_levels, {}
+        levels, counts = _find_levels(self._trainer), {}
         for name, split in SPLITS.items():
             rows = getattr(self._trainer, name)
             if isinstance(rows, Dataset):
@@ -142,16 +143,22 @@ class RunMetadataCallback(TrainerCallback):
 def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
     """Return the results of a run without data and settings; None if the model is not an emotion classifier."""
     model = unwrap_adapters(trainer.model)
-    config = model.config
-    if not type(model).__name__.endswith("ForSequenceClassification") or not hasattr(config, "modalities"):
+    config, kind = model.config, type(model).__name__
+    if not kind.endswith("ForSequenceClassification"):
         return None
+    modalities = modalities_of(config)
+    if hasattr(config, "modalities"):
+        system, paper = config.model_type.removeprefix("emofusion_"), config.paper
+    else:  # a plain classifier of transformers
+        system = f"{MODALITIES[modalities[0]].word}_classifier"
+        paper = {"ours": f"the choice of the checkpoint for {kind} of transformers"}
     return RESULTS[task.name](
         task=task.name,
-        system=name_system(config.model_type.removeprefix("emofusion_"), getattr(config, "modality", None)),
-        model_class=type(model).__name__,
-        paper=None if config.paper is None else Paper.from_dict(config.paper),
+        system=name_system(system, getattr(config, "modality", None)),
+        model_class=kind,
+        paper=None if paper is None else Paper.from_dict(paper),
         labels=list(config.id2label.values()),
-        modalities=list(config.modalities),
+        modalities=list(modalities),
         parameters=ParameterCounts(**count_parameters(trainer.model)),
         adapter=None if (adapter := describe_adapter(trainer.model)) is None else AdapterMetadata.from_dict(adapter),
         base_models=_find_base_models(model),
@@ -179,6 +186,10 @@ def describe_training(training_args: EmotionTrainingArguments) -> dict[str, Any]
         **{name: getattr(training_args, name) for name in SETTINGS},
         **({"num_train_epochs": None, "max_steps": training_args.max_steps} if training_args.max_steps > 0 else {}),
         "head_epochs": training_args.head_epochs or None,
+        "head_learning_rate": training_args.head_learning_rate,
+        "sampler": None if training_args.sampler == "random" else training_args.sampler,
+        "early_stopping_patience": training_args.early_stopping_patience,
+        "bf16": training_args.bf16 or None,
         "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
         "learning_rates": training_args.learning_rates,
     }
@@ -215,6 +226,8 @@ def count_rows(rows: Dataset, labels: Sequence[str], levels: Sequence[str]) -> S
     """
     columns = set(rows.column_names)
     counts = SplitCounts(utterances=len(rows))
+    if "id" in columns:
+        counts.digest = digest_ids(rows["id"][:])
     if "label" in columns:
         numbers = Counter(rows["label"])
         counts.classes = {name: numbers[number] for number, name in enumerate(labels)}
@@ -239,13 +252,20 @@ def _has_segments(alignment: Mapping | None, level: str) -> bool:
 
 def _describe_loss(model: PreTrainedModel, training_args: EmotionTrainingArguments) -> dict[str, Any]:
     """Return the settings of the loss, None for those that are off."""
-    config = model.config
+    config, names = model.config, ("class_weights", "label_smoothing", "focal_gamma", "modality_dropout")
+    of_config = {name: getattr(config, name, None) for name in names}  # a plain classifier has none of them
     return {
-        "class_weights": training_args.class_weights or (config.class_weights and json.dumps(config.class_weights)),
-        "label_smoothing": training_args.label_smoothing_factor or config.label_smoothing or None,
-        "focal_gamma": config.focal_gamma or None,
-        "modality_dropout": config.modality_dropout or None,
+        "class_weights": training_args.class_weights
+        or (of_config["class_weights"] and json.dumps(config.class_weights)),
+        "label_smoothing": training_args.label_smoothing_factor or of_config["label_smoothing"] or None,
+        "focal_gamma": of_config["focal_gamma"] or None,
+        "modality_dropout": of_config["modality_dropout"] or None,
     }
+
+
+def _find_levels(trainer: Trainer) -> tuple[str, ...]:
+    """Return the levels of an alignment that the model of a trainer reads; none for a plain classifier."""
+    return getattr(unwrap_adapters(trainer.model).config, "span_levels", ())
 
 
 def _describe_collator(collator: Callable) -> dict[str, Any]:

@@ -14,10 +14,13 @@ from ..configuration.plain_text import show_some
 from ..evaluation.task import load_task
 from ..modeling.modeling_checkpoint import count_weights
 from ..modeling.modeling_dtype import set_dtype, weight_dtype
-from .arguments import ModelArguments
+from .arguments import TEXT_CLASSIFIER, ModelArguments
 from .processor_building import PAD_TOKEN_ID
+from .text_classifier import build_classifier, build_classifier_config
 
 HEAD = "classifier."
+# Fields that a model of transformers reads and its configuration class does not declare, by model type.
+UNDECLARED = {"deberta-v2": ("position_buckets", "share_att_key", "norm_rel_ebd")}
 
 
 def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedConfig:
@@ -31,6 +34,9 @@ def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedCon
         ValueError: If a pretrained encoder and a configuration for it are both given, a field is unknown or bad, or the
             checkpoint to start from is of another variant.
     """
+    if model_args.variant == TEXT_CLASSIFIER:
+        with source_named("text_model_name_or_path", str(model_args.text_model_name_or_path)):
+            return build_classifier_config(model_args, labels)
     config_class = _model_class(model_args).config_class
     given, task_fields = model_args.model_config, load_task("classification", labels).config_fields()
     check_fields("model_config", given, config_class())
@@ -84,6 +90,8 @@ def build_model(
         ValueError: As in `build_config`, or if a checkpoint lacks weights.
     """
     config = config or build_config(model_args, labels)
+    if model_args.variant == TEXT_CLASSIFIER:
+        return build_classifier(model_args, config)
     model_class, source = _model_class(model_args), model_args.model_name_or_path
     if source is not None:
         model = load_transferred(model_class, source, config)
@@ -172,7 +180,7 @@ def check_fields(name: str, fields: Mapping, config: PreTrainedConfig) -> None:
     Raises:
         ValueError: If a field is unknown.
     """
-    known = {*config.to_dict(), *config.attribute_map}
+    known = {*config.to_dict(), *config.attribute_map, *UNDECLARED.get(config.model_type, ())}
     for field in fields:
         if field not in known:
             raise ValueError(f"{name} has an unknown field {field!r}; {type(config).__name__} has no such field.")

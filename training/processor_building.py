@@ -18,6 +18,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from ..modeling.encoder_text import max_tokens
 from ..processing import EmoFusionProcessor
+from ..processing.processor_checks import modalities_of
 from .arguments import DataArguments, ModelArguments
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -42,7 +43,7 @@ def build_processor(
         if data_args.frames_per_second is not None:
             processor.frames_per_second = data_args.frames_per_second
         return processor
-    modalities = model.config.modalities
+    modalities = modalities_of(model.config)
     return EmoFusionProcessor(
         _build_feature_extractor(model_args, model) if "audio" in modalities else None,
         _build_tokenizer(model_args, model, texts) if "text" in modalities else None,
@@ -63,7 +64,9 @@ def _build_feature_extractor(model_args: ModelArguments, model: PreTrainedModel)
 def _build_tokenizer(
     model_args: ModelArguments, model: PreTrainedModel, texts: Iterable[str | None]
 ) -> PreTrainedTokenizerBase:
-    config = model.config.text_config
+    config = (
+        getattr(model.config, "text_config", None) or model.config
+    )  # a plain classifier has no configuration inside
     longest = max_tokens(config)
     if model_args.text_model_name_or_path is None:
         return train_tokenizer((text for text in texts if text), config.vocab_size, longest)

@@ -28,7 +28,7 @@ from .yaml_reader import parse_yaml
 TRAINING = {"model": ModelArguments, "data": DataArguments, "training": EmotionTrainingArguments}
 LATE_FUSION = {"late_fusion": LateFusionArguments, "data": DataArguments, "training": EmotionTrainingArguments}
 SPEAKER = {"speaker": SpeakerArguments, "training": SpeakerTrainingArguments}
-CROSS_VALIDATION = {"cross_validation": CrossValidationArguments, **TRAINING}
+CROSS_VALIDATION = {"cross_validation": CrossValidationArguments, "late_fusion": LateFusionArguments, **TRAINING}
 SEARCH = {"search": SearchArguments, **TRAINING}
 COMMANDS = {
     "train": TRAINING,
@@ -60,10 +60,11 @@ class Recipe:
             emofusion.train(recipe.replace(seed=seed, output_dir=f"runs/seed-{seed}"))
 
     Args:
-        model: The model; None for the commands `fit-late-fusion` and `pretrain-speaker`.
+        model: The model; None for late fusions and for `pretrain-speaker`.
         data: The corpus; None for `pretrain-speaker`.
         training: Training settings.
-        late_fusion: Members and combination; only for `fit-late-fusion`.
+        late_fusion: Members and combination; only for `fit-late-fusion`, and for `cross-validate` of a late fusion, which
+            has no `model`.
         speaker: Network and recordings; only for `pretrain-speaker`.
         cross_validation: Folds and seeds; only for `cross-validate`.
         search: Search space and number of trials; only for `search`.
@@ -98,7 +99,7 @@ class Recipe:
     @classmethod
     def _build(cls, settings: Mapping, groups: Mapping[str, type]) -> "Recipe":
         parts = {}
-        for name, arguments in groups.items():
+        for name, arguments in _choose_groups(settings, groups).items():
             own = {item.name: settings[item.name] for item in fields(arguments) if item.name in settings}
             try:
                 parts[name] = arguments(**own)
@@ -127,17 +128,22 @@ class Recipe:
                 groups[group_name] = dataclasses.replace(group, **own)
         return Recipe(**groups)
 
+    @property
+    def system(self) -> str:
+        """The name of the system: that of its model, or "late_fusion"."""
+        return "late_fusion" if self.model is None else self.model.system
+
     def groups(self) -> dict[str, Any]:
         """Return the groups that this recipe has, by name."""
         return {item.name: group for item in fields(self) if (group := getattr(self, item.name)) is not None}
 
     def given(self) -> dict:
-        """Return the settings of model, data and training that differ from the defaults, as a recipe file has them.
+        """Return the settings of model or late fusion, data and training that differ from the defaults.
 
-        `output_dir` and `use_cpu` are left out.
+        They are as a recipe file has them. `output_dir` and `use_cpu` are left out.
         """
         given = {}
-        for group in (self.model, self.data, self.training):
+        for group in (self.model, self.late_fusion, self.data, self.training):
             if group is not None:
                 given |= _list_given(group)
         return given
@@ -229,10 +235,36 @@ def _naming_commands() -> Iterator[None]:
         raise ValueError(f"{error.subject}, which is for {', '.join(commands)}.") from error
 
 
+def _choose_groups(settings: Mapping, groups: Mapping[str, type]) -> dict[str, type]:
+    """Return the groups of a command: of those that train both models and late fusions, either model or late fusion.
+
+    Raises:
+        ValueError: If a setting of the other kind is given.
+    """
+    groups = dict(groups)
+    if not {"model", "late_fusion"} <= groups.keys():
+        return groups
+    is_fusion = "members" in settings
+    other = groups.pop("model" if is_fusion else "late_fusion")
+    if wrong := [item.name for item in fields(other) if item.name in settings]:
+        raise ValueError(
+            f"{wrong[0]} is given, but a recipe with members is a late fusion, whose members have recipes of their own; give "
+            f"it there, or as member_options.{wrong[0]}."
+            if is_fusion
+            else f"{wrong[0]} is given without members; name the members of the late fusion."
+        )
+    return groups
+
+
 def _list_given(group: Any) -> dict:
-    plain = _default_training(group) if isinstance(group, TrainingArguments) else type(group)()
+    plain = _default_training(group) if isinstance(group, TrainingArguments) else _default_group(type(group))
     given, usual = (json.loads(json.dumps(_as_plain(part), default=str)) for part in (group, plain))
     return {name: value for name, value in given.items() if value != usual[name]}
+
+
+def _default_group(kind: type) -> Any:
+    """Return the defaults of a group; a late fusion has none for its members."""
+    return kind(members=[""]) if kind is LateFusionArguments else kind()
 
 
 def _default_training(given: TrainingArguments) -> TrainingArguments:

@@ -10,6 +10,7 @@ from datasets import Dataset
 from transformers import PreTrainedConfig
 
 from ..configuration.modalities import MODALITIES
+from ..processing.processor_checks import modalities_of
 
 ROWS_AT_A_TIME = 10_000
 
@@ -65,7 +66,7 @@ def check_modalities(corpus: Mapping[str, Dataset], config: PreTrainedConfig) ->
         ValueError: If no row of a split has one of the model's modalities, or a row has none of them.
     """
     for split, rows in corpus.items():
-        present = {name: find_present(rows, name) for name in config.modalities}
+        present = {name: find_present(rows, name) for name in modalities_of(config)}
         missing = {name: len(rows) - int(found.sum()) for name, found in present.items()}
         for name, number in missing.items():
             if number == len(rows):
@@ -76,7 +77,7 @@ def check_modalities(corpus: Mapping[str, Dataset], config: PreTrainedConfig) ->
                 )
         empty = np.flatnonzero(~np.logical_or.reduce(list(present.values())))
         if len(empty):
-            words = " and no ".join(MODALITIES[name].contents for name in config.modalities)
+            words = " and no ".join(MODALITIES[name].contents for name in present)
             raise ValueError(
                 f"{len(empty)} of {len(rows)} utterances of the {split} split have no {words}, such as "
                 f"{rows[int(empty[0])]['id']!r}; add them, or take these utterances out."

@@ -16,9 +16,10 @@ from ..evaluation.results import RunResults
 from ..evaluation.scores import ClassificationScores, score
 from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
-from .arguments import EmotionTrainingArguments
+from .arguments import TEXT_CLASSIFIER, EmotionTrainingArguments
 from .checkpoints import find_checkpoint
 from .collator import EmotionCollator, build_training_collator, leave_out_unread
+from .early_stopping import EarlyStopping
 from .failures import explained
 from .interruption import advise_resuming, check_room, train_interruptibly
 from .lifecycle import add_scores, finish_run, load_rows, predict_splits
@@ -29,6 +30,7 @@ from .processor_building import build_processor
 from .recipe import Recipe
 from .row_checks import check_labels, check_modalities
 from .sampler import find_longest
+from .text_classifier import TextClassifierCollator, TextClassifierTrainer, check_options
 from .trainer import EmotionTrainer
 
 
@@ -45,6 +47,8 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
     Returns:
         The results, as in `results.json`.
     """
+    if recipe.model.variant == TEXT_CLASSIFIER:
+        check_options(recipe)
     if recipe.model.variant == "late_fusion":
         raise ValueError("A late fusion combines trained models; fit one with emofusion fit-late-fusion.")
     output_dir = recipe.training.output_dir
@@ -60,7 +64,7 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
         results.seconds = round(time.perf_counter() - start, 2)
         predictions = collect_predictions(corpus, predict_splits(trainer, corpus))
         add_scores(results, trainer.task, predictions)
-        finish_run(output_dir, results, trainer=trainer, predictions=predictions)
+        finish_run(output_dir, results, trainer=trainer, predictions=predictions, corpus=corpus)
     return results
 
 
@@ -89,13 +93,14 @@ def build_trainer(
         source, quantization = model_args.model_name_or_path, model_args.quantization
         model = add_adapters(model, model_args.lora, processor, training_args, source, quantization)
     check_room(model, training_args)
-    collator = EmotionCollator(processor, labels)
+    is_plain = model_args.variant == TEXT_CLASSIFIER
+    collator = (TextClassifierCollator if is_plain else EmotionCollator)(processor, labels)
     train_collator = build_training_collator(collator, data_args, corpus["train"], training_args.seed)
     if training_args.head_epochs and resume is None:
         train_head(model, training_args, train_collator, leave_out_unread(corpus["train"], config))
     if training_args.cache_prefix:
         collator, train_collator = use_prefix_cache((collator, train_collator), model, corpus.values(), training_args)
-    trainer = EmotionTrainer(
+    trainer = (TextClassifierTrainer if is_plain else EmotionTrainer)(
         model=model,
         args=training_args,
         data_collator=collator,
@@ -104,6 +109,8 @@ def build_trainer(
         eval_dataset=leave_out_unread(corpus["validation"], config),
         processing_class=processor,
     )
+    if training_args.early_stopping_patience is not None:
+        trainer.add_callback(EarlyStopping(training_args.early_stopping_patience))
     trainer.run_metadata.add_recipe(recipe, corpus, metadata)
     if collator.cache is not None:
         trainer.add_callback(PrefixGuard(collator.cache))
@@ -128,10 +135,12 @@ def train_head(
         head_args = dataclasses.replace(
             args,
             num_train_epochs=args.head_epochs,
+            learning_rate=args.learning_rate if args.head_learning_rate is None else args.head_learning_rate,
             max_steps=-1,
             eval_strategy="no",
             save_strategy="no",
             load_best_model_at_end=False,
+            early_stopping_patience=None,
             resume_from_checkpoint=None,
             learning_rates={name: rate for name, rate in args.learning_rates.items() if name in components},
         )

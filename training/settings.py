@@ -171,6 +171,15 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     raise ValueError(f"{name} is {show_value(value)}; it must be {' or '.join(map(describe, kinds))}.")
 
 
+def flatten(settings: Mapping, prefix: str = "") -> dict:
+    """Return the members of mappings under their names on the command line: `model_config.hidden_size`."""
+    flat = {}
+    for name, value in settings.items():
+        inner = isinstance(value, Mapping) and value
+        flat |= flatten(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return flat
+
+
 def is_switch(hint: Any) -> bool:
     """Return whether a type allows true and false."""
     return bool in _alternatives(hint)

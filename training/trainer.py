@@ -20,9 +20,11 @@ from ..hub.bundle import write_bundle
 from ..hub.card import write_card
 from ..hub.push import push_to_hub
 from ..hub.remote import check_repo_id, check_visibility, inspect_remote
+from ..processing.processor_checks import modalities_of
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
 from .augmentation import AugmentationEpochSetter
+from .balanced_sampler import find_sampler
 from .checkpoints import BestCheckpointFinder, check_weights, find_damage
 from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
@@ -145,6 +147,10 @@ class EmotionTrainer(Trainer):
         finally:
             self.accelerator.even_batches = even_batches
 
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler | None:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        return find_sampler(self.args, rows) or super()._get_train_sampler(train_dataset)
+
     def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
         """Return the data loader of a split. In training, the workers of `eval_dataset` stay for the next evaluation."""
         is_own = eval_dataset is None or isinstance(eval_dataset, str) or eval_dataset is self.eval_dataset
@@ -214,7 +220,7 @@ class EmotionTrainer(Trainer):
             for name, value in (outputs.get("losses") or {}).items():
                 self._named_losses[name].append(value.detach())
             self._positions += padding_of(inputs)
-            if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, self.model.config.modalities):
+            if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, modalities_of(self.model.config)):
                 loss = with_all_parameters(loss, model)
         return (loss, outputs) if return_outputs else loss
 

@@ -86,6 +86,7 @@ class Spoken(Corpus):
         return {
             "title": "the spoken demonstration corpus" + (" with faces" if options.video else ""),
             "demonstration": True,
+            "fold": options.fold if options.speaker_folds else None,
             "protocol": protocol,
             "speaker_independent": True,
             "language": ["en"],

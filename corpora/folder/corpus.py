@@ -128,6 +128,7 @@ class Folder(DiskCorpus):
         return {
             "title": "a folder of recordings",
             "demonstration": False,
+            "fold": options.fold if options.fold_file or options.speaker_folds else None,
             "protocol": protocol,
             "speaker_independent": options.speaker_folds is not None,
             "language": options.languages,

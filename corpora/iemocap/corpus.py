@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from ..corpus import DiskCorpus
 from ..folds import describe_fold_file, finish_splits, read_fold, read_folds, split_by_ids
-from ..protocols import leave_one_session_out, leave_one_speaker_out
+from ..protocols import VALIDATIONS, Fold, leave_one_session_out, leave_one_speaker_out
 from .scan import CLASSES, IemocapScanOptions, scan
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
 
 SESSIONS = tuple(f"Ses0{number}" for number in range(1, 6))
 SPEAKERS = tuple(f"{session}{letter}" for session in SESSIONS for letter in "FM")
@@ -24,11 +24,8 @@ TITLES = {
     6: "IEMOCAP with six classes",
     "all": "IEMOCAP with all labels",
 }
-# Protocol -> the function that makes its folds, and the test session or speaker of each fold.
-PROTOCOLS = {
-    "leave-one-session-out": (leave_one_session_out, SESSIONS),
-    "leave-one-speaker-out": (leave_one_speaker_out, SPEAKERS),
-}
+# Protocol -> the test session or speaker of each fold.
+PROTOCOLS = {"leave-one-session-out": SESSIONS, "leave-one-speaker-out": SPEAKERS}
 
 # Published counts of a complete copy: all turns, and the turns of these codes in each session.
 PUBLISHED_TURNS = 10039
@@ -38,6 +35,7 @@ PUBLISHED = {
     "exc": (143, 210, 151, 238, 299),
     "neu": (384, 362, 320, 258, 384),
     "sad": (194, 197, 305, 143, 245),
+    "fru": (280, 325, 382, 481, 381),
 }
 
 
@@ -54,8 +52,16 @@ class IemocapOptions(IemocapScanOptions):
     protocol: str = field(
         default="leave-one-session-out",
         metadata={
-            "help": "leave-one-session-out (5 folds; the next session is the validation split, after the fifth the first) "
-            "or leave-one-speaker-out (10 folds; the other speaker of the session is the validation split)."
+            "help": "leave-one-session-out (5 folds; see validation) or leave-one-speaker-out (10 folds; the other speaker of "
+            "the session is the validation split)."
+        },
+    )
+    validation: str = field(
+        default="session",
+        metadata={
+            "help": "Validation split of leave-one-session-out: session (both speakers of the next session, after the fifth "
+            "the first) or speakers (a woman of the next session and a man of the one after it; the other six speakers of "
+            "the four sessions train)."
         },
     )
     fold_file: str | Path | None = field(
@@ -66,13 +72,20 @@ class IemocapOptions(IemocapScanOptions):
         super().__post_init__()
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, not {self.protocol!r}.")
+        if self.validation not in VALIDATIONS:
+            raise ValueError(f"validation must be one of {', '.join(VALIDATIONS)}, not {self.validation!r}.")
+        if self.validation != "session" and (self.fold_file or self.protocol != "leave-one-session-out"):
+            raise ValueError(
+                f"validation is {self.validation!r}, which only leave-one-session-out has; leave it out, or change the "
+                "protocol."
+            )
         if self.fold_file is None and not (isinstance(self.fold, int) and 1 <= self.fold <= len(self.tested)):
             raise ValueError(f"fold must be from 1 to {len(self.tested)}, not {self.fold!r}.")
 
     @property
     def tested(self) -> tuple[str, ...]:
         """The test session or speaker of each fold of the protocol."""
-        return PROTOCOLS[self.protocol][1]
+        return PROTOCOLS[self.protocol]
 
 
 class Iemocap(DiskCorpus):
@@ -98,7 +111,7 @@ class Iemocap(DiskCorpus):
             fold = read_fold(options.fold_file, options.fold)
         prepared = prepare(self, root, options)
         if fold is None:
-            folds, tested = PROTOCOLS[options.protocol][0](prepared.splits["train"]), options.tested[options.fold - 1]
+            folds, tested = _divide(prepared.splits["train"], options), options.tested[options.fold - 1]
             if tested not in folds:
                 raise ValueError(
                     f"The test split of fold {options.fold} is {tested}, but {root} has no usable turn of it."
@@ -112,9 +125,13 @@ class Iemocap(DiskCorpus):
         if options.fold_file is not None:
             protocol = describe_fold_file(options.fold_file, options.fold)
         elif options.protocol == "leave-one-session-out":
+            speakers, trained = "the two speakers of the next session", "the other sessions"
+            if options.validation == "speakers":
+                following, after = (SESSIONS[(options.fold + step) % len(SESSIONS)] for step in (0, 1))
+                speakers, trained = f"the speakers {following}F and {after}M", "the other six speakers"
             protocol = (
-                f"Leave-one-session-out, fold {options.fold} of 5: session {options.fold} is the test split, the two "
-                "speakers of the next session the validation split, and the other sessions the training split."
+                f"Leave-one-session-out, fold {options.fold} of 5: session {options.fold} is the test split, {speakers} the "
+                f"validation split, and {trained} the training split."
             )
         else:
             protocol = (
@@ -125,6 +142,7 @@ class Iemocap(DiskCorpus):
         return {
             "title": TITLES[options.classes],
             "demonstration": False,
+            "fold": options.fold,
             "protocol": protocol,
             "speaker_independent": options.fold_file is None,
             "language": ["en"],
@@ -144,6 +162,13 @@ class Iemocap(DiskCorpus):
                 counts[session][label] += count
         total = {"all": {"all": PUBLISHED_TURNS}} if options.classes == "all" else {}
         return {session: dict(labels) for session, labels in counts.items()} | total
+
+
+def _divide(rows: "Dataset", options: IemocapOptions) -> dict[str, Fold]:
+    """Return the folds of the protocol by their test session or speaker."""
+    if options.protocol == "leave-one-session-out":
+        return leave_one_session_out(rows, options.validation)
+    return leave_one_speaker_out(rows)
 
 
 IEMOCAP = Iemocap()

@@ -67,6 +67,11 @@ class ReadOptions(ScanOptions):
         metadata={"help": "Half of the video that shows the actor in the name of the dialogue: left or right."},
     )
 
+    faces: bool = field(
+        default=False,
+        metadata={"help": "Crop the videos to the face of the speaker where one is found; needs scikit-image."},
+    )
+
     def __post_init__(self):
         super().__post_init__()
         if not abs(self.alignment_offset) <= MAX_OFFSET:
@@ -136,6 +141,7 @@ class IemocapRelease:
         video = self._files(f"{session}/{VIDEOS}").get(f"{turn.dialogue}.avi")
         half = options.prefix_half
         crop = half if turn.is_marked else {"left": "right", "right": "left"}[half]
+        crop = f"{crop} face" if options.faces else crop
         return {
             "id": turn.name,
             "audio": {"path": recording},

@@ -77,6 +77,10 @@ class MeldScanOptions(ScanOptions):
         metadata={"help": "Read a test clip from its twin final_videos_test<name>.mp4 if there is one."},
     )
 
+    faces: bool = field(
+        default=False, metadata={"help": "Crop the videos to the largest face where one is found; needs scikit-image."}
+    )
+
     def __post_init__(self):
         super().__post_init__()
         if self.labels not in LABELS:
@@ -173,7 +177,7 @@ def _rows(
             "speaker": cells["Speaker"] or None,
             "dialogue": dialogue,
             "turn": turn,
-            "video": video and {"path": video},
+            "video": video and {"path": video, "crop": "face" if options.faces else None},
             **_times(name, cells, overview.starts.get(dialogue), files, problems),
         }
 

@@ -123,7 +123,7 @@ LATE_FUSION = Diagram(
         "second_scores": Box(430, 216, "log-softmax", "same order of labels", width=210),
         "third_scores": Box(710, 216, "log-softmax", "same order of labels", width=210),
         "embedding": Box(430, 336, "embedding", "concatenated: (batch, members x classes)", "result", 320),
-        "classifier": Box(430, 422, "classifier", "mean, weighted or logistic", width=320),
+        "classifier": Box(430, 422, "classifier", "a mean, a weighted mean or logistic", width=320),
         "logits": Box(430, 508, "logits", "log-probabilities (batch, classes)", "result", 320),
     },
     [

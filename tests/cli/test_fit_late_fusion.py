@@ -3,6 +3,7 @@ import json
 import pytest
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
+from emofusion.training.command_arguments import COMBINATIONS
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_training import TEXT, tiny_recipe
@@ -20,8 +21,9 @@ def test_members_are_fused_and_the_fusion_predicts(call, tmp_path):
         *("--output_dir", tmp_path / "fused", "--disable_tqdm", "true", *options),
     )
     table = printed.strip().split("\n\n")[1].splitlines()
-    assert [line.split()[0] for line in table[-5:]] == ["text-0", "text-1", "mean", "weighted", "logistic"]
-    assert "text-0 0.500, text-1 0.500" in printed
+    assert [line.split()[0] for line in table[2:]] == ["text-0", "text-1", *COMBINATIONS]
+    assert "weighted_probability  text-0 0.500, text-1 0.500" in printed
+    assert "The best member on the validation split is text-0." in printed
     row = load_corpus("spoken", tmp_path / "corpora", utterances=BLOCK)["test"][0]
     probabilities = call("predict", tmp_path / "fused", "--text", row["text"])
     assert probabilities == call("predict", tmp_path / "text", "--text", row["text"])

@@ -2,8 +2,16 @@
 
 import re
 
+import emofusion
 import pytest
-from emofusion import CrossAttentionFusionConfig, UnimodalConfig
+from emofusion import (
+    VARIANTS,
+    CrossAttentionFusionConfig,
+    LateFusionConfig,
+    MultiLevelFusionConfig,
+    SpeakerResNetConfig,
+    UnimodalConfig,
+)
 from testing_common import BERT, WAV2VEC2_GROUP
 from transformers import BertConfig, Wav2Vec2Config
 
@@ -69,3 +77,17 @@ def test_invalid_value_gives_one_sentence(config_class, fields, message):
     with pytest.raises(ValueError, match="^" + re.escape(message)) as error:
         config_class(**fields)
     assert re.fullmatch(r"[^\n]+\.", str(error.value))
+
+
+def test_every_variant_names_the_sources_of_its_parts():
+    for prefix in VARIANTS.values():
+        paper = getattr(emofusion, f"{prefix}Config")().paper
+        assert paper["ours"]
+        assert ("title" in paper) == ("stated" in paper)
+        assert ("noted" in paper) == (prefix == "WavFusion")
+
+
+def test_only_fusions_with_a_speaker_network_cite_padi():
+    text, speaker, levels = UnimodalConfig(modality="text"), SpeakerResNetConfig(), MultiLevelFusionConfig()
+    urls = [LateFusionConfig(member_configs=[text, *more]).paper.get("url") for more in ([], [speaker], [levels])]
+    assert urls == [None, SpeakerResNetConfig.paper["url"], MultiLevelFusionConfig.paper["url"]]

@@ -24,8 +24,13 @@ def speakers(ids):
     return {name[:2] for name in ids}
 
 
+def validate_on_speakers(rows):
+    return leave_one_session_out(rows, "speakers")
+
+
 @pytest.mark.parametrize(
-    "make", [leave_one_session_out, leave_one_speaker_out, lambda rows: k_fold_by_speaker(rows, 3)]
+    "make",
+    [leave_one_session_out, validate_on_speakers, leave_one_speaker_out, lambda rows: k_fold_by_speaker(rows, 3)],
 )
 def test_folds_share_no_speaker_and_use_every_row_once(make):
     folds = make(ROWS)
@@ -41,6 +46,14 @@ def test_session_after_test_session_validates():
     assert {test: {name[0] for name in fold["validation"]} for test, fold in folds.items()} == {
         "A": {"B"}, "B": {"C"}, "C": {"D"}, "D": {"A"},
     }  # fmt: skip
+
+
+def test_two_speakers_inside_training_sessions_validate():
+    folds = validate_on_speakers(ROWS)
+    assert {test: speakers(fold["validation"]) for test, fold in folds.items()} == {
+        "A": {"Bf", "Cm"}, "B": {"Cf", "Dm"}, "C": {"Df", "Am"}, "D": {"Af", "Bm"},
+    }  # fmt: skip
+    assert speakers(folds["A"]["train"]) == {"Bm", "Cf", "Df", "Dm"}
 
 
 def test_other_speaker_of_session_validates():
@@ -65,7 +78,11 @@ def test_folds_do_not_depend_on_order_of_rows():
 
 
 @pytest.mark.parametrize(
-    "make", [leave_one_session_out, leave_one_speaker_out, lambda rows: k_fold_by_speaker(rows, 4), carve_validation]
+    "make",
+    [
+        *(leave_one_session_out, validate_on_speakers, leave_one_speaker_out),
+        *(lambda rows: k_fold_by_speaker(rows, 4), carve_validation),
+    ],
 )
 def test_dataset_is_divided_like_its_rows(make):
     def refuse(batch):
@@ -88,6 +105,14 @@ def test_validation_is_taken_by_speaker(share):
     ("make", "message"),
     [
         (lambda: leave_one_session_out(ROWS[:7]), "need one session each, but there are only 2"),
+        (
+            lambda: validate_on_speakers(ROWS[:7]),
+            "Two sessions with validating speakers are needed beside the test, not 1",
+        ),
+        (
+            lambda: validate_on_speakers([row for row in ROWS if row["speaker"] in ("Af", "Bf", "Cf")]),
+            "Leaving out the session 'A' leaves no speaker to train on",
+        ),
         (lambda: leave_one_speaker_out(ROWS[:3]), "Leaving out the speaker 'Af' needs .* a second session"),
         (lambda: k_fold_by_speaker(ROWS, 9), "k must be from 3 to 8, the number of speakers, not 9"),
         (lambda: k_fold_by_speaker(ROWS, 2), "k must be from 3"),

@@ -53,6 +53,24 @@ def test_rows_without_text_are_neither_seen_nor_unseen():
     assert set(collect_predictions(silent, outputs)["test"].text_seen) == {None}
 
 
+def test_classes_that_members_of_a_fusion_predict_are_stored_and_pooled(tmp_path):
+    systems = {"speech": np.array([0, 1] * 20), "mean": np.array([3] * 40)}
+    splits = {split: make(seed=seed, systems=systems) for seed, split in enumerate(("validation", "test"))}
+    write_predictions(tmp_path / FILE, splits, LABELS)
+    found = read_predictions(tmp_path, LABELS)["test"].systems
+    assert {name: values.tolist() for name, values in found.items()} == {
+        name: values.tolist() for name, values in systems.items()
+    }
+    pooled = pool([splits["test"], make(systems={"mean": np.zeros(40, int)})]).systems
+    assert {name: values.tolist() for name, values in pooled.items()} == {"mean": [3] * 40 + [0] * 40}
+    lines = (tmp_path / FILE).read_text().splitlines()
+    for damaged in ({"speech": "angry"}, {"speech": "bored", "mean": "calm"}, ["angry"], None):
+        row = json.loads(lines[-1]) | {"systems": damaged}
+        (tmp_path / FILE).write_text("\n".join([*lines[:-1], json.dumps(row)]))
+        with pytest.raises(ValueError, match=r"line 80: systems (is|are)"):
+            read_predictions(tmp_path, LABELS)
+
+
 def test_the_temperature_is_fitted_on_the_validation_split():
     splits = {"validation": make(seed=1), "test": make(seed=2)}
     other = calibrate(splits | {"test": make(seed=3)})

@@ -228,6 +228,24 @@ def test_the_paper_is_cited(folder):
     assert "@software{emofusion," in page
 
 
+@pytest.mark.parametrize(
+    ("sources", "sentence"),
+    [
+        ({"stated": "A, B", "ours": "C"}, "From the paper's own abstract: A, B; ours: C, the training settings."),
+        (
+            {"stated": "A", "noted": "B", "ours": "C"},
+            "From the paper's own abstract: A; from a third party's reading notes of the paper: B; ours: C, the training "
+            "settings.",
+        ),
+        ({"title": None, "ours": "C"}, "Ours: C, the training settings."),
+    ],
+)
+def test_one_sentence_names_the_sources_of_the_method(folder, sources, sentence):
+    page = page_of(folder, RESULTS | {"paper": RESULTS["paper"] | sources})
+    assert f"\n{sentence}\n" in page
+    assert "own abstract" not in page_of(folder, RESULTS)
+
+
 def test_only_pictures_in_the_folder_are_shown(folder):
     (folder / "learning_curve.png").unlink()
     (folder.parent / "outside.png").write_bytes(b"\x89PNG")

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 SCRIPT = Path(emofusion.__file__).parent / "scripts" / "push_to_hub.py"
 REPO = "someone/angry"
+# What a push leaves in the folder.
+KEPT = ("predictions.jsonl", "splits.json", "seed-1", "checkpoint-3")
 
 LOAD = """
 import re
@@ -109,9 +111,7 @@ def test_a_pushed_model_loads_by_its_id_where_emofusion_is_not_installed(made, t
         initial, commit, pinned = history(hub)
         printed = run("-c", LOAD, REPO, commit.sha)
     assert hub.repos["model", REPO].private
-    assert set(commit.files) - {".gitattributes"} == {
-        file.name for file in source.iterdir() if file.name not in ("predictions.jsonl", "checkpoint-3")
-    }
+    assert set(commit.files) - {".gitattributes"} == {file.name for file in source.iterdir() if file.name not in KEPT}
     unchanged = commit.files.keys() - initial.files.keys() - {"README.md"}
     assert all(commit.files[name] == (source / name).read_bytes() for name in unchanged)
     assert {name for name in pinned.files if pinned.files[name] != commit.files[name]} == {"README.md"}
@@ -138,7 +138,9 @@ def test_the_plan_is_logged_before_anything_is_sent(folder, hub):
     sizes = {line.split()[-1]: line.split()[:2] for line in plan if line.startswith("  ")}
     weights = (folder / "model.safetensors").stat().st_size
     assert sizes["model.safetensors"] == format_size(weights).split()
-    assert "predictions.jsonl (ids, speakers and labels of the corpus)" in plan[-1]
+    for name in ("predictions.jsonl", "splits.json"):
+        assert f"{name} (ids, speakers and labels of the corpus)" in plan[-1]
+    assert "seed-1 (a run of its own)" in plan[-1]
     assert "checkpoint-3 (a checkpoint to resume from)" in plan[-1]
     assert "Trained on my corpus, which is not sent. Its licence: CC BY 4.0." in plan
     assert [commit.message for commit in history(hub)] == [

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from emofusion.modeling.fusion_attention import CrossModalAttention
+from testing_rows import rows_of
 from torch import nn
 from torch.testing import assert_close
 
@@ -20,7 +21,15 @@ def attention():
 def inputs():
     random = torch.Generator().manual_seed(1)
     queries, keys = torch.randn(3, 6, 16, generator=random), torch.randn(3, 9, 16, generator=random)
-    return queries, keys, torch.arange(9) < torch.tensor([[9], [1], [4]])
+    mask = torch.arange(6) < torch.tensor([[2], [6], [5]])
+    return queries * mask.unsqueeze(-1), mask, keys, torch.arange(9) < torch.tensor([[9], [1], [4]])
+
+
+def attend(module, queries, query_mask, keys, mask, output_attentions=False):
+    """Return the padded output, and the maps."""
+    rows, key_rows = rows_of(query_mask), rows_of(mask)
+    states, maps = module(rows.pack(queries), rows, key_rows.pack(keys), key_rows, output_attentions)
+    return rows.pad(states), maps
 
 
 def reference(attention: CrossModalAttention) -> nn.MultiheadAttention:
@@ -39,23 +48,23 @@ def reference(attention: CrossModalAttention) -> nn.MultiheadAttention:
 
 @pytest.mark.parametrize("output_attentions", [False, True])
 def test_attention_equals_torch(attention, inputs, output_attentions):
-    queries, keys, mask = inputs
+    queries, query_mask, keys, mask = inputs
     context, weights = reference(attention)(queries, keys, keys, key_padding_mask=~mask, average_attn_weights=False)
     expected = nn.functional.layer_norm(
         queries + context, (16,), attention.layer_norm.weight, attention.layer_norm.bias, 1e-5
     )
-    states, maps = attention(queries, keys, mask, output_attentions)
-    assert_close(states, expected)
+    states, maps = attend(attention, *inputs, output_attentions)
+    assert_close(states, expected * query_mask.unsqueeze(-1))
     if output_attentions:
-        assert_close(maps, weights)
+        assert_close(maps.transpose(1, 2)[query_mask], weights.transpose(1, 2)[query_mask])
     else:
         assert maps is None
 
 
 def test_masked_keys_are_ignored(attention, inputs):
-    queries, keys, mask = inputs
+    queries, query_mask, keys, mask = inputs
     noisy = keys.masked_fill(~mask.unsqueeze(-1), 50.0)
-    assert_close(attention(queries, noisy, mask)[0], attention(queries, keys, mask)[0])
+    assert_close(attend(attention, queries, query_mask, noisy, mask)[0], attend(attention, *inputs)[0])
 
 
 @pytest.mark.parametrize("output_attentions", [False, True])
@@ -63,7 +72,7 @@ def test_masked_keys_are_ignored(attention, inputs):
 def test_dropouts_act_in_training_only(inputs, name, output_attentions):
     rates = {"attention_dropout": 0.0, "hidden_dropout": 0.0} | {name: 0.5}
     module = CrossModalAttention(16, 4, **rates, layer_norm_eps=1e-5)
-    states = [module.train()(*inputs, output_attentions)[0] for _ in range(2)]
+    states = [attend(module.train(), *inputs, output_attentions)[0] for _ in range(2)]
     assert not torch.equal(*states)
-    states = [module.eval()(*inputs, output_attentions)[0] for _ in range(2)]
+    states = [attend(module.eval(), *inputs, output_attentions)[0] for _ in range(2)]
     assert torch.equal(*states)

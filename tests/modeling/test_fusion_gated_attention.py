@@ -4,6 +4,7 @@ import pytest
 import torch
 from emofusion.modeling.fusion_gated_attention import GatedCrossModalAttention
 from testing_common import DATA2VEC, HUBERT, WAV2VEC2_GROUP, WAV2VEC2_LAYER, WAVLM
+from testing_rows import rows_of
 from torch import nn
 from torch.testing import assert_close
 from transformers import AutoConfig, AutoModel
@@ -25,6 +26,14 @@ def streams():
     states = {"text": torch.randn(2, 5, 16, generator=random), "video": torch.randn(2, 3, 6, generator=random)}
     masks = {"text": torch.arange(5) < torch.tensor([[5], [2]]), "video": torch.arange(3) < torch.tensor([[1], [3]])}
     return states, masks
+
+
+def gated(attention, queries: torch.Tensor, streams: tuple, *others) -> tuple:
+    """Return the output of an attention for queries `(2, 7, 16)` and padded streams with their masks."""
+    states, masks = streams
+    rows = {name: rows_of(mask) for name, mask in masks.items()}
+    packed = {name: rows[name].pack(states[name]) for name in states}
+    return attention(queries, packed, rows | {"audio": rows_of(torch.ones(2, 7, dtype=torch.bool))}, *others)
 
 
 def layer_of(fields: dict) -> nn.Module:
@@ -61,7 +70,7 @@ def test_gate_weighs_text_against_video(streams, output_attentions):
     queries = torch.randn(2, 7, 16)
     text, video = (attend(attention.cross_attentions[name], queries, states[name], masks[name]) for name in states)
     share = torch.sigmoid(torch.cat([text, video], dim=-1) @ attention.gate.weight.T + attention.gate.bias)
-    output, record = attention(queries, states, masks, output_attentions)
+    output, record = gated(attention, queries, streams, output_attentions)
     assert_close(output, share * text + (1 - share) * video)
     assert share.std() > 0.1
     if not output_attentions:
@@ -83,14 +92,14 @@ def test_gate_weighs_text_against_self_attention(streams):
     text = attend(attention.cross_attentions["text"], queries, states["text"], masks["text"])
     own = kept(queries)[0]
     share = torch.sigmoid(torch.cat([text, own], dim=-1) @ attention.gate.weight.T + attention.gate.bias)
-    assert_close(attention(queries, states, masks)[0], share * text + (1 - share) * own)
+    assert_close(gated(attention, queries, streams)[0], share * text + (1 - share) * own)
 
 
 def test_text_alone_without_gate(streams):
     attention = randomised(GatedCrossModalAttention(layer_of(WAV2VEC2_GROUP).attention, {"text": 16}, False))
     states, masks = streams
     queries = torch.randn(2, 7, 16)
-    output, (_, gate) = attention(queries, states, masks, True)
+    output, (_, gate) = gated(attention, queries, streams, True)
     assert_close(output, attend(attention.cross_attentions["text"], queries, states["text"], masks["text"]))
     assert gate is None
     assert attention.self_attention is None
@@ -126,7 +135,7 @@ def test_attention_to_own_input_equals_self_attention(fields):
         states,
         attention_mask=None,
         streams={"text": layer_input(layer, fields, states)},
-        stream_masks={"text": mask},
+        rows={"audio": rows_of(mask), "text": rows_of(mask)},
         **context,
     )
     assert_close(output[0] if fields is WAVLM else output, expected)

@@ -1,8 +1,8 @@
 """Segment pooling, compared with a loop in integer milliseconds."""
 
-import pytest
 import torch
 from emofusion.modeling.fusion_segments import segment_stream
+from testing_rows import rows_of
 from torch.testing import assert_close
 
 HOP = 0.02  # seconds
@@ -35,8 +35,15 @@ def loop_over_segments(
     return streams
 
 
+def pool(states: torch.Tensor, mask: torch.Tensor, spans: torch.Tensor, counts=None):
+    """Return the padded stream, its mask, and which rows fell back to frames."""
+    stream, layout, fallback = segment_stream(states, rows_of(mask), spans, counts, HOP)
+    return layout.pad(stream), layout.mask if layout.valid is None else layout.valid, fallback
+
+
 def check(states, mask, rows, rtol=1e-5):
-    stream, stream_mask, fallback = segment_stream(states, mask, seconds(rows), HOP)
+    stream, stream_mask, fallback = pool(states, mask, seconds(rows))
+    assert torch.equal(pool(states, mask, seconds(rows), tuple(map(len, rows)))[0], stream)
     assert stream.dtype == states.dtype
     for output, valid, expected in zip(stream, stream_mask, loop_over_segments(states, mask, rows), strict=True):
         assert_close(output[valid].double(), expected, rtol=rtol, atol=rtol)
@@ -74,9 +81,9 @@ def test_bfloat16_is_averaged_in_float32():
     states, mask = ragged((1500,), dtype=torch.bfloat16)
     rows = [[(0, 30000), (29000, 30000), (10, 15)]]
     check(states, mask, rows, rtol=2**-8)  # rounded once, at the end
-    exact, _, _ = segment_stream(states.float(), mask, seconds(rows), HOP)
+    exact, _, _ = pool(states.float(), mask, seconds(rows))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        stream, _, _ = segment_stream(states.float(), mask, seconds(rows), HOP)
+        stream, _, _ = pool(states.float(), mask, seconds(rows))
     assert torch.equal(stream, exact)
 
 
@@ -89,7 +96,7 @@ def test_segments_are_cut_at_end_of_clip():
 
 def test_rows_without_segments_fall_back_to_frames():
     states, mask = ragged((6, 3, 4))
-    rows = [[], [(0, 20), (20, 60)], [(5000, 6000)]]  # the last is after the end of the clip
+    rows = [[], [(0, 20), (20, 60)], []]
     stream_mask, fallback = check(states, mask, rows)
     assert fallback.tolist() == [True, False, True]
     assert stream_mask.sum(dim=1).tolist() == [6, 2, 4]
@@ -98,10 +105,25 @@ def test_rows_without_segments_fall_back_to_frames():
     assert stream_mask.sum(dim=1).tolist() == [6, 9, 4]
 
 
-@pytest.mark.parametrize("spans", [None, torch.full((2, 1, 2), -1.0)])
-def test_batch_without_segments_gives_its_frames(spans):
+def test_row_with_all_segments_after_its_end_gives_mean_of_its_frames():
+    states, mask = ragged((6, 4))
+    stream, stream_mask, fallback = pool(states, mask, seconds([[(0, 20)], [(5000, 6000), (6000, 7000)]]))
+    assert fallback.tolist() == [False, True]
+    assert stream_mask.tolist() == [[True, False], [True, False]]
+    assert_close(stream[1, 0], states[1, :4].mean(dim=0))
+
+
+def test_row_of_one_frame_has_no_segments():
+    states, mask = ragged((6, 1))
+    stream, stream_mask, fallback = pool(states, mask, seconds([[(0, 20)], [(0, 20), (0, 20)]]))
+    assert fallback.tolist() == [False, True]
+    assert stream_mask.sum(dim=1).tolist() == [1, 1]
+    assert torch.equal(stream[1, 0], states[1, 0])
+
+
+def test_batch_without_segments_gives_its_frames():
     states, mask = ragged((6, 3))
-    stream, stream_mask, fallback = segment_stream(states, mask, spans, HOP)
+    stream, stream_mask, fallback = pool(states, mask, torch.full((2, 1, 2), -1.0))
     assert torch.equal(stream * mask.unsqueeze(-1), states * mask.unsqueeze(-1))
     assert torch.equal(stream_mask, mask)
     assert fallback.all()
@@ -110,7 +132,7 @@ def test_batch_without_segments_gives_its_frames(spans):
 def test_gradients_go_to_frames_of_segments_only():
     states, mask = ragged((10, 10))
     states.requires_grad_()
-    stream, _, _ = segment_stream(states, mask, seconds([[(40, 80), (60, 100)], [(0, 20)]]), HOP)
+    stream, _, _ = pool(states, mask, seconds([[(40, 80), (60, 100)], [(0, 20)]]))
     stream.sum().backward()
     assert_close(states.grad[0, :, 0], torch.tensor([0, 0, 0.5, 1, 0.5, 0, 0, 0, 0, 0]))
     assert_close(states.grad[1, :, 0], torch.tensor([1.0] + [0] * 9))

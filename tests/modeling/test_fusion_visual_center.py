@@ -4,6 +4,7 @@ import pytest
 import torch
 from emofusion.modeling.fusion_recurrent_attention import RecurrentAttention
 from emofusion.modeling.fusion_visual_center import LearnableVisualCenter, VisualBranch
+from testing_rows import on_padded, rows_of
 from torch import nn
 from torch.testing import assert_close
 
@@ -46,7 +47,7 @@ def center_of(center: LearnableVisualCenter, video: torch.Tensor) -> torch.Tenso
 def test_center_equals_its_equations(videos):
     states, mask = videos
     center = randomised(LearnableVisualCenter(8, 5, 1e-5))
-    outputs = center(states, mask)
+    outputs = on_padded(center, states, mask)
     assert outputs.shape == states.shape
     for row, length in enumerate(LENGTHS):
         assert_close(outputs[row, :length], center_of(center, states[row, :length]), atol=1e-5, rtol=1e-5)
@@ -65,11 +66,12 @@ def test_nearest_codeword_has_largest_share(videos):
 def test_recurrent_attention_is_bidirectional_per_row(videos):
     states, mask = videos
     branch = randomised(RecurrentAttention(8, 12, **BRANCH))
-    outputs = branch(states, mask)
+    outputs = on_padded(branch, states, mask)
     assert outputs.shape == (3, 6, 12)
     for row, length in enumerate(LENGTHS):
-        states_of_gru, _ = branch.gru(states[row : row + 1, :length])
-        attended, _ = branch.self_attention(states_of_gru, states_of_gru, torch.ones(1, length, dtype=torch.bool))
+        states_of_gru, _ = nn.GRU.forward(branch.gru, states[row : row + 1, :length])
+        alone = rows_of(torch.ones(1, length, dtype=torch.bool))
+        attended, _ = branch.self_attention(states_of_gru, alone, states_of_gru, alone)
         assert_close(outputs[row, :length], attended[0], atol=1e-5, rtol=1e-5)
 
 
@@ -77,10 +79,10 @@ def test_recurrent_attention_is_bidirectional_per_row(videos):
 def test_branch_concatenates_its_parts(videos, num_codewords, recurrent):
     states, mask = videos
     branch = randomised(VisualBranch(8, 16, num_codewords, **BRANCH))
-    outputs = branch(states, mask)
+    outputs = on_padded(branch, states, mask)
     assert outputs.shape == (3, 6, 16)
-    assert_close(outputs[..., :recurrent], branch.recurrent_attention(states, mask))
+    assert_close(outputs[..., :recurrent], on_padded(branch.recurrent_attention, states, mask))
     if num_codewords:
-        assert_close(outputs[..., recurrent:], branch.visual_center(branch.projection(states), mask))
+        assert_close(outputs[..., recurrent:], on_padded(branch.visual_center, branch.projection(states), mask))
     else:
         assert {name.split(".")[0] for name, _ in branch.named_parameters()} == {"recurrent_attention"}

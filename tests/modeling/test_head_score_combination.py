@@ -7,11 +7,15 @@ from emofusion.modeling.head_score_combination import (
     COMBINATIONS,
     LogisticCombination,
     MeanCombination,
+    MeanProbabilityCombination,
     WeightedCombination,
+    WeightedProbabilityCombination,
 )
 from torch.testing import assert_close
 
 MEMBERS, CLASSES = 3, 4
+MIXTURES = ("mean_probability", "weighted_probability")
+WEIGHTED = ("weighted", "weighted_probability")
 
 
 def random_scores(rows: int = 5) -> torch.Tensor:
@@ -51,6 +55,19 @@ def test_weights_are_exponents_of_probabilities():
     np.testing.assert_allclose(combination(random_scores()).exp().detach().numpy(), expected, rtol=1e-5)
 
 
+def test_mixtures_are_means_of_probabilities():
+    weighted = WeightedProbabilityCombination(MEMBERS, CLASSES)
+    with torch.no_grad():
+        weighted.weight.copy_(torch.tensor([0.2, 0.7, 0.1]).log() + 5)
+    members = random_scores().view(-1, MEMBERS, CLASSES).exp()
+    for combination, weights in (
+        (weighted, [0.2, 0.7, 0.1]),
+        (MeanProbabilityCombination(MEMBERS, CLASSES), [1 / 3] * 3),
+    ):
+        expected = torch.einsum("m,bmc->bc", torch.tensor(weights), members)
+        assert_close(combination(random_scores()).exp(), expected)
+
+
 def test_logistic_combination_is_linear_in_log_probabilities():
     combination = LogisticCombination(MEMBERS, CLASSES)
     torch.nn.init.normal_(combination.weight)
@@ -62,14 +79,15 @@ def test_logistic_combination_is_linear_in_log_probabilities():
 
 @pytest.mark.parametrize("kind", COMBINATIONS)
 def test_every_combination_is_initialised_as_mean(kind):
-    expected = MeanCombination(MEMBERS, CLASSES)(random_scores())
+    mean = MeanProbabilityCombination if kind in MIXTURES else MeanCombination
+    expected = mean(MEMBERS, CLASSES)(random_scores())
     assert_close(COMBINATIONS[kind](MEMBERS, CLASSES)(random_scores()), expected)
 
 
-@pytest.mark.parametrize("kind", ["mean", "weighted"])
+@pytest.mark.parametrize("kind", [kind for kind in COMBINATIONS if kind != "logistic"])
 def test_member_without_input_is_left_out(kind):
     combination, others = COMBINATIONS[kind](MEMBERS, CLASSES), COMBINATIONS[kind](MEMBERS - 1, CLASSES)
-    if kind == "weighted":
+    if kind in WEIGHTED:
         with torch.no_grad():
             combination.weight.copy_(torch.tensor([0.3, -0.5, 1.0]))
             others.weight.copy_(torch.tensor([0.3, 1.0]))
@@ -93,13 +111,14 @@ def test_row_without_input_is_uniform(kind):
     scores[0] = 0
     output = combination(scores)
     assert_close(output[0].exp(), torch.full((CLASSES,), 1 / CLASSES))
-    if kind != "mean":
+    if kind in (*WEIGHTED, "logistic"):
         torch.nn.functional.cross_entropy(output, torch.arange(5) % CLASSES).backward()
         assert all(parameter.grad.isfinite().all() for parameter in combination.parameters())
 
 
 @pytest.mark.parametrize("kind", COMBINATIONS)
-def test_one_member_can_rule_class_out(kind):
+def test_one_member_rules_class_out_in_log_domain_only(kind):
     scores = random_scores(1)
     scores[0, 0] = -60.0
-    assert COMBINATIONS[kind](MEMBERS, CLASSES)(scores)[0, 0] < -15
+    combined = COMBINATIONS[kind](MEMBERS, CLASSES)(scores)[0, 0]
+    assert combined > -15 if kind in MIXTURES else combined < -15

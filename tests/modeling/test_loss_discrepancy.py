@@ -8,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from emofusion.modeling.distributed import gather_rows
 from emofusion.modeling.loss_discrepancy import HomogeneousEncoder, discrepancy_loss
+from testing_rows import rows_of
 from torch import nn
 from torch.testing import assert_close
 
@@ -73,7 +74,8 @@ def test_features_are_means_through_shared_layer():
     encoder = HomogeneousEncoder({"audio": 4, "text": 4, "video": 2}, 4)
     states = {"audio": torch.randn(2, 6, 4), "text": torch.randn(2, 3, 4), "video": torch.randn(2, 5, 2)}
     masks = {name: torch.arange(value.shape[1]) < torch.tensor([[2], [3]]) for name, value in states.items()}
-    embeddings = encoder(states, masks)
+    rows = {name: rows_of(mask) for name, mask in masks.items()}
+    embeddings = encoder({name: rows[name].pack(value) for name, value in states.items()}, rows)
     assert set(encoder.projections) == {"video"}
     for row, length in enumerate((2, 3)):
         for name in states:

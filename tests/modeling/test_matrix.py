@@ -200,7 +200,14 @@ def test_eager_attention_equals_sdpa_and_returns_maps(case, tmp_path):
 @every_encoding_fusion
 def test_fusion_maps_are_distributions(case):
     model, batch = case.model(), make_batch()
-    sizes = {"audio": 18, "text": 9, "video": 5}
+    sizes = {
+        "audio": 18,
+        "text": 9,
+        "video": 5,
+        "word": 6,
+        "syllable": 6,
+        "phone": 9,
+    }  # one row falls back to 6 frames
     padding = (batch["attention_mask"] == 0)[:, None, None]
     for kind in ("eager", "sdpa"):
         model.set_attn_implementation(kind)
@@ -208,8 +215,9 @@ def test_fusion_maps_are_distributions(case):
         maps = model(**batch, output_attentions=True).cross_attentions
         assert (maps is None) == case.name.endswith("concat")
         for name, weights in (maps or {}).items():
-            queries, keys = name.split("_")[-2:]
-            assert weights.shape == (4, model.config.num_attention_heads, sizes[queries], sizes[keys])
+            level, (queries, keys) = name.split("_")[0], name.split("_")[-2:]
+            shape = [sizes[level if part == "audio" and level in SEGMENTS else part] for part in (queries, keys)]
+            assert weights.shape == (4, model.config.num_attention_heads, *shape)
             assert_close(weights.sum(dim=-1), torch.ones(weights.shape[:-1]))
             if keys == "text":
                 assert (weights[padding.expand_as(weights)] == 0).all()

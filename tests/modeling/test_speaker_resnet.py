@@ -107,10 +107,22 @@ def test_spec_augment_needs_training_and_no_frozen_stage():
         model.model.audio_encoder.eval()  # batch normalisation differs between the modes
         return not torch.equal(model(**batch).embedding, model(**batch).embedding)
 
-    assert differs(True)
+    assert differs(True, clean_share=0)
     assert not differs(False)
-    assert not differs(True, apply_spec_augment=False)
+    assert not differs(True, apply_spec_augment=False, clean_share=0)
     assert not differs(True, freeze_audio_layers=1)
+
+
+def test_share_of_utterances_stays_clean():
+    torch.manual_seed(0)
+    model = speaker_network(clean_share=0.25).train().model
+    states = torch.ones(400, 20, 16)
+    seen = []
+    model.audio_encoder.run_stem = lambda states, mask: seen.append(states) or states
+    model.audio_encoder.run_stages = lambda states, mask, *_: (states, mask, ())
+    model._finish_audio(states, (20,) * 400, False, False)
+    clean = (seen[0] == 1).all(dim=(1, 2)).float().mean().item()
+    assert 0.2 < clean < 0.35  # a mask may have the width 0
 
 
 def test_minus_one_freezes_embedding_layer_too():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from emofusion import WavFusionForSequenceClassification, WavFusionModel
 from testing_common import BERT, CASES, VIT, WAV2VEC2_GROUP, WAV2VEC2_LAYER, WAVFUSION, WHISPER, make_batch
+from testing_rows import rows_of
 from torch.testing import assert_close
 from transformers import AutoConfig, AutoModel
 
@@ -76,16 +77,17 @@ def test_deep_layers_keep_order_of_their_normalisations(name):
     states = {"audio": torch.randn(2, 7, 16), "text": torch.randn(2, 4, 20), "video": torch.randn(2, 3, 12)}
     masks = {name: torch.ones(2, value.shape[1], dtype=torch.bool) for name, value in states.items()}
     masks["audio"] = torch.arange(7) < torch.tensor([[7], [5]])
-    streams = {name: branch(states[name], masks[name]) for name, branch in model.branches.items()}
-    expected = states["audio"]
+    rows = {name: rows_of(mask) for name, mask in masks.items()}
+    streams = {name: branch(states[name], rows[name]) for name, branch in model.branches.items()}
+    expected = rows["audio"].pack(states["audio"])
     for layer in model.deep_layers:
         if pre_norm:
-            expected = expected + layer.attention(layer.layer_norm(expected), streams, masks)[0]
+            expected = expected + layer.attention(layer.layer_norm(expected), streams, rows)[0]
             expected = expected + layer.feed_forward(layer.final_layer_norm(expected))
         else:
-            expected = layer.layer_norm(expected + layer.attention(expected, streams, masks)[0])
+            expected = layer.layer_norm(expected + layer.attention(expected, streams, rows)[0])
             expected = layer.final_layer_norm(expected + layer.feed_forward(expected))
-    expected = model.deep_layer_norm(expected)
+    expected = rows["audio"].pad(model.deep_layer_norm(expected))
     assert isinstance(model.deep_layer_norm, torch.nn.LayerNorm) == pre_norm
     embedding = model.fuse(states, masks, {"audio": (7, 5), "text": (4, 4), "video": (3, 3)}, {}, False).embedding
     assert_close(embedding, torch.stack([expected[0].mean(dim=0), expected[1, :5].mean(dim=0)]))
@@ -111,7 +113,8 @@ def test_gates_and_maps_are_named_by_layer():
     assert set(output.gates) == {"layer_3", "layer_4"}
     for gate in output.gates.values():
         assert gate.shape == (4, 18, 16)
-        assert ((gate > 0) & (gate < 1)).all()
+        assert ((gate[0] > 0) & (gate[0] < 1)).all()
+        assert (gate[1, 1:] == 0).all()  # 300 samples are one frame
     assert set(output.cross_attentions) == {
         f"layer_{layer}_audio_{other}" for layer in (3, 4) for other in ("text", "video")
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from emofusion.processing import load_video
+from emofusion.processing import face_crop, load_video
 from emofusion.processing import video as module
 from emofusion.processing.video import count_frames, video_seconds
 
@@ -226,7 +226,9 @@ def test_other_sources_and_crops_are_refused(tmp_path, mp4):
         load_video(3, 5)
     with pytest.raises(TypeError, match=r"must be a path.*not NoneType"):
         load_video({"start": 0.0}, 5)
-    with pytest.raises(ValueError, match=r"cropped to 'top': choose 'left', 'right' or None"):
+    with pytest.raises(
+        ValueError, match=r"cropped to 'top': choose left, right, face, left face, right face, or None"
+    ):
         load_video(mp4, 5, crop="top")
 
 
@@ -234,3 +236,29 @@ def test_missing_library_is_named(mp4, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImportError, match=r"needs .*pip install av"):
         load_video(mp4, 5)
+
+
+def test_face_is_the_same_part_of_all_frames(mp4, monkeypatch):
+    found = iter([[(10, 4, 8), (0, 0, 4)], [], [(12, 4, 8)]] + 20 * [[(11, 4, 8)]])
+    monkeypatch.setattr(face_crop, "find_faces", lambda frame: next(found))
+    whole, right = load_video(mp4, 4, 0.0, 2.0), load_video(mp4, 4, 0.0, 2.0, crop="right")
+    np.testing.assert_array_equal(load_video(mp4, 4, 0.0, 2.0, crop="face"), whole[:, 9:21, 2:14])
+    np.testing.assert_array_equal(load_video(mp4, 4, 0.0, 2.0, crop="right face"), right[:, 9:21, 2:14])
+    monkeypatch.setattr(face_crop, "find_faces", lambda frame: [])
+    np.testing.assert_array_equal(load_video(mp4, 4, 0.0, 2.0, crop="right face"), right)
+
+
+def test_missing_detector_is_named(mp4, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.feature", None)
+    face_crop._cascade.cache_clear()
+    with pytest.raises(ImportError, match=r"needs scikit-image: pip install 'emofusion\[faces\]'"):
+        load_video(mp4, 4, crop="face")
+
+
+def test_frontal_face_is_found():
+    data = pytest.importorskip("skimage.data")
+    face_crop._cascade.cache_clear()
+    picture = data.astronaut()[np.newaxis]
+    cropped = face_crop.crop_to_face(np.concatenate([picture, picture]))
+    assert cropped.shape[0] == 2
+    assert 100 < cropped.shape[1] < 200  # her face is about 100 of 512 pixels wide

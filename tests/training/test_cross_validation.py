@@ -12,11 +12,12 @@ from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.corpora.folds import check_speaker_independent, write_folds
 from emofusion.evaluation.results import RunResults, Spread
 from emofusion.metrics import EmotionMetrics
-from emofusion.training import lifecycle, processor_building, run
+from emofusion.training import lifecycle, planned_run, processor_building, run
 from emofusion.training.cross_validation import runs as cross_validation
-from emofusion.training.cross_validation.plan import find_state, find_states, format_plan, plan_runs
+from emofusion.training.cross_validation.plan import find_states, format_plan, plan_runs
 from emofusion.training.cross_validation.runs import cross_validate
 from emofusion.training.cross_validation.summary import format_results, spread
+from emofusion.training.planned_run import find_state
 from emofusion.training.recipe import CROSS_VALIDATION, parse_recipe
 from emofusion.training.run import train
 from huggingface_hub import ModelCard
@@ -186,7 +187,7 @@ def test_the_screens_list_every_run(finished):
 
 def test_finished_runs_are_not_trained_again(finished, monkeypatch):
     runs, results, *_ = finished
-    monkeypatch.setattr(cross_validation, "train", None)
+    monkeypatch.setattr(planned_run, "train", None)
     assert find_states(runs) == ["finished"] * 3
     assert cross_validate(runs, find_states(runs)) == results
 
@@ -221,6 +222,13 @@ def test_runs_with_other_settings_are_refused(finished, tmp_path, corpus_root, u
     deeper = plan(folder, corpus_root, model_config={**MODEL, "hidden_size": 16})[0]
     with pytest.raises(ValueError, match=r"model_config\.hidden_size: 8, now 16"):
         find_state(deeper)
+
+
+def test_folder_of_a_cross_validation_is_no_run(finished):
+    runs, *_ = finished
+    recipe = runs[0].recipe.replace(output_dir=str(runs[0].folder.parent))
+    with pytest.raises(ValueError, match="holds a cross-validation, not a run"):
+        find_state(dataclasses.replace(runs[0], recipe=recipe))
 
 
 def test_checkpoints_of_unknown_settings_are_refused(tmp_path, corpus_root):

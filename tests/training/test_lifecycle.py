@@ -9,7 +9,7 @@ from datasets import DatasetDict
 from emofusion.corpora.atomic_write import write_json
 from emofusion.evaluation.results import RunResults
 from emofusion.training import lifecycle, run
-from emofusion.training.cross_validation.plan import RECORD, Run, find_state
+from emofusion.training.planned_run import RECORD, Run, find_state
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer

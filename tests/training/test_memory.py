@@ -68,7 +68,7 @@ def test_every_variant_can_be_measured(case):
 def test_a_recipe_is_built_at_full_size_without_its_checkpoints():
     model, data_args, batch = build_recipe(RECIPES / "iemocap" / "speech.yaml")
     assert model.num_parameters() == 95425668
-    assert (data_args.max_seconds, batch) == (15, 8)
+    assert (data_args.max_seconds, batch) == (15, 16)
 
 
 def test_an_encoder_of_unknown_size_is_named(tmp_path):

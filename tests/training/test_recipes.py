@@ -1,5 +1,6 @@
 """Every recipe is registered; small ones train for two steps, full-size ones build with the registered size."""
 
+import re
 from pathlib import Path
 
 import emofusion
@@ -12,6 +13,7 @@ from emofusion.configuration import VARIANTS
 from emofusion.corpora.demo.spoken import BLOCK, VIDEO_BLOCK
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from emofusion.training import lifecycle
+from emofusion.training.arguments import TEXT_CLASSIFIER
 from emofusion.training.late_fusion.fit import fit_late_fusion
 from emofusion.training.memory import replace_encoders
 from emofusion.training.model_building import build_model
@@ -49,7 +51,9 @@ def read(path: str, **settings) -> Recipe:
 
 
 def find_recipe(output_dir: str) -> str:
-    """Return the recipe that writes into a folder."""
+    """Return the recipe that writes into a folder, or that is named itself."""
+    if output_dir.endswith(".yaml"):
+        return output_dir.removeprefix("recipes/")
     (found,) = (path for path in ENTRIES if output_dir == f"runs/{path.removesuffix('.yaml')}")
     return found
 
@@ -67,7 +71,7 @@ def test_the_registry_agrees_with_the_recipe(path):
     entry, recipe = ENTRIES[path], read(path)
     known = {"path", "command", "system", "corpus", "classes", "rows", "parameters", "purpose"}
     assert {"path", "system", "corpus", "parameters"} <= set(entry) <= known
-    assert entry["system"] in VARIANTS
+    assert entry["system"] in (*VARIANTS, TEXT_CLASSIFIER)
     assert recipe.model is None or recipe.model.variant == entry["system"]
     assert recipe.data is None or recipe.data.corpus == entry["corpus"]
     assert entry["corpus"] == Path(path).parent.name
@@ -145,5 +149,14 @@ def build_on_meta(path: str):
 
 @pytest.mark.parametrize("path", [path for path, entry in ENTRIES.items() if entry["corpus"] != "spoken"])
 def test_a_full_size_recipe_has_the_registered_size(path):
-    model = build_on_meta(path)
-    assert sum(parameter.numel() for parameter in model.parameters()) == ENTRIES[path]["parameters"]
+    model, size = build_on_meta(path), ENTRIES[path]["parameters"]
+    assert sum(parameter.numel() for parameter in model.parameters()) == size
+
+
+@pytest.mark.parametrize("path", [path for path, entry in ENTRIES.items() if entry["corpus"] != "spoken"])
+def test_a_full_size_recipe_states_its_size_and_is_on_the_page(path):
+    millions = ENTRIES[path]["parameters"] / 1e6
+    text = (FOLDER / path).read_text("utf-8")
+    assert f"# Size: {millions:,.{0 if millions >= 9.95 else 1}f} M parameters" in text
+    assert re.search(r"Estimates on one H100(, members included)?: [\d.]+ GB, \d+ (minutes?|hours)\.", text)
+    assert f"recipes/{path}" in (FOLDER.parent / "docs" / "reproduce.md").read_text("utf-8")

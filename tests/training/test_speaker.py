@@ -14,6 +14,7 @@ from emofusion.training.arguments import ModelArguments
 from emofusion.training.model_building import build_model
 from emofusion.training.recipe import SPEAKER, parse_recipe
 from emofusion.training.speaker.pretrain import (
+    MarginSchedule,
     build_speaker_model,
     pretrain_speaker,
     score_trials,
@@ -22,7 +23,7 @@ from emofusion.training.speaker.recordings import read_trials
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from testing_training import record_writes
-from transformers import Wav2Vec2FeatureExtractor
+from transformers import TrainerState, Wav2Vec2FeatureExtractor
 
 NETWORK = {"num_mel_bins": 16, "hidden_sizes": [4, 8], "depths": [1, 1], "embedding_size": 8}
 SPEAKERS = 6
@@ -183,6 +184,44 @@ def test_without_trials_the_checkpoint_is_selected_by_accuracy(tree, tmp_path):
     assert measured(results, "validation") == {"accuracy"}
 
 
+def test_speakers_are_held_out_for_trials_and_training_has_more_voices(tree, tmp_path):
+    results = pretrain_speaker(
+        recipe(
+            tree,
+            tmp_path / "voices",
+            validation_trials=None,
+            test_trials=None,
+            validation_speakers=0.34,
+            speeds="[1, 1.1]",
+            augmentation='{"noise": {"snr_db": [5, 20]}}',
+            margin_warmup=0.5,
+            max_steps=2,
+            num_train_epochs=None,
+            optim="sgd",
+            optim_args="momentum=0.9",
+        )
+    )
+    assert (results.data.speakers, results.data.training, results.data.validation_trials) == (4, 12, 16)
+    assert measured(results, "validation") == {"accuracy", "eer", "min_dcf"}
+    config = SpeakerResNetForSpeakerRecognition.from_pretrained(tmp_path / "voices").config
+    assert config.num_speakers == 8
+    assert not config.apply_spec_augment
+
+
+def test_the_margin_grows_with_the_steps():
+    model = build_speaker_model(NETWORK, 3)
+    schedule, shares = MarginSchedule(model, 0.5), []
+    for step in range(5):
+        schedule.on_step_begin(None, TrainerState(global_step=step, max_steps=8), None)
+        shares.append(model.margin_share)
+    assert shares == [0, 0.25, 0.5, 0.75, 1]
+    batch = {"input_values": torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))}
+    losses = []
+    for model.margin_share in (0.0, 1.0):
+        losses.append(model.eval()(**batch, labels=torch.tensor([0, 1])).loss.item())
+    assert losses[0] < losses[1]
+
+
 def test_recordings_need_not_be_held_out(tree, tmp_path):
     results = pretrain_speaker(recipe(tree, tmp_path / "all", validation_share=0, max_steps=1))
     assert set(results.metrics) == {"test"}
@@ -204,6 +243,10 @@ def test_an_emotion_model_starts_from_the_folder(finished):
     [
         ({"corpus_root": None}, "corpus_root is not given"),
         ({"validation_share": 1}, "validation_share is 1"),
+        ({"validation_speakers": -0.1}, "validation_speakers is -0.1"),
+        ({"speeds": "[0.9, 1.1]"}, "begin with 1, and give other speeds"),
+        ({"augmentation": '{"speed": {"rate": [0.9, 1.1]}}'}, "changes the voice but not the speaker"),
+        ({"margin_warmup": 2}, "margin_warmup is 2"),
         ({"model_config": '{"num_mel": 3}'}, "unknown field 'num_mel'"),
         ({"model_config": '{"depths": "deep"}'}, "depths"),
         ({"speakers": 3}, "Unknown option --speakers"),

@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 import soundfile
@@ -5,6 +7,7 @@ import torch
 from emofusion.training.speaker.recordings import (
     SpeakerRecordings,
     crop,
+    draw_trials,
     read_tree,
     read_trials,
     speakers_of,
@@ -123,3 +126,33 @@ def test_rows_are_crops_of_the_right_recording(tree):
     assert 1600 <= min(lengths) < 1800
     assert 3000 < max(lengths) <= 3200
     assert len(lengths) > 30
+
+
+def test_a_voice_at_another_speed_is_another_speaker(tree):
+    recordings = [("id10001/video1/00000.wav", 1), ("id10002/video0/00001.wav", 2)]
+    rows = SpeakerRecordings(tree, recordings, (0.1, 0.1), RATE, at_random=False, speeds=(1.0, 0.9, 1.1), speakers=3)
+    assert [row["label"] for row in map(rows.__getitem__, range(len(rows)))] == [1, 2, 4, 5, 7, 8]
+    assert len({rows[number]["id"] for number in (0, 2, 4)}) == 3
+    assert {len(rows[number]["audio"]["array"]) for number in range(6)} == {1600}
+
+
+def test_speed_changes_the_pitch(tmp_path):
+    (tmp_path / "id1" / "video").mkdir(parents=True)
+    tone = 0.1 * np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE)
+    soundfile.write(tmp_path / "id1" / "video" / "0.wav", tone, RATE, subtype="FLOAT")
+    rows = SpeakerRecordings(tmp_path, [("id1/video/0.wav", 0)], (0.5, 0.5), RATE, speeds=(1.0, 0.8), speakers=1)
+    peaks = [2 * int(np.abs(np.fft.rfft(rows[number]["audio"]["array"])).argmax()) for number in range(2)]
+    assert peaks == [500, 400]
+
+
+def test_drawn_trials_compare_a_speaker_with_itself_and_others(tree):
+    speakers = read_tree(tree)
+    trials = draw_trials(speakers, random.Random(0))
+    assert len(trials) == 2 * sum(map(len, speakers.values()))
+    for trial in trials:
+        (one, first), (two, second) = (path.split("/")[:2] for path in (trial.first, trial.second))
+        assert (one == two) == trial.same
+        assert not trial.same or first != second  # another video
+    assert trials == draw_trials(speakers, random.Random(0))
+    with pytest.raises(ValueError, match="No speaker who is held out has two recordings"):
+        draw_trials({"a": ["a/v/1.wav"], "b": ["b/v/1.wav"]}, random.Random(0))

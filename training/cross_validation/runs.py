@@ -1,27 +1,24 @@
 """Cross-validation: train every planned run that is not finished, and summarise all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from accelerate.utils import broadcast_object_list, release_memory
+from accelerate.utils import broadcast_object_list
 
-from ...corpora.atomic_write import write_json
 from ...evaluation.results import RunResults
+from ..late_fusion.fit import fit_late_fusion
+from ..late_fusion.members import place_of
 from ..output_folder import claimed_folder
-from ..run import train
-from ..trainer import EmotionTrainer
-from .plan import RECORD, Run
+from ..planned_run import Log, Run, Show, finish_runs
 from .summary import write_summary
 
 
 def cross_validate(
-    runs: Sequence[Run],
-    states: Sequence[str],
-    log: Callable[[str], object] | None = None,
-    show: Callable[[EmotionTrainer], object] | None = None,
+    runs: Sequence[Run], states: Sequence[str], log: Log | None = None, show: Show | None = None
 ) -> RunResults:
     """Train the runs that are not finished, one after the other, and summarise all.
 
-    A run is `train` with the recipe of its fold and seed; runs share nothing. Several processes train each run together.
+    A run is `train` with the recipe of its fold and seed, or `fit_late_fusion`, which trains the members of the fold and
+    seed first. Several processes train each run together.
 
     Args:
         runs: The runs, from `plan_runs`.
@@ -32,34 +29,11 @@ def cross_validate(
     Returns:
         The results of the protocol, which are in `results.json` in the folder that holds the folders of the runs.
     """
-    with claimed_folder(runs[0].recipe.training, runs[0].folder.parent):
-        return _cross_validate(runs, states, log, show)
+    training_args = runs[0].recipe.training
 
+    def fit(run: Run, show: Show | None) -> RunResults:
+        return fit_late_fusion(run.recipe, place_of(run), log, show)
 
-def _cross_validate(
-    runs: Sequence[Run],
-    states: Sequence[str],
-    log: Callable[[str], object] | None,
-    show: Callable[[EmotionTrainer], object] | None,
-) -> RunResults:
-    for number, (run, state) in enumerate(zip(runs, states, strict=True), start=1):
-        if state == "finished":
-            continue
-        results = _train(run, state, show)
-        if log is not None:
-            test = results.metrics["test"]
-            scores = ", ".join(f"{score.upper()} {100 * getattr(test, score):.1f}" for score in ("wa", "ua", "wf1"))
-            log(f"{run.name} ({number} of {len(runs)}): {scores} in {results.seconds:.0f} s")
-        release_memory()
-    is_main = runs[0].recipe.training.process_index == 0
-    return broadcast_object_list([write_summary(runs) if is_main else None])[0]
-
-
-def _train(run: Run, state: str, show: Callable[[EmotionTrainer], object] | None) -> RunResults:
-    recipe = run.recipe
-    if state != "new":
-        recipe = recipe.replace(resume_from_checkpoint="true")
-    elif recipe.training.process_index == 0:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        write_json(run.folder / RECORD, run.describe())
-    return train(recipe, show)
+    with claimed_folder(training_args, runs[0].folder.parent):
+        finish_runs(runs, states, log, show, None if runs[0].recipe.late_fusion is None else fit)
+        return broadcast_object_list([write_summary(runs) if training_args.process_index == 0 else None])[0]

@@ -15,8 +15,9 @@ from ...evaluation.scores import ClassificationScores
 from ...evaluation.statistics import count_known
 from ...evaluation.task import Task, load_task
 from ..console import format_recalls
+from ..late_fusion.summary import pool_fusions
 from ..lifecycle import LOG, finish_run
-from .plan import Run
+from ..planned_run import Run
 
 SCORES = ("wa", "ua", "wf1", "macro_f1", "ece", "ece_scaled", "nll", "nll_scaled")
 
@@ -31,7 +32,8 @@ def write_summary(runs: Sequence[Run]) -> RunResults:
         The results, as in `results.json` there.
     """
     results, predictions = summarise_runs(runs)
-    logs = {run.name: json.loads((run.folder / LOG).read_text("utf-8")) for run in runs}
+    paths = {run.name: run.folder / LOG for run in runs}  # a late fusion has no log
+    logs = {name: json.loads(path.read_text("utf-8")) for name, path in paths.items() if path.is_file()}
     finish_run(
         runs[0].folder.parent,
         results,
@@ -68,6 +70,7 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
         license=first.license,
         corpus=_describe_corpus(runs, by_run),
         data={"test": _count(predictions["test"], labels)},
+        late_fusion=pool_fusions(by_run, splits),
         **task.measure(predictions),
         cross_validation=CrossValidationResults(
             folds=sorted({run.fold for run in runs}),
@@ -101,6 +104,7 @@ def _describe_run(run: Run, results: RunResults) -> FoldResults:
         intervals=results.intervals,
         breakdown=results.breakdown,
         temperature=results.temperature,
+        late_fusion=results.late_fusion,
         data=results.data,
         seconds=results.seconds,
     )
@@ -112,9 +116,15 @@ def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> Corpu
     folds, seeds = len({run.fold for run in runs}), len({run.seed for run in runs})
     number = f"{folds} fold{'s' * (folds > 1)} with {seeds} seed{'s' * (seeds > 1)} each"
     first = f" The first fold: {corpus.protocol}" if corpus.protocol else ""
+    corpus.fold = None
     corpus.protocol = f"Scores are pooled over the test splits of {number}.{first}"
     corpus.speaker_independent = all(results.corpus.speaker_independent for results in by_run)
-    corpus.selection = by_run[0].corpus.selection.replace("the test split was", "every test split was")
+    corpus.selection = by_run[0].corpus.selection
+    for one, every in (
+        ("validation split;", "validation split of each run;"),
+        ("the test split was", "every test split was"),
+    ):
+        corpus.selection = corpus.selection.replace(one, every)
     return corpus
 
 

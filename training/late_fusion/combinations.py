@@ -10,6 +10,7 @@ from ...modeling.head_score_combination import COMBINATIONS, LogisticCombination
 # Inverse strengths of the logistic regression's penalty to choose from (scikit-learn's C), the strongest penalty first.
 INVERSE_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 FOLDS = 5
+WEIGHTED = ("weighted", "weighted_probability")  # combinations with one weight per member
 # Bias of a class that does not occur in the data of the logistic regression.
 UNSEEN_BIAS = -1e3
 
@@ -30,7 +31,8 @@ def fit_combinations(validation: PredictionOutput, members: int, classes: int) -
     """
     scores, labels = torch.from_numpy(validation.predictions).double(), torch.from_numpy(validation.label_ids)
     fitted = {kind: combination(members, classes).double() for kind, combination in COMBINATIONS.items()}
-    fit_weights(fitted["weighted"], scores, labels)
+    for kind in WEIGHTED:
+        fit_weights(fitted[kind], scores, labels)
 
     logistic, folds, losses = fitted["logistic"], torch.arange(len(labels)) % FOLDS, []
     for inverse_strength in INVERSE_STRENGTHS:

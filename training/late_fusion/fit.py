@@ -1,35 +1,45 @@
-"""Late fusion of trained classifiers: fitted on the validation split, measured on the test split."""
+"""Late fusion of classifiers: members trained, combination fitted on the validation split, measured on the test split."""
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from datasets import DatasetDict
 from torch import nn
-from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig
+from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.trainer_utils import PredictionOutput
 
 from ...configuration.configuration_late_fusion import MEMBER_CONFIGS, member_modalities
-from ...evaluation.predictions import collect_predictions
+from ...evaluation.metadata import CorpusMetadata
+from ...evaluation.predictions import Predictions, collect_predictions
+from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import LateFusionResults, RunResults
 from ...evaluation.scores import score
+from ...modeling.head_score_combination import COMBINATIONS
 from ...modeling.modeling_checkpoint import check_files
 from ...modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
 from ..arguments import ModelArguments
 from ..collator import EmotionCollator
+from ..command_arguments import SOUP
 from ..failures import explained
 from ..lifecycle import add_scores, finish_run, load_rows, predict_splits
 from ..model_building import source_named
 from ..output_folder import claimed_folder
+from ..planned_run import Log, Show
 from ..recipe import Recipe
 from ..row_checks import check_labels, check_modalities
+from ..text_classifier import TextClassifierCollator, TextClassifierTrainer
 from ..trainer import EmotionTrainer
-from .combinations import combine, fit_combinations
+from .combinations import WEIGHTED, combine, fit_combinations
+from .members import is_recipe, plan_members, train_members
+from .proof import warn_of_unproven
+from .soup import build_soup
+from .summary import SCORES, add_comparisons, format_weights
 
-# Scores of each member and each combination.
-SCORES = ("wa", "ua", "wf1", "nll")
 # Arguments that only matter when the members are trained.
 OF_MEMBERS = {
     "data": ("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation"),
@@ -37,51 +47,71 @@ OF_MEMBERS = {
 }
 
 
-def fit_late_fusion(recipe: Recipe) -> RunResults:
-    """Run the members on validation and test split, fit every combination on the validation split, and save one.
+def fit_late_fusion(
+    recipe: Recipe, place: str | None = None, log: Log | None = None, show: Show | None = None
+) -> RunResults:
+    """Train the members, fit every combination of them on the validation split, measure them on the test split, save one.
 
-    `output_dir` becomes a Hub folder: weights, configuration, processor, code, `results.json`, pictures and card.
+    Members that are recipes are trained if they are not finished. A member that was trained on utterances of the
+    validation or test split is refused. `output_dir` becomes a Hub folder: weights, configuration, processor, code,
+    `results.json`, pictures and card.
 
     Args:
         recipe: The recipe, with `late_fusion`, `data` and `training`. The training arguments give the output folder and
-            `per_device_eval_batch_size`; nothing is trained in steps.
+            `per_device_eval_batch_size`; nothing but members is trained in steps.
+        place: Beginning of the names of the runs of a cross-validation, such as "fold-1-"; None outside.
+        log: Called with a line of text when a member is trained.
+        show: As in `train`, for the members.
 
     Returns:
         The results, as in `results.json`; `late_fusion` has the scores of every member and combination.
 
     Raises:
-        ValueError: If a model cannot be a member or does not know the labels of the corpus, or if an argument is given
-            that only matters when the members are trained.
+        ValueError: If a model cannot be a member or does not know the labels of the corpus, if it was trained on other
+            splits, or if an argument is given that only matters when the members are trained.
     """
     _check_arguments(recipe)
+    members = plan_members(recipe, place)
     with claimed_folder(recipe.training), explained():
-        return _fit(recipe)
+        train_members(members, recipe.training.process_index == 0, log, show)
+        return _fit(recipe, {member.name: member.locate() for member in members})
 
 
-def _fit(recipe: Recipe) -> RunResults:
-    fusion_args, training_args = recipe.late_fusion, recipe.training
+def _fit(recipe: Recipe, members: Mapping[str, str]) -> RunResults:
     corpus, metadata = load_rows(recipe)
     labels = corpus["train"].features["label"].names
     check_labels(corpus, labels)
-    trainer = _build_trainer(recipe, corpus, labels)
+    unproven = warn_of_unproven(members, corpus, metadata)
+    trainer = _build_trainer(recipe, list(members.values()), corpus, labels)
     check_modalities({name: corpus[name] for name in ("validation", "test")}, trainer.model.config)
     start = time.perf_counter()
     # The embedding of a late fusion is the log-probabilities of its members; the other outputs are ignored.
     scores = predict_splits(trainer, corpus, ignore_keys=["logits", "losses"])
-    combinations, inverse_strength = fit_combinations(scores["validation"], len(fusion_args.members), len(labels))
+    combinations, inverse_strength = fit_combinations(scores["validation"], len(members), len(labels))
+    systems = split_systems(list(members), combinations, scores)
+    combination = recipe.late_fusion.combination
+    if combination == SOUP:
+        trainer = _build_soup_trainer(recipe, members, trainer, corpus, labels)
+        systems[SOUP] = predict_splits(trainer, corpus, ignore_keys=["losses", "embedding"])
+    else:
+        trainer.model.classifier.load_state_dict(combinations[combination].state_dict())
     seconds = time.perf_counter() - start
-    chosen = combinations[fusion_args.combination]
-    trainer.model.classifier.load_state_dict(chosen.state_dict())
 
-    model_args = ModelArguments(variant="late_fusion", model_config={"combination": fusion_args.combination})
-    trainer.run_metadata.add_recipe(dataclasses.replace(recipe, model=model_args), corpus, metadata)
-    results = trainer.run_metadata.results
+    fusion = LateFusionResults(
+        combination=combination,
+        members=dict(members),
+        unproven=unproven,
+        weights={kind: dict(zip(members, combinations[kind].weights.tolist(), strict=True)) for kind in WEIGHTED},
+        inverse_strength=inverse_strength,
+        systems=score_systems(systems, labels),
+    )
+    predictions = collect_predictions(corpus, systems[combination])
+    predictions = {split: _add_systems(rows, systems, split) for split, rows in predictions.items()}
+    add_comparisons(fusion, labels, [predictions["test"]])
+    results = _describe(recipe, trainer, corpus, metadata, fusion)
     results.seconds = round(seconds, 2)
-    describe_fusion(results, fusion_args.members, fusion_args.combination, combinations, inverse_strength)
-    results.late_fusion.systems = score_systems(fusion_args.members, combinations, scores, labels)
-    predictions = collect_predictions(corpus, {split: combine(chosen, rows) for split, rows in scores.items()})
     add_scores(results, trainer.task, predictions)
-    finish_run(training_args.output_dir, results, trainer=trainer, predictions=predictions)
+    finish_run(recipe.training.output_dir, results, trainer=trainer, predictions=predictions, corpus=corpus)
     return results
 
 
@@ -99,87 +129,67 @@ def load_processor(source: str, config: PreTrainedConfig) -> EmoFusionProcessor:
     return EmoFusionProcessor(tokenizer=AutoTokenizer.from_pretrained(source))
 
 
-def describe_fusion(
-    results: RunResults,
-    members: Sequence[str],
-    combination: str,
-    combinations: Mapping[str, nn.Module],
-    inverse_strength: float,
-) -> None:
-    """Replace the training settings in the results by members and combination.
+def split_systems(
+    members: list[str], combinations: Mapping[str, nn.Module], scores: Mapping[str, PredictionOutput]
+) -> dict[str, dict[str, PredictionOutput]]:
+    """Return the log-probabilities of every member and every combination, by system and split.
 
     Args:
-        results: The results of the fusion.
-        members: Folders or Hub ids of the members.
-        combination: Name of the combination that is saved.
-        combinations: All combinations, fitted.
-        inverse_strength: Inverse strength of the logistic combination's penalty.
-    """
-    sources = dict(zip(name_members(members), members, strict=True))
-    weights = dict(zip(sources, combinations["weighted"].weights.tolist(), strict=True))
-    fitted = {
-        "mean": {},
-        "weighted": {"weights": ", ".join(f"{name} {weight:.3f}" for name, weight in weights.items())},
-        "logistic": {"C": inverse_strength},
-    }
-    how = "Nothing was fitted" if combination == "mean" else "The combination was fitted on the validation split"
-    results.corpus = dataclasses.replace(
-        results.corpus, selection=f"{how}; the test split was measured once, at the end."
-    )
-    results.training = {"members": ", ".join(sources), "combination": combination, **fitted[combination]}
-    results.base_models = {name: source for name, source in sources.items() if not Path(source).exists()}
-    results.late_fusion = LateFusionResults(members=sources, weights=weights, inverse_strength=inverse_strength)
-
-
-def score_systems(
-    members: Sequence[str],
-    combinations: Mapping[str, nn.Module],
-    scores: Mapping[str, PredictionOutput],
-    labels: list[str],
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Return WA, UA, weighted F1 and NLL of every member and every combination.
-
-    Args:
-        members: Folders or Hub ids of the members.
+        members: Names of the members.
         combinations: The combinations, from `fit_combinations`.
-        scores: Per split, the members' log-probabilities and the label ids.
-        labels: Names of the classes.
-
-    Returns:
-        Scores by system, split and name of the score.
+        scores: Per split, the members' log-probabilities `(utterances, members * classes)` and the label ids.
     """
-    systems = {}
-    for number, name in enumerate(name_members(members)):
-        columns = slice(number * len(labels), (number + 1) * len(labels))
+    systems, classes = {}, scores["test"].predictions.shape[1] // len(members)
+    for number, name in enumerate(members):
+        columns = slice(number * classes, (number + 1) * classes)
         systems[name] = {
             split: rows._replace(predictions=rows.predictions[:, columns]) for split, rows in scores.items()
         }
     for kind, combination in combinations.items():
         systems[kind] = {split: combine(combination, rows) for split, rows in scores.items()}
+    return systems
+
+
+def score_systems(
+    systems: Mapping[str, Mapping[str, PredictionOutput]], labels: list[str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return WA, UA, weighted F1 and NLL of systems, by system, split and name of the score.
+
+    Args:
+        systems: Logits and label ids by system and split, from `split_systems`.
+        labels: Names of the classes.
+    """
     return {name: {split: _score(rows, labels) for split, rows in splits.items()} for name, splits in systems.items()}
 
 
-def format_systems(results: RunResults) -> str:
-    """Return the scores of `score_systems` as a table for the console, in percent; NLL in nats."""
-    systems = results.late_fusion.systems
-    width = max(map(len, systems))
-    lines = [
-        f"{'':<{width}}{'validation':>24}{'test':>32}",
-        f"{'system':<{width}}" + 2 * "      WA      UA     WF1     NLL",
-    ]
-    for name, splits in systems.items():
-        cells = "".join(
-            "".join(f"{100 * scores[score]:8.1f}" for score in SCORES[:3]) + f"{scores['nll']:8.3f}"
-            for scores in splits.values()
-        )
-        lines.append(f"{name:<{width}}{cells}")
-    return "\n".join(lines)
+def _add_systems(rows: Predictions, systems: Mapping[str, Mapping[str, PredictionOutput]], split: str) -> Predictions:
+    predicted = {name: np.asarray(splits[split].predictions).argmax(axis=1) for name, splits in systems.items()}
+    return dataclasses.replace(rows, systems=predicted)
 
 
-def name_members(members: Sequence[str]) -> list[str]:
-    """Return the last part of each member's path, with the member's number where two parts are equal."""
-    last = [Path(member).name for member in members]
-    return [name if last.count(name) == 1 else f"{name}-{number}" for number, name in enumerate(last)]
+def _describe(
+    recipe: Recipe, trainer: EmotionTrainer, corpus: DatasetDict, metadata: CorpusMetadata, fusion: LateFusionResults
+) -> RunResults:
+    """Return the results of a fusion but for its scores: its members take the place of the training settings."""
+    combination = fusion.combination
+    model_args = ModelArguments(variant="late_fusion")
+    trainer.run_metadata.add_recipe(dataclasses.replace(recipe, model=model_args), corpus, metadata)
+    results = trainer.run_metadata.results
+    fitted = {"logistic": {"C": fusion.inverse_strength}}
+    fitted |= {kind: {"weights": format_weights(weights)} for kind, weights in fusion.weights.items()}
+    is_fitted = combination in fitted
+    how = "The combination was fitted on the validation split" if is_fitted else "Nothing was fitted"
+    results.corpus = dataclasses.replace(
+        results.corpus, selection=f"{how}; the test split was measured once, at the end."
+    )
+    results.training = {
+        "members": ", ".join(fusion.members),
+        "combination": combination,
+        **fitted.get(combination, {}),
+    }
+    results.base_models = {name: source for name, source in fusion.members.items() if not Path(source).exists()}
+    results.recipe, results.late_fusion = recipe.describe(), fusion
+    return results
 
 
 def _check_arguments(recipe: Recipe) -> None:
@@ -187,9 +197,12 @@ def _check_arguments(recipe: Recipe) -> None:
         for name in names:
             if getattr(getattr(recipe, group), name):
                 raise ValueError(
-                    f"{name} is given, but the members of a late fusion are trained already; leave it out."
+                    f"{name} is given, but only the training of members has it; give it in their recipes, or as "
+                    f"member_options.{name}."
                 )
     for member in recipe.late_fusion.members:  # before the corpus is loaded, which may take long
+        if is_recipe(member) or Path(member, RESULTS).is_file():
+            continue
         if Path(member).exists() and not Path(member, "config.json").is_file():
             raise ValueError(f"members names {member}, which holds no model: it has no config.json.")
         check_files(member)
@@ -197,17 +210,48 @@ def _check_arguments(recipe: Recipe) -> None:
             AutoConfig.from_pretrained(member)
 
 
-def _build_trainer(recipe: Recipe, corpus: Mapping, labels: list[str]) -> EmotionTrainer:
-    members = recipe.late_fusion.members
+def _build_trainer(recipe: Recipe, members: list[str], corpus: DatasetDict, labels: list[str]) -> EmotionTrainer:
+    combination = recipe.late_fusion.combination
     model = LateFusionForSequenceClassification.from_members_pretrained(
-        members, combination=recipe.late_fusion.combination, id2label=dict(enumerate(labels))
+        members,
+        combination=combination if combination in COMBINATIONS else "mean",
+        id2label=dict(enumerate(labels)),
     )
     processors = list(map(load_processor, members, model.config.member_configs))
-    processor = LateFusionProcessor.from_members(processors)
-    return EmotionTrainer(
+    return _wrap(recipe, model, LateFusionProcessor.from_members(processors), corpus, labels)
+
+
+def _build_soup_trainer(
+    recipe: Recipe, members: Mapping[str, str], fusion: EmotionTrainer, corpus: DatasetDict, labels: list[str]
+) -> EmotionTrainer:
+    """Return a trainer with the soup of the members of a fusion, which must have equal processors."""
+    if fusion.processor.members:
+        raise ValueError(
+            "The members have no common mean of weights: their tokenizers or feature extractors differ; give members of one "
+            "recipe, or another combination."
+        )
+    models = fusion.model.base_model.members
+    model = build_soup(dict(zip(members, models, strict=True)))
+    model.requires_grad_(True)
+    is_plain = model.config.model_type not in MEMBER_CONFIGS
+    if is_plain and "audio" in member_modalities(model.config):
+        raise ValueError("A soup of speech classifiers of transformers cannot be saved; choose another combination.")
+    processor = load_processor(next(iter(members.values())), model.config)
+    return _wrap(recipe, model, processor, corpus, labels, is_plain)
+
+
+def _wrap(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    processor: EmoFusionProcessor,
+    corpus: DatasetDict,
+    labels: list[str],
+    is_plain: bool = False,
+) -> EmotionTrainer:
+    return (TextClassifierTrainer if is_plain else EmotionTrainer)(
         model=model,
         args=recipe.training,
-        data_collator=EmotionCollator(processor, labels),
+        data_collator=(TextClassifierCollator if is_plain else EmotionCollator)(processor, labels),
         eval_dataset=corpus["validation"],
         processing_class=processor,
         compute_metrics=None,

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor, set_seed
+from transformers import PreTrainedModel, TrainerCallback, Wav2Vec2FeatureExtractor, set_seed
 from transformers.trainer_utils import EvalPrediction, IntervalStrategy
 
 from ...configuration.configuration_speaker_resnet import SpeakerResNetConfig
@@ -17,6 +19,7 @@ from ...metrics.speaker_verification import equal_error_rate, min_dcf
 from ...modeling.modeling_speaker_resnet import SpeakerResNetForSpeakerRecognition
 from ...processing import EmoFusionProcessor
 from ...processing.media import load_audio
+from ..augmentation import Augmentation, describe_augmentation
 from ..checkpoints import find_checkpoint
 from ..collator import EmotionCollator
 from ..command_arguments import ERRORS, SpeakerArguments
@@ -88,30 +91,50 @@ def build_speaker_trainer(corpus: SpeakerCorpus, recipe: Recipe) -> EmotionTrain
     if "validation" not in corpus.trials and training_args.metric_for_best_model in ERRORS:
         training_args.metric_for_best_model, training_args.greater_is_better = "accuracy", True
     set_seed(training_args.seed)
-    model = build_speaker_model(arguments.model_config, len(corpus.speakers))
+    voices = [f"{name} at {speed}" if speed != 1 else name for speed in arguments.speeds for name in corpus.speakers]
+    model = build_speaker_model(arguments.model_config, len(voices))
     processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(return_attention_mask=True), None)
+    collator = EmotionCollator(processor, voices)
+    rate = processor.feature_extractor.sampling_rate
+    augment = Augmentation(arguments.augmentation, rate, training_args.seed) if arguments.augmentation else None
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         accuracy = (prediction.predictions.argmax(axis=-1) == prediction.label_ids).mean()
         return {"accuracy": float(accuracy), **measure_trials(model, processor, corpus, "validation", recipe)}
 
-    def select(recordings: Sequence[tuple[str, int]], at_random: bool) -> SpeakerRecordings:
-        rate = processor.feature_extractor.sampling_rate
-        return SpeakerRecordings(corpus.root, recordings, arguments.crop_seconds, rate, at_random)
-
+    select = partial(SpeakerRecordings, corpus.root, seconds=arguments.crop_seconds, sampling_rate=rate)
     return EmotionTrainer(
         model=model,
         args=training_args,
-        data_collator=EmotionCollator(processor, corpus.speakers),
-        train_dataset=select(corpus.training, at_random=True),
+        data_collator=collator,
+        train_data_collator=replace(collator, augment=augment),
+        train_dataset=select(corpus.training, speeds=arguments.speeds, speakers=len(corpus.speakers)),
         eval_dataset=select(corpus.held_out, at_random=False) if corpus.held_out else None,
         processing_class=processor,
         compute_metrics=compute_metrics,
+        callbacks=[MarginSchedule(model, arguments.margin_warmup)] if arguments.margin_warmup else None,
     )
 
 
+class MarginSchedule(TrainerCallback):
+    """Lets the margin of a speaker network grow linearly from 0 to its value.
+
+    Args:
+        model: The network.
+        warmup: Share of the steps after which it has its value.
+    """
+
+    def __init__(self, model: SpeakerResNetForSpeakerRecognition, warmup: float):
+        self.model = model
+        self.warmup = warmup
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        """Set the share of the margin for the next step."""
+        self.model.margin_share = min(1.0, state.global_step / (self.warmup * state.max_steps))
+
+
 def build_speaker_model(fields: dict, num_speakers: int) -> SpeakerResNetForSpeakerRecognition:
-    """Return a speaker network with random weights.
+    """Return a speaker network with random weights; its spectrograms are masked only if the fields say so.
 
     Args:
         fields: Fields of its configuration.
@@ -126,7 +149,7 @@ def build_speaker_model(fields: dict, num_speakers: int) -> SpeakerResNetForSpea
             raise ValueError(
                 f"model_config.{name} is given, but speakers are learned with a margin loss; leave it out."
             )
-    config = SpeakerResNetConfig(**{**fields, "num_speakers": num_speakers})
+    config = SpeakerResNetConfig(**{"apply_spec_augment": False, **fields, "num_speakers": num_speakers})
     return SpeakerResNetForSpeakerRecognition(config)
 
 
@@ -148,7 +171,13 @@ def describe_speaker_run(
         ),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         training=describe_training(training_args),
-        recipe={"model_config": arguments.model_config, "crop_seconds": list(arguments.crop_seconds)},
+        recipe={
+            "model_config": arguments.model_config,
+            "crop_seconds": list(arguments.crop_seconds),
+            "speeds": list(arguments.speeds),
+            "augmentation": describe_augmentation(arguments.augmentation),
+            "margin_warmup": arguments.margin_warmup,
+        },
         environment=describe_environment(training_args),
         language=training_args.language,
         license=training_args.license,

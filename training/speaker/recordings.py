@@ -1,5 +1,6 @@
 """Recordings of speakers in folders, as in VoxCeleb, and lists of trials that compare two recordings."""
 
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ import torch
 
 from ...corpora.corpus_files import inner_path
 from ...processing.media import audio_seconds, load_audio
+from ..augmentation import change_speed
 from ..command_arguments import SpeakerArguments
 
+TRIALS_OF_A_SPEAKER = 100  # in a list that is drawn: half of them compare two recordings of the speaker
 SUFFIXES = {".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus"}
 
 
@@ -46,9 +49,11 @@ class SpeakerCorpus:
 def load_speakers(arguments: SpeakerArguments, seed: int) -> SpeakerCorpus:
     """Return the recordings of all speakers whom no trial names, and the trials.
 
+    Without a list for the validation, speakers are held out and their trials are drawn.
+
     Args:
-        arguments: The folder, the trial lists and the share of recordings to hold out.
-        seed: Seed that draws the held-out recordings.
+        arguments: The folder, the trial lists and the shares to hold out.
+        seed: Seed that draws the held-out speakers and recordings.
 
     Raises:
         FileNotFoundError: If a trial list, or a recording that it names, does not exist.
@@ -59,6 +64,11 @@ def load_speakers(arguments: SpeakerArguments, seed: int) -> SpeakerCorpus:
     trials = {split: read_trials(file, root) for split, file in lists.items() if file is not None}
     named = speakers_of(trial for split in trials.values() for trial in split)
     tree = {speaker: files for speaker, files in read_tree(root).items() if speaker not in named}
+    held_out_speakers = round(arguments.validation_speakers * len(tree))
+    if "validation" not in trials and held_out_speakers > 1:
+        rng = random.Random(seed)
+        chosen = {speaker: tree.pop(speaker) for speaker in sorted(rng.sample(list(tree), held_out_speakers))}
+        trials["validation"] = draw_trials(chosen, rng)
     if len(tree) < 2:
         raise ValueError(f"{root} has {len(tree)} speakers whom no trial list names; at least 2 are needed.")
     training, held_out = split_recordings(tree, arguments.validation_share, seed)
@@ -118,6 +128,34 @@ def read_trials(file: str | Path, root: str | Path) -> list[Trial]:
     return trials
 
 
+def draw_trials(tree: Mapping[str, Sequence[str]], rng: random.Random) -> list[Trial]:
+    """Return trials of speakers: each with other recordings of the speaker, and as many with those of others.
+
+    Args:
+        tree: Recordings by speaker, of two speakers or more.
+        rng: The random numbers.
+
+    Raises:
+        ValueError: If no speaker has two recordings.
+    """
+    trials = []
+    for speaker, recordings in tree.items():
+        others = [name for name in tree if name != speaker]
+        own = rng.sample(list(recordings), min(len(recordings), TRIALS_OF_A_SPEAKER // 2))
+        for first in own if len(recordings) > 1 else ():
+            # Another video has another room and microphone, which tell the recordings of one video apart too easily.
+            elsewhere = [path for path in recordings if PurePosixPath(path).parent != PurePosixPath(first).parent]
+            second = rng.choice(elsewhere or [path for path in recordings if path != first])
+            trials.append(Trial(True, first, second))
+            trials.append(Trial(False, first, rng.choice(list(tree[rng.choice(others)]))))
+    if not trials:
+        raise ValueError(
+            "No speaker who is held out has two recordings to compare; give validation_trials, or set "
+            "validation_speakers to 0."
+        )
+    return trials
+
+
 def _check_recording(path: str, root: Path, where: str) -> None:
     recording = root / path
     if inner_path("", path) is None or ".." in PurePosixPath(path).parts:
@@ -158,6 +196,9 @@ class SpeakerRecordings(torch.utils.data.Dataset):
         seconds: Shortest and longest segment; length and start are drawn.
         sampling_rate: Sampling rate of the waveform, in Hz.
         at_random: Whether segments are drawn; if not, each is the longest, from the middle.
+        speeds: Speeds of the recordings, each a set of rows of its own. The numbers of a speaker at the second, third, ...
+            speed follow those of all speakers at the one before.
+        speakers: Number of speakers, for that.
     """
 
     def __init__(
@@ -167,25 +208,38 @@ class SpeakerRecordings(torch.utils.data.Dataset):
         seconds: Sequence[float],
         sampling_rate: int,
         at_random: bool = True,
+        speeds: Sequence[float] = (1.0,),
+        speakers: int = 0,
     ):
         self.root = Path(root)
         self.recordings = recordings
         self.seconds = seconds
         self.sampling_rate = sampling_rate
         self.at_random = at_random
+        self.speeds = speeds
+        self.speakers = speakers
 
     def __len__(self) -> int:
-        return len(self.recordings)
+        return len(self.speeds) * len(self.recordings)
 
     def __getitem__(self, index: int) -> dict:
-        recording, number = self.recordings[index]
+        place_of_speed, index = divmod(index, len(self.recordings))
+        speed, (recording, number) = self.speeds[place_of_speed], self.recordings[index]
         shortest, longest = self.seconds
         place = 0.5
         if self.at_random:
             longest = shortest + (longest - shortest) * torch.rand(()).item()
             place = torch.rand(()).item()
-        samples = self._load(self.root / recording, round(longest * self.sampling_rate), place)
-        return {"id": recording, "audio": {"array": samples, "sampling_rate": self.sampling_rate}, "label": number}
+        samples = round(longest * self.sampling_rate)
+        waveform = self._load(self.root / recording, math.ceil(speed * samples), place)
+        if speed != 1:
+            waveform = crop(change_speed(waveform, speed), samples, 0.0)
+        return {
+            "id": recording if speed == 1 else f"{recording} at {speed}",
+            "audio": {"array": waveform, "sampling_rate": self.sampling_rate},
+            "alignment": None,
+            "label": number + place_of_speed * self.speakers,
+        }
 
     def _load(self, path: Path, samples: int, place: float) -> np.ndarray:
         """Return a segment of a recording; the rest of the recording is not decoded."""

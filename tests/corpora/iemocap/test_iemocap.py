@@ -129,8 +129,8 @@ def test_prefix_actor_is_on_the_left(rows, root):
     assert load_video(prefix, 5)[..., 0].mean() > 200 > 50 > load_video(prefix, 5)[..., 2].mean()  # red
     assert load_video(other, 5)[..., 2].mean() > 200  # blue
     assert (other["start"], other["end"]) == (rows["Ses01F_impro01_M000"]["start"], rows["Ses01F_impro01_M000"]["end"])
-    swapped = {row["id"]: row for row in read(root, "all", prefix_half="right")[0]}
-    assert swapped[FIRST]["video"] == {**prefix, "crop": "right"}
+    swapped = {row["id"]: row for row in read(root, "all", prefix_half="right", faces=True)[0]}
+    assert swapped[FIRST]["video"] == {**prefix, "crop": "right face"}
 
 
 def test_dialogue_without_video_is_problem(rows, scanned):
@@ -223,7 +223,7 @@ def test_leave_one_speaker_out_validates_on_other_speaker(root, fold, test, vali
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_turn_is_tested_in_one_fold(root, protocol):
-    folds = len(PROTOCOLS[protocol][1])
+    folds = len(PROTOCOLS[protocol])
     tested = Counter(
         name for fold in range(1, folds + 1) for name in load(root, fold=fold, protocol=protocol)["test"]["id"]
     )
@@ -243,6 +243,13 @@ def test_fold_file_replaces_protocol(root, tmp_path):
     assert "fold 1 in theirs.json" in describe_corpus("iemocap", fold_file=tmp_path / "theirs.json")["protocol"]
 
 
+def test_two_speakers_validate_and_six_train(root):
+    corpus = load(root, validation="speakers", fold=4)
+    assert {*corpus["validation"]["speaker"]} == {"Ses05F", "Ses01M"}
+    assert {*corpus["test"]["session"]} == {"Ses04"}
+    assert len({*corpus["train"]["speaker"]}) == 6
+
+
 def test_fold_of_missing_session_is_refused(copy):
     shutil.rmtree(copy / "Session4")
     assert set(load(copy, fold=3)["validation"]["session"]) == {"Ses05"}
@@ -257,6 +264,11 @@ def test_fold_of_missing_session_is_refused(copy):
         ({"fold": 0}, "fold must be from 1 to 5, not 0"),
         ({"fold": 11, "protocol": "leave-one-speaker-out"}, "fold must be from 1 to 10, not 11"),
         ({"protocol": "random"}, "protocol must be one of leave-one-session-out, leave-one-speaker-out, not 'random'"),
+        ({"validation": "none"}, "validation must be one of session, speakers, not 'none'"),
+        (
+            {"validation": "speakers", "protocol": "leave-one-speaker-out"},
+            "validation is 'speakers', which only leave-one-session-out has",
+        ),
         ({"prefix_half": "top"}, "prefix_half must be 'left' or 'right', not 'top'"),
     ],
 )
@@ -306,16 +318,19 @@ def test_sources_are_folders_that_are_read(copy):
 
 def test_published_counts_match_literature():
     assert {code: sum(counts) for code, counts in PUBLISHED.items()} == {
-        "ang": 1103, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084,
+        "ang": 1103, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084, "fru": 1849,
     }  # fmt: skip
-    assert [sum(counts) for counts in zip(*PUBLISHED.values(), strict=True)] == [1085, 1023, 1151, 1031, 1241]
+    for classes, sessions in ((4, [1085, 1023, 1151, 1031, 1241]), (6, [1365, 1348, 1533, 1512, 1622])):
+        assert [sum(labels.values()) for labels in published(classes).values()] == sessions
 
 
 def test_published_counts_are_given_per_label():
     counts = published(4)
     assert counts["Ses01"] == {"angry": 229, "happy": 278, "neutral": 384, "sad": 194}
     assert sum(sum(labels.values()) for labels in counts.values()) == 5531
-    assert published(6)["Ses05"] == {"neutral": 384, "angry": 170, "sad": 245, "excited": 299, "happy": 143}
+    six = {"neutral": 384, "frustrated": 381, "angry": 170, "sad": 245, "excited": 299, "happy": 143}
+    assert published(6)["Ses05"] == six
+    assert sum(sum(labels.values()) for labels in published(6).values()) == 7380
     assert published("all")["all"] == {"all": 10039}
 
 
@@ -323,6 +338,7 @@ def test_published_counts_are_given_per_label():
     ("options", "sentence"),
     [
         ({"fold": 2, "alignment_offset": 0.02}, "fold 2 of 5: session 2 is the test split"),
+        ({"validation": "speakers", "fold": 4}, "the speakers Ses05F and Ses01M the validation split"),
         ({"protocol": "leave-one-speaker-out", "fold": 4}, "fold 4 of 10: the speaker Ses02M is the test split"),
     ],
 )

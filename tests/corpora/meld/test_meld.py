@@ -128,7 +128,8 @@ def test_unlabelled_clips_are_reported(scanned):
 
 def test_twins_are_used_only_on_request(pristine, corpus):
     plain = corpus["test"][0]
-    twin, other = (row for row in read(pristine, twins=True)[0] if row["split"] == "test")
+    twin, other = (row for row in read(pristine, twins=True, faces=True)[0] if row["split"] == "test")
+    assert twin["video"]["crop"] == "face"
     assert plain["audio"]["path"].endswith("/dia0_utt0.mp4")
     assert loudest(plain) == pytest.approx(300, abs=10)
     assert twin["id"] == plain["id"]

@@ -1,0 +1,78 @@
+"""Tables of a late fusion on its card: members and combinations, weights, and the comparison with each member."""
+
+from ..configuration.plain_text import join_words, show_name
+from ..evaluation.results import LateFusionResults, RunResults
+from ..evaluation.task import Task
+from .markdown import Markdown, format_table
+
+SPLITS = ("validation", "test")
+# column of a comparison -> heading
+COMPARED = {
+    "wa": "WA, difference",
+    "wa_interval": "95 %",
+    "ua": "UA, difference",
+    "ua_interval": "95 % ",
+    "p_utterances": "p over utterances (WA)",
+    "p_wa": "p over speakers (WA)",
+    "p_ua": "p over speakers (UA)",
+}
+
+
+def describe_fusion(results: RunResults, task: Task) -> dict[str, Markdown | str]:
+    """Return the tables and sentences of a late fusion by their name in the template; empty if there is none."""
+    fusion = results.late_fusion
+    if fusion is None or not fusion.systems:
+        return {}
+    best = fusion.comparisons.get(fusion.best_member or "")
+    return {
+        "combination": fusion.combination or results.training.get("combination", ""),
+        "systems": _system_table(fusion, task),
+        "weights": _weight_table(results),
+        "comparisons": _comparison_table(fusion),
+        "verdict": "" if best is None else f"{show_name(fusion.best_member)}: {best.verdict}",
+        "unproven": join_words(list(map(show_name, fusion.unproven))),
+    }
+
+
+def _system_table(fusion: LateFusionResults, task: Task) -> Markdown:
+    """Return the scores of the members and of all combinations."""
+    columns = {
+        f"{split} {score}": f"{heading}, {split}" for split in SPLITS for score, heading in task.headings.items()
+    }
+    rows = {
+        system: {
+            f"{split} {score}": task.format_score(score, scores[split][score])
+            for split in SPLITS
+            for score in task.headings
+            if scores.get(split, {}).get(score) is not None
+        }
+        for system, scores in fusion.systems.items()
+    }
+    return format_table("System", columns, rows)
+
+
+def _weight_table(results: RunResults) -> Markdown:
+    """Return the weights of the members in each combination and, of the saved one, in each run of a cross-validation."""
+    fusion, cross = results.late_fusion, results.cross_validation
+    rows = {f"{kind}, mean over runs" if cross else kind: weights for kind, weights in fusion.weights.items()}
+    for run in cross.runs if cross else ():
+        if run.late_fusion is not None and fusion.combination in run.late_fusion.weights:
+            rows[f"{fusion.combination}, {run.name}"] = run.late_fusion.weights[fusion.combination]
+    cells = {name: {member: f"{weight:.3f}" for member, weight in weights.items()} for name, weights in rows.items()}
+    members = {member: member for weights in rows.values() for member in weights}
+    return format_table("Weights", members, cells)
+
+
+def _comparison_table(fusion: LateFusionResults) -> Markdown:
+    """Return the differences between the fusion and each member in points, with intervals and tests."""
+    rows = {}
+    for name, found in fusion.comparisons.items():
+        cells = {score: f"{100 * getattr(found, score):+.1f}" for score in ("wa", "ua")}
+        for score in ("wa", "ua"):
+            if interval := getattr(found, f"{score}_interval"):
+                cells[f"{score}_interval"] = " to ".join(f"{100 * edge:+.1f}" for edge in interval)
+        for test in ("p_utterances", "p_wa", "p_ua"):
+            if (p := getattr(found, test)) is not None:
+                cells[test] = f"{p:.3g}"
+        rows[name] = cells
+    return format_table("Compared with", COMPARED, rows)

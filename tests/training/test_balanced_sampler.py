@@ -1,0 +1,97 @@
+"""Class-balanced sampling, early stopping, and the other options that only change how a run goes."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from accelerate.data_loader import BatchSamplerShard
+from emofusion.training import arguments as training_arguments
+from emofusion.training.arguments import EmotionTrainingArguments
+from emofusion.training.balanced_sampler import BalancedSampler
+from emofusion.training.early_stopping import EarlyStopping
+from emofusion.training.recipe import Recipe
+from emofusion.training.run import train
+from testing_training import tiny_recipe
+from torch.utils.data import BatchSampler
+from transformers import TrainerControl, TrainerState
+
+LABELS = np.repeat([0, 1, 2], [60, 30, 11])
+
+
+def test_every_class_is_drawn_equally_often_in_another_order_each_epoch():
+    sampler, epochs = BalancedSampler(LABELS, seed=1), []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        rows = list(sampler)
+        assert len(rows) == len(sampler) == len(LABELS)
+        assert sorted(Counter(LABELS[rows]).values()) == [33, 34, 34]
+        times = Counter(rows)
+        assert max(times[row] for row in np.flatnonzero(LABELS == 0)) == 1
+        assert min(times[row] for row in np.flatnonzero(LABELS == 2)) >= 3
+        epochs.append(rows)
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert list(sampler) == epochs[2]
+
+
+def test_processes_draw_the_same_epoch():
+    batches = [[*BatchSamplerShard(BatchSampler(BalancedSampler(LABELS), 4, False), 2, part)] for part in range(2)]
+    rows = [row for step in zip(*batches, strict=True) for batch in step for row in batch]
+    assert rows[: len(LABELS)] == list(BalancedSampler(LABELS))
+
+
+def test_training_stops_when_the_best_score_is_old(tmp_path):
+    args = EmotionTrainingArguments(str(tmp_path), use_cpu=True)
+    stopped = []
+    for scores in ([0.5], [0.5, 0.4], [0.5, 0.4, 0.5], [0.5, 0.4, 0.6], [0.5, 0.4, 0.6, 0.5, 0.3]):
+        control, log = TrainerControl(), [{"loss": 1.0}, *({"eval_ua": score} for score in scores)]
+        EarlyStopping(2).on_evaluate(args, TrainerState(log_history=log), control)
+        stopped.append(control.should_training_stop)
+    assert stopped == [False, False, True, False, True]
+
+
+def test_a_run_takes_the_options(corpus_root, tmp_path):
+    options = {"sampler": "balanced", "early_stopping_patience": 1, "head_epochs": 1, "head_learning_rate": 1e-3}
+    settings = tiny_recipe(corpus_root, tmp_path, **options, num_train_epochs=9) | {"learning_rate": 0.0}
+    results = train(Recipe.read(**settings))
+    assert results.training["sampler"] == "balanced"
+    assert results.training["head_learning_rate"] == 1e-3
+    # With a learning rate of 0 the second validation is no better than the first.
+    epochs = [entry["epoch"] for entry in results_log(tmp_path) if "eval_ua" in entry]
+    assert epochs == [1.0, 2.0]
+
+
+def results_log(folder):
+    return json.loads((folder / "training_log.json").read_text())
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bfloat16_where_the_device_has_it(tmp_path, monkeypatch, supported):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: supported)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda emulated: not emulated)
+    seen = []
+    monkeypatch.setattr(training_arguments.TrainingArguments, "__post_init__", lambda self: seen.append(self.bf16))
+    monkeypatch.setattr(EmotionTrainingArguments, "_check", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        EmotionTrainingArguments(str(tmp_path), bf16="auto")
+    assert seen == [supported]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sampler": "other"}, "sampler is 'other'; choose one of random, balanced"),
+        ({"sampler": "balanced", "group_by_length": True}, "choose one of them"),
+        ({"early_stopping_patience": 0}, "early_stopping_patience is 0; it must be positive"),
+        (
+            {"early_stopping_patience": 1, "eval_strategy": "no", "load_best_model_at_end": False},
+            "eval_strategy is 'no'",
+        ),
+        ({"bf16": "maybe"}, "bf16 is 'maybe'; choose one of True, False, auto"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_sentence(options, message, tmp_path):
+    with pytest.raises(ValueError, match=message) as caught:
+        EmotionTrainingArguments(str(tmp_path), use_cpu=True, **options)
+    assert "\n" not in str(caught.value)

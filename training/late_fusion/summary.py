@@ -1,0 +1,112 @@
+"""Summary of late fusions: comparison with the members, fusions of several runs pooled, tables for the console (ours)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...evaluation.comparison import compare_with_members
+from ...evaluation.predictions import Predictions, pool
+from ...evaluation.results import LateFusionResults, RunResults
+from ...evaluation.statistics import confusion_scores
+
+# Scores of each member and each combination.
+SCORES = ("wa", "ua", "wf1", "nll")
+
+
+def add_comparisons(fusion: LateFusionResults, labels: list[str], tests: list[Predictions]) -> None:
+    """Add the best member, and the comparison with each.
+
+    Args:
+        fusion: The fusion with its members, combination and scores.
+        labels: Names of the classes.
+        tests: Predictions on the test split of each run.
+    """
+    fusion.best_member = max(fusion.members, key=lambda name: fusion.systems[name]["validation"]["ua"])
+    fusion.comparisons = compare_with_members(labels, tests, fusion.members, fusion.combination)
+
+
+def pool_fusions(
+    by_run: Sequence[RunResults], splits: Sequence[Mapping[str, Predictions]]
+) -> LateFusionResults | None:
+    """Return the late fusion of all runs of a cross-validation, None if they are none.
+
+    Scores are over the predictions of all runs, and weights are means over the runs.
+
+    Args:
+        by_run: The results of each run.
+        splits: Predictions of each run, by split.
+    """
+    fusions, labels = [results.late_fusion for results in by_run], by_run[0].labels
+    if None in fusions:
+        return None
+    first = fusions[0]
+    pooled = LateFusionResults(
+        combination=first.combination,
+        members={name: _find_common([fusion.members[name] for fusion in fusions]) for name in first.members},
+        unproven=sorted({name for fusion in fusions for name in fusion.unproven}),
+        weights={
+            kind: {name: float(np.mean([fusion.weights[kind][name] for fusion in fusions])) for name in weights}
+            for kind, weights in first.weights.items()
+        },
+        systems={name: _pool_scores(name, fusions, splits, len(labels)) for name in first.systems},
+    )
+    add_comparisons(pooled, labels, [rows["test"] for rows in splits])
+    return pooled
+
+
+def _find_common(sources: Sequence[str]) -> str:
+    """Return the source that a member has in every run, or the folder that holds its runs."""
+    return sources[0] if len(set(sources)) == 1 else str(Path(sources[0]).parent)
+
+
+def _pool_scores(
+    name: str, fusions: Sequence[LateFusionResults], splits: Sequence[Mapping[str, Predictions]], classes: int
+) -> dict[str, dict[str, float]]:
+    scores = {}
+    for split in fusions[0].systems[name]:
+        rows, counts = pool(run[split] for run in splits), np.zeros((classes, classes))
+        np.add.at(counts, (rows.labels, rows.systems[name]), 1)
+        scores[split] = {score: float(value) for score, value in confusion_scores(counts).items()}
+        sizes = [len(run[split].ids) for run in splits]
+        losses = [fusion.systems[name][split]["nll"] for fusion in fusions]
+        scores[split]["nll"] = float(np.average(losses, weights=sizes))
+    return scores
+
+
+def format_fusion(results: RunResults) -> str:
+    """Return members, combinations, weights and comparisons for the console; scores in percent, NLL in nats."""
+    fusion = results.late_fusion
+    width = max(map(len, fusion.systems))
+    lines = [
+        f"{'':<{width}}{'validation':>24}{'test':>32}",
+        f"{'system':<{width}}" + 2 * "      WA      UA     WF1     NLL",
+    ]
+    for name, splits in fusion.systems.items():
+        cells = "".join(
+            "".join(f"{100 * scores[score]:8.1f}" for score in SCORES[:3]) + f"{scores['nll']:8.3f}"
+            for scores in splits.values()
+        )
+        lines.append(f"{name:<{width}}{cells}")
+    lines += ["", f"Weights of the members, fitted on the validation split{_of_runs(results)}:"]
+    names = max(map(len, fusion.weights))
+    for kind, weights in fusion.weights.items():
+        lines.append(f"  {kind:<{names}}  {format_weights(weights)}")
+    lines += ["", f"{fusion.combination}, which is saved, compared with each member on the test split:"]
+    for name, found in fusion.comparisons.items():
+        p = f"p {found.p_utterances:.3g} over utterances"
+        if found.p_wa is not None:
+            p += f"; over speakers {found.p_wa:.3g} (WA), {found.p_ua:.3g} (UA)"
+        lines.append(f"  {name:<{width}}  WA {100 * found.wa:+.1f}, UA {100 * found.ua:+.1f}, {p}")
+    best = fusion.comparisons[fusion.best_member]
+    lines.append(f"The best member on the validation split is {fusion.best_member}. {best.verdict}")
+    return "\n".join(lines)
+
+
+def format_weights(weights: Mapping[str, float]) -> str:
+    """Return the weights of the members in a line."""
+    return ", ".join(f"{name} {weight:.3f}" for name, weight in weights.items())
+
+
+def _of_runs(results: RunResults) -> str:
+    return ", mean over runs" if results.cross_validation else ""
