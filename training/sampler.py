@@ -241,9 +241,10 @@ def padding_of(batch: Mapping) -> tuple[int, int]:
         batch: A batch of the collator, with `lengths`; without, both are 0.
     """
     batch = batch.get("encoded", batch)  # from a prefix cache
-    for name, lengths in (batch.get("lengths") or {}).items():
-        mask = batch.get(MODALITIES[name].mask, batch.get(f"{name}_mask"))
-        return sum(lengths), mask.numel()
+    lengths = batch.get("lengths") or {}
+    for name, modality in MODALITIES.items():
+        if name in lengths:
+            return sum(lengths[name]), batch.get(modality.mask, batch.get(f"{name}_mask")).numel()
     return 0, 0
 
 

@@ -63,7 +63,7 @@ class PrefixCache:
                 encoded[f"{modality}_mask"] = batch[MODALITIES[modality].mask].bool()
         names = [SPAN_INPUTS[level] for level in self.span_levels]
         spans = {name: batch[name] for name in names if name in batch}
-        lengths = {modality: lengths[modality] for modality in self.modalities if modality in encoded}
+        lengths = {name: value for name, value in lengths.items() if name in {*encoded, *self.span_levels}}
         return {"encoded": encoded | spans | {"lengths": lengths}}
 
     def _process(self, rows: list[Mapping]) -> Mapping[str, torch.Tensor]:
