@@ -15,6 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 
 from .encoder_building import build_encoder
+from .encoder_convolutions import convolve_waveform, wav2vec2_receptive_field
 from .encoder_packing import (
     attention_arguments,
     pack_rows,
@@ -26,10 +27,8 @@ from .encoder_packing import (
 from .encoder_spec_augment import masks_frames
 from .encoder_wav2vec2 import (
     MODEL_TYPES,
-    convolve_waveform,
     embed_wav2vec2_features,
     has_final_layer_norm,
-    wav2vec2_receptive_field,
 )
 from .encoder_whisper import FRAME_HOP, RECEPTIVE_FIELD, convolve_spectrogram, embed_whisper_features
 from .modeling_lengths import Lengths, lengths_mask

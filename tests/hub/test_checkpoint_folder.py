@@ -25,6 +25,7 @@ SHARED = {
     "folder_checks.py",
     "encoder_audio.py",
     "encoder_building.py",
+    "encoder_convolutions.py",
     "encoder_packing.py",
     "encoder_spec_augment.py",
     "encoder_stages.py",

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from emofusion.modeling import encoder_convolutions
 from emofusion.modeling.encoder_audio import (
     build_audio_encoder,
     conv_features,
@@ -13,8 +14,8 @@ from emofusion.modeling.encoder_audio import (
     receptive_field,
     run_layers,
 )
+from emofusion.modeling.encoder_convolutions import fold_group_norm
 from emofusion.modeling.encoder_packing import pad_rows, split_rows
-from emofusion.modeling.encoder_wav2vec2 import convolve_and_normalise
 from testing_common import DATA2VEC, HUBERT, WAV2VEC2_GROUP, WAV2VEC2_LAYER, WAVLM, WHISPER
 from torch import nn
 from torch.testing import assert_close
@@ -134,7 +135,7 @@ def test_convolution_in_one_product_with_group_norm_equals_both_in_turn(bias):
     nn.init.normal_(norm.bias)
     weight, windows = torch.randn(6, 10), torch.randn(60, 10) + 3
     for frames in (50, 1, 7):
-        normalised = convolve_and_normalise(windows, frames, weight, bias, norm)
+        normalised = fold_group_norm(windows[:frames], weight, bias, norm, torch.float32)(windows)
         assert normalised.shape == (60, 6)
         states = nn.functional.linear(windows.double(), weight.double(), None if bias is None else bias.double())
         twice = states[:frames].T.expand(2, -1, -1)  # torch refuses a single value per channel
@@ -142,8 +143,10 @@ def test_convolution_in_one_product_with_group_norm_equals_both_in_turn(bias):
         assert_close(normalised[:frames].double(), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
 @pytest.mark.parametrize("seed", range(4))
-def test_every_shape_of_convolutions_gives_frames_of_transformers(seed):
+def test_every_shape_of_convolutions_gives_frames_of_transformers(seed, at_once, monkeypatch):
+    monkeypatch.setattr(encoder_convolutions, "FRAMES_AT_ONCE", at_once)
     draw = torch.Generator().manual_seed(seed)
     kernels, strides = (torch.randint(1, 6, (4,), generator=draw).tolist() for _ in range(2))
     for norm in ("group", "layer"):

@@ -1,0 +1,204 @@
+"""The convolutions of the wav2vec 2.0 family as matrix products, with frames before channels (ours).
+
+Nothing is padded or transposed. Rows are cut into pieces, and the waveforms of pieces lie one behind the other, each from
+a multiple of the hop on: then the frames of a piece are those that it has alone, at every layer, and frames that reach
+into the next piece are dropped at the end.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from .encoder_packing import is_uniform
+from .modeling_lengths import Lengths
+
+# Frames that are computed at once on a CPU (8 s): tensors of more than 32 MB are mapped anew for each layer, which costs as
+# much as a layer. A GPU computes all at once, in few calls.
+FRAMES_AT_ONCE = 400
+
+
+class Piece(NamedTuple):
+    """Frames of a row: `start` to `start + frames`."""
+
+    row: int
+    start: int
+    frames: int
+
+
+def wav2vec2_receptive_field(config: PreTrainedConfig) -> int:
+    """Return the receptive field of the first frame in samples (400 for wav2vec 2.0)."""
+    field = 1
+    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
+        field = (field - 1) * stride + kernel
+    return field
+
+
+def convolve_waveform(
+    encoder: PreTrainedModel, input_values: torch.Tensor, lengths: Lengths
+) -> tuple[torch.Tensor, Lengths]:
+    """Run the convolutional front end; rows shorter than the receptive field are padded with silence to that length.
+
+    Args:
+        encoder: An encoder of the wav2vec 2.0 family.
+        input_values: `(batch, samples)` waveform.
+        lengths: The samples of each row.
+
+    Returns:
+        Features `(1, frames of all rows, channels)`, or `(batch, frames, channels)` for rows of equal length; and the
+        number of frames of each row.
+    """
+    config, layers = encoder.config, encoder.feature_extractor.conv_layers
+    field, hop = wav2vec2_receptive_field(config), math.prod(config.conv_stride)
+    frames = tuple((max(length, field) - field) // hop + 1 for length in lengths)
+    weight = layers[0].conv.weight
+    device = weight.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    waveforms = [
+        F.pad(row[:length], (0, max(field - length, 0))).to(weight.dtype)
+        for row, length in zip(input_values.unbind(), lengths, strict=True)
+    ]
+    first = [_first_layer(layers[0], waveform, dtype) for waveform in waveforms]
+    others = [(layer, _flat_weight(layer.conv, dtype)) for layer in layers[1:]]
+    features = []
+    for pieces in _group_pieces(frames, FRAMES_AT_ONCE if device == "cpu" else sum(frames)):
+        spans = [(piece.frames - 1) * hop + field for piece in pieces]
+        slots = [math.ceil(span / hop) for span in spans]
+        segments = [
+            F.pad(waveforms[row][start * hop : start * hop + span], (0, slot * hop - span))
+            for (row, start, _), span, slot in zip(pieces, spans, slots, strict=True)
+        ]
+        # The last windows of all layers end in this silence; a frame of a lower layer is never missing.
+        joined = F.pad(torch.cat(segments), (0, math.ceil(field / hop) * hop))
+        hidden_states = _apply_first([first[piece.row] for piece in pieces], layers[0].conv, joined, slots, hop)
+        for layer, flat_weight in others:
+            hidden_states = _activate(layer, _convolve(hidden_states, layer.conv, flat_weight))
+        places = hidden_states[: sum(slots)].split(slots)
+        features += [place[: piece.frames] for place, piece in zip(places, pieces, strict=True)]
+    joined = torch.cat(features)
+    return joined.unflatten(0, (len(frames), -1)) if is_uniform(frames) else joined[None], frames
+
+
+def _group_pieces(frames: Lengths, most: int) -> Iterator[list[Piece]]:
+    """Cut rows into pieces of at most `most` frames, and yield them in order in groups of at most as many."""
+    group: list[Piece] = []
+    for row, count in enumerate(frames):
+        for start in range(0, count, most):
+            piece = Piece(row, start, min(most, count - start))
+            if group and sum(other.frames for other in group) + piece.frames > most:
+                yield group
+                group = []
+            group.append(piece)
+    yield group
+
+
+def _apply_first(
+    first: Sequence[Callable], conv: nn.Conv1d, waveform: torch.Tensor, slots: Sequence[int], hop: int
+) -> torch.Tensor:
+    """Apply the first layer of each piece to its windows.
+
+    Args:
+        first: The layer as a function of windows, for each piece.
+        conv: Its convolution.
+        waveform: `(samples,)` of all pieces, and silence.
+        slots: The hops from the start of each piece to the start of the next.
+        hop: The samples of a hop.
+
+    Returns:
+        `(frames, channels)`.
+    """
+    (kernel,), (stride,) = conv.kernel_size, conv.stride
+    windows = waveform.unfold(0, kernel, stride)
+    counts = [slot * hop // stride for slot in slots]
+    counts[-1] = len(windows) - sum(counts[:-1])
+    rows = [apply(row) for apply, row in zip(first, windows.split(counts), strict=True)]
+    return torch.cat(rows) if len(rows) > 1 else rows[0]
+
+
+def _first_layer(
+    layer: nn.Module, waveform: torch.Tensor, dtype: torch.dtype
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the first layer for the windows of one row, `(windows, kernel)` to `(windows, channels)`.
+
+    Args:
+        layer: The layer: a convolution of one channel, its normalisation, its activation.
+        waveform: `(samples,)` of the row; the normalisation of a channel is over all its frames.
+        dtype: The dtype of products.
+    """
+    conv, norm = layer.conv, getattr(layer, "layer_norm", None)
+    weight = conv.weight.squeeze(1)
+    if isinstance(norm, nn.GroupNorm):
+        convolve = fold_group_norm(
+            waveform.unfold(0, conv.kernel_size[0], conv.stride[0]), weight, conv.bias, norm, dtype
+        )
+        return lambda windows: layer.activation(convolve(windows))
+    weight, bias = weight.to(dtype), None if conv.bias is None else conv.bias.to(dtype)
+    return lambda windows: _activate(layer, F.linear(windows.to(dtype), weight, bias))
+
+
+def fold_group_norm(
+    windows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, norm: nn.GroupNorm, dtype: torch.dtype
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a convolution and the group normalisation after it, with one channel per group, as one product (ours).
+
+    A channel of the convolution is w . x, for its weight w and a window x of the waveform. Over frames its mean is w . m
+    and its variance w C w', with the mean m and the covariance C of the windows. So the normalised channel is a product
+    of x - m with w times a scale, and no frame is computed to normalise it. Statistics are computed in float32 at least.
+
+    Args:
+        windows: The windows of all frames of a row, for the statistics, `(frames, kernel)`.
+        weight: Weights w of all channels, `(channels, kernel)`.
+        bias: Bias of the convolution, `(channels,)`, which the normalisation removes again; or None.
+        norm: The module with weight, bias and epsilon; `num_groups` equals the channels, as in wav2vec 2.0.
+        dtype: The dtype of the product.
+
+    Returns:
+        A function of windows `(windows, kernel)` to `(windows, channels)`.
+    """
+    with torch.autocast(weight.device.type, enabled=False):
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        windows, channels = windows.to(wide), weight.to(wide)
+        mean = windows.mean(dim=0)
+        centred = windows - mean
+        variance = ((channels @ (centred.T @ centred / len(centred))) * channels).sum(dim=-1)
+        scale = norm.weight * torch.rsqrt(variance + norm.eps)
+        scaled = (scale[:, None] * channels).to(dtype).T
+        shift = norm.bias if bias is None else norm.bias + (bias - bias)  # a gradient of zero, as in transformers
+        shift = shift.to(dtype)
+    return lambda windows: torch.addmm(shift, (windows.to(wide) - mean).to(dtype), scaled)
+
+
+def _flat_weight(conv: nn.Conv1d, dtype: torch.dtype) -> torch.Tensor:
+    """Return the weight of a convolution as `(out, kernel * in)`."""
+    return conv.weight.to(dtype).transpose(1, 2).flatten(1)
+
+
+def _convolve(hidden_states: torch.Tensor, conv: nn.Conv1d, weight: torch.Tensor) -> torch.Tensor:
+    """Apply a convolution without padding to `(frames, channels)`, as products of blocks of `stride` frames.
+
+    With kernel 2 and stride 2 a window is a block. With kernel 3 and stride 2 it is a block and the first frame of the
+    next one, whose product is added.
+    """
+    (kernel,), (stride,), channels = conv.kernel_size, conv.stride, conv.in_channels
+    hidden_states = hidden_states.to(weight.dtype)[: len(hidden_states) // stride * stride]
+    blocks = hidden_states.unflatten(0, (-1, stride)).flatten(1)
+    count = len(blocks) - math.ceil(kernel / stride) + 1
+    width = min(kernel, stride) * channels
+    bias = None if conv.bias is None else conv.bias.to(weight.dtype)
+    output = F.linear(blocks[:count, :width], weight[:, :width], bias)
+    for first in range(stride, kernel, stride):
+        width = min(stride, kernel - first) * channels
+        part = weight[:, first * channels : first * channels + width]
+        output.addmm_(blocks[first // stride : first // stride + count, :width], part.T)
+    return output
+
+
+def _activate(layer: nn.Module, hidden_states: torch.Tensor) -> torch.Tensor:
+    """Apply the normalisation over channels, if the layer has one, and the activation to `(frames, channels)`."""
+    if hasattr(layer, "layer_norm"):
+        hidden_states = layer.layer_norm(hidden_states)
+    return layer.activation(hidden_states)
