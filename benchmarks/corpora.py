@@ -16,7 +16,7 @@ from ..corpora.iemocap.corpus import IEMOCAP
 from ..corpora.preparation.prepared_folder import open_prepared
 from ..corpora.registry import prepare_corpus
 from .iemocap_tree import DIALOGUES, build_tree
-from .measuring import table, timing
+from .measuring import peak_memory, table, timing
 from .subprocess_run import run_in_subprocess
 
 TURNS = 10039
@@ -26,12 +26,24 @@ HEADER = 44  # bytes of a wav before its samples
 def measure(quick: bool) -> list[dict]:
     """Return the tables, see `benchmarks`."""
     if quick:
-        return [measure_corpus(60, 10, 1)]
+        return [measure_corpus(60, 10, 1, run_here)]
     return [measure_corpus(TURNS, DIALOGUES, 5), measure_corpus(10 * TURNS, 10 * DIALOGUES, 1)]
 
 
-def measure_corpus(turns: int, dialogues: int, repeats: int) -> dict:
-    """Return the table of one corpus: each step, compared with the floor, which only lists and reads the files."""
+def run_here(step: Callable, **arguments: str) -> tuple:
+    """Return the result of a step in this process, and the peak memory of the process so far in MB."""
+    return step(**arguments), peak_memory()
+
+
+def measure_corpus(turns: int, dialogues: int, repeats: int, run: Callable = run_in_subprocess) -> dict:
+    """Return the table of one corpus: each step, compared with the floor, which only lists and reads the files.
+
+    Args:
+        turns: Number of turns.
+        dialogues: Number of dialogues.
+        repeats: How often each step runs.
+        run: A function that runs a step, and returns its result and the peak memory of the process.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root, place = Path(folder, "corpus"), {"root": f"{folder}/corpus", "out": f"{folder}/prepared"}
         files = build_tree(root, turns, dialogues)
@@ -44,13 +56,13 @@ def measure_corpus(turns: int, dialogues: int, repeats: int) -> dict:
         ]
         rows, floor = [], None
         for what, step, arguments, times in steps:
-            results, peaks = zip(*(run_in_subprocess(step, **arguments) for _ in range(times)), strict=True)
+            results, peaks = zip(*(run(step, **arguments) for _ in range(times)), strict=True)
             seconds = [result["seconds"] for result in results]
             floor = floor or statistics.median(seconds)
             cpu = 1e3 * statistics.median(result["cpu"] for result in results)
             others = {"CPU ms": cpu, "rows": results[-1]["rows"], "peak MB": max(peaks)}
             rows.append(timing(what, seconds, floor) | others)
-        _, idle = run_in_subprocess(import_only)
+        _, idle = run(import_only)
     note = f"Ratio: to the floor. CPU: processor time of the process. A process that only imports the same modules takes {idle:.0f} MB."
     return table(f"{turns:,} turns in {dialogues:,} dialogues, {files:,} files", rows, note)
 

@@ -7,13 +7,11 @@ gain is the number of floating-point operations of a training step over those wi
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from ..configuration.modalities import SAMPLING_RATE
-from .decode import write_video
+from .floors import count_operations
 from .measuring import compare, table
-from .model import LABELS, LENGTHS, build, count_operations
+from .recordings import make_processor, write_rows
 from .subprocess_run import run_in_subprocess
+from .systems import LABELS, LENGTHS, build_recipe
 
 # Title -> recipe, and whether to freeze the encoders, whatever the recipe freezes.
 SYSTEMS = {
@@ -27,28 +25,6 @@ QUICK = {
     "wavfusion, encoders frozen": ("wavfusion", True),
     "cross_attention, encoders frozen": ("cross_attention", True),
 }
-WORDS = [
-    "i",
-    "you",
-    "it",
-    "the",
-    "to",
-    "a",
-    "and",
-    "what",
-    "know",
-    "that",
-    "not",
-    "do",
-    "like",
-    "have",
-    "we",
-    "just",
-    "going",
-    "mean",
-    "really",
-    "never",
-]
 
 
 def measure(quick: bool) -> list[dict]:
@@ -80,7 +56,7 @@ def measure_epochs(recipe: str, frozen: bool, clips: int, size: int, repeats: in
     from ..training.prefix.cache import find_base, use_prefix_cache
 
     torch.manual_seed(0)
-    model = build(recipe).train()
+    model = build_recipe(recipe).train()
     if frozen:
         freeze_encoders(model)
     with tempfile.TemporaryDirectory() as folder:
@@ -125,42 +101,3 @@ def freeze_encoders(model) -> None:
     """Freeze the encoders of a model."""
     for modality in model.config.layered_encoders:
         getattr(model, f"freeze_{modality}_encoder")()
-
-
-def make_processor(model, texts: list[str]):
-    """Return the processor of a run without pretrained encoders."""
-    from ..training.arguments import DataArguments, ModelArguments
-    from ..training.processor_building import build_processor
-
-    return build_processor(ModelArguments(), DataArguments(), model, texts)
-
-
-def write_rows(folder: Path, clips: int, with_video: bool):
-    """Write recordings and videos of noise; return rows of a corpus with them, words and alignments."""
-    import soundfile
-    from datasets import Dataset
-
-    from ..corpora.schema import features
-
-    random, rows = np.random.default_rng(0), []
-    schema = features(LABELS)
-    for number in range(clips):
-        seconds = LENGTHS[number % len(LENGTHS)]
-        audio, video = folder / f"{number}.wav", folder / f"{number}.mkv"
-        soundfile.write(audio, random.normal(0, 0.1, round(seconds * SAMPLING_RATE)).clip(-1, 1), SAMPLING_RATE)
-        if with_video:
-            write_video(video, np.zeros((round(seconds * 44100), 2), np.float32), seconds)
-        words = [str(word) for word in random.choice(WORDS, round(2.5 * seconds))]
-        starts = (np.arange(len(words)) / 2.5).tolist()
-        segments = {"start": starts, "end": [start + 0.4 for start in starts], "symbol": words}
-        row = dict.fromkeys(schema) | {
-            "id": str(number),
-            "audio": {"path": str(audio), "bytes": None, "start": None, "end": None},
-            "text": " ".join(words),
-            "label": number % len(LABELS),
-            "alignment": dict.fromkeys(("word", "syllable", "phone"), segments),
-        }
-        if with_video:
-            row["video"] = {"path": str(video), "start": None, "end": None, "crop": None}
-        rows.append(row)
-    return Dataset.from_list(rows, features=schema)

@@ -20,7 +20,7 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/benchmark.json"), help="default: %(default)s")
     arguments = parser.parse_args(argv)
     if arguments.list:
-        print("\n".join(f"{name:<12} {purpose}" for name, purpose in SECTIONS.items()))
+        print("\n".join(f"{name:<13} {purpose}" for name, purpose in SECTIONS.items()))
         return
     for name in arguments.sections:
         if name not in SECTIONS:
@@ -30,7 +30,13 @@ def run(argv: list[str]) -> None:
 
 
 def measure(sections: list[str], quick: bool, output: Path) -> None:
-    """Measure sections one after another, each in its own process; the file keeps the finished ones if one fails."""
+    """Measure sections one after another, each in its own process; the file keeps the finished ones if one fails.
+
+    Args:
+        sections: Names of the sections.
+        quick: Whether to use small sizes.
+        output: The JSON file; a section that draws writes a PNG of the same name beside it.
+    """
     from .. import benchmarks
     from ..benchmarks.measuring import describe_machine, format_table
     from ..benchmarks.subprocess_run import run_in_subprocess
@@ -48,4 +54,6 @@ def measure(sections: list[str], quick: bool, output: Path) -> None:
         results["sections"][name], _ = run_in_subprocess(section.measure, quick=quick)
         print("\n\n".join(map(format_table, results["sections"][name])), flush=True)
         write_json(output, results)
+        if hasattr(section, "draw"):
+            section.draw(results["sections"][name], output.with_suffix(".png"))
     print(f"\nWritten to {output}.")

@@ -1,10 +1,15 @@
 """`emofusion predict`: recognise the emotion of a recording."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from ..configuration.folder_checks import check_folder, read_object
 from ..configuration.plain_text import show_name
 from .commands import Parser
+from .lean_start import lean_start
+
+CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 
 
 def run(argv: list[str]) -> None:
@@ -58,32 +63,54 @@ def predict(
         RuntimeError: If the model fails.
         ValueError: If the folder does not exist or holds no model, or no input of a modality that it takes is given.
     """
-    from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
-    from transformers.utils import logging
-
-    from ..configuration.folder_checks import check_folder
-
-    files = ("config.json", "adapter_config.json")
-    if Path(folder).exists() and not any(Path(folder, name).is_file() for name in files):
+    if Path(folder).exists() and not any(Path(folder, name).is_file() for name in (CONFIG, ADAPTER_CONFIG)):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
     check_folder(folder)
-    logging.disable_progress_bar()
+    with lean_start() if is_plain(folder, transcriber) else nullcontext():
+        from transformers import pipeline
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        model, processor = _load(folder, revision or "main")
+        classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
+    return classify(inputs, allow_private_urls=allow_private_urls)
+
+
+def is_plain(folder: str, transcriber: str | None) -> bool:
+    """Return whether base libraries suffice; adapters, also those in a repository on the Hub, and recognisers may need others.
+
+    Args:
+        folder: See `predict`.
+        transcriber: See `predict`.
+    """
+    return not transcriber and Path(folder, CONFIG).is_file() and not Path(folder, ADAPTER_CONFIG).is_file()
+
+
+def _load(folder: str, revision: str) -> tuple[Any, Any]:
+    """Return the model and the processor of a folder, or of a repository on the Hub."""
+    from transformers import AutoModelForAudioClassification, AutoProcessor
+
     try:
-        if Path(folder, "adapter_config.json").is_file():  # older transformers load only parts of it
+        if Path(folder, ADAPTER_CONFIG).is_file():  # older transformers load only parts of it
             from ..training.adapters.loading import load_adapters
 
             model = load_adapters(folder)
         else:
-            # In the dtype that was saved, as `pipeline` loads it.
-            model = AutoModelForAudioClassification.from_pretrained(folder, revision=revision or "main", dtype="auto")
+            model = AutoModelForAudioClassification.from_pretrained(
+                folder, revision=revision, dtype=_choose_dtype(folder)
+            )
     except OSError as error:
         if Path(folder).exists():
             raise
         raise ValueError(f"{folder} is no folder here, and does not load from the Hub: {error}") from error
     try:
-        processor = AutoProcessor.from_pretrained(folder, revision=revision or "main")
+        return model, AutoProcessor.from_pretrained(folder, revision=revision)
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:  # of many kinds, for damaged files
         reason = str(error) if folder in str(error) else f"{folder}: the processor cannot be loaded: {error}"
         raise ValueError(reason) from error
-    classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
-    return classify(inputs, allow_private_urls=allow_private_urls)
+
+
+def _choose_dtype(folder: str) -> str:
+    """Return the dtype that was saved. A faster one takes longer to choose than it saves with one recording."""
+    config = Path(folder, CONFIG)
+    return "float32" if config.is_file() and read_object(config).get("dtype") == "float32" else "auto"

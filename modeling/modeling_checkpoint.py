@@ -177,8 +177,9 @@ def non_finite_weights(model: nn.Module) -> list[str]:
     tensors = {
         name: value for name, value in model.state_dict().items() if value.is_floating_point() and not value.is_meta
     }
-    # A sum is finite if all numbers are, and costs no memory; float64 cannot overflow here.
-    suspects = [name for name, value in tensors.items() if not value.sum(dtype=torch.float64).isfinite()]
+    # A sum is not finite if one number is not. It costs no memory, and in the weights' own dtype a fourteenth of the time of
+    # one in float64; a sum that overflows costs a second look.
+    suspects = [name for name, value in tensors.items() if not value.sum().isfinite()]
     return [name for name in suspects if not tensors[name].isfinite().all()]
 
 

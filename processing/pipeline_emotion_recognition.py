@@ -3,22 +3,24 @@
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import Subset
 from transformers import Pipeline, PreTrainedModel, ProcessorMixin
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.pt_utils import KeyDataset
 from transformers.utils import logging
 
-from ..configuration.modalities import MODALITIES, SAMPLING_RATE
+from ..configuration.modalities import MODALITIES, SAMPLING_RATE, host_lengths
 from .download import TIMEOUT
 from .input_errors import EXPECTED
 from .processor_checks import check_processor_fits
+from .read_ahead import one_ahead
 from .transcriber import Transcriber
-from .utterance_reader import Failure, Limit, ReadUtterances, UtteranceReader, unchanged
+from .utterance_batches import Batch, read_batches
+from .utterance_reader import Failure, Limit, ReadUtterances, UtteranceReader
 
 # Options of each step; the steps define the defaults.
 OPTIONS = {
@@ -26,8 +28,7 @@ OPTIONS = {
     "forward": ("transcriber_kwargs", "on_error"),
     "postprocess": ("top_k", "return_text"),
 }
-# Number of batches that are read together, so that recordings of similar length share a batch.
-WINDOW = 4
+
 
 logger = logging.get_logger(__name__)
 
@@ -99,9 +100,10 @@ class EmotionRecognitionPipeline(Pipeline):
                   `"return"` answers that input by `{"error": "..."}`, a sentence, and goes on.
                 - `timeout` (`float`): the limit for the download of one file in seconds, by default 60.
                 - `allow_private_urls` (`bool`): whether URLs may lead to this machine and to private networks.
-                - `batch_size` (`int`): the number of utterances per batch, by default 1. Utterances of a list or a
-                  dataset are batched by length; results do not depend on it.
-                - `num_workers` (`int`): the number of processes that decode the recordings of a list or a dataset.
+                - `batch_size` (`int`): the largest number of utterances per batch, by default 1. Utterances of a list or
+                  a dataset are batched by length; results do not depend on it.
+                - `num_workers` (`int`): the number of processes that decode the recordings of a list or a dataset; by
+                  default 0, which means threads.
 
         Returns:
             For one utterance `[{"label": ..., "score": ...}, ...]`; with `return_text` `{"text": ..., "scores":
@@ -151,18 +153,31 @@ class EmotionRecognitionPipeline(Pipeline):
             Limit.from_processor(self.processor),
         )
 
-    def _forward(
-        self,
-        rows: list[dict | Failure],
-        transcriber_kwargs: Mapping[str, Any] | None = None,
-        on_error: str = "raise",
-        warned: set[str] | None = None,
-    ) -> list[dict | Failure]:
-        """Transcribe where text is missing, build the batch, and run the model.
+    def _inputs(
+        self, rows: list[dict | Failure], transcriber_kwargs: Mapping[str, Any] | None = None
+    ) -> tuple[list[dict | Failure], dict[str, torch.Tensor]]:
+        """Transcribe where text is missing, and build the batch; this runs ahead of the model, in a thread.
 
         Args:
             rows: Utterances from a reader, or their failures.
             transcriber_kwargs: See `__call__`.
+
+        Returns:
+            The utterances, with their transcripts, or their failures; and the batch of the former.
+        """
+        rows = [row if isinstance(row, Failure) else self._transcribe(row, transcriber_kwargs or {}) for row in rows]
+        return self._prepare(rows)
+
+    def _forward(
+        self,
+        inputs: tuple[list[dict | Failure], dict[str, torch.Tensor]],
+        on_error: str = "raise",
+        warned: set[str] | None = None,
+    ) -> list[dict | Failure]:
+        """Run the model.
+
+        Args:
+            inputs: What `_inputs` returned.
             on_error: See `__call__`.
             warned: The kinds of warnings that this call of the pipeline gave; it is extended.
 
@@ -170,8 +185,7 @@ class EmotionRecognitionPipeline(Pipeline):
             For each utterance the `logits` `(classes,)`, the `text` that the model used, and whether the recording
             `is_silent`; or its failure.
         """
-        rows = [row if isinstance(row, Failure) else self._transcribe(row, transcriber_kwargs or {}) for row in rows]
-        rows, batch = self._prepare(_checked(rows, on_error))
+        rows, batch = inputs
         usable = [row for row in _checked(rows, on_error) if not isinstance(row, Failure)]
         self._warn_of_lost_inputs(usable, set() if warned is None else warned)
         scored = iter(self._score(usable, batch) if usable else ())
@@ -230,13 +244,14 @@ class EmotionRecognitionPipeline(Pipeline):
         columns = {name: column for name, column in columns.items() if any(item is not None for item in column)}
         limit = Limit.from_processor(self.processor).seconds
         batch = self.processor(**columns, max_seconds=limit, return_tensors="pt")
-        return {
+        moved = {
             name: values.to(
                 self.device,
                 self.model.dtype if values.is_floating_point() and not name.endswith("_spans") else values.dtype,
             )
             for name, values in batch.items()
         }
+        return moved | {"lengths": host_lengths(batch)}
 
     def _score(self, rows: list[dict], batch: dict[str, torch.Tensor]) -> Iterator[dict | Failure]:
         """Yield the output of the model for each row, or a failure if its logits are not finite.
@@ -244,7 +259,7 @@ class EmotionRecognitionPipeline(Pipeline):
         Raises:
             ValueError: If weights of the model are not finite.
         """
-        logits, reason = self.model(**batch).logits.float(), None
+        logits, reason = self.model(**batch).logits.float().cpu(), None
         for row, row_logits in zip(rows, logits, strict=True):
             if row_logits.isfinite().all():
                 yield {"logits": row_logits, "text": row["text"], "is_silent": row["is_silent"]}
@@ -296,8 +311,12 @@ class EmotionRecognitionPipeline(Pipeline):
         self, inputs: Any, preprocess_params: dict, forward_params: dict, postprocess_params: dict
     ) -> list | dict:
         """Run all steps on one utterance, with the options of each step."""
-        row = self._reader().try_read(lambda: inputs, **preprocess_params)
-        return self.postprocess(self.forward([row], **forward_params)[0], **postprocess_params)
+        row = self._reader().try_read(inputs, **preprocess_params)
+        options = forward_params.copy()
+        prepared = self._inputs(
+            _checked([row], options.get("on_error", "raise")), options.pop("transcriber_kwargs", None)
+        )
+        return self.postprocess(self.forward(prepared, **options)[0], **postprocess_params)
 
     def get_iterator(
         self,
@@ -312,22 +331,23 @@ class EmotionRecognitionPipeline(Pipeline):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
         source = ReadUtterances(self._reader(), inputs, preprocess_params)
-        if isinstance(inputs, Sized):
-            rows = iter(DataLoader(source, batch_size=None, collate_fn=unchanged, num_workers=num_workers))
-            window = batch_size if batch_size == 1 else WINDOW * batch_size
-        else:  # a stream: read no further ahead than one batch
-            rows, window = map(source.read, count(), inputs), batch_size
-        forward_params = {**forward_params, "warned": set()}
-        while group := list(islice(rows, window)):
-            _checked(group, forward_params.get("on_error", "raise"))
-            order = sorted(range(len(group)), key=lambda number: _length(group[number]))
-            results = {}
-            for first in range(0, len(order), batch_size):
-                numbers = order[first : first + batch_size]
-                outputs = self.forward([group[number] for number in numbers], **forward_params)
-                results |= dict(zip(numbers, outputs, strict=True))
-            for number in range(len(group)):
-                yield self.postprocess(results[number], **postprocess_params)
+        options = {**forward_params, "warned": set()}
+        transcriber_kwargs, on_error = options.pop("transcriber_kwargs", None), options.get("on_error", "raise")
+
+        def prepare(batch: Batch) -> tuple[list, dict]:
+            return self._inputs(batch.rows, transcriber_kwargs)
+
+        batches, results = read_batches(source, num_workers, batch_size), {}
+        # A stream is read no further than one batch.
+        ahead = (
+            one_ahead(prepare, batches) if isinstance(inputs, Sized) else ((item, prepare(item)) for item in batches)
+        )
+        for batch, prepared in ahead:
+            _checked(batch.window, on_error)
+            results |= zip(batch.numbers, self.forward(prepared, **options), strict=True)
+            if len(results) == len(batch.window):
+                for number in range(len(batch.window)):
+                    yield self.postprocess(results.pop(number), **postprocess_params)
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
         """Save model and processor, and the pipeline's code if the model was loaded with remote code.
@@ -363,10 +383,3 @@ def _checked(rows: list[dict | Failure], on_error: str) -> list[dict | Failure]:
             if isinstance(row, Failure):
                 raise row.error
     return rows
-
-
-def _length(row: dict | Failure) -> tuple[int, int]:
-    """Return the sort key of an utterance for batches of similar length: samples, then characters."""
-    if isinstance(row, Failure):
-        return 0, 0
-    return 0 if row["audio"] is None else len(row["audio"]["array"]), len(row["text"] or "")

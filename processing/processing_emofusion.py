@@ -18,6 +18,7 @@ from .input_errors import EXPECTED, with_prefix
 from .media import AudioSource, as_waveform, load_audio
 from .processor_loading import load_parts
 from .video import VideoSource, count_frames, load_video
+from .waveform_features import is_plain, pad_waveforms
 
 if TYPE_CHECKING:
     # Code that was loaded from a checkpoint is saved with what this file imports: a folder that a processor is saved in
@@ -212,19 +213,19 @@ class EmoFusionProcessor(ProcessorMixin):
             for row, item in enumerate(audio)
             if item is not None
         }
-        features = self.feature_extractor(
-            list(waveforms.values()),
-            sampling_rate=self.feature_extractor.sampling_rate,
-            padding=padding,
-            max_length=samples,
-            return_attention_mask=True,
-            return_tensors="np",
-        )
+        features = self._pad(list(waveforms.values()), padding, samples)
         rows = list(waveforms)
         return {
             "input_values": _scatter_rows(features["input_values"], rows, len(audio), 0.0),
             "audio_attention_mask": _scatter_rows(features["attention_mask"], rows, len(audio), 0),
         }
+
+    def _pad(self, waveforms: list[np.ndarray], padding: bool | str, samples: int | None) -> Mapping[str, np.ndarray]:
+        if is_plain(self.feature_extractor, padding):
+            return pad_waveforms(waveforms, self.feature_extractor, samples if padding == "max_length" else None)
+        rate = self.feature_extractor.sampling_rate
+        options = {"return_attention_mask": True, "return_tensors": "np"}
+        return self.feature_extractor(waveforms, sampling_rate=rate, padding=padding, max_length=samples, **options)
 
     def _waveform(
         self, item: AudioItem, row: int, sampling_rate: int | None, limit: float | None = None

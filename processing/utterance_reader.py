@@ -107,14 +107,14 @@ class UtteranceReader:
             `unused`, the modalities that the model does not use; `is_silent`, whether nothing is heard in the
             recording; `cut`, a sentence if recording or video are longer than the limit; and `place`.
         """
-        result = self.try_read(lambda: inputs, place, timeout, allow_private_urls)
+        result = self.try_read(inputs, place, timeout, allow_private_urls)
         if isinstance(result, Failure):
             raise result.error
         return result
 
     def try_read(
         self,
-        get: Callable[[], Any],
+        inputs: Any,
         place: str = "",
         timeout: float = TIMEOUT,
         allow_private_urls: bool = False,
@@ -122,13 +122,13 @@ class UtteranceReader:
         """Return an utterance as `read` does, or its failure.
 
         Args:
-            get: Returns the utterance.
+            inputs: See `read`.
             place: See `read`.
             timeout: See `read`.
             allow_private_urls: See `read`.
         """
         try:
-            row = self._select(get())
+            row = self._select(inputs)
             for name in ("audio", "video"):
                 row[name] = fetch(row[name], timeout, allow_private_urls)
             row |= {"cut": self._cut_video(row["video"]), "is_silent": False, "place": place}
@@ -225,16 +225,27 @@ class ReadUtterances(Dataset):
         return len(self.inputs)
 
     def __getitem__(self, number: int) -> dict[str, Any] | Failure:
-        return self.reader.try_read(lambda: self.inputs[number], f"inputs[{number}]: ", **self.options)
+        return self.read(number, self.get(number))
+
+    def get(self, number: int) -> Any:
+        """Return an utterance that is not read yet, or its failure if there is none.
+
+        Args:
+            number: Its position.
+        """
+        try:
+            return self.inputs[number]
+        except EXPECTED as error:
+            return Failure.from_error(error, f"inputs[{number}]: ")
 
     def read(self, number: int, item: Any) -> dict[str, Any] | Failure:
         """Return an utterance, or its failure.
 
         Args:
             number: Its position, for error messages.
-            item: The utterance.
+            item: The utterance, or the failure to get it.
         """
-        return self.reader.try_read(lambda: item, f"inputs[{number}]: ", **self.options)
+        return item if isinstance(item, Failure) else self.reader.try_read(item, f"inputs[{number}]: ", **self.options)
 
 
 def unchanged(row: Any) -> Any:

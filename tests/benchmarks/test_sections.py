@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from emofusion.benchmarks import corpora as corpora_section
-from emofusion.benchmarks import decode, model, padding, resample, startup
+from emofusion.benchmarks import decode, padding, resample, scoring, startup
 from emofusion.benchmarks.iemocap_tree import build_tree
 from emofusion.corpora.iemocap.corpus import IEMOCAP
 from emofusion.corpora.preparation.inspection import measure
@@ -73,23 +73,6 @@ def test_corpora_are_scanned_prepared_and_opened():
     assert all(row["peak MB"] > 10 for row in table["rows"])
 
 
-def test_a_step_includes_the_fusion():
-    row = model.measure_step("spoken/cross_attention.yaml", clips=2, repeats=1)
-    assert row["parameters"] == 288084
-    assert 0 < row["in fusion %"] < 100
-    assert 0 < row["GFLOP"] < 10
-
-
-def test_operations_of_attention_are_counted():
-    import torch
-
-    query = torch.randn(1, 2, 8, 4, requires_grad=True)
-    call = torch.nn.functional.scaled_dot_product_attention
-    product = 2 * 2 * 8 * 8 * 4  # heads, queries, keys, width, and a multiplication is an addition too
-    assert model.count_operations(lambda: call(query, query, query)) == 2 * product
-    assert model.count_operations(lambda: call(query, query, query).sum().backward()) > 4 * product
-
-
 def test_batches_of_similar_length_pad_less():
     (table,) = padding.measure(quick=True)
     shares = {row["what"]: row["padding %"] for row in table["rows"]}
@@ -99,7 +82,17 @@ def test_batches_of_similar_length_pad_less():
 
 
 def test_startup_has_a_row_for_each_process():
-    (table,) = startup.measure(quick=True)
-    assert [row["what"] for row in table["rows"]] == ["python", "import emofusion", "emofusion --help"]
-    for row in table["rows"]:
+    started, answered = startup.measure(quick=True)
+    assert [row["what"] for row in started["rows"]] == ["python", "import emofusion", "emofusion --help"]
+    assert [row["what"] for row in answered["rows"]] == ["emofusion predict, tiny model"]
+    for row in started["rows"] + answered["rows"]:
         assert 0 < row["least"] <= row["median s"] <= row["most"]
+        assert row["processor s"] > 0
+
+
+def test_every_way_of_scoring_has_its_ratios():
+    rows = scoring.measure_set([0.3, 0.2, 0.1], parts=2, small=True)
+    assert [row["what"] for row in rows] == ["naive loop", "our pipeline", "model alone", "transformers"]
+    assert rows[0]["to loop"] == rows[2]["to model"] == 1
+    assert all(0 < row["least"] <= row["median"] <= row["most"] for row in rows)
+    assert 2.5 < np.median(scoring.draw_lengths(1000)) < 3.5

@@ -148,6 +148,35 @@ def test_generator_is_read_lazily_and_in_order(fusion, batches):
     assert batches == [[400, 2000]] * 4
 
 
+def test_dataset_is_read_a_few_batches_ahead(fusion):
+    taken = []
+
+    class Rows(Dataset):
+        def __len__(self):
+            return 1000
+
+        def __getitem__(self, number):
+            taken.append(number)
+            return {"array": noise(400), "sampling_rate": RATE}
+
+    results = fusion(Rows(), batch_size=1)
+    for _ in range(3):
+        next(results)
+    results.close()
+    assert taken == list(range(len(taken)))
+    assert 3 < len(taken) <= 12
+
+
+def test_model_gets_the_lengths_of_rows(fusion, monkeypatch):
+    given, forward = [], fusion.model.forward
+    monkeypatch.setattr(
+        fusion.model, "forward", lambda lengths, **batch: given.append(lengths) or forward(lengths=lengths, **batch)
+    )
+    rows = [{"audio": {"array": noise(700), "sampling_rate": RATE}, "text": "hello"}, {"text": "go away"}]
+    fusion(rows, batch_size=2)
+    assert given == [{"audio": (0, 700), "text": (4, 3)}]
+
+
 def test_datasets_of_both_kinds_are_read(fusion, recording):
     class Rows(Dataset):
         def __len__(self):

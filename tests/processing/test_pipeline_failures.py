@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from emofusion.processing import pipeline_emotion_recognition as module
+from emofusion.processing import utterance_batches as module
 from emofusion.processing.input_errors import with_prefix
 from emofusion.processing.utterance_reader import Failure
 from testing_pipeline import RATE, build, noise, same

@@ -1,0 +1,137 @@
+"""A lean start: transformers is imported without what the forward pass of one recording does not need.
+
+With everything installed, importing transformers' models takes more than twice the processor time of importing torch: it
+imports torch's compiler and, for the shapes in it, SymPy; distributed tensors; SciPy and Accelerate; and it reads the
+source of all its models twice, for their names. Nothing here is needed for a right answer, and nothing is lost: a module
+that is used all the same is then imported.
+"""
+
+import functools
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+# Optional libraries that transformers imports if it finds them.
+UNUSED = ("accelerate", "jinja2", "peft", "psutil", "scipy", "sklearn")
+
+
+@contextmanager
+def lean_start() -> Iterator[None]:
+    """Import transformers inside the context without what is not needed; does nothing if it is imported already.
+
+    `UNUSED` and distributed computing stay unavailable to the process, for transformers remembers what it found.
+    Garbage is not collected inside: modules and weights are none, and Python looks at them again and again.
+    """
+    if "transformers" in sys.modules:
+        yield
+        return
+    collects = gc.isenabled()
+    gc.disable()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for work must not use the processor
+    sys.modules |= {name: None for name in UNUSED if name not in sys.modules}
+    sys.meta_path[:0] = [_Prepared(name, prepare) for name, prepare in _PREPARED.items()]
+    import torch
+
+    torch.distributed.is_available = lambda: False
+    torch.norm_except_dim = _without_meta(torch.norm_except_dim, _norms)
+    torch.nn.init.normal_ = _without_meta(torch.nn.init.normal_, lambda tensor, *_, **__: tensor)
+    torch.empty_like = _without_meta(
+        torch.empty_like, lambda tensor, **options: tensor.new_empty(tensor.shape, **options)
+    )
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
+
+
+class _Prepared(MetaPathFinder, Loader):
+    """Finder and loader that imports one module with a function of ours.
+
+    Args:
+        name: The name of the module.
+        prepare: A function of the module and of its own loader, which it may use.
+    """
+
+    def __init__(self, name: str, prepare: Callable[[ModuleType, Loader], None]):
+        self.name, self.prepare = name, prepare
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return the spec of the module with this loader."""
+        spec = PathFinder.find_spec(name, path) if name == self.name else None
+        if spec is not None:
+            self.loader, spec.loader = spec.loader, self
+        return spec
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill the module."""
+        self.prepare(module, self.loader)
+
+
+def _defer(**stand_ins: Any) -> Callable[[ModuleType, Loader], None]:
+    """Return a function that delays the import of a module until it is used for something else than the `stand_ins`."""
+
+    def prepare(module: ModuleType, loader: Loader) -> None:
+        def __getattr__(name: str) -> Any:  # noqa: N807
+            if name.startswith("__"):
+                raise AttributeError(name)
+            del module.__getattr__
+            loader.exec_module(module)
+            return getattr(module, name)
+
+        vars(module).update(stand_ins, __getattr__=__getattr__)
+
+    return prepare
+
+
+def _scan_once(module: ModuleType, loader: Loader) -> None:
+    """Let transformers look for the names of its models once, and only where a file lists them."""
+    loader.exec_module(module)
+    scan, list_names = (getattr(module, name, None) for name in ("create_import_structure_from_path", "fetch__all__"))
+    if hasattr(scan, "__wrapped__"):  # its cache is smaller than the number of models
+        module.create_import_structure_from_path = functools.cache(scan.__wrapped__)
+    if list_names is not None:
+        module.fetch__all__ = lambda text: list_names(text[max(0, text.rfind("\n__all__")) :].lstrip("\n"))
+
+
+def _unmarked(function: Callable | None = None, *args: Any, **kwargs: Any) -> Callable:
+    """Return a function as it is, or such a decorator: the marks of torch's compiler mean nothing without it."""
+    return _unmarked if function is None else function
+
+
+def _without_meta(function: Callable, result: Callable) -> Callable:
+    """Return a function of a tensor with a shortcut for one without memory, for which torch would import SymPy.
+
+    Args:
+        function: The function.
+        result: A function of the same arguments that returns its result for such a tensor.
+    """
+
+    def call(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        return (result if tensor.is_meta else function)(tensor, *args, **kwargs)
+
+    return call
+
+
+def _norms(weight: Any, power: int, dim: int) -> Any:
+    """Return a tensor of the shape that `torch.norm_except_dim` gives."""
+    return weight.new_empty([size if axis == dim else 1 for axis, size in enumerate(weight.shape)])
+
+
+def _as_bool(value: Any, *_: Any) -> bool:
+    return bool(value)
+
+
+_PREPARED = {
+    "torch._dynamo": _defer(allow_in_graph=_unmarked, assume_constant_result=_unmarked, disable=_unmarked),
+    # What it returns for a bool, where no shape is a symbol.
+    "torch.fx.experimental.symbolic_shapes": _defer(expect_true=_as_bool),
+    "transformers.utils.import_utils": _scan_once,
+}

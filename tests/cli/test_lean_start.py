@@ -1,0 +1,70 @@
+"""A lean start of `emofusion predict`: what is not imported, and that the answer is the same."""
+
+import importlib
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from emofusion.cli import lean_start, predict
+from testing_commands import start
+from testing_model_folder import make_model_folder
+
+HEAVY = ("accelerate", "scipy", "sympy", "torch._dynamo.eval_frame", "torch.distributed.tensor", "datasets")
+SCRIPT = f"""
+import sys
+from emofusion.cli.main import main
+status = main(sys.argv[1:])
+print([name for name in {HEAVY} if sys.modules.get(name)], status, __import__("gc").isenabled())
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_model_folder(tmp_path / "model")
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 4000), 16000)
+    return tmp_path
+
+
+def test_the_answer_is_that_of_a_full_start_without_heavy_libraries(folder, capsys):
+    arguments = [str(folder / "model"), str(folder / "a.wav"), "--text", "hello there"]
+    done = start(sys.executable, "-c", SCRIPT, "predict", *arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    *answer, imported = done.stdout.splitlines()
+    assert imported == "[] 0 True"
+    predict.run(arguments)
+    assert capsys.readouterr().out.splitlines() == answer
+
+
+@pytest.mark.parametrize(
+    ("change", "plain"),
+    [(None, True), ("adapter_config.json", False), ("config.json", False)],
+)
+def test_only_the_folder_of_a_whole_model_starts_lean(folder, change, plain):
+    model = folder / "model"
+    if change == "adapter_config.json":
+        (model / change).write_text("{}")
+    elif change:
+        (model / change).unlink()
+    assert predict.is_plain(str(model), None) == plain
+    assert not predict.is_plain(str(model), "a recogniser")
+
+
+def test_nothing_is_hidden_once_transformers_is_imported():
+    before = {name: sys.modules.get(name) for name in lean_start.UNUSED}, list(sys.meta_path)
+    with lean_start.lean_start():
+        assert ({name: sys.modules.get(name) for name in lean_start.UNUSED}, list(sys.meta_path)) == before
+
+
+def test_a_deferred_module_is_imported_when_it_is_used(tmp_path, monkeypatch):
+    (tmp_path / "deferred_example.py").write_text("mark = 1\nother = 2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    finder = lean_start._Prepared("deferred_example", lean_start._defer(mark="stand-in"))
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    module = importlib.import_module("deferred_example")
+    assert module.mark == "stand-in"
+    assert not hasattr(module, "__wrapped__")
+    assert module.mark == "stand-in"
+    assert (module.other, module.mark) == (2, 1)
+    with pytest.raises(AttributeError):
+        module.missing  # noqa: B018
