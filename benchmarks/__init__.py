@@ -14,6 +14,7 @@ SECTIONS = {
     "peers": "what a user would write without emofusion: own model with Trainer, pipeline, speechbrain",
     "growth": "cost against clip length, batch size and number of utterances",
     "gpu": "correctness, speed, memory and a short training on a GPU",
+    "training_run": "a training run of the demonstration: shares of the model, and of everything else",
     "padding": "share of padding in random batches and in batches of similar length",
     "prefix_cache": "an epoch with and without the cache of frozen layers",
     "scoring": "many recordings: the pipeline, a naive loop, the model alone, and the pipeline of transformers",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..configuration.plain_text import show_value
+from ..metrics.emotion_metrics.emotion_scores import compute_scores
 from .calibration import softmax
 from .records import Record
 from .statistics import confusion_scores, count_speakers, group_confusions, speaker_intervals
@@ -177,9 +178,6 @@ def score_classes(
         labels: Names of the classes.
         probabilities: `(utterances, classes)`; without them ECE and NLL are None.
     """
-    # Not the metric itself: that makes a folder in the user's cache, which a run may only find missing when it is over.
-    from ..metrics.emotion_metrics.emotion_metrics import compute_scores
-
     scores = compute_scores(predicted, references, labels, probabilities)
     return ClassificationScores(**scores)
 

@@ -10,11 +10,12 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transformers.dynamic_module_utils import get_imports, get_relative_imports
+from transformers.dynamic_module_utils import get_relative_imports
 
 from ..corpora.atomic_write import staged
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 ROOMS = ("configuration", "modeling", "processing")
 # The Hub's loader demands every library imported outside `try`: these come with transformers on torch.
 AVAILABLE = {*sys.stdlib_module_names, "torch", "transformers", "numpy", "huggingface_hub"}
+# `import` and the names behind it. A text can have the word too.
+IMPORT = re.compile(rb"import\b[^\n(]*(?:\([^)]*\))?[^\n]*\n?")
 CLASSIFIER = "AutoModelForAudioClassification"
 PIPELINE = "pipeline_emotion_recognition"
 CUSTOM_PIPELINES = {
@@ -35,6 +38,8 @@ def write_bundle(
     model: "PreTrainedModel | None", folder: str | Path, processor: "ProcessorMixin | None" = None
 ) -> list[Path]:
     """Make a saved checkpoint loadable with `trust_remote_code=True` where emofusion is not installed.
+
+    A process reads and checks a source file once, and again if it changes: a run writes its code into every checkpoint.
 
     Args:
         model: A model of ours, already saved with `model.save_pretrained(folder)`. Its class may be from this package or
@@ -65,9 +70,9 @@ def write_bundle(
 
     folder = Path(folder)
     with staged(folder) as staging:
-        for name, text in _collect(sources).items():
+        for name, (text, imported) in _collect(sources).items():
             (staging / name).write_bytes(text)
-            _check_as_the_loader_does(staging / name)
+            _check_relative_imports(staging / name, imported)
         for name, added in fields.items():
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder / name} does not exist: call save_pretrained on the folder first.")
@@ -112,37 +117,44 @@ def _reference(cls: type) -> str:
     return f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"
 
 
-def _collect(sources: Iterable[Path]) -> dict[str, bytes]:
-    """Return the flat text of `sources` and of all files that they import, by file name."""
+def _collect(sources: Iterable[Path]) -> dict[str, tuple[bytes, list[str]]]:
+    """Return the flat text of `sources` and of all files that they import, and what each imports, by file name."""
     waiting, seen, flat = list(sources), {}, {}
     while waiting:
         source = waiting.pop()
         if source in seen:
             continue
-        text, seen[source] = _flatten(source)
+        state = source.stat()
+        text, seen[source] = _flatten(source, state.st_mtime_ns, state.st_size)
+        modules = [file.stem for file in seen[source]]
         # The remote code of model and processor may each have a copy of one file; different files cannot share a name.
-        if flat.setdefault(source.name, text) != text:
+        if flat.setdefault(source.name, (text, modules))[0] != text:
             twin = next(other for other in seen if other.name == source.name)
             raise ValueError(f"{source} and {twin} would be one file on the Hub: rename one of them.")
         waiting += seen[source]
     return flat
 
 
-def _flatten(source: Path) -> tuple[bytes, list[Path]]:
+@cache
+def _flatten(source: Path, changed: int, size: int) -> tuple[bytes, list[Path]]:
     """Return the text of `source` with flat relative imports, and the files that it imports.
 
     Only `from ..room.module import` changes; the rest is copied byte for byte.
+
+    Args:
+        source: The file.
+        changed: Its time stamp: a file that changes is read again.
+        size: Its size, likewise.
     """
-    text = source.read_bytes()
+    text, rest, tree = _split_imports(source.read_bytes())
     line_starts = [0, *accumulate(len(line) for line in text.splitlines(keepends=True))]
-    imported = []
+    imported, statements = [], list(_import_statements(tree.body))
     # Backwards, so that a replacement does not move later positions.
-    for node in sorted(_import_statements(text), key=lambda node: (node.lineno, node.col_offset), reverse=True):
+    for node, in_try in sorted(statements, key=lambda found: (found[0].lineno, found[0].col_offset), reverse=True):
         where = f"{source}, line {node.lineno}"
         if isinstance(node, ast.Import) or node.level == 0:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
-            if any(name.partition(".")[0] == "emofusion" for name in names):
-                raise ValueError(f"{where}: import emofusion relatively: the package is not on the Hub.")
+            _check_libraries({name.partition(".")[0] for name in names}, where, in_try)
             continue
         target = _target(source, node, where)
         imported.append(target)
@@ -150,11 +162,37 @@ def _flatten(source: Path) -> tuple[bytes, list[Path]]:
             start = line_starts[node.lineno - 1] + node.col_offset
             header = re.compile(rb"from\b.*?\bimport\b", re.DOTALL).match(text, start)
             text = text[:start] + f"from .{target.stem} import".encode() + text[header.end() :]
-    return text, imported
+    return text + rest, imported
 
 
-def _import_statements(text: bytes) -> Iterator[ast.Import | ast.ImportFrom]:
-    return (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom))
+def _split_imports(text: bytes) -> tuple[bytes, bytes, ast.Module]:
+    """Return a source file up to its last import, the rest, which need not be parsed, and the tree of the first part.
+
+    The first part is the whole file if it cannot be parsed alone, as inside a `try`.
+    """
+    end = max((match.end() for match in IMPORT.finditer(text)), default=0)
+    try:
+        return text[:end], text[end:], ast.parse(text[:end])
+    except SyntaxError:
+        return text, b"", ast.parse(text)
+
+
+def _import_statements(
+    body: Iterable[ast.AST], in_try: bool = False
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Yield the statements that import, and whether each is inside a `try`."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, in_try
+        for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+            yield from _import_statements(getattr(node, field, ()), in_try or isinstance(node, ast.Try))
+
+
+def _check_libraries(names: set[str], where: str, in_try: bool) -> None:
+    if "emofusion" in names:
+        raise ValueError(f"{where}: import emofusion relatively: the package is not on the Hub.")
+    if not in_try and (missing := sorted(names - AVAILABLE)):
+        raise ValueError(f"{where}: import {', '.join(missing)} inside `try`, or the Hub's loader requires it.")
 
 
 def _target(source: Path, node: ast.ImportFrom, where: str) -> Path:
@@ -174,18 +212,10 @@ def _target(source: Path, node: ast.ImportFrom, where: str) -> Path:
     return target
 
 
-def _check_as_the_loader_does(flat_file: Path) -> None:
-    """Check a flat file with the functions of the Hub's loader, which finds imports by their text."""
-    missing = sorted(set(get_imports(flat_file)) - AVAILABLE)
-    if missing:
+def _check_relative_imports(flat_file: Path, imported: Iterable[str]) -> None:
+    """Check that the Hub's loader, which finds relative imports by their text, finds those of a flat file."""
+    if errors := set(get_relative_imports(flat_file)) ^ set(imported):
         raise ValueError(
-            f"{flat_file.name}: import {', '.join(missing)} inside `try`, or the Hub's loader requires it."
-        )
-    statements = _import_statements(flat_file.read_bytes())
-    real = {node.module for node in statements if isinstance(node, ast.ImportFrom) and node.level}
-    seen = set(get_relative_imports(flat_file))
-    if seen != real:
-        raise ValueError(
-            f"{flat_file.name}: the Hub's loader finds imports by text and errs on {', '.join(sorted(seen ^ real))}: "
+            f"{flat_file.name}: the Hub's loader finds imports by text and errs on {', '.join(sorted(errors))}: "
             "begin a line with `from .module import` for each relative import, and no line of a string."
         )

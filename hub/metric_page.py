@@ -10,7 +10,7 @@ from .contents import Contents
 from .push import describe
 from .remote import check_repo_id, check_visibility, inspect_remote, upload
 
-FILES = ("README.md", "app.py", "requirements.txt")
+FILES = ("README.md", "app.py", "emotion_scores.py", "requirements.txt")
 
 
 def push_metric(

@@ -79,6 +79,19 @@ def check_data_loader(arguments: TrainingArguments) -> None:
             raise ValueError(f"{name} is given, but dataloader_num_workers is 0; set it to 1 or more.")
 
 
+def check_compilation(arguments: TrainingArguments) -> None:
+    """Raise a ValueError if the model is to be compiled.
+
+    Batches differ in length, and the models compute by the lengths of their rows: every batch would be compiled anew.
+    """
+    for name in ("torch_compile", "torch_compile_backend", "torch_compile_mode"):
+        if getattr(arguments, name):
+            raise ValueError(
+                f"{name} is given, but every batch has other lengths, for which the model would be compiled anew; leave it "
+                "out."
+            )
+
+
 def check_rates(rates: Any) -> None:
     """Raise a ValueError if a learning rate of a component is not a finite number of at least 0."""
     if not isinstance(rates, Mapping):

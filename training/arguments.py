@@ -17,6 +17,7 @@ from .adapters.lora_settings import check_lora
 from .argument_checks import (
     check_choice,
     check_class_weights,
+    check_compilation,
     check_data_loader,
     check_numbers,
     check_optimizer_arguments,
@@ -249,11 +250,22 @@ class EmotionTrainingArguments(TrainingArguments):
         default=False, metadata={"help": "No effect: the collator reads columns that no model has as input."}
     )
     logging_steps: float = field(default=10, metadata={"help": "Steps between two lines of the log."})
+    logging_nan_inf_filter: bool = field(
+        default=False,
+        metadata={"help": "Look at the loss of every step, for which a GPU is waited for, instead of at every log."},
+    )
+    dataloader_persistent_workers: bool | None = field(
+        default=None,
+        metadata={"help": "Whether the processes of the data loader stay from epoch to epoch; by default they do."},
+    )
 
     def __post_init__(self):
         check_numbers(self)
         check_class_weights(_as_list(self.class_weights))
         check_optimizer_arguments(self.optim_args)
+        check_compilation(self)
+        if self.dataloader_persistent_workers is None:
+            self.dataloader_persistent_workers = self.dataloader_num_workers > 0
         check_choice("bf16", self.bf16, (True, False, "auto"))
         if self.bf16 == "auto":
             self.bf16 = not self.use_cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
@@ -262,6 +274,8 @@ class EmotionTrainingArguments(TrainingArguments):
         if self.report_to and self.run_name is None:
             self.run_name = Path(self.output_dir).name  # without a name, trackio starts a second run at the evaluation
         self.dataloader_pin_memory &= self.device.type != "cpu"  # torch warns if memory is pinned without a GPU
+        # A copy from pinned memory need not be waited for.
+        self.accelerator_config.non_blocking |= self.dataloader_pin_memory
         if metric := self.metric_for_best_model:
             self.greater_is_better = self.selection_metrics[metric.removeprefix("eval_")]
         if isinstance(self.class_weights, list):

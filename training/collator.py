@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from datasets import Dataset
-from transformers import BatchFeature, ProcessorMixin
+from transformers import BatchFeature, PreTrainedConfig, ProcessorMixin
 
-from ..configuration.modalities import MODALITIES
+from ..configuration.modalities import MODALITIES, host_lengths
 from ..evaluation.task import Task, load_task
 from .arguments import DataArguments
 from .augmentation import Augmentation
@@ -42,14 +42,18 @@ class EmotionCollator:
             self.task = load_task("classification", list(self.task))
 
     def __call__(self, rows: list[Mapping]) -> BatchFeature | dict:
-        """Return a batch of the forward contract, with `labels` if the rows have labels.
+        """Return a batch of the forward contract, with `lengths`, and with `labels` if the rows have labels.
 
         Raises:
             ValueError: If a label does not fit the task; the row is named.
         """
         if self.augment is not None:
             rows = [self.augment(row) for row in rows]
-        batch = process_rows(rows, self.processor) if self.cache is None else self.cache.prepare(rows)
+        if self.cache is None:
+            batch = process_rows(rows, self.processor)
+            batch["lengths"] = host_lengths(batch)
+        else:
+            batch = self.cache.prepare(rows)
         labels = self.task.encode_labels(rows)
         if labels is not None:
             batch["labels"] = labels
@@ -75,6 +79,17 @@ def _read_column(rows: list[Mapping], name: str) -> list:
             "TrainingArguments of a plain Trainer, or add the column, with None where a row has nothing."
         )
     return [row[name] for row in rows]
+
+
+def leave_out_unread(rows: Dataset, config: PreTrainedConfig) -> Dataset:
+    """Return rows without their alignments if the model reads none of them: they take longer to read than all the rest.
+
+    Args:
+        rows: Rows of the corpus schema.
+        config: The configuration of the model.
+    """
+    unread = {"alignment"} & set(rows.column_names) if not getattr(config, "span_levels", ()) else ()
+    return rows.remove_columns(list(unread)) if unread else rows
 
 
 def build_training_collator(

@@ -153,6 +153,12 @@ class SpeakerTrainingArguments(EmotionTrainingArguments):
             "validation trials."
         },
     )
+    dataloader_persistent_workers: bool | None = field(
+        default=False,
+        metadata={
+            "help": "Whether the processes of the data loader stay from epoch to epoch. A resumed run then draws other crops."
+        },
+    )
 
     def __post_init__(self):
         super().__post_init__()

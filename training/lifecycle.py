@@ -20,6 +20,8 @@ from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import Results, RunResults
 from ..evaluation.task import Task
 from ..hub.card import write_card
+from .adapters.lora import unwrap_adapters
+from .collator import leave_out_unread
 from .recipe import Recipe
 from .trainer import EmotionTrainer
 
@@ -100,8 +102,10 @@ def predict_splits(
         corpus: The splits.
         ignore_keys: As in [`transformers.Trainer.predict`].
     """
+    config = unwrap_adapters(trainer.model).config
+    rows = {"validation": trainer.eval_dataset, "test": leave_out_unread(corpus["test"], config)}
     return {
-        split: trainer.predict(corpus[split], ignore_keys=ignore_keys, metric_key_prefix=split)
+        split: trainer.predict(rows[split], ignore_keys=ignore_keys, metric_key_prefix=split)
         for split in ("validation", "test")
     }
 

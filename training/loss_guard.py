@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import nn
 from transformers import TrainingArguments
 
@@ -11,33 +12,40 @@ from ..modeling.modeling_checkpoint import non_finite_weights
 
 
 class LossGuard:
-    """Collects on the device whether all losses were finite.
+    """Collects the losses of steps on the device, and raises an error if one is not finite.
 
-    A GPU is not waited for: the flag is read where Trainer waits for it anyway.
+    A GPU is not waited for: the losses are read where Trainer waits for it anyway. All processes raise the error if the
+    loss of one is not finite.
     """
 
     def __init__(self):
-        self._finite = None
+        self._losses = []  # since the last check
 
     def add(self, loss: torch.Tensor) -> None:
         """Add the loss of a step, a scalar."""
-        finite = torch.isfinite(loss.detach())
-        self._finite = finite if self._finite is None else self._finite & finite
+        self._losses.append(loss.detach())
 
     def check(self, args: TrainingArguments, step: int, model: nn.Module, inputs: Mapping | None = None) -> None:
         """Check the losses since the last check.
 
         Args:
             args: The arguments of the run.
-            step: The number of the step, for the message.
+            step: The number of the last step, for the message.
             model: The model, which is searched for the cause.
             inputs: The last batch, likewise.
 
         Raises:
             ValueError: If one was not finite.
         """
-        finite, self._finite = self._finite, None
-        if finite is not None and not finite:
+        losses, self._losses = self._losses, []
+        if not losses:
+            return
+        behind = torch.arange(len(losses), 0, -1, device=losses[0].device)  # batches, from the end
+        wrong = (behind * ~torch.isfinite(torch.stack(losses))).max()
+        if args.world_size > 1:
+            dist.all_reduce(wrong, dist.ReduceOp.MAX)
+        if count := int(wrong):
+            step -= (count - 1) // args.gradient_accumulation_steps
             raise ValueError(f"The loss of step {step} is not a number: {_find_cause(args, model, inputs or {})}.")
 
 

@@ -18,7 +18,7 @@ from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import TEXT_CLASSIFIER, EmotionTrainingArguments
 from .checkpoints import find_checkpoint
-from .collator import EmotionCollator, build_training_collator
+from .collator import EmotionCollator, build_training_collator, leave_out_unread
 from .early_stopping import EarlyStopping
 from .failures import explained
 from .interruption import advise_resuming, check_room, train_interruptibly
@@ -97,7 +97,7 @@ def build_trainer(
     collator = (TextClassifierCollator if is_plain else EmotionCollator)(processor, labels)
     train_collator = build_training_collator(collator, data_args, corpus["train"], training_args.seed)
     if training_args.head_epochs and resume is None:
-        train_head(model, training_args, train_collator, corpus["train"])
+        train_head(model, training_args, train_collator, leave_out_unread(corpus["train"], config))
     if training_args.cache_prefix:
         collator, train_collator = use_prefix_cache((collator, train_collator), model, corpus.values(), training_args)
     trainer = (TextClassifierTrainer if is_plain else EmotionTrainer)(
@@ -105,8 +105,8 @@ def build_trainer(
         args=training_args,
         data_collator=collator,
         train_data_collator=train_collator,
-        train_dataset=corpus["train"],
-        eval_dataset=corpus["validation"],
+        train_dataset=leave_out_unread(corpus["train"], config),
+        eval_dataset=leave_out_unread(corpus["validation"], config),
         processing_class=processor,
     )
     if training_args.early_stopping_patience is not None:

@@ -1,16 +1,21 @@
 """Batches of utterances of similar length, shared by all processes (ours)."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import torch
 from datasets import Dataset
+from torch.utils.data import DataLoader
 from transformers import ProcessorMixin, TrainerCallback
+from transformers.trainer_utils import seed_worker
 
+from ..configuration.modalities import MODALITIES
 from ..corpora.preparation.inspection import measure
 from ..processing.media import audio_seconds
 from ..processing.video import video_seconds
+from .arguments import EmotionTrainingArguments
 
 POOL = 8  # steps per bucket of similar lengths: more steps shuffle better and pad more
 SHORTEST = 0.5  # seconds that an utterance counts at least, so that batches of very short ones do not get too large
@@ -106,19 +111,71 @@ class LengthGroupedBatchSampler(torch.utils.data.BatchSampler):
 
 
 class EpochSetter(TrainerCallback):
-    """Sets the epoch of the sampler.
+    """Sets the epoch of the sampler, and draws the seed of workers that stay.
 
-    accelerate does so too, except where several processes resume in the middle of an epoch: the sampler then is inside
-    one more wrapper than it looks into.
+    accelerate sets the epoch too, except where several processes resume in the middle of an epoch: the sampler then is
+    inside one more wrapper than it looks into.
     """
 
     def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
         """Set the epoch of every sampler of the data loader."""
+        draw_seed(train_dataloader)
         sampler = getattr(train_dataloader, "batch_sampler", None)
         while sampler is not None:
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(int(state.epoch or 0))
             sampler = getattr(sampler, "batch_sampler", getattr(sampler, "sampler", None))
+
+
+def group_by_length(
+    rows: Dataset, processor: ProcessorMixin, collator: Callable, args: EmotionTrainingArguments
+) -> DataLoader:
+    """Return a data loader with batches of utterances of similar length.
+
+    Args:
+        rows: The training split.
+        processor: The processor of the model.
+        collator: The collator.
+        args: The arguments of the run, with `group_by_length` or `max_batch_seconds`.
+
+    Raises:
+        ValueError: As in `LengthGroupedBatchSampler` and `lengths_of`.
+    """
+    sampler = LengthGroupedBatchSampler(
+        lengths_of(rows, processor, args.max_batch_seconds is not None),
+        batch_size=args.per_device_train_batch_size,
+        max_seconds=args.max_batch_seconds,
+        num_processes=args.world_size,
+        seed=args.seed if args.data_seed is None else args.data_seed,
+    )
+    return DataLoader(
+        rows,
+        batch_sampler=sampler,
+        collate_fn=collator,
+        num_workers=args.dataloader_num_workers,
+        pin_memory=args.dataloader_pin_memory,
+        persistent_workers=args.dataloader_persistent_workers,
+        prefetch_factor=args.dataloader_prefetch_factor,
+        worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+    )
+
+
+def draw_seed(loader: DataLoader | None) -> None:
+    """Draw the seed that a data loader draws for its workers, if they stay and it does not.
+
+    The random numbers of a run, such as those of dropout, then are the same for any number of workers, and after an
+    interruption.
+    """
+    if getattr(getattr(loader, "base_dataloader", loader), "_iterator", None) is not None:
+        torch.empty((), dtype=torch.int64).random_()
+
+
+def end_workers(loader: DataLoader | None) -> None:
+    """End the workers of a data loader that stay; the garbage collector would wait five seconds for each loader."""
+    loader = getattr(loader, "base_dataloader", loader)
+    if (iterator := getattr(loader, "_iterator", None)) is not None:
+        iterator._shutdown_workers()
+        loader._iterator = None
 
 
 def lengths_of(rows: Dataset, processor: ProcessorMixin, in_seconds: bool = False) -> np.ndarray:
@@ -177,12 +234,18 @@ def seconds_of(rows: Dataset, kind: str = "audio", max_seconds: float | None = N
     return np.minimum(found, math.inf if max_seconds is None else max_seconds)
 
 
-def padding_of(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
-    """Return the number of unpadded and of all positions of a batch, `(2,)`, for its audio or else its text."""
+def padding_of(batch: Mapping) -> tuple[int, int]:
+    """Return the number of unpadded and of all positions of a batch, for its audio, else its text, else its video.
+
+    Args:
+        batch: A batch of the collator, with `lengths`; without, both are 0.
+    """
     batch = batch.get("encoded", batch)  # from a prefix cache
-    names = ("audio_attention_mask", "audio_mask", "attention_mask", "text_mask")
-    mask = next((batch[name] for name in names if name in batch), None)
-    return None if mask is None else torch.stack([mask.sum(), torch.tensor(mask.numel(), device=mask.device)])
+    lengths = batch.get("lengths") or {}
+    for name, modality in MODALITIES.items():
+        if name in lengths:
+            return sum(lengths[name]), batch.get(modality.mask, batch.get(f"{name}_mask")).numel()
+    return 0, 0
 
 
 def find_longest(splits: Iterable[Dataset], processor: ProcessorMixin) -> float | None:

@@ -2,11 +2,11 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from datasets import Dataset
 from huggingface_hub import CommitInfo
@@ -14,9 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import seed_worker
 
-from ..configuration.modalities import MODALITIES
 from ..evaluation.results import FILE as RESULTS
 from ..hub.bundle import write_bundle
 from ..hub.card import write_card
@@ -30,8 +28,9 @@ from .balanced_sampler import find_sampler
 from .checkpoints import BestCheckpointFinder, check_weights, find_damage
 from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
+from .missing_gradients import lacks_modality, with_all_parameters
 from .progress import replace_progress
-from .sampler import EpochSetter, LengthGroupedBatchSampler, lengths_of, padding_of
+from .sampler import EpochSetter, draw_seed, end_workers, group_by_length, padding_of
 from .trainer_inputs import check_labels, complete_arguments, complete_collator, count_labels, find_processor
 
 
@@ -82,8 +81,10 @@ class EmotionTrainer(Trainer):
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
         self._guard = LossGuard()
+        # Whether the loss of every step is looked at: a CPU need not be waited for.
+        self._looks_at_steps = self.args.logging_nan_inf_filter or self.args.device.type == "cpu"
         self._named_losses = defaultdict(list)
-        self._positions = []  # real and padded positions of each batch since the last log
+        self._positions = np.zeros(2, dtype=np.int64)  # with and without padding, of the batches since the last log
         self._bar = replace_progress(self)
         self.add_callback(EpochSetter())
         self.add_callback(BestCheckpointFinder())
@@ -138,23 +139,7 @@ class EmotionTrainer(Trainer):
         args = self.args
         if not args.group_by_length and args.max_batch_seconds is None:
             return super().get_train_dataloader()
-        sampler = LengthGroupedBatchSampler(
-            lengths_of(self.train_dataset, self.processor, args.max_batch_seconds is not None),
-            batch_size=args.per_device_train_batch_size,
-            max_seconds=args.max_batch_seconds,
-            num_processes=args.world_size,
-            seed=args.seed if args.data_seed is None else args.data_seed,
-        )
-        loader = DataLoader(
-            self.train_dataset,
-            batch_sampler=sampler,
-            collate_fn=self.data_collator,
-            num_workers=args.dataloader_num_workers,
-            pin_memory=args.dataloader_pin_memory,
-            persistent_workers=args.dataloader_persistent_workers,
-            prefetch_factor=args.dataloader_prefetch_factor,
-            worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
-        )
+        loader = group_by_length(self.train_dataset, self.processor, self.data_collator, args)
         even_batches = self.accelerator.even_batches
         self.accelerator.even_batches = False  # the sampler has divided the utterances evenly
         try:
@@ -166,18 +151,53 @@ class EmotionTrainer(Trainer):
         rows = self.train_dataset if train_dataset is None else train_dataset
         return find_sampler(self.args, rows) or super()._get_train_sampler(train_dataset)
 
+    def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
+        """Return the data loader of a split. In training, the workers of `eval_dataset` stay for the next evaluation."""
+        is_own = eval_dataset is None or isinstance(eval_dataset, str) or eval_dataset is self.eval_dataset
+        with self._workers_stay(self.is_in_train and is_own):  # Trainer would take another split for `eval_dataset`
+            loader = super().get_eval_dataloader(eval_dataset)
+        draw_seed(loader)
+        return loader
+
+    def get_test_dataloader(self, test_dataset) -> DataLoader:
+        """Return the data loader of a split to predict, whose workers do not stay."""
+        with self._workers_stay(False):
+            return super().get_test_dataloader(test_dataset)
+
+    @contextmanager
+    def _workers_stay(self, stay: bool) -> Iterator[None]:
+        given = self.args.dataloader_persistent_workers
+        self.args.dataloader_persistent_workers = given and stay
+        try:
+            yield
+        finally:
+            self.args.dataloader_persistent_workers = given
+
+    def train(self, *args, **kwargs):
+        """Train as [`transformers.Trainer.train`]; the workers of the data loaders end with the training."""
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            loaders = [self.callback_handler.train_dataloader, *getattr(self, "_eval_dataloaders", {}).values()]
+            for loader in loaders:
+                end_workers(loader)
+
     def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
         """Return the loss of a step.
 
         Raises:
-            ValueError: If it is not finite; without `logging_nan_inf_filter`, where Trainer does not wait for the loss of
-                each step, at the next log.
+            ValueError: If it is not finite. A GPU is not waited for: the error comes at the next log, evaluation or
+                checkpoint, before anything is written.
         """
         loss = super().training_step(model, inputs, num_items_in_batch)
         self._guard.add(loss)
-        if self.args.logging_nan_inf_filter:
+        if self._looks_at_steps:
             self._guard.check(self.args, self.state.global_step + 1, self.model, inputs)
         return loss
+
+    def floating_point_ops(self, inputs) -> int:
+        """Return 0: Trainer would count all parameters in every step, and take each sample of a waveform for a token."""
+        return 0
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         if damage := find_damage(Path(resume_from_checkpoint)):
@@ -199,8 +219,7 @@ class EmotionTrainer(Trainer):
         if model.training:
             for name, value in (outputs.get("losses") or {}).items():
                 self._named_losses[name].append(value.detach())
-            if (positions := padding_of(inputs)) is not None:
-                self._positions.append(positions)
+            self._positions += padding_of(inputs)
             if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, modalities_of(self.model.config)):
                 loss = with_all_parameters(loss, model)
         return (loss, outputs) if return_outputs else loss
@@ -211,6 +230,7 @@ class EmotionTrainer(Trainer):
         Raises:
             ValueError: If an output is not finite.
         """
+        self._check_losses()
         if self._bar is not None:
             self._bar.split = metric_key_prefix.removeprefix("eval").strip("_") or "validation"
         with weights_kept(self.model):
@@ -222,16 +242,19 @@ class EmotionTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and add the mean of each named loss and the share of padding since the last log."""
+        self._check_losses()
         if "loss" in logs:
-            self._guard.check(self.args, self.state.global_step, self.model)
             for name, values in self._named_losses.items():
                 logs[f"loss_{name}"] = self.accelerator.reduce(torch.stack(values).mean(), "mean").item()
             self._named_losses.clear()
-            if self._positions:
-                real, total = self.accelerator.reduce(torch.stack(self._positions).sum(dim=0)).tolist()
+            real, total = self.accelerator.reduce(torch.from_numpy(self._positions).to(self.args.device)).tolist()
+            if total:
                 logs["padding"] = 1 - real / total
-            self._positions.clear()
+            self._positions = np.zeros_like(self._positions)
         super().log(logs, start_time)
+
+    def _check_losses(self) -> None:
+        self._guard.check(self.args, self.state.global_step, self.model)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save a complete Hub folder: weights, configuration, processor, code and model card.
@@ -246,7 +269,12 @@ class EmotionTrainer(Trainer):
             write_card(folder, self.run_metadata.results)
 
     def save_bundle(self, folder: Path) -> None:
-        """Save weights, configuration, processor and code into a folder, without a card."""
+        """Save weights, configuration, processor and code into a folder, without a card.
+
+        Raises:
+            ValueError: If the loss of a step before was not finite.
+        """
+        self._check_losses()
         if self.args.should_save:  # it is written last and marks a complete checkpoint
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
         # Without `_internal_call` it would push an incomplete folder.
@@ -370,20 +398,3 @@ def weights_kept(model: torch.nn.Module) -> Iterator[None]:
                 parameter.data = data
         for module, kept in buffers:
             module._buffers.update(kept)
-
-
-def lacks_modality(inputs: Mapping, modalities: Iterable[str]) -> bool:
-    """Whether a batch has no row with one of the modalities."""
-    encoded = inputs.get("encoded")
-    if encoded is not None:
-        return any(encoded.get(modality) is None for modality in modalities)
-    return any(MODALITIES[modality].main_input not in inputs for modality in modalities)
-
-
-def with_all_parameters(loss: torch.Tensor, model: torch.nn.Module) -> torch.Tensor:
-    """Return the loss plus zero times every trainable parameter.
-
-    In distributed training the processes wait for each other's gradients, and an encoder has none for a batch without its
-    modality. With this term it has, and DDP need not search for unused parameters in every step.
-    """
-    return loss + 0.0 * sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad)

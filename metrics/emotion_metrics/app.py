@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from emotion_metrics import EmotionMetrics
+from emotion_scores import compute_scores
 
 EXAMPLE = ("angry, happy, sad, sad, happy, angry", "angry, sad, sad, sad, happy, happy")
 OVERALL = {"wa": "WA", "ua": "UA", "wf1": "Weighted F1", "macro_f1": "Macro F1"}
@@ -28,9 +28,7 @@ def score(references: str, predictions: str) -> tuple[list[list], list[list], li
         raise ValueError(f"There are {len(true)} true labels and {len(predicted)} predictions; give the same number.")
     names = sorted({*true, *predicted})
     ids = {name: number for number, name in enumerate(names)}
-    scores = EmotionMetrics(keep_in_memory=True).compute(
-        references=[ids[name] for name in true], predictions=[ids[name] for name in predicted], labels=names
-    )
+    scores = compute_scores([ids[name] for name in predicted], [ids[name] for name in true], names)
     classes = [[name, *(_shown(key, scores[key][number]) for key in CLASS)] for name, number in ids.items()]
     counts = [[name, *row] for name, row in zip(names, scores["confusion_matrix"], strict=True)]
     return [[title, _shown(key, scores[key])] for key, title in OVERALL.items()], classes, counts

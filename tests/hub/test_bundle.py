@@ -1,11 +1,15 @@
 """Bundling a small package of three rooms, in which each rule can be broken alone."""
 
+import ast
 import importlib
 import json
 import sys
+from pathlib import Path
 
+import emofusion
 import pytest
-from emofusion.hub import write_bundle
+from emofusion.hub import bundle, write_bundle
+from transformers.dynamic_module_utils import get_imports
 
 FILES = {
     "configuration/configuration_toy.py": """
@@ -153,6 +157,34 @@ def test_writing_twice_changes_nothing(toy):
     assert {file.name: file.read_bytes() for file in toy.folder.iterdir()} == first
 
 
+def test_a_source_file_is_read_once_until_it_changes(toy, monkeypatch):
+    write_bundle(toy.model, toy.folder, toy.processor)
+    first = toy.code()
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle, "_split_imports", lambda text: pytest.fail("read again"))
+        for file in toy.folder.glob("*.py"):
+            file.unlink()
+        write_bundle(toy.model, toy.folder, toy.processor)
+        assert toy.code() == first
+    toy.change("modeling/numbers_of_toys.py", "ONE = 1  # still\n")
+    write_bundle(toy.model, toy.folder, toy.processor)
+    assert toy.code() == first | {"numbers_of_toys.py": b"ONE = 1  # still\n"}
+
+
+def test_imports_are_those_of_the_whole_file_and_known_to_the_loader():
+    for room in bundle.ROOMS:
+        for file in Path(emofusion.__file__).with_name(room).glob("[!_]*.py"):
+            text = file.read_bytes()
+            begin, rest, tree = bundle._split_imports(text)
+            assert begin + rest == text
+            found, expected = (
+                [(ast.dump(node), in_try) for node, in_try in bundle._import_statements(part.body)]
+                for part in (tree, ast.parse(text))
+            )
+            assert found == expected
+            assert set(get_imports(file)) <= bundle.AVAILABLE
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -172,8 +204,8 @@ def test_writing_twice_changes_nothing(toy):
             "try:\n    from emofusion import x\nexcept ImportError: x = 1",
             "line 2: import emofusion",
         ),
-        ("modeling/blocks.py", "def f():\n    import soundfile", r"blocks\.py: import soundfile inside `try`"),
-        ("modeling/blocks.py", "from scipy.signal import x", r"blocks\.py: import scipy inside `try`"),
+        ("modeling/blocks.py", "def f():\n    import soundfile", r"blocks\.py, line 2: import soundfile inside `try`"),
+        ("modeling/blocks.py", "from scipy.signal import x", r"blocks\.py, line 1: import scipy inside `try`"),
         ("modeling/blocks.py", '"""\nfrom .text import x\n"""', r"blocks\.py: the Hub's loader .* errs on text"),
         ("modeling/blocks.py", "x = 1; from .numbers_of_toys import ONE", "errs on numbers_of_toys"),
         ("processing/media.py", "from .blocks import x", r"blocks\.py .* would be one file on the Hub: rename"),

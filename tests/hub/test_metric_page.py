@@ -35,7 +35,7 @@ def app(monkeypatch):
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     yield module
-    sys.modules.pop("emotion_metrics")
+    sys.modules.pop("emotion_scores")
 
 
 def test_a_pushed_metric_is_loaded_by_its_name(hub, tmp_path):
@@ -44,7 +44,7 @@ def test_a_pushed_metric_is_loaded_by_its_name(hub, tmp_path):
     repo = hub.repos["space", REPO]
     assert not repo.private
     assert repo.find(commit.oid).files.keys() - {".gitattributes"} == {
-        *("README.md", "app.py", "requirements.txt", "emotion_metrics.py"),
+        *("README.md", "app.py", "requirements.txt", "emotion_metrics.py", "emotion_scores.py"),
     }
     assert f'evaluate.load("{REPO}")' in repo.find(commit.oid).files["README.md"].decode()
     assert logged[1].endswith(f'evaluate.load("{REPO}", revision="{commit.oid}")')

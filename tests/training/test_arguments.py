@@ -191,6 +191,8 @@ def test_a_missing_recipe_is_named(tmp_path):
         ("adam_beta2: 1", (), ("adam_beta2 is 1", "below 1")),
         ("lr_scheduler_kwargs: {x: 1}", (), ("lr_scheduler_kwargs", "'linear'", "'x'")),
         ("lr_scheduler_type: cosine_with_min_lr", (), ("lr_scheduler_kwargs", "cosine_with_min_lr", "min_lr")),
+        ("torch_compile: true", (), ("torch_compile is given", "compiled anew; leave it out")),
+        ("torch_compile_mode: default", (), ("torch_compile_mode is given", "compiled anew")),
         ("dataloader_persistent_workers: true", (), ("dataloader_persistent_workers", "dataloader_num_workers is 0")),
         ("optim_args: fast", (), ("optim_args is 'fast'", "name=value")),
         ("activation_checkpointing_kwargs: x", (), ("activation_checkpointing_kwargs", "'x'", "mapping")),

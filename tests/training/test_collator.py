@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from accelerate.utils import send_to_device
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.processor_building import train_tokenizer
+from torch.utils.data._utils.pin_memory import pin_memory
 from transformers import ViTImageProcessor, Wav2Vec2FeatureExtractor
 
 
@@ -41,6 +43,15 @@ def test_rows_of_a_corpus_become_a_batch_of_the_forward_contract(collator, rows)
     assert batch["input_ids"].shape == batch["attention_mask"].shape
     assert batch["labels"].tolist() == [row["label"] for row in rows]
     assert batch["labels"].dtype == torch.int64
+
+
+def test_lengths_are_on_the_host(collator, rows):
+    batch = collator([rows[0], rows[1] | {"text": None}, rows[2] | {"audio": None}])
+    tokens = batch["attention_mask"].sum(-1).tolist()
+    samples = [round(16000 * (row["end"] - row["start"])) for row in rows[:2]]
+    assert {"audio": (*samples, 0), "text": (tokens[0], 0, tokens[2])}.items() <= batch["lengths"].items()
+    assert pin_memory({"lengths": batch["lengths"]}) == {"lengths": batch["lengths"]}
+    assert batch.to("cpu")["lengths"] == send_to_device(dict(batch), "cpu")["lengths"] == batch["lengths"]
 
 
 def test_spans_are_those_of_the_alignment(collator, rows):

@@ -30,7 +30,7 @@ def test_the_cause_is_looked_for_in_inputs_and_weights(args, loss):
             guard.add(torch.tensor(value))
         guard.check(args, 7, model, inputs)
 
-    with pytest.raises(ValueError, match=r"The loss of step 7 is not a number: the input input_values of the batch"):
+    with pytest.raises(ValueError, match=r"The loss of step 6 is not a number: the input input_values of the batch"):
         check({"input_values": torch.tensor([1.0, NAN]), "labels": torch.tensor([1])})
     with pytest.raises(ValueError, match=r"activations or its loss.*learning_rate 3"):
         check({"input_values": torch.ones(2)})

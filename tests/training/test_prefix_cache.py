@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 from datasets import Dataset
+from emofusion.configuration.modalities import host_lengths
 from emofusion.corpora.schema import features
 from emofusion.modeling.modeling_emofusion import EmoFusionModel
 from emofusion.processing import EmoFusionProcessor
@@ -139,6 +140,18 @@ def test_an_utterance_does_not_depend_on_its_batch(rows, arguments):
             assert_close(model(**cached(some)).logits, model(**plain(some)).logits, atol=1e-5, rtol=0)
 
 
+def test_lengths_are_those_of_the_masks(rows, arguments):
+    for name in ("wavfusion", "multi_level"):
+        _, _, cached = build(BY_NAME[name], rows, arguments(), **BY_NAME[name].freezings[-1])
+        for some in ([0, 1, 2, 3], [2], [3, 2]):
+            encoded = cached([rows[index] for index in some])["encoded"]
+            assert encoded["lengths"] == host_lengths(encoded) | {
+                key.removesuffix("_mask"): tuple(mask.sum(dim=1).tolist())
+                for key, mask in encoded.items()
+                if key.endswith("_mask")
+            }
+
+
 def test_a_batch_without_words_keeps_its_alignment(rows, arguments):
     model, plain, cached = build(BY_NAME["multi_level"], rows, arguments(), **FROZEN)
     for company in ([1], [1, 1]):
@@ -157,7 +170,7 @@ def test_cached_media_are_not_decoded(rows, arguments, monkeypatch):
     with pytest.raises(AssertionError, match="decoded"):
         plain(list(rows))
     assert set(cached(list(rows))["encoded"]) == {
-        *("audio", "audio_mask", "text", "text_mask", "video", "video_mask"),
+        *("audio", "audio_mask", "text", "text_mask", "video", "video_mask", "lengths"),
     }
 
 

@@ -11,15 +11,17 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
+from emofusion.configuration.modalities import host_lengths
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.checkpoints import find_checkpoint
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.interruption import train_interruptibly
+from emofusion.training.missing_gradients import lacks_modality, with_all_parameters
 from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
-from emofusion.training.trainer import EmotionTrainer, lacks_modality, with_all_parameters
+from emofusion.training.trainer import EmotionTrainer
 from testing_common import CASES, INPUTS, make_batch
 from testing_matrix import sparse_batch
 from testing_processes import fsdp_plugin
@@ -87,13 +89,17 @@ def build_trainer(root: str, folder: str, together: int, **arguments) -> Emotion
 
 def train_and_predict(*settings, **arguments) -> dict:
     """Return the curves of a short training, and predictions on rows that cannot be divided evenly."""
-    trainer = build_trainer(*settings, **arguments)
+    trainer, lengths = build_trainer(*settings, **arguments), []
+    trainer.model.register_forward_pre_hook(
+        lambda module, args, inputs: lengths.append(inputs["lengths"] == host_lengths(inputs)), with_kwargs=True
+    )
     trainer.train()
     prediction = trainer.predict(trainer.eval_dataset)
     names = ("loss", "loss_cross_entropy", "loss_discrepancy", "grad_norm")
     return {
         "curves": [[entry[name] for name in names] for entry in trainer.state.log_history if "loss" in entry],
         "padding": [entry["padding"] for entry in trainer.state.log_history if "padding" in entry],
+        "lengths": all(lengths),
         "labels": prediction.label_ids.tolist(),
         "logits": prediction.predictions.tolist(),
         "ua": prediction.metrics["test_ua"],
@@ -221,6 +227,7 @@ def test_two_processes_learn_and_predict_like_one(way, found, corpus, corpus_roo
         together = found[rank][way]
         for step, (mine, expected) in enumerate(zip(together["curves"], alone["curves"], strict=True)):
             assert mine == pytest.approx(expected, abs=1e-4), step
+        assert together["lengths"]
         assert together["labels"] == alone["labels"]
         torch.testing.assert_close(torch.tensor(together["logits"]), torch.tensor(alone["logits"]), atol=1e-4, rtol=0)
         assert together["ua"] == pytest.approx(alone["ua"])

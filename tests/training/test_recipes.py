@@ -25,7 +25,7 @@ FOLDER = Path(emofusion.__file__).parent / "recipes"
 REGISTRY = yaml.safe_load((FOLDER / "registry.yaml").read_text("utf-8"))
 ENTRIES = {entry["path"]: entry for entry in REGISTRY["recipes"]}
 GROUPS = {"train": TRAINING, "fit-late-fusion": LATE_FUSION, "pretrain-speaker": SPEAKER}
-# Options of a run of two steps without evaluation.
+# Options of a run of two steps without evaluation, in one process.
 SHORT = {
     "max_steps": 2,
     "per_device_train_batch_size": 2,
@@ -33,6 +33,7 @@ SHORT = {
     "eval_strategy": "no",
     "load_best_model_at_end": False,
     "disable_tqdm": True,
+    "dataloader_num_workers": 0,
 }
 
 

@@ -1,9 +1,12 @@
 import json
+import multiprocessing
+import os
 from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
+from emofusion.configuration.modalities import MODALITIES, host_lengths
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.model_building import build_model
@@ -59,6 +62,10 @@ def make_trainer(corpus, tmp_path):
 
 def curve(trainer, name="loss"):
     trainer.train()
+    return curve_of(trainer, name)
+
+
+def curve_of(trainer, name="loss"):
     return [entry[name] for entry in trainer.state.log_history if name in entry]
 
 
@@ -207,8 +214,78 @@ def test_every_checkpoint_is_a_complete_hub_folder(make_trainer, tmp_path):
             assert f"{module}.py" in names
 
 
-@pytest.mark.parametrize(("filtered", "step"), [(True, 2), (False, 3)])
-def test_a_loss_that_is_no_number_stops_the_training(make_trainer, filtered, step):
-    trainer = make_trainer(learning_rate=1e30, max_steps=4, logging_steps=3, logging_nan_inf_filter=filtered)
-    with pytest.raises(ValueError, match=rf"The loss of step {step} is not a number: .*learning_rate 1e\+30"):
+@pytest.mark.parametrize("looks_at_steps", [True, False], ids=["cpu", "gpu"])
+@pytest.mark.parametrize(
+    "others", [{"logging_steps": 3}, {"save_steps": 3}, {"eval_steps": 3}], ids=["log", "save", "evaluation"]
+)
+def test_a_loss_that_is_no_number_stops_the_training_before_it_is_saved(
+    make_trainer, tmp_path, looks_at_steps, others
+):
+    steps = {"save_strategy": "no", "eval_strategy": "no", "load_best_model_at_end": False, "logging_steps": 100}
+    steps |= {name.replace("_steps", "_strategy"): "steps" for name in others if name != "logging_steps"}
+    trainer = make_trainer(learning_rate=1e30, max_steps=4, **steps | others)
+    trainer._looks_at_steps = looks_at_steps
+    with pytest.raises(ValueError, match=r"The loss of step 2 is not a number: .*learning_rate 1e\+30"):
         trainer.train()
+    assert not list((tmp_path / "run").glob("checkpoint-*/model.safetensors"))
+
+
+def test_a_loss_is_looked_at_without_any_log(make_trainer):
+    trainer = make_trainer(
+        learning_rate=1e30,
+        max_steps=2,
+        logging_strategy="no",
+        save_strategy="no",
+        eval_strategy="no",
+        load_best_model_at_end=False,
+    )
+    trainer._looks_at_steps = False
+    with pytest.raises(ValueError, match="The loss of step 2 is not a number"):
+        trainer.train()
+
+
+def test_workers_stay_in_a_training_and_change_nothing(make_trainer, tmp_path):
+    log, states = tmp_path / "log", []
+
+    class Spy(EmotionCollator):
+        def __call__(self, rows):
+            with log.open("a") as file:
+                file.write(f"{os.getpid()}\n")
+            return super().__call__(rows)
+
+    for number in (0, 1):
+        settings = {
+            "num_train_epochs": 3,
+            "eval_strategy": "epoch",
+            "save_strategy": "no",
+            "dataloader_num_workers": number,
+        }
+        trainer = make_trainer(range(8), max_steps=-1, load_best_model_at_end=False, **settings)
+        for name in ("data_collator", "train_data_collator"):
+            setattr(trainer, name, Spy(trainer.processor, trainer.task))
+        log.unlink(missing_ok=True)
+        trainer.train()
+        states.append((curve_of(trainer), torch.get_rng_state().tolist()))
+    workers = set(log.read_text().split())
+    assert len(workers) == 2  # one of each split
+    assert str(os.getpid()) not in workers
+    assert not multiprocessing.active_children()
+    assert states[0] == states[1]
+    evaluated = [trainer.evaluate(rows)["eval_loss"] for rows in (trainer.eval_dataset, trainer.train_dataset, None)]
+    assert evaluated[0] == pytest.approx(evaluated[2])
+    assert evaluated[0] != pytest.approx(evaluated[1])
+
+
+def test_lengths_reach_the_model_in_training_and_evaluation(make_trainer):
+    trainer, seen = (
+        make_trainer(include_num_input_tokens_seen="all", eval_steps=1, eval_strategy="steps", save_steps=1),
+        [],
+    )
+
+    def look(module, args, inputs):
+        seen.append((module.training, inputs["lengths"] == host_lengths(inputs), {*inputs["lengths"]} & {*MODALITIES}))
+
+    trainer.model.register_forward_pre_hook(look, with_kwargs=True)
+    trainer.train()
+    assert {training for training, *_ in seen} == {True, False}
+    assert [(equal, names) for _, equal, names in seen] == [(True, {"audio", "text"})] * len(seen)

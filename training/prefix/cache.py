@@ -12,7 +12,7 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 
-from ...configuration.modalities import MODALITIES, SPAN_INPUTS
+from ...configuration.modalities import MODALITIES, SPAN_INPUTS, host_lengths
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
 from ..collator import EmotionCollator, process_rows
@@ -43,24 +43,28 @@ class PrefixCache:
     span_levels: Sequence[str]
     dtype: torch.dtype
 
-    def prepare(self, rows: list[Mapping]) -> dict[str, dict[str, torch.Tensor]]:
+    def prepare(self, rows: list[Mapping]) -> dict[str, dict]:
         """Return `{"encoded": ...}` for rows, with the content of `model.encode`'s output as a plain dict.
 
         Raises:
             ValueError: If a row is not in a store; the row is named.
         """
         batch, encoded = self._process(rows), {}
+        lengths = host_lengths(batch)
         for modality in self.modalities:
             if modality in self.stores:
                 keys = self._keys(modality, rows, batch)
                 if any(key is not None for key in keys):
-                    encoded[modality], encoded[f"{modality}_mask"] = self._read(modality, keys, rows)
+                    encoded[modality], encoded[f"{modality}_mask"], lengths[modality] = self._read(
+                        modality, keys, rows
+                    )
             elif MODALITIES[modality].main_input in batch:
                 encoded[modality] = batch[MODALITIES[modality].main_input]
                 encoded[f"{modality}_mask"] = batch[MODALITIES[modality].mask].bool()
         names = [SPAN_INPUTS[level] for level in self.span_levels]
         spans = {name: batch[name] for name in names if name in batch}
-        return {"encoded": encoded | spans}
+        lengths = {name: value for name, value in lengths.items() if name in {*encoded, *self.span_levels}}
+        return {"encoded": encoded | spans | {"lengths": lengths}}
 
     def _process(self, rows: list[Mapping]) -> Mapping[str, torch.Tensor]:
         """Return the inputs that are not stored, the token ids that texts are looked up by, and the spans.
@@ -91,7 +95,10 @@ class PrefixCache:
         ids = zip(batch[text.main_input], batch[text.mask].bool(), strict=True)
         return [ids_key(row[mask]) if mask.any() else None for row, mask in ids]
 
-    def _read(self, modality: str, keys: list[bytes | None], rows: list[Mapping]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _read(
+        self, modality: str, keys: list[bytes | None], rows: list[Mapping]
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple[int, ...]]:
+        """Return the padded states, their mask, and their lengths."""
         store = self.stores[modality]
         for key, row in zip(keys, rows, strict=True):
             if key is not None and key not in store:
@@ -100,13 +107,13 @@ class PrefixCache:
                     "rows before they are read."
                 )
         states = [None if key is None else store[key] for key in keys]
-        lengths = torch.tensor([0 if state is None else len(state) for state in states])
+        lengths = tuple(0 if state is None else len(state) for state in states)
         inner = next(state.shape[1:] for state in states if state is not None)
-        padded = torch.zeros(len(rows), int(lengths.max()), *inner, dtype=self.dtype)
+        padded = torch.zeros(len(rows), max(lengths), *inner, dtype=self.dtype)
         for row, state in zip(padded, states, strict=True):
             if state is not None:
                 row[: len(state)] = state
-        return padded, torch.arange(padded.shape[1]) < lengths[:, None]
+        return padded, torch.arange(padded.shape[1]) < torch.tensor(lengths)[:, None], lengths
 
 
 def build_prefix_cache(

@@ -13,7 +13,7 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import ProcessorMixin
 
-from ...configuration.modalities import MODALITIES
+from ...configuration.modalities import MODALITIES, host_lengths
 from ...configuration.plain_text import format_size
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
@@ -60,12 +60,12 @@ def fill_store(
         items = [columns[split][row][modality] for split, row, _ in map(missing.get, keys)]
         return processor(**{modality: items}, padding=True, return_tensors="pt")
 
-    def encode(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
+    def encode(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, tuple[int, ...]]:
         device, half = args.device, torch.float16 if args.fp16 else torch.bfloat16
-        names = (MODALITIES[modality].main_input, MODALITIES[modality].mask)
+        names, lengths = (MODALITIES[modality].main_input, MODALITIES[modality].mask), host_lengths(inputs)
         with torch.autocast(device.type, half, enabled=args.bf16 or (args.fp16 and device.type != "cpu")):
-            encoded = base.encode(**{name: inputs[name].to(device) for name in names})
-        return encoded[modality].to(store.dtype).cpu(), encoded[f"{modality}_mask"].sum(dim=1).tolist()
+            encoded = base.encode(**{name: inputs[name].to(device) for name in names}, lengths=lengths)
+        return encoded[modality].to(store.dtype).cpu(), encoded.lengths[modality]
 
     def compute(keys: list[bytes]) -> Iterator[tuple[bytes, torch.Tensor]]:
         keys = sorted(keys, key=lambda key: missing[key][-1])  # for little padding
@@ -130,7 +130,7 @@ def _scan_texts(processor: ProcessorMixin, texts: Iterable[str | None]) -> Itera
 def _estimate(
     modality: str,
     processor: ProcessorMixin,
-    encode: Callable[[Mapping[str, torch.Tensor]], tuple[torch.Tensor, list[int]]],
+    encode: Callable[[Mapping[str, torch.Tensor]], tuple[torch.Tensor, tuple[int, ...]]],
     lengths: list[float],
 ) -> float:
     """Estimate the bytes of rows from their lengths and the size of one second of silence, a word or a black frame."""
