@@ -71,6 +71,10 @@ class Rows:
         padded = packed.new_zeros(rows * self.longest, *sizes).index_copy_(0, self.index, packed[0])
         return padded.view(rows, self.longest, *sizes)
 
+    def split(self, packed: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the rows of a packed tensor, each `(positions, ...)`."""
+        return packed.unbind() if self.are_equal else packed[0].split(list(self.lengths))
+
     def without_packing(self) -> "Rows":
         """Return the layout for layers that take padded rows only, under which `pack` and `pad` change nothing."""
         return Rows(torch.ones_like(self.mask), (self.longest,) * len(self.lengths), self.key_mask)
