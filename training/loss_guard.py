@@ -48,6 +48,19 @@ class LossGuard:
             step -= (count - 1) // args.gradient_accumulation_steps
             raise ValueError(f"The loss of step {step} is not a number: {_find_cause(args, model, inputs or {})}.")
 
+    def check_before_saving(self, args: TrainingArguments, step: int, model: nn.Module) -> None:
+        """Check the losses as `check` does, and the weights, which a gradient can spoil although the loss is finite.
+
+        Raises:
+            ValueError: If a loss or a weight is not finite; in all processes, if it is so in one.
+        """
+        self.check(args, step, model)
+        wrong = torch.tensor(len(non_finite_weights(model)), device=args.device)
+        if args.world_size > 1:
+            dist.all_reduce(wrong, dist.ReduceOp.MAX)
+        if int(wrong):
+            raise ValueError(f"The model is not saved after step {step}: {_find_cause(args, model, {})}.")
+
 
 def check_scores(scores: object, args: TrainingArguments, model: nn.Module, trained: bool) -> None:
     """Check the outputs of a model on a split.

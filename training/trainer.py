@@ -272,9 +272,9 @@ class EmotionTrainer(Trainer):
         """Save weights, configuration, processor and code into a folder, without a card.
 
         Raises:
-            ValueError: If the loss of a step before was not finite.
+            ValueError: If the loss of a step before, or a weight, is not finite.
         """
-        self._check_losses()
+        self._guard.check_before_saving(self.args, self.state.global_step, self.model)
         if self.args.should_save:  # it is written last and marks a complete checkpoint
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
         # Without `_internal_call` it would push an incomplete folder.

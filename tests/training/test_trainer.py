@@ -11,6 +11,7 @@ from emofusion.training.arguments import DataArguments, EmotionTrainingArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
+from emofusion.training.text_classifier import TextClassifierTrainer
 from emofusion.training.trainer import EmotionTrainer
 from sklearn.utils.class_weight import compute_class_weight
 from testing_training import AUDIO, FUSION, SMALL_STEPS, TEXT
@@ -228,6 +229,18 @@ def test_a_loss_that_is_no_number_stops_the_training_before_it_is_saved(
     with pytest.raises(ValueError, match=r"The loss of step 2 is not a number: .*learning_rate 1e\+30"):
         trainer.train()
     assert not list((tmp_path / "run").glob("checkpoint-*/model.safetensors"))
+
+
+def test_weights_that_a_gradient_spoils_are_not_saved(make_trainer, tmp_path):
+    trainer = make_trainer(max_steps=1, save_strategy="steps", save_steps=1)
+    trainer.model.classifier.bias.register_hook(lambda gradient: gradient * float("nan"))
+    message = r"The model is not saved after step 1: the weights overflowed; lower the learning rate .*\.$"
+    with pytest.raises(ValueError, match=message):
+        trainer.train()
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
+    with pytest.raises(ValueError, match=message):
+        TextClassifierTrainer.save_bundle(trainer, tmp_path / "plain")
+    assert not (tmp_path / "plain").exists()
 
 
 def test_a_loss_is_looked_at_without_any_log(make_trainer):
