@@ -79,7 +79,7 @@ def find_class_weights(given: str, classes: int, rows: Any) -> list[float]:
     Args:
         given: "balanced", or a list in JSON.
         classes: The number of classes.
-        rows: The training split, of which "balanced" counts the labels.
+        rows: The training split, whose labels are counted for "balanced".
 
     Raises:
         ValueError: If the list has another length, or the labels cannot be counted.
