@@ -12,8 +12,8 @@ def run(argv: list[str]) -> None:
     parser.add_argument(
         "--names",
         type=yaml_value,
-        help="mapping of their names to ours, such as '{conv1.*: audio_encoder.stem.conv.*, projection.*: null}'; a * is "
-        "one part of a name, and null leaves weights out",
+        help="further names, which come first: a mapping of theirs to ours, such as '{stem.*: audio_encoder.stem.conv.*, "
+        "gate.*: null}'; a * is one part of a name, and null leaves weights out",
     )
     parser.add_argument(
         "--model-config",
@@ -29,7 +29,9 @@ def run(argv: list[str]) -> None:
     from ..training.speaker.importing import NAMES, import_speaker_network
 
     since = announce(f"Importing {arguments.file}", arguments.out)
-    model = import_speaker_network(arguments.file, arguments.out, arguments.names or NAMES, arguments.model_config)
+    own = arguments.names or {}
+    names = {**own, **NAMES, **own}  # own names come first, for the first that fits counts
+    model = import_speaker_network(arguments.file, arguments.out, names, arguments.model_config)
     holds = f"{arguments.out} holds the network, {model.num_parameters():,} parameters."
     command = f"emofusion train RECIPE.yaml --variant speaker_resnet --model_name_or_path {arguments.out}"
     conclude(f"Imported {arguments.file}", since, holds, [command])

@@ -77,13 +77,18 @@ def predict(
 
 
 def is_plain(folder: str, transcriber: str | None) -> bool:
-    """Return whether base libraries suffice; adapters, also those in a repository on the Hub, and recognisers may need others.
+    """Return whether base libraries suffice.
+
+    Adapters, also those in a repository on the Hub, quantised weights and recognisers may need others.
 
     Args:
         folder: See `predict`.
         transcriber: See `predict`.
     """
-    return not transcriber and Path(folder, CONFIG).is_file() and not Path(folder, ADAPTER_CONFIG).is_file()
+    config = Path(folder, CONFIG)
+    if transcriber or not config.is_file() or Path(folder, ADAPTER_CONFIG).is_file():
+        return False
+    return "quantization_config" not in read_object(config)
 
 
 def _load(folder: str, revision: str) -> tuple[Any, Any]:

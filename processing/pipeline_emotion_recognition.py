@@ -342,12 +342,16 @@ class EmotionRecognitionPipeline(Pipeline):
         ahead = (
             one_ahead(prepare, batches) if isinstance(inputs, Sized) else ((item, prepare(item)) for item in batches)
         )
-        for batch, prepared in ahead:
-            _checked(batch.window, on_error)
-            results |= zip(batch.numbers, self.forward(prepared, **options), strict=True)
-            if len(results) == len(batch.window):
-                for number in range(len(batch.window)):
-                    yield self.postprocess(results.pop(number), **postprocess_params)
+        try:
+            for batch, prepared in ahead:
+                _checked(batch.window, on_error)
+                results |= zip(batch.numbers, self.forward(prepared, **options), strict=True)
+                if len(results) == len(batch.window):
+                    for number in range(len(batch.window)):
+                        yield self.postprocess(results.pop(number), **postprocess_params)
+        finally:  # the traceback of an error would keep threads and decoded batches
+            ahead.close()
+            batches.close()
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
         """Save model and processor, and the pipeline's code if the model was loaded with remote code.

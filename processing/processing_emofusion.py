@@ -257,6 +257,7 @@ class EmoFusionProcessor(ProcessorMixin):
             [text[row] for row in rows],
             padding=padding,
             truncation=True,
+            padding_side="right",  # as the models need it, whatever the tokenizer pads by default
             return_token_type_ids=False,
             return_attention_mask=True,
             return_tensors="np",

@@ -9,7 +9,8 @@ from transformers import Wav2Vec2FeatureExtractor
 
 def is_plain(extractor: Any, padding: bool | str) -> bool:
     """Return whether `pad_waveforms` gives what a feature extractor gives with this padding."""
-    return type(extractor) is Wav2Vec2FeatureExtractor and padding in (True, "longest", "max_length")
+    is_known = type(extractor) is Wav2Vec2FeatureExtractor and extractor.padding_side == "right"
+    return is_known and padding in (True, "longest", "max_length")
 
 
 def pad_waveforms(

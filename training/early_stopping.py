@@ -13,6 +13,10 @@ class EarlyStopping(TrainerCallback):
     def __init__(self, patience: int):
         self.patience = patience
 
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Stop a run at once that resumes from the checkpoint at which it has stopped."""
+        self.on_evaluate(args, state, control)
+
     def on_evaluate(self, args, state, control, **kwargs):
         """Look for the best score in the log, which a checkpoint holds too."""
         name = f"eval_{args.metric_for_best_model.removeprefix('eval_')}"

@@ -48,6 +48,19 @@ class LossGuard:
             step -= (count - 1) // args.gradient_accumulation_steps
             raise ValueError(f"The loss of step {step} is not a number: {_find_cause(args, model, inputs or {})}.")
 
+    def check_before_saving(self, args: TrainingArguments, step: int, model: nn.Module) -> None:
+        """Check the losses as `check` does, and the weights, which a gradient can spoil although the loss is finite.
+
+        Raises:
+            ValueError: If a loss or a weight is not finite; in all processes, if it is so in one.
+        """
+        self.check(args, step, model)
+        wrong = torch.tensor(len(non_finite_weights(model)), device=args.device)
+        if args.world_size > 1:
+            dist.all_reduce(wrong, dist.ReduceOp.MAX)
+        if int(wrong):
+            raise ValueError(f"The model is not saved after step {step}: the weights {_explain_overflow(args)}.")
+
 
 def check_scores(scores: object, args: TrainingArguments, model: nn.Module, trained: bool) -> None:
     """Check the outputs of a model on a split.
@@ -75,10 +88,14 @@ def _find_cause(args: TrainingArguments, model: nn.Module, inputs: Mapping) -> s
     if wrong:
         return f"the input {wrong[0]} of the batch has values that are not finite; check the recordings of these rows"
     cause = "the weights" if non_finite_weights(model) else "the model's activations or its loss"
+    return f"{cause} {_explain_overflow(args)}"
+
+
+def _explain_overflow(args: TrainingArguments) -> str:
     rates = [("learning_rate", args.learning_rate), *getattr(args, "learning_rates", {}).items()]
     shown = ", ".join(f"{name} {rate:g}" for name, rate in rates)
     half = " use bf16 instead of fp16, which ends at 65504," if args.fp16 or args.fp16_full_eval else ""
-    return f"{cause} overflowed;{half} lower the learning rate ({shown}), or add warmup_steps"
+    return f"overflowed;{half} lower the learning rate ({shown}), or add warmup_steps"
 
 
 def _floats(inputs: Mapping, prefix: str = "") -> Iterable[tuple[str, torch.Tensor]]:

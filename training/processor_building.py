@@ -64,9 +64,8 @@ def _build_feature_extractor(model_args: ModelArguments, model: PreTrainedModel)
 def _build_tokenizer(
     model_args: ModelArguments, model: PreTrainedModel, texts: Iterable[str | None]
 ) -> PreTrainedTokenizerBase:
-    config = (
-        getattr(model.config, "text_config", None) or model.config
-    )  # a plain classifier has no configuration inside
+    # A plain classifier has no configuration inside.
+    config = getattr(model.config, "text_config", None) or model.config
     longest = max_tokens(config)
     if model_args.text_model_name_or_path is None:
         return train_tokenizer((text for text in texts if text), config.vocab_size, longest)

@@ -120,7 +120,7 @@ class TextClassifierTrainer(EmotionTrainer):
 
     def save_bundle(self, folder: Path) -> None:
         """Save weights, configuration and processor into a folder."""
-        self._check_losses()
+        self._guard.check_before_saving(self.args, self.state.global_step, self.model)
         if self.args.should_save:
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
         Trainer.save_model(self, str(folder), _internal_call=True)

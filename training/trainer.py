@@ -1,6 +1,5 @@
 """`EmotionTrainer`: the Trainer of transformers with learning rates per component and complete Hub folders."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +30,13 @@ from .metadata import RunMetadataCallback, find_task
 from .missing_gradients import lacks_modality, with_all_parameters
 from .progress import replace_progress
 from .sampler import EpochSetter, draw_seed, end_workers, group_by_length, padding_of
-from .trainer_inputs import check_labels, complete_arguments, complete_collator, count_labels, find_processor
+from .trainer_inputs import (
+    check_labels,
+    complete_arguments,
+    complete_collator,
+    find_class_weights,
+    find_processor,
+)
 
 
 class EmotionTrainer(Trainer):
@@ -91,7 +96,9 @@ class EmotionTrainer(Trainer):
         if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
             self.add_callback(AugmentationEpochSetter(augment))
         if self.args.class_weights is not None:
-            self.model.config.class_weights = self._class_weights()
+            self.model.config.class_weights = find_class_weights(
+                self.args.class_weights, self.model.config.num_labels, self.train_dataset
+            )
         if self.args.label_smoothing_factor:
             self._smooth_labels()
         self.run_metadata = RunMetadataCallback(self)
@@ -181,6 +188,10 @@ class EmotionTrainer(Trainer):
             loaders = [self.callback_handler.train_dataloader, *getattr(self, "_eval_dataloaders", {}).values()]
             for loader in loaders:
                 end_workers(loader)
+
+    def _run_epoch(self, *args, **kwargs) -> None:
+        if not self.control.should_training_stop:  # as early stopping wants it of a run that resumes from its end
+            super()._run_epoch(*args, **kwargs)
 
     def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
         """Return the loss of a step.
@@ -272,9 +283,9 @@ class EmotionTrainer(Trainer):
         """Save weights, configuration, processor and code into a folder, without a card.
 
         Raises:
-            ValueError: If the loss of a step before was not finite.
+            ValueError: If the loss of a step before, or a weight, is not finite.
         """
-        self._check_losses()
+        self._guard.check_before_saving(self.args, self.state.global_step, self.model)
         if self.args.should_save:  # it is written last and marks a complete checkpoint
             (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
         # Without `_internal_call` it would push an incomplete folder.
@@ -371,18 +382,6 @@ class EmotionTrainer(Trainer):
                 f"label_smoothing_factor is {wanted}, and model_config.label_smoothing {config.label_smoothing}; give one."
             )
         config.label_smoothing, self.label_smoother = wanted, None
-
-    def _class_weights(self) -> list[float]:
-        classes = self.model.config.num_labels
-        if self.args.class_weights != "balanced":
-            weights = json.loads(self.args.class_weights)
-            if len(weights) != classes:
-                raise ValueError(
-                    f"class_weights has {len(weights)} numbers for {classes} classes; give one per class."
-                )
-            return [float(weight) for weight in weights]
-        counts = count_labels(self.train_dataset)
-        return [counts.total() / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)]
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Complete the arguments of a plain `Trainer` for `EmotionTrainer`, or raise an error that names what is missing."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
@@ -72,7 +73,27 @@ def find_processor(processor: Any, collator: Callable) -> Any:
     return getattr(collator, "processor", None) if processor is None else processor
 
 
-def count_labels(rows: Any) -> Counter:
+def find_class_weights(given: str, classes: int, rows: Any) -> list[float]:
+    """Return the weight of each class in the loss.
+
+    Args:
+        given: "balanced", or a list in JSON.
+        classes: The number of classes.
+        rows: The training split, whose labels are counted for "balanced".
+
+    Raises:
+        ValueError: If the list has another length, or the labels cannot be counted.
+    """
+    if given != "balanced":
+        weights = json.loads(given)
+        if len(weights) != classes:
+            raise ValueError(f"class_weights has {len(weights)} numbers for {classes} classes; give one per class.")
+        return [float(weight) for weight in weights]
+    counts = _count_labels(rows)
+    return [counts.total() / (classes * counts[label]) if counts[label] else 0.0 for label in range(classes)]
+
+
+def _count_labels(rows: Any) -> Counter:
     """Return how often each class number occurs in a training split.
 
     Raises:

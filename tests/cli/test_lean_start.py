@@ -1,6 +1,7 @@
 """A lean start of `emofusion predict`: what is not imported, and that the answer is the same."""
 
 import importlib
+import json
 import sys
 
 import numpy as np
@@ -38,12 +39,15 @@ def test_the_answer_is_that_of_a_full_start_without_heavy_libraries(folder, caps
 
 @pytest.mark.parametrize(
     ("change", "plain"),
-    [(None, True), ("adapter_config.json", False), ("config.json", False)],
+    [(None, True), ("adapter_config.json", False), ("config.json", False), ("quantization_config", False)],
 )
 def test_only_the_folder_of_a_whole_model_starts_lean(folder, change, plain):
     model = folder / "model"
     if change == "adapter_config.json":
         (model / change).write_text("{}")
+    elif change == "quantization_config":
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps(config | {change: {"quant_method": "bitsandbytes"}}))
     elif change:
         (model / change).unlink()
     assert predict.is_plain(str(model), None) == plain

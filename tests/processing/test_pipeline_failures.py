@@ -1,6 +1,7 @@
 """Inputs that cannot be used, answered in their place; and worker processes."""
 
 import pickle
+import threading
 from functools import partial
 
 import numpy as np
@@ -71,6 +72,13 @@ def test_bad_input_is_answered_in_its_place(pipe, bad):
         for number in (0, 2, 3):
             assert same(results[number], pipe(rows[number]), 1e-5)
     assert pipe(given, on_error="return") == results[1]
+
+
+def test_an_error_that_is_kept_keeps_no_threads(pipe):
+    with pytest.raises(FileNotFoundError) as kept:
+        pipe(["gone.wav", *[GOOD] * 30], batch_size=2)
+    assert kept.tb
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("emofusion")]
 
 
 def test_only_bad_inputs_are_all_answered(pipe):

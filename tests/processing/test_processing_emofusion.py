@@ -153,6 +153,14 @@ def test_padding_to_maximum_gives_fixed_shapes():
     assert batch["input_ids"].shape == (1, 8)
 
 
+def test_text_is_padded_at_its_end_whatever_the_tokenizer_does(processor):
+    before = processor(text=["so", "i am"])
+    processor.tokenizer.padding_side = "left"
+    after = processor(text=["so", "i am"])
+    assert before["attention_mask"].sum() < before["attention_mask"].numel()
+    assert all(torch.equal(before[name], after[name]) for name in ("input_ids", "attention_mask"))
+
+
 def test_transcript_is_cut_at_tokenizers_limit(processor):
     assert processor(text="i " * 50)["input_ids"].shape == (1, 8)
 

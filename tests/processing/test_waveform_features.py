@@ -28,3 +28,4 @@ def test_other_extractors_and_paddings_are_left_to_transformers():
     assert not is_plain(SeamlessM4TFeatureExtractor(), True)
     assert not is_plain(type("Own", (Wav2Vec2FeatureExtractor,), {})(), True)
     assert not is_plain(Wav2Vec2FeatureExtractor(), False)
+    assert not is_plain(Wav2Vec2FeatureExtractor(padding_side="left"), True)

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import os
 from dataclasses import fields
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,9 +10,12 @@ import torch
 from emofusion.configuration.modalities import MODALITIES, host_lengths
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
+from emofusion.training.early_stopping import EarlyStopping
 from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
+from emofusion.training.text_classifier import TextClassifierTrainer
 from emofusion.training.trainer import EmotionTrainer
+from safetensors.torch import load_file
 from sklearn.utils.class_weight import compute_class_weight
 from testing_training import AUDIO, FUSION, SMALL_STEPS, TEXT
 from transformers import set_seed
@@ -228,6 +232,39 @@ def test_a_loss_that_is_no_number_stops_the_training_before_it_is_saved(
     with pytest.raises(ValueError, match=r"The loss of step 2 is not a number: .*learning_rate 1e\+30"):
         trainer.train()
     assert not list((tmp_path / "run").glob("checkpoint-*/model.safetensors"))
+
+
+def test_a_run_that_early_stopping_has_ended_is_not_trained_on(make_trainer, tmp_path):
+    steps = {
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "save_total_limit": 2,
+    }
+    ends = []
+    for checkpoint in (None, tmp_path / "run" / "checkpoint-2"):  # in the middle of an epoch
+        trainer = make_trainer(range(12), max_steps=6, load_best_model_at_end=True, **steps)
+        trainer.compute_metrics = Mock(side_effect=[{"ua": ua} for ua in (0.5, 0.4, 0.9, 0.9, 0.9, 0.9)])
+        trainer.add_callback(EarlyStopping(1))
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        ends.append((trainer.state.global_step, curve_of(trainer, "eval_ua"), trainer.model.state_dict()))
+    assert ends[0][:2] == ends[1][:2] == (2, [0.5, 0.4])
+    torch.testing.assert_close(ends[0][2], ends[1][2], rtol=0, atol=0)
+    best = load_file(tmp_path / "run" / "checkpoint-1" / "model.safetensors")
+    torch.testing.assert_close(best["classifier.bias"], ends[1][2]["classifier.bias"], rtol=0, atol=0)
+
+
+def test_weights_that_a_gradient_spoils_are_not_saved(make_trainer, tmp_path):
+    trainer = make_trainer(max_steps=1, save_strategy="steps", save_steps=1)
+    trainer.model.classifier.bias.register_hook(lambda gradient: gradient * float("nan"))
+    message = r"The model is not saved after step 1: the weights overflowed; lower the learning rate .*\.$"
+    with pytest.raises(ValueError, match=message):
+        trainer.train()
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
+    with pytest.raises(ValueError, match=message):
+        TextClassifierTrainer.save_bundle(trainer, tmp_path / "plain")
+    assert not (tmp_path / "plain").exists()
 
 
 def test_a_loss_is_looked_at_without_any_log(make_trainer):
