@@ -127,9 +127,9 @@ def test_finished_members_and_folds_are_kept(validated, place, corpus_root, monk
     monkeypatch.setattr(planned_run, "train", None)
     assert find_states(runs) == ["finished"] * 2
     assert cross_validate(runs, find_states(runs)) == results
-    other = fusion(place, corpus_root, "other", CROSS_VALIDATION, combination="logistic", folds=[1])
+    other = fusion(place, corpus_root, "other", CROSS_VALIDATION, combination="mean_probability", folds=[1])
     assert find_states(plan_runs(other)) == ["new"]
-    assert cross_validate(plan_runs(other), ["new"]).late_fusion.combination == "logistic"
+    assert cross_validate(plan_runs(other), ["new"]).late_fusion.combination == "mean_probability"
 
 
 def test_fusion_of_members_that_are_trained_again_is_fitted_again(validated, place, tmp_path):
