@@ -40,6 +40,7 @@ def test_member_of_the_same_splits_is_proven(prove, is_published):
     [
         (OTHER, {}, "1 of its training utterances are in the test split of fold 1, as 'd'"),
         (SWAPPED, {}, "1 of its validation utterances are in the test split of fold 1, as 'd'"),
+        (OTHER, {"corpus": "folder"}, "1 of its training utterances are in the test split of fold 1, as 'd'"),
         (SWAPPED, {"is_published": True}, r"nothing proves that it was not trained on .* it has no splits\.json"),
     ],
 )

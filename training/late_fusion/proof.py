@@ -55,10 +55,10 @@ def _prove(name: str, source: str, corpus: DatasetDict, metadata: CorpusMetadata
     place = f"The member {name} ({source})"
     if results.late_fusion is not None:
         raise ValueError(f"{place} was made from other models; name these models as members.")
-    if results.corpus.name != metadata.name:
-        return True
     if splits is not None:
         _check_apart(place, results.corpus.fold, splits, corpus, metadata.fold)
+        return True
+    if results.corpus.name != metadata.name:
         return True
     if any(_digest_of(results, split) != digest_ids(corpus[split]["id"][:]) for split in ("train", "validation")):
         raise ValueError(
