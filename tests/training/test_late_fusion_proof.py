@@ -5,6 +5,7 @@ from datasets import Dataset, DatasetDict
 from emofusion.corpora.folds import digest_ids, write_folds
 from emofusion.evaluation.metadata import CorpusMetadata, SplitCounts
 from emofusion.training.late_fusion.proof import warn_of_unproven
+from huggingface_hub import constants
 from testing_results import make_results
 
 SPLITS = {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}
@@ -47,3 +48,11 @@ def test_member_of_the_same_splits_is_proven(prove, is_published):
 def test_member_that_saw_the_test_split_is_refused(prove, splits, options, message):
     with pytest.raises(ValueError, match=message):
         prove(splits, **options)
+
+
+def test_member_of_the_hub_whose_results_cannot_be_read_is_refused(monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        ValueError, match=r"^results\.json of the member someone/model is not in the cache and the Hub"
+    ):
+        warn_of_unproven({"model": "someone/model"}, DatasetDict(), CorpusMetadata())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datasets import DatasetDict
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ...configuration.plain_text import join_words
@@ -89,12 +89,21 @@ def _name_fold(fold: int | None) -> str:
 
 
 def _read_results(source: str) -> RunResults | None:
-    """Return the results of the run that trained a model, None if there are none."""
+    """Return the results of the run that trained a model, None if there are none.
+
+    Raises:
+        ValueError: If the Hub, which may have them, cannot be reached.
+    """
     if Path(source).exists():
         folder = _run_folder(source)
         return RunResults.read(folder) if (folder / RESULTS).is_file() else None
     try:
         return RunResults.read(Path(hf_hub_download(source, RESULTS)).parent)
+    except LocalEntryNotFoundError as error:  # an EntryNotFoundError too, but the Hub was not reached
+        raise ValueError(
+            f"{RESULTS} of the member {source} is not in the cache and the Hub cannot be reached, so nothing proves what the "
+            "member was trained on; fit once with a connection, or download the model and name its folder."
+        ) from error
     except EntryNotFoundError:
         return None
 
