@@ -232,7 +232,12 @@ class EmotionTrainingArguments(TrainingArguments):
     save_strategy: SaveStrategy | str = field(
         default="epoch", metadata={"help": "When to save a checkpoint; must agree with eval_strategy."}
     )
-    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep besides the best."})
+    save_total_limit: int | None = field(
+        default=1,
+        metadata={
+            "help": "Most checkpoints to keep, the best among them; with 1, the last one too until the training ends."
+        },
+    )
     load_best_model_at_end: bool = field(default=True, metadata={"help": "Load the best checkpoint at the end."})
     metric_for_best_model: str | None = field(
         default="ua",

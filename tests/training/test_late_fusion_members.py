@@ -230,10 +230,13 @@ def test_checkpoints_of_recipe_are_averaged_to_a_soup(place, corpus_root):
         "soup",
         **options,
         corpus_options={**FOLDS, "fold": 1},
-        member_options={"num_train_epochs": 3, "save_total_limit": 3},
+        member_options={"num_train_epochs": 3},
     )
+    assert plan_members(recipe)[0].run.recipe.training.save_total_limit == 3  # the best, and the last two
     results = fit_late_fusion(recipe)
     fused = results.late_fusion
+    saved = [int(folder.rpartition("-")[2]) for folder in fused.members.values()]
+    assert saved == [2 * saved[1] // 3, saved[1]]
     assert list(fused.members) == ["fast-checkpoint-1", "fast-checkpoint-2"]
     assert "soup" in fused.systems
     assert fused.systems["soup"]["test"]["ua"] == results.metrics["test"].ua
