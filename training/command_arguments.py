@@ -165,6 +165,9 @@ class SpeakerTrainingArguments(EmotionTrainingArguments):
         for name in ("class_weights", "label_smoothing_factor"):
             if getattr(self, name):
                 raise ValueError(f"{name} is given, but speakers are trained with a margin loss; leave it out.")
+        for name in ("sampler", "head_epochs", "head_learning_rate", "early_stopping_patience"):
+            if getattr(self, name) != getattr(EmotionTrainingArguments, name):
+                raise ValueError(f"{name} is given, but pretrain-speaker does not have it; leave it out.")
 
 
 @dataclass
