@@ -316,6 +316,8 @@ class EmotionTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"sampler is {self.sampler!r}, and group_by_length or max_batch_seconds is given too; choose one of them."
             )
+        if self.head_learning_rate is not None and not self.head_epochs:
+            raise ValueError("head_learning_rate is given without head_epochs; give both.")
         if self.early_stopping_patience is not None and self.eval_strategy == "no":
             raise ValueError("early_stopping_patience is given, but eval_strategy is 'no'; leave one of them out.")
         if self.early_stopping_patience is not None and self.metric_for_best_model is None:

@@ -43,7 +43,10 @@ from .summary import SCORES, add_comparisons, format_weights
 # Arguments that only matter when the members are trained.
 OF_MEMBERS = {
     "data": ("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation"),
-    "training": ("class_weights", "label_smoothing_factor"),
+    "training": (
+        *("class_weights", "label_smoothing_factor", "sampler", "early_stopping_patience"),
+        *("head_epochs", "head_learning_rate"),
+    ),
 }
 
 
@@ -194,8 +197,10 @@ def _describe(
 
 def _check_arguments(recipe: Recipe) -> None:
     for group, names in OF_MEMBERS.items():
+        arguments = getattr(recipe, group)
         for name in names:
-            if getattr(getattr(recipe, group), name):
+            value = getattr(arguments, name)
+            if value and value != getattr(type(arguments), name, None):  # the second is the default
                 raise ValueError(
                     f"{name} is given, but only the training of members has it; give it in their recipes, or as "
                     f"member_options.{name}."
