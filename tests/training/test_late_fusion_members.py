@@ -16,7 +16,7 @@ from emofusion.training.cross_validation.plan import find_states, format_plan, p
 from emofusion.training.cross_validation.runs import cross_validate
 from emofusion.training.late_fusion.fit import fit_late_fusion
 from emofusion.training.late_fusion.members import plan_members
-from emofusion.training.late_fusion.summary import format_fusion
+from emofusion.training.late_fusion.summary import format_fusion, pool_fusions
 from emofusion.training.recipe import CROSS_VALIDATION, LATE_FUSION, parse_recipe
 from emofusion.training.run import train
 from testing_training import TEXT, tiny_recipe
@@ -91,6 +91,16 @@ def test_scores_of_members_and_combinations_are_pooled(validated):
         mean = sum(fold.late_fusion.weights[kind]["fast"] for fold in folds) / 2
         assert weights["fast"] == pytest.approx(mean)
     assert fused.members.keys() == {"slow", "fast"}
+
+
+def test_pooled_members_are_named_by_the_folder_of_their_runs(validated, place):
+    runs, _, results, _ = validated
+    folds = [RunResults.read(run.folder) for run in runs]
+    splits = [read_predictions(run.folder, results.labels) for run in runs]
+    for fold in folds:
+        fold.late_fusion.members["slow"] += f"/checkpoint-{fold.corpus.fold}"
+    for members in (results.late_fusion.members, pool_fusions(folds, splits).members):
+        assert members == {name: str(place / "members" / name) for name in ("slow", "fast")}
 
 
 def test_fusion_is_compared_with_each_member(validated, place):
