@@ -287,6 +287,13 @@ def test_members_of_other_sizes_have_no_soup(ensemble, place, corpus_root, tmp_p
         fit_late_fusion(recipe)
 
 
+def test_soup_of_one_member_is_refused_before_anything_is_trained(place, corpus_root, monkeypatch):
+    monkeypatch.setattr(planned_run, "train", None)
+    options = {"members": [str(place / "fast.yaml")], "combination": "soup", "member_seeds": [7]}
+    with pytest.raises(ValueError, match="A soup needs two or more members"):
+        fit_late_fusion(fusion(place, corpus_root, "alone", **options))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
