@@ -287,6 +287,13 @@ def test_members_of_other_sizes_have_no_soup(ensemble, place, corpus_root, tmp_p
         fit_late_fusion(recipe)
 
 
+def test_members_are_not_pushed(place, corpus_root, tmp_path):
+    own = yaml.safe_load((place / "fast.yaml").read_text())
+    (tmp_path / "pushed.yaml").write_text(yaml.safe_dump(own | {"push_to_hub": True}))
+    (member,) = plan_members(fusion(place, corpus_root, "quiet", members=[str(tmp_path / "pushed.yaml")]))
+    assert member.run.recipe.training.push_to_hub is False
+
+
 def test_soup_of_one_member_is_refused_before_anything_is_trained(place, corpus_root, monkeypatch):
     monkeypatch.setattr(planned_run, "train", None)
     options = {"members": [str(place / "fast.yaml")], "combination": "soup", "member_seeds": [7]}
