@@ -142,6 +142,9 @@ def host_lengths(batch: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
     Args:
         batch: Inputs of the forward contract on the host, with masks `(batch, positions)`.
+
+    Raises:
+        ValueError: If a mask has a zero before a one.
     """
     masks = {modality.mask: name for name, modality in MODALITIES.items()}
     levels = {name: level for level, name in SPAN_INPUTS.items()}
@@ -149,7 +152,10 @@ def host_lengths(batch: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     for key, values in batch.items():
         member, name = re.fullmatch(r"(member_\d+_)?(.*)", key).groups()
         if values is not None and name in masks:
-            lengths[f"{member or ''}{masks[name]}"] = tuple(values.sum(1).tolist())
+            mask = values.bool()
+            if (mask[:, :-1] < mask[:, 1:]).any():
+                raise ValueError(f"{key} has a zero before a one; pad every row at its end (padding_side='right').")
+            lengths[f"{member or ''}{masks[name]}"] = tuple(mask.sum(1).tolist())
         elif values is not None and name in levels:
             lengths[f"{member or ''}{levels[name]}"] = tuple((values[..., 0] >= 0).sum(1).tolist())
     return lengths

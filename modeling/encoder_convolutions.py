@@ -147,7 +147,8 @@ def fold_group_norm(
 
     A channel of the convolution is w . x, for its weight w and a window x of the waveform. Over frames its mean is w . m
     and its variance w C w', with the mean m and the covariance C of the windows. So the normalised channel is a product
-    of x - m with w times a scale, and no frame is computed to normalise it. Statistics are computed in float32 at least.
+    of x - m with w times a scale, and no frame is computed to normalise it. Statistics are computed in float64: in w C w'
+    large numbers cancel where low frequencies, as hum, are loudest.
 
     Args:
         windows: The windows of all frames of a row, for the statistics, `(frames, kernel)`.
@@ -161,11 +162,13 @@ def fold_group_norm(
     """
     with torch.autocast(weight.device.type, enabled=False):
         wide = torch.promote_types(weight.dtype, torch.float32)
-        windows, channels = windows.to(wide), weight.to(wide)
+        exact = wide if weight.device.type == "mps" else torch.float64  # which that device lacks
+        windows, channels = windows.to(exact), weight.to(exact)
         mean = windows.mean(dim=0)
         centred = windows - mean
         variance = ((channels @ (centred.T @ centred / len(centred))) * channels).sum(dim=-1)
         scale = norm.weight * torch.rsqrt(variance + norm.eps)
+        mean = mean.to(wide)
         scaled = (scale[:, None] * channels).to(dtype).T
         shift = norm.bias if bias is None else norm.bias + (bias - bias)  # a gradient of zero, as in transformers
         shift = shift.to(dtype)

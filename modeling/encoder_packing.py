@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
@@ -17,7 +18,10 @@ from transformers.masking_utils import sdpa_mask
 from .modeling_lengths import Lengths, lengths_mask
 
 # The name of `packed_attention` among the attention functions of transformers.
-PACKED_ATTENTION = "packed_sdpa"
+# Remote code of the Hub, which may be of another version, registers its own.
+PACKED_ATTENTION = f"packed_sdpa_{__name__.replace('.', '_')}"
+# The dtypes for which a GPU has kernels for nested tensors.
+NESTED_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 # A bucket ends where a row is shorter than this share of the bucket's longest row.
 BUCKET_SHARE = 0.75
 
@@ -60,7 +64,12 @@ def stack_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def length_buckets(lengths: Lengths) -> list[list[int]]:
-    """Return the numbers of rows in groups of similar length, the longest first."""
+    """Return the numbers of rows in groups of similar length, the longest first.
+
+    Several processes get one group: where weights are sharded (FSDP), all must call the layers as often.
+    """
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        return [list(range(len(lengths)))]
     buckets: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
         if not buckets or lengths[row] < BUCKET_SHARE * lengths[buckets[-1][0]]:
@@ -151,7 +160,7 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    if row_offsets is not None and attention_mask is None:
+    if row_offsets is not None and attention_mask is None and query.dtype in NESTED_DTYPES:
         return _attend_nested(query, key, value, dropout, scaling, row_lengths, row_offsets), None
     contexts, start = [], 0
     for rows in zip(*(states.split(list(row_lengths), dim=2) for states in (query, key, value)), strict=True):

@@ -2,7 +2,7 @@
 
 Whisper was trained on clips padded with silence to 30 seconds. Here (ours) utterances are not padded to 30 seconds:
 cost is proportional to length, and the frames of an utterance are the same in every batch. The spectrogram is that of
-`WhisperFeatureExtractor`; the convolutions see zeros where padded, and attention is masked there.
+`WhisperFeatureExtractor`; rows are convolved alone.
 """
 
 from functools import lru_cache

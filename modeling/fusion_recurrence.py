@@ -12,13 +12,13 @@ class _RecurrenceByRow:
     On a CPU oneDNN's fused kernels take no packed sequences, which are three times slower forward and ten times with
     gradients. So each direction runs over padded rows, the second over rows in reverse: padding comes last in both, and
     what is computed there is ignored. On CUDA the positions are in the order of a packed sequence, as cuDNN wants them;
-    the order is computed on the device, and the numbers of rows at each step on the host.
+    the order is computed on the device, and the numbers of rows at each step on the host. cuDNN wants the weights one behind
+    the other: `join_recurrent_weights` sees to it after loading, torch when a model is moved.
     """
 
     def forward(self, padded: torch.Tensor, rows: Rows) -> torch.Tensor:
         """Map `(batch, longest row, input_size)` to `(batch, longest row, 2 * hidden_size)`, arbitrary where padded."""
         if padded.device.type == "cuda":
-            self._join_weights()
             return super().forward(padded)[0] if rows.are_equal else self._run_packed(padded, rows)
         with torch.autocast(padded.device.type, enabled=False):
             padded = padded.to(self.weight_ih_l0.dtype)
@@ -58,13 +58,6 @@ class _RecurrenceByRow:
     def _run(self):
         return torch.lstm if self.mode == "LSTM" else torch.gru
 
-    def _join_weights(self) -> None:
-        """Place the weights one behind the other, as cuDNN needs them, where loading or copying has separated them."""
-        weights = [weight for direction in self.all_weights for weight in direction]
-        if weights[0].is_cuda and len({weight.untyped_storage().data_ptr() for weight in weights}) > 1:
-            with torch.inference_mode(False), torch.no_grad():
-                self.flatten_parameters()
-
 
 def _select(padded: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Return `(batch, positions, hidden)` with the positions of each row in another order, `(batch, positions)`."""
@@ -94,3 +87,10 @@ class BidirectionalGRU(_RecurrenceByRow, nn.GRU):
 
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__(input_size, hidden_size, batch_first=True, bidirectional=True)
+
+
+def join_recurrent_weights(model: nn.Module) -> None:
+    """Place the weights of each recurrent layer one behind the other, as cuDNN needs them; loading separates them."""
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()

@@ -14,7 +14,7 @@ from .modeling_dtype import set_dtype, weight_dtype
 from .modeling_emofusion import EmoFusionForSequenceClassification
 from .modeling_lengths import zero_rows
 from .modeling_outputs import EmotionOutput
-from .modeling_pretrained import EmoFusionPreTrainedModel
+from .modeling_pretrained import EmoFusionPreTrainedModel, pack_encoders
 
 # The inputs of classifiers. In a batch their names may have the prefix `member_<number>_`.
 INPUT_SUFFIXES = tuple(name for modality in MODALITIES.values() for name in modality.inputs)
@@ -65,6 +65,7 @@ class LateFusionModel(LateFusionPreTrainedModel):
     def __init__(self, config: LateFusionConfig, members: Sequence[PreTrainedModel] | None = None):
         super().__init__(config)
         self.members = nn.ModuleList(members or map(build_member, config.member_configs))
+        pack_encoders(self)  # building the configuration of the fusion has reset those of its members
         self.freeze()
         self.post_init()
 

@@ -1,6 +1,7 @@
 """The base class of all models of the package: loading, saving, initialisation, freezing."""
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
@@ -89,11 +90,18 @@ class EmoFusionPreTrainedModel(AdapterLoadingMixin, SafeLoadingMixin, ShardingMi
             **kwargs: As in transformers.
         """
         super().set_attn_implementation(attn_implementation, *args, **kwargs)
-        for modality in MODALITIES.values():
-            encoder = getattr(self.base_model, modality.encoder, None)
-            if modality.has_layers and isinstance(encoder, PreTrainedModel):
-                use_packed_attention(encoder)
+        pack_encoders(self)
 
     def _freeze_layers(self, modality: str, num_layers: int) -> None:
         self.config.set_frozen_layers(modality, num_layers)
         self.base_model.freeze()
+
+
+def pack_encoders(model: nn.Module) -> None:
+    """Let all encoders of a model, and of its members, attend without padding instead of with "sdpa"."""
+    for module in model.modules():
+        if isinstance(module, EmoFusionPreTrainedModel):
+            for modality in MODALITIES.values():
+                encoder = getattr(module, modality.encoder, None)
+                if modality.has_layers and isinstance(encoder, PreTrainedModel):
+                    use_packed_attention(encoder)

@@ -16,7 +16,7 @@ def test_iemocap_counts_are_shown_with_the_published_ones(tmp_path, call):
     printed = call("prepare", "iemocap", build_iemocap(tmp_path), "--out", tmp_path / "out", "--classes", 6)
     assert "IEMOCAP with six classes: 72 utterances" in printed
     (line,) = (line for line in printed.splitlines() if line.startswith("Ses03"))
-    assert " ".join(line.split()) == "Ses03 6 (320) 2 (240) 2 (305) 2 (151) 2 (135) 2 16"
+    assert " ".join(line.split()) == "Ses03 6 (320) 2 (382) 2 (240) 2 (305) 2 (151) 2 (135) 16 (1,533)"
     assert "Dropped: 10 other emotion" in printed
     assert "Kept, with a problem: 11 missing video, 2 published without words" in printed
     assert f"All problems: {tmp_path / 'out' / 'problems.txt'}" in printed

@@ -143,6 +143,17 @@ def test_convolution_in_one_product_with_group_norm_equals_both_in_turn(bias):
         assert_close(normalised[:frames].double(), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_group_norm_is_right_where_low_frequencies_are_loudest():
+    torch.manual_seed(0)
+    noise = torch.randn(16000)
+    hum = torch.sin(torch.arange(16000) * 2 * torch.pi * 50 / 16000) + 1e-3 * noise
+    encoder, exact = build(WAV2VEC2_GROUP), build(WAV2VEC2_GROUP).double()
+    for waveform in (hum, noise.cumsum(0) / 100, noise + 100):
+        features, _ = conv_features(encoder, waveform[None], (16000,))
+        expected = exact.feature_extractor(waveform[None].double())
+        assert_close(features.double(), expected.transpose(1, 2), atol=2e-4, rtol=0)
+
+
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_shape_of_convolutions_gives_frames_of_transformers(seed, at_once, monkeypatch):

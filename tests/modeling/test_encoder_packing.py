@@ -4,6 +4,9 @@ import json
 
 import pytest
 import torch
+import torch.distributed as dist
+from emofusion import LateFusionForSequenceClassification
+from emofusion.configuration.modalities import host_lengths
 from emofusion.modeling.encoder_packing import (
     PACKED_ATTENTION,
     _attend_nested,
@@ -43,6 +46,12 @@ def test_buckets_hold_every_row_once_with_little_padding():
     buckets = length_buckets(lengths)
     assert [[lengths[row] for row in bucket] for bucket in buckets] == [[100, 100], [10, 9, 8], [4, 3]]
     assert sorted(row for bucket in buckets for row in bucket) == list(range(7))
+
+
+def test_processes_of_a_distributed_run_call_layers_equally_often(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    assert length_buckets((8, 2)) == [[0, 1]]
 
 
 @pytest.mark.parametrize("lengths", [(10, 3, 9), (6, 6)])
@@ -105,6 +114,23 @@ def test_packed_attention_takes_the_place_of_sdpa_only(tmp_path):
     model.save_pretrained(tmp_path)
     assert PACKED_ATTENTION not in (tmp_path / "config.json").read_text()
     assert json.loads((tmp_path / "config.json").read_text())["audio_config"]
+
+
+def test_members_of_a_late_fusion_attend_without_padding():
+    members = [SMALL[name].model() for name in ("speech", "text")]
+    fusion = LateFusionForSequenceClassification.from_members_pretrained(members)
+    encoders = [fusion.model.members[0].model.audio_encoder, fusion.model.members[1].model.text_encoder]
+    assert [encoder.config._attn_implementation for encoder in encoders] == [PACKED_ATTENTION] * 2
+    fusion.set_attn_implementation("eager")
+    fusion.set_attn_implementation("sdpa")
+    assert [encoder.config._attn_implementation for encoder in encoders] == [PACKED_ATTENTION] * 2
+
+
+def test_lengths_on_the_host_are_those_of_masks_with_ones_first():
+    mask = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
+    assert host_lengths({"attention_mask": mask}) == {"text": (2, 3)}
+    with pytest.raises(ValueError, match=r"^attention_mask has a zero before a one; pad every row at its end"):
+        host_lengths({"attention_mask": mask.flip(1)})
 
 
 def test_lengths_come_from_masks_unless_they_fit_the_batch():
