@@ -232,7 +232,12 @@ class EmotionTrainingArguments(TrainingArguments):
     save_strategy: SaveStrategy | str = field(
         default="epoch", metadata={"help": "When to save a checkpoint; must agree with eval_strategy."}
     )
-    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep besides the best."})
+    save_total_limit: int | None = field(
+        default=1,
+        metadata={
+            "help": "Most checkpoints to keep, the best among them; with 1, the last one too until the training ends."
+        },
+    )
     load_best_model_at_end: bool = field(default=True, metadata={"help": "Load the best checkpoint at the end."})
     metric_for_best_model: str | None = field(
         default="ua",
@@ -311,6 +316,8 @@ class EmotionTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"sampler is {self.sampler!r}, and group_by_length or max_batch_seconds is given too; choose one of them."
             )
+        if self.head_learning_rate is not None and not self.head_epochs:
+            raise ValueError("head_learning_rate is given without head_epochs; give both.")
         if self.early_stopping_patience is not None and self.eval_strategy == "no":
             raise ValueError("early_stopping_patience is given, but eval_strategy is 'no'; leave one of them out.")
         if self.early_stopping_patience is not None and self.metric_for_best_model is None:

@@ -86,10 +86,12 @@ def leave_out_unread(rows: Dataset, config: PreTrainedConfig) -> Dataset:
 
     Args:
         rows: Rows of the corpus schema.
-        config: The configuration of the model.
+        config: The configuration of the model. A late fusion reads what its members read.
     """
-    unread = {"alignment"} & set(rows.column_names) if not getattr(config, "span_levels", ()) else ()
-    return rows.remove_columns(list(unread)) if unread else rows
+    configs = (config, *(getattr(config, "member_configs", None) or ()))
+    if "alignment" not in rows.column_names or any(getattr(each, "span_levels", ()) for each in configs):
+        return rows
+    return rows.remove_columns("alignment")
 
 
 def build_training_collator(

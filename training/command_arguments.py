@@ -161,6 +161,9 @@ class SpeakerTrainingArguments(EmotionTrainingArguments):
     )
 
     def __post_init__(self):
+        for name in ("sampler", "head_epochs", "head_learning_rate", "early_stopping_patience"):
+            if getattr(self, name) != getattr(EmotionTrainingArguments, name):
+                raise ValueError(f"{name} is given, but pretrain-speaker does not have it; leave it out.")
         super().__post_init__()
         for name in ("class_weights", "label_smoothing_factor"):
             if getattr(self, name):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
+from transformers import TrainerCallback
 from transformers.trainer_utils import PredictionOutput
 
 from ..configuration.plain_text import reason_of
@@ -90,6 +91,16 @@ def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
             f"max_train_samples is {size}, which is too few, or too close to all {len(rows)} utterances, to keep the "
             "proportions of the classes; give another number, or leave it out."
         ) from error
+
+
+class EarlierRunRemover(TrainerCallback):
+    """Removes the results and splits of an earlier run from the output folder of a new one, whose checkpoints they belie."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """Remove them after the first step, before any checkpoint; a resumed run has done that step, and keeps its own."""
+        if state.global_step == 1 and args.should_save:
+            for name in (RESULTS, SPLITS):
+                Path(args.output_dir, name).unlink(missing_ok=True)
 
 
 def predict_splits(

@@ -22,7 +22,7 @@ from .collator import EmotionCollator, build_training_collator, leave_out_unread
 from .early_stopping import EarlyStopping
 from .failures import explained
 from .interruption import advise_resuming, check_room, train_interruptibly
-from .lifecycle import add_scores, finish_run, load_rows, predict_splits
+from .lifecycle import EarlierRunRemover, add_scores, finish_run, load_rows, predict_splits
 from .model_building import build_config, build_model
 from .output_folder import claimed_folder
 from .prefix.cache import PrefixGuard, use_prefix_cache
@@ -109,6 +109,7 @@ def build_trainer(
         eval_dataset=leave_out_unread(corpus["validation"], config),
         processing_class=processor,
     )
+    trainer.add_callback(EarlierRunRemover())
     if training_args.early_stopping_patience is not None:
         trainer.add_callback(EarlyStopping(training_args.early_stopping_patience))
     trainer.run_metadata.add_recipe(recipe, corpus, metadata)

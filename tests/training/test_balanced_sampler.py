@@ -88,6 +88,7 @@ def test_bfloat16_where_the_device_has_it(tmp_path, monkeypatch, supported):
             {"early_stopping_patience": 1, "eval_strategy": "no", "load_best_model_at_end": False},
             "eval_strategy is 'no'",
         ),
+        ({"head_learning_rate": 1e-3}, "head_learning_rate is given without head_epochs; give both"),
         ({"bf16": "maybe"}, "bf16 is 'maybe'; choose one of True, False, auto"),
     ],
 )

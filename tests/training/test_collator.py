@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 import torch
 from accelerate.utils import send_to_device
+from emofusion.configuration.configuration_late_fusion import LateFusionConfig
+from emofusion.configuration.configuration_multi_level import MultiLevelFusionConfig
+from emofusion.configuration.configuration_unimodal import UnimodalConfig
 from emofusion.processing import EmoFusionProcessor
-from emofusion.training.collator import EmotionCollator
+from emofusion.training.collator import EmotionCollator, leave_out_unread
 from emofusion.training.processor_building import train_tokenizer
 from torch.utils.data._utils.pin_memory import pin_memory
 from transformers import ViTImageProcessor, Wav2Vec2FeatureExtractor
@@ -66,6 +69,19 @@ def test_spans_are_those_of_the_alignment(collator, rows):
 
 def test_rows_without_alignment_have_no_spans(collator, rows):
     assert not any("spans" in name for name in collator([row | {"alignment": None} for row in rows]))
+
+
+@pytest.mark.parametrize(
+    ("config", "is_read"),
+    [
+        (UnimodalConfig(), False),
+        (MultiLevelFusionConfig(), True),
+        (LateFusionConfig(member_configs=[UnimodalConfig(), MultiLevelFusionConfig()]), True),
+        (LateFusionConfig(member_configs=[UnimodalConfig()]), False),
+    ],
+)
+def test_alignments_are_left_out_if_no_model_reads_them(config, is_read, corpus):
+    assert ("alignment" in leave_out_unread(corpus["test"], config).column_names) == is_read
 
 
 def test_speech_only_reads_no_text(extractor, labels, rows):

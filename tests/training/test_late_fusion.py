@@ -290,11 +290,17 @@ def test_arguments_for_the_training_of_members_are_refused(argument, value, memb
         run(members, corpus_root, tmp_path / "cut", **{argument: value})
 
 
-@pytest.mark.parametrize("loss", [{"class_weights": "balanced"}, {"label_smoothing_factor": 0.1}])
-def test_arguments_of_the_loss_are_refused(loss, members, tmp_path):
-    training = EmotionTrainingArguments(output_dir=str(tmp_path / "lossy"), use_cpu=True, **loss)
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"class_weights": "balanced"}, {"label_smoothing_factor": 0.1}),
+        *({"sampler": "balanced"}, {"early_stopping_patience": 1}, {"head_epochs": 1}),
+    ],
+)
+def test_options_of_the_training_of_members_are_refused(options, members, tmp_path):
+    training = EmotionTrainingArguments(output_dir=str(tmp_path / "lossy"), use_cpu=True, **options)
     recipe = Recipe(late_fusion=LateFusionArguments(members=members), data=DataArguments(), training=training)
-    with pytest.raises(ValueError, match=rf"^{next(iter(loss))} is given, but only the training of members"):
+    with pytest.raises(ValueError, match=rf"^{next(iter(options))} is given, but only the training of members"):
         fit_late_fusion(recipe)
 
 

@@ -16,7 +16,7 @@ from emofusion.training.cross_validation.plan import find_states, format_plan, p
 from emofusion.training.cross_validation.runs import cross_validate
 from emofusion.training.late_fusion.fit import fit_late_fusion
 from emofusion.training.late_fusion.members import plan_members
-from emofusion.training.late_fusion.summary import format_fusion
+from emofusion.training.late_fusion.summary import format_fusion, pool_fusions
 from emofusion.training.recipe import CROSS_VALIDATION, LATE_FUSION, parse_recipe
 from emofusion.training.run import train
 from testing_training import TEXT, tiny_recipe
@@ -91,6 +91,16 @@ def test_scores_of_members_and_combinations_are_pooled(validated):
         mean = sum(fold.late_fusion.weights[kind]["fast"] for fold in folds) / 2
         assert weights["fast"] == pytest.approx(mean)
     assert fused.members.keys() == {"slow", "fast"}
+
+
+def test_pooled_members_are_named_by_the_folder_of_their_runs(validated, place):
+    runs, _, results, _ = validated
+    folds = [RunResults.read(run.folder) for run in runs]
+    splits = [read_predictions(run.folder, results.labels) for run in runs]
+    for fold in folds:
+        fold.late_fusion.members["slow"] += f"/checkpoint-{fold.corpus.fold}"
+    for members in (results.late_fusion.members, pool_fusions(folds, splits).members):
+        assert members == {name: str(place / "members" / name) for name in ("slow", "fast")}
 
 
 def test_fusion_is_compared_with_each_member(validated, place):
@@ -230,10 +240,13 @@ def test_checkpoints_of_recipe_are_averaged_to_a_soup(place, corpus_root):
         "soup",
         **options,
         corpus_options={**FOLDS, "fold": 1},
-        member_options={"num_train_epochs": 3, "save_total_limit": 3},
+        member_options={"num_train_epochs": 3},
     )
+    assert plan_members(recipe)[0].run.recipe.training.save_total_limit == 3  # the best, and the last two
     results = fit_late_fusion(recipe)
     fused = results.late_fusion
+    saved = [int(folder.rpartition("-")[2]) for folder in fused.members.values()]
+    assert saved == [2 * saved[1] // 3, saved[1]]
     assert list(fused.members) == ["fast-checkpoint-1", "fast-checkpoint-2"]
     assert "soup" in fused.systems
     assert fused.systems["soup"]["test"]["ua"] == results.metrics["test"].ua
@@ -272,6 +285,20 @@ def test_members_of_other_sizes_have_no_soup(ensemble, place, corpus_root, tmp_p
     recipe = fusion(place, corpus_root, "unequal", members=members, combination="soup")
     with pytest.raises(ValueError, match="The members wide and fold-1-seed-1 have no common mean of weights"):
         fit_late_fusion(recipe)
+
+
+def test_members_are_not_pushed(place, corpus_root, tmp_path):
+    own = yaml.safe_load((place / "fast.yaml").read_text())
+    (tmp_path / "pushed.yaml").write_text(yaml.safe_dump(own | {"push_to_hub": True}))
+    (member,) = plan_members(fusion(place, corpus_root, "quiet", members=[str(tmp_path / "pushed.yaml")]))
+    assert member.run.recipe.training.push_to_hub is False
+
+
+def test_soup_of_one_member_is_refused_before_anything_is_trained(place, corpus_root, monkeypatch):
+    monkeypatch.setattr(planned_run, "train", None)
+    options = {"members": [str(place / "fast.yaml")], "combination": "soup", "member_seeds": [7]}
+    with pytest.raises(ValueError, match="A soup needs two or more members"):
+        fit_late_fusion(fusion(place, corpus_root, "alone", **options))
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,24 @@ def test_a_second_run_replaces_the_results_of_the_first(make_recipe, tmp_path):
     assert RunResults.read(tmp_path / "run") == second != first
 
 
+def test_checkpoints_of_a_new_run_lie_beside_no_results_of_the_first(make_recipe, tmp_path, monkeypatch):
+    proof, found, save = (
+        [tmp_path / "run" / name for name in ("results.json", "splits.json")],
+        [],
+        EmotionTrainer.save_model,
+    )
+
+    def record(self, folder, **kwargs):
+        found.append([file.is_file() for file in proof])
+        save(self, folder, **kwargs)
+
+    monkeypatch.setattr(EmotionTrainer, "save_model", record)
+    train(make_recipe())
+    train(make_recipe(seed=1))
+    train(make_recipe(seed=1, max_steps=2, resume_from_checkpoint="true"))
+    assert found == [[False] * 2, [False] * 2, [True] * 2]
+
+
 def test_splits_are_checked_before_anything_is_built(make_recipe, corpus, monkeypatch):
     rows = corpus["train"].select(range(4))
     monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": rows}))

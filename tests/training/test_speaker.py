@@ -251,6 +251,10 @@ def test_an_emotion_model_starts_from_the_folder(finished):
         ({"model_config": '{"depths": "deep"}'}, "depths"),
         ({"speakers": 3}, "Unknown option --speakers"),
         ({"label_smoothing_factor": 0.1}, "label_smoothing_factor is given, but speakers"),
+        ({"sampler": "balanced"}, "sampler is given, but pretrain-speaker does not have it"),
+        ({"head_epochs": 1}, "head_epochs is given"),
+        ({"head_learning_rate": 1e-3}, "head_learning_rate is given, but pretrain-speaker"),
+        ({"early_stopping_patience": 1}, "early_stopping_patience is given"),
         ({"model_config": '{"focal_gamma": 2}'}, "model_config.focal_gamma is given, but speakers"),
     ],
 )

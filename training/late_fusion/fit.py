@@ -43,7 +43,10 @@ from .summary import SCORES, add_comparisons, format_weights
 # Arguments that only matter when the members are trained.
 OF_MEMBERS = {
     "data": ("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation"),
-    "training": ("class_weights", "label_smoothing_factor"),
+    "training": (
+        *("class_weights", "label_smoothing_factor", "sampler", "early_stopping_patience"),
+        *("head_epochs", "head_learning_rate"),
+    ),
 }
 
 
@@ -70,8 +73,8 @@ def fit_late_fusion(
         ValueError: If a model cannot be a member or does not know the labels of the corpus, if it was trained on other
             splits, or if an argument is given that only matters when the members are trained.
     """
-    _check_arguments(recipe)
     members = plan_members(recipe, place)
+    _check_arguments(recipe, len(members))
     with claimed_folder(recipe.training), explained():
         train_members(members, recipe.training.process_index == 0, log, show)
         return _fit(recipe, {member.name: member.locate() for member in members})
@@ -192,10 +195,15 @@ def _describe(
     return results
 
 
-def _check_arguments(recipe: Recipe) -> None:
+def _check_arguments(recipe: Recipe, size: int) -> None:
+    """Raise a `ValueError` if the recipe of a fusion of `size` members cannot be fitted, before anything is trained."""
+    if recipe.late_fusion.combination == SOUP and size < 2:
+        raise ValueError("A soup needs two or more members; give more, or member_seeds or member_checkpoints.")
     for group, names in OF_MEMBERS.items():
+        arguments = getattr(recipe, group)
         for name in names:
-            if getattr(getattr(recipe, group), name):
+            value = getattr(arguments, name)
+            if value and value != getattr(type(arguments), name, None):  # the second is the default
                 raise ValueError(
                     f"{name} is given, but only the training of members has it; give it in their recipes, or as "
                     f"member_options.{name}."

@@ -129,9 +129,9 @@ def _plan_recipe(recipe: Recipe, source: str, place: str | None) -> list[Member]
     given = recipe.given()
     settings = {name: given[name] for name in TAKEN_OVER if name in given}
     settings |= {"use_cpu": recipe.training.use_cpu, "corpus_root": data.corpus_root, "text_column": data.text_column}
-    settings |= flatten(args.member_options)
+    settings |= {"push_to_hub": False, **flatten(args.member_options)}
     if args.member_checkpoints:
-        settings["save_total_limit"] = args.member_checkpoints
+        settings["save_total_limit"] = args.member_checkpoints + 1  # the best is kept besides the last
     member = Recipe.read(source, TRAINING, **settings)
     if member.data.corpus != data.corpus:
         raise ValueError(

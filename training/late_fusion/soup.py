@@ -15,14 +15,12 @@ def build_soup(models: Mapping[str, PreTrainedModel]) -> PreTrainedModel:
     float64.
 
     Args:
-        models: Two or more models of one class and size with the same labels in the same order, by name.
+        models: Models of one class and size with the same labels in the same order, by name.
 
     Raises:
-        ValueError: If there is one model, or the models differ in more than their weights.
+        ValueError: If the models differ in more than their weights.
     """
     (first, model), *others = models.items()
-    if not others:
-        raise ValueError("A soup needs two or more members; give more, or member_seeds or member_checkpoints.")
     shapes = _describe(model)
     for name, other in others:
         if _describe(other) != shapes:

@@ -1,7 +1,7 @@
 """Summary of late fusions: comparison with the members, fusions of several runs pooled, tables for the console (ours)."""
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def pool_fusions(
 
 def _find_common(sources: Sequence[str]) -> str:
     """Return the source that a member has in every run, or the folder that holds its runs."""
-    return sources[0] if len(set(sources)) == 1 else str(Path(sources[0]).parent)
+    return sources[0] if len(set(sources)) == 1 else os.path.commonpath(sources)
 
 
 def _pool_scores(
