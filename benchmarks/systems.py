@@ -121,8 +121,3 @@ def make_masks(lengths: Sequence[int]):
     import torch
 
     return (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-
-
-def has_late_members(model) -> bool:
-    """Return whether a classifier is a late fusion."""
-    return hasattr(model.config, "member_configs")

@@ -152,10 +152,30 @@ def host_lengths(batch: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     for key, values in batch.items():
         member, name = re.fullmatch(r"(member_\d+_)?(.*)", key).groups()
         if values is not None and name in masks:
-            mask = values.bool()
-            if (mask[:, :-1] < mask[:, 1:]).any():
-                raise ValueError(f"{key} has a zero before a one; pad every row at its end (padding_side='right').")
-            lengths[f"{member or ''}{masks[name]}"] = tuple(mask.sum(1).tolist())
+            lengths[f"{member or ''}{masks[name]}"] = count_valid(key, values)
         elif values is not None and name in levels:
-            lengths[f"{member or ''}{levels[name]}"] = tuple((values[..., 0] >= 0).sum(1).tolist())
+            lengths[f"{member or ''}{levels[name]}"] = count_segments(values)
     return lengths
+
+
+def count_valid(name: str, mask: Any) -> tuple[int, ...]:
+    """Return the number of ones in each row of a mask `(batch, positions)`, with one copy from its device.
+
+    Args:
+        name: The input that holds the mask, for errors.
+        mask: The mask.
+
+    Raises:
+        ValueError: If the mask has a zero before a one.
+    """
+    mask = mask.bool()
+    is_unordered = (mask[:, :-1] < mask[:, 1:]).any(1)
+    counts = (2 * mask.sum(1) + is_unordered).tolist()
+    if any(count % 2 for count in counts):
+        raise ValueError(f"{name} has a zero before a one; pad every row at its end (padding_side='right').")
+    return tuple(count // 2 for count in counts)
+
+
+def count_segments(spans: Any) -> tuple[int, ...]:
+    """Return the number of segments of each row of `(batch, segments, 2)`, negative where padded, after the segments."""
+    return tuple((spans[..., 0] >= 0).sum(1).tolist())

@@ -13,8 +13,15 @@ class _RecurrenceByRow:
     gradients. So each direction runs over padded rows, the second over rows in reverse: padding comes last in both, and
     what is computed there is ignored. On CUDA the positions are in the order of a packed sequence, as cuDNN wants them;
     the order is computed on the device, and the numbers of rows at each step on the host. cuDNN wants the weights one behind
-    the other: `join_recurrent_weights` sees to it after loading, torch when a model is moved.
+    the other: `load_checked` sees to it, torch when a model is moved.
+
+    Args:
+        input_size: The width of the input.
+        hidden_size: The width of one direction.
     """
+
+    def __init__(self, input_size: int, hidden_size: int):
+        super().__init__(input_size, hidden_size, batch_first=True, bidirectional=True)
 
     def forward(self, padded: torch.Tensor, rows: Rows) -> torch.Tensor:
         """Map `(batch, longest row, input_size)` to `(batch, longest row, 2 * hidden_size)`, arbitrary where padded."""
@@ -66,31 +73,8 @@ def _select(padded: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
 
 
 class BidirectionalLSTM(_RecurrenceByRow, nn.LSTM):
-    """One layer of `nn.LSTM` in both directions, with its parameters.
-
-    Args:
-        input_size: The width of the input.
-        hidden_size: The width of one direction.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int):
-        super().__init__(input_size, hidden_size, batch_first=True, bidirectional=True)
+    """One layer of `nn.LSTM` in both directions, with its parameters."""
 
 
 class BidirectionalGRU(_RecurrenceByRow, nn.GRU):
-    """One layer of `nn.GRU` in both directions, with its parameters.
-
-    Args:
-        input_size: The width of the input.
-        hidden_size: The width of one direction.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int):
-        super().__init__(input_size, hidden_size, batch_first=True, bidirectional=True)
-
-
-def join_recurrent_weights(model: nn.Module) -> None:
-    """Place the weights of each recurrent layer one behind the other, as cuDNN needs them; loading separates them."""
-    for module in model.modules():
-        if isinstance(module, nn.RNNBase):
-            module.flatten_parameters()
+    """One layer of `nn.GRU` in both directions, with its parameters."""

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+from ..configuration.modalities import count_segments
 from .fusion_rows import Rows
 from .modeling_lengths import Lengths, lengths_mask
 
@@ -54,11 +55,6 @@ def segment_stream(
         stream = members.float() @ padded.float() / sizes.clamp_min(1)
     layout = Rows(lengths_mask(lengths, padded.device), lengths, valid=sizes.squeeze(-1) > 0)
     return layout.pack(stream.to(padded.dtype)), layout, fallback | without
-
-
-def count_segments(spans: torch.Tensor) -> Lengths:
-    """Return the number of segments of each row of `(batch, segments, 2)`, negative where padded, after the segments."""
-    return tuple((spans[..., 0] >= 0).sum(dim=1).tolist())
 
 
 def frames_of_segments(mask: torch.Tensor, spans: torch.Tensor, hop: float) -> torch.Tensor:

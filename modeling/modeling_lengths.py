@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from ..configuration.modalities import MODALITIES
+from ..configuration.modalities import MODALITIES, count_valid
 
 # The number of valid positions of every row, which come first in the row; 0 where a row lacks the modality.
 Lengths = tuple[int, ...]
@@ -32,17 +32,8 @@ def complete_lengths(
         elif mask is None:
             completed[name] = (values.shape[1],) * len(values)
         else:
-            completed[name] = _read_mask(MODALITIES[name].mask, mask)
+            completed[name] = count_valid(MODALITIES[name].mask, mask)
     return completed
-
-
-def _read_mask(name: str, mask: torch.Tensor) -> Lengths:
-    mask = mask.bool()
-    ordered = (mask[:, :-1] >= mask[:, 1:]).all()
-    *lengths, is_ordered = torch.cat([mask.sum(dim=1), ordered[None]]).tolist()
-    if not is_ordered:
-        raise ValueError(f"{name} has a zero before a one; pad every row at its end (padding_side='right').")
-    return tuple(lengths)
 
 
 def lengths_mask(lengths: Lengths, device: torch.device, positions: int | None = None) -> torch.Tensor:

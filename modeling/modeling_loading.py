@@ -15,7 +15,6 @@ from ..configuration.folder_checks import locating
 from ..configuration.modalities import Modality
 from ..configuration.plain_text import show_some
 from .encoder_building import build_encoder
-from .fusion_recurrence import join_recurrent_weights
 from .modeling_checkpoint import (
     Headers,
     check_dtypes,
@@ -144,7 +143,9 @@ def load_checked(
             f"{source or 'The state_dict'} has {count_weights(info['mismatched_keys'])} of another shape than its "
             f"configuration says ({name} is {list(saved)} instead of {list(built)}): its files do not belong together."
         )
-    join_recurrent_weights(model)
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):  # loading has separated its weights, which cuDNN wants one behind the other
+            module.flatten_parameters()
     check_dtypes(model, headers)
     check_finite(model, source or "The state_dict")
     return model, info

@@ -35,7 +35,6 @@ SHARED = {
     "encoder_whisper.py",
     "fusion_missing_modality.py",
     "fusion_pooling.py",
-    "fusion_recurrence.py",
     "fusion_rows.py",
     "head_classification.py",
     "loss_classification.py",
@@ -54,14 +53,15 @@ SHARED = {
 PROCESSING = {file.name for file in Path(emofusion.__file__).parent.glob("processing/[!_]*.py")}
 SHARED |= PROCESSING - {"processing_late_fusion.py"}
 MORE = {
-    "unimodal": {"fusion_branches.py"},
-    "cross_attention": {"fusion_attention.py", "fusion_branches.py"},
+    "unimodal": {"fusion_branches.py", "fusion_recurrence.py"},
+    "cross_attention": {"fusion_attention.py", "fusion_branches.py", "fusion_recurrence.py"},
     "multi_level": {"fusion_attention.py", "fusion_coattention.py", "fusion_segments.py"},
     "speaker_resnet": {"encoder_resnet.py", "encoder_spectrogram.py"},
     "late_fusion": {"fusion_late_members.py", "head_score_combination.py"},
     "wavfusion": {
         "fusion_attention.py",
         "fusion_gated_attention.py",
+        "fusion_recurrence.py",
         "fusion_recurrent_attention.py",
         "fusion_visual_center.py",
         "loss_discrepancy.py",
