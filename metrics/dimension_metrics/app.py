@@ -29,7 +29,9 @@ def score(references: str, predictions: str) -> list[list]:
             f"The true values have the names {', '.join(names)}, the predictions {', '.join(others)}; give the same."
         )
     if len(true) != len(predicted):
-        raise ValueError(f"There are {len(true)} true lines and {len(predicted)} predicted ones; give the same number.")
+        raise ValueError(
+            f"There are {len(true)} true lines and {len(predicted)} predicted ones; give the same number."
+        )
     scores = compute_scores(predicted, true, names)
     rows = {**scores.pop("dimensions"), **({"Mean": scores} if len(names) > 1 else {})}
     return [[name, *(_shown(row.get(key)) for key in COLUMNS)] for name, row in rows.items()]
