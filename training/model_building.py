@@ -20,7 +20,7 @@ from .processor_building import PAD_TOKEN_ID
 from .run_task import as_task
 from .text_classifier import build_classifier, build_classifier_config
 
-HEAD = "classifier."
+HEADS = ("classifier.", "dimension_head.")
 # Fields that a model of transformers reads and its configuration class does not declare, by model type.
 UNDECLARED = {"deberta-v2": ("position_buckets", "share_att_key", "norm_rel_ebd")}
 
@@ -104,9 +104,9 @@ def build_model(
 
 
 def load_transferred(model_class: type[PreTrainedModel], source: str, config: PreTrainedConfig) -> PreTrainedModel:
-    """Load a classifier from a checkpoint of the same variant; its head is new unless the labels are the same.
+    """Load a model from a checkpoint of the same variant; a head is new unless it has the same labels or dimensions.
 
-    A speaker network, which has no emotion head, is such a checkpoint too.
+    The scale of the dimensions may be another, because their head computes in units of the scale. A speaker network, which has no emotion head, is such a checkpoint too.
 
     Args:
         model_class: The classifier of the variant.
@@ -125,16 +125,24 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
         output_loading_info=True,
     )
     lost = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
-    if lost := [key for key in lost if not key.startswith(HEAD)]:
+    if lost := [key for key in lost if not key.startswith(HEADS)]:
         raise ValueError(
             f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
             f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."
         )
-    if model_class.config_class.from_dict(saved).id2label != model.config.id2label:
-        for module in model.classifier.modules():
-            if isinstance(module, nn.Linear):
-                module.reset_parameters()
+    known = model_class.config_class.from_dict(saved)
+    if known.id2label != model.config.id2label:
+        _reset(model.classifier)
+    if known.dimensions != model.config.dimensions:
+        _reset(model.dimension_head)
     return model
+
+
+def _reset(head: nn.Module | None) -> None:
+    """Initialise a head anew, if the model has it."""
+    for module in () if head is None else head.modules():
+        if isinstance(module, nn.Linear):
+            module.reset_parameters()
 
 
 def _model_class(model_args: ModelArguments) -> type[PreTrainedModel]:
@@ -163,7 +171,7 @@ def _change_config(config_class: type[PreTrainedConfig], source: str, fields: Ma
             f"model_name_or_path ({source}) is a {saved.get('model_type')}, and the recipe's variant is "
             f"{config_class.model_type}; name a checkpoint of that variant, or change the variant."
         )
-    # The settings of the loss and the task belong to a run, not to a checkpoint.
+    # What is learned, and the settings of the loss, belong to a run, not to a checkpoint.
     merged = {**saved, **CLASS_FIELDS, **DIMENSION_FIELDS, "dimensions": None, "loss_weights": None, **fields}
     for name in config_class.sub_configs if isinstance(config_class.sub_configs, Mapping) else ():
         if saved.get(name) and fields.get(name):
