@@ -136,7 +136,9 @@ class DataArguments:
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(
         default=None,
-        metadata={"help": "Train on a random sample of this many utterances, stratified by class if classes are learned."},
+        metadata={
+            "help": "Train on a random sample of this many utterances, stratified by class if classes are learned."
+        },
     )
     frames_per_second: float | None = field(
         default=None, metadata={"help": "Video frames per second; by default that of the processor."}
@@ -161,7 +163,9 @@ class DataArguments:
         if self.dimensions:
             check_dimensions(self.dimensions)
         if self.dimensions and self.task == "classification":
-            raise ValueError("dimensions is given, but the task is classification; set task to dimensions or multi_task.")
+            raise ValueError(
+                "dimensions is given, but the task is classification; set task to dimensions or multi_task."
+            )
         if self.soft_labels and self.task == "dimensions":
             raise ValueError("soft_labels is given, but the task dimensions has no classes; leave it out.")
         check_choice("text_column", self.text_column, TEXT_COLUMNS)

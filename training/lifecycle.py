@@ -13,12 +13,12 @@ from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits, write_folds
 from ..evaluation.metadata import CorpusMetadata
-from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
+from ..evaluation.pictures import LEARNING_CURVE, draw_learning_curves
 from ..evaluation.predictions import FILE as PREDICTIONS
 from ..evaluation.predictions import Predictions, write_predictions
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import Results, RunResults
-from ..evaluation.task import Task
+from ..evaluation.task import Task, task_of_results
 from ..hub.card import write_card
 from .adapters.lora import unwrap_adapters
 from .collator import leave_out_unread
@@ -141,7 +141,7 @@ def finish_run(
         predictions: Predictions per split. Without them no picture is drawn.
         corpus: The splits, whose ids are written to `splits.json`.
         logs: Log of each training by its name in the learning curves; by default that of the trainer.
-        title: Title of the confusion matrix; by default the system.
+        title: Title of the first picture; by default the system.
     """
     folder, log = Path(folder), [] if trainer is None else trainer.state.log_history
     if logs is None:
@@ -178,8 +178,9 @@ def _draw(
     folder: Path, results: Results, title: str, predictions: Mapping[str, Predictions], logs: Mapping[str, Log]
 ) -> list[str]:
     """Draw the pictures of a run into its folder, and return their names; one that cannot be drawn is a warning."""
+    task = task_of_results(results)
     with staged(folder) as staging:
-        drawings = [lambda: draw_test_split(staging, title, results, predictions["test"])]
+        drawings = [lambda: task.draw_test_split(staging, title, results, predictions["test"])]
         if logs:
             drawings.append(lambda: draw_learning_curves(staging / LEARNING_CURVE, logs))
         for draw in drawings:
@@ -190,7 +191,7 @@ def _draw(
                 warnings.warn(
                     f"A picture in {folder} could not be drawn ({reason}); the scores are saved.", stacklevel=3
                 )
-        return [name for name in (*OF_TEST_SPLIT, LEARNING_CURVE) if (staging / name).is_file()]
+        return [name for name in (*task.pictures, LEARNING_CURVE) if (staging / name).is_file()]
 
 
 def _upload_or_warn(trainer: EmotionTrainer) -> None:

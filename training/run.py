@@ -12,8 +12,8 @@ from transformers import AutoModelForAudioClassification, AutoProcessor, PreTrai
 from ..configuration.modalities import MODALITIES
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.predictions import collect_predictions
-from ..evaluation.records import Record
 from ..evaluation.results import RunResults
+from ..evaluation.score_records import Scores
 from ..evaluation.task import Task, task_of_config
 from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
@@ -83,7 +83,7 @@ def build_trainer(
     """
     model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
     set_seed(training_args.seed)
-    check_rows(corpus, task, data_args.soft_labels)
+    task.for_training(data_args.soft_labels).check_rows(corpus)
     config = build_config(model_args, task)
     check_modalities(corpus, config)
     model = build_model(model_args, task, config)
@@ -175,7 +175,7 @@ def encoders_frozen(model: PreTrainedModel) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def score_without(modality: str, folder: str | Path, rows: Dataset, batch_size: int = 32) -> Record:
+def score_without(modality: str, folder: str | Path, rows: Dataset, batch_size: int = 32) -> Scores:
     """Return the scores of a trained model on rows from which a modality is removed.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict
 
-from ..configuration.dimensions import DIMENSIONS
+from ..configuration.dimensions import DEFAULT_SCALE, DIMENSIONS
 from ..configuration.plain_text import join_words
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.task import Task, load_task
@@ -49,6 +49,17 @@ def as_task(task: Task | Sequence[str]) -> Task:
     return task if isinstance(task, Task) else load_task("classification", list(task))
 
 
+def sketch_task(data: DataArguments, classes: int = 4) -> Task:
+    """Return the task of a recipe without its corpus, with names of classes and a scale that are made up.
+
+    Args:
+        data: The data arguments. Without the argument `dimensions`, all are learned.
+        classes: Number of classes.
+    """
+    names = [f"class {number}" for number in range(classes)]
+    return _load_task(data.task, names, data.dimensions or list(DIMENSIONS), DEFAULT_SCALE)
+
+
 def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: CorpusMetadata) -> Task:
     """Return the task of a run.
 
@@ -60,9 +71,9 @@ def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: Co
     Raises:
         ValueError: If the corpus has no dimensions, or not those that are given.
     """
-    labels = corpus["train"].features["label"].names
+    labels, scale = corpus["train"].features["label"].names, metadata.dimension_scale
     if data.task == "classification":
-        return load_task("classification", labels)
+        return _load_task(data.task, labels)
     present = {split: _present_dimensions(rows) for split, rows in corpus.items()}
     names = data.dimensions or [name for name in DIMENSIONS if all(name in found for found in present.values())]
     for split, found in present.items():
@@ -71,15 +82,21 @@ def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: Co
                 f"The task is {data.task}, but no utterance of the {split} split of {metadata.title or metadata.name} has a "
                 f"value of {join_words(missing, 'or')} (column 'vad'); choose other dimensions, or another corpus."
             )
-    if metadata.dimension_scale is None:
+    if scale is None:
         raise ValueError(
             f"The task is {data.task}, but the scale of the dimensions of {metadata.title or metadata.name} is unknown; state "
             "it as an option of the corpus."
         )
-    scale = tuple(metadata.dimension_scale)
-    if data.task == "dimensions":
-        return load_task("dimensions", names, scale=scale)
-    return load_task("multi_task", labels, dimensions=names, scale=scale)
+    return _load_task(data.task, labels, names, scale)
+
+
+def _load_task(name: str, classes: Sequence[str], dimensions: Sequence[str] = (), scale: Sequence[float] = ()) -> Task:
+    """Return a task by its name, classes, dimensions and scale."""
+    if name == "classification":
+        return load_task(name, classes)
+    if name == "dimensions":
+        return load_task(name, dimensions, scale=tuple(scale))
+    return load_task(name, classes, dimensions=dimensions, scale=tuple(scale))
 
 
 def leave_out_unlabelled(corpus: DatasetDict, task: Task) -> DatasetDict:
@@ -99,7 +116,8 @@ def leave_out_unlabelled(corpus: DatasetDict, task: Task) -> DatasetDict:
         if missing := len(rows) - len(kept[split]):
             what = join_words([*(["class"] if task.classes else []), *task.dimension_names], "or")
             warnings.warn(
-                f"{missing} of {len(rows)} utterances of the {split} split have no {what}; they are left out.", stacklevel=2
+                f"{missing} of {len(rows)} utterances of the {split} split have no {what}; they are left out.",
+                stacklevel=2,
             )
     return DatasetDict(kept)
 

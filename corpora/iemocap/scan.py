@@ -47,7 +47,9 @@ class IemocapScanOptions(ReadOptions):
         if self.classes not in CLASSES:
             raise ValueError(f"classes must be 4, 6 or 'all', not {self.classes!r}.")
         if self.keep_others and self.classes == "all":
-            raise ValueError("keep_others is given, but classes is 'all', which leaves no emotion out; give one of them.")
+            raise ValueError(
+                "keep_others is given, but classes is 'all', which leaves no emotion out; give one of them."
+            )
 
 
 def scan(root: str | Path | None, options: IemocapScanOptions) -> Scan:

@@ -5,25 +5,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...evaluation.comparison import compare_with_members
 from ...evaluation.predictions import Predictions, pool
-from ...evaluation.results import LateFusionResults, RunResults
-from ...evaluation.statistics import confusion_scores
-
-# Scores of each member and each combination.
-SCORES = ("wa", "ua", "wf1", "nll")
+from ...evaluation.results import LateFusionResults, MemberComparison, RunResults
+from ...evaluation.task import Task, task_of_results
 
 
-def add_comparisons(fusion: LateFusionResults, labels: list[str], tests: list[Predictions]) -> None:
+def add_comparisons(fusion: LateFusionResults, task: Task, tests: list[Predictions]) -> None:
     """Add the best member, and the comparison with each.
 
     Args:
         fusion: The fusion with its members, combination and scores.
-        labels: Names of the classes.
+        task: The task.
         tests: Predictions on the test split of each run.
     """
-    fusion.best_member = max(fusion.members, key=lambda name: fusion.systems[name]["validation"]["ua"])
-    fusion.comparisons = compare_with_members(labels, tests, fusion.members, fusion.combination)
+    fusion.best_member = task.find_best({name: fusion.systems[name]["validation"] for name in fusion.members})
+    fusion.comparisons = task.compare_with_members(tests, fusion.members, fusion.combination)
 
 
 def pool_fusions(
@@ -37,7 +33,7 @@ def pool_fusions(
         by_run: The results of each run.
         splits: Predictions of each run, by split.
     """
-    fusions, labels = [results.late_fusion for results in by_run], by_run[0].labels
+    fusions, task = [results.late_fusion for results in by_run], task_of_results(by_run[0])
     if None in fusions:
         return None
     first = fusions[0]
@@ -49,9 +45,9 @@ def pool_fusions(
             kind: {name: float(np.mean([fusion.weights[kind][name] for fusion in fusions])) for name in weights}
             for kind, weights in first.weights.items()
         },
-        systems={name: _pool_scores(name, fusions, splits, len(labels)) for name in first.systems},
+        systems={name: _pool_scores(name, fusions, splits, task) for name in first.systems},
     )
-    add_comparisons(pooled, labels, [rows["test"] for rows in splits])
+    add_comparisons(pooled, task, [rows["test"] for rows in splits])
     return pooled
 
 
@@ -61,46 +57,60 @@ def _find_common(sources: Sequence[str]) -> str:
 
 
 def _pool_scores(
-    name: str, fusions: Sequence[LateFusionResults], splits: Sequence[Mapping[str, Predictions]], classes: int
+    name: str, fusions: Sequence[LateFusionResults], splits: Sequence[Mapping[str, Predictions]], task: Task
 ) -> dict[str, dict[str, float]]:
+    """Return the scores of a system over all runs; those that its predictions do not determine are means over utterances."""
     scores = {}
-    for split in fusions[0].systems[name]:
-        rows, counts = pool(run[split] for run in splits), np.zeros((classes, classes))
-        np.add.at(counts, (rows.labels, rows.systems[name]), 1)
-        scores[split] = {score: float(value) for score, value in confusion_scores(counts).items()}
+    for split, known in fusions[0].systems[name].items():
+        scores[split] = task.score_system(pool(run[split] for run in splits), name)
         sizes = [len(run[split].ids) for run in splits]
-        losses = [fusion.systems[name][split]["nll"] for fusion in fusions]
-        scores[split]["nll"] = float(np.average(losses, weights=sizes))
+        for score in known.keys() - scores[split].keys():
+            values = [fusion.systems[name][split][score] for fusion in fusions]
+            scores[split][score] = float(np.average(values, weights=sizes))
     return scores
 
 
 def format_fusion(results: RunResults) -> str:
-    """Return members, combinations, weights and comparisons for the console; scores in percent, NLL in nats."""
-    fusion = results.late_fusion
+    """Return members, combinations, weights and comparisons for the console; scores as the task formats them."""
+    fusion, task = results.late_fusion, task_of_results(results)
     width = max(map(len, fusion.systems))
+    columns = {score: max(8, len(task.headings[score]) + 2) for score in task.system_scores}
+    total = sum(columns.values())
     lines = [
-        f"{'':<{width}}{'validation':>24}{'test':>32}",
-        f"{'system':<{width}}" + 2 * "      WA      UA     WF1     NLL",
+        f"{'':<{width}}{'validation':>{total}}{'test':>{total}}",
+        f"{'system':<{width}}" + 2 * "".join(f"{task.headings[score]:>{size}}" for score, size in columns.items()),
     ]
     for name, splits in fusion.systems.items():
-        cells = "".join(
-            "".join(f"{100 * scores[score]:8.1f}" for score in SCORES[:3]) + f"{scores['nll']:8.3f}"
+        cells = [
+            f"{task.format_cell(score, scores[score]) if score in scores else '':>{size}}"
             for scores in splits.values()
-        )
-        lines.append(f"{name:<{width}}{cells}")
+            for score, size in columns.items()
+        ]
+        lines.append(f"{name:<{width}}{''.join(cells)}")
     lines += ["", f"Weights of the members, fitted on the validation split{_of_runs(results)}:"]
     names = max(map(len, fusion.weights))
     for kind, weights in fusion.weights.items():
         lines.append(f"  {kind:<{names}}  {format_weights(weights)}")
     lines += ["", f"{fusion.combination}, which is saved, compared with each member on the test split:"]
     for name, found in fusion.comparisons.items():
-        p = f"p {found.p_utterances:.3g} over utterances"
-        if found.p_wa is not None:
-            p += f"; over speakers {found.p_wa:.3g} (WA), {found.p_ua:.3g} (UA)"
-        lines.append(f"  {name:<{width}}  WA {100 * found.wa:+.1f}, UA {100 * found.ua:+.1f}, {p}")
+        lines.append(f"  {name:<{width}}  {_format_comparison(found)}")
     best = fusion.comparisons[fusion.best_member]
     lines.append(f"The best member on the validation split is {fusion.best_member}. {best.verdict}")
     return "\n".join(lines)
+
+
+def _format_comparison(found: MemberComparison) -> str:
+    """Return the differences between a fusion and a member, and their p-values, in a line."""
+    parts = []
+    if found.wa is not None:
+        p = f"p {found.p_utterances:.3g} over utterances"
+        if found.p_wa is not None:
+            p += f"; over speakers {found.p_wa:.3g} (WA), {found.p_ua:.3g} (UA)"
+        parts.append(f"WA {100 * found.wa:+.1f}, UA {100 * found.ua:+.1f}, {p}")
+    for name, difference in found.ccc.items():
+        p = "" if difference.p_speakers is None else f" (p {difference.p_speakers:.3g} over speakers)"
+        parts.append(f"CCC, {name} {difference.value:+.3f}{p}")
+    return ", ".join(parts)
 
 
 def format_weights(weights: Mapping[str, float]) -> str:
