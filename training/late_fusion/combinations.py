@@ -34,17 +34,16 @@ def fit_value_combinations(validation: PredictionOutput, members: int, task: Tas
         The combinations by name.
     """
     values, labels = (torch.from_numpy(part).double() for part in (validation.predictions, validation.label_ids))
-    known, fitted = ~labels.isnan(), {}
-    for kind, combination in VALUE_COMBINATIONS.items():
-        fitted[kind] = combination(members, len(task.dimension_names), task.dimension_scale).double()
-        if kind in FITTED_VALUES:
-            to_units = fitted[kind].to_units
-            targets = to_units(labels).where(known, 0)
-            minimise(
-                fitted[kind],
-                lambda values: concordance_costs(to_units(values).where(known, 0), targets, known).mean(),
-                values,
-            )
+    sizes, known = (members, len(task.dimension_names), task.dimension_scale), ~labels.isnan()
+    fitted = {kind: combination(*sizes).double() for kind, combination in VALUE_COMBINATIONS.items()}
+    to_units = fitted["mean"].to_units
+    targets = to_units(labels).where(known, 0)
+
+    def cost(combined: torch.Tensor) -> torch.Tensor:
+        return concordance_costs(to_units(combined).where(known, 0), targets, known).mean()
+
+    for kind in FITTED_VALUES:
+        minimise(fitted[kind], cost, values)
     return fitted
 
 
