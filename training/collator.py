@@ -54,7 +54,8 @@ class EmotionCollator:
             batch["lengths"] = host_lengths(batch)
         else:
             batch = self.cache.prepare(rows)
-        return batch | self.task.encode_labels(rows)
+        batch.update(self.task.encode_labels(rows))
+        return batch
 
 
 def process_rows(rows: list[Mapping], processor: ProcessorMixin, without: Collection[str] = ()) -> BatchFeature:

@@ -209,7 +209,7 @@ def test_other_emotions_are_kept_without_label_on_request(root, rows):
     assert {name for name, row in found.items() if row["label"] is None} == {
         name for name in rows if name.endswith(("F002", "M003"))
     }
-    assert found["Ses01F_impro01_M003"]["vad"] == {"valence": 2.5, "arousal": 3.0, "dominance": 3.5}
+    assert found["Ses01F_impro01_M003"]["vad"] == {"valence": 4.0, "arousal": 1.5, "dominance": 4.5}
     with pytest.raises(ValueError, match="keep_others is given, but classes is 'all'"):
         scan(root, "all", keep_others=True)
 
