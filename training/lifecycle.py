@@ -179,10 +179,11 @@ def _draw(
 ) -> list[str]:
     """Draw the pictures of a run into its folder, and return their names; one that cannot be drawn is a warning."""
     task = task_of_results(results)
+    score = task.selection_metric
     with staged(folder) as staging:
         drawings = [lambda: task.draw_test_split(staging, title, results, predictions["test"])]
         if logs:
-            drawings.append(lambda: draw_learning_curves(staging / LEARNING_CURVE, logs))
+            drawings.append(lambda: draw_learning_curves(staging / LEARNING_CURVE, logs, score, task.summary[score]))
         for draw in drawings:
             try:
                 draw()

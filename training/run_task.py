@@ -9,6 +9,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 
 from ..configuration.dimensions import DEFAULT_SCALE, DIMENSIONS
 from ..configuration.plain_text import join_words
+from ..evaluation.label_checks import read_dimensions
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.task import Task, load_task
 from .arguments import TEXT_CLASSIFIER, DataArguments
@@ -109,7 +110,7 @@ def leave_out_unlabelled(corpus: DatasetDict, task: Task) -> DatasetDict:
         return corpus
     kept = {}
     for split, rows in corpus.items():
-        usable = np.isfinite(dimension_values(rows, task.dimension_names)).any(axis=1)
+        usable = np.isfinite(read_dimensions(rows, task.dimension_names)).any(axis=1)
         if task.classes:
             usable |= np.array([label is not None for label in rows["label"]], dtype=bool)
         kept[split] = rows if usable.all() else rows.select(np.flatnonzero(usable))
@@ -120,19 +121,6 @@ def leave_out_unlabelled(corpus: DatasetDict, task: Task) -> DatasetDict:
                 stacklevel=2,
             )
     return DatasetDict(kept)
-
-
-def dimension_values(rows: Dataset, names: Sequence[str]) -> np.ndarray:
-    """Return the dimensions of rows `(rows, dimensions)`, NaN where unknown.
-
-    Args:
-        rows: Rows of the corpus schema.
-        names: Names of the dimensions.
-    """
-    if "vad" not in rows.column_names:
-        return np.full((len(rows), len(names)), np.nan)
-    table = [row or {} for row in rows["vad"]]
-    return np.array([[row.get(name) for name in names] for row in table], dtype=float).reshape(len(rows), len(names))
 
 
 def draw_rows(rows: Dataset, size: int, seed: int, task: Task) -> Dataset:
@@ -169,5 +157,5 @@ def draw_rows(rows: Dataset, size: int, seed: int, task: Task) -> Dataset:
 
 def _present_dimensions(rows: Dataset) -> set[str]:
     """Return the dimensions of which some row has a value."""
-    known = np.isfinite(dimension_values(rows, DIMENSIONS)).any(axis=0)
+    known = np.isfinite(read_dimensions(rows, DIMENSIONS)).any(axis=0)
     return {name for name, is_known in zip(DIMENSIONS, known, strict=True) if is_known}

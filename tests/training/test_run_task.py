@@ -59,7 +59,11 @@ def test_a_dimension_that_a_split_lacks_is_not_learned_unless_it_is_named():
 @pytest.mark.parametrize(
     ("corpus", "metadata", "message"),
     [
-        (splits(train=rows([None, None])), METADATA, "train split of My corpus has a value of valence, arousal or domin"),
+        (
+            splits(train=rows([None, None])),
+            METADATA,
+            "train split of My corpus has a value of valence, arousal or domin",
+        ),
         (splits(), CorpusMetadata(name="mine"), "the scale of the dimensions of mine is unknown"),
     ],
 )
@@ -110,13 +114,28 @@ def test_a_sample_keeps_the_shares_of_classes_and_of_rows_without_one():
         ({"task": "dimensions", "dimensions": ["pleasure"]}, "dimensions is .*pleasure"),
         ({"task": "dimensions", "dimensions": ["valence", "valence"]}, "each once"),
         ({"task": "dimensions", "soft_labels": True}, "soft_labels is given, but the task dimensions has no classes"),
-        ({"task": "dimensions", "sampler": "balanced"}, "sampler is 'balanced', but the task dimensions has no classes"),
+        (
+            {"task": "dimensions", "sampler": "balanced"},
+            "sampler is 'balanced', but the task dimensions has no classes",
+        ),
         ({"task": "dimensions", "class_weights": "balanced"}, "class_weights is 'balanced', but the task dimensions"),
-        ({"task": "dimensions", "label_smoothing_factor": 0.1}, "label_smoothing_factor is 0.1, but the task dimensions"),
-        ({"task": "dimensions", "metric_for_best_model": "ua"}, "metric_for_best_model is 'ua'; the task dimensions has"),
+        (
+            {"task": "dimensions", "label_smoothing_factor": 0.1},
+            "label_smoothing_factor is 0.1, but the task dimensions",
+        ),
+        (
+            {"task": "dimensions", "metric_for_best_model": "ua"},
+            "metric_for_best_model is 'ua'; the task dimensions has",
+        ),
         ({"metric_for_best_model": "ccc"}, "metric_for_best_model is 'ccc'; the task classification has"),
-        ({"task": "dimensions", "model_config": {"dimension_scale": [1, 5]}}, r"model_config\.dimension_scale is given"),
-        ({"task": "multi_task", "variant": "text_classifier"}, "The task is multi_task, but a text_classifier is a plain"),
+        (
+            {"task": "dimensions", "model_config": {"dimension_scale": [1, 5]}},
+            r"model_config\.dimension_scale is given",
+        ),
+        (
+            {"task": "multi_task", "variant": "text_classifier"},
+            "The task is multi_task, but a text_classifier is a plain",
+        ),
     ],
 )
 def test_options_that_do_not_fit_the_task_are_refused(settings, message):

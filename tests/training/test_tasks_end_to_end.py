@@ -11,7 +11,7 @@ from emofusion.evaluation.predictions import read_predictions
 from emofusion.evaluation.results import RunResults
 from emofusion.evaluation.task import task_of_results
 from emofusion.training import lifecycle
-from emofusion.training.console import format_scores, format_start
+from emofusion.training.console import format_scores
 from emofusion.training.cross_validation.plan import find_states, plan_runs
 from emofusion.training.cross_validation.runs import cross_validate
 from emofusion.training.cross_validation.summary import format_results
@@ -20,7 +20,6 @@ from emofusion.training.late_fusion.summary import format_fusion
 from emofusion.training.model_building import build_model
 from emofusion.training.recipe import CROSS_VALIDATION, LATE_FUSION, TRAINING, Recipe
 from emofusion.training.run import score_without, train
-from emofusion.training.run_task import dimension_values
 from huggingface_hub import ModelCard
 from testing_iemocap import build_iemocap
 from testing_training import AUDIO, TEXT, tiny_recipe
@@ -76,7 +75,9 @@ def test_a_fusion_of_regressors_is_cross_validated(fused):
 def test_pooled_scores_are_those_of_all_predictions(fused):
     runs, results, _ = fused
     tests = [read_predictions(run.folder, task_of_results(results))["test"] for run in runs]
-    predicted, truth = (np.concatenate([getattr(test, name) for test in tests]) for name in ("dimensions", "dimension_labels"))
+    predicted, truth = (
+        np.concatenate([getattr(test, name) for test in tests]) for name in ("dimensions", "dimension_labels")
+    )
     for place, name in enumerate(results.labels):
         x, y = predicted[:, place], truth[:, place]
         ccc = 2 * np.cov(x, y, bias=True)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
@@ -135,7 +136,10 @@ def test_a_soup_of_regressors_is_one_regressor(fused, corpus_root, tmp_path):
     ("settings", "message"),
     [
         ({"task": "multi_task"}, "a late fusion combines either classes or dimensions"),
-        ({"task": "dimensions", "combination": "logistic"}, "combination is 'logistic', but the task dimensions has mean"),
+        (
+            {"task": "dimensions", "combination": "logistic"},
+            "combination is 'logistic', but the task dimensions has mean",
+        ),
         ({"combination": "linear"}, "combination is 'linear', but the task classification has mean"),
         ({}, "whose task is dimensions, and that of the fusion is classification"),
     ],
@@ -158,7 +162,10 @@ def both(tmp_path_factory, corpus_root):
         corpus = load(*args, **options)
 
         def blank(row, place):
-            return {"label": None if place % 4 < 2 else row["label"], "vad": None if place % 4 in (1, 3) else row["vad"]}
+            return {
+                "label": None if place % 4 < 2 else row["label"],
+                "vad": None if place % 4 in (1, 3) else row["vad"],
+            }
 
         seen.update(corpus)
         return type(corpus)(
@@ -166,7 +173,10 @@ def both(tmp_path_factory, corpus_root):
         )
 
     recipe = tiny_recipe(corpus_root, tmp_path_factory.mktemp("both") / "run", task="multi_task", num_train_epochs=1)
-    with pytest.MonkeyPatch.context() as patch, pytest.warns(UserWarning, match="18 of 72 utterances of the train split"):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.warns(UserWarning, match="18 of 72 utterances of the train split"),
+    ):
         patch.setattr(lifecycle, "load_corpus", incomplete)
         results = train(Recipe.read(None, TRAINING, **recipe))
     return recipe["output_dir"], results, seen
