@@ -67,7 +67,9 @@ def _comparison_table(fusion: LateFusionResults) -> Markdown:
     """Return the differences between the fusion and each member in points, with intervals and tests."""
     rows = {}
     for name, found in fusion.comparisons.items():
-        cells = {score: f"{100 * getattr(found, score):+.1f}" for score in ("wa", "ua")}
+        cells = {
+            score: f"{100 * value:+.1f}" for score in ("wa", "ua") if (value := getattr(found, score)) is not None
+        }
         for score in ("wa", "ua"):
             if interval := getattr(found, f"{score}_interval"):
                 cells[f"{score}_interval"] = " to ".join(f"{100 * edge:+.1f}" for edge in interval)
