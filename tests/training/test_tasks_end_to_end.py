@@ -23,25 +23,31 @@ from emofusion.training.recipe import CROSS_VALIDATION, LATE_FUSION, TRAINING, R
 from emofusion.training.run import score_without, train
 from huggingface_hub import ModelCard
 from testing_iemocap import build_iemocap
-from testing_training import AUDIO, TEXT, tiny_recipe
+from testing_training import TEXT, tiny_recipe
 from transformers import pipeline
 
 SILENCE = {"array": np.zeros(4000, np.float32), "sampling_rate": 16000}
 FOLDS = {"utterances": BLOCK, "speaker_folds": 3}
-MODELS = {
-    "audio": {"modality": "audio", "audio_config": AUDIO, "freeze_feature_encoder": False, "hidden_size": 8},
-    "text": {"modality": "text", "text_config": TEXT, "hidden_size": 8},
+# A step of a text model without validation and checkpoints.
+STEP = {
+    "variant": "unimodal",
+    "max_steps": 1,
+    "eval_strategy": "no",
+    "save_strategy": "no",
+    "load_best_model_at_end": False,
 }
+MODEL = {"modality": "text", "text_config": TEXT, "hidden_size": 8}
+MEMBERS = {"narrow": MODEL, "wide": MODEL | {"hidden_size": 12}}
 
 
 @pytest.fixture(scope="module")
 def fused(tmp_path_factory, corpus_root):
     """The cross-validation of a late fusion of two regressors in two folds: its runs, its results and the printed lines."""
     folder, lines, members = tmp_path_factory.mktemp("fused"), [], []
-    for name, model in MODELS.items():
-        options = {"variant": "unimodal", "model_config": model, "task": "dimensions", "max_steps": 1}
+    for name, model in MEMBERS.items():
+        options = {"model_config": model, "task": "dimensions", "corpus_options": FOLDS, **STEP}
         members.append(str(folder / f"{name}.yaml"))
-        recipe = tiny_recipe(corpus_root, folder / name, **{"corpus_options": FOLDS, **options})
+        recipe = tiny_recipe(corpus_root, folder / name, **options)
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
     shared = {"corpus": "spoken", "corpus_root": str(corpus_root), "corpus_options": FOLDS, "task": "dimensions"}
     recipe = Recipe.read(
@@ -65,7 +71,7 @@ def test_a_fusion_of_regressors_is_cross_validated(fused):
     runs, results, lines = fused
     assert results.labels == results.dimensions == ["valence", "arousal"]
     assert (results.task, results.dimension_scale) == ("dimensions", [1, 5])
-    assert set(results.late_fusion.systems) == {"audio", "text", "mean", "weighted", "linear"}
+    assert set(results.late_fusion.systems) == {*MEMBERS, "mean", "weighted", "linear"}
     assert set(results.late_fusion.weights) == {"weighted"}
     assert {"ccc", "ccc_valence", "ccc_arousal", "rmse"} <= results.cross_validation.over_runs.keys()
     assert results.data["test"].dimensions == dict.fromkeys(results.labels, results.data["test"].utterances)
@@ -98,7 +104,7 @@ def test_weights_of_members_are_those_of_the_best_ccc_on_the_validation_split(fu
 
 def test_members_and_fusion_are_compared(fused):
     runs, *_ = fused
-    member = runs[0].folder.parents[1] / "audio" / runs[0].name
+    member = runs[0].folder.parents[1] / "wide" / runs[0].name
     found = compare_systems(member, runs[0].folder)
     assert "CCC" in found.format()
     assert found.verdict.endswith(".")
@@ -106,9 +112,8 @@ def test_members_and_fusion_are_compared(fused):
 
 def test_a_regressor_is_used_from_its_folder(fused):
     runs, *_ = fused
-    for folder in (runs[0].folder.parents[1] / "text" / runs[0].name, runs[0].folder):
-        pipe = pipeline("emotion-recognition", model=str(folder), trust_remote_code=True)
-        found = pipe({"audio": SILENCE, "text": "a lovely day"})
+    for folder in (runs[0].folder.parents[1] / "wide" / runs[0].name, runs[0].folder):
+        found = pipeline("emotion-recognition", model=str(folder), trust_remote_code=True)({"text": "a lovely day"})
         assert [entry["label"] for entry in found] == ["valence", "arousal"]
         card = ModelCard.load(folder / "README.md")
         assert {"ccc", "rmse"} <= {result.metric_type for result in card.data.eval_results}
@@ -125,7 +130,7 @@ def test_a_regressor_is_used_from_its_folder(fused):
 )
 def test_a_fusion_that_does_not_fit_its_task_is_refused(fused, settings, message, tmp_path):
     runs, *_ = fused
-    options = {"members": [str(runs[0].folder.parents[1] / "text.yaml")], "output_dir": tmp_path, "use_cpu": True}
+    options = {"members": [str(runs[0].folder.parents[1] / "wide.yaml")], "output_dir": tmp_path, "use_cpu": True}
     with pytest.raises(ValueError, match=message):
         fit_late_fusion(Recipe.read(groups=LATE_FUSION, **options, **settings))
 
@@ -207,9 +212,9 @@ def test_a_modality_is_withheld_from_a_model_of_both(both, corpus):
 
 @pytest.mark.filterwarnings("ignore:IEMOCAP has:UserWarning")
 def test_all_rated_turns_of_a_release_are_used(tmp_path):
-    root, options = build_iemocap(tmp_path), {"corpus": "iemocap", "max_steps": 1}
-    options |= {"task": "multi_task", "corpus_options": {"keep_others": True}}
-    data = train(Recipe.read(None, TRAINING, **tiny_recipe(root, tmp_path / "run", **options))).data["test"]
+    options = {"corpus": "iemocap", "task": "multi_task", "corpus_options": {"keep_others": True}, **STEP}
+    recipe = tiny_recipe(build_iemocap(tmp_path), tmp_path / "run", model_config=MODEL, **options)
+    data = train(Recipe.read(None, TRAINING, **recipe)).data["test"]
     # Of 16 turns, four are of other emotions, and two, which are angry, have no rating.
     assert (data.utterances, sum(data.classes.values())) == (16, 12)
     assert data.dimensions == dict.fromkeys(("valence", "arousal", "dominance"), 14)

@@ -191,7 +191,7 @@ def _describe(
     model_args = ModelArguments(variant="late_fusion")
     trainer.run_metadata.add_recipe(dataclasses.replace(recipe, model=model_args), corpus, metadata)
     results = trainer.run_metadata.results
-    fitted = dict.fromkeys(("logistic", "linear"), {"C": fusion.inverse_strength})
+    fitted = {kind: {"C": fusion.inverse_strength} for kind in ("logistic", "linear")}
     fitted |= {kind: {"weights": format_weights(weights)} for kind, weights in fusion.weights.items()}
     is_fitted = combination in fitted
     how = "The combination was fitted on the validation split" if is_fitted else "Nothing was fitted"
