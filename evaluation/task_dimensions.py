@@ -123,7 +123,7 @@ class DimensionsTask(Task):
     def _values(self, row: Mapping[str, Any]) -> list[float]:
         try:
             values = dimensions_of(row.get("vad"), self.labels)
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, OverflowError, TypeError, ValueError):
             values = [np.inf]
         if np.isinf(values).any():
             raise ValueError(
