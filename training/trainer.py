@@ -83,7 +83,7 @@ class EmotionTrainer(Trainer):
         self.processor = processor
         self.train_data_collator = train_data_collator or self.data_collator
         self.task = find_task(self)
-        self.label_names = list(self.task.label_names)
+        self.label_names = self.args.label_names or list(self.task.label_names)
         check_labels(self.model, self.task)
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
