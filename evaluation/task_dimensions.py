@@ -232,6 +232,10 @@ class DimensionsTask(Task):
         """Return the beginning of the card's first sentence."""
         return f"Predicts the {join_words(list(self.labels))} that are perceived in an utterance, {self.describe_scale()},"
 
+    def answer(self) -> str:
+        """Return the sentence on the values that the pipeline returns."""
+        return f"The `score` of a dimension is its value, {self.describe_scale()}."
+
     def limits(self) -> list[str]:
         """Return the sentences on the meaning of the values."""
         return [

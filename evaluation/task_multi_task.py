@@ -263,6 +263,11 @@ class MultiTask(Task):
         classes, values = self.parts
         return f"{classes.purpose()}, and predicts its {join_words(list(self.dimensions))} {values.describe_scale()},"
 
+    def answer(self) -> str:
+        """Return the sentences on the keys of what the pipeline returns."""
+        of_values = self.parts[1].answer()
+        return f"The classes are under `scores`, with their probabilities, and the dimensions under `dimensions`. {of_values}"
+
     def limits(self) -> list[str]:
         """Return the sentences of the classes and of the dimensions."""
         return [sentence for part in self.parts for sentence in part.limits()]

@@ -84,6 +84,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         scores=_score_table(results, task),
         explanation=task.explain_scores(test),
         limits=task.limits(),
+        answer=Markdown(task.answer()),
         spread=_spread_table(results, task),
         fusion=describe_fusion(results, task),
         interval=_format_intervals(results, task),

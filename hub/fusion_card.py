@@ -16,6 +16,7 @@ COMPARED = {
     "p_wa": "p over speakers (WA)",
     "p_ua": "p over speakers (UA)",
 }
+COMPARED_CCC = {"value": "CCC, difference", "interval": "95 %", "p": "p over speakers"}
 
 
 def describe_fusion(results: RunResults, task: Task) -> dict[str, Markdown | str]:
@@ -30,6 +31,7 @@ def describe_fusion(results: RunResults, task: Task) -> dict[str, Markdown | str
         "systems": _system_table(fusion, task),
         "weights": _weight_table(results),
         "comparisons": _comparison_table(fusion),
+        "dimensions": _dimension_table(fusion),
         "in_points": any(one.wa is not None for one in found),
         "compared": ["members", *(["dimensions"] if any(one.ccc for one in found) else [])],
         "verdict": "" if best is None else f"{show_name(fusion.best_member)}: {best.verdict}",
@@ -68,7 +70,7 @@ def _weight_table(results: RunResults) -> Markdown:
 
 def _comparison_table(fusion: LateFusionResults) -> Markdown:
     """Return the differences between the fusion and each member, with intervals and tests; those of shares in points."""
-    rows, columns = {}, dict(COMPARED)
+    rows = {}
     for name, found in fusion.comparisons.items():
         cells = {
             score: f"{100 * value:+.1f}" for score in ("wa", "ua") if (value := getattr(found, score)) is not None
@@ -79,17 +81,19 @@ def _comparison_table(fusion: LateFusionResults) -> Markdown:
         for test in ("p_utterances", "p_wa", "p_ua"):
             if (p := getattr(found, test)) is not None:
                 cells[test] = f"{p:.3g}"
-        for dimension, difference in found.ccc.items():
-            heading = show_name(dimension)
-            columns |= {
-                f"ccc {dimension}": f"CCC, {heading}, difference",
-                f"interval {dimension}": f"95 %, {heading}",
-                f"p {dimension}": f"p, {heading}",
-            }
-            cells[f"ccc {dimension}"] = f"{difference.value:+.3f}"
-            if difference.interval:
-                cells[f"interval {dimension}"] = " to ".join(f"{edge:+.3f}" for edge in difference.interval)
-            if difference.p_speakers is not None:
-                cells[f"p {dimension}"] = f"{difference.p_speakers:.3g}"
         rows[name] = cells
-    return format_table("Compared with", columns, rows)
+    return format_table("Compared with", COMPARED, rows)
+
+
+def _dimension_table(fusion: LateFusionResults) -> Markdown:
+    """Return the differences in CCC between the fusion and each member, with intervals and tests."""
+    rows = {}
+    for name, found in fusion.comparisons.items():
+        for dimension, difference in found.ccc.items():
+            cells = {"value": f"{difference.value:+.3f}"}
+            if difference.interval:
+                cells["interval"] = " to ".join(f"{edge:+.3f}" for edge in difference.interval)
+            if difference.p_speakers is not None:
+                cells["p"] = f"{difference.p_speakers:.3g}"
+            rows[f"{name}, {dimension}"] = cells
+    return format_table("Compared with", COMPARED_CCC, rows)
