@@ -137,8 +137,8 @@ def _describe(options: Any) -> str:
     words = {split: options.table.describe_part(part) for split, part in options.parts.items()}
     number = f", fold {options.fold} of {len(protocol.folds)}" if len(protocol.folds) > 1 else ""
     return (
-        f"{protocol.title}{number}: {words['test']} in the test split, {words['validation']} in the validation split, "
-        f"{words['train']} in the training split."
+        f"{protocol.title}{number}: the test split has {words['test']}, the validation split {words['validation']}, and the "
+        f"training split {words['train']}."
     )
 
 
