@@ -8,9 +8,9 @@ from emofusion.corpora import get_corpus
 from testing_meld import RATE, tone, write_video
 
 SECONDS = 0.15
-# The speakers of each tree; every split of the first fold has one.
+# The speakers of each tree; every split of the first fold of each protocol has one.
 SPEAKERS = {
-    "crema_d": ("1001", "1002", "1003", "1017", "1022", "1050", "1091"),
+    "crema_d": ("1001", "1002", "1003", "1017", "1022", "1049", "1050", "1091"),
     "ravdess": ("01", "02", "03", "05", "10", "18"),
     "emo_db": ("03", "08", "09", "16"),
     "savee": ("DC", "JE", "JK", "KL"),
