@@ -5,7 +5,7 @@ processedResults/tabulatedVotes.csv
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..corpus_files import read_csv
@@ -71,12 +71,24 @@ class CremaDScanOptions(FilmedScanOptions):
     raters: str = choice(
         "voice", *QUERIES, text="Raters whose votes are used for soft and perceived labels: voice, face or both."
     )
+    keep_ties: bool = field(
+        default=False,
+        metadata={
+            "help": "Keep utterances whose votes are tied, without a label, in the training split; needs labels: perceived and "
+            "soft_labels."
+        },
+    )
     intensity: str = choice(
         ALL,
         ALL,
         *LEVELS.values(),
         text="all, unspecified, or a level of the one sentence that has levels: low, medium, high.",
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.keep_ties and self.labels != PERCEIVED:
+            raise ValueError(f"keep_ties is true, but labels is {self.labels!r}: only votes can be tied.")
 
 
 def read_votes(path: Path, options: CremaDScanOptions) -> dict[str, dict[str, int]]:

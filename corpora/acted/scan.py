@@ -148,12 +148,15 @@ def _rows(
             kind, why, known = reason
             problems.append(problem(kind, f"{name} is dropped: {why}.", audio, name, dropped=True, known=known))
         else:
+            if emotion is None:
+                what = f"{name} is kept without a label: no emotion has most of the raters' votes."
+                problems.append(problem("no majority", what, audio, name, known=True))
             speaker = take.codes["speaker"]
             yield {
                 "id": name,
                 "audio": {"path": audio},
                 "text": table.codes.get("sentence", {}).get(take.codes.get("sentence")),
-                "label": label_of[emotion],
+                "label": label_of.get(emotion),
                 "soft_label": _share_votes(votes.get(name, {}), label_of, labels),
                 "speaker": speaker,
                 "gender": table.codes["speaker"][speaker],
@@ -171,8 +174,9 @@ def _reason_to_leave_out(
         if wanted not in (ALL, value):
             return "not chosen", f"its {group} is {value}", True
     if emotion is None:
-        return "no majority", "no emotion has most of the raters' votes", True
-    if emotion not in label_of:
+        if not options.keep_ties:
+            return "no majority", "no emotion has most of the raters' votes", True
+    elif emotion not in label_of:
         return "other emotion", f"{table.codes['emotion'][emotion]} is not among the classes", True
     if audio is None:
         return "missing audio", "there is a video without sound, but no recording", False

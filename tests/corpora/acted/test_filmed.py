@@ -100,6 +100,25 @@ def test_votes_of_raters_become_soft_and_perceived_labels(tmp_path):
     assert scan(root, "crema_d", labels="perceived", raters="both")[0] == []
 
 
+def test_ties_may_train_with_their_votes(tmp_path):
+    root = make_acted(tmp_path / "copy", "crema_d")
+    names = sorted(name.rpartition("/")[2].removesuffix(".wav") for name in names_of("crema_d"))
+    tied = [name for name in names if name.startswith(("1001", "1049"))]
+    write_votes(root, [("100001", (2, 0, 0, 0, 2, 0) if name in tied else (0, 0, 0, 0, 0, 3), name) for name in names])
+    options = {"labels": "perceived", "keep_ties": True, "protocol": "published-split"}
+    corpus = load_corpus("crema_d", root, **options | {"protocol": "speaker-folds", "fold": 2})
+    free = {row["id"] for rows in corpus.values() for row in rows if row["label"] is None}
+    assert free == {row["id"] for row in corpus["train"] if row["label"] is None}
+    assert free == {
+        name for name in tied if name.startswith("1001")
+    }  # the other speaker is not in this training split
+    assert next(row for row in corpus["train"] if row["id"] in tied)["soft_label"] == [0.5, 0, 0, 0, 0.5, 0]
+    with pytest.raises(ValueError, match="CREMA-D has no usable row for the split 'validation'"):
+        load_corpus("crema_d", root, **options)  # both of its utterances are tied
+    with pytest.raises(ValueError, match="keep_ties is true, but labels is 'acted'"):
+        get_corpus("crema_d").parse(keep_ties=True)
+
+
 def test_perceived_labels_need_votes(tmp_path):
     root = make_acted(tmp_path / "copy", "crema_d")
     with pytest.raises(ValueError, match=r"has no tabulatedVotes.csv, which labels: perceived needs: copy it from"):
