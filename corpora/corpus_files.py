@@ -103,12 +103,23 @@ def _list_entries(root: Path, folder: str, problems: list[dict]) -> Iterator[os.
         file = posixpath.join(folder, entry.name)
         if entry.name.startswith("."):
             continue
-        if entry.is_symlink() and not os.path.exists(entry.path):
+        if not _is_text(entry.name):
+            problems.append(problem("unreadable name", f"{file} has a name that is not UTF-8: rename it.", file))
+        elif entry.is_symlink() and not os.path.exists(entry.path):
             problems.append(problem("broken link", f"{file} is a link to a file that does not exist.", file))
         elif not os.access(entry.path, os.R_OK):
             problems.append(problem("no permission", f"{file} may not be read.", file))
         else:
             yield entry
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file name is UTF-8, so that a row can hold its path."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def inner_path(folder: str, name: str) -> str | None:
