@@ -3,18 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .cmu_mosei.corpus import CMU_MOSEI
 from .corpus import Corpus, DiskCorpus
 from .demo.corpus import SPOKEN
 from .folder.corpus import FOLDER
 from .iemocap.corpus import IEMOCAP
 from .meld.corpus import MELD
+from .msp_podcast.corpus import MSP_PODCAST
 from .records import Prepared
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
 # To add a corpus, write a subclass of `Corpus` or `DiskCorpus` and list its instance here.
-CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, FOLDER)}
+CORPORA: dict[str, Corpus] = {
+    corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, MSP_PODCAST, CMU_MOSEI, FOLDER)
+}
 
 
 def get_corpus(name: str) -> Corpus:
@@ -97,7 +101,7 @@ def prepare_corpus(
     """Prepare a corpus on disk, unless it is prepared and neither its files nor the options have changed since.
 
     Args:
-        name: "iemocap", "meld" or "folder".
+        name: A corpus on disk.
         root: Folder of the corpus, or a folder that was prepared from it.
         out: The prepared folder; None chooses one in the cache of `datasets`.
         decode: Whether all recordings are decoded, see `preparation.inspection.inspect`.

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
+from ..alignment import SPHINX_SUFFIXES, add_syllables, read_sphinx
 from ..corpus_files import inner_path
 from ..records import problem
 from ..textgrid import read_textgrid
@@ -127,9 +127,7 @@ class FolderRow:
         except ValueError as error:
             self.note("unreadable", f"is kept without alignment: {error}")
             return None
-        if levels["word"] and levels["phone"] and not levels["syllable"]:
-            levels["syllable"] = syllables_from_phones(levels["phone"], levels["word"])
-        return levels
+        return add_syllables(levels)
 
     def _sphinx(self, path: Path) -> dict:
         """Read the segments of a Sphinx file and of the files beside it with the other levels."""
