@@ -126,13 +126,13 @@ def _note_speakers(release: MspPodcastRelease, speakers: Mapping[str, Counter]) 
     for place, partition in enumerate(PARTITIONS):
         found = speakers.get(partition, Counter())
         if found[None]:
-            what = f"{partition} has {found[None]:,} of {found.total():,} turns of unknown speakers."
+            what = f"{partition}: the speakers of {found[None]:,} of {found.total():,} turns are unknown."
             release.note("unknown speakers", what, file, known=True)
         for other in list(PARTITIONS)[:place]:
             if shared := (found.keys() & speakers.get(other, Counter()).keys()) - {None}:
                 # The test sets share speakers with each other in every copy, not with other partitions.
                 known = other.startswith("Test")
-                what = f"{partition} and {other} have {len(shared):,} speakers in common, for example {min(shared)}."
+                what = f"{partition} and {other} have speakers in common: {len(shared):,}, for example {min(shared)}."
                 release.note("shared speakers", what, file, known=known)
 
 
