@@ -11,10 +11,10 @@ from datasets import Dataset, DatasetDict
 
 from ...processing.media import audio_seconds
 from ..preparation.inspection import measure
+from ..ratings import DIMENSIONS
 from ..schema import LEVELS, UNLABELLED
 
 BATCH = 1000  # rows in memory at a time
-DIMENSIONS = ("valence", "arousal", "dominance")
 
 # Optional contents of an utterance -> the flattened column that holds them.
 COMPANIONS = {
