@@ -177,17 +177,24 @@ def draw_dimensions(vad: np.ndarray, classes: np.ndarray, labels: Sequence[str],
 
 
 def _rating_edges(scale: Sequence[float]) -> np.ndarray:
-    """Return the edges of cells that are centred on the lowest and the highest value, `(CELLS + 2,)`."""
+    """Return the edges of cells that are centred on the lowest and the highest value, `(cells + 1,)`."""
     lowest, highest = scale
-    half = (highest - lowest) / CELLS / 2
-    return np.linspace(lowest - half, highest + half, CELLS + 2)
+    cells = (
+        2 * int(highest - lowest) if _is_whole(scale) and highest - lowest > 4 else CELLS
+    )  # else few means share a cell
+    half = (highest - lowest) / cells / 2
+    return np.linspace(lowest - half, highest + half, cells + 2)
 
 
 def _rating_ticks(scale: Sequence[float]) -> np.ndarray:
-    """Return the whole numbers of a scale of few, or else its quarters."""
+    """Return the whole numbers of a scale of whole numbers, or else its quarters."""
     lowest, highest = scale
-    few = float(lowest).is_integer() and float(highest).is_integer() and 3 <= highest - lowest <= 6
-    return np.linspace(lowest, highest, int(highest - lowest) + 1 if few else 5)
+    return np.linspace(lowest, highest, int(highest - lowest) + 1 if _is_whole(scale) else 5)
+
+
+def _is_whole(scale: Sequence[float]) -> bool:
+    """Return whether a scale consists of four to seven whole numbers."""
+    return all(float(value).is_integer() for value in scale) and 3 <= scale[1] - scale[0] <= 6
 
 
 def draw_waveform(waveform: np.ndarray) -> str:
