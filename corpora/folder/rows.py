@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ...configuration.dimensions import DIMENSIONS
 from ..alignment import SPHINX_SUFFIXES, add_syllables, read_sphinx
 from ..corpus_files import inner_path
-from ..ratings import DIMENSIONS, read_rating
+from ..ratings import read_rating
 from ..records import problem
 from ..schema import read_gender
 from ..textgrid import read_textgrid

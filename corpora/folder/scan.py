@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from ...configuration.dimensions import DIMENSIONS, check_scale
 from ..corpus_files import find_root
-from ..ratings import DIMENSIONS, check_scale
 from ..records import UNREAD, Scan, ScanOptions, problem
 from ..schema import UNLABELLED
 from .rows import FolderRow
@@ -36,7 +36,8 @@ class FolderScanOptions(ScanOptions):
     def __post_init__(self):
         super().__post_init__()
         if self.dimension_scale is not None:
-            object.__setattr__(self, "dimension_scale", check_scale("dimension_scale", self.dimension_scale))
+            check_scale(self.dimension_scale)
+            object.__setattr__(self, "dimension_scale", [float(value) for value in self.dimension_scale])
         labels = self.labels
         if labels is not None:
             names = [label.strip() if isinstance(label, str) else "" for label in labels]

@@ -6,8 +6,8 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ...configuration.dimensions import DIMENSIONS
 from ..corpus_files import check_columns, read_csv, suggest_column
-from ..ratings import DIMENSIONS
 from ..schema import SPLITS
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")

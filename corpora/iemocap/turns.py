@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from ..ratings import DIMENSIONS
+from ...configuration.dimensions import DIMENSIONS
 from ..schema import read_gender
 
 # Session and the actor who wears the markers; the dialogue; the speaker and the number of the turn, which begins with XX

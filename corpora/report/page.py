@@ -11,9 +11,9 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from ...configuration.dimensions import DIMENSIONS
 from ...configuration.plain_text import format_seconds
 from ..atomic_write import check_replaceable, staged
-from ..ratings import DIMENSIONS
 from ..records import Prepared
 from ..registry import describe_corpus
 from ..schema import SPLITS
