@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .acted.corpus import ACTED_CORPORA
 from .cmu_mosei.corpus import CMU_MOSEI
 from .corpus import Corpus, DiskCorpus
 from .demo.corpus import SPOKEN
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 # To add a corpus, write a subclass of `Corpus` or `DiskCorpus` and list its instance here.
 CORPORA: dict[str, Corpus] = {
-    corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, MSP_PODCAST, CMU_MOSEI, FOLDER)
+    corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, MSP_PODCAST, CMU_MOSEI, *ACTED_CORPORA, FOLDER)
 }
 
 
@@ -101,7 +102,7 @@ def prepare_corpus(
     """Prepare a corpus on disk, unless it is prepared and neither its files nor the options have changed since.
 
     Args:
-        name: A corpus on disk.
+        name: A corpus on disk, such as "iemocap" or "folder".
         root: Folder of the corpus, or a folder that was prepared from it.
         out: The prepared folder; None chooses one in the cache of `datasets`.
         decode: Whether all recordings are decoded, see `preparation.inspection.inspect`.
