@@ -139,19 +139,33 @@ def inner_path(folder: str, name: str) -> str | None:
     return None if path in (".", "..") or path.startswith("../") else path
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+def read_text(path: str | Path) -> str:
+    """Return the content of a text file in UTF-8, or else in cp1252, without a byte order mark.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    content = Path(path).read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def read_csv(path: Path, columns: Sequence[str], errors: str = "strict") -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV file with a header, in UTF-8. Fields that are missing at the end of a row are empty.
 
     Args:
         path: The file.
         columns: Required columns.
+        errors: How bytes that are not UTF-8 are treated, as in `open`.
 
     Raises:
         ValueError: If the file is not CSV in UTF-8, lacks a column or has one twice, or has a row with more fields than the
             header.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with open(path, newline="", encoding="utf-8-sig", errors=errors) as file:
             reader = csv.DictReader(file, restval="", strict=True)
             check_columns(path, list(reader.fieldnames or []), columns)
             for number, row in enumerate(reader, 1):

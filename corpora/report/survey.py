@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 
+from ...configuration.dimensions import DIMENSIONS
 from ...processing.media import audio_seconds
 from ..preparation.inspection import measure
 from ..schema import LEVELS, UNLABELLED
 
 BATCH = 1000  # rows in memory at a time
-DIMENSIONS = ("valence", "arousal", "dominance")
 
 # Optional contents of an utterance -> the flattened column that holds them.
 COMPANIONS = {
