@@ -46,7 +46,7 @@ def write_answers(folder: Path) -> None:
         for sentiment, emotions in answers or ()
     ]
     header = ["WorkerId", "Input.VIDEO_ID", "Input.CLIP", *(f"Answer.{name}" for name in ("sentiment", *ANSWERS))]
-    for name, part in (("batch.csv", rows[:4]), ("more.csv", [*rows[4:], ["w2", "-aB_", 0, "", *NOTHING]])):
+    for name, part in (("batch.csv", rows[:4]), ("more.csv", [*rows[4:], ["w2", "-aB_", 3, "", *NOTHING]])):
         with open(folder / name, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *part])
     (folder / "workers.csv").write_text("WorkerId,Country\nw1,XX\n")
