@@ -47,7 +47,7 @@ class MultiTask(Task):
     metrics: ClassVar[dict[str, bool]] = {**ClassificationTask.metrics, **DimensionsTask.metrics}
     selection_metric: ClassVar[str] = "ua"
     label_names: ClassVar[list[str]] = ["labels", "dimension_labels"]
-    stratify_by: ClassVar[str | None] = None
+    stratify_by: ClassVar[str | None] = "label"
     scores: ClassVar[type[Scores]] = Scores
     system_scores: ClassVar[tuple[str, ...]] = (*ClassificationTask.system_scores, *DimensionsTask.system_scores)
     pictures: ClassVar[tuple[str, ...]] = (*ClassificationTask.pictures, *DimensionsTask.pictures)
