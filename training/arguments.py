@@ -352,7 +352,8 @@ class EmotionTrainingArguments(TrainingArguments):
             )
         if (metric := self.metric_for_best_model) and metric.removeprefix("eval_") not in self.selection_metrics:
             raise ValueError(
-                f"metric_for_best_model is {metric!r}; the validation split has {', '.join(self.selection_metrics)}."
+                f"metric_for_best_model is {metric!r}; the validation split has "
+                f"{', '.join(name for name in self.selection_metrics if name != AUTO)}."
             )
         for name in ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs", "liger_kernel_config"):
             if not isinstance(value := getattr(self, name, None), (Mapping, type(None))):
