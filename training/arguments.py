@@ -27,9 +27,8 @@ from .argument_checks import (
     check_trackers,
 )
 from .augmentation import check_augmentation
+from .corpus_arguments import CorpusArguments
 
-# Columns of a corpus that hold transcripts.
-TEXT_COLUMNS = ("text", "asr_text")
 DTYPES = ("float32", "bfloat16")
 SAMPLERS = ("random", "balanced")
 # The variant that is no model of ours.
@@ -107,18 +106,9 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments:
-    """The corpus, and how its utterances are read."""
+class DataArguments(CorpusArguments):
+    """The corpora, and how their utterances are read."""
 
-    corpus: str = field(default="spoken", metadata={"help": "Name of the corpus."})
-    corpus_root: str | None = field(default=None, metadata={"help": "Folder of the corpus."})
-    corpus_options: dict | None = field(
-        default_factory=dict, metadata={"help": "Options of the corpus, as a mapping."}
-    )
-    text_column: str = field(
-        default="text",
-        metadata={"help": 'Transcripts to read: "text" for manual ones, "asr_text" for those of a speech recogniser.'},
-    )
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(
         default=None,
@@ -140,14 +130,10 @@ class DataArguments:
     )
 
     def __post_init__(self):
-        self.corpus_options = dict(self.corpus_options or {})
+        super().__post_init__()
         self.augmentation = dict(self.augmentation or {})
-        check_choice("text_column", self.text_column, TEXT_COLUMNS)
         check_augmentation(self.augmentation)
         check_numbers(self)
-        for name, argument in (("name", "corpus"), ("root", "corpus_root")):
-            if name in self.corpus_options:
-                raise ValueError(f"corpus_options has {name!r}, which is an argument of its own: use {argument}.")
 
 
 @dataclass

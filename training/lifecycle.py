@@ -9,9 +9,9 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import PredictionOutput
 
 from ..configuration.plain_text import reason_of
-from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
 from ..corpora.folds import check_splits, write_folds
+from ..corpora.schema import SPLITS as CORPUS_SPLITS
 from ..evaluation.calibration import fit_scaling
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
@@ -35,7 +35,8 @@ Log = Sequence[Mapping[str, float]]
 def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata]:
     """Return the splits that the recipe of a run selects, checked, and the metadata of the corpus.
 
-    The main process loads them first; the others find what it cached.
+    Test splits of other corpora (`test_corpora`) are further splits, with the name of the corpus. The main process loads
+    all of them first; the others find what it cached.
 
     Args:
         recipe: The recipe, with `data` and `training`.
@@ -46,36 +47,17 @@ def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata]:
     """
     data = recipe.data
     with recipe.training.main_process_first(desc="loading the rows"):
-        corpus = load_corpus(data.corpus, data.corpus_root, **data.corpus_options)
-    corpus = choose_texts(corpus, data.text_column)
-    metadata = CorpusMetadata.from_dict(describe_corpus(data.corpus, **data.corpus_options))
-    check_splits(corpus, bool(metadata.speaker_independent))
+        corpus, description = data.selection.load()
+    metadata = CorpusMetadata.from_dict(description)
+    check_splits(own_splits(corpus), bool(metadata.speaker_independent))
     if data.max_train_samples is not None:
         corpus["train"] = draw_rows(corpus["train"], data.max_train_samples, recipe.training.seed)
     return corpus, metadata
 
 
-def choose_texts(corpus: DatasetDict, column: str) -> DatasetDict:
-    """Return the corpus with the transcripts of `column` as its only transcripts, in the column `text`.
-
-    Args:
-        corpus: Rows of the corpus schema.
-        column: "text", the transcripts of the corpus, or "asr_text", those of a speech recogniser. A row without one has
-            no text.
-
-    Raises:
-        ValueError: If no row of a split has a transcript of a speech recogniser.
-    """
-    if column == "text":
-        return corpus
-    for split, rows in corpus.items():
-        # "" is a transcript too: that of a recording without words.
-        if column not in rows.column_names or all(text is None for text in rows[column][:]):
-            raise ValueError(
-                f"text_column is {column!r}, but no row of the {split} split has one; transcribe the corpus first "
-                "(emofusion prepare --transcribe)."
-            )
-    return corpus.remove_columns("text").rename_column(column, "text")
+def own_splits(corpus: DatasetDict) -> DatasetDict:
+    """Return the splits of the corpora that a run learns from, without the test splits of others."""
+    return DatasetDict({split: rows for split, rows in corpus.items() if split in CORPUS_SPLITS})
 
 
 def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
@@ -106,7 +88,7 @@ class EarlierRunRemover(TrainerCallback):
 def predict_splits(
     trainer: EmotionTrainer, corpus: DatasetDict, ignore_keys: list[str] | None = None
 ) -> dict[str, PredictionOutput]:
-    """Return the model's outputs on the validation and the test split; nothing else of a run reads the test split.
+    """Return the model's outputs on all splits but "train"; nothing else of a run reads the test splits.
 
     Args:
         trainer: The trainer that has the model.
@@ -114,10 +96,12 @@ def predict_splits(
         ignore_keys: As in [`transformers.Trainer.predict`].
     """
     config = unwrap_adapters(trainer.model).config
-    rows = {"validation": trainer.eval_dataset, "test": leave_out_unread(corpus["test"], config)}
+    others = {split: rows for split, rows in corpus.items() if split not in ("train", "validation")}
+    rows = {"validation": trainer.eval_dataset} | {
+        split: leave_out_unread(found, config) for split, found in others.items()
+    }
     return {
-        split: trainer.predict(rows[split], ignore_keys=ignore_keys, metric_key_prefix=split)
-        for split in ("validation", "test")
+        split: trainer.predict(found, ignore_keys=ignore_keys, metric_key_prefix=split) for split, found in rows.items()
     }
 
 
@@ -170,7 +154,9 @@ def finish_run(
                 write_predictions(staging / PREDICTIONS, predictions, results.labels)
             if corpus is not None:
                 fold = str(results.corpus.fold or 1)
-                write_folds(staging / SPLITS, {fold: {split: rows["id"][:] for split, rows in corpus.items()}})
+                write_folds(
+                    staging / SPLITS, {fold: {split: rows["id"][:] for split, rows in own_splits(corpus).items()}}
+                )
             if log:
                 write_json(staging / LOG, log)
         if predictions is not None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ...corpora import describe_corpus
 from ...evaluation.metadata import CorpusMetadata, Environment, SplitCounts
 from ...evaluation.predictions import Predictions, pool, read_predictions
 from ...evaluation.results import CrossValidationResults, FoldResults, RunResults, Spread
@@ -111,8 +110,7 @@ def _describe_run(run: Run, results: RunResults) -> FoldResults:
 
 
 def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> CorpusMetadata:
-    data = runs[0].recipe.data
-    corpus = CorpusMetadata.from_dict(describe_corpus(data.corpus, **data.corpus_options))
+    corpus = CorpusMetadata.from_dict(runs[0].recipe.data.selection.describe())
     folds, seeds = len({run.fold for run in runs}), len({run.seed for run in runs})
     number = f"{folds} fold{'s' * (folds > 1)} with {seeds} seed{'s' * (seeds > 1)} each"
     first = f" The first fold: {corpus.protocol}" if corpus.protocol else ""

@@ -20,6 +20,8 @@ TAKEN_OVER = (
     *("cache_dir", "disable_tqdm", "language", "license", "logging_steps", "project", "report_to"),
     *("dataloader_num_workers", "dataloader_persistent_workers", "dataloader_prefetch_factor"),
 )
+# Data arguments of the fusion that its members take over.
+OF_CORPUS = ("corpus_root", "corpus_options", "label_map", "test_corpora", "dimension_scale", "text_column")
 
 
 @dataclass(frozen=True)
@@ -128,31 +130,32 @@ def _plan_recipe(recipe: Recipe, source: str, place: str | None) -> list[Member]
     args, data = recipe.late_fusion, recipe.data
     given = recipe.given()
     settings = {name: given[name] for name in TAKEN_OVER if name in given}
-    settings |= {"use_cpu": recipe.training.use_cpu, "corpus_root": data.corpus_root, "text_column": data.text_column}
+    settings |= {"use_cpu": recipe.training.use_cpu} | {name: getattr(data, name) for name in OF_CORPUS}
     settings |= {"push_to_hub": False, **flatten(args.member_options)}
     if args.member_checkpoints:
         settings["save_total_limit"] = args.member_checkpoints + 1  # the best is kept besides the last
-    member = Recipe.read(source, TRAINING, **settings)
-    if member.data.corpus != data.corpus:
+    named = Recipe.read(source, TRAINING).data
+    if named.corpora != data.corpora:
         raise ValueError(
-            f"members names {source}, whose corpus is {member.data.corpus}, and that of the fusion is {data.corpus}; name "
+            f"members names {source}, whose corpus is {named.corpus_name}, and that of the fusion is {data.corpus_name}; name "
             "recipes for one corpus."
         )
-    lost = [name for name in member.data.corpus_options if name != "fold" and name not in data.corpus_options]
+    given = flatten(data.corpus_options)
+    lost = [name for name in flatten(named.corpus_options) if name.split(".")[-1] != "fold" and name not in given]
     if lost:
         raise ValueError(f"{source} has corpus_options.{lost[0]}, which the fusion lacks; give it there too.")
+    member = Recipe.read(source, TRAINING, **settings)
     folder, members = Path(member.training.output_dir), []
     seeds = args.member_seeds or [member.training.seed if place is None else recipe.training.seed]
     for seed in seeds:
         name = folder.name if len(seeds) == 1 else f"{folder.name}-seed-{seed}"
         inner = f"{place or ''}seed-{seed}" if args.member_seeds or place is not None else ""
         own = member.replace(
-            corpus_options=data.corpus_options,
             output_dir=str(folder / inner),
             seed=seed,
             run_name=f"{member.training.run_name or folder.name}{'-' * bool(inner)}{inner}",
         )
-        run = Run(str(Path(folder.name, inner)), data.corpus_options.get("fold", 1), own)
+        run = Run(str(Path(folder.name, inner)), data.fold or 1, own)
         members += _list_members(name, run, args.member_checkpoints)
     return members
 
