@@ -30,7 +30,7 @@ from .augmentation import check_augmentation
 from .corpus_arguments import CorpusArguments
 
 DTYPES = ("float32", "bfloat16")
-SAMPLERS = ("random", "balanced")
+SAMPLERS = ("random", "balanced", "balanced_corpora")
 # The variant that is no model of ours.
 TEXT_CLASSIFIER = "text_classifier"
 
@@ -160,8 +160,8 @@ class EmotionTrainingArguments(TrainingArguments):
     sampler: str = field(
         default="random",
         metadata={
-            "help": 'Order of the training utterances: "random", or "balanced", as many of each class, with utterances of '
-            "rare classes several times in an epoch."
+            "help": 'Order of the training utterances: "random"; "balanced", as many of each class, with utterances of rare '
+            'classes several times in an epoch; or "balanced_corpora", as many of each corpus, and inside it of each class.'
         },
     )
     early_stopping_patience: int | None = field(
@@ -301,6 +301,11 @@ class EmotionTrainingArguments(TrainingArguments):
         if self.sampler != "random" and (self.group_by_length or self.max_batch_seconds is not None):
             raise ValueError(
                 f"sampler is {self.sampler!r}, and group_by_length or max_batch_seconds is given too; choose one of them."
+            )
+        if self.sampler != "random" and self.class_weights == "balanced":
+            raise ValueError(
+                f"sampler is {self.sampler!r} and class_weights is 'balanced', which would favour rare classes twice; choose one "
+                "of them, or give a list of weights."
             )
         if self.head_learning_rate is not None and not self.head_epochs:
             raise ValueError("head_learning_rate is given without head_epochs; give both.")

@@ -101,7 +101,8 @@ def predict_splits(
         split: leave_out_unread(found, config) for split, found in others.items()
     }
     return {
-        split: trainer.predict(found, ignore_keys=ignore_keys, metric_key_prefix=split) for split, found in rows.items()
+        split: trainer.predict(found, ignore_keys=ignore_keys, metric_key_prefix=split)
+        for split, found in rows.items()
     }
 
 

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from accelerate.utils import broadcast_object_list
 
+from ...configuration.plain_text import join_words
 from ...evaluation.comparison import find_runs
 from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import RunResults
 from ...evaluation.sample_size import count_words
+from ..arguments import DataArguments
 from ..checkpoints import list_checkpoints
 from ..planned_run import FINISHED, NEW, Log, Run, Show, find_state, finish_runs
 from ..recipe import TRAINING, Recipe
-from ..settings import flatten
+from ..settings import field_types, flatten, read_settings
 
 # Training arguments of the fusion that its members take over: they do not change a trained model.
 TAKEN_OVER = (
@@ -134,16 +136,7 @@ def _plan_recipe(recipe: Recipe, source: str, place: str | None) -> list[Member]
     settings |= {"push_to_hub": False, **flatten(args.member_options)}
     if args.member_checkpoints:
         settings["save_total_limit"] = args.member_checkpoints + 1  # the best is kept besides the last
-    named = Recipe.read(source, TRAINING).data
-    if named.corpora != data.corpora:
-        raise ValueError(
-            f"members names {source}, whose corpus is {named.corpus_name}, and that of the fusion is {data.corpus_name}; name "
-            "recipes for one corpus."
-        )
-    given = flatten(data.corpus_options)
-    lost = [name for name in flatten(named.corpus_options) if name.split(".")[-1] != "fold" and name not in given]
-    if lost:
-        raise ValueError(f"{source} has corpus_options.{lost[0]}, which the fusion lacks; give it there too.")
+    _check_corpus(source, data)
     member = Recipe.read(source, TRAINING, **settings)
     folder, members = Path(member.training.output_dir), []
     seeds = args.member_seeds or [member.training.seed if place is None else recipe.training.seed]
@@ -158,6 +151,22 @@ def _plan_recipe(recipe: Recipe, source: str, place: str | None) -> list[Member]
         run = Run(str(Path(folder.name, inner)), data.fold or 1, own)
         members += _list_members(name, run, args.member_checkpoints)
     return members
+
+
+def _check_corpus(source: str, data: DataArguments) -> None:
+    """Raise a `ValueError` if a recipe is for another corpus than the fusion, or has options of it that the fusion lacks."""
+    settings = read_settings(source, field_types(TRAINING))
+    corpora = settings.get("corpus", DataArguments.corpus)
+    corpora = [corpora] if isinstance(corpora, str) else corpora
+    if corpora != data.corpora:
+        raise ValueError(
+            f"members names {source}, whose corpus is {join_words(corpora)}, and that of the fusion is {data.corpus_name}; "
+            "name recipes for one corpus."
+        )
+    own, given = (flatten(options or {}) for options in (settings.get("corpus_options"), data.corpus_options))
+    known = {name.rpartition(".")[2] for name in given} | {"fold"}
+    if lost := [name for name in own if name.rpartition(".")[2] not in known]:
+        raise ValueError(f"{source} has corpus_options.{lost[0]}, which the fusion lacks; give it there too.")
 
 
 def _list_members(name: str, run: Run, checkpoints: int | None) -> list[Member]:

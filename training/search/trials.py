@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from accelerate.utils import release_memory
+from datasets import DatasetDict
 from filelock import FileLock
 from transformers import Trainer
 
