@@ -48,6 +48,7 @@ class CorpusMetadata(Record):
             are the labels of the only corpus.
         dropped: By corpus and label, the number of utterances that the label map drops.
         tested: By name, title and protocol of other corpora whose test splits are predicted.
+        dimension_scale: Lowest and highest value of its dimensions; None if it has none.
     """
 
     name: str | None = None
@@ -64,6 +65,7 @@ class CorpusMetadata(Record):
     label_map: dict[str, dict[str, str | None]] = field(default_factory=dict)
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
     tested: dict[str, str] = field(default_factory=dict)
+    dimension_scale: list[float] | None = None
 
 
 @dataclass(kw_only=True)
@@ -74,7 +76,8 @@ class SplitCounts(Record):
         utterances: Number of utterances.
         seconds: Duration in seconds, None if not every utterance has times.
         speakers: Number of speakers.
-        classes: Utterances per label.
+        classes: Utterances per class.
+        dimensions: Utterances per dimension whose value is known.
         unaligned: Per span level ("phone", "syllable", "word"), utterances without such spans; the model takes their
             frames instead.
         digest: Digest of the ids of the utterances, see `corpora.folds.digest_ids`.
@@ -84,6 +87,7 @@ class SplitCounts(Record):
     seconds: float | None = None
     speakers: int | None = None
     classes: dict[str, int] = field(default_factory=dict)
+    dimensions: dict[str, int] = field(default_factory=dict)
     unaligned: dict[str, int] = field(default_factory=dict)
     digest: str | None = None
 
