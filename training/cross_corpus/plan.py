@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...configuration.plain_text import join_words
-from ...evaluation.cross_corpus import ALL, WITHOUT
 from ..command_arguments import CrossCorpusArguments
 from ..planned_run import FINISHED, NEW, Run
 from ..recipe import Recipe
+
+ALL, WITHOUT = "all", "all but "  # names of the training sets of all corpora, and of all but one
 
 
 def plan_sets(recipe: Recipe) -> dict[str, list[str]]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from accelerate.utils import broadcast_object_list
 
 from ...corpora.atomic_write import staged
-from ...evaluation.cross_corpus import CROSS_CORPUS, CrossCorpusResults, draw_cross_corpus, explain_table
+from ...evaluation.cross_corpus import CROSS_CORPUS, draw_cross_corpus, explain_table
+from ...evaluation.cross_corpus_records import CrossCorpusResults
 from ...evaluation.metadata import CorpusMetadata, Environment, SplitCounts
 from ...evaluation.results import RunResults
 from ...evaluation.subsets import subset_of_corpus
@@ -162,7 +163,9 @@ def _describe(recipe: Recipe, by_run: Sequence[RunResults]) -> CorpusMetadata:
     about = CorpusMetadata.from_dict(recipe.data.selection.describe())
     about.label_map = {name: classes for results in by_run for name, classes in results.corpus.label_map.items()}
     about.dropped = {name: counts for results in by_run for name, counts in results.corpus.dropped.items()}
-    about.protocol = f"Models are trained on some of the corpora and tested on the test split of each. {about.protocol or ''}"
+    about.protocol = (
+        f"Models are trained on some of the corpora and tested on the test split of each. {about.protocol or ''}"
+    )
     about.selection = by_run[0].corpus.selection
     about.speaker_independent = all(results.corpus.speaker_independent for results in by_run)
     return about

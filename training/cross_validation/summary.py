@@ -78,9 +78,9 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
             over_seeds=_spread_over_seeds(runs, splits, task),
             runs=[_describe_run(run, results) for run, results in zip(runs, by_run, strict=True)],
         ),
-        environment=Environment.from_dict(_common([results.environment.to_dict() for results in by_run])),
-        training=_common([results.training for results in by_run]),
-        recipe=_common([results.recipe for results in by_run]),
+        environment=Environment.from_dict(common_entries([results.environment.to_dict() for results in by_run])),
+        training=common_entries([results.training for results in by_run]),
+        recipe=common_entries([results.recipe for results in by_run]),
         seconds=round(sum(results.seconds for results in by_run), 2),
     ), predictions
 
@@ -126,13 +126,13 @@ def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> Corpu
     return corpus
 
 
-def _common(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def common_entries(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the entries that all mappings share, those of inner mappings too."""
     first, *others = mappings
     common = {}
     for name, value in first.items():
         if isinstance(value, Mapping) and all(isinstance(other.get(name), Mapping) for other in others):
-            common[name] = _common([value, *(other[name] for other in others)])
+            common[name] = common_entries([value, *(other[name] for other in others)])
         elif all(name in other and other[name] == value for other in others):
             common[name] = value
     return common
