@@ -9,9 +9,10 @@ from datasets import Dataset
 from transformers import BatchFeature, PreTrainedConfig, ProcessorMixin
 
 from ..configuration.modalities import MODALITIES, host_lengths
-from ..evaluation.task import Task, load_task
+from ..evaluation.task import Task
 from .arguments import DataArguments
 from .augmentation import Augmentation
+from .run_task import as_task
 
 
 class InputCache(Protocol):
@@ -27,7 +28,7 @@ class EmotionCollator:
 
     Args:
         processor: The processor of the model. Rows are read for the modalities that it has.
-        task: The task, which makes `labels` of the rows' labels; names of classes stand for their classification.
+        task: The task, which makes labels of the rows' label columns; names of classes stand for their classification.
         augment: A function that changes a row before everything else.
         cache: A cache of frozen prefixes; with it a batch holds `encoded` instead of inputs.
     """
@@ -38,11 +39,10 @@ class EmotionCollator:
     cache: InputCache | None = None
 
     def __post_init__(self):
-        if not isinstance(self.task, Task):
-            self.task = load_task("classification", list(self.task))
+        self.task = as_task(self.task)
 
     def __call__(self, rows: list[Mapping]) -> BatchFeature | dict:
-        """Return a batch of the forward contract, with `lengths`, and with `labels` if the rows have labels.
+        """Return a batch of the forward contract, with `lengths`, and with the labels that the rows have.
 
         Raises:
             ValueError: If a label does not fit the task; the row is named.

@@ -1,22 +1,54 @@
 """Fit the combinations of a late fusion to the predictions of its members on the validation split."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers.trainer_utils import PredictionOutput
 
-from ...modeling.head_score_combination import COMBINATIONS, LogisticCombination, WeightedCombination
+from ...evaluation.task import Task
+from ...modeling.head_score_combination import COMBINATIONS, LogisticCombination
+from ...modeling.head_value_combination import VALUE_COMBINATIONS
+from ...modeling.loss_concordance import concordance_costs
 
 # Inverse strengths of the logistic regression's penalty to choose from (scikit-learn's C), the strongest penalty first.
 INVERSE_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 FOLDS = 5
 WEIGHTED = ("weighted", "weighted_probability")  # combinations with one weight per member
+FITTED_VALUES = ("weighted", "linear")  # combinations of dimensions with parameters
 # Bias of a class that does not occur in the data of the logistic regression.
 UNSEEN_BIAS = -1e3
 
 
+def fit_value_combinations(validation: PredictionOutput, members: int, task: Task) -> dict[str, nn.Module]:
+    """Fit every combination of dimensions, in float64, to the highest mean CCC on the validation split.
+
+    Args:
+        validation: The members' values `(utterances, members * dimensions)`, NaN where a member has no input, and the
+            labels `(utterances, dimensions)`, NaN where unknown.
+        members: Number of members.
+        task: The task.
+
+    Returns:
+        The combinations by name.
+    """
+    values, labels = (torch.from_numpy(part).double() for part in (validation.predictions, validation.label_ids))
+    sizes, known = (members, len(task.dimension_names), task.dimension_scale), ~labels.isnan()
+    fitted = {kind: combination(*sizes).double() for kind, combination in VALUE_COMBINATIONS.items()}
+    to_units = fitted["mean"].to_units
+    targets = to_units(labels).where(known, 0)
+
+    def cost(combined: torch.Tensor) -> torch.Tensor:
+        return concordance_costs(to_units(combined).where(known, 0), targets, known).mean()
+
+    for kind in FITTED_VALUES:
+        minimise(fitted[kind], cost, values)
+    return fitted
+
+
 def fit_combinations(validation: PredictionOutput, members: int, classes: int) -> tuple[dict[str, nn.Module], float]:
-    """Fit every combination, in float64, to the highest likelihood on the validation split.
+    """Fit every combination of classes, in float64, to the highest likelihood on the validation split.
 
     The penalty of the logistic regression is the one of `INVERSE_STRENGTHS` with the highest likelihood in five-fold
     cross-validation; fold k holds out every fifth row, from row k on.
@@ -32,7 +64,7 @@ def fit_combinations(validation: PredictionOutput, members: int, classes: int) -
     scores, labels = torch.from_numpy(validation.predictions).double(), torch.from_numpy(validation.label_ids)
     fitted = {kind: combination(members, classes).double() for kind, combination in COMBINATIONS.items()}
     for kind in WEIGHTED:
-        fit_weights(fitted[kind], scores, labels)
+        minimise(fitted[kind], lambda combined: F.cross_entropy(combined, labels), scores)
 
     logistic, folds, losses = fitted["logistic"], torch.arange(len(labels)) % FOLDS, []
     for inverse_strength in INVERSE_STRENGTHS:
@@ -48,13 +80,13 @@ def fit_combinations(validation: PredictionOutput, members: int, classes: int) -
     return fitted, best
 
 
-def fit_weights(combination: WeightedCombination, scores: torch.Tensor, labels: torch.Tensor) -> None:
-    """Set the weights of the members to those of the highest likelihood, by L-BFGS; deterministic.
+def minimise(combination: nn.Module, cost: Callable[[torch.Tensor], torch.Tensor], scores: torch.Tensor) -> None:
+    """Set the parameters of a combination to those of the lowest cost, by L-BFGS; deterministic.
 
     Args:
-        combination: A new combination, whose weights are equal.
-        scores: Log-probabilities `(utterances, members * classes)`.
-        labels: Class ids `(utterances,)`.
+        combination: A new combination, which is the mean.
+        cost: Returns the cost of combined scores.
+        scores: The scores of all members, as the combination takes them.
     """
     optimizer = torch.optim.LBFGS(
         combination.parameters(),
@@ -66,7 +98,7 @@ def fit_weights(combination: WeightedCombination, scores: torch.Tensor, labels: 
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value = F.cross_entropy(combination(scores), labels)
+        value = cost(combination(scores))
         value.backward()
         return value
 
@@ -100,5 +132,5 @@ def fit_logistic(
 
 @torch.no_grad()
 def combine(combination: nn.Module, rows: PredictionOutput) -> PredictionOutput:
-    """Combine the members' log-probabilities `(utterances, members * classes)` into `(utterances, classes)`."""
+    """Combine the members' scores `(utterances, members * labels)` into `(utterances, labels)`."""
     return rows._replace(predictions=combination(torch.from_numpy(rows.predictions).double()).numpy())

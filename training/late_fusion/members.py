@@ -138,6 +138,11 @@ def _plan_recipe(recipe: Recipe, source: str, place: str | None) -> list[Member]
         settings["save_total_limit"] = args.member_checkpoints + 1  # the best is kept besides the last
     _check_corpus(source, data)
     member = Recipe.read(source, TRAINING, **settings)
+    if member.data.task not in (data.task, "multi_task"):
+        raise ValueError(
+            f"members names {source}, whose task is {member.data.task}, and that of the fusion is {data.task}; name recipes "
+            "for its task, or for multi_task."
+        )
     folder, members = Path(member.training.output_dir), []
     seeds = args.member_seeds or [member.training.seed if place is None else recipe.training.seed]
     for seed in seeds:
