@@ -22,6 +22,7 @@ from ..evaluation.task import Task, task_of_results
 from ..hub.card import write_card
 from .adapters.lora import unwrap_adapters
 from .collator import leave_out_unread
+from .other_corpora import draw_others
 from .recipe import Recipe
 from .run_task import choose_task, draw_rows, leave_out_unlabelled
 from .trainer import EmotionTrainer
@@ -149,6 +150,7 @@ def finish_run(
                 write_json(staging / LOG, log)
         if predictions is not None:
             results.pictures = _draw(folder, results, title or results.system, predictions, logs)
+            results.pictures += draw_others(folder, results, predictions)
         try:
             write_card(folder, results)
         except Exception:  # the measurements are saved even if the card fails

@@ -1,5 +1,6 @@
 """A cross-corpus table: train every planned run that is not finished, and summarise all (ours)."""
 
+import math
 from collections.abc import Sequence
 
 from accelerate.utils import broadcast_object_list
@@ -66,15 +67,17 @@ def summarise_runs(recipe: Recipe, runs: Sequence[Run]) -> RunResults:
     first, sets = by_run[0], plan_sets(recipe)
     task = task_of_results(first)
     tested = [*recipe.data.corpora, *recipe.data.test_corpora]
+    names = list(sets)
     seeds = recipe.cross_corpus.seeds or [recipe.training.seed]
     table = {name: {corpus: {} for corpus in tested} for name in sets}
     unlearned = {}
     for number, results in enumerate(by_run):
-        name = list(sets)[number // len(seeds)]
+        name = names[number // len(seeds)]
         unlearned[name] = [label for label, count in results.data["train"].classes.items() if not count]
         for corpus in tested:
             for score, value in find_scores(results, corpus, task).items():
-                table[name][corpus].setdefault(score, []).append(value)
+                if math.isfinite(value):
+                    table[name][corpus].setdefault(score, []).append(value)
     counts = {corpus: _count(by_run, corpus) for corpus in tested}
     return RunResults(
         **task.result_fields(),
@@ -135,7 +138,7 @@ def format_results(results: RunResults) -> str:
     """Return the table for the console: a line per training set, and for each score a column per tested corpus."""
     task, table = task_of_results(results), results.cross_corpus
     width = max(len("trained on"), *map(len, table.trained))
-    lines = []
+    lines = [""]
     for score, heading in shown_scores(results, task).items():
         cells = {
             name: [table.cell(name, corpus, score, task.format_cell) for corpus in table.tested]

@@ -52,7 +52,7 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
     first = by_run[0]
     task = task_of_results(first)
     splits = [read_predictions(run.folder, task) for run in runs]
-    predictions = {split: pool(rows[split] for rows in splits) for split in ("validation", "test")}
+    predictions = {split: pool(rows[split] for rows in splits) for split in splits[0]}
     return RunResults(
         **task.result_fields(),
         system=first.system,
@@ -65,7 +65,7 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
         language=first.language,
         license=first.license,
         corpus=_describe_corpus(runs, by_run),
-        data={"test": _count(predictions["test"], task)},
+        data={split: _count(rows, task) for split, rows in predictions.items() if split != "validation"},
         late_fusion=pool_fusions(by_run, splits),
         **task.measure(predictions),
         cross_validation=CrossValidationResults(
@@ -120,6 +120,7 @@ def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> Corpu
     corpus.protocol = f"Scores are pooled over the test splits of {number}.{first}"
     corpus.speaker_independent = all(results.corpus.speaker_independent for results in by_run)
     corpus.selection = by_run[0].corpus.selection
+    corpus.label_map, corpus.dropped = by_run[0].corpus.label_map, by_run[0].corpus.dropped
     for one, every in (
         ("validation split;", "validation split of each run;"),
         ("the test split was", "every test split was"),
