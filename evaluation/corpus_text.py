@@ -52,7 +52,6 @@ def explain_other(results: RunResults, corpus: str) -> str:
         sentences.append(f"It has no utterance of {join_words(absent)}; means over classes there are over the others.")
     if unknown := [label for label, count in classes.items() if count and known.get(label) == 0]:
         sentences.append(
-            f"The training split has no utterance of {join_words(unknown)}, which the model cannot recognise: their recall here "
-            "is about 0."
+            f"The training split has no utterance of {join_words(unknown)}, which the model has not learned to recognise."
         )
     return " ".join(sentences)

@@ -19,16 +19,25 @@ def explain_table(results: CrossCorpusResults) -> list[str]:
     sentences = [f"Utterances of the test splits: {counts}."]
     if len(results.seeds) > 1:
         sentences.append(f"Means and sample standard deviations over {len(results.seeds)} seeds.")
-    for corpus, classes in results.absent.items():
+    for classes, names in _group(results.absent).items():
         sentences.append(
-            f"The test split of {corpus} has no utterance of {join_words(classes)}; means over classes there are over the others."
+            f"The test split{'s' * (len(names) > 1)} of {join_words(names)} {'have' if len(names) > 1 else 'has'} no utterance of "
+            f"{join_words(classes)}; means over classes there are over the others."
         )
-    for name, classes in results.unlearned.items():
+    for classes, names in _group(results.unlearned).items():
         sentences.append(
-            f"The training split of {name} has no utterance of {join_words(classes)}, which these models cannot recognise: their "
-            "recall elsewhere is about 0."
+            f"The training split{'s' * (len(names) > 1)} of {join_words(names)} {'have' if len(names) > 1 else 'has'} no utterance of "
+            f"{join_words(classes)}, which these models have not learned to recognise."
         )
     return sentences
+
+
+def _group(classes: Mapping[str, list[str]]) -> dict[tuple[str, ...], list[str]]:
+    """Return the names that have the same classes, by these classes."""
+    groups = {}
+    for name, own in classes.items():
+        groups.setdefault(tuple(own), []).append(name)
+    return groups
 
 
 def draw_cross_corpus(
@@ -36,16 +45,20 @@ def draw_cross_corpus(
 ) -> None:
     """Draw a table of training sets (rows) and tested corpora (columns) for each score, coloured by its mean.
 
+    A frame marks the cells of corpora that the training set has.
+
     Args:
         path: PNG to write.
         results: The scores.
         scores: Heading of each score to draw.
         form: As in `CrossCorpusResults.cell`.
     """
+    from matplotlib.patches import Rectangle
+
     rows, columns = list(results.trained), results.tested
     size = (CELL * len(columns) + 2.2, 0.75 * len(rows) + 1.8)
     with picture(path, figsize=(size[0] * len(scores), size[1])) as figure:
-        panels = figure.subplots(1, len(scores), squeeze=False)[0]
+        panels = figure.subplots(1, len(scores), squeeze=False, sharey=True)[0]
         for panel, (score, heading) in zip(panels, scores.items(), strict=True):
             means = np.array(
                 [
@@ -58,8 +71,12 @@ def draw_cross_corpus(
                 text = results.cell(rows[row], columns[column], score, form).replace(" ± ", "\n± ")
                 color = "white" if means[row, column] > 0.5 else "black"
                 panel.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
+                if columns[column] in results.trained[rows[row]]:
+                    corner = (column - 0.46, row - 0.46)
+                    panel.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor="black", linewidth=1.5))
             names = [show_name(name, LONGEST_LABEL) for name in columns]
             panel.set_xticks(range(len(columns)), names, rotation=45, ha="right")
             panel.set_yticks(range(len(rows)), [show_name(name, LONGEST_LABEL) for name in rows])
-            panel.set(xlabel="tested on", ylabel="trained on")
+            panel.set_xlabel("tested on (framed: in the training)")
             panel.set_title(show_name(heading, LONGEST_TITLE))
+        panels[0].set_ylabel("trained on")

@@ -9,12 +9,13 @@ from datasets import Dataset
 from .arguments import EmotionTrainingArguments
 
 
-def find_sampler(args: EmotionTrainingArguments, rows: Dataset) -> "BalancedSampler | None":
+def find_sampler(args: EmotionTrainingArguments, rows: Dataset, has_classes: bool = True) -> "BalancedSampler | None":
     """Return the sampler that the arguments ask for; None for Trainer's own.
 
     Args:
         args: The training arguments.
         rows: The training split.
+        has_classes: Whether classes are learned. Without classes only corpora can be balanced.
 
     Raises:
         ValueError: If some utterances have no label, or the corpora are to be balanced and there is only one.
@@ -28,7 +29,7 @@ def find_sampler(args: EmotionTrainingArguments, rows: Dataset) -> "BalancedSamp
             raise ValueError(
                 "sampler is 'balanced_corpora', but the run has one corpus; use 'balanced', or leave it out."
             )
-    if not levels or any(label is not None for label in labels):  # a task without classes can balance the corpora
+    if has_classes:
         if None in labels:
             raise ValueError(
                 f"sampler is {args.sampler!r}, but training utterances without a label belong to no class; leave it out."

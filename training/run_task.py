@@ -17,8 +17,8 @@ from .arguments import TEXT_CLASSIFIER, DataArguments
 if TYPE_CHECKING:
     from .recipe import Recipe
 
-# Training arguments that only a task with classes has, and the value that each has by default.
-OF_CLASSES = {"class_weights": None, "label_smoothing_factor": 0.0, "sampler": "random"}
+# Training arguments that only a task with classes has, and the values that each has without classes.
+OF_CLASSES = {"class_weights": (None,), "label_smoothing_factor": (0.0,), "sampler": ("random", "balanced_corpora")}
 # Fields of a configuration that the task determines.
 OF_TASK = ("problem_type", "dimensions", "dimension_scale")
 
@@ -40,8 +40,8 @@ def check_task_options(recipe: "Recipe") -> None:
             raise ValueError(
                 f"model_config.{name} is given, but the arguments task and dimensions determine it; leave it out."
             )
-    for name, default in OF_CLASSES.items() if task == "dimensions" else ():
-        if (value := getattr(recipe.training, name)) != default:
+    for name, unused in OF_CLASSES.items() if task == "dimensions" else ():
+        if (value := getattr(recipe.training, name)) not in unused:
             raise ValueError(f"{name} is {value!r}, but the task dimensions has no classes; leave it out.")
 
 

@@ -109,7 +109,10 @@ class Selection:
         joint = joint | {"dimension_scale": self._find_scale(about)}
         tested = {name: self._describe(name) for name in self.tested}
         return joint | {
-            "tested": {name: f"{each['title']}. {each['protocol']}" for name, each in tested.items()},
+            "tested": {
+                name: f"{each['title'][:1].upper()}{each['title'][1:]}. {each['protocol']}"
+                for name, each in tested.items()
+            },
         }
 
     def folds(self) -> list[dict[str, Any]]:
@@ -202,6 +205,9 @@ def _join(about: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "protocol": "Each split is the union of the splits of the corpora. "
         + " ".join(f"{name}: {own['protocol']}" for name, own in about.items()),
         "speaker_independent": all(own.get("speaker_independent") for own in each),
-        "language": list(dict.fromkeys(code for own in each for code in own["language"])),
+        # Empty where the languages of one corpus are unknown.
+        "language": list(dict.fromkeys(code for own in each for code in own["language"]))
+        if all(own["language"] for own in each)
+        else [],
         "license": "; ".join(licences) or None,
     }

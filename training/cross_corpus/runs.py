@@ -45,7 +45,9 @@ def write_table(recipe: Recipe, runs: Sequence[Run]) -> RunResults:
     """Write the results, the picture and the card of finished runs into the folder that holds their folders."""
     results, folder = summarise_runs(recipe, runs), runs[0].folder.parent
     task = task_of_results(results)
-    scores = shown_scores(results, task)
+    scores = {
+        name: heading for name, heading in shown_scores(results, task).items() if task.metrics.get(name, True)
+    }  # those that are better when greater
     with staged(folder) as staging:
         draw_cross_corpus(staging / CROSS_CORPUS, results.cross_corpus, scores, task.format_cell)
     results.pictures = [CROSS_CORPUS]
