@@ -95,6 +95,7 @@ class Selection:
         }
         joined |= {name: found[name]["test"].select_columns(columns) for name in self.tested}
         used = {name: counts for name, counts in dropped.items() if counts}
+        maps = maps if self.needs_labels or self.label_map else {}
         return DatasetDict(joined), self.describe() | {"label_map": maps, "dropped": used}
 
     def describe(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Proof that the members of a late fusion were not trained on the utterances that it is fitted or tested on (ours)."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from datasets import DatasetDict
@@ -56,9 +56,10 @@ def _prove(name: str, source: str, corpus: DatasetDict, metadata: CorpusMetadata
     if results.late_fusion is not None:
         raise ValueError(f"{place} was made from other models; name these models as members.")
     if splits is not None:
-        named = {split: _name_ids(ids, results.corpus) for split, ids in splits.items()}
-        own = {split: _name_ids(corpus[split]["id"][:], metadata) for split in named}
-        _check_apart(place, results.corpus.fold, named, own, metadata.fold)
+        own = {split: corpus[split]["id"][:] for split in splits}
+        if results.corpus.corpora or metadata.corpora:
+            splits, own = _name_ids(splits, results.corpus), _name_ids(own, metadata)
+        _check_apart(place, results.corpus.fold, splits, own, metadata.fold)
         return True
     if not _list_corpora(results.corpus) & _list_corpora(metadata):
         return True
@@ -76,9 +77,11 @@ def _list_corpora(about: CorpusMetadata) -> set[str | None]:
     return set(about.corpora or [about.name])
 
 
-def _name_ids(ids: Iterable[str], about: CorpusMetadata) -> list[str]:
+def _name_ids(splits: Fold, about: CorpusMetadata) -> Fold:
     """Return ids that begin with the name of the corpus, as those of a run with several corpora do."""
-    return list(ids) if about.corpora else [f"{about.name}/{name}" for name in ids]
+    if about.corpora:
+        return splits
+    return {split: [f"{about.name}/{name}" for name in ids] for split, ids in splits.items()}
 
 
 def _check_apart(place: str, trained: int | None, member: Fold, fusion: Fold, fold: int | None) -> None:
