@@ -165,7 +165,8 @@ class DataArguments(CorpusArguments):
     @property
     def selection(self) -> Selection:
         """The corpora of the run; their labels need classes if classes are learned."""
-        return replace(super().selection, needs_labels=self.task != "dimensions")
+        classes, dimensions = self.task != "dimensions", self.task != "classification"
+        return replace(super().selection, needs_labels=classes, keep_unlabelled=dimensions)
 
 
 @dataclass

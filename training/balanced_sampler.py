@@ -18,23 +18,22 @@ def find_sampler(args: EmotionTrainingArguments, rows: Dataset, has_classes: boo
         has_classes: Whether classes are learned. Without classes only corpora can be balanced.
 
     Raises:
-        ValueError: If some utterances have no label, or the corpora are to be balanced and there is only one.
+        ValueError: If some utterances have no label.
     """
     if args.sampler == "random":
         return None
     labels, levels = rows["label"][:], []
     if args.sampler == "balanced_corpora":
-        levels.append(rows["corpus"][:] if "corpus" in rows.column_names else [None])
-        if len(set(levels[0])) < 2:
-            raise ValueError(
-                "sampler is 'balanced_corpora', but the run has one corpus; use 'balanced', or leave it out."
-            )
+        corpora = rows["corpus"][:] if "corpus" in rows.column_names else []
+        levels += [corpora] if len(set(corpora)) > 1 else []
     if has_classes:
         if None in labels:
             raise ValueError(
                 f"sampler is {args.sampler!r}, but training utterances without a label belong to no class; leave it out."
             )
         levels.append(labels)
+    if not levels:  # one corpus, and no classes
+        return None
     return BalancedSampler(*levels, seed=args.seed if args.data_seed is None else args.data_seed)
 
 

@@ -23,19 +23,21 @@ class Conversion:
         classes: All classes in their order.
         corpus: The value of the column `corpus`, and the beginning of ids, speakers, sessions and dialogues; None leaves
             them as they are.
+        keep_unlabelled: Whether a row without a label is kept if all its shares are dropped, because of its dimensions.
         scale: Lowest and highest value of the corpus's dimensions, and those of the new ones; None leaves the values.
     """
 
     label_map: LabelMap
     classes: Sequence[str]
     corpus: str | None = None
+    keep_unlabelled: bool = False
     scale: tuple[Sequence[float], Sequence[float]] | None = None
 
     def convert(self, rows: "Dataset") -> "tuple[Dataset, Counter[str]]":
         """Return the changed rows, and how many of each label are dropped.
 
         The shares of the raters' votes are those of the classes; the shares of dropped labels are divided among the others
-        in proportion. A row without a label is dropped if it had shares and none is left.
+        in proportion. A row without a label is dropped if it had shares and none is left, unless `keep_unlabelled` is set.
 
         Only the changed columns are copied, not recordings or alignments.
         """
@@ -59,7 +61,9 @@ class Conversion:
         target = [None if (name := self.label_map[label]) is None else numbers[name] for label in labels]
         shares = [None if share is None else self._share(share, target) for share in votes]
         kept = [
-            target[label] is not None if label is not None else votes[place] is None or shares[place] is not None
+            self.keep_unlabelled or votes[place] is None or shares[place] is not None
+            if label is None
+            else target[label] is not None
             for place, label in enumerate(old)
         ]
         columns: dict[str, list[Any]] = {

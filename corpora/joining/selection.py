@@ -34,6 +34,7 @@ class Selection:
         label_map: By corpus, the class of some labels, see `label_map.complete_maps`.
         dimension_scale: Lowest and highest value of the dimensions; None takes the scale of the first corpus that has one.
         needs_labels: Whether classes are learned. If not, no label must have a class.
+        keep_unlabelled: Whether rows without a class are of use, because dimensions are learned.
     """
 
     names: Sequence[str]
@@ -44,6 +45,7 @@ class Selection:
     label_map: Mapping[str, LabelMap] = field(default_factory=dict)
     dimension_scale: Sequence[float] | None = None
     needs_labels: bool = True
+    keep_unlabelled: bool = False
 
     def load(self) -> "tuple[DatasetDict, dict[str, Any]]":
         """Load the corpora.
@@ -78,6 +80,7 @@ class Selection:
                 label_map=maps[name],
                 classes=classes,
                 corpus=name if name in self.tested or len(self.names) > 1 else None,
+                keep_unlabelled=self.keep_unlabelled,
                 scale=scales if None not in scales and list(scales[0]) != list(scale) else None,
             )
             splits = SPLITS if name in self.names else ("test",)

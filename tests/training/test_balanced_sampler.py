@@ -54,8 +54,6 @@ def test_every_corpus_and_inside_it_every_class_is_drawn_equally_often():
     ("sampler", "columns", "message"),
     [
         ("balanced", {"label": [0, None]}, "'balanced', but training utterances without a label"),
-        ("balanced_corpora", {"label": [0, 1]}, "but the run has one corpus"),
-        ("balanced_corpora", {"label": [0, 1], "corpus": ["a", "a"]}, "but the run has one corpus"),
         ("balanced_corpora", {"label": [0, None], "corpus": ["a", "b"]}, "without a label"),
     ],
 )
@@ -65,8 +63,12 @@ def test_rows_without_groups_are_refused(sampler, columns, message, tmp_path):
         find_sampler(args, Dataset.from_dict(columns))
 
 
-def test_corpora_are_balanced_without_classes(tmp_path):
+def test_corpora_are_balanced_without_classes_and_classes_without_corpora(tmp_path):
     args = EmotionTrainingArguments(str(tmp_path), use_cpu=True, sampler="balanced_corpora")
+    for corpora in ({}, {"corpus": [None] * 4}):
+        alone = Dataset.from_dict({"label": [0, 0, 0, 1], **corpora})
+        assert sorted(Counter(row == 3 for row in find_sampler(args, alone)).values()) == [2, 2]
+        assert find_sampler(args, alone, has_classes=False) is None
     rows = Dataset.from_dict({"label": [None] * 4, "corpus": ["a", "a", "a", "b"]})
     assert sorted(Counter(row == 3 for row in find_sampler(args, rows, has_classes=False)).values()) == [2, 2]
 

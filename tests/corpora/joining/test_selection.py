@@ -1,5 +1,6 @@
 """Several corpora in one run: rows, splits, folds and metadata."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,8 @@ def test_shares_of_dropped_labels_are_divided_among_the_others():
     assert changed["label"][:] == [1, 1, None, 1]
     assert changed["soft_label"][:] == [[0.0, 1.0], None, [0.0, 1.0], None]
     assert dropped == {"z": 1, "no label": 1}
+    kept, _ = replace(change, keep_unlabelled=True).convert(rows)
+    assert kept["id"][:] == ["0", "1", "2", "4", "5"]
     change = Conversion(label_map={"x": "a", "y": "b", "z": None}, classes=["a", "b"])
     assert change.convert(rows)[0]["soft_label"][0] == pytest.approx([2 / 3, 1 / 3])
 
