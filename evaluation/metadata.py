@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ..configuration.dimensions import check_scale
 from .records import Record
 
 
@@ -66,6 +67,10 @@ class CorpusMetadata(Record):
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
     tested: dict[str, str] = field(default_factory=dict)
     dimension_scale: list[float] | None = None
+
+    def __post_init__(self):
+        if self.dimension_scale is not None:
+            check_scale(self.dimension_scale)
 
 
 @dataclass(kw_only=True)

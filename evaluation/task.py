@@ -307,6 +307,10 @@ class Task(ABC):
         """Return what the model does, as the beginning of the first sentence of a card, before "from its speech"."""
 
     @abstractmethod
+    def answer(self) -> str:
+        """Return a sentence on what the pipeline returns for an utterance; empty if that is the rule, classes."""
+
+    @abstractmethod
     def limits(self) -> list[str]:
         """Return the sentences on the limits of the model that only this task has."""
 

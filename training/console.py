@@ -119,7 +119,7 @@ def format_scores(results: RunResults, folder: str | Path) -> str:
     for name in SHOWN_INTERVALS:
         if edges := getattr(results.intervals, name, None):
             low, high = (task.format_cell(name, edge) for edge in edges)
-            lines.append(f"95 % interval of {task.headings[name]}, by speaker: {low} to {high}.")
+            lines.append(f"95 % interval of {task.summary[name]}, by speaker: {low} to {high}.")
     lines.append(task.describe_details(results))
     lines += textwrap.wrap(explain_uncertainty(results), 80)
     lines += format_corpora(results, task)

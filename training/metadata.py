@@ -211,7 +211,7 @@ def describe_selection(training_args: EmotionTrainingArguments, task: Task) -> s
         return "The weights of the last step were kept"
     best = "highest" if training_args.greater_is_better else "lowest"
     metric = training_args.metric_for_best_model.removeprefix("eval_")
-    return f"The checkpoint with the {best} validation {task.headings.get(metric, metric)} was kept"
+    return f"The checkpoint with the {best} validation {task.summary.get(metric, task.headings.get(metric, metric))} was kept"
 
 
 def count_rows(rows: Dataset, task: Task, levels: Sequence[str]) -> SplitCounts:

@@ -104,9 +104,10 @@ def build_model(
 
 
 def load_transferred(model_class: type[PreTrainedModel], source: str, config: PreTrainedConfig) -> PreTrainedModel:
-    """Load a model from a checkpoint of the same variant; a head is new unless it has the same labels or dimensions.
+    """Load a model from a checkpoint of the same variant, of this or another task.
 
-    The scale of the dimensions may be another, because their head computes in units of the scale. A speaker network, which has no emotion head, is such a checkpoint too.
+    The head of the classes is new unless the labels are the same. Each dimension keeps its layer if the checkpoint has it,
+    whatever the scale. A speaker network, which has no emotion head, is such a checkpoint too.
 
     Args:
         model_class: The classifier of the variant.
@@ -130,19 +131,11 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
             f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
             f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."
         )
-    known = model_class.config_class.from_dict(saved)
-    if known.id2label != model.config.id2label:
-        _reset(model.classifier)
-    if known.dimensions != model.config.dimensions:
-        _reset(model.dimension_head)
+    if model.classifier is not None and model_class.config_class.from_dict(saved).id2label != model.config.id2label:
+        for module in model.classifier.modules():
+            if isinstance(module, nn.Linear):
+                module.reset_parameters()
     return model
-
-
-def _reset(head: nn.Module | None) -> None:
-    """Initialise a head anew, if the model has it."""
-    for module in () if head is None else head.modules():
-        if isinstance(module, nn.Linear):
-            module.reset_parameters()
 
 
 def _model_class(model_args: ModelArguments) -> type[PreTrainedModel]:

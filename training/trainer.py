@@ -36,7 +36,7 @@ from .trainer_inputs import (
     complete_collator,
     find_class_weights,
     find_processor,
-    require_classes,
+    set_label_smoothing,
 )
 
 
@@ -83,7 +83,7 @@ class EmotionTrainer(Trainer):
         self.processor = processor
         self.train_data_collator = train_data_collator or self.data_collator
         self.task = find_task(self)
-        self.label_names = list(self.task.label_names)
+        self.label_names = self.args.label_names or list(self.task.label_names)
         check_labels(self.model, self.task)
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
@@ -102,8 +102,9 @@ class EmotionTrainer(Trainer):
             self.model.config.class_weights = find_class_weights(
                 self.args.class_weights, self.task, self.train_dataset
             )
-        if self.args.label_smoothing_factor:
-            self._smooth_labels()
+        if self.args.label_smoothing_factor:  # Trainer's label smoother ignores class weights and all losses but one
+            set_label_smoothing(self.model.config, self.args.label_smoothing_factor, self.task)
+            self.label_smoother = None
         self.run_metadata = RunMetadataCallback(self)
         self.add_callback(self.run_metadata)
 
@@ -379,16 +380,6 @@ class EmotionTrainer(Trainer):
             token=token or self.args.hub_token,
             **kwargs,
         )
-
-    def _smooth_labels(self) -> None:
-        """Smooth labels in the model's loss; Trainer's label smoother ignores class weights and all losses but one."""
-        config, wanted = self.model.config, self.args.label_smoothing_factor
-        require_classes(self.task, "label_smoothing_factor")
-        if config.label_smoothing not in (0.0, wanted):
-            raise ValueError(
-                f"label_smoothing_factor is {wanted}, and model_config.label_smoothing {config.label_smoothing}; give one."
-            )
-        config.label_smoothing, self.label_smoother = wanted, None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from torch import nn
-from transformers import TrainingArguments
+from transformers import PreTrainedConfig, TrainingArguments
 
 from ..evaluation.task import Task, task_of_config
 from .adapters.lora import unwrap_adapters
@@ -86,6 +86,25 @@ def require_classes(task: Task, name: str) -> None:
     """Raise a `ValueError` if a task has no classes, although an option is given that needs them."""
     if not task.classes:
         raise ValueError(f"{name} is given, but the task {task.name} has no classes; leave it out.")
+
+
+def set_label_smoothing(config: PreTrainedConfig, wanted: float, task: Task) -> None:
+    """Set the label smoothing of the model's loss.
+
+    Args:
+        config: The configuration of the model, which is changed.
+        wanted: Share of the target that is spread over all classes.
+        task: The task.
+
+    Raises:
+        ValueError: If the task has no classes, or the configuration has another smoothing.
+    """
+    require_classes(task, "label_smoothing_factor")
+    if config.label_smoothing not in (0.0, wanted):
+        raise ValueError(
+            f"label_smoothing_factor is {wanted}, and model_config.label_smoothing {config.label_smoothing}; give one."
+        )
+    config.label_smoothing = wanted
 
 
 def find_processor(processor: Any, collator: Callable) -> Any:

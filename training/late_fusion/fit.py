@@ -74,6 +74,7 @@ def fit_late_fusion(
         ValueError: If a model cannot be a member or does not know the labels of the corpus, if it was trained on other
             splits, or if an argument is given that only matters when the members are trained.
     """
+    _check_combination(recipe)
     members = plan_members(recipe, place)
     _check_arguments(recipe, len(members))
     with claimed_folder(recipe.training), explained():
@@ -90,11 +91,10 @@ def _fit(recipe: Recipe, members: Mapping[str, str]) -> RunResults:
     start = time.perf_counter()
     # The embedding of a late fusion is the log-probabilities or values of its members; the other outputs are ignored.
     scores = predict_splits(trainer, corpus, ignore_keys=["logits", "losses"])
-    inverse_strength = None
     if task.classes:
         combinations, inverse_strength = fit_combinations(scores["validation"], len(members), len(task.classes))
     else:
-        combinations = fit_value_combinations(scores["validation"], len(members), task)
+        combinations, inverse_strength = fit_value_combinations(scores["validation"], len(members), task)
     systems = split_systems(list(members), combinations, scores, task)
     combination = recipe.late_fusion.combination
     if combination == SOUP:
@@ -191,7 +191,7 @@ def _describe(
     model_args = ModelArguments(variant="late_fusion")
     trainer.run_metadata.add_recipe(dataclasses.replace(recipe, model=model_args), corpus, metadata)
     results = trainer.run_metadata.results
-    fitted = {"logistic": {"C": fusion.inverse_strength}, "linear": {}}
+    fitted = {kind: {"C": fusion.inverse_strength} for kind in ("logistic", "linear")}
     fitted |= {kind: {"weights": format_weights(weights)} for kind, weights in fusion.weights.items()}
     is_fitted = combination in fitted
     how = "The combination was fitted on the validation split" if is_fitted else "Nothing was fitted"
@@ -210,7 +210,6 @@ def _describe(
 
 def _check_arguments(recipe: Recipe, size: int) -> None:
     """Raise a `ValueError` if the recipe of a fusion of `size` members cannot be fitted, before anything is trained."""
-    _check_combination(recipe)
     if recipe.late_fusion.combination == SOUP and size < 2:
         raise ValueError("A soup needs two or more members; give more, or member_seeds or member_checkpoints.")
     for group, names in OF_MEMBERS.items():

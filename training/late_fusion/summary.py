@@ -74,11 +74,12 @@ def format_fusion(results: RunResults) -> str:
     """Return members, combinations, weights and comparisons for the console; scores as the task formats them."""
     fusion, task = results.late_fusion, task_of_results(results)
     width = max(map(len, fusion.systems))
-    columns = {score: max(8, len(task.headings[score]) + 2) for score in task.system_scores}
+    headings = {score: task.summary.get(score, task.headings[score]) for score in task.system_scores}
+    columns = {score: max(8, len(heading) + 2) for score, heading in headings.items()}
     total = sum(columns.values())
     lines = [
         f"{'':<{width}}{'validation':>{total}}{'test':>{total}}",
-        f"{'system':<{width}}" + 2 * "".join(f"{task.headings[score]:>{size}}" for score, size in columns.items()),
+        f"{'system':<{width}}" + 2 * "".join(f"{headings[score]:>{size}}" for score, size in columns.items()),
     ]
     for name, splits in fusion.systems.items():
         cells = [
