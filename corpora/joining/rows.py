@@ -43,7 +43,7 @@ class Conversion:
         """
         from datasets import ClassLabel, Dataset, Features, concatenate_datasets
 
-        # All rows of the table, of which a split may be a selection: columns can be joined to a table alone.
+        # All rows of the table, from which a split may be a selection: columns can be joined to a whole table only.
         table = Dataset(rows.data, info=rows.info.copy())
         features = Features({**rows.features, "label": ClassLabel(names=list(self.classes))})
         columns, kept, dropped = self._change(table, rows.features["label"].names)

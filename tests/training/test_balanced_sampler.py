@@ -80,7 +80,7 @@ def test_processes_draw_the_same_epoch():
 
 
 def test_training_stops_when_the_best_score_is_old(tmp_path):
-    args = EmotionTrainingArguments(str(tmp_path), use_cpu=True)
+    args = EmotionTrainingArguments(str(tmp_path), use_cpu=True, metric_for_best_model="ua")
     stopped = []
     for scores in ([0.5], [0.5, 0.4], [0.5, 0.4, 0.5], [0.5, 0.4, 0.6], [0.5, 0.4, 0.6, 0.5, 0.3]):
         control, log = TrainerControl(), [{"loss": 1.0}, *({"eval_ua": score} for score in scores)]
