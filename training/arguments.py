@@ -27,6 +27,8 @@ from .argument_checks import (
     check_trackers,
 )
 from .augmentation import check_augmentation
+from .auxiliary import check_auxiliary
+from .mixup import check_mixup
 
 # Columns of a corpus that hold transcripts.
 TEXT_COLUMNS = ("text", "asr_text")
@@ -138,12 +140,30 @@ class DataArguments:
             'as {"noise": {"snr_db": [5, 20], "folder": null, "p": 0.5}}.'
         },
     )
+    mixup: dict | None = field(
+        default_factory=dict,
+        metadata={
+            "help": "Mixup of training utterances: a mapping with waveform (for models of speech alone) or embedding, and the "
+            'alpha of its Beta distribution, such as {"embedding": 0.2}.'
+        },
+    )
+    auxiliary: dict | None = field(
+        default_factory=dict,
+        metadata={
+            "help": "Columns of the corpus that the model learns beside its task, and the weights of their losses, such as "
+            '{"gender": 0.2}.'
+        },
+    )
 
     def __post_init__(self):
         self.corpus_options = dict(self.corpus_options or {})
         self.augmentation = dict(self.augmentation or {})
+        self.mixup, self.auxiliary = dict(self.mixup or {}), dict(self.auxiliary or {})
         check_choice("text_column", self.text_column, TEXT_COLUMNS)
         check_augmentation(self.augmentation)
+        check_auxiliary(self.auxiliary)
+        if self.mixup:
+            check_mixup(self.mixup)
         check_numbers(self)
         for name, argument in (("name", "corpus"), ("root", "corpus_root")):
             if name in self.corpus_options:

@@ -271,9 +271,11 @@ def _find_levels(trainer: Trainer) -> tuple[str, ...]:
 def _describe_collator(collator: Callable) -> dict[str, Any]:
     """Return the settings of a training collator, None for those that are off."""
     augmentation = getattr(getattr(collator, "augment", None), "options", {})
+    mixup = getattr(getattr(collator, "mixup", None), "options", {})
     return {
         "soft_labels": getattr(getattr(collator, "task", None), "soft_labels", None) or None,
         "augmentation": describe_augmentation(augmentation) or None,
+        "mixup": ", ".join(f"{place}, alpha {alpha:g}" for place, alpha in mixup.items()) or None,
     }
 
 

@@ -22,7 +22,8 @@ from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from ..processing.processor_checks import modalities_of
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
-from .augmentation import AugmentationEpochSetter
+from .augmentation import DrawEpochSetter
+from .auxiliary import AuxiliaryAccuracy
 from .balanced_sampler import find_sampler
 from .checkpoints import BestCheckpointFinder, check_weights, find_damage
 from .loss_guard import LossGuard, check_scores
@@ -85,7 +86,7 @@ class EmotionTrainer(Trainer):
         check_labels(self.model, self.task)
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
-        self._guard = LossGuard()
+        self._guard, self._auxiliary = LossGuard(), AuxiliaryAccuracy()
         # Whether the loss of every step is looked at: a CPU need not be waited for.
         self._looks_at_steps = self.args.logging_nan_inf_filter or self.args.device.type == "cpu"
         self._named_losses = defaultdict(list)
@@ -93,8 +94,9 @@ class EmotionTrainer(Trainer):
         self._bar = replace_progress(self)
         self.add_callback(EpochSetter())
         self.add_callback(BestCheckpointFinder())
-        if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
-            self.add_callback(AugmentationEpochSetter(augment))
+        for draw in (getattr(self.train_data_collator, name, None) for name in ("augment", "mixup")):
+            if hasattr(draw, "set_epoch"):
+                self.add_callback(DrawEpochSetter(draw))
         if self.args.class_weights is not None:
             self.model.config.class_weights = find_class_weights(
                 self.args.class_weights, self.model.config.num_labels, self.train_dataset
@@ -233,6 +235,8 @@ class EmotionTrainer(Trainer):
             self._positions += padding_of(inputs)
             if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, modalities_of(self.model.config)):
                 loss = with_all_parameters(loss, model)
+        elif scores := outputs.get("auxiliary_logits"):
+            self._auxiliary.add(scores, inputs["auxiliary_labels"])
         return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs):
@@ -248,6 +252,8 @@ class EmotionTrainer(Trainer):
             output = super().evaluation_loop(
                 dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs
             )
+        accuracies = self._auxiliary.collect(self.accelerator)
+        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in accuracies.items()})
         check_scores(output.predictions, self.args, self.model, trained=self.state.global_step > 0)
         return output
 
