@@ -12,15 +12,15 @@ from transformers import PreTrainedModel
 
 from ..configuration.configuration_emofusion import EmoFusionConfig
 from ..configuration.modalities import MODALITIES, SPAN_INPUTS
-from .distributed import gather_rows
 from .encoder_audio import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
 from .encoder_stages import EncodingStages, LayerSum
 from .encoder_text import build_text_encoder, freeze_text_layers, prepare_text_encoder
 from .encoder_vision import build_vision_encoder, prepare_vision_encoder
 from .fusion_missing_modality import MissingModalityEmbeddings
 from .head_classification import build_classification_head
-from .loss_classification import classification_loss
+from .head_dimensions import DimensionHead
 from .modeling_lengths import Lengths, complete_lengths, lengths_mask, zero_rows
+from .modeling_losses import LossesMixin
 from .modeling_outputs import EmotionOutput, Encoded
 from .modeling_pretrained import EmoFusionPreTrainedModel
 
@@ -248,8 +248,10 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         return {level: SPAN_INPUTS[level] for level in self.config.span_levels}
 
 
-class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
-    """A fusion model with a classification head and its loss. A variant sets `model_class`.
+class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
+    """A fusion model with a head for classes, for dimensions, or one for each, and their losses.
+
+    A variant sets `model_class`.
 
     Args:
         config: The configuration of the variant.
@@ -262,11 +264,15 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         super().__init__(config)
         self.model = self.model_class(config, **encoders)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = self._build_classifier()
+        self.classifier = None if config.is_regression else self._build_classifier()
+        self.dimension_head = self._build_dimension_head() if config.dimensions else None
         self.post_init()
 
     def _build_classifier(self) -> nn.Module:
         return build_classification_head(self.config)
+
+    def _build_dimension_head(self) -> nn.Module:
+        return DimensionHead(self.config)
 
     def encode(self, *args, **kwargs) -> Encoded:
         """Run the first stage; see [`EmoFusionModel.encode`]."""
@@ -283,6 +289,7 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         lengths: Mapping[str, Sequence[int]] | None = None,
         encoded: Encoded | None = None,
         labels: torch.Tensor | None = None,
+        dimension_labels: torch.Tensor | None = None,
         return_dict: bool | None = None,
         **kwargs,
     ) -> EmotionOutput | tuple:
@@ -297,13 +304,17 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
             video_attention_mask: See [`EmoFusionModel.encode`].
             lengths: See [`EmoFusionModel.encode`].
             encoded: The result of `encode`, which replaces the inputs.
-            labels: `(batch,)` class ids, or `(batch, classes)` probabilities (soft labels).
+            labels: `(batch,)` class ids, -100 where unknown; or `(batch, classes)` probabilities (soft labels), zeros
+                where unknown. For a model of dimensions alone, `(batch, dimensions)` values in its scale, NaN where
+                unknown.
+            dimension_labels: For a model of classes and dimensions, these values; either kind of labels may be left out.
             return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
             **kwargs: Other inputs of the batch, `output_attentions` and `output_hidden_states`; see
                 [`EmoFusionModel.forward`].
 
         Returns:
-            The output, with `logits` `(batch, classes)` and, with `labels`, `loss` and `losses`.
+            The output, with `logits` `(batch, classes)`, or `(batch, dimensions)` for a model of dimensions alone; with
+            `dimensions` `(batch, dimensions)` if the model has both; and, with labels, `loss` and `losses`.
         """
         output = self.model(
             input_values=input_values,
@@ -317,23 +328,21 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
             return_dict=True,
             **kwargs,
         )
-        logits = self.classifier(self.dropout(output.embedding))
-        losses = None if labels is None else self.losses(logits, labels, output)
-        loss = None if losses is None else sum(losses.values())
-        output = EmotionOutput(**output, loss=loss, logits=logits, losses=losses)
+        output = EmotionOutput(**output, **self.apply_heads(output.embedding))
+        losses = self.losses(output, {"labels": labels, "dimension_labels": dimension_labels})
+        if losses:
+            output = EmotionOutput(**output, loss=sum(losses.values()), losses=losses)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
 
-    def losses(self, logits: torch.Tensor, labels: torch.Tensor, output: EmotionOutput) -> dict[str, torch.Tensor]:
-        """Return the named parts of the loss in float32: the [`classification_loss`] with the configured settings.
+    def apply_heads(self, embedding: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the outputs of the heads, `logits` and, for a model of classes and dimensions, `dimensions`.
 
         Args:
-            logits: `(batch, classes)`.
-            labels: `(batch,)` class ids, or `(batch, classes)` probabilities.
-            output: The output of the model without the head.
+            embedding: `(batch, embedding_size)`.
         """
-        config = self.config
-        if self.training:  # so that class weights and unequal batches are normalised over all processes
-            logits, labels = gather_rows(logits), gather_rows(labels)
-        loss = classification_loss(logits, labels, config.class_weights, config.label_smoothing, config.focal_gamma)
-        return {"cross_entropy": loss}
+        embedding = self.dropout(embedding)
+        values = None if self.dimension_head is None else self.dimension_head(embedding)
+        if self.classifier is None:
+            return {"logits": values}
+        return {"logits": self.classifier(embedding), "dimensions": values}

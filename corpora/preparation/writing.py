@@ -17,7 +17,7 @@ from ..atomic_write import write_json
 from ..records import Scan
 from ..schema import SPLITS, UNLABELLED, features
 
-FORMAT = 2
+FORMAT = 3
 METADATA, PROBLEMS = "preparation.json", "problems.json"
 ROWS = 256  # rows per write
 SHARD = 500_000_000  # bytes after which a new file begins

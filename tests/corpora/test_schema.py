@@ -11,6 +11,7 @@ FULL = {
     "label": 1,
     "soft_label": [0.25, 0.75],
     "speaker": "Spk01",
+    "gender": "female",
     "session": "Ses01",
     "dialogue": "Ses01_01",
     "turn": 3,
