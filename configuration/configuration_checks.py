@@ -92,6 +92,26 @@ def check_labels(id2label: Any) -> None:
         )
 
 
+def check_auxiliary_labels(labels: Mapping[str, list[str]]) -> None:
+    """Check the names of auxiliary heads and of their classes.
+
+    Args:
+        labels: The field of a configuration.
+
+    Raises:
+        ValueError: If a name of a head is no identifier, or it has not two or more classes with distinct names.
+    """
+    for name, classes in labels.items():
+        if not name.isidentifier():
+            raise ValueError(
+                f"auxiliary_labels has the name {show_value(name)}; it must be letters, digits and underscores."
+            )
+        if len(set(classes)) < max(2, len(classes)) or not all(text.strip() for text in classes):
+            raise ValueError(
+                f"auxiliary_labels.{name} is {show_value(classes)}; it must be two or more distinct names of classes."
+            )
+
+
 def build_config(place: str, build: Callable[..., PreTrainedConfig], *args, **fields) -> PreTrainedConfig:
     """Build a configuration of transformers; every failure is one sentence.
 

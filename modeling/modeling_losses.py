@@ -40,6 +40,8 @@ class LossesMixin:
         if values is not None and config.dimensions:
             predicted, targets = self._gather(output.logits if config.is_regression else output.dimensions, values)
             parts["dimensions"] = dimension_loss(predicted, targets, config.dimension_scale, config.dimension_loss)
+        for name, scores in (output.auxiliary_logits or {}).items():
+            parts[f"auxiliary_{name}"] = classification_loss(*self._gather(scores, labels["auxiliary_labels"][name]))
         return parts
 
     def _gather(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -61,7 +61,9 @@ def find_classes(column: str, rows: Dataset) -> list[str]:
         )
     values = {value for value in rows[column][:] if value is not None}
     if wrong := [value for value in values if not isinstance(value, str | int)]:
-        raise ValueError(f"auxiliary names {column}, whose values, such as {wrong[0]!r}, are no categories; leave it out.")
+        raise ValueError(
+            f"auxiliary names {column}, whose values, such as {wrong[0]!r}, are no categories; leave it out."
+        )
     if len(values) < 2:
         raise ValueError(
             f"auxiliary names {column}, which has {'a single value' if values else 'no value'} in the training split; "

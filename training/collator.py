@@ -67,7 +67,9 @@ class EmotionCollator:
         if self.auxiliary:
             batch["auxiliary_labels"] = encode_auxiliary(rows, self.auxiliary)
         if self.mixup is not None and labels is not None:
-            classes = {"labels": len(self.task.labels)} | {name: len(known) for name, known in (self.auxiliary or {}).items()}
+            classes = {"labels": len(self.task.labels)} | {
+                name: len(known) for name, known in (self.auxiliary or {}).items()
+            }
             batch = self.mixup(batch, [row.get("id") for row in rows], classes)
         return batch
 

@@ -100,7 +100,9 @@ def _mix_waveforms(batch: dict[str, Any], mixup: Mapping[str, list]) -> None:
     batch[audio.main_input] = mix_rows(batch[audio.main_input], mixup)
     batch[audio.mask] = torch.maximum(batch[audio.mask], batch[audio.mask][partners])
     lengths = batch["lengths"]["audio"]
-    batch["lengths"]["audio"] = tuple(max(length, lengths[number]) for length, number in zip(lengths, partners, strict=True))
+    batch["lengths"]["audio"] = tuple(
+        max(length, lengths[number]) for length, number in zip(lengths, partners, strict=True)
+    )
 
 
 def check_mixup(options: Mapping) -> None:
@@ -110,7 +112,9 @@ def check_mixup(options: Mapping) -> None:
         ValueError: If a place is unknown, several are given, or alpha is no positive number.
     """
     if len(options) != 1 or not set(options) <= set(PLACES):
-        raise ValueError(f"mixup is {dict(options)!r}; name one of {' and '.join(PLACES)} with its alpha, such as {{embedding: 0.2}}.")
+        raise ValueError(
+            f"mixup is {dict(options)!r}; name one of {' and '.join(PLACES)} with its alpha, such as {{embedding: 0.2}}."
+        )
     ((place, alpha),) = options.items()
     if not is_number(alpha) or not 0 < alpha <= 100:
         raise ValueError(f"mixup.{place} is {alpha!r}; it must be a number above 0 and at most 100, such as 0.2.")
@@ -120,7 +124,11 @@ def check_mixup_fits(options: Mapping, processor: Any) -> None:
     """Raise a ValueError if waveforms are mixed for a model that reads more than speech, or no speech."""
     if "waveform" not in options:
         return
-    others = [m.word for name, m in MODALITIES.items() if name != "audio" and getattr(processor, m.processor_part) is not None]
+    others = [
+        m.word
+        for name, m in MODALITIES.items()
+        if name != "audio" and getattr(processor, m.processor_part) is not None
+    ]
     if processor.feature_extractor is None or others:
         raise ValueError(
             f"mixup.waveform mixes recordings, but the model reads {' and '.join(others)}"

@@ -13,13 +13,16 @@ from ..configuration.configuration_emofusion import CLASS_FIELDS, DIMENSION_FIEL
 from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import show_some
 from ..evaluation.task import load_task
+from ..modeling.head_auxiliary import SUFFIX
 from ..modeling.modeling_checkpoint import count_weights
 from ..modeling.modeling_dtype import set_dtype, weight_dtype
+from ..modeling.modeling_loading import HEADS
 from .arguments import TEXT_CLASSIFIER, ModelArguments
 from .processor_building import PAD_TOKEN_ID
 from .text_classifier import build_classifier, build_classifier_config
 
-HEAD = "classifier."
+# Other fields of what is learned, which belong to a run and not to a checkpoint, at their defaults.
+RUN_FIELDS = {"dimensions": None, "loss_weights": None, "auxiliary_labels": None}
 # Fields that a model of transformers reads and its configuration class does not declare, by model type.
 UNDECLARED = {"deberta-v2": ("position_buckets", "share_att_key", "norm_rel_ebd")}
 
@@ -103,7 +106,7 @@ def build_model(
 
 
 def load_transferred(model_class: type[PreTrainedModel], source: str, config: PreTrainedConfig) -> PreTrainedModel:
-    """Load a classifier from a checkpoint of the same variant; its head is new unless the labels are the same.
+    """Load a classifier from a checkpoint of the same variant; each head is new unless its labels are the same.
 
     A speaker network, which has no emotion head, is such a checkpoint too.
 
@@ -124,16 +127,24 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
         output_loading_info=True,
     )
     lost = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
-    if lost := [key for key in lost if not key.startswith(HEAD)]:
+    if lost := [key for key in lost if not key.startswith(HEADS)]:
         raise ValueError(
             f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
             f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."
         )
-    if model_class.config_class.from_dict(saved).id2label != model.config.id2label:
-        for module in model.classifier.modules():
-            if isinstance(module, nn.Linear):
-                module.reset_parameters()
+    before = model_class.config_class.from_dict(saved)
+    if before.id2label != model.config.id2label and model.classifier is not None:
+        _reset(model.classifier)
+    for name, classes in (model.config.auxiliary_labels or {}).items():
+        if (before.auxiliary_labels or {}).get(name) != classes:
+            _reset(model.auxiliary_heads[f"{name}{SUFFIX}"])
     return model
+
+
+def _reset(head: nn.Module) -> None:
+    for module in head.modules():
+        if isinstance(module, nn.Linear):
+            module.reset_parameters()
 
 
 def _model_class(model_args: ModelArguments) -> type[PreTrainedModel]:
@@ -163,7 +174,7 @@ def _change_config(config_class: type[PreTrainedConfig], source: str, fields: Ma
             f"{config_class.model_type}; name a checkpoint of that variant, or change the variant."
         )
     # What is learned, and the settings of the loss, belong to a run, not to a checkpoint.
-    merged = {**saved, **CLASS_FIELDS, **DIMENSION_FIELDS, "dimensions": None, "loss_weights": None, **fields}
+    merged = {**saved, **CLASS_FIELDS, **DIMENSION_FIELDS, **RUN_FIELDS, **fields}
     for name in config_class.sub_configs if isinstance(config_class.sub_configs, Mapping) else ():
         if saved.get(name) and fields.get(name):
             merged[name] = {**saved[name], **fields[name]}

@@ -84,6 +84,8 @@ class EmotionTrainer(Trainer):
         self.train_data_collator = train_data_collator or self.data_collator
         self.task = find_task(self)
         check_labels(self.model, self.task)
+        if self.args.label_names is None:
+            self.label_names = ["labels"]  # those of auxiliary heads are no labels of predictions
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
         self._guard, self._auxiliary = LossGuard(), AuxiliaryAccuracy()

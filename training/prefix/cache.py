@@ -174,7 +174,10 @@ def use_prefix_cache(
     """
     for option, changes in (
         ("augmentation", any(collator.augment is not None for collator in collators)),
-        ("mixup.waveform", any(collator.mixup is not None and collator.mixup.place == "waveform" for collator in collators)),
+        (
+            "mixup.waveform",
+            any(collator.mixup is not None and collator.mixup.place == "waveform" for collator in collators),
+        ),
     ):
         if changes and "audio" in prefix_modalities(find_base(model)):
             raise ValueError(
