@@ -34,6 +34,7 @@ def features(labels: Sequence[str]) -> "Features":
       `processing.video`, or None for the whole frame.
     - `alignment` holds, for each of `LEVELS`, equally long lists `start`, `end` (seconds in the utterance) and `symbol`.
     - `vad` is valence, arousal and dominance, from 1 to 5.
+    - `corpus` is the name of the corpus in a run with several; None in a run with one.
 
     Args:
         labels: Names of the emotions in the order of their class numbers.
@@ -50,6 +51,7 @@ def features(labels: Sequence[str]) -> "Features":
     return Features(
         {
             "id": text,
+            "corpus": text,
             "audio": {"path": text, "bytes": Value("binary"), "start": seconds, "end": seconds},
             "text": text,
             "asr_text": text,

@@ -268,7 +268,7 @@ def test_damaged_folder_is_not_opened(root, tmp_path, damage):
 @pytest.mark.parametrize(
     ("file", "content"),
     [
-        *(("preparation.json", text) for text in ("[]", "null", "3", '{"format": 2}', "[" * 100_000)),
+        *(("preparation.json", text) for text in ("[]", "null", "3", '{"format": 3}', "[" * 100_000)),
         ("preparation.json", {"splits": {"../../elsewhere": 12}}),
         ("preparation.json", {"splits": 3}),
         ("preparation.json", {"rows": None}),
