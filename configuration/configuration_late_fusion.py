@@ -33,6 +33,9 @@ PAPERS: dict[type[EmoFusionConfig], str] = {
 # Fields of a saved configuration that depend on where, or in which dtype, it was saved; they are those of the fusion.
 LOCATION_FIELDS = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version", "dtype")
 
+# Fields of other variants that a late fusion must leave out, at their defaults.
+UNUSED = {"modality_dropout": 0.0, "classifier_dropout": 0.0, "classifier_proj_size": None, "auxiliary_labels": None}
+
 
 @checked
 class LateFusionConfig(EmoFusionConfig):
@@ -77,7 +80,7 @@ class LateFusionConfig(EmoFusionConfig):
         if self.id2label is None:
             self.id2label = dict(self.member_configs[0].id2label)
         super().__post_init__(**kwargs)
-        for name, unset in (("modality_dropout", 0.0), ("classifier_dropout", 0.0), ("classifier_proj_size", None)):
+        for name, unset in UNUSED.items():
             self._check_unused(name, unset)
         for number, member in enumerate(self.member_configs):
             self._check_labels(number, member)

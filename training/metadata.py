@@ -275,6 +275,7 @@ def _describe_collator(collator: Callable) -> dict[str, Any]:
     return {
         "soft_labels": getattr(getattr(collator, "task", None), "soft_labels", None) or None,
         "augmentation": describe_augmentation(augmentation) or None,
+        "auxiliary": ", ".join(getattr(collator, "auxiliary", None) or ()) or None,
         "mixup": ", ".join(f"{place}, alpha {alpha:g}" for place, alpha in mixup.items()) or None,
     }
 

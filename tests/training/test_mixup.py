@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 import torch
 from emofusion.modeling.fusion_mixup import mix_rows
-from emofusion.training.arguments import DataArguments
+from emofusion.training.arguments import DataArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator, build_training_collator
 from emofusion.training.mixup import Mixup, mix_labels
 from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
-from emofusion.training.recipe import Recipe
-from emofusion.training.run import train
-from testing_training import AUDIO, FUSION, tiny_recipe
+from testing_training import AUDIO, FUSION
 from torch.testing import assert_close
 
 IDS = ["a", "b", "c", "d"]
@@ -21,8 +19,6 @@ DRAW = {"partners": [1, 2, 0], "shares": [0.75, 0.5, 1.0]}
 
 def collators(corpus, options, model_config=FUSION, variant="cross_attention", **arguments):
     """Return the model, the collator of a recipe's training split, and that of the other splits."""
-    from emofusion.training.arguments import ModelArguments
-
     labels = corpus["train"].features["label"].names
     model_args = ModelArguments(variant=variant, model_config=model_config)
     data = DataArguments(max_seconds=0.3, mixup=options, **arguments)
@@ -111,10 +107,3 @@ def test_embeddings_are_mixed_inside_the_model(corpus):
 def test_bad_options_are_refused(corpus, options, message):
     with pytest.raises(ValueError, match=message):
         collators(corpus, options)
-
-
-def test_run_with_mixup_and_auxiliary_heads(corpus_root, tmp_path):
-    """One run of both: the card, the log, the configuration, and a run that starts from its checkpoint."""
-    recipe = tiny_recipe(corpus_root, tmp_path / "first", mixup={"embedding": 0.2}, auxiliary={"gender": 0.2})
-    results = train(Recipe.from_dict(recipe))
-    assert results.training["mixup"] == "embedding, alpha 0.2"
