@@ -61,15 +61,13 @@ class EmotionCollator:
             batch["lengths"] = host_lengths(batch)
         else:
             batch = self.cache.prepare(rows)
-        labels = self.task.encode_labels(rows)
-        if labels is not None:
-            batch["labels"] = labels
+        batch.update(self.task.encode_labels(rows))
         if self.auxiliary:
             batch["auxiliary_labels"] = encode_auxiliary(rows, self.auxiliary)
-        if self.mixup is not None and labels is not None:
-            classes = {"labels": len(self.task.labels)} | {
-                name: len(known) for name, known in (self.auxiliary or {}).items()
-            }
+        if self.mixup is not None:
+            classes = {name: len(known) for name, known in (self.auxiliary or {}).items()}
+            if self.task.classes:
+                classes["labels"] = len(self.task.classes)
             batch = self.mixup(batch, [row.get("id") for row in rows], classes)
         return batch
 
@@ -143,5 +141,5 @@ def build_training_collator(
     if data_args.mixup:
         check_mixup_fits(data_args.mixup, collator.processor)
         mixup = Mixup(data_args.mixup, seed)
-    task = replace(collator.task, soft_labels=data_args.soft_labels)
+    task = collator.task.for_training(data_args.soft_labels)
     return replace(collator, task=task, augment=augment, mixup=mixup)
