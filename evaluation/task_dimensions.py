@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ..configuration.dimensions import DEFAULT_SCALE, check_dimensions, check_scale
 from ..configuration.plain_text import join_words, show_value
 from .comparison_dimensions import DimensionComparison, compare_dimensions, pool_values
 from .dimension_pictures import PLANE, SCATTER, draw_dimensions
@@ -24,20 +25,17 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers.trainer_utils import EvalPrediction, PredictionOutput
 
-DIMENSIONS = ("valence", "arousal", "dominance")
-SCALE = (1.0, 5.0)  # of IEMOCAP, the default of a model's configuration
-
 
 @dataclass(frozen=True)
 class DimensionsTask(Task):
     """Regression of the dimensions of utterances, as the mean of the raters' values.
 
     Args:
-        labels: Names of the dimensions, some of `DIMENSIONS`, in the order of the model's outputs.
+        labels: Names of the dimensions, some of `DIMENSIONS` of `configuration.dimensions`, in the order of the model's outputs.
         scale: Lowest and highest value in the corpus.
     """
 
-    scale: tuple[float, float] = SCALE
+    scale: tuple[float, float] = DEFAULT_SCALE
 
     name: ClassVar[str] = "dimensions"
     problem_type: ClassVar[str] = "regression"
@@ -61,14 +59,8 @@ class DimensionsTask(Task):
     example: ClassVar[str] = "print(dict(zip(model.config.id2label.values(), model(**inputs).logits[0].tolist())))"
 
     def __post_init__(self):
-        names = list(self.labels)
-        if not names or len(set(names)) != len(names) or not set(names) <= set(DIMENSIONS):
-            raise ValueError(
-                f"dimensions is {show_value(names)}: name one or more of {', '.join(DIMENSIONS)}, each once."
-            )
-        edges = list(self.scale)
-        if len(edges) != 2 or not np.isfinite(edges).all() or not edges[0] < edges[1]:
-            raise ValueError(f"dimension_scale is {show_value(edges)}: give the lowest and the highest value.")
+        check_dimensions(self.labels)
+        check_scale(self.scale)
 
     @property
     def dimension_names(self) -> Sequence[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ..configuration.dimensions import DEFAULT_SCALE, DIMENSIONS
 from ..configuration.plain_text import join_words
 from .calibration import TemperatureScaling
 from .comparison_records import JointComparison
@@ -18,7 +19,7 @@ from .results import RunResults
 from .score_records import Scores, SubsetScores
 from .task import HubMetric, Table, Task
 from .task_classification import ClassificationTask
-from .task_dimensions import DIMENSIONS, SCALE, DimensionsTask
+from .task_dimensions import DimensionsTask
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,7 @@ class MultiTask(Task):
     """
 
     dimensions: Sequence[str] = DIMENSIONS
-    scale: tuple[float, float] = SCALE
+    scale: tuple[float, float] = DEFAULT_SCALE
     soft_labels: bool = False
 
     name: ClassVar[str] = "multi_task"
