@@ -8,6 +8,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from .configuration_checks import (
     DTYPES,
+    MOST_LABELS,
     build_config,
     check_auxiliary_labels,
     check_labels,
@@ -27,8 +28,6 @@ from .plain_text import reason_of, show_value
 # processor changes predictions. Raise `OLDEST_FORMAT` when this code can no longer read the older checkpoints.
 FORMAT = 2
 OLDEST_FORMAT = 2
-
-MOST_LABELS = 100_000
 
 # Configuration fields that hold the output width of a vision encoder; the first one present is used.
 VISION_SIZE_FIELDS = ("hidden_sizes", "hidden_dim", "hidden_size")

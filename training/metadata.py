@@ -171,7 +171,13 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
 def describe_settings(trainer: Trainer) -> dict[str, Any]:
     """Return the settings of a training that the card shows: those of the arguments, the loss and the collator."""
     model, args = unwrap_adapters(trainer.model), trainer.args
-    return describe_training(args) | _describe_loss(model, args) | _describe_collator(trainer.train_data_collator)
+    pooling = getattr(model.config, "pooling", None)
+    return {
+        **describe_training(args),
+        **_describe_loss(model, args),
+        **_describe_collator(trainer.train_data_collator),
+        "pooling": pooling if pooling == "attentive_statistics" else None,  # the default of a variant is on no card
+    }
 
 
 def find_task(trainer: Trainer) -> Task:

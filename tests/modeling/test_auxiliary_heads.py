@@ -64,11 +64,13 @@ def test_checkpoint_keeps_heads_and_base_model_leaves_them_out(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"gender": ["female"]}, r"auxiliary_labels.gender is \['female'\]; it must be two or more distinct names"),
-        ({"gender": ["a", "a", "b"]}, "two or more distinct names"),
-        ({"gender": ["a", " "]}, "two or more distinct names"),
+        ({"gender": ["female"]}, r"auxiliary_labels.gender is \['female'\]; it must be 2 to 100000 distinct names"),
+        ({"gender": ["a", "a", "b"]}, "2 to 100000 distinct names"),
+        ({"gender": ["a", " "]}, "2 to 100000 distinct names"),
         ({"a.b": ["a", "b"]}, "auxiliary_labels has the name 'a.b'; it must be letters"),
         ({"gender": "female"}, "auxiliary_labels is"),
+        ({1: ["a", "b"]}, "auxiliary_labels is"),
+        ({"gender": [1, 2]}, "auxiliary_labels is"),
     ],
 )
 def test_wrong_labels_are_refused(labels, message):
