@@ -9,11 +9,12 @@ from datasets import Dataset
 from transformers import BatchFeature, PreTrainedConfig, ProcessorMixin
 
 from ..configuration.modalities import MODALITIES, host_lengths
-from ..evaluation.task import Task, load_task
+from ..evaluation.task import Task
 from .arguments import DataArguments
 from .augmentation import Augmentation
 from .auxiliary import encode_auxiliary
 from .mixup import Mixup, check_mixup_fits
+from .run_task import as_task
 
 
 class InputCache(Protocol):
@@ -29,7 +30,7 @@ class EmotionCollator:
 
     Args:
         processor: The processor of the model. Rows are read for the modalities that it has.
-        task: The task, which makes `labels` of the rows' labels; names of classes stand for their classification.
+        task: The task, which makes labels of the rows' label columns; names of classes stand for their classification.
         augment: A function that changes a row before everything else.
         cache: A cache of frozen prefixes; with it a batch holds `encoded` instead of inputs.
         auxiliary: Classes by column, as `auxiliary_labels` of the configuration of a model: a batch then has their
@@ -45,11 +46,10 @@ class EmotionCollator:
     mixup: Mixup | None = None
 
     def __post_init__(self):
-        if not isinstance(self.task, Task):
-            self.task = load_task("classification", list(self.task))
+        self.task = as_task(self.task)
 
     def __call__(self, rows: list[Mapping]) -> BatchFeature | dict:
-        """Return a batch of the forward contract, with `lengths`, and with `labels` if the rows have labels.
+        """Return a batch of the forward contract, with `lengths`, and with the labels that the rows have.
 
         Raises:
             ValueError: If a label does not fit the task; the row is named.

@@ -106,11 +106,13 @@ def _mix_waveforms(batch: dict[str, Any], mixup: Mapping[str, list]) -> None:
 
 
 def check_mixup(options: Mapping) -> None:
-    """Check the options of mixup.
+    """Check the options of mixup; none are right.
 
     Raises:
         ValueError: If a place is unknown, several are given, or alpha is no positive number.
     """
+    if not options:
+        return
     if len(options) != 1 or not set(options) <= set(PLACES):
         raise ValueError(
             f"mixup is {dict(options)!r}; name one of {' and '.join(PLACES)} with its alpha, such as {{embedding: 0.2}}."
