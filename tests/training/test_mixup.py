@@ -1,8 +1,11 @@
 """Mixup: what is drawn, what is mixed, and in which shares."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from emofusion.evaluation.task import load_task
 from emofusion.modeling.fusion_mixup import mix_rows
 from emofusion.training.arguments import DataArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator, build_training_collator
@@ -91,6 +94,18 @@ def test_embeddings_are_mixed_inside_the_model(corpus):
     assert_close(output.embedding, alone.embedding)
     smooth = 0.9 * batch["labels"] + 0.1 / 4
     assert_close(output.loss, -(smooth * output.logits.log_softmax(dim=-1)).sum(dim=1).mean())
+
+
+def test_values_of_a_batch_are_mixed_in_every_task(corpus):
+    rows = [corpus["train"][number] for number in range(4)]
+    _, collator, _ = collators(corpus, {"embedding": 0.4})
+    names, scale = ["arousal", "valence"], (1.0, 5.0)
+    values = torch.tensor([[row["vad"][name] for name in names] for row in rows])
+    dimensions = replace(collator, task=load_task("dimensions", names, scale=scale))(rows)
+    both = replace(collator, task=load_task("multi_task", collator.task.labels, dimensions=names, scale=scale))(rows)
+    assert_close(dimensions["labels"], mix_rows(values, dimensions["mixup"]))
+    assert_close(both["dimension_labels"], dimensions["labels"])
+    assert both["labels"].shape == (4, 4)
 
 
 @pytest.mark.parametrize(
