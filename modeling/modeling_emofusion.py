@@ -23,7 +23,7 @@ from .head_auxiliary import AuxiliaryHeads
 from .head_classification import build_classification_head
 from .head_dimensions import DimensionHead
 from .modeling_lengths import Lengths, complete_lengths, lengths_mask, zero_rows
-from .modeling_losses import LossesMixin
+from .modeling_losses import OTHER_LABELS, LossesMixin
 from .modeling_outputs import EmotionOutput, Encoded
 from .modeling_pretrained import EmoFusionPreTrainedModel
 
@@ -293,8 +293,6 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
         lengths: Mapping[str, Sequence[int]] | None = None,
         encoded: Encoded | None = None,
         labels: torch.Tensor | None = None,
-        dimension_labels: torch.Tensor | None = None,
-        auxiliary_labels: Mapping[str, torch.Tensor] | None = None,
         mixup: Mapping[str, Sequence] | None = None,
         return_dict: bool | None = None,
         **kwargs,
@@ -313,19 +311,18 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
             labels: `(batch,)` class ids, -100 where unknown; or `(batch, classes)` probabilities (soft labels), zeros
                 where unknown. For a model of dimensions alone, `(batch, dimensions)` values in its scale, NaN where
                 unknown.
-            dimension_labels: For a model of classes and dimensions, these values; either kind of labels may be left out.
-            auxiliary_labels: For a model with auxiliary heads, class ids or probabilities by name, as `labels`. Without
-                them these heads do not run.
             mixup: `partners` and `shares` of the rows (see [`mix_rows`]): the heads read mixed embeddings, for which the
                 labels must be mixed too. Other parts of the output are those of the rows alone.
             return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
-            **kwargs: Other inputs of the batch, `output_attentions` and `output_hidden_states`; see
-                [`EmoFusionModel.forward`].
+            **kwargs: The other labels of [`LossesMixin`]. They are no parameters of their own, because
+                [`transformers.Trainer`] takes parameters with such names for labels that every batch has. And other inputs
+                of the batch, `output_attentions` and `output_hidden_states`; see [`EmoFusionModel.forward`].
 
         Returns:
             The output, with `logits` `(batch, classes)`, or `(batch, dimensions)` for a model of dimensions alone; with
             `dimensions` `(batch, dimensions)` if the model has both; and, with labels, `loss` and `losses`.
         """
+        labels = {"labels": labels} | {name: kwargs.pop(name, None) for name in OTHER_LABELS}
         output = self.model(
             input_values=input_values,
             audio_attention_mask=audio_attention_mask,
@@ -339,8 +336,7 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
             **kwargs,
         )
         embedding = output.embedding if mixup is None else mix_rows(output.embedding, mixup)
-        output = EmotionOutput(**output, **self.apply_heads(embedding, auxiliary=bool(auxiliary_labels)))
-        labels = {"labels": labels, "dimension_labels": dimension_labels, "auxiliary_labels": auxiliary_labels}
+        output = EmotionOutput(**output, **self.apply_heads(embedding, auxiliary=bool(labels["auxiliary_labels"])))
         losses = self.losses(output, labels)
         if losses:
             output = EmotionOutput(**output, loss=sum(losses.values()), losses=losses)

@@ -10,9 +10,17 @@ from .loss_classification import classification_loss
 from .loss_concordance import dimension_loss
 from .modeling_outputs import EmotionOutput
 
+# Keys of a batch that hold labels, besides `labels`.
+OTHER_LABELS = ("dimension_labels", "auxiliary_labels")
+
 
 class LossesMixin:
-    """The loss of an [`EmoFusionForSequenceClassification`]. A variant adds parts in `loss_parts`."""
+    """The loss of an [`EmoFusionForSequenceClassification`]. A variant adds parts in `loss_parts`.
+
+    Labels are `labels` and, for a model of classes and dimensions, `dimension_labels` `(batch, dimensions)`: values in its
+    scale, NaN where unknown. A model with auxiliary heads takes `auxiliary_labels`, class ids or probabilities by name, as
+    `labels`; without them these heads do not run. Any of them may be left out.
+    """
 
     config: EmoFusionConfig
 

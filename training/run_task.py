@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict
@@ -12,10 +11,7 @@ from ..configuration.plain_text import join_words
 from ..evaluation.label_checks import read_dimensions
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.task import Task, load_task
-from .arguments import TEXT_CLASSIFIER, DataArguments
-
-if TYPE_CHECKING:
-    from .recipe import Recipe
+from .arguments import TEXT_CLASSIFIER, DataArguments, EmotionTrainingArguments, ModelArguments
 
 # Training arguments that only a task with classes has, and the value that each has by default.
 OF_CLASSES = {"class_weights": None, "label_smoothing_factor": 0.0, "sampler": "random"}
@@ -23,13 +19,17 @@ OF_CLASSES = {"class_weights": None, "label_smoothing_factor": 0.0, "sampler": "
 OF_TASK = ("problem_type", "dimensions", "dimension_scale")
 
 
-def check_task_options(recipe: "Recipe") -> None:
+def check_task_options(task: str, model: ModelArguments | None, training_args: EmotionTrainingArguments) -> None:
     """Check that the options of a recipe fit its task.
 
+    Args:
+        task: The name of the task.
+        model: The model; None for a late fusion.
+        training_args: The training arguments.
+
     Raises:
-        ValueError: If one does not; it is named.
+        ValueError: If an option does not fit; it is named.
     """
-    task, model = recipe.data.task, recipe.model
     if model is not None and model.variant == TEXT_CLASSIFIER and task != "classification":
         raise ValueError(
             f"The task is {task}, but a text_classifier is a plain model of transformers, which learns classes; take the "
@@ -41,7 +41,7 @@ def check_task_options(recipe: "Recipe") -> None:
                 f"model_config.{name} is given, but the arguments task and dimensions determine it; leave it out."
             )
     for name, default in OF_CLASSES.items() if task == "dimensions" else ():
-        if (value := getattr(recipe.training, name)) != default:
+        if (value := getattr(training_args, name)) != default:
             raise ValueError(f"{name} is {value!r}, but the task dimensions has no classes; leave it out.")
 
 

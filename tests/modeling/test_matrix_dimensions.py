@@ -19,6 +19,7 @@ from testing_common import (
 from testing_matrix import sparse_batch
 from torch.testing import assert_close
 from transformers import AutoModelForAudioClassification
+from transformers.utils import find_labels
 
 NAMES = ("speech-layer-norm", "cross_attention-layer-sums", "speaker_resnet", "multi_level", "wavfusion")
 BY_NAME = {case.name: case for case in CASES}
@@ -50,6 +51,10 @@ every_variant = pytest.mark.parametrize(
 
 def test_every_variant_is_covered():
     assert {case.variant for case in (*(BY_NAME[name] for name in NAMES), FUSION)} == set(VARIANTS)
+
+
+def test_trainer_of_transformers_takes_labels_only_for_labels():
+    assert find_labels(type(BY_NAME["wavfusion"].model())) == ["labels"]
 
 
 @every_variant
