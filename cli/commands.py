@@ -22,6 +22,7 @@ COMMANDS = {
     "fit-late-fusion": "Combine the scores of models, which are trained first if they are not.",
     "pretrain-speaker": "Pretrain a speaker network.",
     "import-speaker": "Import a speaker network of another toolkit.",
+    "export": "Write a model as an ONNX graph that runs without torch.",
     "merge-adapter": "Merge LoRA adapters into the weights of their base model.",
     "search": "Search for better hyperparameters with Optuna.",
     "push": "Publish a model, or the metric, on the Hugging Face Hub.",

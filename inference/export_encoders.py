@@ -68,7 +68,9 @@ def encode_waveforms(
 def _convolve(encoder: PreTrainedModel, values: torch.Tensor, mask: torch.Tensor) -> States:
     field, hop = wav2vec2_receptive_field(encoder.config), math.prod(encoder.config.conv_stride)
     samples = mask.sum(dim=1).clamp_min(field)
-    states = F.pad(values * mask, (0, field - 1))[:, None]
+    # As many samples as whole hops need: then the frames of each layer are a simple expression of those of the last one.
+    width = values.shape[1]
+    states = F.pad(values * mask, (0, (width + hop - 1) // hop * hop + field - hop - width))[:, None]
     for layer in encoder.feature_extractor.conv_layers:
         if isinstance(getattr(layer, "layer_norm", None), nn.GroupNorm):
             states = layer.activation(_group_norm(layer, layer.conv(states), samples))
