@@ -165,6 +165,7 @@ class Case:
 
 
 ATTENTIVE = {"pooling": "attentive_statistics"}
+CROSS = {"text_config": BERT, "hidden_size": 16, "num_attention_heads": 2}
 # As wide as the speech encoder; the text encoder is wider and projected. Smaller weights, because so many layers would
 # amplify rounding.
 COATTENTION = {
@@ -216,38 +217,13 @@ CASES = [
     Case("text-deberta", "unimodal", {"modality": "text", "text_config": DEBERTA, "hidden_size": 16}),
     Case("text-modernbert", "unimodal", {"modality": "text", "text_config": MODERNBERT, "hidden_size": 16}),
     Case("video", "unimodal", {"modality": "video", "vision_config": VIT, "hidden_size": 16}),
-    Case(
-        "cross_attention",
-        "cross_attention",
-        {"audio_config": WAV2VEC2_GROUP, "text_config": BERT, "hidden_size": 16, "num_attention_heads": 2},
-    ),
-    Case(
-        "cross_attention-layer-norm",
-        "cross_attention",
-        {
-            "audio_config": WAV2VEC2_LAYER,
-            "text_config": BERT,
-            "hidden_size": 16,
-            "num_attention_heads": 2,
-            **ATTENTIVE,
-        },
-    ),
-    Case(
-        "cross_attention-wavlm-deberta",
-        "cross_attention",
-        {"audio_config": WAVLM, "text_config": DEBERTA, "hidden_size": 16, "num_attention_heads": 2},
-    ),
+    Case("cross_attention", "cross_attention", {"audio_config": WAV2VEC2_GROUP, **CROSS}),
+    Case("cross_attention-layer-norm", "cross_attention", {"audio_config": WAV2VEC2_LAYER, **CROSS, **ATTENTIVE}),
+    Case("cross_attention-wavlm-deberta", "cross_attention", {"audio_config": WAVLM, **CROSS, "text_config": DEBERTA}),
     Case(
         "cross_attention-layer-sums",
         "cross_attention",
-        {
-            "audio_config": WAV2VEC2_LAYER,
-            "text_config": BERT,
-            "hidden_size": 16,
-            "num_attention_heads": 2,
-            "use_weighted_layer_sum": True,
-            "classifier_proj_size": 8,
-        },
+        {"audio_config": WAV2VEC2_LAYER, **CROSS, "use_weighted_layer_sum": True, "classifier_proj_size": 8},
     ),
     Case(
         "speaker_resnet",
