@@ -20,7 +20,8 @@ from .processor_building import PAD_TOKEN_ID
 from .run_task import as_task
 from .text_classifier import build_classifier, build_classifier_config
 
-HEADS = ("classifier.", "dimension_head.")
+# Parts that are new if a checkpoint lacks them; discrepancy learning belongs to the loss of classes.
+HEADS = ("classifier.", "dimension_head.", "model.homogeneous_encoder.")
 # Fields that a model of transformers reads and its configuration class does not declare, by model type.
 UNDECLARED = {"deberta-v2": ("position_buckets", "share_att_key", "norm_rel_ebd")}
 
