@@ -5,7 +5,8 @@ import re
 
 import pytest
 import torch
-from testing_common import BERT, BOTH, CASES, VIT, WAV2VEC2_GROUP, WAVFUSION
+from testing_common import BERT, CASES, VIT, WAV2VEC2_GROUP, WAVFUSION
+from testing_dimensions import BOTH
 from transformers import AutoConfig
 
 FIRST = list({case.variant: case for case in reversed(CASES)}.values())
@@ -27,6 +28,7 @@ OPTIONAL = {
     "dimensions": list,
     "dimension_scale": list,
     "loss_weights": dict,
+    "auxiliary_labels": dict,
     "classifier_proj_size": int,
     "num_speakers": int,
     "audio_config": dict,

@@ -15,7 +15,8 @@ from emofusion.evaluation.task import task_of_config
 from emofusion.hub import write_bundle, write_card
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
-from testing_common import BOTH, CASES, DIMENSIONS, IMAGE
+from testing_common import CASES, IMAGE
+from testing_dimensions import BOTH, DIMENSIONS
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
 # Files that the folders of all variants have, and those that only some variants have.
@@ -36,9 +37,11 @@ SHARED = {
     "encoder_wav2vec2.py",
     "encoder_whisper.py",
     "fusion_missing_modality.py",
+    "fusion_mixup.py",
     "fusion_pooling.py",
     "fusion_rows.py",
     "head_classification.py",
+    "head_auxiliary.py",
     "head_dimensions.py",
     "loss_classification.py",
     "loss_concordance.py",

@@ -8,17 +8,8 @@ import pytest
 import torch
 from emofusion.configuration.modalities import host_lengths
 from emofusion.modeling.fusion_recurrence import BidirectionalGRU, BidirectionalLSTM
-from testing_common import (
-    BOTH,
-    CASES,
-    DIMENSIONS,
-    FUSION_MEMBER,
-    SPEECH_MEMBER,
-    TEXT_MEMBER,
-    Case,
-    make_batch,
-    with_dimension_labels,
-)
+from testing_common import CASES, FUSION_MEMBER, SPEECH_MEMBER, TEXT_MEMBER, Case, make_batch
+from testing_dimensions import BOTH, DIMENSIONS, with_dimension_labels
 from testing_rows import rows_of
 from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
@@ -142,6 +133,20 @@ def test_nothing_waits_for_device(case):
             loss = model(**batch, lengths=known).loss
             if model.training:
                 loss.backward()
+
+
+def test_auxiliary_heads_and_mixup_never_wait_for_device():
+    case = next(case for case in CASES if case.name == "speaker_resnet")
+    model = (
+        case.model(auxiliary_labels={"gender": ["female", "male"]}, pooling="attentive_statistics").to("meta").train()
+    )
+    batch = make_batch(*BATCHES[2])
+    known = host_lengths(batch)
+    batch = {name: value.to("meta") for name, value in batch.items()}
+    auxiliary = {"gender": torch.tensor([0, -100, 1]).to("meta")}
+    mixup = {"partners": [1, 2, 0], "shares": [0.9, 0.5, 1.0]}
+    with NoWaiting(), NoConstants():
+        model(**batch, lengths=known, auxiliary_labels=auxiliary, mixup=mixup).loss.backward()
 
 
 @pytest.mark.parametrize("layer", [BidirectionalLSTM, BidirectionalGRU])
