@@ -127,7 +127,7 @@ def draw_rows(rows: Dataset, size: int, seed: int, task: Task) -> Dataset:
 
 
 def _present_dimensions(rows: Dataset, in_every_corpus: bool = False) -> set[str]:
-    """Return the dimensions that some row, or some row of every corpus, has a value."""
+    """Return the dimensions that have a value in some row, or in some row of every corpus."""
     is_known = np.isfinite(read_dimensions(rows, DIMENSIONS))
     corpora = np.array(rows["corpus"][:] if in_every_corpus and "corpus" in rows.column_names else [None] * len(rows))
     known = np.all([is_known[corpora == name].any(axis=0) for name in set(corpora.tolist())], axis=0)
