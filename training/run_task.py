@@ -66,8 +66,8 @@ def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: Co
 
     Args:
         data: The data arguments.
-        corpus: The splits. Without the argument `dimensions`, those are learned of which every split has values, and in it
-            every corpus.
+        corpus: The splits. Without the argument `dimensions`, those are learned for which every corpus has values in
+            every split.
         metadata: The metadata of the corpus, which has the scale of its dimensions.
 
     Raises:
@@ -158,7 +158,7 @@ def draw_rows(rows: Dataset, size: int, seed: int, task: Task) -> Dataset:
 
 
 def _present_dimensions(rows: Dataset, in_every_corpus: bool = False) -> set[str]:
-    """Return the dimensions of which some row, or some row of every corpus, has a value."""
+    """Return the dimensions that some row, or some row of every corpus, has a value for."""
     is_known = np.isfinite(read_dimensions(rows, DIMENSIONS))
     corpora = np.array(rows["corpus"][:] if in_every_corpus and "corpus" in rows.column_names else [None] * len(rows))
     known = np.all([is_known[corpora == name].any(axis=0) for name in set(corpora.tolist())], axis=0)
