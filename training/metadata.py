@@ -170,7 +170,13 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
 def describe_settings(trainer: Trainer) -> dict[str, Any]:
     """Return the settings of a training that the card shows: those of the arguments, the loss and the collator."""
     model, args = unwrap_adapters(trainer.model), trainer.args
-    return describe_training(args) | _describe_loss(model, args) | _describe_collator(trainer.train_data_collator)
+    pooling = getattr(model.config, "pooling", None)
+    return {
+        **describe_training(args),
+        **_describe_loss(model, args),
+        **_describe_collator(trainer.train_data_collator),
+        "pooling": pooling if pooling == "attentive_statistics" else None,  # the default of a variant is on no card
+    }
 
 
 def find_task(trainer: Trainer) -> Task:
@@ -269,9 +275,12 @@ def _find_levels(trainer: Trainer) -> tuple[str, ...]:
 def _describe_collator(collator: Callable) -> dict[str, Any]:
     """Return the settings of a training collator, None for those that are off."""
     augmentation = getattr(getattr(collator, "augment", None), "options", {})
+    mixup = getattr(getattr(collator, "mixup", None), "options", {})
     return {
         "soft_labels": getattr(getattr(collator, "task", None), "soft_labels", None) or None,
         "augmentation": describe_augmentation(augmentation) or None,
+        "auxiliary": ", ".join(getattr(collator, "auxiliary", None) or ()) or None,
+        "mixup": ", ".join(f"{place}, alpha {alpha:g}" for place, alpha in mixup.items()) or None,
     }
 
 

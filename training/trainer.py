@@ -22,9 +22,11 @@ from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from ..processing.processor_checks import modalities_of
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
-from .augmentation import AugmentationEpochSetter
+from .augmentation import DrawEpochSetter
+from .auxiliary import AuxiliaryAccuracy
 from .balanced_sampler import find_sampler
 from .checkpoints import BestCheckpointFinder, check_weights, find_damage
+from .kept_weights import weights_kept
 from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
 from .missing_gradients import lacks_modality, with_all_parameters
@@ -88,7 +90,7 @@ class EmotionTrainer(Trainer):
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
             self.args.select_by(self.task)
-        self._guard = LossGuard()
+        self._guard, self._auxiliary = LossGuard(), AuxiliaryAccuracy()
         # Whether the loss of every step is looked at: a CPU need not be waited for.
         self._looks_at_steps = self.args.logging_nan_inf_filter or self.args.device.type == "cpu"
         self._named_losses = defaultdict(list)
@@ -96,8 +98,9 @@ class EmotionTrainer(Trainer):
         self._bar = replace_progress(self)
         self.add_callback(EpochSetter())
         self.add_callback(BestCheckpointFinder())
-        if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
-            self.add_callback(AugmentationEpochSetter(augment))
+        for draw in (getattr(self.train_data_collator, name, None) for name in ("augment", "mixup")):
+            if hasattr(draw, "set_epoch"):
+                self.add_callback(DrawEpochSetter(draw))
         if self.args.class_weights is not None:
             self.model.config.class_weights = find_class_weights(
                 self.args.class_weights, self.task, self.train_dataset
@@ -238,6 +241,8 @@ class EmotionTrainer(Trainer):
             self._positions += padding_of(inputs)
             if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, modalities_of(self.model.config)):
                 loss = with_all_parameters(loss, model)
+        elif scores := outputs.get("auxiliary_logits"):
+            self._auxiliary.add(scores, inputs["auxiliary_labels"])
         return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs):
@@ -253,6 +258,8 @@ class EmotionTrainer(Trainer):
             output = super().evaluation_loop(
                 dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs
             )
+        accuracies = self._auxiliary.collect(self.accelerator)
+        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in accuracies.items()})
         # The embedding of a late fusion has NaN for a member without input, which is no fault.
         missing = bool(self.task.dimension_names) and hasattr(unwrap_adapters(self.model).config, "member_configs")
         check_scores(output.predictions, self.args, self.model, self.state.global_step > 0, missing)
@@ -380,18 +387,3 @@ class EmotionTrainer(Trainer):
             token=token or self.args.hub_token,
             **kwargs,
         )
-
-
-@contextmanager
-def weights_kept(model: torch.nn.Module) -> Iterator[None]:
-    """Put weights and buffers back after the context: with `bf16_full_eval` Trainer rounds the model and leaves it so."""
-    weights = [(parameter, parameter.data) for parameter in model.parameters()]
-    buffers = [(module, dict(module._buffers)) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for parameter, data in weights:
-            if parameter.dtype != data.dtype:
-                parameter.data = data
-        for module, kept in buffers:
-            module._buffers.update(kept)
