@@ -27,6 +27,8 @@ FORMAT = 2
 OLDEST_FORMAT = 2
 
 MOST_LABELS = 100_000
+MOST_CONTEXT_LAYERS = 64
+MOST_EARLIER = 1000  # utterances of a `context_window`
 
 # Configuration fields that hold the output width of a vision encoder; the first one present is used.
 VISION_SIZE_FIELDS = ("hidden_sizes", "hidden_dim", "hidden_size")
@@ -72,6 +74,17 @@ class EmoFusionConfig(PreTrainedConfig):
         focal_gamma (`float`, *optional*, defaults to 0.0):
             Exponent of the focal loss (Lin 2017), which reduces the weight of utterances that the model classifies
             with high confidence. 0.0 is cross-entropy.
+        context_layers (`int`, *optional*, defaults to 0):
+            Number of layers of a causal transformer (ours) between the utterance embedding and the head, in which an
+            utterance attends to earlier utterances of its dialogue. 0 means that every utterance is classified alone.
+        context_heads (`int`, *optional*, defaults to 4):
+            Number of attention heads of that transformer; divides `context_hidden_size`.
+        context_hidden_size (`int`, *optional*, defaults to 256):
+            Width of that transformer.
+        context_window (`int`, *optional*, defaults to 8):
+            Number of earlier utterances that an utterance attends to in each layer.
+        context_dropout (`float`, *optional*, defaults to 0.1):
+            Dropout in that transformer.
     """
 
     sub_configs: ClassVar[dict] = {modality.config_field: AutoConfig for modality in MODALITIES.values()}
@@ -104,6 +117,11 @@ class EmoFusionConfig(PreTrainedConfig):
     class_weights: list[int | float] | None = None
     label_smoothing: int | float = share(0.0)
     focal_gamma: int | float = number(0.0)
+    context_layers: int = whole(0, 0, MOST_CONTEXT_LAYERS)
+    context_heads: int = whole(1, 4)
+    context_hidden_size: int = whole(1, 256)
+    context_window: int = whole(1, 8, MOST_EARLIER)
+    context_dropout: int | float = share(0.1)
     initializer_range: int | float = number(0.02)
     # Fields of transformers, whose types not every version checks. The labels are checked by `check_labels`.
     id2label: Any = None
@@ -129,6 +147,10 @@ class EmoFusionConfig(PreTrainedConfig):
                 self._check_unused(modality.freeze_field, 0)
         if not any(MODALITIES[name].has_layers for name in self.encoders):
             self._check_unused("use_weighted_layer_sum", False)
+        if self.context_hidden_size % self.context_heads:
+            raise ValueError(
+                f"context_heads is {self.context_heads}; it must divide context_hidden_size, {self.context_hidden_size}."
+            )
         self._check_labels_and_dtype(kwargs)
         if __name__.startswith("emofusion."):
             # The package registers its own pipeline. With this field transformers would prefer the checkpoint's code
@@ -291,6 +313,11 @@ class EmoFusionConfig(PreTrainedConfig):
     def span_levels(self) -> tuple[str, ...]:
         """The levels of an alignment (`"word"`, `"syllable"`, `"phone"`) that the fusion reads."""
         return ()
+
+    @property
+    def history(self) -> int:
+        """The number of earlier utterances of a dialogue that the scores of an utterance depend on."""
+        return self.context_layers * self.context_window
 
     @property
     def num_audio_layers(self) -> int:

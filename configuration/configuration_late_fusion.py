@@ -77,7 +77,8 @@ class LateFusionConfig(EmoFusionConfig):
         if self.id2label is None:
             self.id2label = dict(self.member_configs[0].id2label)
         super().__post_init__(**kwargs)
-        for name, unset in (("modality_dropout", 0.0), ("classifier_dropout", 0.0), ("classifier_proj_size", None)):
+        unused = {"modality_dropout": 0.0, "classifier_dropout": 0.0, "classifier_proj_size": None, "context_layers": 0}
+        for name, unset in unused.items():
             self._check_unused(name, unset)
         for number, member in enumerate(self.member_configs):
             self._check_labels(number, member)
@@ -124,6 +125,11 @@ class LateFusionConfig(EmoFusionConfig):
     def encoders(self) -> tuple[str, ...]:
         """Empty: the encoders belong to the members."""
         return ()
+
+    @property
+    def history(self) -> int:
+        """The number of earlier utterances of a dialogue that the scores of any member depend on."""
+        return max(getattr(member, "history", 0) for member in self.member_configs)
 
     @property
     def embedding_size(self) -> int:

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from ..configuration.configuration_late_fusion import LateFusionConfig
 from ..configuration.modalities import MODALITIES
+from .fusion_dialogue import count_asked
 from .fusion_late_members import build_member, load_member, run_member, select_inputs
 from .head_score_combination import COMBINATIONS
 from .modeling_dtype import set_dtype, weight_dtype
@@ -93,7 +94,7 @@ class LateFusionModel(LateFusionPreTrainedModel):
         if self.config.freeze_members:
             with torch.no_grad():
                 return {"log_probabilities": self._log_probabilities(batch)}
-        names = [name for name in batch if name.endswith(INPUT_SUFFIXES) or name == "lengths"]
+        names = [name for name in batch if name.endswith(INPUT_SUFFIXES) or name in ("lengths", "dialogues")]
         return {name: batch[name] for name in names if batch[name] is not None}
 
     def forward(
@@ -123,10 +124,10 @@ class LateFusionModel(LateFusionPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
     def _log_probabilities(self, batch: dict[str, torch.Tensor | None]) -> torch.Tensor:
-        scores = {}
+        scores, asked = {}, count_asked(batch.get("dialogues"))
         for number, member in enumerate(self.members):
             if inputs := select_inputs(number, member.config, batch):
-                logits, has_input = run_member(member, inputs)
+                logits, has_input = (rows[:asked] for rows in run_member(member, inputs))
                 places = {label: place for place, label in member.config.id2label.items()}
                 order = [places[label] for _, label in sorted(self.config.id2label.items())]
                 # A list as an index would be copied to the device, which blocks.
