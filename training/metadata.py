@@ -20,7 +20,7 @@ from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, 
 from ..evaluation.results import RESULTS, Results, RunResults
 from ..evaluation.statistics import count_known
 from ..evaluation.task import Task, load_task
-from ..processing.processing_emofusion import SILENCE
+from ..processing.alignment_spans import SILENCE
 from ..processing.processor_checks import modalities_of
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
 from .arguments import EmotionTrainingArguments
