@@ -77,7 +77,12 @@ class LateFusionConfig(EmoFusionConfig):
         if self.id2label is None:
             self.id2label = dict(self.member_configs[0].id2label)
         super().__post_init__(**kwargs)
-        unused = {"modality_dropout": 0.0, "classifier_dropout": 0.0, "classifier_proj_size": None, "context_layers": 0}
+        unused = {
+            "modality_dropout": 0.0,
+            "classifier_dropout": 0.0,
+            "classifier_proj_size": None,
+            "context_layers": 0,
+        }
         for name, unset in unused.items():
             self._check_unused(name, unset)
         for number, member in enumerate(self.member_configs):

@@ -42,6 +42,21 @@ def load_corpus(name: str, root: str | Path | None = None, **options) -> "Datase
     return corpus.load(root, corpus.parse(**options))
 
 
+def load_turns(name: str, root: str | Path | None = None, **options) -> list[dict]:
+    """Return all turns of a corpus, with the keys `dialogues.TURN`, those that give no row included.
+
+    Args:
+        name: As in `load_corpus`.
+        root: As in `load_corpus`.
+        **options: As in `load_corpus`.
+
+    Raises:
+        ValueError: As in `load_corpus`, or if the prepared folder of an older version does not list such turns.
+    """
+    corpus = get_corpus(name)
+    return corpus.turns(root, corpus.parse(**options))
+
+
 def describe_corpus(name: str, **options) -> dict:
     """Return the metadata of a corpus for cards and reports: `name`, `title`, `protocol` and so on.
 

@@ -121,7 +121,9 @@ def keep_asked(output: EmotionOutput, dialogues: Dialogues | None) -> EmotionOut
     asked = count_asked(dialogues)
     for name in PER_ROW if asked is not None else ():
         if (value := output.get(name)) is not None:
-            output[name] = {key: rows[:asked] for key, rows in value.items()} if isinstance(value, dict) else value[:asked]
+            output[name] = (
+                {key: rows[:asked] for key, rows in value.items()} if isinstance(value, dict) else value[:asked]
+            )
     return output
 
 

@@ -13,6 +13,7 @@ from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrate
 from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES, name_system
 from ..evaluation.task_classification import ClassificationTask
+from ..processing.text_context import check_context
 from .adapters.lora_settings import check_lora
 from .argument_checks import (
     check_choice,
@@ -119,6 +120,14 @@ class DataArguments:
         default="text",
         metadata={"help": 'Transcripts to read: "text" for manual ones, "asr_text" for those of a speech recogniser.'},
     )
+    context_turns: int = field(
+        default=0,
+        metadata={"help": "Turns of the dialogue before an utterance whose words the text is read with; 0 for none."},
+    )
+    context_tokens: int | None = field(
+        default=None,
+        metadata={"help": "Most tokens of these turns; by default as many as the utterance leaves to the encoder."},
+    )
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(
         default=None,
@@ -145,6 +154,7 @@ class DataArguments:
         check_choice("text_column", self.text_column, TEXT_COLUMNS)
         check_augmentation(self.augmentation)
         check_numbers(self)
+        check_context(self.context_turns, self.context_tokens)
         for name, argument in (("name", "corpus"), ("root", "corpus_root")):
             if name in self.corpus_options:
                 raise ValueError(f"corpus_options has {name!r}, which is an argument of its own: use {argument}.")

@@ -1,7 +1,7 @@
 """The data collator: from rows of a corpus to a batch of the forward contract."""
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from datasets import Dataset
 from transformers import BatchFeature, PreTrainedConfig, ProcessorMixin
 
 from ..configuration.modalities import MODALITIES, host_lengths
+from ..corpora.dialogues import CONTEXT as CONTEXT_COLUMN
 from ..evaluation.task import Task, load_task
 from .arguments import DataArguments
 from .augmentation import Augmentation
@@ -69,7 +70,29 @@ def process_rows(rows: list[Mapping], processor: ProcessorMixin, without: Collec
     }
     if any(row.get("alignment") for row in rows):
         columns["alignment"] = [row.get("alignment") for row in rows]
+    if "text" in columns:
+        columns |= {name: [row[name] for row in rows] for name in context_columns(processor, rows[0])}
     return processor(**columns, padding=True, return_tensors="pt")
+
+
+def context_columns(processor: ProcessorMixin, columns: Container[str]) -> tuple[str, ...]:
+    """Return the columns of rows that a processor reads the context of texts from; none if it reads no context.
+
+    Args:
+        processor: The processor.
+        columns: Names of the columns that the rows have.
+
+    Raises:
+        ValueError: If it reads a context, and the rows have none.
+    """
+    if not getattr(processor, "earlier_turns", 0):
+        return ()
+    if CONTEXT_COLUMN not in columns:
+        raise ValueError(
+            f"The model reads {processor.earlier_turns} earlier turns, and the rows have no column {CONTEXT_COLUMN!r}; give "
+            f"context_turns {processor.earlier_turns} in the recipe, or add the column with `corpora.dialogues.add_context`."
+        )
+    return CONTEXT_COLUMN, "speaker"
 
 
 def _read_column(rows: list[Mapping], name: str) -> list:

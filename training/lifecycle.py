@@ -11,7 +11,9 @@ from transformers.trainer_utils import PredictionOutput
 from ..configuration.plain_text import reason_of
 from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
+from ..corpora.dialogues import add_context
 from ..corpora.folds import check_splits, write_folds
+from ..corpora.registry import load_turns
 from ..evaluation.calibration import fit_scaling
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
@@ -47,6 +49,9 @@ def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata]:
     data = recipe.data
     with recipe.training.main_process_first(desc="loading the rows"):
         corpus = load_corpus(data.corpus, data.corpus_root, **data.corpus_options)
+    if data.context_turns:
+        turns = load_turns(data.corpus, data.corpus_root, **data.corpus_options)
+        corpus = add_context(corpus, turns, data.context_turns, data.text_column)
     corpus = choose_texts(corpus, data.text_column)
     metadata = CorpusMetadata.from_dict(describe_corpus(data.corpus, **data.corpus_options))
     check_splits(corpus, bool(metadata.speaker_independent))
