@@ -16,6 +16,7 @@ from .configuration_checks import (
     share,
     whole,
 )
+from .dimensions import DEFAULT_SCALE, check_dimensions, check_loss_weights, check_scale
 from .folder_checks import check_folder
 from .modalities import MODALITIES
 from .plain_text import reason_of, show_value
@@ -32,11 +33,18 @@ MOST_EARLIER = 1000  # utterances of a `context_window`
 
 # Configuration fields that hold the output width of a vision encoder; the first one present is used.
 VISION_SIZE_FIELDS = ("hidden_sizes", "hidden_dim", "hidden_size")
+# Fields of the loss of classes, which a model without classes must leave out, at their defaults.
+CLASS_FIELDS = {"class_weights": None, "label_smoothing": 0.0, "focal_gamma": 0.0}
+# Fields that describe dimensions, which a model without them must leave out, at their defaults.
+DIMENSION_FIELDS = {"dimension_scale": None, "dimension_loss": "ccc"}
 
 
 @checked
 class EmoFusionConfig(PreTrainedConfig):
-    r"""Base configuration: the encoders, their frozen layers, the classification head and its loss.
+    r"""Base configuration: the encoders, their frozen layers, the heads and their losses.
+
+    A model learns classes (`id2label`), dimensions (`problem_type="regression"`, with `id2label` naming the dimensions),
+    or both (`dimensions` beside the classes of `id2label`).
 
     Args:
         audio_config (`dict` or `PreTrainedConfig`, *optional*):
@@ -122,6 +130,10 @@ class EmoFusionConfig(PreTrainedConfig):
     context_hidden_size: int = whole(1, 256)
     context_window: int = whole(1, 8, MOST_EARLIER)
     context_dropout: int | float = share(0.1)
+    dimensions: list[str] | tuple[str, ...] | None = None
+    dimension_scale: list[int | float] | tuple[int | float, ...] | None = None
+    dimension_loss: Literal["ccc", "mse"] = "ccc"
+    loss_weights: dict[str, int | float] | None = None
     initializer_range: int | float = number(0.02)
     # Fields of transformers, whose types not every version checks. The labels are checked by `check_labels`.
     id2label: Any = None
@@ -152,13 +164,15 @@ class EmoFusionConfig(PreTrainedConfig):
                 f"context_heads is {self.context_heads}; it must divide context_hidden_size, {self.context_hidden_size}."
             )
         self._check_labels_and_dtype(kwargs)
+        if self.is_regression and self.id2label is None and self.dimensions:
+            self.id2label = dict(enumerate(self.dimensions))
         if __name__.startswith("emofusion."):
             # The package registers its own pipeline. With this field transformers would prefer the checkpoint's code
             # and require `trust_remote_code`.
             kwargs.pop("custom_pipelines", None)
         # Without this key transformers resets the attention implementation of existing encoder configurations.
         super().__post_init__(**{"attn_implementation": {}} | kwargs)
-        self._match_labels()
+        self._match_fields()
         if self.class_weights is not None:
             self._check_class_weights()
 
@@ -176,9 +190,37 @@ class EmoFusionConfig(PreTrainedConfig):
         if dtype is not None and str(dtype).removeprefix("torch.") not in DTYPES:
             raise ValueError(f"dtype is {show_value(dtype)}; it must be one of {', '.join(DTYPES)}.")
 
-    def _match_labels(self) -> None:
+    def _match_fields(self) -> None:
+        """Complete and check the fields that depend on each other: labels, dimensions and parts of the loss."""
         check_labels(self.id2label)
         self.label2id = {label: index for index, label in self.id2label.items()}
+        if self.is_regression:
+            self._match_regression()
+        if self.dimensions is None:
+            for name, unset in DIMENSION_FIELDS.items():
+                if getattr(self, name) != unset:
+                    raise ValueError(f"{name} is given, but no dimensions are learned; name them in dimensions.")
+        else:
+            check_dimensions(self.dimensions)
+            scale = DEFAULT_SCALE if self.dimension_scale is None else self.dimension_scale
+            check_scale(scale)
+            self.dimensions, self.dimension_scale = list(self.dimensions), [float(value) for value in scale]
+        if self.loss_weights is not None:
+            check_loss_weights(self.loss_weights, self.loss_parts)
+
+    def _match_regression(self) -> None:
+        names = list(self.id2label.values())
+        check_dimensions(names, "problem_type is 'regression', and the list of names in id2label")
+        if self.dimensions is None:
+            self.dimensions = names
+        if list(self.dimensions) != names:
+            raise ValueError(
+                f"problem_type is 'regression', and id2label has the names {', '.join(names)}, but dimensions is "
+                f"{show_value(self.dimensions)}; give both the same names in the same order, or leave one out."
+            )
+        for name, unset in CLASS_FIELDS.items():
+            if getattr(self, name) != unset:
+                raise ValueError(f"{name} is given, but a model of dimensions alone has no classes; leave it out.")
 
     def _check_class_weights(self) -> None:
         weights = self.class_weights
@@ -248,7 +290,7 @@ class EmoFusionConfig(PreTrainedConfig):
                 check_labels(kwargs["id2label"])
             loaded = super().from_dict(fields, **kwargs)
             config = loaded[0] if isinstance(loaded, tuple) else loaded
-            config._match_labels()  # the names may have been given as keyword arguments
+            config._match_fields()  # some may have been given as keyword arguments
             return loaded
         except ValueError as error:
             raise ValueError(f"{place}{error}") from error
@@ -293,6 +335,17 @@ class EmoFusionConfig(PreTrainedConfig):
         if not -1 <= count <= layers:
             raise ValueError(f"{name} is {count}; the {modality} encoder has {layers} layers, and -1 means all.")
         setattr(self, name, count)
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the logits are values of dimensions instead of scores of classes."""
+        return self.problem_type == "regression"
+
+    @property
+    def loss_parts(self) -> tuple[str, ...]:
+        """Names of the parts of the loss, as in `output.losses`; each may have a weight in `loss_weights`."""
+        classes = () if self.is_regression else ("cross_entropy",)
+        return (*classes, "dimensions") if self.dimensions else classes
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ class WavFusionConfig(EmoFusionConfig):
         layer_norm_eps (`float`, *optional*, defaults to 1e-5):
             Epsilon of the layer normalisations after the GRUs and in the visual center.
         discrepancy_weight (`float`, *optional*, defaults to 1.0):
-            Weight lambda of discrepancy learning in the loss (notes: 1 was best). 0 turns it off.
+            Weight lambda of discrepancy learning in the loss (notes: 1 was best). 0 turns it off. It compares classes,
+            so a model of dimensions alone does not have it.
         margin (`float`, *optional*, defaults to 0.2):
             Margin theta of discrepancy learning.
         freeze_audio_layers (`int`, *optional*, defaults to -1):
@@ -136,6 +137,12 @@ class WavFusionConfig(EmoFusionConfig):
     def modalities(self) -> tuple[str, ...]:
         """Speech and the auxiliary modalities."""
         return ("audio", *self.auxiliary_modalities)
+
+    @property
+    def loss_parts(self) -> tuple[str, ...]:
+        """See [`EmoFusionConfig`]; with discrepancy learning if there are classes and modalities to compare."""
+        is_learned = self.discrepancy_weight and self.auxiliary_modalities and not self.is_regression
+        return super().loss_parts + ("discrepancy",) * bool(is_learned)
 
     def num_encoder_layers(self, modality: str) -> int:
         """Return the number of layers of the speech or text encoder; for speech, those below the fusion."""

@@ -10,7 +10,14 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 LEVELS = SPAN_LEVELS  # of an alignment
+GENDERS = ("female", "male")
 UNLABELLED = "no label"  # the name of the class of rows without a label in counts
+
+
+def read_gender(value: str | None) -> str | None:
+    """Return the one of `GENDERS` that a cell of a table means: its name or first letter, in any case; else None."""
+    plain = (value or "").strip().lower()
+    return next((gender for gender in GENDERS if plain in (gender, gender[0])), None)
 
 
 def features(labels: Sequence[str]) -> "Features":
@@ -20,12 +27,14 @@ def features(labels: Sequence[str]) -> "Features":
       recogniser, and `soft_label` the distribution of the raters' votes over the classes, in their order.
     - `audio` is a file that is not decoded yet: `{path, bytes}` as on the Hub, and the span of the utterance in the file,
       `start` to `end` in seconds (None for the whole file). It is not a `datasets.Audio`, whose encoder needs torchcodec.
+    - `gender` is the speaker's, one of `GENDERS`.
     - `speaker`, `session` and `dialogue` name the origin of the utterance, `turn` is its number in the dialogue, and
       `start` and `end` are seconds in the dialogue. `scripted` separates read (True) from improvised words.
     - `video` is a file, a span in seconds, and the part of the frame that shows the speaker: `crop` is one of `CROPS` of
       `processing.video`, or None for the whole frame.
     - `alignment` holds, for each of `LEVELS`, equally long lists `start`, `end` (seconds in the utterance) and `symbol`.
     - `vad` is valence, arousal and dominance, from 1 to 5.
+    - `corpus` is the name of the corpus in a run with several; None in a run with one.
 
     Args:
         labels: Names of the emotions in the order of their class numbers.
@@ -42,12 +51,14 @@ def features(labels: Sequence[str]) -> "Features":
     return Features(
         {
             "id": text,
+            "corpus": text,
             "audio": {"path": text, "bytes": Value("binary"), "start": seconds, "end": seconds},
             "text": text,
             "asr_text": text,
             "label": ClassLabel(names=list(labels)),
             "soft_label": List(Value("float64")),
             "speaker": text,
+            "gender": text,
             "session": text,
             "dialogue": text,
             "turn": Value("int32"),

@@ -19,7 +19,7 @@ from ..processing.processor_checks import check_processor_fits
 ADAPTERS = "adapter_model.safetensors"
 # Weights that every adapted layer has.
 MATRICES = ("lora_A", "lora_B")
-# Heads of classifiers; peft names both, and a model has one.
+# Heads of classifiers; peft names both, and a model has one, or one of dimensions, which it does not name.
 HEADS = ("classifier.", "score.")
 
 
@@ -94,7 +94,7 @@ def _check_adapters(folder: Path) -> PreTrainedConfig | None:
             f"{path} lacks the LoRA matrices of layers that adapter_config.json names ({names}): {remedy}"
         )
     whole = set(settings.get("modules_to_save") or []) - {head.removesuffix(".") for head in HEADS}
-    if not any(key.startswith(HEADS) for key in weights):
+    if not any(key.startswith((*HEADS, "dimension_head.")) for key in weights):
         whole.add("classifier")
     if lost := {str(name) for name in whole if not any(key.startswith(f"{name}.") for key in weights)}:
         raise ValueError(

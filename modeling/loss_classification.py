@@ -26,12 +26,14 @@ def classification_loss(
     - class_weights: as in [`torch.nn.functional.cross_entropy`], weights of the terms of the sum. The mean divides by
       the weights of the true classes or, for soft labels, by the number of rows. If all weights of a batch are zero,
       the loss is zero.
+    - unknown classes: their rows are left out of sum and mean.
 
     With gamma 0 the result equals that function's.
 
     Args:
         logits: `(batch, classes)`.
-        labels: `(batch,)` class ids, or `(batch, classes)` probabilities (soft labels).
+        labels: `(batch,)` class ids, -100 where unknown; or `(batch, classes)` probabilities (soft labels), zeros where
+            unknown.
         class_weights: One weight per class; None weighs all classes equally.
         label_smoothing: The share from 0 (none) to 1.
         focal_gamma: The exponent, 0 (none) or more; larger values reduce the weight of confident predictions.
@@ -49,9 +51,21 @@ def classification_loss(
     if class_weights is not None:
         weights = torch.tensor(class_weights, dtype=costs.dtype).to(costs.device, non_blocking=True)
         costs = costs * weights
+    known = known_classes(labels)
     if labels.is_floating_point():
-        target_costs, total = (labels.float() * costs).sum(dim=-1), torch.full_like(weights[0], len(labels))
+        target_costs, totals = (labels.float() * costs).sum(dim=-1), torch.ones_like(costs[:, 0])
     else:
-        target_costs, total = costs.gather(-1, labels[:, None])[:, 0], weights[labels].sum()
+        labels = labels.where(known, 0)
+        target_costs, totals = costs.gather(-1, labels[:, None])[:, 0], weights[labels]
     rows = (1.0 - label_smoothing) * target_costs + label_smoothing * costs.mean(dim=-1)
-    return rows.sum() / total.where(total > 0, torch.inf)
+    total = totals.where(known, 0).sum()
+    return rows.where(known, 0).sum() / total.where(total > 0, torch.inf)
+
+
+def known_classes(labels: torch.Tensor) -> torch.Tensor:
+    """Return for each row whether its class is known: `(batch,)`, bool.
+
+    Args:
+        labels: As in `classification_loss`.
+    """
+    return labels.sum(dim=-1) > 0 if labels.is_floating_point() else labels >= 0

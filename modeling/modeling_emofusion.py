@@ -12,7 +12,6 @@ from transformers import PreTrainedModel
 
 from ..configuration.configuration_emofusion import EmoFusionConfig
 from ..configuration.modalities import CONTEXT, CONTEXT_INPUT, MODALITIES, SPAN_INPUTS
-from .distributed import gather_rows
 from .encoder_audio import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
 from .encoder_stages import EncodingStages, LayerSum
 from .encoder_text import build_text_encoder, freeze_text_layers, prepare_text_encoder
@@ -20,8 +19,9 @@ from .encoder_vision import build_vision_encoder, prepare_vision_encoder
 from .fusion_dialogue import DialogueContext, Dialogues, keep_asked
 from .fusion_missing_modality import MissingModalityEmbeddings
 from .head_classification import build_classification_head
-from .loss_classification import classification_loss
+from .head_dimensions import DimensionHead
 from .modeling_lengths import Lengths, complete_lengths, drop_context, lengths_mask, zero_rows
+from .modeling_losses import LossesMixin
 from .modeling_outputs import EmotionOutput, Encoded
 from .modeling_pretrained import EmoFusionPreTrainedModel
 
@@ -256,8 +256,10 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         return {level: SPAN_INPUTS[level] for level in self.config.span_levels}
 
 
-class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
-    """A fusion model with a classification head and its loss. A variant sets `model_class`.
+class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
+    """A fusion model with a head for classes, for dimensions, or one for each, and their losses.
+
+    A variant sets `model_class`.
 
     Args:
         config: The configuration of the variant.
@@ -271,11 +273,15 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         self.model = self.model_class(config, **encoders)
         self.dialogue_context = DialogueContext(config) if config.context_layers else None
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = self._build_classifier()
+        self.classifier = None if config.is_regression else self._build_classifier()
+        self.dimension_head = self._build_dimension_head() if config.dimensions else None
         self.post_init()
 
     def _build_classifier(self) -> nn.Module:
         return build_classification_head(self.config)
+
+    def _build_dimension_head(self) -> nn.Module:
+        return DimensionHead(self.config)
 
     def encode(self, *args, **kwargs) -> Encoded:
         """Run the first stage; see [`EmoFusionModel.encode`]."""
@@ -292,6 +298,7 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         lengths: Mapping[str, Sequence[int]] | None = None,
         encoded: Encoded | None = None,
         labels: torch.Tensor | None = None,
+        dimension_labels: torch.Tensor | None = None,
         dialogues: Dialogues | None = None,
         return_dict: bool | None = None,
         **kwargs,
@@ -307,7 +314,10 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
             video_attention_mask: See [`EmoFusionModel.encode`].
             lengths: See [`EmoFusionModel.encode`].
             encoded: The result of `encode`, which replaces the inputs.
-            labels: `(batch,)` class ids, or `(batch, classes)` probabilities (soft labels).
+            labels: `(batch,)` class ids, -100 where unknown; or `(batch, classes)` probabilities (soft labels), zeros
+                where unknown. For a model of dimensions alone, `(batch, dimensions)` values in its scale, NaN where
+                unknown.
+            dimension_labels: For a model of classes and dimensions, these values; either kind of labels may be left out.
             dialogues: The place of each row in its dialogue, on the host, for a model with `context_layers`: a mapping with
                 `dialogue`, `turn` and `speaker` (-1 where unknown), a number for each row, and, where the last rows are
                 only context, `asked`, the number of rows before them. None takes every row as a dialogue of its own.
@@ -316,8 +326,9 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
                 [`EmoFusionModel.forward`].
 
         Returns:
-            The output, with `logits` `(batch, classes)` and, with `labels`, `loss` and `losses`. With `asked`, logits,
-            labels and embeddings are those of the rows that are asked for.
+            The output, with `logits` `(batch, classes)`, or `(batch, dimensions)` for a model of dimensions alone; with
+            `dimensions` `(batch, dimensions)` if the model has both; and, with labels, `loss` and `losses`. With `asked`,
+            logits, labels and embeddings are those of the rows that are asked for.
         """
         output = self.model(
             input_values=input_values,
@@ -336,23 +347,21 @@ class EmoFusionForSequenceClassification(EmoFusionPreTrainedModel):
         if self.dialogue_context is not None:
             embedding = self.dialogue_context(embedding, dialogues)
         output = keep_asked(output, dialogues)
-        logits = self.classifier(self.dropout(embedding[: len(output.embedding)]))
-        losses = None if labels is None else self.losses(logits, labels, output)
-        loss = None if losses is None else sum(losses.values())
-        output = EmotionOutput(**output, loss=loss, logits=logits, losses=losses)
+        output = EmotionOutput(**output, **self.apply_heads(embedding[: len(output.embedding)]))
+        losses = self.losses(output, {"labels": labels, "dimension_labels": dimension_labels})
+        if losses:
+            output = EmotionOutput(**output, loss=sum(losses.values()), losses=losses)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
 
-    def losses(self, logits: torch.Tensor, labels: torch.Tensor, output: EmotionOutput) -> dict[str, torch.Tensor]:
-        """Return the named parts of the loss in float32: the [`classification_loss`] with the configured settings.
+    def apply_heads(self, embedding: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the outputs of the heads, `logits` and, for a model of classes and dimensions, `dimensions`.
 
         Args:
-            logits: `(batch, classes)`.
-            labels: `(batch,)` class ids, or `(batch, classes)` probabilities.
-            output: The output of the model without the head.
+            embedding: `(batch, embedding_size)`.
         """
-        config = self.config
-        if self.training:  # so that class weights and unequal batches are normalised over all processes
-            logits, labels = gather_rows(logits), gather_rows(labels)
-        loss = classification_loss(logits, labels, config.class_weights, config.label_smoothing, config.focal_gamma)
-        return {"cross_entropy": loss}
+        embedding = self.dropout(embedding)
+        values = None if self.dimension_head is None else self.dimension_head(embedding)
+        if self.classifier is None:
+            return {"logits": values}
+        return {"logits": self.classifier(embedding), "dimensions": values}

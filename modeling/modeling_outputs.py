@@ -54,12 +54,15 @@ class EmotionOutput(ModelOutput):
     Args:
         loss (`torch.Tensor` of shape `()`, *optional*):
             The training loss, when `labels` are given.
-        logits (`torch.Tensor` of shape `(batch, classes)`, *optional*):
-            Scores before the softmax; absent from models without a head.
+        logits (`torch.Tensor` of shape `(batch, classes)` or `(batch, dimensions)`, *optional*):
+            Scores before the softmax or, for a model of dimensions alone, their values in its scale; absent from
+            models without a head.
         embedding (`torch.Tensor` of shape `(batch, embedding_size)`):
             The fused utterance embedding.
         losses (`dict[str, torch.Tensor]`, *optional*):
-            The named parts of `loss`, which is their sum.
+            The named parts of `loss`, which is their sum; each has its weight already.
+        dimensions (`torch.Tensor` of shape `(batch, dimensions)`, *optional*):
+            For a model of classes and dimensions, the values of the dimensions in its scale, in float32.
         cross_attentions (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
             Attention maps of the fusion `(batch, heads, queries, keys)` by name; in `"audio_text"` speech attends to
             text.
@@ -79,6 +82,7 @@ class EmotionOutput(ModelOutput):
     logits: torch.Tensor | None = None
     embedding: torch.Tensor | None = None
     losses: dict[str, torch.Tensor] | None = None
+    dimensions: torch.Tensor | None = None
     cross_attentions: dict[str, torch.Tensor] | None = None
     gates: dict[str, torch.Tensor] | None = None
     modality_embeddings: dict[str, torch.Tensor] | None = None

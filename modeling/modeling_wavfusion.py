@@ -1,11 +1,12 @@
 """WavFusion (Li 2024, arXiv 2412.05558)."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from transformers import initialization as init
 
 from ..configuration.configuration_wavfusion import WavFusionConfig
-from .distributed import gather_rows
 from .encoder_audio import apply_layers, layer_arguments
 from .encoder_packing import attention_arguments, takes_packed_rows
 from .encoder_wav2vec2 import MODEL_TYPES, has_final_layer_norm
@@ -14,6 +15,7 @@ from .fusion_pooling import masked_mean
 from .fusion_recurrent_attention import RecurrentAttention
 from .fusion_rows import Rows, lay_out
 from .fusion_visual_center import LearnableVisualCenter, VisualBranch
+from .loss_classification import known_classes
 from .loss_discrepancy import HomogeneousEncoder, discrepancy_loss
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths
@@ -58,7 +60,7 @@ class WavFusionModel(EmoFusionModel):
                     layer.attention, config.stream_sizes, config.gate_self_attention
                 )
         self.homogeneous_encoder = None
-        if config.discrepancy_weight and config.auxiliary_modalities:
+        if "discrepancy" in config.loss_parts:
             width = config.state_size("audio")
             self.homogeneous_encoder = HomogeneousEncoder({"audio": width} | config.stream_sizes, width)
         self.post_init()
@@ -135,23 +137,23 @@ class WavFusionForSequenceClassification(EmoFusionForSequenceClassification):
     config: WavFusionConfig
     model_class = WavFusionModel
 
-    def losses(self, logits: torch.Tensor, labels: torch.Tensor, output: EmotionOutput) -> dict[str, torch.Tensor]:
-        """Return the cross-entropy and, as `"discrepancy"`, the weighted margin loss of [`discrepancy_loss`].
+    def loss_parts(self, output: EmotionOutput, labels: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor]:
+        """Return the parts of every variant and, as `"discrepancy"`, the margin loss of [`discrepancy_loss`].
 
         In distributed training the triplets span the batches of all processes. A soft label counts as its most
-        probable class.
+        probable class; rows without a known class are left out.
 
         Args:
-            logits: `(batch, classes)`.
-            labels: `(batch,)` class ids, or `(batch, classes)` probabilities.
-            output: The output of the model without the head.
+            output: See [`EmoFusionForSequenceClassification.losses`].
+            labels: The same.
         """
-        losses = super().losses(logits, labels, output)
-        if output.modality_embeddings is not None:
+        parts, classes = super().loss_parts(output, labels), labels["labels"]
+        if output.modality_embeddings is not None and classes is not None:
+            known = known_classes(classes)
+            classes = classes.argmax(dim=-1) if classes.is_floating_point() else classes
             embeddings = torch.stack(list(output.modality_embeddings.values()), dim=1)
-            classes = labels.argmax(dim=-1) if labels.is_floating_point() else labels
-            if self.training:
-                embeddings, classes = gather_rows(embeddings), gather_rows(classes)
-            weight = self.config.discrepancy_weight
-            losses["discrepancy"] = weight * discrepancy_loss(embeddings, classes, self.config.margin)
-        return losses
+            embeddings, classes = self._gather(embeddings * known[:, None, None], classes)
+            parts["discrepancy"] = self.config.discrepancy_weight * discrepancy_loss(
+                embeddings, classes, self.config.margin
+            )
+        return parts

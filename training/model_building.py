@@ -9,6 +9,7 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from ..configuration import VARIANTS
+from ..configuration.configuration_emofusion import CLASS_FIELDS, DIMENSION_FIELDS
 from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import show_some
 from ..evaluation.task import load_task
@@ -161,8 +162,8 @@ def _change_config(config_class: type[PreTrainedConfig], source: str, fields: Ma
             f"model_name_or_path ({source}) is a {saved.get('model_type')}, and the recipe's variant is "
             f"{config_class.model_type}; name a checkpoint of that variant, or change the variant."
         )
-    # The settings of the loss belong to a run, not to a checkpoint.
-    merged = {**saved, "class_weights": None, "label_smoothing": 0.0, "focal_gamma": 0.0, **fields}
+    # What is learned, and the settings of the loss, belong to a run, not to a checkpoint.
+    merged = {**saved, **CLASS_FIELDS, **DIMENSION_FIELDS, "dimensions": None, "loss_weights": None, **fields}
     for name in config_class.sub_configs if isinstance(config_class.sub_configs, Mapping) else ():
         if saved.get(name) and fields.get(name):
             merged[name] = {**saved[name], **fields[name]}

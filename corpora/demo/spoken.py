@@ -15,7 +15,7 @@ import random
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..schema import SPLITS
+from ..schema import GENDERS, SPLITS
 from . import espeak, face
 
 TURNS = 8  # turns per dialogue
@@ -41,7 +41,7 @@ OCTANTS = {
 EXTREMES = {"high": (4.2, 5.0), "low": (1.0, 1.8)}  # ranges of arousal and dominance, on the scale of `vad`
 VALENCE = {"positive": 4.5, "negative": 1.5}  # the pole of the word, on the scale of `vad`; not a rating
 
-# A female and a male voice in every session. Voices differ more in pitch than manners do, so a high pitch alone does not
+# A female and a male voice in every session, in the order of `GENDERS`. Voices differ more in pitch than manners do, so a high pitch alone does not
 # mean excited. A fast tempo does, so voices with a tempo of their own (anika, Andrea) are left out. A small model needs
 # about eighteen training voices to generalise to a new one.
 SESSIONS = (
@@ -59,6 +59,7 @@ SESSIONS = (
     ("test", ("en-us+f2", "en-us+m3")),
     ("test", ("en-us+shelby", "en-us+robert")),
 )
+GENDER_OF = {f"Spk{number:02d}": gender for number, gender in enumerate(GENDERS * len(SESSIONS), start=1)}
 BLOCK = 8 * len(SESSIONS)  # one sentence per session, in two wordings and two manners, by two speakers
 VIDEO_BLOCK = 2 * BLOCK  # times two bearings
 

@@ -13,7 +13,7 @@ from ..alignment import syllables_from_phones
 from ..atomic_write import workshop
 from ..schema import SPLITS, features
 from . import espeak, face
-from .spoken import Turn, make_turns
+from .spoken import GENDER_OF, Turn, make_turns
 
 PAUSE = 0.5  # seconds between the turns of a dialogue
 # Span of a video, in its middle. Its whole length would reveal the pace of the voice, and thus arousal.
@@ -78,6 +78,7 @@ def read_spoken(folder: Path, labels: Iterable[str]) -> "datasets.DatasetDict":
             if "video" in media:
                 start = max(0.0, (row["end"] - row["start"] - SECONDS_SEEN) / 2)
                 media["video"] |= {"start": start, "end": start + SECONDS_SEEN}
+            row["gender"] = GENDER_OF[row["speaker"]]
             rows[row.pop("split")].append({**dict.fromkeys(schema), **row, **media})
     return datasets.DatasetDict({split: datasets.Dataset.from_list(rows[split], features=schema) for split in SPLITS})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
 from ..corpus_files import inner_path
 from ..records import problem
+from ..schema import read_gender
 from ..textgrid import read_textgrid
 from .tables import SPLIT_NAMES
 
@@ -80,6 +81,7 @@ class FolderRow:
         return texts | {
             "id": self.name,
             "audio": {"path": str(self.root / self.name)},
+            "gender": self._gender(),
             "turn": self._turn(),
             "video": self._video(),
             "alignment": self._alignment(),
@@ -102,6 +104,13 @@ class FolderRow:
         if self.table.parent == self.root:
             return self.name and SPLIT_NAMES.get(self.name.partition("/")[0])
         return SPLIT_NAMES.get(self.relative_table.parts[0])
+
+    def _gender(self) -> str | None:
+        cell = self.cells["gender"]
+        gender = read_gender(cell)
+        if cell is not None and gender is None:
+            self.note("unknown gender", f"is kept without gender: {cell!r} is neither female nor male.")
+        return gender
 
     def _turn(self) -> int | None:
         turn = self.cells["turn"]

@@ -11,7 +11,7 @@ from ..schema import SPLITS
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 COLUMNS = (
-    *("file_name", "text", "label", "speaker", "session", "dialogue", "turn", "split"),
+    *("file_name", "text", "label", "speaker", "gender", "session", "dialogue", "turn", "split"),
     *("video_file_name", "alignment_file_name"),
 )
 # Other names of these columns on the Hub.

@@ -147,6 +147,7 @@ class IemocapRelease:
             "audio": {"path": recording},
             "text": self._text(session, turn, options.keep_events),
             "speaker": turn.speaker,
+            "gender": turn.gender,
             "session": turn.session,
             "dialogue": turn.dialogue,
             "start": turn.start,

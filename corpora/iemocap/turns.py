@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from ..schema import read_gender
+
 # Session and the actor who wears the markers; the dialogue; the speaker and the number of the turn, which begins with XX
 # if the turn has no recording.
 NAME = re.compile(
@@ -46,6 +48,11 @@ class Turn(NamedTuple):
     def speaker(self) -> str:
         """Session and letter of the last field; the letter in the first field is the actor who wears the markers."""
         return self.session + NAME.fullmatch(self.name)["speaker"]
+
+    @property
+    def gender(self) -> str:
+        """The gender of the speaker, by the letter of the last field."""
+        return read_gender(NAME.fullmatch(self.name)["speaker"])
 
     @property
     def is_marked(self) -> bool:

@@ -18,7 +18,7 @@ from ..atomic_write import write_json
 from ..records import Scan
 from ..schema import SPLITS, UNLABELLED, features
 
-FORMAT = 2
+FORMAT = 3
 METADATA, PROBLEMS, TURNS = "preparation.json", "problems.json", "turns.json"
 ROWS = 256  # rows per write
 SHARD = 500_000_000  # bytes after which a new file begins

@@ -24,6 +24,9 @@ WRONG = {
 OPTIONAL = {
     "architectures": list,
     "class_weights": list,
+    "dimensions": list,
+    "dimension_scale": list,
+    "loss_weights": dict,
     "classifier_proj_size": int,
     "num_speakers": int,
     "audio_config": dict,

@@ -5,12 +5,14 @@ from emofusion.corpora.schema import features
 SEGMENTS = {"start": [0.0, 0.5], "end": [0.5, 1.0], "symbol": ["good", "day"]}
 FULL = {
     "id": "Ses01_01_Spk01_00",
+    "corpus": "iemocap",
     "audio": {"path": "a.wav", "bytes": b"\x00\xff", "start": 0.25, "end": 1.25},
     "text": "Good day.",
     "asr_text": "good they",
     "label": 1,
     "soft_label": [0.25, 0.75],
     "speaker": "Spk01",
+    "gender": "female",
     "session": "Ses01",
     "dialogue": "Ses01_01",
     "turn": 3,

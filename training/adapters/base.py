@@ -89,7 +89,7 @@ def check_quantization(args: TrainingArguments) -> None:
 def _comparable(config: PreTrainedConfig) -> dict:
     """Return the fields of a configuration that a loaded model depends on; those of the loss belong to a run."""
     left_out = {
-        *("class_weights", "label_smoothing", "focal_gamma", "problem_type"),
+        *("class_weights", "label_smoothing", "focal_gamma", "dimension_loss", "loss_weights", "problem_type"),
         *("architectures", "auto_map", "custom_pipelines", "dtype", "transformers_version", "_name_or_path"),
     }
 

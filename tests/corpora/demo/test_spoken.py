@@ -109,6 +109,7 @@ def test_dialogues_alternate_between_two_speakers(corpus):
     for rows in dialogues.values():
         assert [row["turn"] for row in rows] == list(range(8))
         assert len({row["speaker"] for row in rows[::2]}) == len({row["speaker"] for row in rows[1::2]}) == 1
+        assert [row["gender"] for row in rows] == 4 * ["female", "male"]
         assert len({row["session"] for row in rows}) == 1
         assert rows[0]["start"] == 0
         assert all(later["start"] == now["end"] + 0.5 for now, later in itertools.pairwise(rows))

@@ -45,7 +45,7 @@ def test_rows_are_in_schema_from_every_kind_of_metadata(tmp_path, kind):
     row = corpus["train"][0]
     assert (row["id"], row["text"], row["label"], row["speaker"]) == ("audio/s0_sad.wav", "A sad day, s0.", 1, "s0")
     assert load_audio(row["audio"], 16000).shape == (8000,)
-    for column in ("session", "dialogue", "turn", "start", "end", "vad"):
+    for column in ("gender", "session", "dialogue", "turn", "start", "end", "vad"):
         assert row[column] is None
 
 
@@ -173,6 +173,17 @@ def test_unknown_splits_are_reported(tmp_path):
     rows, problems = read(tmp_path)
     assert not rows
     assert {problem["kind"] for problem in problems} == {"unknown split"}
+
+
+def test_gender_is_read_in_any_spelling(tmp_path):
+    rows = [
+        row | {"gender": cell} for row, cell in zip(make_rows(3), ("F", "male", " Female", "m", "", "x"), strict=True)
+    ]
+    usable, problems = read(make_folder(tmp_path, rows))
+    assert [row["gender"] for row in usable] == ["female", "male", "female", "male", None, None]
+    assert [problem["what"] for problem in problems] == [
+        "metadata.csv, row 6, is kept without gender: 'x' is neither female nor male."
+    ]
 
 
 def test_rows_are_kept_without_invalid_values(tmp_path):

@@ -74,6 +74,7 @@ def test_speaker_is_read_from_last_field(rows):
     assert rows["Ses01F_impro01_M000"]["speaker"] == "Ses01M"
     assert rows["Ses04M_script01_1b_F001"]["speaker"] == "Ses04F"
     assert len({row["speaker"] for row in rows.values()}) == 10
+    assert {(row["speaker"][-1], row["gender"]) for row in rows.values()} == {("F", "female"), ("M", "male")}
 
 
 def test_session_and_dialogue_come_from_name(rows):

@@ -268,7 +268,7 @@ def test_damaged_folder_is_not_opened(root, tmp_path, damage):
 @pytest.mark.parametrize(
     ("file", "content"),
     [
-        *(("preparation.json", text) for text in ("[]", "null", "3", '{"format": 2}', "[" * 100_000)),
+        *(("preparation.json", text) for text in ("[]", "null", "3", '{"format": 3}', "[" * 100_000)),
         ("preparation.json", {"splits": {"../../elsewhere": 12}}),
         ("preparation.json", {"splits": 3}),
         ("preparation.json", {"rows": None}),
@@ -288,7 +288,7 @@ def test_folder_with_files_of_another_form_is_not_opened(root, tmp_path, file, c
 def test_other_format_is_refused(root, tmp_path):
     path = prepare("folder", root, tmp_path / "out").folder / "preparation.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(ValueError, match="its format is 99, not 2"):
+    with pytest.raises(ValueError, match="its format is 99, not 3"):
         open_prepared(tmp_path / "out")
 
 

@@ -1,0 +1,31 @@
+"""The head of dimensions (ours)."""
+
+import torch
+from torch import nn
+
+from ..configuration.configuration_emofusion import EmoFusionConfig
+from .head_classification import build_head
+
+
+class DimensionHead(nn.Module):
+    """A head whose outputs are values in the scale of the dimensions.
+
+    Its layers compute in units of half the scale around the centre, so that a new head starts near the centre, and
+    trained layers are as useful in another scale. Values may lie outside of the scale.
+
+    Args:
+        config: The configuration of a variant, with `dimensions`.
+    """
+
+    def __init__(self, config: EmoFusionConfig):
+        super().__init__()
+        self.layers = build_head(config, len(config.dimensions))
+        self.lowest, self.highest = config.dimension_scale
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Return `(batch, dimensions)` for an embedding `(batch, embedding_size)`.
+
+        They are in float32, whatever the dtype of the layers: steps of bfloat16 are 0.03 above 4.
+        """
+        units = self.layers(embedding).float()
+        return (self.lowest + self.highest) / 2 + (self.highest - self.lowest) / 2 * units

@@ -1,0 +1,47 @@
+"""The loss of a model: its named parts, their weights, and the rows that they span."""
+
+from collections.abc import Mapping
+
+import torch
+
+from ..configuration.configuration_emofusion import EmoFusionConfig
+from .distributed import gather_rows
+from .loss_classification import classification_loss
+from .loss_concordance import dimension_loss
+from .modeling_outputs import EmotionOutput
+
+
+class LossesMixin:
+    """The loss of an [`EmoFusionForSequenceClassification`]. A variant adds parts in `loss_parts`."""
+
+    config: EmoFusionConfig
+
+    def losses(self, output: EmotionOutput, labels: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor]:
+        """Return the parts of the loss in float32, each multiplied by its weight in `loss_weights`.
+
+        Args:
+            output: The output of the model and its heads.
+            labels: The keys of the batch that hold labels; see `forward`.
+        """
+        weights = self.config.loss_weights or {}
+        return {name: weights.get(name, 1.0) * part for name, part in self.loss_parts(output, labels).items()}
+
+    def loss_parts(self, output: EmotionOutput, labels: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor]:
+        """Return the parts of the loss, without their weights, whose labels are given; see `losses`."""
+        config, parts = self.config, {}
+        classes, values = labels["labels"], labels["dimension_labels"]
+        if config.is_regression:
+            classes, values = None, classes
+        if classes is not None:
+            logits, targets = self._gather(output.logits, classes)
+            parts["cross_entropy"] = classification_loss(
+                logits, targets, config.class_weights, config.label_smoothing, config.focal_gamma
+            )
+        if values is not None and config.dimensions:
+            predicted, targets = self._gather(output.logits if config.is_regression else output.dimensions, values)
+            parts["dimensions"] = dimension_loss(predicted, targets, config.dimension_scale, config.dimension_loss)
+        return parts
+
+    def _gather(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the rows of all processes in training, for losses that are normalised over the whole batch."""
+        return tuple(map(gather_rows, values)) if self.training else values
