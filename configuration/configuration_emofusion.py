@@ -4,19 +4,18 @@ import math
 import os
 from typing import Any, ClassVar, Literal
 
-from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from .configuration_checks import (
     DTYPES,
-    build_config,
     check_labels,
-    check_numbers,
     checked,
     number,
     share,
     whole,
 )
 from .dimensions import DEFAULT_SCALE, check_dimensions, check_loss_weights, check_scale
+from .encoder_fields import as_encoder_config, vision_hidden_size
 from .folder_checks import check_folder
 from .modalities import MODALITIES
 from .plain_text import reason_of, show_value
@@ -31,8 +30,6 @@ MOST_LABELS = 100_000
 MOST_CONTEXT_LAYERS = 64
 MOST_EARLIER = 1000  # utterances of a `context_window`
 
-# Configuration fields that hold the output width of a vision encoder; the first one present is used.
-VISION_SIZE_FIELDS = ("hidden_sizes", "hidden_dim", "hidden_size")
 # Fields of the loss of classes, which a model without classes must leave out, at their defaults.
 CLASS_FIELDS = {"class_weights": None, "label_smoothing": 0.0, "focal_gamma": 0.0}
 # Fields that describe dimensions, which a model without them must leave out, at their defaults.
@@ -150,7 +147,7 @@ class EmoFusionConfig(PreTrainedConfig):
         for name, modality in MODALITIES.items():
             if name in self.encoders:
                 field = modality.config_field
-                setattr(self, field, _as_config(field, getattr(self, field), modality.default_encoder))
+                setattr(self, field, as_encoder_config(field, getattr(self, field), modality.default_encoder))
             else:
                 self._check_unused(modality.config_field, None)
             if name in self.layered_encoders:
@@ -390,21 +387,3 @@ class EmoFusionConfig(PreTrainedConfig):
     def embedding_size(self) -> int:
         """Width of the fused utterance embedding."""
         raise NotImplementedError(f"{type(self).__name__} does not define embedding_size.")
-
-
-def vision_hidden_size(config: PreTrainedConfig) -> int:
-    """Return the width of a vision encoder's image vector: that of the last stage, or of the final layer (EfficientNet)."""
-    sizes = [getattr(config, name) for name in VISION_SIZE_FIELDS if getattr(config, name, None)]
-    return sizes[0] if isinstance(sizes[0], int) else sizes[0][-1]
-
-
-def _as_config(name: str, value: dict | PreTrainedConfig | None, default_type: str) -> PreTrainedConfig:
-    """Return `value` as a configuration object; a dict without `model_type` gets `default_type`."""
-    if isinstance(value, PreTrainedConfig):
-        check_numbers(name, value)
-        return value
-    fields = dict(value or {})
-    model_type = fields.pop("model_type", default_type)
-    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
-        raise ValueError(f"{name} names the model_type {show_value(model_type)}, which transformers does not know.")
-    return build_config(name, AutoConfig.for_model, model_type, **fields)
