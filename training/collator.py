@@ -13,6 +13,7 @@ from ..corpora.dialogues import CONTEXT as CONTEXT_COLUMN
 from ..evaluation.task import Task, load_task
 from .arguments import DataArguments
 from .augmentation import Augmentation
+from .dialogue_batches import DialogueHistory
 
 
 class InputCache(Protocol):
@@ -31,12 +32,15 @@ class EmotionCollator:
         task: The task, which makes `labels` of the rows' labels; names of classes stand for their classification.
         augment: A function that changes a row before everything else.
         cache: A cache of frozen prefixes; with it a batch holds `encoded` instead of inputs.
+        history: The dialogues of the split that rows are read from, for a model that reads earlier utterances; with it a
+            batch also holds these, and `dialogues`.
     """
 
     processor: ProcessorMixin
     task: Task | Sequence[str]
     augment: Callable[[Mapping], Mapping] | None = None
     cache: InputCache | None = None
+    history: DialogueHistory | None = None
 
     def __post_init__(self):
         if not isinstance(self.task, Task):
@@ -45,9 +49,14 @@ class EmotionCollator:
     def __call__(self, rows: list[Mapping]) -> BatchFeature | dict:
         """Return a batch of the forward contract, with `lengths`, and with `labels` if the rows have labels.
 
+        Earlier utterances of a `history` follow the rows, and have no labels.
+
         Raises:
             ValueError: If a label does not fit the task; the row is named.
         """
+        asked, dialogues = len(rows), None
+        if self.history is not None:
+            rows, dialogues = self.history.complete(rows)
         if self.augment is not None:
             rows = [self.augment(row) for row in rows]
         if self.cache is None:
@@ -55,10 +64,29 @@ class EmotionCollator:
             batch["lengths"] = host_lengths(batch)
         else:
             batch = self.cache.prepare(rows)
-        labels = self.task.encode_labels(rows)
+        if dialogues is not None:
+            batch["dialogues"] = dialogues
+        labels = self.task.encode_labels(rows[:asked])
         if labels is not None:
             batch["labels"] = labels
         return batch
+
+
+def with_history(collator: Callable, rows: Dataset, config: PreTrainedConfig) -> Callable:
+    """Return a collator that adds the earlier utterances that a model reads to rows of a split; unchanged if it reads none.
+
+    Args:
+        collator: The collator. One that is not ours has to add them itself.
+        rows: The split.
+        config: The configuration of the model.
+
+    Raises:
+        ValueError: As in `DialogueHistory`.
+    """
+    reach = getattr(config, "history", 0)
+    if not reach or not isinstance(collator, EmotionCollator):
+        return collator
+    return replace(collator, history=DialogueHistory(rows, reach))
 
 
 def process_rows(rows: list[Mapping], processor: ProcessorMixin, without: Collection[str] = ()) -> BatchFeature:
