@@ -15,6 +15,7 @@ from transformers.utils import logging
 
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE, host_lengths
 from .download import TIMEOUT
+from .earlier_utterances import place_earlier
 from .input_errors import EXPECTED
 from .processor_checks import check_processor_fits
 from .read_ahead import one_ahead
@@ -24,7 +25,7 @@ from .utterance_reader import Failure, Limit, ReadUtterances, UtteranceReader
 
 # Options of each step; the steps define the defaults.
 OPTIONS = {
-    "preprocess": ("timeout", "allow_private_urls"),
+    "preprocess": ("timeout", "allow_private_urls", "context"),
     "forward": ("transcriber_kwargs", "on_error"),
     "postprocess": ("top_k", "return_text"),
 }
@@ -90,6 +91,8 @@ class EmotionRecognitionPipeline(Pipeline):
                 - `text`: its transcript.
                 - `video`: a video, as a path, bytes, a URL, or frames in the format of the processor.
                 - `alignment`: the times of words, syllables and phones, in the format of the processor.
+                - `context`: the turns of the dialogue before it, oldest first: strings, or dicts with `text` and `speaker`
+                  and, for a model with speech context, `audio` and other keys of an utterance. `speaker`: its own speaker.
             **kwargs: Options; `pipeline` accepts them as defaults:
 
                 - `top_k` (`int`): the number of emotions to return, the most probable first; by default all.
@@ -98,6 +101,7 @@ class EmotionRecognitionPipeline(Pipeline):
                   `{"generate_kwargs": {"language": "english"}}` for Whisper.
                 - `on_error` (`str`): `"raise"` (the default) ends the call at the first input that cannot be used;
                   `"return"` answers that input by `{"error": "..."}`, a sentence, and goes on.
+                - `context` (`list`): the context of every utterance that has none of its own.
                 - `timeout` (`float`): the limit for the download of one file in seconds, by default 60.
                 - `allow_private_urls` (`bool`): whether URLs may lead to this machine and to private networks.
                 - `batch_size` (`int`): the largest number of utterances per batch, by default 1. Utterances of a list or
@@ -151,6 +155,8 @@ class EmotionRecognitionPipeline(Pipeline):
             SAMPLING_RATE if extractor is None else extractor.sampling_rate,
             self.processor.frames_per_second,
             Limit.from_processor(self.processor),
+            self.processor.earlier_turns,
+            self.model.config.history,
         )
 
     def _inputs(
@@ -192,7 +198,10 @@ class EmotionRecognitionPipeline(Pipeline):
         return _checked([row if isinstance(row, Failure) else next(scored) for row in rows], on_error)
 
     def _transcribe(self, row: dict, options: Mapping[str, Any]) -> dict | Failure:
-        """Return an utterance with its transcript, which is empty where nothing is heard."""
+        """Return an utterance with its transcript, which is empty where nothing is heard, and those of its history."""
+        row["history"] = [self._transcribe(earlier, options) for earlier in row["history"]]
+        if failed := next((earlier for earlier in row["history"] if isinstance(earlier, Failure)), None):
+            return Failure.from_error(failed.error, row["place"])
         if self._reader().needs_transcript(row):
             try:
                 row["text"] = "" if row["is_silent"] else self.transcriber(row["audio"], self.device, **options)
@@ -204,7 +213,8 @@ class EmotionRecognitionPipeline(Pipeline):
         """Warn of inputs that are ignored or missing, once, and of recordings that are cut, once in each call."""
         for row in rows:
             if row["unused"]:
-                names = " and ".join(MODALITIES[name].word for name in row["unused"])
+                words = {name: modality.word for name, modality in MODALITIES.items()} | {"context": "earlier turns"}
+                names = " and ".join(words[name] for name in row["unused"])
                 logger.warning_once(f"This model does not use {names}; the input is ignored.")
             if "text" in self.model.config.modalities and row["text"] is None:
                 names = " and ".join(
@@ -239,7 +249,12 @@ class EmotionRecognitionPipeline(Pipeline):
 
     def _batch(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """Return the inputs of the model on its device and in its dtype; spans stay in float32."""
-        names = (*self.model.config.modalities, "alignment")
+        names, places = (*self.model.config.modalities, "alignment"), {}
+        if self.processor.earlier_turns:
+            names = (*names, "context", "speaker")
+        if self.model.config.history:
+            rows, dialogues = place_earlier(rows)
+            places = {"dialogues": dialogues}
         columns = {name: [row[name] for row in rows] for name in names}
         columns = {name: column for name, column in columns.items() if any(item is not None for item in column)}
         limit = Limit.from_processor(self.processor).seconds
@@ -251,7 +266,7 @@ class EmotionRecognitionPipeline(Pipeline):
             )
             for name, values in batch.items()
         }
-        return moved | {"lengths": host_lengths(batch)}
+        return moved | {"lengths": host_lengths(batch)} | places
 
     def _score(self, rows: list[dict], batch: dict[str, torch.Tensor]) -> Iterator[dict | Failure]:
         """Yield the output of the model for each row, or a failure if its logits are not finite.

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ class DialogueHistory:
         self.dialogues, self._places = [], {}
         for dialogue, turns in found.items():
             turns.sort()
-            for (turn, row), (following, _) in zip(turns, turns[1:], strict=False):
+            for (turn, row), (following, _) in pairwise(turns):
                 if turn == following:
                     raise ValueError(
                         f"The dialogue {dialogue!r} has the turn {turn} twice, such as {names[row]!r}, so that the utterances "

@@ -27,6 +27,7 @@ from .balanced_sampler import find_sampler
 from .checkpoints import BestCheckpointFinder, check_weights, find_damage
 from .collator import with_history
 from .dialogue_batches import group_by_dialogue
+from .kept_weights import weights_kept
 from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
 from .missing_gradients import lacks_modality, with_all_parameters
@@ -397,18 +398,3 @@ class EmotionTrainer(Trainer):
                 f"label_smoothing_factor is {wanted}, and model_config.label_smoothing {config.label_smoothing}; give one."
             )
         config.label_smoothing, self.label_smoother = wanted, None
-
-
-@contextmanager
-def weights_kept(model: torch.nn.Module) -> Iterator[None]:
-    """Put weights and buffers back after the context: with `bf16_full_eval` Trainer rounds the model and leaves it so."""
-    weights = [(parameter, parameter.data) for parameter in model.parameters()]
-    buffers = [(module, dict(module._buffers)) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for parameter, data in weights:
-            if parameter.dtype != data.dtype:
-                parameter.data = data
-        for module, kept in buffers:
-            module._buffers.update(kept)

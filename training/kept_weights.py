@@ -1,0 +1,21 @@
+"""Weights that an evaluation does not change."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def weights_kept(model: torch.nn.Module) -> Iterator[None]:
+    """Put weights and buffers back after the context: with `bf16_full_eval` Trainer rounds the model and leaves it so."""
+    weights = [(parameter, parameter.data) for parameter in model.parameters()]
+    buffers = [(module, dict(module._buffers)) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for parameter, data in weights:
+            if parameter.dtype != data.dtype:
+                parameter.data = data
+        for module, kept in buffers:
+            module._buffers.update(kept)
