@@ -11,10 +11,10 @@ def run(argv: list[str]) -> None:
     parser.add_argument("second", metavar="OTHER", help="folder of another, tested on the same utterances")
     arguments = parser.parse_args(argv)
 
-    from ..evaluation.comparison import compare_systems, format_comparison
+    from ..evaluation.comparison import compare_systems
 
     what = f"{arguments.first} with {arguments.second}"
     since = announce(f"Comparing {what}")
     comparison = compare_systems(arguments.first, arguments.second)
-    print(f"\n{format_comparison(comparison)}")
+    print(f"\n{comparison.format()}")
     conclude(f"Compared {what}", since, comparison.verdict)

@@ -13,7 +13,7 @@ CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 
 
 def run(argv: list[str]) -> None:
-    """Print the probability of each emotion, highest first, and whether nothing is heard in the recording."""
+    """Print the answer of a model, and whether nothing is heard in the recording."""
     parser = Parser("predict")
     parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
@@ -37,12 +37,9 @@ def run(argv: list[str]) -> None:
     inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
     turns = [_read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
     inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
-    entries = predict(
-        arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls
-    )
-    names = [show_name(entry["label"]) for entry in entries]
-    for name, entry in zip(names, entries, strict=True):
-        print(f"{name:<{max(map(len, names))}}  {100 * entry['score']:5.1f} %  {'#' * round(40 * entry['score'])}")
+    answer = predict(arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls)
+    entries = answer["scores"] + answer["dimensions"] if isinstance(answer, dict) else answer
+    print("\n".join(format_entries(entries)))
     if entries[0].get("silent"):
         others = " and ".join(name for name in ("text", "video") if inputs[name])
         print(
@@ -51,14 +48,33 @@ def run(argv: list[str]) -> None:
         )
 
 
+def format_entries(entries: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each class with its probability, and for each dimension with its value and scale.
+
+    Args:
+        entries: Entries of the pipeline.
+    """
+    names, lines = [show_name(entry["label"]) for entry in entries], []
+    for name, entry in zip(names, entries, strict=True):
+        share, number = entry["score"], f"{100 * entry['score']:5.1f} %"
+        if scale := entry.get("scale"):
+            lowest, highest = scale
+            share = min(max((share - lowest) / (highest - lowest), 0.0), 1.0)
+            number = f"{entry['score']:5.2f} of {lowest:g} to {highest:g}"
+        lines.append(f"{name:<{max(map(len, names))}}  {number}  {'#' * round(40 * share)}".rstrip())
+    return lines
+
+
 def predict(
     folder: str,
     inputs: dict[str, str | None],
     revision: str | None = None,
     transcriber: str | None = None,
     allow_private_urls: bool = False,
-) -> list[dict[str, Any]]:
-    """Return the answer of the pipeline: an entry with `label` and `score` for each emotion, highest first.
+) -> list[dict[str, Any]] | dict[str, list[dict[str, Any]]]:
+    """Return the answer of the pipeline: an entry with `label` and `score` for each class, highest first, or dimension.
+
+    A model of both gives a dict, with the classes as `scores`, and the `dimensions`.
 
     Args:
         folder: Folder of a trained model, or its name on the Hub.

@@ -206,7 +206,7 @@ class EmoFusionConfig(PreTrainedConfig):
             check_loss_weights(self.loss_weights, self.loss_parts)
 
     def _match_regression(self) -> None:
-        names = list(self.id2label.values())
+        names = [name for _, name in sorted(self.id2label.items())]
         check_dimensions(names, "problem_type is 'regression', and the list of names in id2label")
         if self.dimensions is None:
             self.dimensions = names

@@ -1,6 +1,6 @@
 """Configuration of late fusion (Padi 2022, Zhao 2022)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
@@ -32,11 +32,13 @@ PAPERS: dict[type[EmoFusionConfig], str] = {
 }
 # Fields of a saved configuration that depend on where, or in which dtype, it was saved; they are those of the fusion.
 LOCATION_FIELDS = ("_name_or_path", "auto_map", "custom_pipelines", "transformers_version", "dtype")
+# Combinations of dimensions. Those of classes are all others, and the first two.
+OF_VALUES = ("mean", "weighted", "linear")
 
 
 @checked
 class LateFusionConfig(EmoFusionConfig):
-    r"""Late fusion: complete classifiers whose log-probabilities are combined.
+    r"""Late fusion: complete models whose log-probabilities, or values of dimensions, are combined.
 
     After Padi, Sadjadi, Manocha and Sriram (arXiv 2202.08974), who fuse the scores of a speech and a text model, and
     Zhao, Wang and Wang (arXiv 2207.04697), whose late fusion includes models of both modalities. Everything below is
@@ -47,35 +49,40 @@ class LateFusionConfig(EmoFusionConfig):
             Configurations of the members, at least one: any variant of emofusion, and any classifier of waveforms or
             text in transformers. A dict names its `model_type`. All members have the same labels, in any order.
             Defaults to two `UnimodalConfig()`, for speech and for text.
+        problem_type (`str`, *optional*):
+            `"regression"` combines the dimensions of the members, which have the same ones, in any order, and one
+            scale; a member may have classes as well. Defaults to it if any member has dimensions alone. Otherwise the
+            classes are combined, and dimensions of the members are not used. Regressors of transformers, which state no
+            scale, cannot be members.
         combination (`str`, *optional*, defaults to `"mean"`):
             `"mean"`, the mean of the members' log-probabilities; `"weighted"`, with non-negative weights that sum to
             1; `"mean_probability"` and `"weighted_probability"`, the same of the members' probabilities; or
-            `"logistic"`, multinomial logistic regression on the log-probabilities.
+            `"logistic"`, multinomial logistic regression on the log-probabilities. For dimensions: `"mean"` and
+            `"weighted"` of their values, or `"linear"`, linear regression of each dimension on the members' values of it.
         freeze_members (`bool`, *optional*, defaults to `True`):
             Whether to freeze the members and train only the combination.
 
-    The labels (`id2label`) default to those of the first member. The arguments of [`EmoFusionConfig`] for encoders,
+    The labels (`id2label`), or the dimensions and their scale, default to those of the first member. The arguments of [`EmoFusionConfig`] for encoders,
     dropout and the classification head do not apply: each member has its own.
     """
 
     model_type = "emofusion_late_fusion"
 
     member_configs: list[dict | PreTrainedConfig] | None = None
-    combination: Literal["mean", "weighted", "mean_probability", "weighted_probability", "logistic"] = "mean"
+    combination: Literal["mean", "weighted", "mean_probability", "weighted_probability", "logistic", "linear"] = "mean"
     freeze_members: bool = True
     classifier_dropout: int | float = 0.0
 
     def __post_init__(self, **kwargs):
         if self.member_configs is None:
-            labels = {"id2label": self.id2label} if self.id2label else {"num_labels": kwargs.get("num_labels", 2)}
-            self.member_configs = [UnimodalConfig(modality=name, **labels) for name in ("audio", "text")]
+            shared = self._learned_fields(kwargs)
+            self.member_configs = [UnimodalConfig(modality=name, **shared) for name in ("audio", "text")]
         if not self.member_configs:
             raise ValueError("member_configs is empty; a late fusion needs at least one member.")
         self.member_configs = [
             as_member_config(member, f"member_configs[{number}]") for number, member in enumerate(self.member_configs)
         ]
-        if self.id2label is None:
-            self.id2label = dict(self.member_configs[0].id2label)
+        self._complete_from_members()
         super().__post_init__(**kwargs)
         unused = {
             "modality_dropout": 0.0,
@@ -86,12 +93,75 @@ class LateFusionConfig(EmoFusionConfig):
         for name, unset in unused.items():
             self._check_unused(name, unset)
         for number, member in enumerate(self.member_configs):
-            self._check_labels(number, member)
+            (self._check_dimensions if self.is_regression else self._check_labels)(number, member)
+
+    def _learned_fields(self, others: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of new members that say what they learn."""
+        names = {"id2label": self.id2label} if self.id2label else {}
+        if self.is_regression:
+            fields = {name: getattr(self, name) for name in ("problem_type", "dimensions", "dimension_scale")}
+            return names | fields
+        return names or {"num_labels": others.get("num_labels", 2)}
+
+    def _complete_from_members(self) -> None:
+        """Take what the fusion predicts from the members where it is not given."""
+        if self.problem_type is None and any(member.problem_type == "regression" for member in self.member_configs):
+            self.problem_type = "regression"
+        first = self.member_configs[0]
+        if self.is_regression:
+            for number, member in enumerate(self.member_configs):
+                self._check_has_dimensions(number, member)
+            if self.id2label is None:
+                self.id2label = dict(enumerate(self.dimensions or first.dimensions))
+            if self.dimension_scale is None:
+                self.dimension_scale = first.dimension_scale
+        elif self.id2label is None:
+            self.id2label = dict(first.id2label)
+
+    def _match_fields(self) -> None:
+        super()._match_fields()
+        if self.dimensions and not self.is_regression:
+            raise ValueError(
+                "dimensions is given, but a late fusion combines either classes or dimensions; leave it out, or set "
+                "problem_type to 'regression'."
+            )
+        kinds = get_args(type(self).__dataclass_fields__["combination"].type)
+        known = OF_VALUES if self.is_regression else [kind for kind in kinds if kind != "linear"]
+        if self.combination not in known:
+            raise ValueError(
+                f"combination is {self.combination!r}, which does not combine "
+                f"{'dimensions' if self.is_regression else 'classes'}; choose one of {', '.join(known)}."
+            )
+
+    @staticmethod
+    def _check_has_dimensions(number: int, member: PreTrainedConfig) -> None:
+        if not isinstance(member, EmoFusionConfig):
+            raise ValueError(
+                f"Member {number} ({member.model_type}) is a model of transformers, which states no scale of dimensions; a "
+                "late fusion of dimensions needs models of emofusion."
+            )
+        if not member.dimensions:
+            raise ValueError(
+                f"Member {number} ({member.model_type}) has classes only, and the fusion combines dimensions; give members "
+                "that predict dimensions."
+            )
+
+    def _check_dimensions(self, number: int, member: PreTrainedConfig) -> None:
+        for name, wanted, known in (
+            ("dimensions", sorted(self.dimensions), sorted(member.dimensions)),
+            ("dimension_scale", self.dimension_scale, member.dimension_scale),
+        ):
+            if wanted != known:
+                raise ValueError(
+                    f"Member {number} ({member.model_type}) has the {name} {', '.join(map(str, known))}, and the fusion "
+                    f"{', '.join(map(str, wanted))}; give members with the same dimensions, in any order, and one scale."
+                )
 
     def _check_labels(self, number: int, member: PreTrainedConfig) -> None:
         if member.problem_type in ("regression", "multi_label_classification"):
             raise ValueError(
-                f"Member {number} has problem_type {member.problem_type!r}; a late fusion needs single-label classification."
+                f"Member {number} has problem_type {member.problem_type!r}; a late fusion of classes needs single-label "
+                "classification."
             )
         wanted, known = list(self.id2label.values()), list(member.id2label.values())
         if sorted(wanted) != sorted(known):
@@ -138,7 +208,7 @@ class LateFusionConfig(EmoFusionConfig):
 
     @property
     def embedding_size(self) -> int:
-        """Width of the utterance embedding: the log-probabilities of all members."""
+        """Width of the utterance embedding: the log-probabilities, or values of dimensions, of all members."""
         return len(self.member_configs) * self.num_labels
 
     def to_dict(self) -> dict[str, Any]:

@@ -64,6 +64,34 @@ def list_files(root: Path, folder: str, problems: list[dict]) -> Iterator[tuple[
         folder: Path of the folder, relative to `root`.
         problems: List to extend, see `problem`.
     """
+    for entry in _list_entries(root, folder, problems):
+        if entry.is_file():
+            yield entry.name, entry.path
+
+
+def list_tree(root: Path, problems: list[dict]) -> Iterator[tuple[str, str, str]]:
+    """Yield folder (relative to the root), name and path of all files below a folder, folder by folder, as `list_files`.
+
+    A folder that is found a second time, for example through a link to a folder above it, is not read again.
+    """
+    waiting, seen = [""], set()
+    while waiting:
+        folder = waiting.pop()
+        real = os.path.realpath(root / folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        folders = []
+        for entry in _list_entries(root, folder, problems):
+            if entry.is_dir():
+                folders.append(posixpath.join(folder, entry.name))
+            elif entry.is_file():
+                yield folder, entry.name, entry.path
+        waiting += reversed(folders)
+
+
+def _list_entries(root: Path, folder: str, problems: list[dict]) -> Iterator[os.DirEntry]:
+    """Yield the visible and readable entries of a folder, sorted; add those that cannot be read to the problems."""
     try:
         entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
     except PermissionError:
@@ -72,15 +100,15 @@ def list_files(root: Path, folder: str, problems: list[dict]) -> Iterator[tuple[
     except OSError:  # it does not exist, is no folder, or is a link that leads nowhere
         return
     for entry in entries:
-        file = f"{folder}/{entry.name}"
+        file = posixpath.join(folder, entry.name)
         if entry.name.startswith("."):
             continue
         if entry.is_symlink() and not os.path.exists(entry.path):
             problems.append(problem("broken link", f"{file} is a link to a file that does not exist.", file))
         elif not os.access(entry.path, os.R_OK):
             problems.append(problem("no permission", f"{file} may not be read.", file))
-        elif entry.is_file():
-            yield entry.name, entry.path
+        else:
+            yield entry
 
 
 def inner_path(folder: str, name: str) -> str | None:

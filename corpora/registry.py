@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .acted.corpus import ACTED_CORPORA
 from .corpus import Corpus, DiskCorpus
 from .demo.corpus import SPOKEN
 from .folder.corpus import FOLDER
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 # To add a corpus, write a subclass of `Corpus` or `DiskCorpus` and list its instance here.
-CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, FOLDER)}
+CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, *ACTED_CORPORA, FOLDER)}
 
 
 def get_corpus(name: str) -> Corpus:
@@ -112,7 +113,7 @@ def prepare_corpus(
     """Prepare a corpus on disk, unless it is prepared and neither its files nor the options have changed since.
 
     Args:
-        name: "iemocap", "meld" or "folder".
+        name: A corpus on disk, such as "iemocap" or "folder".
         root: Folder of the corpus, or a folder that was prepared from it.
         out: The prepared folder; None chooses one in the cache of `datasets`.
         decode: Whether all recordings are decoded, see `preparation.inspection.inspect`.

@@ -43,6 +43,7 @@ class CorpusMetadata(Record):
         language: BCP-47 codes of the languages that are spoken in it; empty where unknown.
         speaker_independent: Whether no speaker of the training split is in another.
         selection: How the checkpoint was selected, in a sentence.
+        dimension_scale: Lowest and highest value of its dimensions; None if it has none.
     """
 
     name: str | None = None
@@ -55,6 +56,7 @@ class CorpusMetadata(Record):
     language: list[str] = field(default_factory=list)
     speaker_independent: bool | None = None
     selection: str | None = None
+    dimension_scale: list[float] | None = None
 
 
 @dataclass(kw_only=True)
@@ -65,7 +67,8 @@ class SplitCounts(Record):
         utterances: Number of utterances.
         seconds: Duration in seconds, None if not every utterance has times.
         speakers: Number of speakers.
-        classes: Utterances per label.
+        classes: Utterances per class.
+        dimensions: Utterances per dimension whose value is known.
         unaligned: Per span level ("phone", "syllable", "word"), utterances without such spans; the model takes their
             frames instead.
         digest: Digest of the ids of the utterances, see `corpora.folds.digest_ids`.
@@ -75,6 +78,7 @@ class SplitCounts(Record):
     seconds: float | None = None
     speakers: int | None = None
     classes: dict[str, int] = field(default_factory=dict)
+    dimensions: dict[str, int] = field(default_factory=dict)
     unaligned: dict[str, int] = field(default_factory=dict)
     digest: str | None = None
 

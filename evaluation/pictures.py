@@ -11,13 +11,11 @@ import numpy as np
 from ..configuration.plain_text import show_name
 from ..corpora.atomic_write import staged
 from .calibration import Reliability, measure_reliability
+from .prediction_records import Predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from .predictions import Predictions
-    from .results import RunResults
 
 CONFUSION_MATRIX, RELIABILITY, LEARNING_CURVE = "confusion_matrix.png", "reliability.png", "learning_curve.png"
 OF_TEST_SPLIT = (CONFUSION_MATRIX, RELIABILITY)
@@ -50,17 +48,19 @@ def picture(path: str | Path, **options: Any) -> "Iterator[Figure]":
             figure.savefig(staging / path.name, format="png", dpi=120)
 
 
-def draw_test_split(folder: str | Path, title: str, results: "RunResults", test: "Predictions") -> None:
+def draw_classes(
+    folder: str | Path, title: str, confusion: Sequence[Sequence[int]], labels: list[str], test: Predictions
+) -> None:
     """Draw the confusion matrix and the reliability of the test predictions into a folder.
 
     Args:
         folder: The folder, which exists.
         title: Title of the confusion matrix.
-        results: The results of the run.
+        confusion: Counts `(classes, classes)`.
+        labels: Names of the classes.
         test: Predictions on the test split.
     """
-    confusion = {title: results.metrics["test"].confusion_matrix}
-    draw_confusion_matrices(Path(folder, CONFUSION_MATRIX), confusion, results.labels)
+    draw_confusion_matrices(Path(folder, CONFUSION_MATRIX), {title: confusion}, labels)
     correct = test.predicted == test.labels
     panels = {"as trained": (test.probabilities().max(axis=1), correct)}
     if (test.temperature != 1).any():
@@ -112,29 +112,36 @@ def _draw_confusion_matrix(panel: "Axes", counts: np.ndarray) -> None:
         )
 
 
-def draw_learning_curves(path: str | Path, systems: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
-    """Draw the training loss, and the validation UA with the best epoch marked; a panel without values is left out.
+def draw_learning_curves(
+    path: str | Path, systems: Mapping[str, Sequence[Mapping[str, float]]], metric: str = "ua", heading: str = "UA"
+) -> None:
+    """Draw the training loss, and a validation score with the best epoch marked; a panel without values is left out.
 
     Args:
         path: PNG to write.
         systems: Log of each run (`trainer.state.log_history`) by its name in the legend.
+        metric: The score, a metric of the task that is better when greater and at most 1.
+        heading: Its name.
     """
+    score = f"eval_{metric}"
     curves = {
         key: {name: points for name, log in systems.items() if (points := _points(log, key))}
-        for key in ("loss", "eval_ua")
+        for key in ("loss", score)
     }
     kinds = [key for key, lines in curves.items() if lines]
     columns = -(-len(systems) // LEGEND_ROWS) if len(systems) > 1 else 0
     with picture(path, figsize=(4.5 * max(len(kinds), 1) + 1.5 * max(columns - 1, 0), 3.6)) as figure:
         if not kinds:
-            figure.text(0.5, 0.5, "The log has neither a loss nor a validation UA.", ha="center")
+            figure.text(0.5, 0.5, f"The log has neither a loss nor a validation {heading}.", ha="center")
             return
         panels = dict(zip(kinds, figure.subplots(1, len(kinds), squeeze=False)[0], strict=True))
         for number, name in enumerate(systems):
             for key, panel in panels.items():
-                _draw_curve(panel, key, curves[key].get(name, []), show_name(name, LONGEST_LABEL), f"C{number % 10}")
+                points, label = curves[key].get(name, []), show_name(name, LONGEST_LABEL)
+                _draw_curve(panel, points, label, f"C{number % 10}", is_score=key == score)
         for key, panel in panels.items():
-            _set_axes(panel, key, [point for points in curves[key].values() for point in points])
+            points = [point for points in curves[key].values() for point in points]
+            _set_axes(panel, points, heading if key == score else None)
         if columns:
             lines = {
                 line.get_label(): line for panel in panels.values() for line in panel.get_legend_handles_labels()[0]
@@ -153,26 +160,28 @@ def _points(log: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, f
     return [(entry["epoch"], entry[key]) for entry in log if key in entry and np.isfinite(entry[key])]
 
 
-def _draw_curve(panel: "Axes", key: str, points: list[tuple[float, float]], name: str, color: str) -> None:
+def _draw_curve(panel: "Axes", points: list[tuple[float, float]], name: str, color: str, is_score: bool) -> None:
     if not points:
         return
-    marker = "." if key == "eval_ua" or len(points) == 1 else None  # a line of one point would be invisible
+    marker = "." if is_score or len(points) == 1 else None  # a line of one point would be invisible
     panel.plot(*zip(*points, strict=True), marker=marker, color=color, label=name)
-    if key == "eval_ua":
+    if is_score:
         best = max(points, key=lambda point: point[1])
         panel.plot(*best, marker="o", markersize=10, markerfacecolor="none", color=color)
 
 
-def _set_axes(panel: "Axes", key: str, points: list[tuple[float, float]]) -> None:
+def _set_axes(panel: "Axes", points: list[tuple[float, float]], heading: str | None) -> None:
+    """Set the axes of the panel of a score; without a heading, of the loss."""
     from matplotlib.ticker import MaxNLocator
 
     panel.set_xlim(0, max(1, np.ceil(max(epoch for epoch, _ in points) - 1e-6)) * 1.03)
     panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    if key == "eval_ua":
-        panel.set(xlabel="epoch", ylabel="validation UA", ylim=(0, 1.05))
+    values = [value for _, value in points]
+    if heading is not None:
+        panel.set(xlabel="epoch", ylabel=f"validation {heading}", ylim=(min(0, 1.05 * min(values)), 1.05))
         panel.set_title("circle: best epoch", fontsize=9)
     else:
-        panel.set(xlabel="epoch", ylabel="training loss", ylim=(0, 1.05 * max(value for _, value in points) or 1))
+        panel.set(xlabel="epoch", ylabel="training loss", ylim=(0, 1.05 * max(values) or 1))
     panel.grid(alpha=0.3)
 
 

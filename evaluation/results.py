@@ -12,10 +12,28 @@ from ..corpora.atomic_write import write_json
 from .calibration import TemperatureScaling
 from .metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from .records import Record
-from .scores import ClassificationScores, Intervals, SubsetScores, check_interval
+from .score_records import Intervals, Scores, SubsetScores, check_interval
 
 FORMAT = 1
 FILE = "results.json"
+
+
+@dataclass(kw_only=True)
+class ScoreDifference(Record):
+    """Difference of a score between a late fusion and one of its members.
+
+    Args:
+        value: Score of the fusion minus that of the member.
+        interval: 95 % interval over resampled speakers; None with fewer than six speakers.
+        p_speakers: P-value over speakers; None with fewer than six speakers.
+    """
+
+    value: float
+    interval: list[float] | None = None
+    p_speakers: float | None = None
+
+    def __post_init__(self):
+        check_interval("interval", self.interval)
 
 
 @dataclass(kw_only=True)
@@ -23,23 +41,25 @@ class MemberComparison(Record):
     """Comparison of a late fusion with one of its members on the test split; see `evaluation.comparison`.
 
     Args:
-        wa: Overall accuracy of the fusion minus that of the member.
+        wa: Overall accuracy of the fusion minus that of the member; None if no class is learned.
         ua: The same of the mean recall.
         wa_interval: 95 % interval of `wa` over resampled speakers; None with fewer than six speakers.
         ua_interval: The same of `ua`.
         p_utterances: P-value of the difference in WA over utterances.
         p_wa: P-value of the difference in WA over speakers; None with fewer than six speakers.
         p_ua: The same of the difference in UA.
+        ccc: Differences in CCC by name of the dimension, and "mean"; empty if no dimension is learned.
         verdict: Whether the differences are significant, in a sentence.
     """
 
-    wa: float
-    ua: float
+    wa: float | None = None
+    ua: float | None = None
     wa_interval: list[float] | None = None
     ua_interval: list[float] | None = None
-    p_utterances: float
+    p_utterances: float | None = None
     p_wa: float | None = None
     p_ua: float | None = None
+    ccc: dict[str, ScoreDifference] = field(default_factory=dict)
     verdict: str = ""
 
     def __post_init__(self):
@@ -105,7 +125,7 @@ class FoldResults(Record):
     name: str
     fold: int | None = None
     seed: int | None = None
-    metrics: dict[str, ClassificationScores] = field(default_factory=dict)
+    metrics: dict[str, Scores] = field(default_factory=dict)
     intervals: Intervals | None = None
     breakdown: dict[str, SubsetScores] = field(default_factory=dict)
     temperature: float | None = None
@@ -208,10 +228,12 @@ class Results(Record):
 
 @dataclass(kw_only=True)
 class RunResults(Results):
-    """Results of training an emotion classifier, fusing several, or cross-validating one.
+    """Results of training a model of emotion, fusing several, or cross-validating one.
 
     Args:
-        labels: Names of the classes, in the order of the model's outputs.
+        labels: Names of the model's outputs, in their order: the classes, or the dimensions.
+        dimensions: Names of the dimensions that are learned; empty if there are none.
+        dimension_scale: Lowest and highest value of a dimension; None if none is learned.
         modalities: The modalities that the model takes.
         corpus: Description of the corpus.
         data: Size of each split.
@@ -230,6 +252,8 @@ class RunResults(Results):
 
     task: str = "classification"
     labels: list[str]
+    dimensions: list[str] = field(default_factory=list)
+    dimension_scale: list[float] | None = None
     modalities: list[str]
     corpus: CorpusMetadata = field(default_factory=CorpusMetadata)
     data: dict[str, SplitCounts] = field(default_factory=dict)
@@ -240,7 +264,7 @@ class RunResults(Results):
     cross_validation: CrossValidationResults | None = None
     temperature: float | None = None
     temperature_scaling: TemperatureScaling | None = None
-    metrics: dict[str, ClassificationScores] = field(default_factory=dict)
+    metrics: dict[str, Scores] = field(default_factory=dict)
     intervals: Intervals | None = None
     breakdown: dict[str, SubsetScores] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
@@ -311,7 +335,12 @@ class SpeakerResults(Results):
 
 
 # task -> the results of its runs
-RESULTS = {"classification": RunResults, "speaker_recognition": SpeakerResults}
+RESULTS = {
+    "classification": RunResults,
+    "dimensions": RunResults,
+    "multi_task": RunResults,
+    "speaker_recognition": SpeakerResults,
+}
 
 
 def parse_results(text: str | bytes) -> RunResults | SpeakerResults:

@@ -1,6 +1,6 @@
 """Uncertainty of scores: bootstrap intervals over speakers, and paired tests of two systems."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -60,26 +60,36 @@ def group_confusions(labels: np.ndarray, shares: np.ndarray, groups: Sequence[st
     Returns:
         Counts `(groups, classes, classes)`, with the groups in the order of their first utterance.
     """
-    numbers = {}
-    index = [
-        numbers.setdefault(number if group is None else group, len(numbers)) for number, group in enumerate(groups)
-    ]
-    counts = np.zeros((len(numbers), shares.shape[1], shares.shape[1]))
+    index, number = number_groups(groups)
+    counts = np.zeros((number, shares.shape[1], shares.shape[1]))
     np.add.at(counts, (index, labels), shares)
     return counts
 
 
-def resample(counts: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
-    """Return the confusion matrices of bootstrap samples of the groups.
+def number_groups(groups: Sequence[str | None]) -> tuple[list[int], int]:
+    """Return the number of the group of each utterance, in the order of their first, and the number of groups.
 
     Args:
-        counts: Counts `(..., groups, classes, classes)`. All leading entries, as systems, get the same samples: they
-            are paired.
+        groups: Group of each utterance. Each None is a group of its own.
+    """
+    numbers = {}
+    index = [
+        numbers.setdefault(number if group is None else group, len(numbers)) for number, group in enumerate(groups)
+    ]
+    return index, len(numbers)
+
+
+def resample(counts: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
+    """Return the confusion matrices, or other sums, of bootstrap samples of the groups.
+
+    Args:
+        counts: Counts `(..., groups, classes, classes)`, or `(..., groups, dimensions, sums)`. All leading entries, as
+            systems, get the same samples: they are paired.
         seed: Seed of the samples.
         resamples: Number of samples.
 
     Returns:
-        Counts `(..., resamples, classes, classes)`.
+        Counts `(..., resamples, classes, classes)`, or sums likewise.
     """
     groups = counts.shape[-3]
     drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples)
@@ -137,20 +147,22 @@ def sign_test(first: np.ndarray, second: np.ndarray) -> dict:
     return better | {"p": float(binomtest(better["first"], differ).pvalue) if differ else 1.0}
 
 
-def exchange_test(first: np.ndarray, second: np.ndarray, score: str, seed: int = 0) -> float:
+def exchange_test(
+    first: np.ndarray, second: np.ndarray, score: Callable[[np.ndarray], np.ndarray], seed: int = 0
+) -> float | None:
     """Test the difference of a score between two systems, over speakers: the paired permutation test.
 
     The predictions of the two systems are exchanged for every subset of the speakers. Up to thirteen speakers all
     subsets are tried; with more, 10,000 are drawn, and p is that of Phipson and Smyth 2010, which is never zero.
 
     Args:
-        first: Counts of the first system `(speakers, classes, classes)`.
+        first: Counts of the first system `(speakers, classes, classes)`, or other sums `(speakers, ...)`.
         second: Counts of the second system.
-        score: Name of the score, a key of `confusion_scores`.
+        score: Returns the score `(subsets,)` of counts `(subsets, classes, classes)`.
         seed: Seed of the drawn subsets.
 
     Returns:
-        The two-sided p.
+        The two-sided p; None if the score is undefined for a system.
     """
     speakers = len(first)
     if exact := speakers <= MAX_EXACT:
@@ -162,8 +174,10 @@ def exchange_test(first: np.ndarray, second: np.ndarray, score: str, seed: int =
     def difference(kept: np.ndarray) -> np.ndarray:
         one = np.tensordot(kept, first, axes=1) + np.tensordot(1 - kept, second, axes=1)
         other = first.sum(axis=0) + second.sum(axis=0) - one
-        return confusion_scores(other)[score] - confusion_scores(one)[score]
+        return score(other) - score(one)
 
     observed = difference(np.ones((1, speakers)))
+    if not np.isfinite(observed).all():
+        return None
     extreme = int((np.abs(difference(kept)) >= np.abs(observed) - 1e-12).sum())
     return extreme / len(kept) if exact else (extreme + 1) / (len(kept) + 1)

@@ -11,7 +11,7 @@ from ..configuration.plain_text import join_words
 from ..evaluation.records import Record
 from ..evaluation.results import Results, RunResults, SpeakerResults
 from ..evaluation.sample_size import count_words, explain_uncertainty
-from ..evaluation.task import Task, load_task
+from ..evaluation.task import Task, task_of_results
 from .contents import is_repo_id
 from .fusion_card import describe_fusion
 from .markdown import Markdown, format_table
@@ -54,8 +54,8 @@ def write_card(folder: str | Path, results: Results | None = None) -> Path:
 
 
 def _write_model_card(folder: Path, results: RunResults) -> Path:
-    task, name = load_task(results.task, results.labels), folder.resolve().name
-    test = known_values(results.metrics.get("test"))
+    task, name = task_of_results(results), folder.resolve().name
+    test = task.values(results.metrics.get("test"))
     modalities = [MODALITIES[modality] for modality in results.modalities]
     examples = {modality.name: f'"{modality.example}"' for modality in modalities}
     runs = [run.name for run in results.cross_validation.runs] if results.cross_validation else []
@@ -124,7 +124,7 @@ def _is_picture_of(folder: Path, name: str) -> bool:
 def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData:
     corpus, adapter = results.corpus, results.adapter
     hub_task = next(modality.hub_task for modality in MODALITIES.values() if modality.name in results.modalities)
-    test = known_values(results.metrics.get("test"))
+    test = task.values(results.metrics.get("test"))
     metrics = {
         score: metric for score, metric in task.hub_metrics.items() if score in test and corpus.name is not None
     }
@@ -167,11 +167,11 @@ def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData
 
 def _format_claim(results: RunResults, task: Task) -> Markdown:
     """Return the test scores with their intervals; they are bold only if all have one."""
-    test, intervals = known_values(results.metrics.get("test")), known_values(results.intervals)
-    scores = [score for score in task.hub_metrics if score in test]
+    test, intervals = task.values(results.metrics.get("test")), task.values(results.intervals)
+    scores = [score for score in task.claims if score in test]
     claim = join_words(
         [
-            f"{task.headings[score]} {task.format_score(score, test[score])}"
+            f"{task.claims[score]} {task.format_score(score, test[score])}"
             + (f" ({_format_interval(intervals[score], score, task)})" if score in intervals else "")
             for score in scores
         ]
@@ -244,11 +244,11 @@ def _spread_table(results: RunResults, task: Task) -> str:
 
 def _format_intervals(results: RunResults, task: Task) -> str:
     """Return the intervals over speakers as part of a sentence, empty if there are none."""
-    intervals = known_values(results.intervals)
+    intervals = task.values(results.intervals)
     return join_words(
         [
-            f"{task.headings[score]} {_format_interval(intervals[score], score, task)}"
-            for score in task.hub_metrics
+            f"{task.claims[score]} {_format_interval(intervals[score], score, task)}"
+            for score in task.claims
             if score in intervals
         ]
     )
@@ -263,7 +263,7 @@ def _subset_table(results: RunResults, task: Task) -> str:
     """Return the scores on subsets of the test split."""
     rows = {
         name.capitalize(): _format_scores(subset, task)
-        | {count: str(getattr(subset, count)) for count in task.subset_headings}
+        | {count: str(found) for count in task.subset_headings if (found := getattr(subset, count)) is not None}
         for name, subset in results.breakdown.items()
     }
     return format_table("Subset", task.subset_headings | task.headings, rows)
@@ -271,7 +271,7 @@ def _subset_table(results: RunResults, task: Task) -> str:
 
 def _format_scores(scores: Record | dict[str, Any], task: Task) -> dict[str, str]:
     """Return the cells of scores; those that are None are left out."""
-    values = known_values(scores) if isinstance(scores, Record) else scores
+    values = task.values(scores) if isinstance(scores, Record) else scores
     return {score: task.format_score(score, values[score]) for score in task.headings if values.get(score) is not None}
 
 

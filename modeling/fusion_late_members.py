@@ -102,21 +102,26 @@ def select_inputs(number: int, config: PreTrainedConfig, batch: dict[str, Any]) 
     return selected
 
 
-def run_member(member: PreTrainedModel, inputs: dict[str, Any]) -> tuple[torch.Tensor, tuple[bool, ...]]:
-    """Return the logits of a member.
+def run_member(
+    member: PreTrainedModel, inputs: dict[str, Any], dimensions: bool = False
+) -> tuple[torch.Tensor, tuple[bool, ...]]:
+    """Return the logits of a member, or its values of dimensions.
 
     Args:
-        member: The classifier.
+        member: The model.
         inputs: The result of `select_inputs`, not empty.
+        dimensions: Whether to return values of dimensions.
 
     Returns:
-        Logits `(batch, classes)`, and for each row whether it has an input for the member. The logits of the other rows
-        are finite but meaningless.
+        `(batch, classes)` or `(batch, dimensions)`, and for each row whether it has an input for the member. The outputs
+        of the other rows are finite but meaningless.
     """
     lengths = {name: inputs["lengths"][name] for name in MODALITIES if name in inputs["lengths"]}
     has_input = tuple(map(any, zip(*lengths.values(), strict=True)))
     if member.config.model_type in MEMBER_MODELS:
-        return member(**inputs).logits, has_input
+        output = member(**inputs)
+        has_both = dimensions and not member.config.is_regression
+        return output.dimensions if has_both else output.logits, has_input
     if "input_values" in inputs:
         return _classify_waveforms(member, inputs["input_values"], lengths["audio"]), has_input
     return _classify_tokens(member, inputs["input_ids"], lengths["text"]), has_input

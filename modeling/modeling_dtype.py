@@ -14,7 +14,8 @@ logger = logging.get_logger(__name__)
 LEAST_PARAMETERS = 20_000_000
 # Units for products of bfloat16, by their names in `torch.cpu.get_capabilities`.
 UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}
-# The largest difference of log-probabilities, or share of the largest number of an embedding, that the check accepts.
+# The largest difference of log-probabilities, of dimensions as a share of half their scale, or as a share of the largest
+# number of an embedding, that the check accepts.
 TOLERANCE = 0.05
 # Sizes of the batch of the check.
 SECONDS, TOKENS, FRAMES = 0.5, 8, 2
@@ -110,12 +111,17 @@ def cast_if_equal(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> 
 
 @torch.no_grad()
 def _results(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Return the log-probabilities of a classifier, or the embedding of a model without a head, scaled to at most 1."""
-    output = model(**batch)
-    if output.logits is not None:
-        return output.logits.float().log_softmax(dim=-1)
-    embedding = output.embedding.float()
-    return embedding / embedding.abs().max().clamp_min(1e-6)
+    """Return log-probabilities and dimensions, in units of half the scale, or an embedding, scaled to at most 1."""
+    output, config = model(**batch), model.config
+    if output.logits is None:
+        embedding = output.embedding.float()
+        return embedding / embedding.abs().max().clamp_min(1e-6)
+    values = output.logits if config.is_regression else output.dimensions
+    results = [] if config.is_regression else [output.logits.float().log_softmax(dim=-1)]
+    if values is not None:
+        lowest, highest = config.dimension_scale
+        results.append((values.float() - lowest) / ((highest - lowest) / 2))
+    return torch.cat(results, dim=-1)
 
 
 def synthetic_batch(model: PreTrainedModel) -> dict[str, torch.Tensor]:

@@ -1,16 +1,17 @@
-"""Late fusion of any number of classifiers (Padi 2022, arXiv 2202.08974; Zhao 2022, arXiv 2207.04697)."""
+"""Late fusion of any number of models (Padi 2022, arXiv 2202.08974; Zhao 2022, arXiv 2207.04697)."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..configuration.configuration_late_fusion import LateFusionConfig
 from ..configuration.modalities import MODALITIES
 from .fusion_dialogue import count_asked
 from .fusion_late_members import build_member, load_member, run_member, select_inputs
 from .head_score_combination import COMBINATIONS
+from .head_value_combination import VALUE_COMBINATIONS
 from .modeling_dtype import set_dtype, weight_dtype
 from .modeling_emofusion import EmoFusionForSequenceClassification
 from .modeling_lengths import zero_rows
@@ -29,23 +30,23 @@ class LateFusionPreTrainedModel(EmoFusionPreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module):
         super()._init_weights(module)
-        if isinstance(module, tuple(COMBINATIONS.values())):
+        if isinstance(module, (*COMBINATIONS.values(), *VALUE_COMBINATIONS.values())):
             module.reset_parameters()
 
     @classmethod
     def from_members_pretrained(
         cls, members: Sequence[str | PreTrainedModel], dtype: str | torch.dtype | None = None, **kwargs
     ) -> "LateFusionPreTrainedModel":
-        """Build a late fusion of trained classifiers, in evaluation mode.
+        """Build a late fusion of trained models, in evaluation mode.
 
         Args:
-            members: Hub ids or folders, or the classifiers themselves; at least one.
+            members: Hub ids or folders, or the models themselves; at least one.
             dtype: The dtype of all weights, whatever the members were saved in; float32 if None.
             **kwargs: Fields of [`LateFusionConfig`].
 
         Raises:
-            ValueError: If a model cannot be a member, lacks weights, or has other labels, or `dtype` is no dtype of
-                real numbers.
+            ValueError: If a model cannot be a member, lacks weights, or has other labels or dimensions, or `dtype` is
+                no dtype of real numbers.
         """
         dtype = weight_dtype(dtype)
         models = [
@@ -56,11 +57,11 @@ class LateFusionPreTrainedModel(EmoFusionPreTrainedModel):
 
 
 class LateFusionModel(LateFusionPreTrainedModel):
-    """The members of a late fusion. The utterance embedding is the concatenation of their log-probabilities.
+    """The members of a late fusion. The utterance embedding is the concatenation of their outputs.
 
     Args:
         config: The configuration of the fusion.
-        members: Trained classifiers; None builds new ones from the configuration.
+        members: Trained models; None builds new ones from the configuration.
     """
 
     def __init__(self, config: LateFusionConfig, members: Sequence[PreTrainedModel] | None = None):
@@ -82,7 +83,7 @@ class LateFusionModel(LateFusionPreTrainedModel):
         return self
 
     def encode(self, **batch: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        """Run the first stage: `log_probabilities` of frozen members, or the inputs of trainable members.
+        """Run the first stage: `scores` of frozen members, or the inputs of trainable members.
 
         Args:
             **batch: The inputs of [`EmoFusionModel.encode`]; keys that begin with `member_<number>_` are for that
@@ -93,7 +94,7 @@ class LateFusionModel(LateFusionPreTrainedModel):
         """
         if self.config.freeze_members:
             with torch.no_grad():
-                return {"log_probabilities": self._log_probabilities(batch)}
+                return {"scores": self._scores(batch)}
         names = [name for name in batch if name.endswith(INPUT_SUFFIXES) or name in ("lengths", "dialogues")]
         return {name: batch[name] for name in names if batch[name] is not None}
 
@@ -103,7 +104,7 @@ class LateFusionModel(LateFusionPreTrainedModel):
         return_dict: bool | None = None,
         **batch: torch.Tensor | None,
     ) -> EmotionOutput | tuple:
-        """Compute the log-probabilities of all members.
+        """Compute the log-probabilities, or the values of dimensions, of all members.
 
         Args:
             encoded: The result of `encode`, which replaces the batch.
@@ -111,41 +112,63 @@ class LateFusionModel(LateFusionPreTrainedModel):
             **batch: See `encode`. Hidden states and attention maps of the members are not returned.
 
         Returns:
-            The output, with `embedding` `(batch, members * classes)`, labels in the fusion's order; zeros where a row
-            has no input for a member.
+            The output, with `embedding`, labels or dimensions in the fusion's order. For classes, log-probabilities
+            `(batch, members * classes)`, zeros where a row has no input for a member; for dimensions, values in the scale
+            `(batch, members * dimensions)`, float32, NaN where a row has no input for a member.
 
         Raises:
             ValueError: If the batch has no input for any member.
         """
         encoded = self.encode(**batch) if encoded is None else encoded
-        embedding = encoded["log_probabilities"] if self.config.freeze_members else self._log_probabilities(encoded)
+        embedding = encoded["scores"] if self.config.freeze_members else self._scores(encoded)
         output = EmotionOutput(embedding=embedding)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
 
-    def _log_probabilities(self, batch: dict[str, torch.Tensor | None]) -> torch.Tensor:
-        scores, asked = {}, count_asked(batch.get("dialogues"))
+    def _scores(self, batch: dict[str, torch.Tensor | None]) -> torch.Tensor:
+        scores, has_values = {}, self.config.is_regression
+        asked = count_asked(batch.get("dialogues"))
         for number, member in enumerate(self.members):
             if inputs := select_inputs(number, member.config, batch):
-                logits, has_input = (rows[:asked] for rows in run_member(member, inputs))
-                places = {label: place for place, label in member.config.id2label.items()}
-                order = [places[label] for _, label in sorted(self.config.id2label.items())]
-                # A list as an index would be copied to the device, which blocks.
-                logits = logits if order == sorted(order) else torch.stack([logits[:, place] for place in order], -1)
-                scores[number] = zero_rows(logits.float().log_softmax(dim=-1).to(logits.dtype), has_input)
+                outputs, has_input = (rows[:asked] for rows in run_member(member, inputs, has_values))
+                names = member.config.dimensions if has_values else _labels(member.config)
+                outputs = _in_order(outputs, names, _labels(self.config))
+                if has_values:
+                    scores[number] = _mark_missing(outputs, has_input)
+                else:
+                    scores[number] = zero_rows(outputs.float().log_softmax(dim=-1).to(outputs.dtype), has_input)
         if not scores:
             inputs = " or ".join(MODALITIES[name].main_input for name in self.config.modalities)
             raise ValueError(f"The batch has no input for {type(self).__name__}; give {inputs}.")
-        zeros = torch.zeros_like(next(iter(scores.values())))
-        return torch.cat([scores.get(number, zeros) for number in range(len(self.members))], dim=-1)
+        missing = torch.full_like(next(iter(scores.values())), torch.nan if has_values else 0.0)
+        return torch.cat([scores.get(number, missing) for number in range(len(self.members))], dim=-1)
+
+
+def _labels(config: PreTrainedConfig) -> list[str]:
+    return [label for _, label in sorted(config.id2label.items())]
+
+
+def _in_order(outputs: torch.Tensor, names: Sequence[str], wanted: Sequence[str]) -> torch.Tensor:
+    """Return the columns of outputs, which have names, in another order."""
+    order = [names.index(name) for name in wanted]
+    # A list as an index would be copied to the device, which blocks.
+    return outputs if order == sorted(order) else torch.stack([outputs[:, place] for place in order], dim=-1)
+
+
+def _mark_missing(values: torch.Tensor, has_input: Sequence[bool]) -> torch.Tensor:
+    """Return values with NaN in rows without input. Any other NaN, which is a fault, becomes infinite."""
+    values = values.nan_to_num(torch.inf, torch.inf, -torch.inf)
+    if all(has_input):
+        return values
+    return values.where(torch.tensor(has_input).to(values.device, non_blocking=True)[:, None], torch.nan)
 
 
 class LateFusionForSequenceClassification(LateFusionPreTrainedModel, EmoFusionForSequenceClassification):
-    """Late fusion: the logits are the combined log-probabilities of the members.
+    """Late fusion: the logits are the combined log-probabilities, or values of dimensions, of the members.
 
-    Where a row has no input for a member, `logistic` uses a uniform distribution for it; the other combinations leave
-    that member out and scale up the weights of the others. A member with several modalities handles missing ones itself
-    as long as the row has one of them.
+    Where a row has no input for a member, `logistic` uses a uniform distribution for it, and `linear` the mean of the
+    other members; the other combinations leave that member out and scale up the weights of the others. A member with
+    several modalities handles missing ones itself as long as the row has one of them.
     """
 
     model_class = LateFusionModel
@@ -153,3 +176,8 @@ class LateFusionForSequenceClassification(LateFusionPreTrainedModel, EmoFusionFo
     def _build_classifier(self) -> nn.Module:
         config = self.config
         return COMBINATIONS[config.combination](len(config.member_configs), config.num_labels)
+
+    def _build_dimension_head(self) -> nn.Module:
+        config = self.config
+        combination, scale = VALUE_COMBINATIONS[config.combination], config.dimension_scale
+        return combination(len(config.member_configs), config.num_labels, scale)

@@ -1,9 +1,7 @@
 """The pipeline `emotion-recognition`: from recordings, transcripts and videos to emotions with scores."""
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from itertools import islice
 from typing import Any
 
 import torch
@@ -14,22 +12,15 @@ from transformers.pipelines.pt_utils import KeyDataset
 from transformers.utils import logging
 
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE, host_lengths
-from .download import TIMEOUT
 from .earlier_utterances import place_earlier
 from .input_errors import EXPECTED
+from .pipeline_answers import build_answer
+from .pipeline_options import OPTIONS, check_options
 from .processor_checks import check_processor_fits
 from .read_ahead import one_ahead
 from .transcriber import Transcriber
 from .utterance_batches import Batch, read_batches
 from .utterance_reader import Failure, Limit, ReadUtterances, UtteranceReader
-
-# Options of each step; the steps define the defaults.
-OPTIONS = {
-    "preprocess": ("timeout", "allow_private_urls", "context"),
-    "forward": ("transcriber_kwargs", "on_error"),
-    "postprocess": ("top_k", "return_text"),
-}
-
 
 logger = logging.get_logger(__name__)
 
@@ -95,7 +86,7 @@ class EmotionRecognitionPipeline(Pipeline):
                   and, for a model with speech context, `audio` and other keys of an utterance. `speaker`: its own speaker.
             **kwargs: Options; `pipeline` accepts them as defaults:
 
-                - `top_k` (`int`): the number of emotions to return, the most probable first; by default all.
+                - `top_k` (`int`): the number of classes to return, the most probable first; by default all.
                 - `return_text` (`bool`): whether to return the transcript that the model used.
                 - `transcriber_kwargs` (`dict`): options for each call of the transcriber, such as
                   `{"generate_kwargs": {"language": "english"}}` for Whisper.
@@ -111,7 +102,9 @@ class EmotionRecognitionPipeline(Pipeline):
 
         Returns:
             For one utterance `[{"label": ..., "score": ...}, ...]`; with `return_text` `{"text": ..., "scores":
-            [{"label": ..., "score": ...}, ...]}`, where the text is None if the model used none. If nothing is heard in
+            [{"label": ..., "score": ...}, ...]}`, where the text is None if the model used none. A model of dimensions gives
+            `{"label": "valence", "score": 3.4, "scale": [1.0, 5.0]}` for each, in its order. One of classes and dimensions
+            gives `{"scores": [classes], "dimensions": [dimensions]}`, with `return_text` also `"text"`. If nothing is heard in
             the recording (its amplitude is below `SILENCE`, -80 dB, throughout), every entry also has
             `"silent": True`. For a list, a list of these; for a generator or a dataset, a generator.
 
@@ -134,7 +127,12 @@ class EmotionRecognitionPipeline(Pipeline):
         for name in parameters:
             if name not in known:
                 raise TypeError(f"emotion-recognition has no option {name!r}; it has {', '.join(known)}.")
-        _check_options(**parameters)
+        check_options(**parameters)
+        if parameters.get("top_k") is not None and self.model.config.is_regression:
+            names = ", ".join(self.model.config.dimensions)
+            raise ValueError(
+                f"top_k is for classes, and this model predicts {names}, which are all returned: leave it out."
+            )
         return tuple({name: parameters[name] for name in names if name in parameters} for names in OPTIONS.values())
 
     def preprocess(self, inputs: Any, place: str = "", **options) -> dict[str, Any]:
@@ -188,8 +186,8 @@ class EmotionRecognitionPipeline(Pipeline):
             warned: The kinds of warnings that this call of the pipeline gave; it is extended.
 
         Returns:
-            For each utterance the `logits` `(classes,)`, the `text` that the model used, and whether the recording
-            `is_silent`; or its failure.
+            For each utterance the `logits` `(outputs,)`, the `text` that the model used, and whether the recording
+            `is_silent`; or its failure. With `dimensions` `(dimensions,)` if the model has classes and dimensions.
         """
         rows, batch = inputs
         usable = [row for row in _checked(rows, on_error) if not isinstance(row, Failure)]
@@ -269,15 +267,17 @@ class EmotionRecognitionPipeline(Pipeline):
         return moved | {"lengths": host_lengths(batch)} | places
 
     def _score(self, rows: list[dict], batch: dict[str, torch.Tensor]) -> Iterator[dict | Failure]:
-        """Yield the output of the model for each row, or a failure if its logits are not finite.
+        """Yield the output of the model for each row, or a failure if its scores are not finite.
 
         Raises:
             ValueError: If weights of the model are not finite.
         """
-        logits, reason = self.model(**batch).logits.float().cpu(), None
-        for row, row_logits in zip(rows, logits, strict=True):
-            if row_logits.isfinite().all():
-                yield {"logits": row_logits, "text": row["text"], "is_silent": row["is_silent"]}
+        output, reason = self.model(**batch), None
+        scores = {name: output[name].float().cpu() for name in ("logits", "dimensions") if name in output}
+        for number, row in enumerate(rows):
+            own = {name: values[number] for name, values in scores.items()}
+            if all(values.isfinite().all() for values in own.values()):
+                yield {**own, "text": row["text"], "is_silent": row["is_silent"]}
             else:
                 reason = reason or self._explain_scores()
                 yield Failure.from_error(ValueError(reason), row["place"])
@@ -313,14 +313,7 @@ class EmotionRecognitionPipeline(Pipeline):
         """
         if isinstance(model_outputs, Failure):
             return {"error": model_outputs.message}
-        scores, classes = model_outputs["logits"].softmax(dim=-1).sort(descending=True)
-        labels = self.model.config.id2label
-        silent = {"silent": True} if model_outputs["is_silent"] else {}
-        entries = [
-            {"label": labels[number], "score": score, **silent}
-            for number, score in islice(zip(classes.tolist(), scores.tolist(), strict=True), top_k)
-        ]
-        return {"text": model_outputs["text"], "scores": entries} if return_text else entries
+        return build_answer(model_outputs, self.model.config, top_k, return_text)
 
     def run_single(
         self, inputs: Any, preprocess_params: dict, forward_params: dict, postprocess_params: dict
@@ -379,20 +372,6 @@ class EmotionRecognitionPipeline(Pipeline):
         self.processor.save_pretrained(save_directory, **kwargs)
         if getattr(self.model.config, "custom_pipelines", None):
             custom_object_save(self, save_directory)
-
-
-def _check_options(top_k: int | None = None, on_error: str = "raise", timeout: float = TIMEOUT, **others: Any) -> None:
-    """Check options of a call.
-
-    Raises:
-        ValueError: If one has a wrong value.
-    """
-    if top_k is not None and (type(top_k) is not int or top_k < 1):
-        raise ValueError(f"top_k must be at least 1, or None for all emotions, not {top_k!r}.")
-    if on_error not in ("raise", "return"):
-        raise ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}.")
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
-        raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}.")
 
 
 def _checked(rows: list[dict | Failure], on_error: str) -> list[dict | Failure]:

@@ -4,8 +4,10 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from emofusion.corpora.schema import features
 from emofusion.evaluation.predictions import Predictions
+from emofusion.evaluation.task import load_task
 
 LABELS = ["angry", "happy", "sad", "calm"]
+CLASSES = load_task("classification", LABELS)
 
 
 def make(rows=40, seed=0, **columns) -> Predictions:

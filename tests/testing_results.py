@@ -6,7 +6,7 @@ import typing
 
 from emofusion.configuration.modalities import MODALITIES
 from emofusion.evaluation.records import Record
-from emofusion.evaluation.results import RESULTS, ClassificationScores, FoldResults, RunResults
+from emofusion.evaluation.results import RESULTS, FoldResults, RunResults, Scores
 
 # name of a case -> its task, and the fields that other cases have
 CASES = {
@@ -40,10 +40,10 @@ def fill_record(kind, text):
     values |= {name: value for name, value in FIXED.items() if name in values}
     if "labels" in values:
         values["labels"] = [text, f"{text}2"]
-    if kind is ClassificationScores:
+    if kind is Scores:
         values["confusion_matrix"] = [[2, 2], [2, 2]]
     if kind is FoldResults:
-        values["metrics"]["test"] = fill_record(ClassificationScores, text)
+        values["metrics"]["test"] = fill_record(Scores, text)
     return kind(**values)
 
 

@@ -66,9 +66,7 @@ class EmotionCollator:
             batch = self.cache.prepare(rows)
         if dialogues is not None:
             batch["dialogues"] = dialogues
-        labels = self.task.encode_labels(rows[:asked])
-        if labels is not None:
-            batch["labels"] = labels
+        batch.update(self.task.encode_labels(rows[:asked]))
         return batch
 
 
@@ -176,5 +174,4 @@ def build_training_collator(
                 "augmentation.gain has no effect: the processor scales every recording to the same variance.",
                 stacklevel=2,
             )
-    task = replace(collator.task, soft_labels=data_args.soft_labels)
-    return replace(collator, task=task, augment=augment)
+    return replace(collator, task=collator.task.for_training(data_args.soft_labels), augment=augment)

@@ -14,14 +14,13 @@ from ..corpora.atomic_write import staged, write_json
 from ..corpora.dialogues import add_context
 from ..corpora.folds import check_splits, write_folds
 from ..corpora.registry import load_turns
-from ..evaluation.calibration import fit_scaling
 from ..evaluation.metadata import CorpusMetadata
-from ..evaluation.pictures import LEARNING_CURVE, OF_TEST_SPLIT, draw_learning_curves, draw_test_split
+from ..evaluation.pictures import LEARNING_CURVE, draw_learning_curves
 from ..evaluation.predictions import FILE as PREDICTIONS
 from ..evaluation.predictions import Predictions, write_predictions
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import Results, RunResults
-from ..evaluation.task import Task
+from ..evaluation.task import Task, task_of_results
 from ..hub.card import write_card
 from .adapters.lora import unwrap_adapters
 from .collator import leave_out_unread
@@ -130,8 +129,8 @@ def add_scores(results: RunResults, task: Task, predictions: Mapping[str, Predic
     """Add the scores of predictions on all splits, and the temperature that was fitted on the validation split."""
     for name, value in task.measure(predictions).items():
         setattr(results, name, value)
-    results.temperature_scaling = fit_scaling(predictions["validation"].logits, predictions["validation"].labels)
-    results.temperature = results.temperature_scaling.kept
+    results.temperature_scaling = task.fit_temperature(predictions["validation"])
+    results.temperature = results.temperature_scaling and results.temperature_scaling.kept
 
 
 def finish_run(
@@ -172,7 +171,7 @@ def finish_run(
     if is_main:
         with staged(folder) as staging:
             if trainer is not None and predictions is not None:
-                write_predictions(staging / PREDICTIONS, predictions, results.labels)
+                write_predictions(staging / PREDICTIONS, predictions, task_of_results(results))
             if corpus is not None:
                 fold = str(results.corpus.fold or 1)
                 write_folds(staging / SPLITS, {fold: {split: rows["id"][:] for split, rows in corpus.items()}})
@@ -196,10 +195,12 @@ def _draw(
     folder: Path, results: Results, title: str, predictions: Mapping[str, Predictions], logs: Mapping[str, Log]
 ) -> list[str]:
     """Draw the pictures of a run into its folder, and return their names; one that cannot be drawn is a warning."""
+    task = task_of_results(results)
+    score = task.selection_metric
     with staged(folder) as staging:
-        drawings = [lambda: draw_test_split(staging, title, results, predictions["test"])]
+        drawings = [lambda: task.draw_test_split(staging, title, results, predictions["test"])]
         if logs:
-            drawings.append(lambda: draw_learning_curves(staging / LEARNING_CURVE, logs))
+            drawings.append(lambda: draw_learning_curves(staging / LEARNING_CURVE, logs, score, task.summary[score]))
         for draw in drawings:
             try:
                 draw()
@@ -208,7 +209,7 @@ def _draw(
                 warnings.warn(
                     f"A picture in {folder} could not be drawn ({reason}); the scores are saved.", stacklevel=3
                 )
-        return [name for name in (*OF_TEST_SPLIT, LEARNING_CURVE) if (staging / name).is_file()]
+        return [name for name in (*task.pictures, LEARNING_CURVE) if (staging / name).is_file()]
 
 
 def _upload_or_warn(trainer: EmotionTrainer) -> None:

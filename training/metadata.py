@@ -19,7 +19,7 @@ from ..corpora.folds import check_speaker_independent, digest_ids
 from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from ..evaluation.results import RESULTS, Results, RunResults
 from ..evaluation.statistics import count_known
-from ..evaluation.task import Task, load_task
+from ..evaluation.task import Task, task_of_config
 from ..processing.alignment_spans import SILENCE
 from ..processing.processor_checks import modalities_of
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
@@ -153,7 +153,7 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
         system = f"{MODALITIES[modalities[0]].word}_classifier"
         paper = {"ours": f"the choice of the checkpoint for {kind} of transformers"}
     return RESULTS[task.name](
-        task=task.name,
+        **task.result_fields(),
         system=name_system(system, getattr(config, "modality", None)),
         model_class=kind,
         paper=None if paper is None else Paper.from_dict(paper),
@@ -175,9 +175,9 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
 
 
 def find_task(trainer: Trainer) -> Task:
-    """Return the task of a trainer: that of its collator, or the classification of its model's labels."""
+    """Return the task of a trainer: that of its collator, or that of its model's configuration."""
     task = getattr(trainer.train_data_collator, "task", None)
-    return task or load_task("classification", list(trainer.model.config.id2label.values()))
+    return task or task_of_config(trainer.model.config)
 
 
 def describe_training(training_args: EmotionTrainingArguments) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ..configuration.modalities import MODALITIES
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.predictions import collect_predictions
 from ..evaluation.results import RunResults
-from ..evaluation.scores import ClassificationScores, score
+from ..evaluation.score_records import Scores
 from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import TEXT_CLASSIFIER, EmotionTrainingArguments
@@ -62,7 +62,7 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
         train_interruptibly(trainer, resume)
         results = trainer.run_metadata.results
         results.seconds = round(time.perf_counter() - start, 2)
-        predictions = collect_predictions(corpus, predict_splits(trainer, corpus))
+        predictions = collect_predictions(corpus, predict_splits(trainer, corpus), trainer.task)
         add_scores(results, trainer.task, predictions)
         finish_run(output_dir, results, trainer=trainer, predictions=predictions, corpus=corpus)
     return results
@@ -174,7 +174,7 @@ def encoders_frozen(model: PreTrainedModel) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def score_without(modality: str, folder: str | Path, rows: Dataset, batch_size: int = 32) -> ClassificationScores:
+def score_without(modality: str, folder: str | Path, rows: Dataset, batch_size: int = 32) -> Scores:
     """Return the scores of a trained model on rows from which a modality is removed.
 
     Args:
@@ -199,4 +199,4 @@ def score_without(modality: str, folder: str | Path, rows: Dataset, batch_size: 
         data_collator=EmotionCollator(AutoProcessor.from_pretrained(folder), labels),
         eval_dataset=withheld,
     )
-    return score(trainer.predict(withheld), labels)
+    return trainer.task.score_output(trainer.predict(withheld))

@@ -5,7 +5,9 @@ import re
 
 import numpy as np
 import pytest
-from emofusion.evaluation.comparison import Comparison, Difference, SystemScores, compare_systems, format_comparison
+from emofusion.evaluation.comparison import compare_systems
+from emofusion.evaluation.comparison_classes import ClassComparison, SystemScores
+from emofusion.evaluation.comparison_records import Difference
 from emofusion.evaluation.predictions import FILE, Predictions, write_predictions
 from emofusion.evaluation.results import (
     CrossValidationResults,
@@ -14,7 +16,8 @@ from emofusion.evaluation.results import (
     SpeakerData,
     SpeakerResults,
 )
-from emofusion.evaluation.statistics import exchange_test, group_confusions
+from emofusion.evaluation.statistics import confusion_scores, exchange_test, group_confusions
+from emofusion.evaluation.task import load_task
 from scipy.stats import binomtest
 
 LABELS = ["angry", "happy", "sad", "calm"]
@@ -39,7 +42,9 @@ def make(folder, right=0.5, seed=0, labels=LABELS, speakers=SPEAKERS, rows=ROWS)
         temperature=np.ones(rows),
     )
     folder.mkdir(parents=True)
-    write_predictions(folder / FILE, {"validation": predictions, "test": predictions}, labels)
+    write_predictions(
+        folder / FILE, {"validation": predictions, "test": predictions}, load_task("classification", labels)
+    )
     RunResults(labels=labels, modalities=["audio"]).write(folder)
     return truth, predicted
 
@@ -54,7 +59,7 @@ def test_p_values_are_those_of_scipy_and_of_the_exchange_test(tmp_path):
     assert found.wa.value == pytest.approx((other == truth).mean() - (one == truth).mean())
     groups = [f"s{number % SPEAKERS}" for number in range(ROWS)]
     counts = [group_confusions(truth, np.eye(4)[predicted], groups) for predicted in (one, other)]
-    assert found.ua.p_speakers == exchange_test(*counts, "ua")
+    assert found.ua.p_speakers == exchange_test(*counts, lambda sums: confusion_scores(sums)["ua"])
     low, high = found.ua.interval
     assert low < found.ua.value < high
     assert (found.utterances, found.speakers) == (ROWS, SPEAKERS)
@@ -70,7 +75,7 @@ def test_a_large_difference_is_significant_and_none_is_not(tmp_path):
     alike = compare_systems(good, same)
     assert alike.verdict == f"The difference between {good} and {same} is not significant."
     assert alike.p_utterances == alike.ua.p_speakers == 1
-    screen = format_comparison(compare_systems(poor, good))
+    screen = compare_systems(poor, good).format()
     assert f"{ROWS} utterances by {SPEAKERS} speakers: the first system is better on " in screen
     assert "Few data" not in screen
 
@@ -98,10 +103,10 @@ def test_few_speakers_do_not_generalise(tmp_path, speakers, words):
     assert found.ua.interval is None
     assert "is significant" in found.verdict
     assert words in found.verdict
-    assert "95 %" not in format_comparison(found)
+    assert "95 %" not in found.format()
     if speakers:
         few = f"Few data: among these utterances, angry has \\d+ utterances by {speakers} speakers?( and|,) happy has"
-        assert re.search(few, format_comparison(found))
+        assert re.search(few, found.format())
 
 
 def test_runs_with_several_seeds_are_one_system(tmp_path):
@@ -119,7 +124,7 @@ def test_runs_with_several_seeds_are_one_system(tmp_path):
 def verdict(utterances, wa, ua, signs=(1, 1)):
     systems = [SystemScores(name, 0.5, 0.5) for name in "AB"]
     differences = [Difference(sign, [0.0, 0.1], p) for sign, p in zip(signs, (wa, ua), strict=True)]
-    return Comparison(*systems, 100, 9, *differences, 10, 20, utterances).verdict
+    return ClassComparison(*systems, 100, 9, *differences, 10, 20, utterances).verdict
 
 
 def test_the_verdict_names_the_score():

@@ -4,13 +4,11 @@ import matplotlib
 import numpy as np
 import pytest
 from emofusion.evaluation.pictures import (
+    draw_classes,
     draw_confusion_matrices,
     draw_learning_curves,
     draw_reliability,
-    draw_test_split,
 )
-from emofusion.evaluation.results import RunResults
-from emofusion.evaluation.scores import ClassificationScores
 from matplotlib.figure import Figure
 from PIL import Image
 from testing_predictions import make
@@ -89,9 +87,7 @@ def test_the_parts_of_a_reliability_diagram_are_named_in_it(tmp_path, figures):
 @pytest.mark.parametrize(("temperature", "panels"), [(1.0, 1), (1.5, 2)])
 def test_scaled_reliability_is_drawn_if_the_temperature_was_kept(tmp_path, figures, temperature, panels):
     test = make(20, temperature=np.full(20, temperature))
-    scores = ClassificationScores(confusion_matrix=np.eye(4, dtype=int).tolist())
-    results = RunResults(labels=list("abcd"), modalities=["audio"], metrics={"test": scores})
-    draw_test_split(tmp_path, "a system", results, test)
+    draw_classes(tmp_path, "a system", np.eye(4, dtype=int).tolist(), list("abcd"), test)
     assert [len(figure.axes) for figure in figures] == [1, panels]
 
 

@@ -14,7 +14,7 @@ from emofusion.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
-from testing_predictions import LABELS, make, make_corpus
+from testing_predictions import CLASSES, LABELS, make, make_corpus
 from transformers.trainer_utils import PredictionOutput
 
 
@@ -30,7 +30,7 @@ def test_predictions_are_joined_to_their_rows():
         split: PredictionOutput(rng.normal(size=(len(corpus[split]), 4)), np.array(corpus[split]["label"][:]), {})
         for split in ("validation", "test")
     }
-    splits = collect_predictions(corpus, outputs)
+    splits = collect_predictions(corpus, outputs, CLASSES)
     test = splits["test"]
     assert test.ids == corpus["test"]["id"][:]
     assert test.speakers == corpus["test"]["speaker"][:]
@@ -40,7 +40,7 @@ def test_predictions_are_joined_to_their_rows():
     assert set(test.temperature.tolist()) == {expected}
     reversed_ = outputs["test"]._replace(label_ids=outputs["test"].label_ids[::-1])
     with pytest.raises(ValueError, match="not in the order of its rows"):
-        collect_predictions(corpus, outputs | {"test": reversed_})
+        collect_predictions(corpus, outputs | {"test": reversed_}, CLASSES)
 
 
 def test_rows_without_text_are_neither_seen_nor_unseen():
@@ -50,14 +50,14 @@ def test_rows_without_text_are_neither_seen_nor_unseen():
         split: PredictionOutput(np.zeros((len(silent[split]), 4)), np.array(silent[split]["label"][:]), {})
         for split in ("validation", "test")
     }
-    assert set(collect_predictions(silent, outputs)["test"].text_seen) == {None}
+    assert set(collect_predictions(silent, outputs, CLASSES)["test"].text_seen) == {None}
 
 
 def test_classes_that_members_of_a_fusion_predict_are_stored_and_pooled(tmp_path):
     systems = {"speech": np.array([0, 1] * 20), "mean": np.array([3] * 40)}
     splits = {split: make(seed=seed, systems=systems) for seed, split in enumerate(("validation", "test"))}
-    write_predictions(tmp_path / FILE, splits, LABELS)
-    found = read_predictions(tmp_path, LABELS)["test"].systems
+    write_predictions(tmp_path / FILE, splits, CLASSES)
+    found = read_predictions(tmp_path, CLASSES)["test"].systems
     assert {name: values.tolist() for name, values in found.items()} == {
         name: values.tolist() for name, values in systems.items()
     }
@@ -68,14 +68,14 @@ def test_classes_that_members_of_a_fusion_predict_are_stored_and_pooled(tmp_path
         row = json.loads(lines[-1]) | {"systems": damaged}
         (tmp_path / FILE).write_text("\n".join([*lines[:-1], json.dumps(row)]))
         with pytest.raises(ValueError, match=r"line 80: systems (is|are)"):
-            read_predictions(tmp_path, LABELS)
+            read_predictions(tmp_path, CLASSES)
 
 
 def test_the_temperature_is_fitted_on_the_validation_split():
     splits = {"validation": make(seed=1), "test": make(seed=2)}
-    other = calibrate(splits | {"test": make(seed=3)})
-    assert calibrate(splits)["test"].temperature[0] == other["test"].temperature[0]
-    scaled = calibrate(splits)["test"]
+    other = calibrate(splits | {"test": make(seed=3)}, CLASSES)
+    assert calibrate(splits, CLASSES)["test"].temperature[0] == other["test"].temperature[0]
+    scaled = calibrate(splits, CLASSES)["test"]
     logits = scaled.logits / scaled.temperature[0]
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.allclose(scaled.probabilities(scaled=True), expected)
@@ -83,23 +83,23 @@ def test_the_temperature_is_fitted_on_the_validation_split():
 
 def test_a_temperature_that_does_not_help_is_not_used(monkeypatch):
     scaling = TemperatureScaling(temperature=2.0, ece=0.1, ece_scaled=0.2)
-    monkeypatch.setattr("emofusion.evaluation.predictions.fit_scaling", lambda logits, labels: scaling)
-    test = calibrate({"validation": make(seed=1), "test": make(seed=2)})["test"]
+    monkeypatch.setattr("emofusion.evaluation.task_classification.fit_scaling", lambda logits, labels: scaling)
+    test = calibrate({"validation": make(seed=1), "test": make(seed=2)}, CLASSES)["test"]
     assert set(test.temperature.tolist()) == {1.0}
     assert np.array_equal(test.probabilities(scaled=True), test.probabilities())
 
 
 def test_predictions_are_read_as_they_were_written(tmp_path):
-    splits = calibrate({"validation": make(seed=1), "test": make(seed=2, speakers=[None] * 40)})
-    write_predictions(tmp_path / FILE, splits, LABELS)
-    again = read_predictions(tmp_path, LABELS)
+    splits = calibrate({"validation": make(seed=1), "test": make(seed=2, speakers=[None] * 40)}, CLASSES)
+    write_predictions(tmp_path / FILE, splits, CLASSES)
+    again = read_predictions(tmp_path, CLASSES)
     assert all(same(again[split], splits[split]) for split in splits)
     row = json.loads((tmp_path / FILE).read_text().splitlines()[0])
     assert set(row) == {"split", "id", "speaker", "label", "logits", "scripted", "text_seen"}  # and no text
 
 
 def test_pooled_predictions_keep_their_temperatures():
-    parts = [calibrate({"validation": make(seed=seed)})["validation"] for seed in (1, 2)]
+    parts = [calibrate({"validation": make(seed=seed)}, CLASSES)["validation"] for seed in (1, 2)]
     pooled = pool(parts)
     assert pooled.ids == parts[0].ids + parts[1].ids
     assert np.array_equal(pooled.temperature, np.concatenate([part.temperature for part in parts]))
@@ -136,12 +136,12 @@ LINE |= {"scripted": None, "text_seen": True}
     ],
 )
 def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, line, message):
-    write_predictions(tmp_path / FILE, {"validation": make(2), "test": make(2)}, LABELS)
+    write_predictions(tmp_path / FILE, {"validation": make(2), "test": make(2)}, CLASSES)
     text = line if isinstance(line, bytes) else (line if isinstance(line, str) else json.dumps(line)).encode() + b"\n"
     with open(tmp_path / FILE, "ab") as lines:
         lines.write(text)
     with pytest.raises(ValueError, match=message) as caught:
-        read_predictions(tmp_path, LABELS)
+        read_predictions(tmp_path, CLASSES)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
     assert isinstance(line, bytes) or "predictions.jsonl, line 5" in str(caught.value)
@@ -149,13 +149,13 @@ def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, line, message):
 
 def test_ids_may_hold_line_separators(tmp_path):
     splits = {"validation": make(2), "test": make(2, ids=["a\u2028b", "c\r\nd"])}
-    write_predictions(tmp_path / FILE, splits, LABELS)
-    assert read_predictions(tmp_path, LABELS)["test"].ids == splits["test"].ids
+    write_predictions(tmp_path / FILE, splits, CLASSES)
+    assert read_predictions(tmp_path, CLASSES)["test"].ids == splits["test"].ids
 
 
 def test_missing_predictions_are_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="finish or repeat"):
-        read_predictions(tmp_path, LABELS)
-    write_predictions(tmp_path / FILE, {"test": make(2)}, LABELS)
+        read_predictions(tmp_path, CLASSES)
+    write_predictions(tmp_path / FILE, {"test": make(2)}, CLASSES)
     with pytest.raises(ValueError, match="validation and the test split"):
-        read_predictions(tmp_path, LABELS)
+        read_predictions(tmp_path, CLASSES)

@@ -15,7 +15,7 @@ from emofusion.evaluation.results import (
     SpeakerResults,
     Spread,
 )
-from emofusion.evaluation.scores import ClassificationScores
+from emofusion.evaluation.score_records import Scores
 
 # As a run wrote it before the results were typed.
 WRITTEN = {
@@ -65,7 +65,7 @@ def test_results_of_the_current_format_are_read(tmp_path):
     results = RunResults.read(tmp_path)
     assert results.task == "classification"
     assert results.paper == Paper(**WRITTEN["paper"])
-    assert results.metrics["test"] == ClassificationScores(**WRITTEN["metrics"]["test"])
+    assert results.metrics["test"] == Scores(**WRITTEN["metrics"]["test"])
     assert results.corpus.title == "the spoken corpus"
     assert results.corpus.license is results.intervals is results.adapter is results.cross_validation is None
     assert results.breakdown["scripted"].classes == 1
@@ -80,7 +80,7 @@ def test_written_results_keep_every_key(tmp_path):
 
 
 def test_results_are_read_as_they_were_written(tmp_path):
-    runs = [FoldResults(name="fold-1", fold=1, seed=0, metrics={"test": ClassificationScores(ua=0.5)})]
+    runs = [FoldResults(name="fold-1", fold=1, seed=0, metrics={"test": Scores(ua=0.5)})]
     results = RunResults(
         labels=["angry"],
         modalities=["audio"],

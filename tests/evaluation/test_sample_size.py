@@ -7,7 +7,8 @@ import pytest
 from emofusion.evaluation.metadata import SplitCounts
 from emofusion.evaluation.results import RunResults
 from emofusion.evaluation.sample_size import describe_small_classes, explain_uncertainty
-from emofusion.evaluation.scores import ClassificationScores, Intervals, measure
+from emofusion.evaluation.score_records import Intervals, Scores
+from emofusion.evaluation.scores import measure
 from testing_predictions import LABELS, make
 
 
@@ -19,7 +20,7 @@ def results_of(utterances, speakers, intervals=None, of_split=None):
         labels=["calm", "sad"],
         modalities=["audio"],
         data={"test": counts},
-        metrics={"test": ClassificationScores(ua=0.667, support=list(utterances), speakers=speakers)},
+        metrics={"test": Scores(ua=0.667, support=list(utterances), speakers=speakers)},
         intervals=intervals,
     )
 

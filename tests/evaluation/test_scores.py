@@ -5,7 +5,7 @@ import pytest
 from emofusion.evaluation.predictions import calibrate
 from emofusion.evaluation.scores import break_down, measure, score
 from emofusion.metrics import EmotionMetrics
-from testing_predictions import LABELS, make
+from testing_predictions import CLASSES, LABELS, make
 from transformers.trainer_utils import PredictionOutput
 
 
@@ -25,7 +25,7 @@ def test_scores_are_those_of_the_metric():
 
 
 def test_temperature_scaling_changes_calibration_alone():
-    splits = calibrate({"validation": make(seed=1), "test": make(seed=2)})
+    splits = calibrate({"validation": make(seed=1), "test": make(seed=2)}, CLASSES)
     measured = measure(splits, LABELS)
     test = measured["metrics"]["test"]
     assert test.wa == pytest.approx((splits["test"].predicted == splits["test"].labels).mean())

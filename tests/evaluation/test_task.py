@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from emofusion.evaluation.results import RunResults
-from emofusion.evaluation.scores import ClassificationScores
+from emofusion.evaluation.score_records import Scores
 from emofusion.evaluation.task import TASKS, load_task
 from transformers.trainer_utils import EvalPrediction
 
@@ -18,10 +18,12 @@ def task():
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_is_loaded_by_its_name(name):
-    task = load_task(name, LABELS)
+    labels = ["valence", "arousal", "dominance"] if name == "dimensions" else LABELS
+    task = load_task(name, labels)
     assert task.name == name
-    assert set(task.hub_metrics) <= set(task.headings)
-    assert task.config_fields()["label2id"] == {"angry": 0, "happy": 1, "calm": 2}
+    assert set(task.claims) <= {*task.headings, *task.hub_metrics}
+    assert task.selection_metric in task.metrics
+    assert task.config_fields()["label2id"] == {label: number for number, label in enumerate(labels)}
 
 
 def test_an_unknown_task_is_an_error():
@@ -31,11 +33,11 @@ def test_an_unknown_task_is_an_error():
 
 def test_labels_are_class_numbers_or_shares_of_votes(task):
     rows = [{"label": 1, "soft_label": [0.25, 0.5, 0.25]}, {"label": 2, "soft_label": None}]
-    assert task.encode_labels(rows).tolist() == [1, 2]
-    assert task.encode_labels([{"text": "hello"}]) is None
+    assert task.encode_labels(rows)["labels"].tolist() == [1, 2]
+    assert task.encode_labels([{"text": "hello"}]) == {}
     soft = load_task("classification", LABELS, soft_labels=True)
     expected = torch.tensor([[0.25, 0.5, 0.25], [0.0, 0.0, 1.0]])
-    torch.testing.assert_close(soft.encode_labels(rows), expected)
+    torch.testing.assert_close(soft.encode_labels(rows)["labels"], expected)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +65,7 @@ def test_metrics_choose_a_checkpoint_whatever_the_logits_are(task):
 
 
 def test_the_card_has_class_scores_and_a_confusion_matrix(task):
-    test = ClassificationScores(
-        recall=[1.0, None, 0.5], support=[2, 0, 4], confusion_matrix=[[2, 0, 0], [0, 0, 0], [1, 1, 2]]
-    )
+    test = Scores(recall=[1.0, None, 0.5], support=[2, 0, 4], confusion_matrix=[[2, 0, 0], [0, 0, 0], [1, 1, 2]])
     results = RunResults(labels=LABELS, modalities=["text"], metrics={"test": test})
     classes, confusion = task.detail_tables(results)
     assert classes.rows == {

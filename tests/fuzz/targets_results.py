@@ -45,12 +45,15 @@ UNREADABLE = ("missing", "empty", "cut", "a folder", "a fifo", "a device", "a li
 
 def build_runs(folder: Path) -> list[str]:
     from emofusion.evaluation.predictions import FILE, write_predictions
+    from emofusion.evaluation.task import load_task
 
     for number, name in enumerate("ab"):
         (folder / name).mkdir()
         other = make(seed=number)
         same = make(seed=0, logits=other.logits)
-        write_predictions(folder / name / FILE, {"validation": same, "test": same}, LABELS)
+        write_predictions(
+            folder / name / FILE, {"validation": same, "test": same}, load_task("classification", LABELS)
+        )
         (folder / name / "results.json").write_text(json.dumps(RESULTS))
     return [str(folder / name) for name in "ab"]
 

@@ -15,6 +15,7 @@ import yaml
 from emofusion.corpora import describe_corpus
 from emofusion.evaluation.predictions import FILE, collect_predictions, write_predictions
 from emofusion.evaluation.results import CorpusMetadata, LateFusionResults
+from emofusion.evaluation.task import load_task
 from emofusion.hub import write_card
 from emofusion.hub.push import address_card
 from emofusion.modeling.head_score_combination import COMBINATIONS
@@ -37,6 +38,7 @@ from transformers.trainer_utils import PredictionOutput
 
 ROOT = Path(emofusion.__file__).parent
 LABELS = ["angry", "happy", "calm"]
+CLASSES = load_task("classification", LABELS)
 PICTURES = ("confusion_matrix.png", "reliability.png", "learning_curve.png")
 SECTIONS = ["Use", "Scores", "Data", "Limits", "Out of scope", "Training", "Citation"]
 NOT_FOR = (
@@ -95,11 +97,11 @@ def results_of(tmp_path_factory):
         if case.has_members:
             fused = {kind: combination(2, 3).double() for kind, combination in COMBINATIONS.items()}
             scores = predict(corpus, members=2)
-            systems = score_systems(split_systems(["speech", "text"], fused, scores), LABELS)
+            systems = score_systems(split_systems(["speech", "text"], fused, scores), CLASSES)
             results.late_fusion = LateFusionResults(combination="weighted", systems=systems)
             results.training = {"combination": "weighted", "members": "a, b"}
             outputs = {split: combine(fused["weighted"], rows) for split, rows in scores.items()}
-        predictions = collect_predictions(corpus, outputs)
+        predictions = collect_predictions(corpus, outputs, CLASSES)
         add_scores(results, collator.task, predictions)
         results.seconds, results.pictures = 12.34, list(PICTURES)
         return results, predictions
@@ -113,7 +115,7 @@ def results_of(tmp_path_factory):
             folder.mkdir(parents=True)
             results, predictions = run(case, recipe)
             results.write(folder)
-            write_predictions(folder / FILE, predictions, LABELS)
+            write_predictions(folder / FILE, predictions, CLASSES)
         return summarise_runs(runs)[0]
 
     @functools.cache

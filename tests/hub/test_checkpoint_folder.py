@@ -63,7 +63,7 @@ MORE = {
     "cross_attention": {"fusion_attention.py", "fusion_branches.py", "fusion_recurrence.py"},
     "multi_level": {"fusion_attention.py", "fusion_coattention.py", "fusion_segments.py"},
     "speaker_resnet": {"encoder_resnet.py", "encoder_spectrogram.py"},
-    "late_fusion": {"fusion_late_members.py", "head_score_combination.py"},
+    "late_fusion": {"fusion_late_members.py", "head_score_combination.py", "head_value_combination.py"},
     "wavfusion": {
         "fusion_attention.py",
         "fusion_gated_attention.py",

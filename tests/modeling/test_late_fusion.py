@@ -195,7 +195,10 @@ def config_of(**others) -> dict:
         ({"member_configs": [{"model_type": "audio-spectrogram-transformer"}]}, "does not take waveforms"),
         ({"member_configs": [{"model_type": "wav2vec2-bert"}]}, "wav2vec2-bert .*does not take waveforms"),
         ({"member_configs": [{"model_type": "vit"}]}, "vit .*classifies neither audio nor text"),
-        ({"member_configs": [BERT | {"problem_type": "regression"}]}, "Member 0 has problem_type 'regression'"),
+        (
+            {"member_configs": [BERT | {"problem_type": "regression"}]},
+            r"Member 0 \(bert\) is a model of transformers, which",
+        ),
         (config_of(modality_dropout=0.1), "modality_dropout is given"),
         (config_of(classifier_dropout=0.1), "classifier_dropout is given"),
         (config_of(classifier_proj_size=8), "classifier_proj_size is given"),

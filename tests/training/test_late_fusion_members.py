@@ -11,6 +11,8 @@ from emofusion.corpora.folds import digest_ids, read_folds
 from emofusion.evaluation.comparison import compare_systems
 from emofusion.evaluation.predictions import read_predictions
 from emofusion.evaluation.results import RunResults
+from emofusion.evaluation.task import task_of_results
+from emofusion.evaluation.task_classification import ClassificationTask
 from emofusion.training import lifecycle, planned_run, trainer
 from emofusion.training.cross_validation.plan import find_states, format_plan, plan_runs
 from emofusion.training.cross_validation.runs import cross_validate
@@ -30,8 +32,8 @@ MODEL = {"modality": "text", "text_config": TEXT, "hidden_size": 8}
 def without_pictures_and_code():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "write_bundle", lambda *_: None)
-        for name in ("draw_test_split", "draw_learning_curves"):
-            patch.setattr(lifecycle, name, lambda *_: None)
+        patch.setattr(ClassificationTask, "draw_test_split", lambda *_: None)
+        patch.setattr(lifecycle, "draw_learning_curves", lambda *_: None)
         yield
 
 
@@ -96,7 +98,7 @@ def test_scores_of_members_and_combinations_are_pooled(validated):
 def test_pooled_members_are_named_by_the_folder_of_their_runs(validated, place):
     runs, _, results, _ = validated
     folds = [RunResults.read(run.folder) for run in runs]
-    splits = [read_predictions(run.folder, results.labels) for run in runs]
+    splits = [read_predictions(run.folder, task_of_results(results)) for run in runs]
     for fold in folds:
         fold.late_fusion.members["slow"] += f"/checkpoint-{fold.corpus.fold}"
     for members in (results.late_fusion.members, pool_fusions(folds, splits).members):
@@ -159,7 +161,7 @@ def test_members_with_other_settings_are_refused(validated, place, corpus_root):
 def test_run_names_its_training_utterances(validated, place):
     folder = place / "members" / "slow" / "fold-2-seed-1"
     (fold,), results = read_folds(folder / "splits.json").values(), RunResults.read(folder)
-    tested = read_predictions(folder, results.labels)["test"].ids
+    tested = read_predictions(folder, task_of_results(results))["test"].ids
     assert fold["test"] == tested
     assert len(fold["train"]) == results.data["train"].utterances
     assert results.data["train"].digest == digest_ids(fold["train"])

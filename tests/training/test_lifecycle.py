@@ -8,6 +8,7 @@ import pytest
 from datasets import DatasetDict
 from emofusion.corpora.atomic_write import write_json
 from emofusion.evaluation.results import RunResults
+from emofusion.evaluation.task_classification import ClassificationTask
 from emofusion.training import lifecycle, run
 from emofusion.training.planned_run import RECORD, Run, find_state
 from emofusion.training.recipe import parse_recipe
@@ -132,7 +133,7 @@ def test_neither_a_picture_nor_a_cache_can_lose_a_finished_training(make_recipe,
     def make_folder(*_, **__):
         raise PermissionError(13, "the user's cache")
 
-    monkeypatch.setattr(lifecycle, "draw_test_split", fail)
+    monkeypatch.setattr(ClassificationTask, "draw_test_split", fail)
     monkeypatch.setattr(evaluate.EvaluationModule, "__init__", make_folder)
     with pytest.warns(UserWarning, match=r"could not be drawn \(no picture of this label\); the scores are saved"):
         results = train(make_recipe(num_train_epochs=1, language="de", license="cc-by-4.0"))

@@ -11,6 +11,7 @@ import torch
 import yaml
 from emofusion.configuration import VARIANTS
 from emofusion.corpora.demo.spoken import BLOCK, VIDEO_BLOCK
+from emofusion.evaluation.task_classification import ClassificationTask
 from emofusion.modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from emofusion.training import lifecycle
 from emofusion.training.arguments import TEXT_CLASSIFIER
@@ -93,7 +94,7 @@ def trained(tmp_path_factory, corpus_root):
         return done[path]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lifecycle, "draw_test_split", lambda *_: None)
+        patch.setattr(ClassificationTask, "draw_test_split", lambda *_: None)
         patch.setattr(lifecycle, "draw_learning_curves", lambda *_: None)
         yield train_once
 

@@ -11,7 +11,7 @@ from ...evaluation.metadata import CorpusMetadata, Environment, SplitCounts
 from ...evaluation.predictions import Predictions, pool, read_predictions
 from ...evaluation.results import CrossValidationResults, FoldResults, RunResults, Spread
 from ...evaluation.sample_size import explain_uncertainty
-from ...evaluation.scores import ClassificationScores
+from ...evaluation.score_records import Scores
 from ...evaluation.statistics import count_known
 from ...evaluation.task import Task, load_task
 from ..console import format_recalls
@@ -55,7 +55,7 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
     by_run = [RunResults.read(run.folder) for run in runs]
     first, labels = by_run[0], by_run[0].labels
     task = load_task(first.task, labels)
-    splits = [read_predictions(run.folder, labels) for run in runs]
+    splits = [read_predictions(run.folder, task) for run in runs]
     predictions = {split: pool(rows[split] for rows in splits) for split in ("validation", "test")}
     return RunResults(
         task=first.task,
@@ -86,7 +86,7 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
     ), predictions
 
 
-def spread(scores: Sequence[ClassificationScores]) -> dict[str, Spread]:
+def spread(scores: Sequence[Scores]) -> dict[str, Spread]:
     """Return mean and sample standard deviation of each score over runs; for a single run the deviation is None."""
     values = {name: [float(getattr(run, name)) for run in scores] for name in SCORES}
     return {

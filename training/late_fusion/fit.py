@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from datasets import DatasetDict
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig, PreTrainedModel
@@ -13,10 +12,10 @@ from transformers.trainer_utils import PredictionOutput
 
 from ...configuration.configuration_late_fusion import MEMBER_CONFIGS, member_modalities
 from ...evaluation.metadata import CorpusMetadata
-from ...evaluation.predictions import Predictions, collect_predictions
+from ...evaluation.predictions import collect_predictions
 from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import LateFusionResults, RunResults
-from ...evaluation.scores import score
+from ...evaluation.task import Task
 from ...modeling.head_score_combination import COMBINATIONS
 from ...modeling.modeling_checkpoint import check_files
 from ...modeling.modeling_late_fusion import LateFusionForSequenceClassification
@@ -38,7 +37,7 @@ from .combinations import WEIGHTED, combine, fit_combinations
 from .members import is_recipe, plan_members, train_members
 from .proof import warn_of_unproven
 from .soup import build_soup
-from .summary import SCORES, add_comparisons, format_weights
+from .summary import add_comparisons, format_weights
 
 # Arguments that only matter when the members are trained.
 OF_MEMBERS = {
@@ -106,11 +105,14 @@ def _fit(recipe: Recipe, members: Mapping[str, str]) -> RunResults:
         unproven=unproven,
         weights={kind: dict(zip(members, combinations[kind].weights.tolist(), strict=True)) for kind in WEIGHTED},
         inverse_strength=inverse_strength,
-        systems=score_systems(systems, labels),
+        systems=score_systems(systems, trainer.task),
     )
-    predictions = collect_predictions(corpus, systems[combination])
-    predictions = {split: _add_systems(rows, systems, split) for split, rows in predictions.items()}
-    add_comparisons(fusion, labels, [predictions["test"]])
+    predictions = collect_predictions(corpus, systems[combination], trainer.task)
+    predictions = {
+        split: trainer.task.add_systems(rows, {name: splits[split] for name, splits in systems.items()})
+        for split, rows in predictions.items()
+    }
+    add_comparisons(fusion, trainer.task, [predictions["test"]])
     results = _describe(recipe, trainer, corpus, metadata, fusion)
     results.seconds = round(seconds, 2)
     add_scores(results, trainer.task, predictions)
@@ -154,20 +156,24 @@ def split_systems(
 
 
 def score_systems(
-    systems: Mapping[str, Mapping[str, PredictionOutput]], labels: list[str]
+    systems: Mapping[str, Mapping[str, PredictionOutput]], task: Task
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return WA, UA, weighted F1 and NLL of systems, by system, split and name of the score.
+    """Return the `system_scores` of systems, by system, split and name of the score; an undefined one is left out.
 
     Args:
-        systems: Logits and label ids by system and split, from `split_systems`.
-        labels: Names of the classes.
+        systems: Outputs and labels by system and split, from `split_systems`.
+        task: The task.
     """
-    return {name: {split: _score(rows, labels) for split, rows in splits.items()} for name, splits in systems.items()}
-
-
-def _add_systems(rows: Predictions, systems: Mapping[str, Mapping[str, PredictionOutput]], split: str) -> Predictions:
-    predicted = {name: np.asarray(splits[split].predictions).argmax(axis=1) for name, splits in systems.items()}
-    return dataclasses.replace(rows, systems=predicted)
+    scores = {
+        name: {split: task.score_output(rows) for split, rows in splits.items()} for name, splits in systems.items()
+    }
+    return {
+        name: {
+            split: {score: value for score in task.system_scores if (value := getattr(found, score)) is not None}
+            for split, found in splits.items()
+        }
+        for name, splits in scores.items()
+    }
 
 
 def _describe(
@@ -264,8 +270,3 @@ def _wrap(
         processing_class=processor,
         compute_metrics=None,
     )
-
-
-def _score(rows: PredictionOutput, labels: list[str]) -> dict[str, float]:
-    scores = score(rows, labels)
-    return {name: getattr(scores, name) for name in SCORES}

@@ -5,25 +5,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...evaluation.comparison import compare_with_members
 from ...evaluation.predictions import Predictions, pool
 from ...evaluation.results import LateFusionResults, RunResults
-from ...evaluation.statistics import confusion_scores
+from ...evaluation.task import Task, task_of_results
 
 # Scores of each member and each combination.
 SCORES = ("wa", "ua", "wf1", "nll")
 
 
-def add_comparisons(fusion: LateFusionResults, labels: list[str], tests: list[Predictions]) -> None:
+def add_comparisons(fusion: LateFusionResults, task: Task, tests: list[Predictions]) -> None:
     """Add the best member, and the comparison with each.
 
     Args:
         fusion: The fusion with its members, combination and scores.
-        labels: Names of the classes.
+        task: The task.
         tests: Predictions on the test split of each run.
     """
-    fusion.best_member = max(fusion.members, key=lambda name: fusion.systems[name]["validation"]["ua"])
-    fusion.comparisons = compare_with_members(labels, tests, fusion.members, fusion.combination)
+    fusion.best_member = task.find_best({name: fusion.systems[name]["validation"] for name in fusion.members})
+    fusion.comparisons = task.compare_with_members(tests, fusion.members, fusion.combination)
 
 
 def pool_fusions(
@@ -37,7 +36,7 @@ def pool_fusions(
         by_run: The results of each run.
         splits: Predictions of each run, by split.
     """
-    fusions, labels = [results.late_fusion for results in by_run], by_run[0].labels
+    fusions, task = [results.late_fusion for results in by_run], task_of_results(by_run[0])
     if None in fusions:
         return None
     first = fusions[0]
@@ -49,9 +48,9 @@ def pool_fusions(
             kind: {name: float(np.mean([fusion.weights[kind][name] for fusion in fusions])) for name in weights}
             for kind, weights in first.weights.items()
         },
-        systems={name: _pool_scores(name, fusions, splits, len(labels)) for name in first.systems},
+        systems={name: _pool_scores(name, fusions, splits, task) for name in first.systems},
     )
-    add_comparisons(pooled, labels, [rows["test"] for rows in splits])
+    add_comparisons(pooled, task, [rows["test"] for rows in splits])
     return pooled
 
 
@@ -61,16 +60,15 @@ def _find_common(sources: Sequence[str]) -> str:
 
 
 def _pool_scores(
-    name: str, fusions: Sequence[LateFusionResults], splits: Sequence[Mapping[str, Predictions]], classes: int
+    name: str, fusions: Sequence[LateFusionResults], splits: Sequence[Mapping[str, Predictions]], task: Task
 ) -> dict[str, dict[str, float]]:
     scores = {}
-    for split in fusions[0].systems[name]:
-        rows, counts = pool(run[split] for run in splits), np.zeros((classes, classes))
-        np.add.at(counts, (rows.labels, rows.systems[name]), 1)
-        scores[split] = {score: float(value) for score, value in confusion_scores(counts).items()}
+    for split, of_first in fusions[0].systems[name].items():
+        scores[split] = task.score_system(pool(run[split] for run in splits), name)
         sizes = [len(run[split].ids) for run in splits]
-        losses = [fusion.systems[name][split]["nll"] for fusion in fusions]
-        scores[split]["nll"] = float(np.average(losses, weights=sizes))
+        for score in of_first.keys() - scores[split].keys():  # stored predictions do not determine an NLL
+            losses = [fusion.systems[name][split][score] for fusion in fusions]
+            scores[split][score] = float(np.average(losses, weights=sizes))
     return scores
 
 
