@@ -116,9 +116,7 @@ def add_context(
         return {**tokens, CONTEXT_INPUT: np.zeros(len(contexts), dtype=np.int64)}
     options = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
     found = iter(tokenizer(plain, add_special_tokens=False, **options)["input_ids"])
-    single, pair = tokenizer("", **options)["input_ids"], tokenizer("", "", **options)["input_ids"]
-    first = int(bool(single) and single[0] in (tokenizer.cls_token_id, tokenizer.bos_token_id))
-    separators = pair[first : first + len(pair) - len(single)]
+    first, separators = _find_separators(tokenizer)
     ids, lengths = [], []
     for row, mask, context in zip(tokens["input_ids"], tokens["attention_mask"], contexts, strict=True):
         own = row[mask == 1].tolist()
@@ -135,3 +133,12 @@ def add_context(
         row[: len(own)] = own
     mask = (np.arange(longest) < counts[:, None]).astype(tokens["attention_mask"].dtype)
     return {"input_ids": padded, "attention_mask": mask, CONTEXT_INPUT: np.array(lengths, dtype=np.int64)}
+
+
+def _find_separators(tokenizer: Any) -> tuple[int, list[int]]:
+    """Return how many special tokens a tokenizer puts before a text, and those that it puts between a pair of texts."""
+    pair = tokenizer("a", "a", return_special_tokens_mask=True)
+    mask = pair["special_tokens_mask"]
+    first = mask.index(0)
+    start = mask.index(1, first)
+    return first, pair["input_ids"][start : mask.index(0, start)]
