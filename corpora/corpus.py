@@ -6,7 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .dialogues import TURN
 from .records import Scan, ScanOptions
 
 if TYPE_CHECKING:
@@ -66,15 +65,6 @@ class Corpus(ABC):
         """
         return [{}]
 
-    def turns(self, root: str | Path | None, options: Any) -> list[dict]:
-        """Return all turns of the corpus, with the keys `dialogues.TURN`, those that give no row included.
-
-        Args:
-            root: As in `load`.
-            options: An instance of `self.options`.
-        """
-        return _list_turns(self.load(root, options))
-
 
 class DiskCorpus(Corpus):
     """A corpus on the user's disk, which is prepared before it is loaded.
@@ -100,15 +90,3 @@ class DiskCorpus(Corpus):
             options: An instance of `self.scan_options`.
         """
         return {}
-
-    def turns(self, root: str | Path | None, options: Any) -> list[dict]:
-        """Return all turns of the corpus, see `Corpus.turns`."""
-        from .preparation.prepare import prepare
-        from .preparation.prepared_folder import read_turns
-
-        prepared = prepare(self, root, options)
-        return _list_turns(prepared.splits) + read_turns(prepared.folder)
-
-
-def _list_turns(splits: "DatasetDict") -> list[dict]:
-    return [row for rows in splits.values() for row in rows.select_columns(list(TURN)).to_list()]

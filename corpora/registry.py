@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from .acted.corpus import ACTED_CORPORA
 from .corpus import Corpus, DiskCorpus
 from .demo.corpus import SPOKEN
+from .dialogues import TURN
 from .folder.corpus import FOLDER
 from .iemocap.corpus import IEMOCAP
 from .meld.corpus import MELD
@@ -54,8 +55,16 @@ def load_turns(name: str, root: str | Path | None = None, **options) -> list[dic
     Raises:
         ValueError: As in `load_corpus`, or if the prepared folder of an older version does not list such turns.
     """
-    corpus = get_corpus(name)
-    return corpus.turns(root, corpus.parse(**options))
+    from .preparation.prepare import prepare
+    from .preparation.prepared_folder import read_turns
+
+    corpus, unused = get_corpus(name), []
+    if isinstance(corpus, DiskCorpus):
+        prepared = prepare(corpus, root, corpus.parse(**options))
+        splits, unused = prepared.splits, read_turns(prepared.folder)
+    else:
+        splits = corpus.load(root, corpus.parse(**options))
+    return [row for rows in splits.values() for row in rows.select_columns(list(TURN)).to_list()] + unused
 
 
 def describe_corpus(name: str, **options) -> dict:

@@ -117,7 +117,7 @@ class Limit:
     max_seconds: float | None = None
 
     def fits(self, count: int, longest: float) -> bool:
-        """Return whether so many utterances, none longer than `longest`, are within the limit."""
+        """Return whether `count` utterances, none longer than `longest`, are within the limit."""
         return count <= self.batch_size if self.max_seconds is None else count * longest <= self.max_seconds
 
 
