@@ -171,7 +171,12 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
 def describe_settings(trainer: Trainer) -> dict[str, Any]:
     """Return the settings of a training that the card shows: those of the arguments, the loss and the collator."""
     model, args = unwrap_adapters(trainer.model), trainer.args
-    return describe_training(args) | _describe_loss(model, args) | _describe_collator(trainer.train_data_collator)
+    return {
+        **describe_training(args),
+        **_describe_loss(model, args),
+        **_describe_collator(trainer.train_data_collator),
+        **_describe_context(model, trainer.processor),
+    }
 
 
 def find_task(trainer: Trainer) -> Task:
@@ -274,6 +279,17 @@ def _describe_collator(collator: Callable) -> dict[str, Any]:
     return {
         "soft_labels": getattr(getattr(collator, "task", None), "soft_labels", None) or None,
         "augmentation": describe_augmentation(augmentation) or None,
+    }
+
+
+def _describe_context(model: PreTrainedModel, processor: Any) -> dict[str, Any]:
+    """Return the settings of the earlier turns and utterances that a model reads, None for those that are off."""
+    turns, layers = getattr(processor, "context_turns", 0), getattr(model.config, "context_layers", 0)
+    return {
+        "context_turns": turns or None,
+        "context_tokens": processor.context_tokens if turns else None,
+        "context_layers": layers or None,
+        "context_window": model.config.context_window if layers else None,
     }
 
 
