@@ -175,7 +175,7 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
         **describe_training(args),
         **_describe_loss(model, args),
         **_describe_collator(trainer.train_data_collator),
-        **_describe_context(model, trainer.processor),
+        **_describe_context(model, getattr(trainer, "processor", None)),
     }
 
 
