@@ -20,6 +20,7 @@ from .processor_building import PAD_TOKEN_ID
 from .text_classifier import build_classifier, build_classifier_config
 
 HEAD = "classifier."
+SPEECH_CONTEXT = "dialogue_context."  # may be added to a checkpoint without it
 # Fields that a model of transformers reads and its configuration class does not declare, by model type.
 UNDECLARED = {"deberta-v2": ("position_buckets", "share_att_key", "norm_rel_ebd")}
 
@@ -124,7 +125,7 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
         output_loading_info=True,
     )
     lost = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
-    if lost := [key for key in lost if not key.startswith(HEAD)]:
+    if lost := [key for key in lost if not key.startswith((HEAD, SPEECH_CONTEXT))]:
         raise ValueError(
             f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
             f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."

@@ -232,7 +232,13 @@ def _build_trainer(recipe: Recipe, members: list[str], corpus: DatasetDict, labe
         id2label=dict(enumerate(labels)),
     )
     processors = list(map(load_processor, members, model.config.member_configs))
-    return _wrap(recipe, model, LateFusionProcessor.from_members(processors), corpus, labels)
+    processor = LateFusionProcessor.from_members(processors)
+    if processor.earlier_turns > recipe.data.context_turns:
+        raise ValueError(
+            f"A member reads {processor.earlier_turns} earlier turns, and context_turns of the fusion is "
+            f"{recipe.data.context_turns}: give context_turns {processor.earlier_turns}."
+        )
+    return _wrap(recipe, model, processor, corpus, labels)
 
 
 def _build_soup_trainer(
