@@ -25,8 +25,8 @@ def run(argv: list[str]) -> None:
     parser.add_argument(
         "--context",
         metavar="TURN",
-        action="append",
-        help='an earlier turn of the dialogue, "SPEAKER: TEXT" or "TEXT"; repeat it, oldest first',
+        nargs="+",
+        help='earlier turns of the dialogue, oldest first, each "SPEAKER: TEXT" or "TEXT"',
     )
     parser.add_argument("--speaker", help="speaker of the recording, as named in --context")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
