@@ -16,6 +16,7 @@ __version__ = "0.1.0.dev0"
 
 # Public name -> the module that defines it.
 _EXPORTS = {
+    "DimensionMetrics": "metrics",
     "EmotionMetrics": "metrics",
     "EmoFusionProcessor": "processing.processing_emofusion",
     "EmotionRecognitionPipeline": "processing.pipeline_emotion_recognition",

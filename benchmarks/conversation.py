@@ -6,6 +6,7 @@ words of an utterance alone therefore give the emotion of statements, and of ans
 
 import argparse
 import random
+import sys
 import tempfile
 from pathlib import Path
 
@@ -77,7 +78,6 @@ def measure(root: Path, runs: Path, seed: int) -> dict[str, float]:
             "seed": seed,
             "use_cpu": True,
             "disable_tqdm": True,
-            "label_names": ["labels"],
             "logging_steps": 1000,
             **options,
         }
@@ -106,7 +106,7 @@ def main() -> None:
         rows = [measure(root, runs, seed) for seed in range(arguments.seeds)]
     for name in SYSTEMS:
         values = [100 * row[name] for row in rows]
-        print(f"{name:<16}{np.mean(values):6.1f} %  ({', '.join(f'{value:.1f}' for value in values)})")
+        sys.stdout.write(f"{name:<16}{np.mean(values):6.1f} %  ({', '.join(f'{value:.1f}' for value in values)})\n")
 
 
 if __name__ == "__main__":

@@ -149,11 +149,12 @@ def compare(folder: Path, prefix: str, results: dict[str, "RunResults"]) -> dict
     """
     from ..corpora.atomic_write import write_json
     from ..evaluation.pictures import draw_confusion_matrices, draw_learning_curves
+    from ..evaluation.task import task_of_results
     from ..training.console import format_table, summarise
 
     names = {system: OCTANTS.get(system, system) for system in results}
     table = {name: summarise(results[system], folder / system) for system, name in names.items()}
-    print(format_table(table))
+    print(format_table(table, task_of_results(next(iter(results.values())))))
     write_json(folder / f"{prefix}results.json", table)
     matrices = {name: results[system].metrics["test"].confusion_matrix for system, name in names.items()}
     draw_confusion_matrices(folder / f"{prefix}confusion_matrix.png", matrices, next(iter(results.values())).labels)

@@ -76,6 +76,13 @@ def _seconds(frame: int, offset: float) -> float:
     return max(0.0, round(frame * SPHINX_FRAME + offset, 6))
 
 
+def add_syllables(levels: dict[str, dict[str, list] | None]) -> dict[str, dict[str, list] | None]:
+    """Return the levels of an alignment, with syllables derived from words and phones if it has none; changed in place."""
+    if levels["word"] and levels["phone"] and not levels["syllable"]:
+        levels["syllable"] = syllables_from_phones(levels["phone"], levels["word"])
+    return levels
+
+
 def syllables_from_phones(phones: Mapping[str, Sequence], words: Mapping[str, Sequence]) -> dict[str, list]:
     """Group phones into syllables by the maximal-onset principle.
 

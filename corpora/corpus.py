@@ -53,8 +53,8 @@ class Corpus(ABC):
 
         Returns:
             `title`, `protocol`, `demonstration` (whether the corpus is a demonstration), `language` (a list of BCP-47
-            codes, empty if unknown) and, if they apply, `fold` (its number), `license` and `speaker_independent` (whether the
-            protocol guarantees that no speaker is in two splits).
+            codes, empty if unknown) and, if they apply, `fold` (its number), `license`, `dimension_scale` (lowest and highest
+            value of `vad`) and `speaker_independent` (whether the protocol guarantees that no speaker is in two splits).
         """
 
     def folds(self, options: Any) -> list[dict]:

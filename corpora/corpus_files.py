@@ -103,12 +103,23 @@ def _list_entries(root: Path, folder: str, problems: list[dict]) -> Iterator[os.
         file = posixpath.join(folder, entry.name)
         if entry.name.startswith("."):
             continue
-        if entry.is_symlink() and not os.path.exists(entry.path):
+        if not _is_text(entry.name):
+            problems.append(problem("unreadable name", f"{file} has a name that is not UTF-8: rename it.", file))
+        elif entry.is_symlink() and not os.path.exists(entry.path):
             problems.append(problem("broken link", f"{file} is a link to a file that does not exist.", file))
         elif not os.access(entry.path, os.R_OK):
             problems.append(problem("no permission", f"{file} may not be read.", file))
         else:
             yield entry
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file name is UTF-8, so that a row can hold its path."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def inner_path(folder: str, name: str) -> str | None:
@@ -128,19 +139,33 @@ def inner_path(folder: str, name: str) -> str | None:
     return None if path in (".", "..") or path.startswith("../") else path
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+def read_text(path: str | Path) -> str:
+    """Return the content of a text file in UTF-8, or else in cp1252, without a byte order mark.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    content = Path(path).read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def read_csv(path: Path, columns: Sequence[str], errors: str = "strict") -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV file with a header, in UTF-8. Fields that are missing at the end of a row are empty.
 
     Args:
         path: The file.
         columns: Required columns.
+        errors: How bytes that are not UTF-8 are treated, as in `open`.
 
     Raises:
         ValueError: If the file is not CSV in UTF-8, lacks a column or has one twice, or has a row with more fields than the
             header.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with open(path, newline="", encoding="utf-8-sig", errors=errors) as file:
             reader = csv.DictReader(file, restval="", strict=True)
             check_columns(path, list(reader.fieldnames or []), columns)
             for number, row in enumerate(reader, 1):

@@ -134,8 +134,8 @@ def check_splits(corpus: "DatasetDict", speaker_independent: bool = False) -> No
 
 
 def _check_labelled(split: str, rows: "Dataset") -> None:
-    """Raise a `ValueError` if no row of a split has a label or raters' votes."""
-    columns = [column for column in ("label", "soft_label") if column in rows.column_names]
+    """Raise a `ValueError` if no row of a split has a label, raters' votes or dimensions."""
+    columns = [column for column in ("label", "soft_label", "vad") if column in rows.column_names]
     if columns and len(rows) and all(value is None for column in columns for value in rows[column][:]):
         raise ValueError(
             f"No utterance of the split {split!r} has a label, which training needs: add a column 'label' to the metadata."

@@ -74,7 +74,7 @@ class Prepared:
 def problem(
     kind: str, what: str, file: str | None = None, name: str | None = None, dropped: bool = False, known: bool = False
 ) -> dict[str, str | bool | None]:
-    """Return the record of a problem with a copy of a corpus.
+    """Return the record of a problem with a copy of a corpus. Bytes of file names that are not UTF-8 become question marks.
 
     Args:
         kind: "missing", "unreadable", "too long", "misaligned", "duplicate", "unknown label" and so on.
@@ -84,6 +84,7 @@ def problem(
         dropped: Whether an utterance is left out because of it.
         known: Whether every copy has this problem, so that it does not indicate damage to this one.
     """
+    what, file, name = (text and text.encode(errors="replace").decode() for text in (what, file, name))
     return {"kind": kind, "id": name, "file": file, "what": what, "dropped": dropped, "known": known}
 
 

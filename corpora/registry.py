@@ -4,19 +4,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .acted.corpus import ACTED_CORPORA
+from .cmu_mosei.corpus import CMU_MOSEI
 from .corpus import Corpus, DiskCorpus
 from .demo.corpus import SPOKEN
 from .dialogues import TURN
 from .folder.corpus import FOLDER
 from .iemocap.corpus import IEMOCAP
 from .meld.corpus import MELD
+from .msp_podcast.corpus import MSP_PODCAST
 from .records import Prepared
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
 # To add a corpus, write a subclass of `Corpus` or `DiskCorpus` and list its instance here.
-CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, *ACTED_CORPORA, FOLDER)}
+CORPORA: dict[str, Corpus] = {
+    corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, MSP_PODCAST, CMU_MOSEI, *ACTED_CORPORA, FOLDER)
+}
 
 
 def get_corpus(name: str) -> Corpus:

@@ -13,6 +13,7 @@ from .score_records import DimensionScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SCATTER, PLANE = "dimensions.png", "arousal_valence.png"
 AXES = ("valence", "arousal")  # of the plane
@@ -66,14 +67,14 @@ def draw_scatter(
         panels: True values `(utterances,)`, NaN where unknown, and predicted values, by title of the panel.
         scale: Lowest and highest value.
     """
-    with picture(path, figsize=(4.4 * len(panels) + 0.4, 4.8)) as figure:
-        figure.suptitle(show_name(title, LONGEST_TITLE))
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for panel, (heading, (true, predicted)) in zip(axes, panels.items(), strict=True):
-            known = ~np.isnan(true)
-            _draw_points(panel, true[known], predicted[known], scale)
+    known = {
+        heading: tuple(values[~np.isnan(true)] for values in (true, predicted))
+        for heading, (true, predicted) in panels.items()
+    }
+    with picture(path, figsize=(4.4 * len(panels) + 0.8, 4.8)) as figure:
+        axes = _draw_panels(figure, title, known, scale)
+        for panel in axes:
             panel.axline((scale[0], scale[0]), slope=1, color="black", linewidth=1, linestyle="--")
-            panel.set_title(heading, fontsize=10)
             panel.set_xlabel("true value")
         axes[0].set_ylabel("predicted value (dashed: equal to the true one)")
 
@@ -88,33 +89,63 @@ def draw_planes(path: str | Path, title: str, panels: Mapping[str, np.ndarray], 
         scale: Lowest and highest value.
     """
     middle = (scale[0] + scale[1]) / 2
-    with picture(path, figsize=(4.4 * len(panels) + 0.4, 4.8)) as figure:
-        figure.suptitle(show_name(title, LONGEST_TITLE))
-        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-        for panel, (heading, values) in zip(axes, panels.items(), strict=True):
+    points = {f"{heading}, n = {len(values):,}": tuple(values.T) for heading, values in panels.items()}
+    with picture(path, figsize=(4.4 * len(panels) + 0.8, 4.8)) as figure:
+        axes = _draw_panels(figure, title, points, scale)
+        for panel in axes:
             panel.axhline(middle, color="grey", linewidth=0.8)
             panel.axvline(middle, color="grey", linewidth=0.8)
-            _draw_points(panel, *values.T, scale)
-            panel.set_title(f"{heading}, n = {len(values):,}", fontsize=10)
             panel.set_xlabel(AXES[0])
         axes[0].set_ylabel(AXES[1])
 
 
-def _draw_points(panel: "Axes", x: np.ndarray, y: np.ndarray, scale: Sequence[float]) -> None:
-    """Draw points, or the number of points in cells if they are many; those far outside of the scale at its margin."""
+def _draw_panels(
+    figure: "Figure", title: str, panels: Mapping[str, tuple[np.ndarray, np.ndarray]], scale: Sequence[float]
+) -> "Sequence[Axes]":
+    """Draw points or, if they are many, the number of points in cells; those far outside of the scale at its margin.
+
+    All panels have the same limits, and the same colours.
+    """
     low, high = scale
-    margin = MARGIN * (high - low)
-    x, y = (np.clip(values, low - margin, high + margin) for values in (x, y))
-    edge = 0.04 * (high - low)
-    limits = [min(low, *(values.min(initial=low) for values in (x, y))) - edge]
-    limits.append(max(high, *(values.max(initial=high) for values in (x, y))) + edge)
-    if len(x) > MOST_POINTS:
-        cells = panel.hexbin(x, y, gridsize=CELLS, extent=(*limits, *limits), mincnt=1, bins="log", cmap="viridis_r")
-        panel.figure.colorbar(cells, ax=panel, label="utterances in a cell", shrink=0.8)
+    margin, edge = MARGIN * (high - low), 0.04 * (high - low)
+    clipped = [tuple(np.clip(values, low - margin, high + margin) for values in pair) for pair in panels.values()]
+    every = np.concatenate([values for pair in clipped for values in pair])
+    limits = [every.min(initial=low) - edge, every.max(initial=high) + edge]
+    figure.suptitle(show_name(title, LONGEST_TITLE))
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for panel, heading in zip(axes, panels, strict=True):
+        panel.set_title(heading, fontsize=10)
+        panel.set(xlim=limits, ylim=limits, aspect="equal")
+        panel.grid(alpha=0.3)
+    if max(len(x) for x, _ in clipped) > MOST_POINTS:
+        _draw_cells(figure, axes, clipped, limits)
     else:
-        panel.scatter(x, y, s=14, alpha=0.5, linewidths=0, color="#08519c")
-    panel.set(xlim=limits, ylim=limits, aspect="equal")
-    panel.grid(alpha=0.3)
+        for panel, pair in zip(axes, clipped, strict=True):
+            panel.scatter(*pair, s=14, alpha=0.5, linewidths=0, color="#08519c")
+    return axes
+
+
+def _draw_cells(
+    figure: "Figure",
+    axes: "Sequence[Axes]",
+    points: Sequence[tuple[np.ndarray, np.ndarray]],
+    limits: Sequence[float],
+) -> None:
+    """Colour cells by the logarithm of the number of points in them."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    cells = [
+        panel.hexbin(*pair, gridsize=CELLS, extent=(*limits, *limits), mincnt=1, cmap="viridis_r")
+        for panel, pair in zip(axes, points, strict=True)
+    ]
+    most = max(float(np.max(np.asarray(one.get_array()), initial=1)) for one in cells)
+    for one in cells:
+        one.set_norm(LogNorm(1, max(most, 2)))
+    bar = figure.colorbar(cells[0], ax=list(axes), shrink=0.8, label="utterances in a cell")
+    # The default labels are formulas, which no text of ours is.
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _format(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ..configuration.dimensions import check_scale
 from .records import Record
 
 
@@ -57,6 +58,10 @@ class CorpusMetadata(Record):
     speaker_independent: bool | None = None
     selection: str | None = None
     dimension_scale: list[float] | None = None
+
+    def __post_init__(self):
+        if self.dimension_scale is not None:
+            check_scale(self.dimension_scale)
 
 
 @dataclass(kw_only=True)

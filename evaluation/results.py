@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from ..configuration.dimensions import check_dimensions, check_scale
 from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import show_value
 from ..corpora.atomic_write import write_json
@@ -278,8 +279,23 @@ class RunResults(Results):
             raise ValueError(
                 f"'modalities' is {show_value(self.modalities)}: name one or more of {', '.join(MODALITIES)}."
             )
+        self._check_dimensions()
         for split, scores in self.metrics.items():
             scores.check_classes(len(self.labels), split)
+            if unknown := scores.dimensions.keys() - set(self.dimensions):
+                raise ValueError(f"metrics: {split!r}: {show_value(min(unknown))} is none of the dimensions.")
+
+    def _check_dimensions(self) -> None:
+        if self.task == "classification":
+            if self.dimensions:
+                raise ValueError("'dimensions' is given, but the task is classification: leave it out.")
+            return
+        check_dimensions(self.dimensions, "'dimensions'")
+        check_scale(self.dimension_scale, "'dimension_scale'")
+        if self.task == "dimensions" and self.labels != self.dimensions:
+            raise ValueError(
+                f"'labels' is {show_value(self.labels)} and 'dimensions' {show_value(self.dimensions)}: name the same."
+            )
 
 
 @dataclass(kw_only=True)

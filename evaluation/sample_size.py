@@ -24,7 +24,8 @@ def explain_uncertainty(results: "RunResults", split: str = "test") -> str:
         split: The split. Only the test split has intervals.
 
     Returns:
-        One or two sentences; empty if every class has enough utterances and speakers, or nothing was measured.
+        Up to three sentences; empty if every class and dimension has enough utterances and speakers, or nothing was
+        measured.
     """
     scores, data = results.metrics.get(split), results.data.get(split)
     if scores is None:
@@ -34,19 +35,29 @@ def explain_uncertainty(results: "RunResults", split: str = "test") -> str:
     if not utterances and scores.support:
         utterances = dict(zip(results.labels, scores.support, strict=False))
     speakers = dict(zip(results.labels, scores.speakers or [], strict=False))
-    sentences = [describe_small_classes(utterances, speakers, f"in the {split} split")]
+    place = f"in the {split} split"
+    # The support counts an utterance once per run, the data once.
+    known = dict(data.dimensions) if data and data.dimensions else {}
+    known = known or {name: found.utterances for name, found in scores.dimensions.items()}
+    sentences = [
+        describe_small_classes(utterances, speakers, place),
+        describe_small_classes(known, {}, place, "for a dimension"),
+    ]
     if split == "test" and results.intervals is None:
         sentences.append(_explain_missing_intervals(None if data is None else data.speakers))
     return " ".join(filter(None, sentences))
 
 
-def describe_small_classes(utterances: Mapping[str, int], speakers: Mapping[str, int | None], place: str) -> str:
-    """Return a sentence that names the classes with few utterances or speakers; empty if all have enough.
+def describe_small_classes(
+    utterances: Mapping[str, int], speakers: Mapping[str, int | None], place: str, each: str = "in a class"
+) -> str:
+    """Return a sentence that names the classes, or dimensions, with few utterances or speakers; empty if all have enough.
 
     Args:
         utterances: Number of utterances by class.
         speakers: Number of speakers by class; None, or no entry, where it is unknown.
         place: What the classes are part of, as "in the test split".
+        each: Place of the utterances of one of them.
     """
     small = {}  # classes by their size
     for label, count in utterances.items():
@@ -61,8 +72,8 @@ def describe_small_classes(utterances: Mapping[str, int], speakers: Mapping[str,
     if more := sum(map(len, list(small.values())[SHOWN_AT_MOST:])):
         shown.append(f"{count_words(more, 'other class', 'other classes')} {'is' if more == 1 else 'are'} small too")
     return (
-        f"Few data: {place}, {join_words(shown)}; with fewer than {MIN_UTTERANCES} utterances or {MIN_SPEAKERS} speakers in a "
-        "class, another sample can give quite different scores."
+        f"Few data: {place}, {join_words(shown)}; with fewer than {MIN_UTTERANCES} utterances or {MIN_SPEAKERS} speakers "
+        f"{each}, another sample can give quite different scores."
     )
 
 

@@ -307,6 +307,10 @@ class Task(ABC):
         """Return what the model does, as the beginning of the first sentence of a card, before "from its speech"."""
 
     @abstractmethod
+    def answer(self) -> str:
+        """Return a sentence on what the pipeline returns for an utterance; empty if that is the rule, classes."""
+
+    @abstractmethod
     def limits(self) -> list[str]:
         """Return the sentences on the limits of the model that only this task has."""
 
@@ -330,9 +334,14 @@ def load_task(name: str, labels: Sequence[str], **options: Any) -> Task:
     Raises:
         ValueError: If there is no such task.
     """
+    return task_class(name)(labels, **options)
+
+
+def task_class(name: str) -> type[Task]:
+    """Return the class of a task by its name; raise a `ValueError` if there is none."""
     if name not in TASKS:
         raise ValueError(f"There is no task {name!r}: choose one of {', '.join(TASKS)}.")
-    return getattr(importlib.import_module(f".task_{name}", __package__), TASKS[name])(labels, **options)
+    return getattr(importlib.import_module(f".task_{name}", __package__), TASKS[name])
 
 
 def task_of_results(results: "RunResults") -> Task:

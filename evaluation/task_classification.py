@@ -202,6 +202,10 @@ class ClassificationTask(Task):
         """Return a share in percent, or an NLL in nats, without a unit."""
         return self.format_score(name, value).removesuffix(" %")
 
+    def answer(self) -> str:
+        """Return nothing: the pipeline returns classes with their probabilities."""
+        return ""
+
     def limits(self) -> list[str]:
         """Return the sentence on emotions outside of the classes."""
         return ["The model predicts one of the emotions listed above for every input."]

@@ -123,7 +123,7 @@ class DimensionsTask(Task):
     def _values(self, row: Mapping[str, Any]) -> list[float]:
         try:
             values = dimensions_of(row.get("vad"), self.labels)
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, OverflowError, TypeError, ValueError):
             values = [np.inf]
         if np.isinf(values).any():
             raise ValueError(
@@ -231,6 +231,10 @@ class DimensionsTask(Task):
     def purpose(self) -> str:
         """Return the beginning of the card's first sentence."""
         return f"Predicts the {join_words(list(self.labels))} that are perceived in an utterance, {self.describe_scale()},"
+
+    def answer(self) -> str:
+        """Return the sentence on the values that the pipeline returns."""
+        return f"The `score` of a dimension is its value, {self.describe_scale()}."
 
     def limits(self) -> list[str]:
         """Return the sentences on the meaning of the values."""

@@ -47,7 +47,7 @@ class MultiTask(Task):
     metrics: ClassVar[dict[str, bool]] = {**ClassificationTask.metrics, **DimensionsTask.metrics}
     selection_metric: ClassVar[str] = "ua"
     label_names: ClassVar[list[str]] = ["labels", "dimension_labels"]
-    stratify_by: ClassVar[str | None] = None
+    stratify_by: ClassVar[str | None] = "label"
     scores: ClassVar[type[Scores]] = Scores
     system_scores: ClassVar[tuple[str, ...]] = (*ClassificationTask.system_scores, *DimensionsTask.system_scores)
     pictures: ClassVar[tuple[str, ...]] = (*ClassificationTask.pictures, *DimensionsTask.pictures)
@@ -262,6 +262,11 @@ class MultiTask(Task):
         """Return the beginning of the card's first sentence."""
         classes, values = self.parts
         return f"{classes.purpose()}, and predicts its {join_words(list(self.dimensions))} {values.describe_scale()},"
+
+    def answer(self) -> str:
+        """Return the sentences on the keys of what the pipeline returns."""
+        of_values = self.parts[1].answer()
+        return f"The classes are under `scores`, with their probabilities, and the dimensions under `dimensions`. {of_values}"
 
     def limits(self) -> list[str]:
         """Return the sentences of the classes and of the dimensions."""

@@ -85,6 +85,8 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         runs=runs,
         scores=_score_table(results, task),
         explanation=task.explain_scores(test),
+        limits=task.limits(),
+        answer=Markdown(task.answer()),
         spread=_spread_table(results, task),
         fusion=describe_fusion(results, task),
         interval=_format_intervals(results, task),
@@ -148,7 +150,7 @@ def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData
         tags=tags,
         base_model=[base for base in bases if is_repo_id(base)] or None,
         datasets=[corpus.hub_id] if corpus.hub_id and is_repo_id(corpus.hub_id) else None,
-        metrics=[metric.type for metric in metrics.values()] or None,
+        metrics=list(dict.fromkeys(metric.type for metric in metrics.values())) or None,
         eval_results=[
             EvalResult(
                 task_type=hub_task,
@@ -285,6 +287,8 @@ def _data_table(results: RunResults) -> str:
         if data.seconds is not None:
             counts["minutes"] = f"{data.seconds / 60:.1f}"
         counts |= {f"of {label}": str(count) for label, count in data.classes.items()}
+        counts |= {f"known {name}": str(count) for name, count in data.dimensions.items()}
         rows[split] = counts | {f"without {level}": str(count) for level, count in data.unaligned.items()}
     columns = COUNTS | {f"of {label}": label for label in results.labels}
+    columns |= {f"known {name}": f"With {name}" for name in results.dimensions}
     return format_table("Split", columns | UNALIGNED, rows)

@@ -16,6 +16,7 @@ COMPARED = {
     "p_wa": "p over speakers (WA)",
     "p_ua": "p over speakers (UA)",
 }
+COMPARED_CCC = {"value": "CCC, difference", "interval": "95 %", "p": "p over speakers"}
 
 
 def describe_fusion(results: RunResults, task: Task) -> dict[str, Markdown | str]:
@@ -24,11 +25,15 @@ def describe_fusion(results: RunResults, task: Task) -> dict[str, Markdown | str
     if fusion is None or not fusion.systems:
         return {}
     best = fusion.comparisons.get(fusion.best_member or "")
+    found = fusion.comparisons.values()
     return {
         "combination": fusion.combination or results.training.get("combination", ""),
         "systems": _system_table(fusion, task),
         "weights": _weight_table(results),
         "comparisons": _comparison_table(fusion),
+        "dimensions": _dimension_table(fusion),
+        "in_points": any(one.wa is not None for one in found),
+        "compared": ["members", *(["dimensions"] if any(one.ccc for one in found) else [])],
         "verdict": "" if best is None else f"{show_name(fusion.best_member)}: {best.verdict}",
         "unproven": join_words(list(map(show_name, fusion.unproven))),
     }
@@ -64,10 +69,12 @@ def _weight_table(results: RunResults) -> Markdown:
 
 
 def _comparison_table(fusion: LateFusionResults) -> Markdown:
-    """Return the differences between the fusion and each member in points, with intervals and tests."""
+    """Return the differences between the fusion and each member, with intervals and tests; those of shares in points."""
     rows = {}
     for name, found in fusion.comparisons.items():
-        cells = {score: f"{100 * getattr(found, score):+.1f}" for score in ("wa", "ua")}
+        cells = {
+            score: f"{100 * value:+.1f}" for score in ("wa", "ua") if (value := getattr(found, score)) is not None
+        }
         for score in ("wa", "ua"):
             if interval := getattr(found, f"{score}_interval"):
                 cells[f"{score}_interval"] = " to ".join(f"{100 * edge:+.1f}" for edge in interval)
@@ -76,3 +83,17 @@ def _comparison_table(fusion: LateFusionResults) -> Markdown:
                 cells[test] = f"{p:.3g}"
         rows[name] = cells
     return format_table("Compared with", COMPARED, rows)
+
+
+def _dimension_table(fusion: LateFusionResults) -> Markdown:
+    """Return the differences in CCC between the fusion and each member, with intervals and tests."""
+    rows = {}
+    for name, found in fusion.comparisons.items():
+        for dimension, difference in found.ccc.items():
+            cells = {"value": f"{difference.value:+.3f}"}
+            if difference.interval:
+                cells["interval"] = " to ".join(f"{edge:+.3f}" for edge in difference.interval)
+            if difference.p_speakers is not None:
+                cells["p"] = f"{difference.p_speakers:.3g}"
+            rows[f"{name}, {dimension}"] = cells
+    return format_table("Compared with", COMPARED_CCC, rows)

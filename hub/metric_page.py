@@ -10,7 +10,7 @@ from .contents import Contents
 from .push import describe
 from .remote import check_repo_id, check_visibility, inspect_remote, upload
 
-FILES = ("README.md", "app.py", "emotion_scores.py", "requirements.txt")
+FILES = ("README.md", "app.py", "requirements.txt")
 
 
 def push_metric(
@@ -49,7 +49,8 @@ def push_metric(
     folder = Path(folder).resolve()
     if repo_id.rpartition("/")[2] != folder.name:
         raise ValueError(f"{repo_id} must end with {folder.name}: evaluate.load looks for a module of that name.")
-    files = {name: folder / name for name in (*FILES, f"{folder.name}.py")}
+    modules = (f"{folder.name}.py", f"{folder.name.removesuffix('_metrics')}_scores.py")
+    files = {name: folder / name for name in (*FILES, *modules)}
     for name, path in files.items():
         if not path.is_file():
             raise FileNotFoundError(f"{folder} is not the folder of a metric: it has no {name}.")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["EmotionMetrics"]
+__all__ = ["DimensionMetrics", "EmotionMetrics"]
 
 
 def __getattr__(name: str) -> Any:
@@ -11,4 +11,8 @@ def __getattr__(name: str) -> Any:
         from .emotion_metrics.emotion_metrics import EmotionMetrics
 
         return EmotionMetrics
+    if name == "DimensionMetrics":
+        from .dimension_metrics.dimension_metrics import DimensionMetrics
+
+        return DimensionMetrics
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ from .fusion_missing_modality import MissingModalityEmbeddings
 from .head_classification import build_classification_head
 from .head_dimensions import DimensionHead
 from .modeling_lengths import Lengths, complete_lengths, drop_context, lengths_mask, zero_rows
-from .modeling_losses import LossesMixin
+from .modeling_losses import OTHER_LABELS, LossesMixin
 from .modeling_outputs import EmotionOutput, Encoded
 from .modeling_pretrained import EmoFusionPreTrainedModel
 
@@ -298,7 +298,6 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
         lengths: Mapping[str, Sequence[int]] | None = None,
         encoded: Encoded | None = None,
         labels: torch.Tensor | None = None,
-        dimension_labels: torch.Tensor | None = None,
         dialogues: Dialogues | None = None,
         return_dict: bool | None = None,
         **kwargs,
@@ -317,19 +316,20 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
             labels: `(batch,)` class ids, -100 where unknown; or `(batch, classes)` probabilities (soft labels), zeros
                 where unknown. For a model of dimensions alone, `(batch, dimensions)` values in its scale, NaN where
                 unknown.
-            dimension_labels: For a model of classes and dimensions, these values; either kind of labels may be left out.
             dialogues: The place of each row in its dialogue, on the host, for a model with `context_layers`: a mapping with
                 `dialogue`, `turn` and `speaker` (-1 where unknown), a number for each row, and, where the last rows are
                 only context, `asked`, the number of rows before them. None takes every row as a dialogue of its own.
             return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
-            **kwargs: Other inputs of the batch, `output_attentions` and `output_hidden_states`; see
-                [`EmoFusionModel.forward`].
+            **kwargs: The other labels of [`LossesMixin`]. They are no parameters of their own, because
+                [`transformers.Trainer`] takes parameters with such names for labels that every batch has. And other inputs
+                of the batch, `output_attentions` and `output_hidden_states`; see [`EmoFusionModel.forward`].
 
         Returns:
             The output, with `logits` `(batch, classes)`, or `(batch, dimensions)` for a model of dimensions alone; with
             `dimensions` `(batch, dimensions)` if the model has both; and, with labels, `loss` and `losses`. With `asked`,
             logits, labels and embeddings are those of the rows that are asked for.
         """
+        labels = {"labels": labels} | {name: kwargs.pop(name, None) for name in OTHER_LABELS}
         output = self.model(
             input_values=input_values,
             audio_attention_mask=audio_attention_mask,
@@ -348,7 +348,7 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
             embedding = self.dialogue_context(embedding, dialogues)
         output = keep_asked(output, dialogues)
         output = EmotionOutput(**output, **self.apply_heads(embedding[: len(output.embedding)]))
-        losses = self.losses(output, {"labels": labels, "dimension_labels": dimension_labels})
+        losses = self.losses(output, labels)
         if losses:
             output = EmotionOutput(**output, loss=sum(losses.values()), losses=losses)
         return_dict = self.config.return_dict if return_dict is None else return_dict

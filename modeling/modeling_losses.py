@@ -10,9 +10,16 @@ from .loss_classification import classification_loss
 from .loss_concordance import dimension_loss
 from .modeling_outputs import EmotionOutput
 
+# Keys of a batch that hold labels, besides `labels`.
+OTHER_LABELS = ("dimension_labels",)
+
 
 class LossesMixin:
-    """The loss of an [`EmoFusionForSequenceClassification`]. A variant adds parts in `loss_parts`."""
+    """The loss of an [`EmoFusionForSequenceClassification`]. A variant adds parts in `loss_parts`.
+
+    Labels are `labels` and, for a model of classes and dimensions, `dimension_labels` `(batch, dimensions)`: values in its
+    scale, NaN where unknown. Either may be left out.
+    """
 
     config: EmoFusionConfig
 

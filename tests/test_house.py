@@ -43,7 +43,15 @@ FORBIDDEN_PHRASES = [
         r"\b(?:is|are) had\b",
         r"\bin vain\b",
     ),
-    *(r"\bshall\b", r"\bso many\b", r"\bwho looks on\b", r"\bgets a word\b", r"\bwhat there is\b", r"\bhangs on\b"),
+    # The word is one of the list of TESS.
+    *(
+        r"\bshall\b(?! shawl\b)",
+        r"\bso many\b",
+        r"\bwho looks on\b",
+        r"\bgets a word\b",
+        r"\bwhat there is\b",
+        r"\bhangs on\b",
+    ),
     *(r"\bkeeps no\b", r"\bmore than noise\b", r"\bby heart\b", r"\bthe paper's:", r"\bsee there\b"),
     *(r"(?<!\.)\b(?:recogni|initiali|normali|memori)z(?:e|es|ed|er|ers|ing)\b", r"\bbehaviors?\b"),
     *(r"\bStandIns?\b", r"\bConductor\b"),

@@ -73,7 +73,9 @@ def check_metadata(card: ModelCard, page: str) -> None:
     if "model-index" in fields:
         name, results = model_index_to_eval_results(fields["model-index"])
         assert eval_results_to_model_index(name, results) == fields["model-index"]
-        assert all(0 <= result.metric_value <= 1 for result in results)
+        lowest = {"ccc": -1, "pearsonr": -1}
+        assert all(lowest.get(result.metric_type, 0) <= result.metric_value for result in results)
+        assert all(result.metric_value <= 1 for result in results if result.metric_type != "rmse")
 
 
 def sections(card: ModelCard) -> dict[str, str]:

@@ -13,6 +13,13 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 CLASSES = 3
+# Fields of a model of dimensions alone, and of one of classes and dimensions.
+DIMENSIONS = {
+    "problem_type": "regression",
+    "dimensions": ["arousal", "valence", "dominance"],
+    "dimension_scale": [1.0, 7.0],
+}
+BOTH = {"dimensions": ["valence", "arousal"], "loss_weights": {"dimensions": 0.5}}
 VOCABULARY = 50
 # Standard deviation of random weights, so large that the predictions of a miniature model differ between utterances.
 WIDE = 0.3
@@ -111,7 +118,8 @@ class Case:
         """Return the configuration; without `dropout`, training mode gives the results of evaluation mode."""
         fields = {"num_labels": CLASSES, "initializer_range": WIDE} | self.fields | overrides
         if self.has_members:
-            labels = {name: fields[name] for name in ("num_labels", "id2label") if name in fields}
+            shared = ("num_labels", "id2label", "problem_type", "dimensions", "dimension_scale")
+            labels = {name: fields[name] for name in shared if name in fields}
             fields["member_configs"] = [member | labels for member in fields["member_configs"]]
         config = _class_of(self.variant, "Config")(**fields)
         return config if dropout else _without_dropout(config)
@@ -334,9 +342,22 @@ def make_batch(
     return batch
 
 
+def with_dimension_labels(batch: dict[str, torch.Tensor], config: PreTrainedConfig) -> dict[str, torch.Tensor]:
+    """Return a batch with labels for a model that learns dimensions, some of them and a class unknown."""
+    rows, (lowest, highest) = len(batch["labels"]), config.dimension_scale
+    random = torch.Generator().manual_seed(2)
+    values = lowest + (highest - lowest) * torch.rand(rows, len(config.dimensions), generator=random)
+    values[0, 0] = torch.nan
+    if config.is_regression:
+        return batch | {"labels": values}
+    classes = batch["labels"].clone()
+    classes[-1] = -100
+    return batch | {"labels": classes, "dimension_labels": values}
+
+
 def row(batch: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
     """Return one row of a batch, alone and unpadded, without missing modalities."""
-    cut = {"labels": batch["labels"][index : index + 1]}
+    cut = {name: batch[name][index : index + 1] for name in ("labels", "dimension_labels") if name in batch}
     for values, mask in INPUTS.values():
         if length := int(batch[mask][index].sum()):
             cut[values] = batch[values][index : index + 1, :length]

@@ -78,7 +78,8 @@ def build_dialogue(session: Path, dialogue: str, turns) -> None:
     blocks, lines = [], []
     for number, (field, code, text) in enumerate(turns):
         name, start = f"{dialogue}_{field}", number * (LENGTH + PAUSE)
-        blocks.append(block(name, start, start + LENGTH, code, "[2.5000, 3.0000, 3.5000]" if number else "[, , ]"))
+        rating = f"[{2.25 + number / 4:.4f}, {3.25 - number / 4:.4f}, {3 + number / 2 % 2:.4f}]"
+        blocks.append(block(name, start, start + LENGTH, code, rating if number else "[, , ]"))
         lines.append(f"{name} [{start:08.4f}-{start + LENGTH:08.4f}]: {text}\n")
         tone = 0.1 * np.sin(2 * np.pi * (200 + 40 * number) * np.arange(round(LENGTH * RATE)) / RATE)
         soundfile.write(recordings / f"{name}.wav", tone, RATE, subtype="PCM_16")

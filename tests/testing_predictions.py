@@ -1,13 +1,20 @@
-"""Random predictions of a classifier, and a corpus without recordings to predict."""
+"""Random predictions of classes, of dimensions and of both, and a corpus without recordings to predict."""
+
+from dataclasses import replace
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 from emofusion.corpora.schema import features
+from emofusion.evaluation.prediction_records import UNKNOWN
 from emofusion.evaluation.predictions import Predictions
 from emofusion.evaluation.task import load_task
 
 LABELS = ["angry", "happy", "sad", "calm"]
+NAMES = ["arousal", "valence", "dominance"]
+SCALE = (1.0, 7.0)
 CLASSES = load_task("classification", LABELS)
+VALUES = load_task("dimensions", NAMES, scale=SCALE)
+BOTH = load_task("multi_task", LABELS, dimensions=NAMES, scale=SCALE)
 
 
 def make(rows=40, seed=0, **columns) -> Predictions:
@@ -25,6 +32,31 @@ def make(rows=40, seed=0, **columns) -> Predictions:
     return Predictions(**values | columns)
 
 
+def make_values(rows=40, seed=0, noise=1.0, unknown=0.1, truth_seed=9, **columns) -> Predictions:
+    """Predicted values on `rows` utterances of seven speakers, `noise` away from the true ones.
+
+    The true values, a share of them unknown, depend on `truth_seed` alone.
+    """
+    rng = np.random.default_rng(truth_seed)
+    truth = rng.uniform(*SCALE, size=(rows, len(NAMES)))
+    hidden = rng.uniform(size=truth.shape) < unknown
+    values = {
+        "ids": [f"u{number}" for number in range(rows)],
+        "labels": None,
+        "logits": None,
+        "dimension_labels": np.where(hidden, np.nan, truth),
+        "dimensions": truth + noise * np.random.default_rng(seed).normal(size=truth.shape),
+    }
+    return make(rows, seed, **values | columns)
+
+
+def make_both(rows=40, seed=0, noise=1.0, **columns) -> Predictions:
+    """Predictions of classes and of values; the class of every fifth utterance is unknown."""
+    values, classes = make_values(rows, seed, noise), make(rows, seed)
+    labels = np.where(np.arange(rows) % 5, np.random.default_rng(9).integers(4, size=rows), UNKNOWN)
+    return replace(values, **{"labels": labels, "logits": classes.logits} | columns)
+
+
 def make_corpus(labels) -> DatasetDict:
     """A corpus without recordings: six speakers per split, every other text is in the training split."""
 
@@ -39,6 +71,7 @@ def make_corpus(labels) -> DatasetDict:
                 "start": 0.0,
                 "end": 1.5 + number,
                 "scripted": number % 4 == 0,
+                "vad": None if number % 5 == 4 else {"valence": 1 + number % 3, "arousal": 2 + number % 5 / 2},
             }
 
     counts = {"train": 24, "validation": 12, "test": 30}

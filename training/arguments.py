@@ -11,8 +11,9 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 
 from ..configuration import VARIANTS
+from ..configuration.dimensions import check_dimensions
 from ..configuration.modalities import MODALITIES, name_system
-from ..evaluation.task_classification import ClassificationTask
+from ..evaluation.task import TASKS, Task, task_class
 from ..processing.text_context import check_context
 from .adapters.lora_settings import check_lora
 from .argument_checks import (
@@ -33,6 +34,8 @@ from .augmentation import check_augmentation
 TEXT_COLUMNS = ("text", "asr_text")
 DTYPES = ("float32", "bfloat16")
 SAMPLERS = ("random", "balanced")
+# The metric of the task, as the metric that selects the checkpoint.
+AUTO = "auto"
 # The variant that is no model of ours.
 TEXT_CLASSIFIER = "text_classifier"
 
@@ -109,8 +112,19 @@ class ModelArguments:
 
 @dataclass
 class DataArguments:
-    """The corpus, and how its utterances are read."""
+    """The corpus, what is learned from it, and how its utterances are read."""
 
+    task: str = field(
+        default="classification",
+        metadata={
+            "help": "What is learned: classification (the emotion), dimensions (valence, arousal and dominance) or "
+            "multi_task (both)."
+        },
+    )
+    dimensions: list[str] | None = field(
+        default_factory=list,
+        metadata={"help": "Dimensions to learn, in this order; by default those that the corpus has."},
+    )
     corpus: str = field(default="spoken", metadata={"help": "Name of the corpus."})
     corpus_root: str | None = field(default=None, metadata={"help": "Folder of the corpus."})
     corpus_options: dict | None = field(
@@ -131,7 +145,9 @@ class DataArguments:
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(
         default=None,
-        metadata={"help": "Train on a random sample of this many utterances, stratified by class."},
+        metadata={
+            "help": "Train on a random sample of this many utterances, stratified by class if classes are learned."
+        },
     )
     frames_per_second: float | None = field(
         default=None, metadata={"help": "Video frames per second; by default that of the processor."}
@@ -151,6 +167,16 @@ class DataArguments:
     def __post_init__(self):
         self.corpus_options = dict(self.corpus_options or {})
         self.augmentation = dict(self.augmentation or {})
+        self.dimensions = list(self.dimensions or [])
+        check_choice("task", self.task, TASKS)
+        if self.dimensions:
+            check_dimensions(self.dimensions)
+        if self.dimensions and self.task == "classification":
+            raise ValueError(
+                "dimensions is given, but the task is classification; set task to dimensions or multi_task."
+            )
+        if self.soft_labels and self.task == "dimensions":
+            raise ValueError("soft_labels is given, but the task dimensions has no classes; leave it out.")
         check_choice("text_column", self.text_column, TEXT_COLUMNS)
         check_augmentation(self.augmentation)
         check_numbers(self)
@@ -162,10 +188,13 @@ class DataArguments:
 
 @dataclass
 class EmotionTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with our options; by default the checkpoint with the best validation UA is kept."""
+    """`TrainingArguments` with our options; by default the checkpoint with the best validation UA or CCC is kept."""
 
     # Metrics of the validation split that may select the checkpoint, and whether they are better when greater.
-    selection_metrics: ClassVar[dict[str, bool]] = ClassificationTask.metrics
+    selection_metrics: ClassVar[dict[str, bool]] = {
+        AUTO: True,
+        **{metric: better for name in TASKS for metric, better in task_class(name).metrics.items()},
+    }
 
     learning_rates: dict | None = field(
         default_factory=dict,
@@ -250,8 +279,11 @@ class EmotionTrainingArguments(TrainingArguments):
     )
     load_best_model_at_end: bool = field(default=True, metadata={"help": "Load the best checkpoint at the end."})
     metric_for_best_model: str | None = field(
-        default="ua",
-        metadata={"help": "Validation metric that selects the checkpoint: loss, wa, ua, wf1 or macro_f1."},
+        default=AUTO,
+        metadata={
+            "help": "Validation metric that selects the checkpoint: loss; of classes wa, ua, wf1 or macro_f1; of dimensions "
+            "ccc, pearson or rmse; auto is ccc if only dimensions are learned, else ua."
+        },
     )
     hub_strategy: HubStrategy | str = field(
         default="end", metadata={"help": 'When to push to the Hub; only "end", after the test split is measured.'}
@@ -299,6 +331,23 @@ class EmotionTrainingArguments(TrainingArguments):
         self.learning_rates = dict(self.learning_rates or {})
         self.language = [self.language] if isinstance(self.language, str) else list(self.language or [])
         check_statements(self.language, self.license)
+
+    def select_by(self, task: Task | type[Task]) -> None:
+        """Replace "auto" as the metric that selects the checkpoint by that of a task.
+
+        Args:
+            task: The task, or its class.
+
+        Raises:
+            ValueError: If the metric is of another task.
+        """
+        if self.metric_for_best_model == AUTO:
+            self.metric_for_best_model = task.selection_metric
+        metric = self.metric_for_best_model
+        if metric is not None and metric.removeprefix("eval_") not in task.metrics:
+            raise ValueError(
+                f"metric_for_best_model is {metric!r}; the task {task.name} has {', '.join(task.metrics)}."
+            )
 
     def _check(self) -> None:
         check_trackers(self.report_to)

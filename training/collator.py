@@ -10,10 +10,11 @@ from transformers import BatchFeature, PreTrainedConfig, ProcessorMixin
 
 from ..configuration.modalities import MODALITIES, host_lengths
 from ..corpora.dialogues import CONTEXT as CONTEXT_COLUMN
-from ..evaluation.task import Task, load_task
+from ..evaluation.task import Task
 from .arguments import DataArguments
 from .augmentation import Augmentation
 from .dialogue_batches import DialogueHistory
+from .run_task import as_task
 
 
 class InputCache(Protocol):
@@ -29,7 +30,7 @@ class EmotionCollator:
 
     Args:
         processor: The processor of the model. Rows are read for the modalities that it has.
-        task: The task, which makes `labels` of the rows' labels; names of classes stand for their classification.
+        task: The task, which makes labels of the rows' label columns; names of classes stand for their classification.
         augment: A function that changes a row before everything else.
         cache: A cache of frozen prefixes; with it a batch holds `encoded` instead of inputs.
         history: The dialogues of the split that rows are read from, for a model that reads earlier utterances; with it a
@@ -43,11 +44,10 @@ class EmotionCollator:
     history: DialogueHistory | None = None
 
     def __post_init__(self):
-        if not isinstance(self.task, Task):
-            self.task = load_task("classification", list(self.task))
+        self.task = as_task(self.task)
 
     def __call__(self, rows: list[Mapping]) -> BatchFeature | dict:
-        """Return a batch of the forward contract, with `lengths`, and with `labels` if the rows have labels.
+        """Return a batch of the forward contract, with `lengths`, and with the labels that the rows have.
 
         Earlier utterances of a `history` follow the rows, and have no labels.
 

@@ -8,7 +8,7 @@ from .argument_checks import check_choice, check_numbers
 from .arguments import EmotionTrainingArguments
 from .augmentation import check_augmentation
 
-COMBINATIONS = ("mean", "weighted", "mean_probability", "weighted_probability", "logistic")
+COMBINATIONS = ("mean", "weighted", "mean_probability", "weighted_probability", "logistic", "linear")
 SOUP = "soup"
 # Options that the members of a late fusion have from it.
 OF_FUSION = {"corpus", "corpus_root", "corpus_options", "text_column", "output_dir", "seed", "resume_from_checkpoint"}
@@ -30,8 +30,9 @@ class LateFusionArguments:
     combination: str = field(
         default="mean",
         metadata={
-            "help": f"Combination to save: {', '.join(COMBINATIONS)} (all of them are scored), or {SOUP}, one model with the "
-            "mean of the members' weights."
+            "help": "Combination to save: of classes mean, weighted, mean_probability, weighted_probability or logistic, of "
+            f"dimensions mean, weighted or linear (all of them are scored); or {SOUP}, one model with the mean of the "
+            "members' weights."
         },
     )
     member_options: dict | None = field(

@@ -13,12 +13,14 @@ from transformers.utils import logging
 from ..configuration.plain_text import format_seconds, show_name
 from ..evaluation.results import RunResults
 from ..evaluation.sample_size import explain_uncertainty
+from ..evaluation.task import Task, task_of_results
 from .arguments import EmotionTrainingArguments
 from .progress import say
 from .trainer import EmotionTrainer
 
 WARM_UP = 2  # first steps, which are slower than others
 TIMED = 20  # steps that the remaining time is estimated from
+SHOWN_INTERVALS = ("ua", "ccc")  # scores whose intervals are printed
 
 
 def show_run(trainer: EmotionTrainer) -> None:
@@ -103,12 +105,6 @@ def format_start(
     return "\n".join(["", title, "", *blocks[0], "", *_format_data(results), "", *blocks[1], ""])
 
 
-def format_recalls(results: RunResults) -> str:
-    """Return the recall of each class on the test split in percent."""
-    recalls = zip(results.labels, results.metrics["test"].recall, strict=True)
-    return ", ".join(f"{show_name(label)} {100 * recall:.1f}" for label, recall in recalls if recall is not None)
-
-
 def format_scores(results: RunResults, folder: str | Path) -> str:
     """Return the scores of a run on the test split.
 
@@ -116,13 +112,14 @@ def format_scores(results: RunResults, folder: str | Path) -> str:
         results: The results.
         folder: The folder of the model.
     """
-    lines = [f"Test split of {results.corpus.title}."]
-    if results.intervals:
-        low, high = results.intervals.ua
-        lines.append(f"95 % interval of UA, by speaker: {100 * low:.1f} to {100 * high:.1f}.")
-    lines.append(f"Recall: {format_recalls(results)}")
+    task, lines = task_of_results(results), [f"Test split of {results.corpus.title}."]
+    for name in SHOWN_INTERVALS:
+        if edges := getattr(results.intervals, name, None):
+            low, high = (task.format_cell(name, edge) for edge in edges)
+            lines.append(f"95 % interval of {task.summary[name]}, by speaker: {low} to {high}.")
+    lines.append(task.describe_details(results))
     lines += textwrap.wrap(explain_uncertainty(results), 80)
-    return f"{format_table({results.system: summarise(results, folder)})}\n\n" + "\n".join(lines)
+    return f"{format_table({results.system: summarise(results, folder)}, task)}\n\n" + "\n".join(lines)
 
 
 def describe_folder(results: RunResults, folder: str | Path) -> str:
@@ -131,16 +128,20 @@ def describe_folder(results: RunResults, folder: str | Path) -> str:
     return f"{folder} holds the model, {', '.join(files[:-1])} and {files[-1]}."
 
 
-def format_table(systems: Mapping[str, Mapping]) -> str:
-    """Return a table of systems for the console: test WA, UA and WF1 in percent, parameters, seconds of training.
+def format_table(systems: Mapping[str, Mapping], task: Task) -> str:
+    """Return a table of systems for the console: test scores, parameters, seconds of training.
 
     Args:
-        systems: By name, a mapping with `wa`, `ua`, `wf1` (from 0 to 1), `parameters` and `seconds`.
+        systems: By name, a mapping from `summarise`.
+        task: The task of all systems.
     """
     width = max(len("system"), *map(len, systems))
-    lines = [f"{'system':<{width}}      WA      UA     WF1   parameters   training"]
+    columns = {score: max(8, len(heading) + 2) for score, heading in task.summary.items()}
+    headings = "".join(f"{task.summary[score]:>{size}}" for score, size in columns.items())
+    lines = [f"{'system':<{width}}{headings}   parameters   training"]
     for name, row in systems.items():
-        scores = "".join(f"{100 * row[score]:8.1f}" for score in ("wa", "ua", "wf1"))
+        cells = {score: task.format_cell(score, row[score]) if score in row else "" for score in columns}
+        scores = "".join(f"{cells[score]:>{size}}" for score, size in columns.items())
         lines.append(f"{name:<{width}}{scores}{row['parameters']:13,}{row['seconds']:9.0f} s")
     return "\n".join(lines)
 
@@ -152,9 +153,10 @@ def summarise(results: RunResults, folder: str | Path) -> dict:
         results: The results of the run.
         folder: The folder of the model.
     """
-    test = results.metrics["test"]
+    task = task_of_results(results)
+    values = task.values(results.metrics["test"])
     return {
-        **{score: getattr(test, score) for score in ("wa", "ua", "wf1")},
+        **{score: values[score] for score in task.summary if score in values},
         "parameters": results.parameters.total,
         "seconds": results.seconds,
         "folder": str(folder),
@@ -192,14 +194,15 @@ def _format_batch(args: EmotionTrainingArguments) -> str:
 
 
 def _format_data(results: RunResults) -> list[str]:
-    """Return utterances, speakers, minutes and classes of each split, as far as they are known."""
+    """Return utterances, speakers, minutes, classes and known dimensions of each split, as far as they are known."""
     data = results.data
     rows = [("", list(data)), ("utterances", [f"{counts.utterances:,}" for counts in data.values()])]
     if all(counts.speakers is not None for counts in data.values()):
         rows.append(("speakers", [f"{counts.speakers:,}" for counts in data.values()]))
     if all(counts.seconds is not None for counts in data.values()):
         rows.append(("minutes", [f"{counts.seconds / 60:,.1f}" for counts in data.values()]))
-    if all(counts.classes for counts in data.values()):
-        for label in results.labels:
-            rows.append((show_name(label), [f"{counts.classes[label]:,}" for counts in data.values()]))
+    for counted in ("classes", "dimensions"):
+        numbers = [getattr(counts, counted) for counts in data.values()]
+        for name in numbers[0] if numbers and all(numbers) else ():
+            rows.append((show_name(name), [f"{count[name]:,}" for count in numbers]))
     return [f"{name:<11}" + "".join(f"{cell:>12}" for cell in cells) for name, cells in rows]

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 from transformers import TrainerCallback
 from transformers.trainer_utils import PredictionOutput
 
@@ -25,6 +25,7 @@ from ..hub.card import write_card
 from .adapters.lora import unwrap_adapters
 from .collator import leave_out_unread
 from .recipe import Recipe
+from .run_task import choose_task, draw_rows, leave_out_unlabelled
 from .trainer import EmotionTrainer
 
 LOG = "training_log.json"
@@ -33,8 +34,8 @@ SPLITS = "splits.json"  # ids of each split of a run, in the form of a fold file
 Log = Sequence[Mapping[str, float]]
 
 
-def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata]:
-    """Return the splits that the recipe of a run selects, checked, and the metadata of the corpus.
+def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata, Task]:
+    """Return the splits that the recipe of a run selects, checked, the metadata of the corpus, and the task.
 
     The main process loads them first; the others find what it cached.
 
@@ -43,7 +44,7 @@ def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata]:
 
     Raises:
         ValueError: If the corpus cannot be loaded, or an utterance or, where the protocol excludes it, a speaker is in
-            two splits.
+            two splits, or the corpus does not have the labels of the task.
     """
     data = recipe.data
     with recipe.training.main_process_first(desc="loading the rows"):
@@ -54,9 +55,11 @@ def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata]:
     corpus = choose_texts(corpus, data.text_column)
     metadata = CorpusMetadata.from_dict(describe_corpus(data.corpus, **data.corpus_options))
     check_splits(corpus, bool(metadata.speaker_independent))
+    task = choose_task(data, corpus, metadata)
+    corpus = leave_out_unlabelled(corpus, task)
     if data.max_train_samples is not None:
-        corpus["train"] = draw_rows(corpus["train"], data.max_train_samples, recipe.training.seed)
-    return corpus, metadata
+        corpus["train"] = draw_rows(corpus["train"], data.max_train_samples, recipe.training.seed, task)
+    return corpus, metadata, task
 
 
 def choose_texts(corpus: DatasetDict, column: str) -> DatasetDict:
@@ -80,21 +83,6 @@ def choose_texts(corpus: DatasetDict, column: str) -> DatasetDict:
                 "(emofusion prepare --transcribe)."
             )
     return corpus.remove_columns("text").rename_column(column, "text")
-
-
-def draw_rows(rows: Dataset, size: int, seed: int) -> Dataset:
-    """Return `size` rows, drawn at random with the class proportions of all rows."""
-    if not 0 < size <= len(rows):
-        raise ValueError(f"max_train_samples is {size}; the training split has {len(rows)} utterances.")
-    if size == len(rows):
-        return rows
-    try:
-        return rows.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
-    except ValueError as error:  # a class is too rare, or there are more classes than rows
-        raise ValueError(
-            f"max_train_samples is {size}, which is too few, or too close to all {len(rows)} utterances, to keep the "
-            "proportions of the classes; give another number, or leave it out."
-        ) from error
 
 
 class EarlierRunRemover(TrainerCallback):
@@ -126,11 +114,11 @@ def predict_splits(
 
 
 def add_scores(results: RunResults, task: Task, predictions: Mapping[str, Predictions]) -> None:
-    """Add the scores of predictions on all splits, and the temperature that was fitted on the validation split."""
+    """Add the scores of predictions on all splits, and the temperature of classes that was fitted on the validation split."""
     for name, value in task.measure(predictions).items():
         setattr(results, name, value)
-    results.temperature_scaling = task.fit_temperature(predictions["validation"])
-    results.temperature = results.temperature_scaling and results.temperature_scaling.kept
+    scaling = results.temperature_scaling = task.fit_temperature(predictions["validation"])
+    results.temperature = None if scaling is None else scaling.kept
 
 
 def finish_run(
@@ -158,7 +146,7 @@ def finish_run(
         predictions: Predictions per split. Without them no picture is drawn.
         corpus: The splits, whose ids are written to `splits.json`.
         logs: Log of each training by its name in the learning curves; by default that of the trainer.
-        title: Title of the confusion matrix; by default the system.
+        title: Title of the first picture; by default the system.
     """
     folder, log = Path(folder), [] if trainer is None else trainer.state.log_history
     if logs is None:

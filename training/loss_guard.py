@@ -62,7 +62,9 @@ class LossGuard:
             raise ValueError(f"The model is not saved after step {step}: the weights {_explain_overflow(args)}.")
 
 
-def check_scores(scores: object, args: TrainingArguments, model: nn.Module, trained: bool) -> None:
+def check_scores(
+    scores: object, args: TrainingArguments, model: nn.Module, trained: bool, missing: bool = False
+) -> None:
     """Check the outputs of a model on a split.
 
     Args:
@@ -70,12 +72,14 @@ def check_scores(scores: object, args: TrainingArguments, model: nn.Module, trai
         args: The arguments of the run.
         model: The model.
         trained: Whether this run has trained it.
+        missing: Whether NaN is a value that is missing, and faults are infinite.
 
     Raises:
         ValueError: If a number in them is not finite.
     """
     arrays = [array for array in _flatten(scores) if np.issubdtype(array.dtype, np.floating)]
-    wrong = max((int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum()) for array in arrays), default=0)
+    is_wrong = np.isinf if missing else lambda array: ~np.isfinite(array)
+    wrong = max((int(is_wrong(array).reshape(len(array), -1).any(axis=1).sum()) for array in arrays), default=0)
     if wrong:
         cause = "the checkpoint has weights that are not finite, or overflows; use another, or float32"
         raise ValueError(
@@ -100,6 +104,8 @@ def _explain_overflow(args: TrainingArguments) -> str:
 
 def _floats(inputs: Mapping, prefix: str = "") -> Iterable[tuple[str, torch.Tensor]]:
     for name, value in inputs.items():
+        if name.endswith("labels"):  # NaN is an unknown value
+            continue
         if isinstance(value, Mapping):
             yield from _floats(value, f"{prefix}{name}.")
         elif isinstance(value, torch.Tensor) and value.is_floating_point():

@@ -9,12 +9,14 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE, SPAN_INPUTS
+from ..evaluation.task import Task, task_of_config
 from ..processing.processor_checks import modalities_of
 from .adapters.lora import count_parameters, find_targets, put_adapters
 from .adapters.lora_settings import Lora
 from .arguments import DataArguments, ModelArguments
 from .model_building import build_model
 from .recipe import Recipe
+from .run_task import sketch_task
 from .yaml_reader import read_yaml
 
 REGISTRY = Path(__file__).parent.parent / "recipes" / "registry.yaml"
@@ -123,7 +125,7 @@ def make_batch(model: PreTrainedModel, rows: int, seconds: float) -> dict[str, t
         rows: Number of utterances.
         seconds: Length of each. Numbers of tokens, frames and segments are typical of English speech.
     """
-    config, batch = model.config, {"labels": torch.arange(rows) % model.config.num_labels}
+    config, batch = model.config, make_labels(task_of_config(model.config), rows)
     modalities = modalities_of(config)
     if "audio" in modalities:
         batch["input_values"] = torch.randn(rows, round(seconds * SAMPLING_RATE))
@@ -138,6 +140,12 @@ def make_batch(model: PreTrainedModel, rows: int, seconds: float) -> dict[str, t
         borders = torch.linspace(0, seconds, round(seconds * rate) + 1)
         batch[SPAN_INPUTS[level]] = torch.stack([borders[:-1], borders[1:]], dim=-1).expand(rows, -1, -1)
     return batch
+
+
+def make_labels(task: Task, rows: int) -> dict[str, torch.Tensor]:
+    """Return the labels of a batch, with all classes in turn and values in the middle of the scale."""
+    values = dict.fromkeys(task.dimension_names, sum(task.dimension_scale or (0.0,)) / 2)
+    return task.encode_labels([{"label": row % max(1, len(task.classes)), "vad": values} for row in range(rows)])
 
 
 def build_recipe(path: str | Path) -> tuple[PreTrainedModel, DataArguments, int]:
@@ -159,7 +167,7 @@ def build_recipe(path: str | Path) -> tuple[PreTrainedModel, DataArguments, int]
     replace_encoders(recipe.model, registry["encoders"])
     classes = {entry["path"]: entry.get("classes") for entry in registry["recipes"]}
     number = classes.get("/".join(Path(path).parts[-2:])) or 4
-    model = build_model(recipe.model, [f"class {index}" for index in range(number)])
+    model = build_model(recipe.model, sketch_task(recipe.data, number))
     if recipe.model.lora:
         lora = Lora(**recipe.model.lora)
         model = put_adapters(model, lora, find_targets(model, lora))

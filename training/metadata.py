@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import platform
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from .. import __version__
 from ..configuration.modalities import MODALITIES, name_system
 from ..corpora.folds import check_speaker_independent, digest_ids
 from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
-from ..evaluation.results import RESULTS, Results, RunResults
+from ..evaluation.results import Results, RunResults
 from ..evaluation.statistics import count_known
 from ..evaluation.task import Task, task_of_config
 from ..processing.alignment_spans import SILENCE
@@ -85,7 +84,7 @@ class RunMetadataCallback(TrainerCallback):
             speaker_independent=_is_speaker_independent(corpus),
             selection=f"{describe_selection(recipe.training, self._task)}; the test split was measured once, at the end.",
         )
-        results.data = {split: count_rows(rows, results.labels, levels) for split, rows in corpus.items()}
+        results.data = {split: count_rows(rows, self._task, levels) for split, rows in corpus.items()}
         results.base_models = {"model": _locate(model_args.model_name_or_path)} | {
             modality.encoder_kind: _locate(getattr(model_args, modality.encoder_argument))
             for modality in MODALITIES.values()
@@ -134,7 +133,7 @@ class RunMetadataCallback(TrainerCallback):
         for name, split in SPLITS.items():
             rows = getattr(self._trainer, name)
             if isinstance(rows, Dataset):
-                counts[split] = count_rows(rows, self._results.labels, levels)
+                counts[split] = count_rows(rows, self._task, levels)
             elif isinstance(rows, Sized) and not isinstance(rows, Mapping):  # a mapping has several datasets
                 counts[split] = SplitCounts(utterances=len(rows))
         return counts
@@ -152,7 +151,7 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
     else:  # a plain classifier of transformers
         system = f"{MODALITIES[modalities[0]].word}_classifier"
         paper = {"ours": f"the choice of the checkpoint for {kind} of transformers"}
-    return RESULTS[task.name](
+    return RunResults(
         **task.result_fields(),
         system=name_system(system, getattr(config, "modality", None)),
         model_class=kind,
@@ -180,9 +179,8 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
 
 
 def find_task(trainer: Trainer) -> Task:
-    """Return the task of a trainer: that of its collator, or that of its model's configuration."""
-    task = getattr(trainer.train_data_collator, "task", None)
-    return task or task_of_config(trainer.model.config)
+    """Return the task of a trainer: that of its collator, or that of its model."""
+    return getattr(trainer.train_data_collator, "task", None) or task_of_config(trainer.model.config)
 
 
 def describe_training(training_args: EmotionTrainingArguments) -> dict[str, Any]:
@@ -218,24 +216,21 @@ def describe_selection(training_args: EmotionTrainingArguments, task: Task) -> s
         return "The weights of the last step were kept"
     best = "highest" if training_args.greater_is_better else "lowest"
     metric = training_args.metric_for_best_model.removeprefix("eval_")
-    return f"The checkpoint with the {best} validation {task.headings.get(metric, metric)} was kept"
+    return f"The checkpoint with the {best} validation {task.summary.get(metric, task.headings.get(metric, metric))} was kept"
 
 
-def count_rows(rows: Dataset, labels: Sequence[str], levels: Sequence[str]) -> SplitCounts:
+def count_rows(rows: Dataset, task: Task, levels: Sequence[str]) -> SplitCounts:
     """Return the size of a split, as far as its columns allow.
 
     Args:
         rows: The split.
-        labels: Names of the classes.
+        task: The task.
         levels: Levels of the alignment that the model reads.
     """
     columns = set(rows.column_names)
-    counts = SplitCounts(utterances=len(rows))
+    counts = SplitCounts(utterances=len(rows), **task.count_labels(rows))
     if "id" in columns:
         counts.digest = digest_ids(rows["id"][:])
-    if "label" in columns:
-        numbers = Counter(rows["label"])
-        counts.classes = {name: numbers[number] for number, name in enumerate(labels)}
     if "speaker" in columns:
         counts.speakers = count_known(rows["speaker"])
     if {"start", "end"} <= columns:
@@ -257,7 +252,8 @@ def _has_segments(alignment: Mapping | None, level: str) -> bool:
 
 def _describe_loss(model: PreTrainedModel, training_args: EmotionTrainingArguments) -> dict[str, Any]:
     """Return the settings of the loss, None for those that are off."""
-    config, names = model.config, ("class_weights", "label_smoothing", "focal_gamma", "modality_dropout")
+    config = model.config
+    names = ("class_weights", "label_smoothing", "focal_gamma", "modality_dropout", "loss_weights", "dimension_loss")
     of_config = {name: getattr(config, name, None) for name in names}  # a plain classifier has none of them
     return {
         "class_weights": training_args.class_weights
@@ -265,6 +261,8 @@ def _describe_loss(model: PreTrainedModel, training_args: EmotionTrainingArgumen
         "label_smoothing": training_args.label_smoothing_factor or of_config["label_smoothing"] or None,
         "focal_gamma": of_config["focal_gamma"] or None,
         "modality_dropout": of_config["modality_dropout"] or None,
+        "dimension_loss": of_config["dimension_loss"] if getattr(config, "dimensions", None) else None,
+        "loss_weights": of_config["loss_weights"] and json.dumps(of_config["loss_weights"]),
     }
 
 

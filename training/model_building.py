@@ -1,7 +1,7 @@
 """Build the model of a recipe: new, around pretrained encoders, or from a trained checkpoint."""
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from huggingface_hub.errors import HFValidationError
@@ -12,25 +12,26 @@ from ..configuration import VARIANTS
 from ..configuration.configuration_emofusion import CLASS_FIELDS, DIMENSION_FIELDS
 from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import show_some
-from ..evaluation.task import load_task
+from ..evaluation.task import Task
 from ..modeling.modeling_checkpoint import count_weights
 from ..modeling.modeling_dtype import set_dtype, weight_dtype
 from .arguments import TEXT_CLASSIFIER, ModelArguments
 from .processor_building import PAD_TOKEN_ID
+from .run_task import as_task
 from .text_classifier import build_classifier, build_classifier_config
 
-HEAD = "classifier."
+HEADS = ("classifier.", "dimension_head.")
 SPEECH_CONTEXT = "dialogue_context."  # may be added to a checkpoint without it
 # Fields that a model of transformers reads and its configuration class does not declare, by model type.
 UNDECLARED = {"deberta-v2": ("position_buckets", "share_att_key", "norm_rel_ebd")}
 
 
-def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedConfig:
+def build_config(model_args: ModelArguments, task: Task | Sequence[str]) -> PreTrainedConfig:
     """Return the configuration of the model of a recipe; of pretrained models only the configurations are read.
 
     Args:
         model_args: The model.
-        labels: Names of the classes.
+        task: The task, or the names of the classes of a classification.
 
     Raises:
         ValueError: If a pretrained encoder and a configuration for it are both given, a field is unknown or bad, or the
@@ -38,9 +39,9 @@ def build_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedCon
     """
     if model_args.variant == TEXT_CLASSIFIER:
         with source_named("text_model_name_or_path", str(model_args.text_model_name_or_path)):
-            return build_classifier_config(model_args, labels)
+            return build_classifier_config(model_args, as_task(task))
     config_class = _model_class(model_args).config_class
-    given, task_fields = model_args.model_config, load_task("classification", labels).config_fields()
+    given, task_fields = model_args.model_config, as_task(task).config_fields()
     check_fields("model_config", given, config_class())
     weight_dtype(given.get("dtype"))
     if model_args.model_name_or_path is not None:
@@ -76,37 +77,38 @@ def source_named(argument: str, source: str) -> Iterator[None]:
 
 
 def build_model(
-    model_args: ModelArguments, labels: list[str], config: PreTrainedConfig | None = None
+    model_args: ModelArguments, task: Task | Sequence[str], config: PreTrainedConfig | None = None
 ) -> PreTrainedModel:
-    """Return the classifier of a variant, around pretrained encoders where the arguments name them.
+    """Return the model of a variant with the heads of a task, around pretrained encoders where the arguments name them.
 
     All weights are float32, whatever a checkpoint was saved in, unless `model_config.dtype` names another: in half
     precision, small updates are rounded away. `bf16` and `fp16` compute in half precision with float32 weights.
 
     Args:
         model_args: The model. One with `model_name_or_path` is loaded, not built.
-        labels: Names of the classes.
-        config: What `build_config` returned for them, if it is built already.
+        task: The task, or the names of the classes of a classification.
+        config: What `build_config` returned for it, if it is built already.
 
     Raises:
         ValueError: As in `build_config`, or if a checkpoint lacks weights.
     """
-    config = config or build_config(model_args, labels)
+    config = config or build_config(model_args, task)
     if model_args.variant == TEXT_CLASSIFIER:
         return build_classifier(model_args, config)
     model_class, source = _model_class(model_args), model_args.model_name_or_path
     if source is not None:
         model = load_transferred(model_class, source, config)
     else:
-        fields = {**model_args.model_config, **load_task("classification", labels).config_fields()}
+        fields = {**model_args.model_config, **as_task(task).config_fields()}
         model = model_class.from_encoders_pretrained(**_name_encoders(model_args), **_with_padding(model_args, fields))
     return set_dtype(model, weight_dtype(model_args.model_config.get("dtype")))
 
 
 def load_transferred(model_class: type[PreTrainedModel], source: str, config: PreTrainedConfig) -> PreTrainedModel:
-    """Load a classifier from a checkpoint of the same variant; its head is new unless the labels are the same.
+    """Load a model from a checkpoint of the same variant, of this or another task.
 
-    A speaker network, which has no emotion head, is such a checkpoint too.
+    The head of the classes is new unless the labels are the same. Each dimension keeps its layer if the checkpoint has it,
+    whatever the scale. A speaker network, which has no emotion head, is such a checkpoint too.
 
     Args:
         model_class: The classifier of the variant.
@@ -125,12 +127,12 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
         output_loading_info=True,
     )
     lost = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
-    if lost := [key for key in lost if not key.startswith((HEAD, SPEECH_CONTEXT))]:
+    if lost := [key for key in lost if not key.startswith((*HEADS, SPEECH_CONTEXT))]:
         raise ValueError(
             f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
             f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."
         )
-    if model_class.config_class.from_dict(saved).id2label != model.config.id2label:
+    if model.classifier is not None and model_class.config_class.from_dict(saved).id2label != model.config.id2label:
         for module in model.classifier.modules():
             if isinstance(module, nn.Linear):
                 module.reset_parameters()

@@ -10,6 +10,7 @@ from accelerate.utils import release_memory
 from ..corpora.atomic_write import write_json
 from ..evaluation.results import FILE as RESULTS
 from ..evaluation.results import RunResults
+from ..evaluation.task import task_of_results
 from .checkpoints import list_checkpoints
 from .metadata import describe_environment
 from .recipe import Recipe
@@ -102,9 +103,14 @@ def finish_runs(
             continue
         results = train_run(run, state, show) if execute is None else execute(run, show)
         if log is not None:
-            test = results.metrics["test"]
-            scores = ", ".join(f"{score.upper()} {100 * getattr(test, score):.1f}" for score in ("wa", "ua", "wf1"))
-            log(f"{run.name} ({number} of {len(runs)}): {scores} in {results.seconds:.0f} s")
+            task = task_of_results(results)
+            values = task.values(results.metrics["test"])
+            scores = [
+                f"{task.summary[score]} {task.format_cell(score, values[score])}"
+                for score in task.summary
+                if score in values
+            ]
+            log(f"{run.name} ({number} of {len(runs)}): {', '.join(scores)} in {results.seconds:.0f} s")
         release_memory()
 
 

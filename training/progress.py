@@ -11,7 +11,9 @@ from transformers.trainer_utils import has_length
 from ..configuration.plain_text import format_seconds
 
 MOST_LINES = 50  # about as many steps of a run are printed; `training_log.json` has all that are logged
-SCORES = {"eval_wa": "WA", "eval_ua": "UA", "eval_wf1": "WF1", "eval_accuracy": "accuracy", "eval_eer": "EER"}
+# Scores of a validation that are printed: in percent, and as they are.
+PERCENT = {"eval_wa": "WA", "eval_ua": "UA", "eval_wf1": "WF1", "eval_accuracy": "accuracy", "eval_eer": "EER"}
+PLAIN = {"eval_ccc": "CCC", "eval_pearson": "r", "eval_rmse": "RMSE", "eval_min_dcf": "minDCF"}
 
 
 def replace_progress(trainer: Trainer) -> "Bar | None":
@@ -116,8 +118,8 @@ def format_log(logs: Mapping[str, float], step: int, max_steps: int) -> str:
         cells += [f"padding {logs['padding']:.0%}"] if "padding" in logs else []
         return "  ".join(cells)
     if "eval_loss" in logs:
-        scores = [f"{name} {100 * logs[key]:.1f}" for key, name in SCORES.items() if key in logs]
-        scores += [f"minDCF {logs['eval_min_dcf']:.3f}"] if "eval_min_dcf" in logs else []
+        scores = [f"{name} {100 * logs[key]:.1f}" for key, name in PERCENT.items() if key in logs]
+        scores += [f"{name} {logs[key]:.3f}" for key, name in PLAIN.items() if key in logs]
         duration = f"in {format_seconds(logs['eval_runtime'])}" if "eval_runtime" in logs else ""
         return "  ".join([f"{epoch}  validation: loss {logs['eval_loss']:.4g}", *scores, duration]).rstrip()
     return ""

@@ -13,13 +13,15 @@ from accelerate.state import AcceleratorState, PartialState
 from transformers import TrainingArguments
 
 from ..configuration.value_checks import default_of
-from .arguments import DataArguments, EmotionTrainingArguments, ModelArguments
+from ..evaluation.task import task_class
+from .arguments import AUTO, DataArguments, EmotionTrainingArguments, ModelArguments
 from .command_arguments import (
     CrossValidationArguments,
     LateFusionArguments,
     SpeakerArguments,
     SpeakerTrainingArguments,
 )
+from .run_task import check_task_options
 from .search.space import SearchArguments
 from .settings import UnknownSettingError, field_types, is_switch, override, read_settings
 from .yaml_reader import parse_yaml
@@ -108,6 +110,11 @@ class Recipe:
                 raise ValueError(f"An option has a value that {arguments.__name__} refuses: {error}.") from error
         return cls(**parts)
 
+    def __post_init__(self):
+        if self.data is not None and self.training is not None:
+            self.training.select_by(task_class(self.data.task))
+            check_task_options(self.data.task, self.model, self.training)
+
     def replace(self, **settings) -> "Recipe":
         """Return a copy with some settings changed, and checked anew.
 
@@ -122,6 +129,9 @@ class Recipe:
         given = {item.name: getattr(group, item.name) for group in groups.values() for item in fields(group)}
         changed = override(given, settings, known)
         names = {option.partition(".")[0] for option in settings}
+        if "task" in names and "metric_for_best_model" not in {*names, *self.given()}:  # the default is another
+            changed["metric_for_best_model"] = AUTO
+            names.add("metric_for_best_model")
         for group_name, group in groups.items():
             own = {item.name: changed.get(item.name, default_of(item)) for item in fields(group) if item.name in names}
             if own:
@@ -146,6 +156,8 @@ class Recipe:
         for group in (self.model, self.late_fusion, self.data, self.training):
             if group is not None:
                 given |= _list_given(group)
+        if self.data is not None and given.get("metric_for_best_model") == task_class(self.data.task).selection_metric:
+            del given["metric_for_best_model"]
         return given
 
     def describe(self) -> dict:

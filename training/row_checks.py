@@ -1,8 +1,7 @@
 """Checks of the rows of a run before anything is built: rows that would fail late or cannot be learned from (ours)."""
 
 import warnings
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow
@@ -13,46 +12,6 @@ from ..configuration.modalities import MODALITIES
 from ..processing.processor_checks import modalities_of
 
 ROWS_AT_A_TIME = 10_000
-
-
-def check_labels(corpus: Mapping[str, Dataset], labels: Sequence[str], soft: bool = False) -> None:
-    """Check that the splits have rows with labels that a classifier can be trained on and measured with.
-
-    A class that training lacks is named in a warning.
-
-    Args:
-        corpus: The splits of the run.
-        labels: Names of the classes.
-        soft: Whether rows may have the shares of raters' votes instead of a label.
-
-    Raises:
-        ValueError: If a split is empty, rows have no label, or training has a single row or a single class.
-    """
-    if len(labels) < 2:
-        raise ValueError(f"The corpus has the label {', '.join(labels)} only; a classifier needs two or more.")
-    for split, rows in corpus.items():
-        if not len(rows):
-            raise ValueError(f"The {split} split has no utterance; choose other splits or folds, or add data.")
-        numbers = Counter(rows["label"])
-        if numbers[None] and not (soft and "soft_label" in rows.column_names):
-            raise ValueError(
-                f"{numbers[None]} of {len(rows)} utterances of the {split} split have no label, such as "
-                f"{rows['id'][rows['label'].index(None)]!r}; label them, or take them out."
-            )
-        if split != "train":
-            continue
-        if len(rows) < 2:
-            raise ValueError("The train split has a single utterance; a model needs more to learn from.")
-        known = [label for number, label in enumerate(labels) if numbers[number]]
-        if len(known) == 1 and not numbers[None]:
-            raise ValueError(
-                f"All {len(rows)} utterances of the train split are {known[0]}; a classifier needs two or more classes."
-            )
-        if missing := [label for label in labels if label not in known]:
-            warnings.warn(
-                f"The train split has no utterance of {', '.join(missing)}, so the model cannot learn to recognise it.",
-                stacklevel=2,
-            )
 
 
 def check_modalities(corpus: Mapping[str, Dataset], config: PreTrainedConfig) -> None:

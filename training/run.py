@@ -14,6 +14,7 @@ from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.predictions import collect_predictions
 from ..evaluation.results import RunResults
 from ..evaluation.score_records import Scores
+from ..evaluation.task import Task, task_of_config
 from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import TEXT_CLASSIFIER, EmotionTrainingArguments
@@ -28,7 +29,7 @@ from .output_folder import claimed_folder
 from .prefix.cache import PrefixGuard, use_prefix_cache
 from .processor_building import build_processor
 from .recipe import Recipe
-from .row_checks import check_labels, check_modalities
+from .row_checks import check_modalities
 from .sampler import find_longest
 from .text_classifier import TextClassifierCollator, TextClassifierTrainer, check_options
 from .trainer import EmotionTrainer
@@ -53,39 +54,39 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
         raise ValueError("A late fusion combines trained models; fit one with emofusion fit-late-fusion.")
     output_dir = recipe.training.output_dir
     with claimed_folder(recipe.training), explained(lambda: advise_resuming(output_dir)):
-        corpus, metadata = load_rows(recipe)
+        corpus, metadata, task = load_rows(recipe)
         resume = find_checkpoint(recipe.training)
         start = time.perf_counter()
-        trainer = build_trainer(corpus, metadata, recipe, resume)
+        trainer = build_trainer(corpus, metadata, task, recipe, resume)
         if show is not None:
             show(trainer)
         train_interruptibly(trainer, resume)
         results = trainer.run_metadata.results
         results.seconds = round(time.perf_counter() - start, 2)
-        predictions = collect_predictions(corpus, predict_splits(trainer, corpus), trainer.task)
-        add_scores(results, trainer.task, predictions)
+        predictions = collect_predictions(corpus, predict_splits(trainer, corpus), task)
+        add_scores(results, task, predictions)
         finish_run(output_dir, results, trainer=trainer, predictions=predictions, corpus=corpus)
     return results
 
 
 def build_trainer(
-    corpus: DatasetDict, metadata: CorpusMetadata, recipe: Recipe, resume: str | None = None
+    corpus: DatasetDict, metadata: CorpusMetadata, task: Task, recipe: Recipe, resume: str | None = None
 ) -> EmotionTrainer:
     """Return a trainer that is ready to train; everything that comes before, as `head_epochs`, is done.
 
     Args:
         corpus: The splits "train" and "validation". Of other splits, utterances are counted and prefixes cached.
         metadata: The metadata of the corpus.
+        task: The task.
         recipe: The recipe.
         resume: The checkpoint that the training will resume from.
     """
     model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
     set_seed(training_args.seed)
-    labels = corpus["train"].features["label"].names
-    check_labels(corpus, labels, data_args.soft_labels)
-    config = build_config(model_args, labels)
+    task.for_training(data_args.soft_labels).check_rows(corpus)
+    config = build_config(model_args, task)
     check_modalities(corpus, config)
-    model = build_model(model_args, labels, config)
+    model = build_model(model_args, task, config)
     processor = build_processor(model_args, data_args, model, corpus["train"]["text"])
     check_processor_fits(model.config, processor)
     processor.longest_seconds = find_longest(corpus.values(), processor)
@@ -94,7 +95,7 @@ def build_trainer(
         model = add_adapters(model, model_args.lora, processor, training_args, source, quantization)
     check_room(model, training_args)
     is_plain = model_args.variant == TEXT_CLASSIFIER
-    collator = (TextClassifierCollator if is_plain else EmotionCollator)(processor, labels)
+    collator = (TextClassifierCollator if is_plain else EmotionCollator)(processor, task)
     train_collator = build_training_collator(collator, data_args, corpus["train"], training_args.seed)
     if training_args.head_epochs and resume is None:
         train_head(model, training_args, train_collator, leave_out_unread(corpus["train"], config))
@@ -190,13 +191,13 @@ def score_without(modality: str, folder: str | Path, rows: Dataset, batch_size: 
     if modality not in model.config.modalities or len(model.config.modalities) == 1:
         taken = " and ".join(model.config.modalities)
         raise ValueError(f"{modality} cannot be withheld from {folder}, which takes {taken}.")
-    labels = list(model.config.id2label.values())
+    task = task_of_config(model.config)
     withheld = rows.map(lambda row: {modality: None}, features=rows.features, desc=f"Removing {modality}")
     trainer = EmotionTrainer(
         model=model,
         # The trainer writes nothing; without a temporary folder, nothing can be missing.
         args=EmotionTrainingArguments(str(folder), per_device_eval_batch_size=batch_size, disable_tqdm=True),
-        data_collator=EmotionCollator(AutoProcessor.from_pretrained(folder), labels),
+        data_collator=EmotionCollator(AutoProcessor.from_pretrained(folder), task),
         eval_dataset=withheld,
     )
-    return trainer.task.score_output(trainer.predict(withheld))
+    return task.score_output(trainer.predict(withheld))

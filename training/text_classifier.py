@@ -17,7 +17,7 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 
 from ..configuration.configuration_checks import build_config
-from ..evaluation.task import load_task
+from ..evaluation.task import Task
 from ..modeling.modeling_checkpoint import check_files, one_sentence
 from .arguments import ModelArguments
 from .collator import EmotionCollator
@@ -43,13 +43,13 @@ def check_options(recipe: Recipe) -> None:
                 )
 
 
-def build_classifier_config(model_args: ModelArguments, labels: list[str]) -> PreTrainedConfig:
+def build_classifier_config(model_args: ModelArguments, task: Task) -> PreTrainedConfig:
     """Return the configuration of a plain classifier.
 
     Args:
         model_args: The model: `text_model_name_or_path`, or `model_config.text_config` for random weights. Other members of
             `model_config` are fields of the classifier's own configuration.
-        labels: Names of the classes.
+        task: The classification.
 
     Raises:
         ValueError: If both or neither is given, a field is unknown or bad, or transformers has no such classifier.
@@ -74,7 +74,7 @@ def build_classifier_config(model_args: ModelArguments, labels: list[str]) -> Pr
         if name not in known:
             raise ValueError(f"model_config has an unknown field {name!r}; {type(config).__name__} has no such field.")
         setattr(config, name, value)
-    for name, value in load_task("classification", labels).config_fields().items():
+    for name, value in task.config_fields().items():
         setattr(config, name, value)
     return config
 

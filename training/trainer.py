@@ -39,6 +39,7 @@ from .trainer_inputs import (
     complete_collator,
     find_class_weights,
     find_processor,
+    set_label_smoothing,
 )
 
 
@@ -85,9 +86,11 @@ class EmotionTrainer(Trainer):
         self.processor = processor
         self.train_data_collator = train_data_collator or self.data_collator
         self.task = find_task(self)
+        self.label_names = self.args.label_names or list(self.task.label_names)
         check_labels(self.model, self.task)
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
+            self.args.select_by(self.task)
         self._guard = LossGuard()
         # Whether the loss of every step is looked at: a CPU need not be waited for.
         self._looks_at_steps = self.args.logging_nan_inf_filter or self.args.device.type == "cpu"
@@ -100,10 +103,11 @@ class EmotionTrainer(Trainer):
             self.add_callback(AugmentationEpochSetter(augment))
         if self.args.class_weights is not None:
             self.model.config.class_weights = find_class_weights(
-                self.args.class_weights, self.model.config.num_labels, self.train_dataset
+                self.args.class_weights, self.task, self.train_dataset
             )
-        if self.args.label_smoothing_factor:
-            self._smooth_labels()
+        if self.args.label_smoothing_factor:  # Trainer's label smoother ignores class weights and all losses but one
+            set_label_smoothing(self.model.config, self.args.label_smoothing_factor, self.task)
+            self.label_smoother = None
         self.run_metadata = RunMetadataCallback(self)
         self.add_callback(self.run_metadata)
 
@@ -238,9 +242,10 @@ class EmotionTrainer(Trainer):
         Raises:
             ValueError: If the batch has no labels.
         """
-        if "labels" not in inputs:
+        if not any(name in inputs for name in self.label_names):
             raise ValueError(
-                "The rows have no labels, which a loss needs; add a column 'label' with a class in each row."
+                "The rows have no labels, which a loss needs; add a column 'label' with a class in each row or, for "
+                "dimensions, a column 'vad'."
             )
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if model.training:
@@ -264,7 +269,9 @@ class EmotionTrainer(Trainer):
             output = super().evaluation_loop(
                 dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs
             )
-        check_scores(output.predictions, self.args, self.model, trained=self.state.global_step > 0)
+        # The embedding of a late fusion has NaN for a member without input, which is no fault.
+        missing = bool(self.task.dimension_names) and hasattr(unwrap_adapters(self.model).config, "member_configs")
+        check_scores(output.predictions, self.args, self.model, self.state.global_step > 0, missing)
         return output
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -389,12 +396,3 @@ class EmotionTrainer(Trainer):
             token=token or self.args.hub_token,
             **kwargs,
         )
-
-    def _smooth_labels(self) -> None:
-        """Smooth labels in the model's loss; Trainer's label smoother ignores class weights and all losses but one."""
-        config, wanted = self.model.config, self.args.label_smoothing_factor
-        if config.label_smoothing not in (0.0, wanted):
-            raise ValueError(
-                f"label_smoothing_factor is {wanted}, and model_config.label_smoothing {config.label_smoothing}; give one."
-            )
-        config.label_smoothing, self.label_smoother = wanted, None

@@ -95,6 +95,8 @@ class ActedCorpus(DiskCorpus):
         if fold is None:
             fold = _divide(self.table, prepared.splits["train"], options.parts)
         splits = split_by_ids(prepared.splits, fold, name, {found["id"] for found in prepared.problems})
+        if getattr(options, "keep_ties", False):
+            splits = {split: rows if split == "train" else _labelled(rows) for split, rows in splits.items()}
         return finish_splits(self.table.title, prepared, splits)
 
     def describe(self, options: Any) -> dict:
@@ -137,8 +139,8 @@ def _describe(options: Any) -> str:
     words = {split: options.table.describe_part(part) for split, part in options.parts.items()}
     number = f", fold {options.fold} of {len(protocol.folds)}" if len(protocol.folds) > 1 else ""
     return (
-        f"{protocol.title}{number}: {words['test']} in the test split, {words['validation']} in the validation split, "
-        f"{words['train']} in the training split."
+        f"{protocol.title}{number}: the test split has {words['test']}, the validation split {words['validation']}, and the "
+        f"training split {words['train']}."
     )
 
 
@@ -151,6 +153,11 @@ def _describe_choices(options: ActedScanOptions) -> str:
         if getattr(options, option.name) != option.default
     ]
     return f" ({', '.join(changed)})" if changed else ""
+
+
+def _labelled(rows: "Dataset") -> "Dataset":
+    """Return the rows that have a label."""
+    return rows.select([place for place, label in enumerate(rows["label"][:]) if label is not None])
 
 
 def _are_apart(parts: Mapping[str, Part]) -> bool:

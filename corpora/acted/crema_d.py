@@ -4,7 +4,8 @@ AudioWAV/1001_DFA_ANG_XX.wav   AudioMP3/1001_DFA_ANG_XX.mp3   VideoFlash/1001_DF
 processedResults/tabulatedVotes.csv
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..corpus_files import read_csv
@@ -31,66 +32,17 @@ SENTENCES = {
 }
 LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}  # only IEO was spoken at levels
 SPEAKERS = tuple(str(number) for number in range(1001, 1092))
-WOMEN = frozenset(
-    [
-        "1002",
-        "1003",
-        "1004",
-        "1006",
-        "1007",
-        "1008",
-        "1009",
-        "1010",
-        "1012",
-        "1013",
-        "1018",
-        "1020",
-        "1021",
-        "1024",
-        "1025",
-        "1028",
-        "1029",
-        "1030",
-        "1037",
-        "1043",
-        "1046",
-        "1047",
-        "1049",
-        "1052",
-        "1053",
-        "1054",
-        "1055",
-        "1056",
-        "1058",
-        "1060",
-        "1061",
-        "1063",
-        "1072",
-        "1073",
-        "1074",
-        "1075",
-        "1076",
-        "1078",
-        "1079",
-        "1082",
-        "1084",
-        "1089",
-        "1091",
-    ]
-)
-GENDER_OF = {speaker: "female" if speaker in WOMEN else "male" for speaker in SPEAKERS}
+WOMEN = """
+1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 1028 1029 1030 1037 1043 1046 1047 1049 1052
+1053 1054 1055 1056 1058 1060 1061 1063 1072 1073 1074 1075 1076 1078 1079 1082 1084 1089 1091
+"""
+GENDER_OF = {speaker: "female" if speaker in WOMEN.split() else "male" for speaker in SPEAKERS}
 FOLDS = 5
 
 # The unofficial split of audEERING's conversion (https://github.com/audeering/crema-d, 1.1.0/speaker_splits.json); its other
 # speakers train.
-DEVELOPMENT = (
-    *("1049", "1053", "1054", "1055", "1058", "1059", "1061", "1062", "1063"),
-    *("1064", "1065", "1066", "1067", "1068", "1070", "1075", "1080", "1085"),
-)
-TEST = (
-    *("1048", "1069", "1071", "1074", "1076", "1077", "1078", "1079", "1082"),
-    *("1083", "1084", "1086", "1087", "1088", "1089", "1090", "1091"),
-)
+DEVELOPMENT = "1049 1053 1054 1055 1058 1059 1061 1062 1063 1064 1065 1066 1067 1068 1070 1075 1080 1085"
+TEST = "1048 1069 1071 1074 1076 1077 1078 1079 1082 1083 1084 1086 1087 1088 1089 1090 1091"
 
 # Utterances of each emotion in the published list of files, in the order of `EMOTIONS`.
 PUBLISHED = {"female": (600, 600, 600, 600, 512, 600), "male": (671, 671, 671, 671, 575, 671)}
@@ -119,12 +71,24 @@ class CremaDScanOptions(FilmedScanOptions):
     raters: str = choice(
         "voice", *QUERIES, text="Raters whose votes are used for soft and perceived labels: voice, face or both."
     )
+    keep_ties: bool = field(
+        default=False,
+        metadata={
+            "help": "Keep utterances whose votes are tied, without a label, in the training split; needs labels: perceived and "
+            "soft_labels."
+        },
+    )
     intensity: str = choice(
         ALL,
         ALL,
         *LEVELS.values(),
         text="all, unspecified, or a level of the one sentence that has levels: low, medium, high.",
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.keep_ties and self.labels != PERCEIVED:
+            raise ValueError(f"keep_ties is true, but labels is {self.labels!r}: only votes can be tied.")
 
 
 def read_votes(path: Path, options: CremaDScanOptions) -> dict[str, dict[str, int]]:
@@ -167,6 +131,12 @@ def _deal(speakers: tuple[str, ...], count: int) -> list[list[str]]:
     return [sorted(by_gender[number::count]) for number in range(count)]
 
 
+def _split(development: Sequence[str], test: Sequence[str]) -> dict[str, Part]:
+    """Return the splits with these speakers; the others train."""
+    others = [speaker for speaker in SPEAKERS if speaker not in (*development, *test)]
+    return {"train": Part(others), "validation": Part(development), "test": Part(test)}
+
+
 CREMA_D = ActedTable(
     title="CREMA-D",
     language="en",
@@ -180,13 +150,7 @@ CREMA_D = ActedTable(
         "speaker-folds": Protocol("Five folds by speaker", rotate(_deal(SPEAKERS, FOLDS))),
         "published-split": Protocol(
             "The unofficial split of audEERING's conversion",
-            [
-                {
-                    "train": Part([speaker for speaker in SPEAKERS if speaker not in (*DEVELOPMENT, *TEST)]),
-                    "validation": Part(DEVELOPMENT),
-                    "test": Part(TEST),
-                }
-            ],
+            [_split(DEVELOPMENT.split(), TEST.split())],
         ),
     },
     labels=_labels,

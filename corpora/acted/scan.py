@@ -141,22 +141,28 @@ def _rows(
     for name, take in tqdm(takes.items(), desc=f"Scanning {table.title}", unit=" utterances", disable=None):
         emotion = _majority(votes.get(name, {})) if perceived else take.codes["emotion"]
         audio = take.audio[min(take.audio)] if take.audio else None
-        if reason := _reason_to_leave_out(table, take, emotion, label_of, audio, options):
+        if perceived and name not in votes:
+            what = f"{name} is dropped: {table.votes_table} has no votes for it."
+            problems.append(problem("missing votes", what, audio, name, dropped=True))
+        elif reason := _reason_to_leave_out(table, take, emotion, label_of, audio, options):
             kind, why, known = reason
             problems.append(problem(kind, f"{name} is dropped: {why}.", audio, name, dropped=True, known=known))
-            continue
-        speaker = take.codes["speaker"]
-        yield {
-            "id": name,
-            "audio": {"path": audio},
-            "text": _text(table, take.codes),
-            "label": label_of[emotion],
-            "soft_label": _share_votes(votes.get(name, {}), label_of, labels),
-            "speaker": speaker,
-            "gender": table.codes["speaker"][speaker],
-            "scripted": True,
-            "video": _video(take, options),
-        }
+        else:
+            if emotion is None:
+                what = f"{name} is kept without a label: no emotion has most of the raters' votes."
+                problems.append(problem("no majority", what, audio, name, known=True))
+            speaker = take.codes["speaker"]
+            yield {
+                "id": name,
+                "audio": {"path": audio},
+                "text": table.codes.get("sentence", {}).get(take.codes.get("sentence")),
+                "label": label_of.get(emotion),
+                "soft_label": _share_votes(votes.get(name, {}), label_of, labels),
+                "speaker": speaker,
+                "gender": table.codes["speaker"][speaker],
+                "scripted": True,
+                "video": _video(take, options),
+            }
 
 
 def _reason_to_leave_out(
@@ -168,8 +174,9 @@ def _reason_to_leave_out(
         if wanted not in (ALL, value):
             return "not chosen", f"its {group} is {value}", True
     if emotion is None:
-        return "no majority", "no emotion has most of the raters' votes", True
-    if emotion not in label_of:
+        if not options.keep_ties:
+            return "no majority", "no emotion has most of the raters' votes", True
+    elif emotion not in label_of:
         return "other emotion", f"{table.codes['emotion'][emotion]} is not among the classes", True
     if audio is None:
         return "missing audio", "there is a video without sound, but no recording", False
@@ -187,10 +194,6 @@ def is_pointer(path: str) -> bool:
             return file.read(len(POINTER)) == POINTER
     except OSError:
         return False  # decoding names the fault
-
-
-def _text(table: ActedTable, codes: Mapping[str, str]) -> str | None:
-    return table.codes.get("sentence", {}).get(codes.get("sentence"))
 
 
 def _video(take: Take, options: Any) -> dict | None:

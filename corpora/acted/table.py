@@ -170,7 +170,9 @@ class ActedTable:
     def describe_part(self, part: Part) -> str:
         """Return the speakers of a split in words, and how many of the sentences they say."""
         speakers = part.speakers
-        words = ", ".join(speakers) if len(speakers) <= NAMED else f"{len(speakers)} speakers"
+        words = f"the speaker{'s' if len(speakers) > 1 else ''} {', '.join(speakers)}"
+        if len(speakers) > NAMED:
+            words = f"{len(speakers)} speakers"
         if part.sentences is None:
             return words
         return f"{words} with {len(part.sentences)} of {len(self.codes['sentence'])} sentences"

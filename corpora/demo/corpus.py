@@ -90,6 +90,7 @@ class Spoken(Corpus):
             "protocol": protocol,
             "speaker_independent": True,
             "language": ["en"],
+            "dimension_scale": [1, 5],
         }
 
     def folds(self, options: SpokenOptions) -> list[dict]:

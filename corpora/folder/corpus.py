@@ -83,8 +83,8 @@ class Folder(DiskCorpus):
         The split of a row is its column `split`, else the folder among `tables.SPLIT_NAMES` that contains the row or its
         metadata. If the test split is empty, speakers are moved to it from train; then the same for the validation split.
 
-        Rows without a label are left out, for training. If no row has a label, all are returned, for prediction: in the
-        splits of the metadata or, without any, in the split "test".
+        Rows without a label, and without a rating of a dimension, are left out, for training. If no row has any, all are
+        returned, for prediction: in the splits of the metadata or, without any, in the split "test".
 
         Raises:
             FileNotFoundError: If there is no folder `root`.
@@ -131,6 +131,7 @@ class Folder(DiskCorpus):
             "fold": options.fold if options.fold_file or options.speaker_folds else None,
             "protocol": protocol,
             "speaker_independent": options.speaker_folds is not None,
+            "dimension_scale": options.dimension_scale,
             "language": options.languages,
         }
 
@@ -140,8 +141,9 @@ class Folder(DiskCorpus):
 
 
 def _labelled(rows: "Dataset") -> "Dataset":
-    """Return the rows that have a label."""
-    places = [place for place, label in enumerate(rows["label"][:]) if label is not None]
+    """Return the rows that have a label, or a rating of a dimension."""
+    columns = zip(rows["label"][:], rows["vad"][:], strict=True)
+    places = [place for place, values in enumerate(columns) if values != (None, None)]
     return rows if len(places) == len(rows) else rows.select(places)
 
 

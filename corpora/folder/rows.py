@@ -4,8 +4,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
+from ...configuration.dimensions import DIMENSIONS
+from ..alignment import SPHINX_SUFFIXES, add_syllables, read_sphinx
 from ..corpus_files import inner_path
+from ..ratings import read_rating
 from ..records import problem
 from ..schema import read_gender
 from ..textgrid import read_textgrid
@@ -75,8 +77,12 @@ class FolderRow:
             return "no permission", f"is dropped: {self.name} may not be read."
         return None
 
-    def complete(self) -> dict:
-        """Return the row in the schema, without its split."""
+    def complete(self, scale: Sequence[float] | None) -> dict:
+        """Return the row in the schema, without its split.
+
+        Args:
+            scale: Lowest and highest value of its valence, arousal and dominance; None if they are not read.
+        """
         texts = {column: self.cells[column] for column in ("text", "label", "speaker", "session", "dialogue")}
         return texts | {
             "id": self.name,
@@ -85,6 +91,7 @@ class FolderRow:
             "turn": self._turn(),
             "video": self._video(),
             "alignment": self._alignment(),
+            "vad": None if scale is None else self._ratings(scale),
         }
 
     def said(self) -> dict[str, str | int | None]:
@@ -111,6 +118,15 @@ class FolderRow:
         if cell is not None and gender is None:
             self.note("unknown gender", f"is kept without gender: {cell!r} is neither female nor male.")
         return gender
+
+    def _ratings(self, scale: Sequence[float]) -> dict[str, float | None] | None:
+        values = dict.fromkeys(DIMENSIONS)
+        for dimension in DIMENSIONS:
+            try:
+                values[dimension] = read_rating(self.cells[dimension], scale)
+            except ValueError as error:
+                self.note("unreadable", f"is kept without {dimension}: {error}.")
+        return values if any(value is not None for value in values.values()) else None
 
     def _turn(self) -> int | None:
         turn = self.cells["turn"]
@@ -142,9 +158,7 @@ class FolderRow:
         except ValueError as error:
             self.note("unreadable", f"is kept without alignment: {error}")
             return None
-        if levels["word"] and levels["phone"] and not levels["syllable"]:
-            levels["syllable"] = syllables_from_phones(levels["phone"], levels["word"])
-        return levels
+        return add_syllables(levels)
 
     def _sphinx(self, path: Path) -> dict:
         """Read the segments of a Sphinx file and of the files beside it with the other levels."""

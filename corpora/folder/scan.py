@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from ...configuration.dimensions import DIMENSIONS, check_scale
 from ..corpus_files import find_root
 from ..dialogues import turn_of
 from ..records import UNREAD, Scan, ScanOptions, problem
@@ -25,9 +26,19 @@ class FolderScanOptions(ScanOptions):
     labels: Sequence[str] | None = field(
         default=None, metadata={"help": "Names of the classes in their order; null for all labels that occur, sorted."}
     )
+    dimension_scale: Sequence[float] | None = field(
+        default=None,
+        metadata={
+            "help": "Lowest and highest value of the columns valence, arousal and dominance, such as [1, 5]; null if they are "
+            "not read."
+        },
+    )
 
     def __post_init__(self):
         super().__post_init__()
+        if self.dimension_scale is not None:
+            check_scale(self.dimension_scale)
+            object.__setattr__(self, "dimension_scale", [float(value) for value in self.dimension_scale])
         labels = self.labels
         if labels is not None:
             names = [label.strip() if isinstance(label, str) else "" for label in labels]
@@ -42,8 +53,8 @@ def scan(root: str | Path | None, options: FolderScanOptions) -> Scan:
     """Read the metadata of a folder; no recording and no video is opened.
 
     Rows without a recording or known split, or with a label that is none of the option `labels`, are left out. A row whose
-    video, alignment or turn cannot be used is kept without it, and a row without a label is kept: it can be transcribed and
-    predicted. If the metadata names no split at all, rows have no key `split`.
+    video, alignment, turn or rating cannot be used is kept without it, and a row without a label is kept: it can be
+    transcribed and predicted. If the metadata names no split at all, rows have no key `split`.
 
     Args:
         root: The folder.
@@ -66,18 +77,23 @@ def scan(root: str | Path | None, options: FolderScanOptions) -> Scan:
         table = next(iter(unread.values())).relative_to(root).as_posix()
         what = f"{table} has columns that are not read: {describe_unread(unread, read)}."
         problems.append(problem(UNREAD, what, table))
+    rated = [dimension for dimension in DIMENSIONS if dimension in read]
+    if rated and options.dimension_scale is None:
+        what = f"Values of {', '.join(rated)} are not read: give their scale as dimension_scale, such as [1, 5]."
+        problems.append(problem(UNREAD, what))
     has_labels = bool(found - {None})
-    if total and not has_labels:
+    if total and not has_labels and not (rated and options.dimension_scale):
         what = "No row has a label: the corpus can be transcribed and predicted, but training needs a column 'label'."
         problems.append(problem(UNLABELLED, what, known=True))
     turns = []
-    rows = _usable_rows(root, labels, has_splits, has_labels, total, problems, turns)
+    rows = _usable_rows(root, labels, options.dimension_scale, has_splits, has_labels, total, problems, turns)
     return Scan(root, labels, rows, problems, [root], turns)
 
 
 def _usable_rows(
     root: Path,
     labels: Sequence[str],
+    scale: Sequence[float] | None,
     has_splits: bool,
     has_labels: bool,
     total: int,
@@ -92,9 +108,10 @@ def _usable_rows(
                 turns.append(turn_of(row.said()))
         else:
             seen.add(row.name)
-            if has_labels and row.cells["label"] is None:
+            complete = row.complete(scale)
+            if has_labels and complete["label"] is complete["vad"] is None:
                 row.note(UNLABELLED, "has no label: training leaves it out.")
-            yield row.complete() | ({"split": row.split()} if has_splits else {})
+            yield complete | ({"split": row.split()} if has_splits else {})
 
 
 def _read_rows(root: Path, problems: list[dict], unread: dict[str, Path] | None = None) -> Iterator[FolderRow]:

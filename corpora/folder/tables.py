@@ -6,13 +6,14 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ...configuration.dimensions import DIMENSIONS
 from ..corpus_files import check_columns, read_csv, suggest_column
 from ..schema import SPLITS
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 COLUMNS = (
     *("file_name", "text", "label", "speaker", "gender", "session", "dialogue", "turn", "split"),
-    *("video_file_name", "alignment_file_name"),
+    *("video_file_name", "alignment_file_name", *DIMENSIONS),
 )
 # Other names of these columns on the Hub.
 ALIASES = {"transcription": "text", "sentence": "text", "emotion": "label", "speaker_id": "speaker"}

@@ -146,6 +146,7 @@ class Iemocap(DiskCorpus):
             "protocol": protocol,
             "speaker_independent": options.fold_file is None,
             "language": ["en"],
+            "dimension_scale": [1, 5],
             "license": "for research, by agreement with the University of Southern California (SAIL)",
         }
 

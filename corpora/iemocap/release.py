@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from ..alignment import SPHINX_SUFFIXES, read_sphinx, syllables_from_phones
+from ..alignment import SPHINX_SUFFIXES, add_syllables, read_sphinx
 from ..corpus_files import find_root, list_files
 from ..records import ScanOptions, problem
 from ..words import strip_events
@@ -206,9 +206,7 @@ class IemocapRelease:
                 kind = "published without words" if known else f"missing {level}s"
                 what = f"{turn.name} has no {level}s: there is no {folder}/{file}."
                 self.note(kind, what, f"{folder}/{file}", turn.name)
-        if levels["syllable"] is None and levels["word"] and levels["phone"]:
-            levels["syllable"] = syllables_from_phones(levels["phone"], levels["word"])
-        return levels if any(levels.values()) else None
+        return add_syllables(levels) if any(levels.values()) else None
 
 
 def _session(file: str) -> str:

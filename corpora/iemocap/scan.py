@@ -1,7 +1,7 @@
 """Scan a copy of IEMOCAP: its turns as rows, and the problems with them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,20 +35,31 @@ class IemocapScanOptions(ReadOptions):
             "happy) or all."
         },
     )
+    keep_others: bool = field(
+        default=False,
+        metadata={
+            "help": "Keep turns of other emotions and without a majority, without a label: their valence, arousal and "
+            "dominance are rated too."
+        },
+    )
 
     def __post_init__(self):
         super().__post_init__()
         if self.classes not in CLASSES:
             raise ValueError(f"classes must be 4, 6 or 'all', not {self.classes!r}.")
+        if self.keep_others and self.classes == "all":
+            raise ValueError(
+                "keep_others is given, but classes is 'all', which leaves no emotion out; give one of them."
+            )
 
 
 def scan(root: str | Path | None, options: IemocapScanOptions) -> Scan:
     """Scan a copy; no recording and no video is opened.
 
-    Turns are left out with the problems "other emotion" (not among the classes), "unknown label", "unnumbered" (without a
-    recording), "unreadable turn", "duplicate" and "missing audio", and all turns with "empty dialogue" and "missing
-    session". The other problems concern a text, video or alignment that is None, and files that were not read ("broken
-    link", "no permission").
+    Turns are left out with the problems "other emotion" (not among the classes, unless these are kept), "unknown label",
+    "unnumbered" (without a recording), "unreadable turn", "duplicate" and "missing audio", and all turns with "empty
+    dialogue" and "missing session". The other problems concern a text, video or alignment that is None, and files that
+    were not read ("broken link", "no permission").
 
     Args:
         root: The folder `IEMOCAP_full_release`, its parent, or any folder that contains `Session1` to `Session5`.
@@ -75,7 +86,7 @@ def _rows(
     labels, seen = list_labels(label_of), set()
     for file in tqdm(release.evaluations(), desc="Scanning IEMOCAP", unit=" dialogues", disable=None):
         for number, turn in enumerate(release.turns(file)):
-            reason = _reason_to_leave_out(turn, label_of, seen)
+            reason = _reason_to_leave_out(turn, EMOTIONS if options.keep_others else label_of, seen)
             seen.add(turn.name)
             if reason:
                 kind, why = reason
@@ -86,18 +97,18 @@ def _rows(
                 turns.append(turn_of(release.said(file, turn, options) | {"turn": number}))
             else:
                 soft_label = _share_votes(turn.votes, label_of, labels)
-                yield row | {"turn": number, "label": label_of[turn.code], "soft_label": soft_label}
+                yield row | {"turn": number, "label": label_of.get(turn.code), "soft_label": soft_label}
 
 
-def _reason_to_leave_out(turn: Turn, label_of: Mapping[str, str], seen: set[str]) -> tuple[str, str] | None:
-    """Return the kind of problem and the reason if a turn cannot be used, else None."""
+def _reason_to_leave_out(turn: Turn, kept: Collection[str], seen: set[str]) -> tuple[str, str] | None:
+    """Return the kind of problem and the reason if a turn cannot be used, else None; `kept` are the codes that are used."""
     if not turn.is_numbered:
         return "unnumbered", "it has no number, and therefore no recording"
     if turn.name in seen:
         return "duplicate", "it is described twice, and the first description is used"
     if turn.code not in EMOTIONS:
         return "unknown label", f"its label {turn.code!r} is none of {', '.join(EMOTIONS)}"
-    if turn.code not in label_of:
+    if turn.code not in kept:
         return "other emotion", f"{turn.code} ({EMOTIONS[turn.code]}) is not among the classes"
     return None
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from ...configuration.dimensions import DIMENSIONS
 from ..schema import read_gender
 
 # Session and the actor who wears the markers; the dialogue; the speaker and the number of the turn, which begins with XX
@@ -12,7 +13,6 @@ NAME = re.compile(
     r"(?P<session>Ses0[1-5])(?P<marked>[FM])_\w+_(?P<speaker>[FM])(?P<unnumbered>XX)?[0-9A-Za-z]+", re.ASCII
 )
 TRANSCRIPT = re.compile(r"(\w+) \[[\d.]+-[\d.]+\]:(.*)", re.ASCII)
-DIMENSIONS = ("valence", "arousal", "dominance")
 
 
 class Turn(NamedTuple):

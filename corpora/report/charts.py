@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ INK = "#010203"  # replaced by `currentColor`, the text colour of the page
 WIDTH = 4.2  # inches; on a phone, letters are then as large as the text of the page
 ROW = 0.27  # inches per bar
 BINS = 40
+CELLS = 16  # from the lowest to the highest value of a dimension; a quarter each from 1 to 5
 WAVE = (300, 56)  # width and height of a waveform in points
 
 STYLE = {
@@ -118,13 +119,33 @@ def draw_distribution(
         return _svg(figure)
 
 
-def draw_dimensions(vad: np.ndarray, classes: np.ndarray, labels: Sequence[str]) -> str:
+def draw_ratings(ratings: Mapping[str, np.ndarray], scale: Sequence[float]) -> str:
+    """Draw a histogram of the ratings of each dimension, side by side.
+
+    Args:
+        ratings: Values by name of the dimension, `(utterances,)` each and without NaN.
+        scale: Lowest and highest value.
+    """
+    edges = _rating_edges(scale)
+    with _figure("ratings", 1.5) as figure:
+        panels = figure.subplots(1, len(ratings), squeeze=False, sharex=True, sharey=True)
+        for panel, (name, values) in zip(panels.flat, ratings.items(), strict=True):
+            panel.hist(np.clip(values, *scale), edges, color=NEUTRAL)
+            panel.set_title(name, fontsize=9.5)
+            panel.set_xticks(_rating_ticks(scale))
+        panels.flat[0].set_ylabel("utterances")
+        panels.flat[0].yaxis.get_major_locator().set_params(integer=True, nbins=4)
+        return _svg(figure)
+
+
+def draw_dimensions(vad: np.ndarray, classes: np.ndarray, labels: Sequence[str], scale: Sequence[float]) -> str:
     """Draw the density of utterances over valence and arousal per class, with a ring at the mean.
 
     Args:
-        vad: Valence and arousal, from 1 to 5, `(utterances, 2 or more)`; rows with NaN are not drawn.
+        vad: Valence and arousal, `(utterances, 2 or more)`; rows with NaN are not drawn.
         classes: Classes of the utterances, `(utterances,)`.
         labels: Names of the classes; those without a rated utterance have no panel.
+        scale: Lowest and highest value.
     """
     from matplotlib.colors import to_rgb
 
@@ -132,14 +153,14 @@ def draw_dimensions(vad: np.ndarray, classes: np.ndarray, labels: Sequence[str])
     numbers = [number for number in range(len(labels)) if (rated & (classes == number)).any()]
     columns = len(numbers) if len(numbers) < 4 else 2 if len(numbers) == 4 else 3
     rows = -(-len(numbers) // columns)
-    edges = np.linspace(0.875, 5.125, 18)  # cells of a quarter, centred on means of whole ratings
+    edges, ticks = _rating_edges(scale), _rating_ticks(scale)
     with _figure("dimensions", (WIDTH / columns + 0.2) * rows) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for panel in panels.flat[len(numbers) :]:
             panel.axis("off")
         for panel, number in zip(panels.flat, numbers, strict=False):
             valence, arousal = vad[rated & (classes == number), :2].T
-            density, _, _ = np.histogram2d(np.clip(arousal, 1, 5), np.clip(valence, 1, 5), edges)
+            density, _, _ = np.histogram2d(np.clip(arousal, *scale), np.clip(valence, *scale), edges)
             color, _ = class_color(number)
             picture = np.empty((*density.shape, 4))
             picture[..., :3] = to_rgb(color)
@@ -148,11 +169,32 @@ def draw_dimensions(vad: np.ndarray, classes: np.ndarray, labels: Sequence[str])
             panel.imshow(picture, origin="lower", extent=bounds, interpolation="none")
             panel.plot(valence.mean(), arousal.mean(), "o", color=INK, markerfacecolor="none", markersize=9)
             panel.set_title(_short(labels[number]), fontsize=9.5)
-            panel.set(xticks=range(1, 6), yticks=range(1, 6))
+            panel.set(xticks=ticks, yticks=ticks)
             panel.grid(alpha=0.25, linewidth=0.5, color=INK)
         figure.supxlabel("valence", fontsize=9.5)
         figure.supylabel("arousal", fontsize=9.5)
         return _svg(figure)
+
+
+def _rating_edges(scale: Sequence[float]) -> np.ndarray:
+    """Return the edges of cells that are centred on the lowest and the highest value, `(cells + 1,)`."""
+    lowest, highest = scale
+    cells = (
+        2 * int(highest - lowest) if _is_whole(scale) and highest - lowest > 4 else CELLS
+    )  # else few means share a cell
+    half = (highest - lowest) / cells / 2
+    return np.linspace(lowest - half, highest + half, cells + 2)
+
+
+def _rating_ticks(scale: Sequence[float]) -> np.ndarray:
+    """Return the whole numbers of a scale of whole numbers, or else its quarters."""
+    lowest, highest = scale
+    return np.linspace(lowest, highest, int(highest - lowest) + 1 if _is_whole(scale) else 5)
+
+
+def _is_whole(scale: Sequence[float]) -> bool:
+    """Return whether a scale consists of four to seven whole numbers."""
+    return all(float(value).is_integer() for value in scale) and 3 <= scale[1] - scale[0] <= 6
 
 
 def draw_waveform(waveform: np.ndarray) -> str:

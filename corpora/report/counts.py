@@ -19,7 +19,7 @@ def compare_counts(found: Counts, published: Counts) -> dict[str, dict[str, tupl
     """
     groups = [group for group in dict.fromkeys((*published, *found)) if group != ALL]
     labels = dict.fromkeys(
-        label for counts in (published, found) for group in groups for label in counts.get(group, {})
+        label for counts in (published, found) for group in groups for label in counts.get(group, {}) if label != ALL
     )
     zeros = {group: dict.fromkeys(labels, 0) | dict(found.get(group, {})) for group in groups}
     found, published = _add_sums(zeros, groups, labels), _add_sums(published, groups, labels)

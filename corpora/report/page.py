@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from ...configuration.dimensions import DIMENSIONS
 from ...configuration.plain_text import format_seconds
 from ..atomic_write import check_replaceable, staged
 from ..records import Prepared
@@ -19,7 +20,7 @@ from ..schema import SPLITS
 from . import charts
 from .counts import ALL, Counts, compare_counts
 from .samples import SAMPLE_SECONDS, list_samples
-from .survey import COMPANIONS, DIMENSIONS, Survey, survey
+from .survey import COMPANIONS, Survey, survey
 
 GROUPS = 30  # rows of a table and bars of a chart; the others are summed in one row
 SPEAKERS = 30
@@ -50,9 +51,10 @@ def write_corpus_report(prepared: Prepared, published: Counts, count_by: str, pa
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": "{:,}".format, "duration": format_seconds, "percent": _percent}
+    metadata = _metadata(prepared.metadata)
     template = resources.files("emofusion.corpora.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(template).render(
-        metadata=_metadata(prepared.metadata),
+        metadata=metadata,
         headline=_headline(found, prepared.problems),
         counts=_counts(found.labels, *tally, published, count_by),
         problems=_problems(prepared.problems, prepared.metadata.get("root")),
@@ -60,7 +62,7 @@ def write_corpus_report(prepared: Prepared, published: Counts, count_by: str, pa
         balance=_balance(*tally),
         durations=_distribution(found, found.seconds, "seconds"),
         words=_distribution(found, found.words, "words"),
-        dimensions=_dimensions(found),
+        dimensions=_dimensions(found, metadata["dimension_scale"]),
         speakers=_speakers(found),
         companions=_companions(found),
         samples=list_samples(found, prepared.splits),
@@ -79,6 +81,7 @@ def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
         "title": description["title"],
         "demonstration": description["demonstration"],
         "license": description.get("license"),
+        "dimension_scale": description.get("dimension_scale"),
         "root": PurePath(metadata["root"]).name if metadata.get("root") else None,
         "options": options,
         "fingerprint": metadata.get("fingerprint"),
@@ -200,8 +203,13 @@ def _quantiles(values: np.ndarray) -> list[float]:
     return [float(value) for value in np.quantile(values, (0.05, 0.5, 0.95))]
 
 
-def _dimensions(found: Survey) -> dict[str, Any] | None:
-    """Return mean and deviation of each dimension per class, and a chart if there are valence and arousal."""
+def _dimensions(found: Survey, scale: Sequence[float] | None) -> dict[str, Any] | None:
+    """Return mean and deviation of each dimension per class, and charts; None if no utterance is rated.
+
+    Args:
+        found: The survey.
+        scale: Lowest and highest value; None for those that occur.
+    """
     rows = []
     for number, label in enumerate(found.labels):
         ratings = [values[~np.isnan(values)] for values in found.vad[found.classes == number].T]
@@ -212,9 +220,20 @@ def _dimensions(found: Survey) -> dict[str, Any] | None:
             rows.append({"label": label, "cells": cells})
     if not rows:
         return None
+    scale = scale or [float(np.floor(np.nanmin(found.vad))), float(np.floor(np.nanmax(found.vad)) + 1)]
+    ratings = {name: values[~np.isnan(values)] for name, values in zip(DIMENSIONS, found.vad.T, strict=True)}
     both = ~np.isnan(found.vad[:, :2]).any(axis=1)
-    chart = Markup(charts.draw_dimensions(found.vad, found.classes, found.labels)) if both.any() else None
-    return {"names": DIMENSIONS, "rows": rows, "chart": chart, "count": int(both.sum())}
+    chart = Markup(charts.draw_dimensions(found.vad, found.classes, found.labels, scale)) if both.any() else None
+    return {
+        "names": DIMENSIONS,
+        "scale": scale,
+        "rows": rows,
+        "histograms": Markup(
+            charts.draw_ratings({name: values for name, values in ratings.items() if values.size}, scale)
+        ),
+        "chart": chart,
+        "count": int(both.sum()),
+    }
 
 
 def _speakers(found: Survey) -> dict[str, Any] | None:

@@ -11,10 +11,11 @@ import numpy as np
 from datasets import DatasetDict
 from markupsafe import Markup
 
+from ...configuration.dimensions import DIMENSIONS
 from ...configuration.modalities import SAMPLING_RATE
 from ...processing.media import load_audio
 from . import charts
-from .survey import DIMENSIONS, Survey
+from .survey import Survey
 
 SAMPLES = 12  # utterances on the page
 SAMPLES_PER_CLASS = 3

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 
+from ...configuration.dimensions import DIMENSIONS
 from ...processing.media import audio_seconds
 from ..preparation.inspection import measure
 from ..schema import LEVELS, UNLABELLED
 
 BATCH = 1000  # rows in memory at a time
-DIMENSIONS = ("valence", "arousal", "dominance")
 
 # Optional contents of an utterance -> the flattened column that holds them.
 COMPANIONS = {
@@ -76,7 +76,7 @@ def survey(corpus: DatasetDict, count_by: str) -> Survey:
     }
     companions, scripted = Counter(), Counter()
     for split, dataset in corpus.items():
-        for table in _batches(dataset):
+        for table in _batches(dataset, count_by):
             values = {name: table.column(name).to_pylist() for name in ("id", "label", "speaker", "text", "scripted")}
             columns["ids"] += values["id"]
             columns["splits"] += [split] * len(table)
@@ -120,10 +120,11 @@ def _span_seconds(audio: Mapping) -> float | None:
     return None if end is None else end - start
 
 
-def _batches(dataset: Dataset) -> Iterator[pa.Table]:
+def _batches(dataset: Dataset, count_by: str) -> Iterator[pa.Table]:
     """Yield the columns of the survey, nested ones under dotted names; recordings are never read."""
     flat = dataset.flatten()
     wanted = {"id", "label", "start", "end", "scripted", "audio.start", "audio.end", *COMPANIONS.values()}
+    wanted |= {count_by} - {"split"}
     return flat.select_columns(sorted(wanted)).with_format("arrow").iter(BATCH)
 
 

@@ -1,1 +1,0 @@
-"""The `evaluate` module of valence, arousal and dominance."""

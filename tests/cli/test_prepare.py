@@ -3,6 +3,7 @@ import os
 import pytest
 from emofusion import load_corpus
 from emofusion.cli.main import main
+from testing_acted import make_acted
 from testing_folder import make_folder, make_rows, write_metadata
 from testing_iemocap import build_iemocap
 from testing_meld import make_raw
@@ -249,3 +250,13 @@ def test_help_lists_the_options_of_the_corpus(capsys):
     printed = capsys.readouterr().out
     assert "options of iemocap" in printed
     assert "--alignment-offset" in printed
+
+
+def test_acted_corpus_is_counted_and_reported(tmp_path, call):
+    root, out = make_acted(tmp_path / "copy", "crema_d"), tmp_path / "out"
+    printed = call("prepare", "crema_d", root, "--out", out, "--report", "--protocol", "published-split")
+    (line,) = (line for line in printed.splitlines() if line.startswith("female"))
+    assert " ".join(line.split()).endswith("4 (600) 8 (3,512)")
+    assert "The unofficial split of audEERING's conversion: the test split has 17 speakers" in printed
+    assert "No problems." in printed
+    assert '<th scope="row">female</th>' in (out / "report.html").read_text("utf-8")

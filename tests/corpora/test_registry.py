@@ -44,9 +44,7 @@ def test_options_of_scan_are_options_of_corpus(corpus):
 
 
 def test_unknown_corpus_is_refused_with_choices():
-    with pytest.raises(
-        ValueError, match=r"There is no corpus 'nothing'; choose one of spoken, iemocap, meld, folder\."
-    ):
+    with pytest.raises(ValueError, match=rf"There is no corpus 'nothing'; choose one of {', '.join(CORPORA)}\."):
         get_corpus("nothing")
 
 

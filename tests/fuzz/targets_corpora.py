@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from testing_acted import make_acted, write_votes
 from testing_folder import SPHINX, TEXTGRID, add_everything, make_folder, make_rows, write_metadata
 from testing_iemocap import PHONES, SYLLABLES, WORDS, build_iemocap
 from testing_meld import make_reencoded
@@ -39,6 +40,15 @@ def build_folder(folder: Path) -> list[dict]:
     add_everything(folder / "mine", rows)
     write_metadata(folder / "mine", rows)
     return [{"root": str(folder / "mine"), "rows": rows}]
+
+
+def build_acted(folder: Path) -> tuple[str, str]:
+    """Write an acted corpus with the raters' votes, and return its name and root."""
+    root = make_acted(folder / "acted", "crema_d")
+    write_votes(
+        root, [("100001", (6, 2, 0, 0, 2, 0), "1001_IEO_ANG_XX"), ("100002", (0, 0, 1, 0, 1, 0), "1002_DFA_SAD_XX")]
+    )
+    return "crema_d", str(root)
 
 
 def spoil_metadata(random: Random, valid: list[dict], into: Path) -> Spoiled:
@@ -282,6 +292,10 @@ TARGETS = [
     Target(
         "corpus-meld", "corpora", lambda folder: ("meld", str(make_reencoded(folder / "MELD"))),
         spoil_corpus("meld", "*.csv", "*.csv", "audio/*/*"), load, check_corpus, 2,
+    ),
+    Target(
+        "corpus-acted", "corpora", build_acted, spoil_corpus("crema_d", "AudioWAV/*", "processedResults/*"), load,
+        check_corpus, 2,
     ),
     Target("corpus-alignments", "corpora", build_alignments, spoil_alignment, align, weight=3),
     Target("corpus-options", "corpora", build_options, spoil_options, use_options, weight=3),

@@ -4,15 +4,18 @@ import pytest
 import torch
 import transformers
 from emofusion.hub import write_bundle
+from emofusion.hub.loadable import check_loadable
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training.adapters.lora import find_targets, put_adapters
 from emofusion.training.adapters.lora_settings import Lora
 from packaging.version import Version
 from safetensors.torch import load_file, save_file
-from testing_common import CASES, IMAGE
+from testing_common import BOTH, CASES, DIMENSIONS, IMAGE
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
 NAMES = ("cross_attention-layer-sums", "multi_level", "wavfusion", "speech-wavlm")
+# What two of them learn instead of classes, or besides them.
+LEARNED = {"multi_level": DIMENSIONS, "wavfusion": BOTH}
 # transformers 5.17 loads no completely trained modules; our loading raises an error there.
 LOADS_ALL = Version(transformers.__version__) >= Version("5.23")
 
@@ -46,7 +49,7 @@ for folder in folders:
 
 def save_adapters(root, name):
     """Write a base and adapters that change its output; return the model and its processor."""
-    model = next(case for case in CASES if case.name == name).model(dropout=False)
+    model = next(case for case in CASES if case.name == name).model(dropout=False, **LEARNED.get(name, {}))
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
     modalities = model.config.modalities
     processor = EmoFusionProcessor(
@@ -99,6 +102,20 @@ def test_every_way_of_loading_gives_the_same_outputs(saved, elsewhere, name):
     assert set(outputs[name]) == ({"peft", "auto", "native"} if LOADS_ALL else {"peft", "auto"})
     for way, logits in outputs[name].items():
         torch.testing.assert_close(logits, expected, rtol=1e-6, atol=1e-6, msg=way)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_head_of_dimensions_is_saved_and_needed(saved, name):
+    root, _ = saved
+    folder = root / name
+    weights = load_file(folder / "adapter_model.safetensors")
+    heads = {key for key in weights if "dimension_head." in key}
+    assert len(heads) >= 2 * len(LEARNED[name]["dimensions"])
+    check_loadable(folder)
+    save_file({key: weights[key] for key in weights.keys() - heads}, folder / "adapter_model.safetensors")
+    with pytest.raises(ValueError, match=r"lacks .*dimension_head"):
+        check_loadable(folder)
+    save_file(weights, folder / "adapter_model.safetensors")
 
 
 def test_the_folder_is_small_and_has_only_the_code_of_its_processor(saved):

@@ -11,10 +11,11 @@ import soundfile
 import torch
 from emofusion.configuration import VARIANTS
 from emofusion.evaluation.results import RunResults
+from emofusion.evaluation.task import task_of_config
 from emofusion.hub import write_bundle, write_card
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
-from testing_common import CASES, IMAGE
+from testing_common import BOTH, CASES, DIMENSIONS, IMAGE
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
 # Files that the folders of all variants have, and those that only some variants have.
@@ -82,6 +83,9 @@ FIRST = {case.variant: case for case in reversed(CASES)}
 MORE_CASES = ("text", "video", "wavfusion")
 CHECKPOINTS = {case.name: case for case in CASES if case is FIRST[case.variant] or case.name in MORE_CASES}
 
+# What some of them learn besides or instead of classes.
+LEARNED = {"text": BOTH, "video": DIMENSIONS}
+
 LABELS = {index: f"emotion_{index}" for index in range(12)}  # as text, "10" sorts before "2"
 
 LOAD = """
@@ -115,6 +119,7 @@ for folder in sys.argv[1:]:
     for example in re.findall("```python(.*?)```", open("README.md").read(), re.DOTALL):
         exec(example.replace('"recording.', '"../recording.'))
     os.chdir("..")
+    print("next")
 """
 
 WITHOUT_REMOTE_CODE = """
@@ -134,8 +139,10 @@ assert type(processor).__module__ == "emofusion.processing.processing_emofusion"
 
 def save_checkpoint(folder, case):
     """Write a complete folder; return its model and its processor."""
-    model = case.model(num_labels=len(LABELS), id2label=LABELS)
-    config = model.config
+    learned = LEARNED.get(case.name, {})
+    classes = {} if "problem_type" in learned else {"num_labels": len(LABELS), "id2label": LABELS}
+    model = case.model(**learned, **classes)
+    config, task = model.config, task_of_config(model.config)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
     processor = EmoFusionProcessor(
         Wav2Vec2FeatureExtractor() if "audio" in config.modalities else None,
@@ -147,7 +154,8 @@ def save_checkpoint(folder, case):
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     write_bundle(model, folder, processor)
-    write_card(folder, RunResults(labels=list(LABELS.values()), modalities=list(config.modalities)))
+    modalities = list(config.modalities)
+    write_card(folder, RunResults(labels=list(task.labels), modalities=modalities, **task.result_fields()))
     return model, processor
 
 
@@ -171,8 +179,11 @@ def elsewhere(checkpoints, run_python):
         for frame in video.numpy():
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
         container.mux(stream.encode())
-    outputs = map(ast.literal_eval, run_python(LOAD, *CHECKPOINTS, cwd=root).splitlines())
-    return {name: (load_file(root / f"{name}.safetensors"), next(outputs), next(outputs)) for name in CHECKPOINTS}
+    printed = run_python(LOAD, *CHECKPOINTS, cwd=root).split("next\n")
+    lines = [list(map(ast.literal_eval, text.splitlines())) for text in printed[: len(CHECKPOINTS)]]
+    return {
+        name: (load_file(root / f"{name}.safetensors"), *rows) for name, rows in zip(CHECKPOINTS, lines, strict=True)
+    }
 
 
 def test_every_variant_has_a_checkpoint():
@@ -195,7 +206,7 @@ def test_a_folder_alone_gives_the_same_outputs(checkpoints, elsewhere, name):
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_the_examples_of_the_card_print_every_probability(checkpoints, elsewhere, name):
+def test_the_examples_of_the_card_print_every_score(checkpoints, elsewhere, name):
     root, saved = checkpoints
     model, processor = saved[name]
     utterance = {
@@ -205,10 +216,18 @@ def test_the_examples_of_the_card_print_every_probability(checkpoints, elsewhere
     }
     batch = processor(**{modality: utterance[modality] for modality in model.config.modalities})
     with torch.no_grad():
-        probabilities = model(**batch).logits.softmax(-1)[0].tolist()
-    _, ranked, printed = elsewhere[name]
-    assert printed == pytest.approx(dict(zip(LABELS.values(), probabilities, strict=True)), abs=1e-6)
-    assert {entry["label"]: entry["score"] for entry in ranked} == pytest.approx(printed, abs=1e-6)
+        output = model(**batch)
+    _, answer, *printed = elsewhere[name]
+    names, expected = model.config.dimensions, []
+    if not model.config.is_regression:
+        expected.append(dict(zip(LABELS.values(), output.logits.softmax(-1)[0].tolist(), strict=True)))
+    if names:
+        values = output.logits if model.config.is_regression else output.dimensions
+        expected.append(dict(zip(names, values[0].tolist(), strict=True)))
+    assert printed == [pytest.approx(scores, abs=1e-6) for scores in expected]
+    answers = [answer["scores"], answer["dimensions"]] if isinstance(answer, dict) else [answer]
+    for entries, scores in zip(answers, expected, strict=True):
+        assert {entry["label"]: entry["score"] for entry in entries} == pytest.approx(scores, abs=1e-6)
 
 
 def test_with_emofusion_the_example_needs_no_remote_code(checkpoints, elsewhere, run_python):

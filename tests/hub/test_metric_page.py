@@ -13,6 +13,7 @@ from emofusion.hub.metric_page import push_metric
 from huggingface_hub import RepoCard
 
 FOLDER = Path(emofusion.__file__).parent / "metrics" / "emotion_metrics"
+DIMENSIONS = FOLDER.with_name("dimension_metrics")
 REPO = "someone/emotion_metrics"
 
 LOAD = """
@@ -27,15 +28,27 @@ print(json.dumps(metric.compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0
 """
 
 
-@pytest.fixture
-def app(monkeypatch):
-    """`app.py` as on the Hub, next to the module."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    specification = importlib.util.spec_from_file_location("metric_app", FOLDER / "app.py")
+def load_app(folder, monkeypatch):
+    """Load `app.py` as on the Hub, next to the module."""
+    monkeypatch.syspath_prepend(str(folder))
+    specification = importlib.util.spec_from_file_location("metric_app", folder / "app.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    yield module
+    return module
+
+
+@pytest.fixture
+def app(monkeypatch):
+    """The page of `emotion_metrics`."""
+    yield load_app(FOLDER, monkeypatch)
     sys.modules.pop("emotion_scores")
+
+
+@pytest.fixture
+def dimensions_app(monkeypatch):
+    """The page of `dimension_metrics`."""
+    yield load_app(DIMENSIONS, monkeypatch)
+    sys.modules.pop("dimension_scores")
 
 
 def test_a_pushed_metric_is_loaded_by_its_name(hub, tmp_path):
@@ -77,8 +90,9 @@ def test_a_metric_has_the_name_of_its_module(hub, tmp_path):
     assert not hub.requests
 
 
-def test_the_page_is_a_gradio_space():
-    data = RepoCard((FOLDER / "README.md").read_text(encoding="utf-8")).data
+@pytest.mark.parametrize("folder", [FOLDER, DIMENSIONS], ids=lambda folder: folder.name)
+def test_the_page_is_a_gradio_space(folder):
+    data = RepoCard((folder / "README.md").read_text(encoding="utf-8")).data
     assert (data.sdk, data.app_file) == ("gradio", "app.py")
     assert {"evaluate", "metric"} <= set(data.tags)
     assert len(data.short_description) <= 60  # the Hub refuses more
@@ -96,3 +110,34 @@ def test_the_page_scores_pasted_labels(app):
 def test_the_page_refuses_unpaired_labels(app, true, predicted):
     with pytest.raises(ValueError, match="give the same number"):
         app.score(true, predicted)
+
+
+def test_the_metric_of_dimensions_is_pushed_with_its_own_modules(hub):
+    commit = push_metric(DIMENSIONS, "someone/dimension_metrics", log=lambda _: None)
+    assert hub.repos["space", "someone/dimension_metrics"].find(commit.oid).files.keys() - {".gitattributes"} == {
+        *("README.md", "app.py", "requirements.txt", "dimension_metrics.py", "dimension_scores.py"),
+    }
+
+
+def test_the_page_scores_pasted_values(dimensions_app):
+    rows = dimensions_app.score("valence, arousal\n1, 2\n2, \n\n3, 4\n", "valence,arousal\r\n1,2\r\n2,3\r\n3,5")
+    assert rows[0] == ["valence", "1.000", "1.000", "0.000", "3", "0"]
+    assert rows[1] == ["arousal", "0.857", "1.000", "0.707", "2", "1"]
+    assert rows[2] == ["Mean", "0.929", "1.000", "0.354", "", ""]
+    assert len(dimensions_app.score(*dimensions_app.EXAMPLE)) == 3
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "message"),
+    [
+        ("", "", "There are no values"),
+        ("a\n1", "b\n1", "have the names a, the predictions b"),
+        ("a\n1\n2", "a\n1", "2 true lines and 1 predicted"),
+        ("a, b\n1", "a, b\n1, 2", "Utterance 1 has 1 values for 2 names"),
+        ("a\nhigh", "a\n1", "'high' is no number"),
+        ("a\n1", "a\n", "1 true lines and 0 predicted"),
+    ],
+)
+def test_the_page_refuses_values_that_do_not_fit(dimensions_app, true, predicted, message):
+    with pytest.raises(ValueError, match=message):
+        dimensions_app.score(true, predicted)

@@ -5,7 +5,7 @@ import torch
 from emofusion import LateFusionForSequenceClassification
 from emofusion.modeling import modeling_dtype
 from emofusion.modeling.modeling_dtype import bfloat16_units, cast_if_equal, choose_dtype, synthetic_batch
-from testing_common import CASES
+from testing_common import BOTH, CASES, DIMENSIONS
 from testing_matrix import every_case
 
 SMALL = {case.name: case for case in CASES}
@@ -50,6 +50,24 @@ def test_results_of_every_variant_are_compared(case, units):
         changed = model(**batch).logits.float().log_softmax(dim=-1)
     assert (changed - expected).abs().max() == pytest.approx(difference)
     assert weights.keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize("learned", [DIMENSIONS, BOTH], ids=["dimensions", "both"])
+def test_dimensions_are_compared_in_units_of_half_their_scale(learned, units):
+    model = SMALL["text"].model(**learned)
+    batch, (lowest, highest) = synthetic_batch(model), model.config.dimension_scale
+
+    def values():
+        with torch.no_grad():
+            output = model(**batch)
+        return output.logits if model.config.is_regression else output.dimensions
+
+    expected = values()
+    difference = cast_if_equal(model, batch)
+    found = (values() - expected).abs().max() / ((highest - lowest) / 2)
+    assert 0 < found <= difference + 1e-6
+    if model.config.is_regression:
+        assert found == pytest.approx(difference, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["tolerance", "NaN"])

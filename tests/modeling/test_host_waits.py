@@ -8,7 +8,17 @@ import pytest
 import torch
 from emofusion.configuration.modalities import host_lengths
 from emofusion.modeling.fusion_recurrence import BidirectionalGRU, BidirectionalLSTM
-from testing_common import CASES, FUSION_MEMBER, SPEECH_MEMBER, TEXT_MEMBER, Case, make_batch
+from testing_common import (
+    BOTH,
+    CASES,
+    DIMENSIONS,
+    FUSION_MEMBER,
+    SPEECH_MEMBER,
+    TEXT_MEMBER,
+    Case,
+    make_batch,
+    with_dimension_labels,
+)
 from testing_rows import rows_of
 from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
@@ -42,10 +52,10 @@ LATE_FUSION = [
         {
             "member_configs": [SPEECH_MEMBER, TEXT_MEMBER, FUSION_MEMBER],
             "combination": combination,
-            "freeze_members": combination == "logistic",
+            "freeze_members": combination != "mean",
         },
     )
-    for combination in ("mean", "logistic")
+    for combination in ("mean", "logistic", "linear")
 ]
 
 
@@ -117,10 +127,14 @@ def test_waits_are_found(wait):
     "case", [*(case for case in CASES if case.name in NAMES), *LATE_FUSION], ids=lambda case: case.name
 )
 def test_nothing_waits_for_device(case):
-    """Each case passes once over a batch of each kind; every second pass is a training step."""
-    model = case.model(class_weights=[1.0, 2.0, 0.5]).to("meta")
+    """Each case passes once over a batch of each kind, with classes and dimensions; every second pass is a training step."""
+    classes = {"class_weights": [1.0, 2.0, 0.5]}
+    combines_dimensions = case.fields.get("combination") == "linear"
+    fields = DIMENSIONS if combines_dimensions else classes if case.has_members else classes | BOTH
+    model = case.model(**fields).to("meta")
     for number, lengths in enumerate(BATCHES):
         batch = make_batch(*lengths)
+        batch = with_dimension_labels(batch, model.config) if model.config.dimensions else batch
         known = host_lengths(batch)
         batch = {name: value.to("meta") for name, value in batch.items()}
         model.train(number % 2 == 0)

@@ -128,7 +128,7 @@ def test_lists_and_class_weights(parse):
 def test_the_default_selects_the_checkpoint_by_validation_ua(tmp_path):
     args = EmotionTrainingArguments(output_dir=str(tmp_path))
     assert args.load_best_model_at_end
-    assert (args.metric_for_best_model, args.greater_is_better) == ("ua", True)
+    assert (args.metric_for_best_model, args.greater_is_better) == ("auto", True)
     assert args.eval_strategy == args.save_strategy == "epoch"
     assert not args.remove_unused_columns
 

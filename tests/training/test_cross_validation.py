@@ -11,6 +11,7 @@ from emofusion.corpora import describe_corpus, list_folds, load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.corpora.folds import check_speaker_independent, write_folds
 from emofusion.evaluation.results import RunResults, Spread
+from emofusion.evaluation.task import task_of_results
 from emofusion.metrics import EmotionMetrics
 from emofusion.training import lifecycle, planned_run, processor_building, run
 from emofusion.training.cross_validation import runs as cross_validation
@@ -152,7 +153,9 @@ def test_mean_and_deviation_are_over_the_runs(finished):
     assert over_runs.mean == pytest.approx(statistics.mean(values))
     assert over_runs.std == pytest.approx(statistics.stdev(values))
     assert results.cross_validation.over_seeds == {}
-    assert spread([results.metrics["test"]])["ua"] == Spread(mean=results.metrics["test"].ua, std=None)
+    assert spread([results.metrics["test"]], task_of_results(results))["ua"] == Spread(
+        mean=results.metrics["test"].ua, std=None
+    )
 
 
 def test_no_transcript_is_stored(finished, corpus):

@@ -117,7 +117,7 @@ def finished(tmp_path_factory, corpus_root):
     """A run with both contexts, a frozen speech encoder and its cache."""
     folder = tmp_path_factory.mktemp("runs") / "talk"
     fields = FUSION | CONTEXT | {"freeze_audio_layers": -1, "freeze_text_layers": -1}
-    others = {"label_names": ["labels"], "model_config": fields, "context_turns": 2, "context_tokens": 20, "num_train_epochs": 1}
+    others = {"model_config": fields, "context_turns": 2, "context_tokens": 20, "num_train_epochs": 1}
     cache = {"cache_prefix": True, "cache_dir": str(folder.parent / "cache"), "per_device_eval_batch_size": 3}
     return folder, run_recipe(folder, corpus_root, **others, **cache)
 

@@ -17,7 +17,7 @@ from emofusion.training.late_fusion.combinations import (
     WEIGHTED,
     fit_combinations,
     fit_logistic,
-    fit_weights,
+    minimise,
 )
 from emofusion.training.late_fusion.fit import fit_late_fusion, load_processor
 from emofusion.training.late_fusion.summary import format_fusion
@@ -57,7 +57,8 @@ def member_outputs():
 def test_fitted_weights_are_those_of_a_solver_on_the_simplex(kind, member_outputs):
     scores, labels = member_outputs
     combination = COMBINATIONS[kind](MEMBERS, CLASSES).double()
-    fit_weights(combination, torch.from_numpy(scores), torch.from_numpy(labels))
+    truth = torch.from_numpy(labels)
+    minimise(combination, lambda fused: torch.nn.functional.cross_entropy(fused, truth), torch.from_numpy(scores))
 
     def loss(weights):
         members = scores.reshape(ROWS, MEMBERS, CLASSES)

@@ -7,6 +7,7 @@ from datasets import Dataset, DatasetDict
 from emofusion import MultiLevelFusionForSequenceClassification
 from emofusion.evaluation.metadata import CorpusMetadata
 from emofusion.evaluation.results import RunResults
+from emofusion.evaluation.task import load_task
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.metadata import count_rows
@@ -57,20 +58,21 @@ def test_utterances_without_segments_are_counted(corpus):
     rows[2]["alignment"]["word"] = nothing
     rows[3]["alignment"] |= {"word": silence, "phone": silence}
     unaligned = DatasetDict(corpus | {"test": Dataset.from_list(rows, features=corpus["test"].features)})
-    labels = corpus["train"].features["label"].names
+    task = load_task("classification", corpus["train"].features["label"].names)
 
     def count(**fields):
         levels = MultiLevelFusionForSequenceClassification.from_encoders_pretrained(
             **FUSION, **fields
         ).config.span_levels
-        return [count_rows(unaligned[split], labels, levels).unaligned for split in ("train", "test")]
+        return [count_rows(unaligned[split], task, levels).unaligned for split in ("train", "test")]
 
     assert count(granularities=["frame", "word", "phone"]) == [{"word": 0, "phone": 0}, {"word": 4, "phone": 2}]
     assert count(granularities=["frame"]) == [{}, {}]
 
 
 def test_only_columns_that_exist_are_counted():
-    counts = count_rows(Dataset.from_dict({"label": [1, 0, 1]}), ["low", "high"], ["word"])
+    task = load_task("classification", ["low", "high"])
+    counts = count_rows(Dataset.from_dict({"label": [1, 0, 1]}), task, ["word"])
     assert counts.utterances == 3
     assert counts.classes == {"low": 1, "high": 2}
     assert (counts.speakers, counts.seconds, counts.unaligned) == (None, None, {})

@@ -20,6 +20,7 @@ from emofusion.training.memory import replace_encoders
 from emofusion.training.model_building import build_model
 from emofusion.training.recipe import LATE_FUSION, SPEAKER, TRAINING, Recipe
 from emofusion.training.run import train
+from emofusion.training.run_task import sketch_task
 from emofusion.training.speaker.pretrain import build_speaker_model, pretrain_speaker
 
 FOLDER = Path(emofusion.__file__).parent / "recipes"
@@ -70,7 +71,7 @@ def test_every_recipe_is_registered_once():
 @pytest.mark.parametrize("path", ENTRIES)
 def test_the_registry_agrees_with_the_recipe(path):
     entry, recipe = ENTRIES[path], read(path)
-    known = {"path", "command", "system", "corpus", "classes", "rows", "parameters", "purpose"}
+    known = {"path", "command", "system", "corpus", "classes", "dimensions", "rows", "parameters", "purpose"}
     assert {"path", "system", "corpus", "parameters"} <= set(entry) <= known
     assert entry["system"] in (*VARIANTS, TEXT_CLASSIFIER)
     assert recipe.model is None or recipe.model.variant == entry["system"]
@@ -103,7 +104,8 @@ def trained(tmp_path_factory, corpus_root):
 def test_a_small_recipe_trains(path, trained):
     _, results = trained(path)
     assert results.parameters.total == ENTRIES[path]["parameters"]
-    assert len(results.labels) == ENTRIES[path]["classes"]
+    assert len(results.labels) == ENTRIES[path].get("classes", len(results.dimensions))
+    assert results.dimensions == ENTRIES[path].get("dimensions", [])
 
 
 @small_recipes("fit-late-fusion")
@@ -112,7 +114,8 @@ def test_a_small_late_fusion_is_fitted(path, trained, corpus_root, tmp_path):
     options = {"corpus_root": corpus_root, "corpus_options.utterances": BLOCK}
     results = fit_late_fusion(read(path, output_dir=tmp_path / "fusion", members=members, **options))
     assert results.parameters.total == ENTRIES[path]["parameters"]
-    assert len(results.labels) == ENTRIES[path]["classes"]
+    assert len(results.labels) == ENTRIES[path].get("classes", len(results.dimensions))
+    assert results.dimensions == ENTRIES[path].get("dimensions", [])
 
 
 @small_recipes("pretrain-speaker")
@@ -129,7 +132,7 @@ def test_a_small_speaker_network_is_pretrained(path, tmp_path):
 
 def build_on_meta(path: str):
     """Return the model of a recipe on the meta device; configurations replace its pretrained encoders."""
-    recipe, labels = read(path), [f"class {number}" for number in range(ENTRIES[path].get("classes", 0))]
+    recipe = read(path)
     if recipe.late_fusion is not None:
         members = [build_on_meta(find_recipe(member)) for member in recipe.late_fusion.members]
         with torch.device("meta"):
@@ -145,7 +148,7 @@ def build_on_meta(path: str):
         model.model_name_or_path, model.model_config = None, network | model.model_config
     replace_encoders(model, REGISTRY["encoders"])
     with torch.device("meta"):
-        return build_model(model, labels)
+        return build_model(model, sketch_task(recipe.data, ENTRIES[path].get("classes", 0)))
 
 
 @pytest.mark.parametrize("path", [path for path, entry in ENTRIES.items() if entry["corpus"] != "spoken"])

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 from datasets import Dataset
 from emofusion.corpora.schema import features
-from emofusion.training.row_checks import check_labels, check_modalities
+from emofusion.evaluation.task import load_task
+from emofusion.training.row_checks import check_modalities
 
 LABELS = ["sad", "happy", "calm"]
 
@@ -35,19 +36,19 @@ def files(*names):
 )
 def test_labels_that_nothing_is_learned_from_are_refused(splits, labels, message):
     with pytest.raises(ValueError, match=message):
-        check_labels({split: rows(numbers) for split, numbers in splits.items()}, labels)
+        load_task("classification", labels).check_rows({split: rows(numbers) for split, numbers in splits.items()})
 
 
 def test_a_class_that_training_lacks_is_said():
     with pytest.warns(UserWarning, match="The train split has no utterance of happy"):
-        check_labels({"train": rows([0, 2]), "test": rows([1, 1])}, LABELS)
+        load_task("classification", LABELS).check_rows({"train": rows([0, 2]), "test": rows([1, 1])})
 
 
 def test_rows_with_votes_only_are_labelled():
     soft = rows([None, None], soft_label=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check_labels({"train": soft}, LABELS, soft=True)
+        load_task("classification", LABELS, soft_labels=True).check_rows({"train": soft})
 
 
 def reads(*modalities):

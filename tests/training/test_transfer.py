@@ -2,15 +2,16 @@ import pytest
 import torch
 import yaml
 from emofusion.evaluation.results import RunResults
+from emofusion.evaluation.task import load_task
 from emofusion.processing import EmoFusionProcessor
 from emofusion.training import run
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.lifecycle import draw_rows
 from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import encoders_frozen, train, train_head
+from emofusion.training.run_task import draw_rows
 from safetensors.torch import load_file
 from testing_training import AUDIO, FUSION, tiny_recipe
 
@@ -177,12 +178,13 @@ def test_a_run_has_both_phases_and_a_resumed_one_the_second(tmp_path, corpus_roo
 
 
 def test_the_seed_selects_the_utterances(corpus):
-    drawn = [draw_rows(corpus["train"], 12, seed)["id"] for seed in (0, 0, 1)]
+    task = load_task("classification", corpus["train"].features["label"].names)
+    drawn = [draw_rows(corpus["train"], 12, seed, task)["id"] for seed in (0, 0, 1)]
     assert drawn[0][:] == drawn[1][:]
     assert set(drawn[0]) != set(drawn[2])
-    assert draw_rows(corpus["train"], len(corpus["train"]), 0) is corpus["train"]
+    assert draw_rows(corpus["train"], len(corpus["train"]), 0, task) is corpus["train"]
     with pytest.raises(ValueError, match="max_train_samples is 73; the training split has 72"):
-        draw_rows(corpus["train"], 73, 0)
+        draw_rows(corpus["train"], 73, 0, task)
 
 
 def test_head_epochs_are_not_negative(tmp_path):

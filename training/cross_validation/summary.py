@@ -13,13 +13,10 @@ from ...evaluation.results import CrossValidationResults, FoldResults, RunResult
 from ...evaluation.sample_size import explain_uncertainty
 from ...evaluation.score_records import Scores
 from ...evaluation.statistics import count_known
-from ...evaluation.task import Task, load_task
-from ..console import format_recalls
+from ...evaluation.task import Task, task_of_results
 from ..late_fusion.summary import pool_fusions
 from ..lifecycle import LOG, finish_run
 from ..planned_run import Run
-
-SCORES = ("wa", "ua", "wf1", "macro_f1", "ece", "ece_scaled", "nll", "nll_scaled")
 
 
 def write_summary(runs: Sequence[Run]) -> RunResults:
@@ -53,29 +50,29 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
         runs: All runs of the protocol, finished.
     """
     by_run = [RunResults.read(run.folder) for run in runs]
-    first, labels = by_run[0], by_run[0].labels
-    task = load_task(first.task, labels)
+    first = by_run[0]
+    task = task_of_results(first)
     splits = [read_predictions(run.folder, task) for run in runs]
     predictions = {split: pool(rows[split] for rows in splits) for split in ("validation", "test")}
     return RunResults(
-        task=first.task,
+        **task.result_fields(),
         system=first.system,
         model_class=first.model_class,
         paper=first.paper,
-        labels=labels,
+        labels=first.labels,
         modalities=first.modalities,
         parameters=first.parameters,
         base_models=first.base_models,
         language=first.language,
         license=first.license,
         corpus=_describe_corpus(runs, by_run),
-        data={"test": _count(predictions["test"], labels)},
+        data={"test": _count(predictions["test"], task)},
         late_fusion=pool_fusions(by_run, splits),
         **task.measure(predictions),
         cross_validation=CrossValidationResults(
             folds=sorted({run.fold for run in runs}),
             seeds=sorted({run.seed for run in runs}),
-            over_runs=spread([results.metrics["test"] for results in by_run]),
+            over_runs=spread([results.metrics["test"] for results in by_run], task),
             over_seeds=_spread_over_seeds(runs, splits, task),
             runs=[_describe_run(run, results) for run, results in zip(runs, by_run, strict=True)],
         ),
@@ -86,12 +83,17 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
     ), predictions
 
 
-def spread(scores: Sequence[Scores]) -> dict[str, Spread]:
-    """Return mean and sample standard deviation of each score over runs; for a single run the deviation is None."""
-    values = {name: [float(getattr(run, name)) for run in scores] for name in SCORES}
+def spread(scores: Sequence[Scores], task: Task) -> dict[str, Spread]:
+    """Return mean and sample standard deviation of each score over runs; for a single run the deviation is None.
+
+    A score that a run does not define, as a CCC of equal labels, is left out.
+    """
+    by_run = [task.values(run) for run in scores]
+    names = [name for name in task.headings if all(name in values for values in by_run)]
+    given = {name: [float(values[name]) for values in by_run] for name in names}
     return {
-        name: Spread(mean=float(np.mean(given)), std=float(np.std(given, ddof=1)) if len(given) > 1 else None)
-        for name, given in values.items()
+        name: Spread(mean=float(np.mean(values)), std=float(np.std(values, ddof=1)) if len(values) > 1 else None)
+        for name, values in given.items()
     }
 
 
@@ -149,47 +151,49 @@ def _spread_over_seeds(
         seeds.setdefault(run.seed, []).append(split["test"])
     if len(seeds) == 1 or len(seeds) == len(runs):
         return {}
-    return spread([task.measure({"test": pool(tests)})["metrics"]["test"] for tests in seeds.values()])
+    return spread([task.measure({"test": pool(tests)})["metrics"]["test"] for tests in seeds.values()], task)
 
 
-def _count(test: Predictions, labels: list[str]) -> SplitCounts:
+def _count(test: Predictions, task: Task) -> SplitCounts:
     """Count the tested utterances, each once."""
-    classes = dict(zip(test.ids, test.labels.tolist(), strict=True))
-    counts = np.bincount(list(classes.values()), minlength=len(labels)).tolist()
     return SplitCounts(
-        utterances=len(classes),
-        speakers=count_known(test.speakers),
-        classes=dict(zip(labels, counts, strict=True)),
+        utterances=len(set(test.ids)), speakers=count_known(test.speakers), **task.count_predictions(test)
     )
 
 
 def format_results(results: RunResults) -> str:
-    """Return the results for the console, in percent: a line per run, their mean, and subsets of the test splits."""
-    cross, scores = results.cross_validation, ("wa", "ua", "wf1", "ece", "ece_scaled")
-    names = [run.name for run in cross.runs]
-    width = max(len("standard deviation"), *map(len, [*names, *results.breakdown]))
+    """Return the results for the console: a line per run, their mean, and subsets of the test splits.
 
-    def line(name: str, cells: Sequence[str]) -> str:
-        return f"{name:<{width}}" + "".join(f"{cell:>12}" for cell in cells)
+    Scores are as the task formats them, those of classes in percent.
+    """
+    cross, task = results.cross_validation, task_of_results(results)
+    columns = {score: max(12, len(heading) + 2) for score, heading in _columns(task).items()}
+    width = max(len("standard deviation"), *map(len, [*(run.name for run in cross.runs), *results.breakdown]))
 
-    def percents(record: Any, names: Sequence[str] = scores) -> list[str]:
-        return [_percent(getattr(record, name)) for name in names]
+    def line(name: str, cells: Mapping[str, str], end: str = "") -> str:
+        row = "".join(f"{cells.get(score, ''):>{size}}" for score, size in columns.items())
+        return f"{name:<{width}}{row}{end}".rstrip()
 
-    lines = [line("test", ["WA", "UA", "WF1", "ECE", "scaled"])]
-    lines += [line(run.name, percents(run.metrics["test"])) for run in cross.runs]
+    def cells(values: Mapping[str, float | None]) -> dict[str, str]:
+        return {score: task.format_cell(score, value) for score, value in values.items() if value is not None}
+
+    lines = [line("test", _columns(task))]
+    lines += [line(run.name, cells(task.values(run.metrics["test"]))) for run in cross.runs]
     rule = "-" * len(lines[0])
     lines.append(rule)
-    if len(names) > 1:
-        lines.append(line("mean", [_percent(cross.over_runs[score].mean) for score in scores]))
-        lines.append(line("standard deviation", [_percent(cross.over_runs[score].std) for score in scores]))
-    lines.append(line("pooled", percents(results.metrics["test"])))
-    if intervals := results.intervals:
-        spans = [f"{100 * low:.1f}-{100 * high:.1f}" for low, high in (intervals.wa, intervals.ua, intervals.wf1)]
-        lines.append(line("95 % by speaker", spans))
+    if len(cross.runs) > 1:
+        lines.append(line("mean", cells({score: over.mean for score, over in cross.over_runs.items()})))
+        lines.append(line("standard deviation", cells({score: over.std for score, over in cross.over_runs.items()})))
+    lines.append(line("pooled", cells(task.values(results.metrics["test"]))))
+    if results.intervals:
+        spans = {score: getattr(results.intervals, score, None) for score in columns}
+        spans = {score: [task.format_cell(score, edge) for edge in edges] for score, edges in spans.items() if edges}
+        lines.append(line("95 % by speaker", {score: "-".join(edges) for score, edges in spans.items()}))
     for name, subset in results.breakdown.items():
-        lines.append(line(name, [*percents(subset, scores[:3]), f"n {subset.utterances}"]))
-    return "\n".join([*lines, rule, f"recall: {format_recalls(results)}", explain_uncertainty(results)]).rstrip()
+        lines.append(line(name, cells(task.values(subset)), f"  n {subset.utterances}"))
+    return "\n".join([*lines, rule, task.describe_details(results), explain_uncertainty(results)]).rstrip()
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}"
+def _columns(task: Task) -> dict[str, str]:
+    """Return the scores of the table and their headings: those of the summary, and the calibration of classes."""
+    return {**task.summary, **({"ece": "ECE", "ece_scaled": "scaled"} if task.classes else {})}

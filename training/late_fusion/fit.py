@@ -1,10 +1,11 @@
-"""Late fusion of classifiers: members trained, combination fitted on the validation split, measured on the test split."""
+"""Late fusion of trained models: members trained, combination fitted on the validation split, measured on the test split."""
 
 import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from datasets import DatasetDict
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig, PreTrainedModel
@@ -17,6 +18,7 @@ from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import LateFusionResults, RunResults
 from ...evaluation.task import Task
 from ...modeling.head_score_combination import COMBINATIONS
+from ...modeling.head_value_combination import VALUE_COMBINATIONS
 from ...modeling.modeling_checkpoint import check_files
 from ...modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from ...processing import EmoFusionProcessor
@@ -30,10 +32,10 @@ from ..model_building import source_named
 from ..output_folder import claimed_folder
 from ..planned_run import Log, Show
 from ..recipe import Recipe
-from ..row_checks import check_labels, check_modalities
+from ..row_checks import check_modalities
 from ..text_classifier import TextClassifierCollator, TextClassifierTrainer
 from ..trainer import EmotionTrainer
-from .combinations import WEIGHTED, combine, fit_combinations
+from .combinations import WEIGHTED, combine, fit_combinations, fit_value_combinations
 from .members import is_recipe, plan_members, train_members
 from .proof import warn_of_unproven
 from .soup import build_soup
@@ -59,7 +61,7 @@ def fit_late_fusion(
     `results.json`, pictures and card.
 
     Args:
-        recipe: The recipe, with `late_fusion`, `data` and `training`. The training arguments give the output folder and
+        recipe: The recipe, with `late_fusion`, `data` and `training`, whose task is that of the members. The training arguments give the output folder and
             `per_device_eval_batch_size`; nothing but members is trained in steps.
         place: Beginning of the names of the runs of a cross-validation, such as "fold-1-"; None outside.
         log: Called with a line of text when a member is trained.
@@ -72,6 +74,7 @@ def fit_late_fusion(
         ValueError: If a model cannot be a member or does not know the labels of the corpus, if it was trained on other
             splits, or if an argument is given that only matters when the members are trained.
     """
+    _check_combination(recipe)
     members = plan_members(recipe, place)
     _check_arguments(recipe, len(members))
     with claimed_folder(recipe.training), explained():
@@ -80,39 +83,45 @@ def fit_late_fusion(
 
 
 def _fit(recipe: Recipe, members: Mapping[str, str]) -> RunResults:
-    corpus, metadata = load_rows(recipe)
-    labels = corpus["train"].features["label"].names
-    check_labels(corpus, labels)
+    corpus, metadata, task = load_rows(recipe)
+    task.check_rows(corpus)
     unproven = warn_of_unproven(members, corpus, metadata)
-    trainer = _build_trainer(recipe, list(members.values()), corpus, labels)
+    trainer = _build_trainer(recipe, list(members.values()), corpus, task)
     check_modalities({name: corpus[name] for name in ("validation", "test")}, trainer.model.config)
     start = time.perf_counter()
-    # The embedding of a late fusion is the log-probabilities of its members; the other outputs are ignored.
+    # The embedding of a late fusion is the log-probabilities or values of its members; the other outputs are ignored.
     scores = predict_splits(trainer, corpus, ignore_keys=["logits", "losses"])
-    combinations, inverse_strength = fit_combinations(scores["validation"], len(members), len(labels))
-    systems = split_systems(list(members), combinations, scores)
+    if task.classes:
+        combinations, inverse_strength = fit_combinations(scores["validation"], len(members), len(task.classes))
+    else:
+        combinations, inverse_strength = fit_value_combinations(scores["validation"], len(members), task)
+    systems = split_systems(list(members), combinations, scores, task)
     combination = recipe.late_fusion.combination
     if combination == SOUP:
-        trainer = _build_soup_trainer(recipe, members, trainer, corpus, labels)
+        trainer = _build_soup_trainer(recipe, members, trainer, corpus, task)
         systems[SOUP] = predict_splits(trainer, corpus, ignore_keys=["losses", "embedding"])
     else:
-        trainer.model.classifier.load_state_dict(combinations[combination].state_dict())
+        head = trainer.model.classifier if task.classes else trainer.model.dimension_head
+        head.load_state_dict(combinations[combination].state_dict())
     seconds = time.perf_counter() - start
 
     fusion = LateFusionResults(
         combination=combination,
         members=dict(members),
         unproven=unproven,
-        weights={kind: dict(zip(members, combinations[kind].weights.tolist(), strict=True)) for kind in WEIGHTED},
+        weights={
+            kind: dict(zip(members, combinations[kind].weights.tolist(), strict=True))
+            for kind in WEIGHTED
+            if kind in combinations
+        },
         inverse_strength=inverse_strength,
-        systems=score_systems(systems, trainer.task),
+        systems=score_systems(systems, task),
     )
-    predictions = collect_predictions(corpus, systems[combination], trainer.task)
     predictions = {
-        split: trainer.task.add_systems(rows, {name: splits[split] for name, splits in systems.items()})
-        for split, rows in predictions.items()
+        split: task.add_systems(rows, {name: outputs[split] for name, outputs in systems.items()})
+        for split, rows in collect_predictions(corpus, systems[combination], task).items()
     }
-    add_comparisons(fusion, trainer.task, [predictions["test"]])
+    add_comparisons(fusion, task, [predictions["test"]])
     results = _describe(recipe, trainer, corpus, metadata, fusion)
     results.seconds = round(seconds, 2)
     add_scores(results, trainer.task, predictions)
@@ -135,20 +144,27 @@ def load_processor(source: str, config: PreTrainedConfig) -> EmoFusionProcessor:
 
 
 def split_systems(
-    members: list[str], combinations: Mapping[str, nn.Module], scores: Mapping[str, PredictionOutput]
+    members: list[str], combinations: Mapping[str, nn.Module], scores: Mapping[str, PredictionOutput], task: Task
 ) -> dict[str, dict[str, PredictionOutput]]:
-    """Return the log-probabilities of every member and every combination, by system and split.
+    """Return the log-probabilities, or the values of dimensions, of every member and every combination.
 
     Args:
         members: Names of the members.
-        combinations: The combinations, from `fit_combinations`.
-        scores: Per split, the members' log-probabilities `(utterances, members * classes)` and the label ids.
+        combinations: The combinations, from `fit_combinations` or `fit_value_combinations`.
+        scores: Per split, the members' scores `(utterances, members * labels)` and the labels. A value that is NaN, of a
+            member without input, becomes the centre of the scale.
+        task: The task.
+
+    Returns:
+        Outputs by system and split.
     """
-    systems, classes = {}, scores["test"].predictions.shape[1] // len(members)
+    systems, size = {}, len(task.labels)
+    centre = 0.0 if task.classes else sum(task.dimension_scale) / 2
     for number, name in enumerate(members):
-        columns = slice(number * classes, (number + 1) * classes)
+        columns = slice(number * size, (number + 1) * size)
         systems[name] = {
-            split: rows._replace(predictions=rows.predictions[:, columns]) for split, rows in scores.items()
+            split: rows._replace(predictions=np.nan_to_num(rows.predictions[:, columns], nan=centre))
+            for split, rows in scores.items()
         }
     for kind, combination in combinations.items():
         systems[kind] = {split: combine(combination, rows) for split, rows in scores.items()}
@@ -158,22 +174,13 @@ def split_systems(
 def score_systems(
     systems: Mapping[str, Mapping[str, PredictionOutput]], task: Task
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the `system_scores` of systems, by system, split and name of the score; an undefined one is left out.
+    """Return the `system_scores` of systems, by system, split and name of the score.
 
     Args:
         systems: Outputs and labels by system and split, from `split_systems`.
         task: The task.
     """
-    scores = {
-        name: {split: task.score_output(rows) for split, rows in splits.items()} for name, splits in systems.items()
-    }
-    return {
-        name: {
-            split: {score: value for score in task.system_scores if (value := getattr(found, score)) is not None}
-            for split, found in splits.items()
-        }
-        for name, splits in scores.items()
-    }
+    return {name: {split: _score(rows, task) for split, rows in splits.items()} for name, splits in systems.items()}
 
 
 def _describe(
@@ -184,7 +191,7 @@ def _describe(
     model_args = ModelArguments(variant="late_fusion")
     trainer.run_metadata.add_recipe(dataclasses.replace(recipe, model=model_args), corpus, metadata)
     results = trainer.run_metadata.results
-    fitted = {"logistic": {"C": fusion.inverse_strength}}
+    fitted = {kind: {"C": fusion.inverse_strength} for kind in ("logistic", "linear")}
     fitted |= {kind: {"weights": format_weights(weights)} for kind, weights in fusion.weights.items()}
     is_fitted = combination in fitted
     how = "The combination was fitted on the validation split" if is_fitted else "Nothing was fitted"
@@ -224,12 +231,25 @@ def _check_arguments(recipe: Recipe, size: int) -> None:
             AutoConfig.from_pretrained(member)
 
 
-def _build_trainer(recipe: Recipe, members: list[str], corpus: DatasetDict, labels: list[str]) -> EmotionTrainer:
+def _check_combination(recipe: Recipe) -> None:
+    """Raise a `ValueError` if the combination is not one of the task."""
+    task, combination = recipe.data.task, recipe.late_fusion.combination
+    if task == "multi_task":
+        raise ValueError(
+            "The task is multi_task, but a late fusion combines either classes or dimensions; choose one of these tasks, which "
+            "members of both have too."
+        )
+    known = (*(COMBINATIONS if task == "classification" else VALUE_COMBINATIONS), SOUP)
+    if combination not in known:
+        raise ValueError(
+            f"combination is {combination!r}, but the task {task} has {', '.join(known)}; choose one of these."
+        )
+
+
+def _build_trainer(recipe: Recipe, members: list[str], corpus: DatasetDict, task: Task) -> EmotionTrainer:
     combination = recipe.late_fusion.combination
     model = LateFusionForSequenceClassification.from_members_pretrained(
-        members,
-        combination=combination if combination in COMBINATIONS else "mean",
-        id2label=dict(enumerate(labels)),
+        members, combination="mean" if combination == SOUP else combination, **task.config_fields()
     )
     processors = list(map(load_processor, members, model.config.member_configs))
     processor = LateFusionProcessor.from_members(processors)
@@ -238,11 +258,11 @@ def _build_trainer(recipe: Recipe, members: list[str], corpus: DatasetDict, labe
             f"A member reads {processor.earlier_turns} earlier turns, and context_turns of the fusion is "
             f"{recipe.data.context_turns}: give context_turns {processor.earlier_turns}."
         )
-    return _wrap(recipe, model, processor, corpus, labels)
+    return _wrap(recipe, model, processor, corpus, task)
 
 
 def _build_soup_trainer(
-    recipe: Recipe, members: Mapping[str, str], fusion: EmotionTrainer, corpus: DatasetDict, labels: list[str]
+    recipe: Recipe, members: Mapping[str, str], fusion: EmotionTrainer, corpus: DatasetDict, task: Task
 ) -> EmotionTrainer:
     """Return a trainer with the soup of the members of a fusion, which must have equal processors."""
     if fusion.processor.members:
@@ -257,7 +277,7 @@ def _build_soup_trainer(
     if is_plain and "audio" in member_modalities(model.config):
         raise ValueError("A soup of speech classifiers of transformers cannot be saved; choose another combination.")
     processor = load_processor(next(iter(members.values())), model.config)
-    return _wrap(recipe, model, processor, corpus, labels, is_plain)
+    return _wrap(recipe, model, processor, corpus, task, is_plain)
 
 
 def _wrap(
@@ -265,14 +285,19 @@ def _wrap(
     model: PreTrainedModel,
     processor: EmoFusionProcessor,
     corpus: DatasetDict,
-    labels: list[str],
+    task: Task,
     is_plain: bool = False,
 ) -> EmotionTrainer:
     return (TextClassifierTrainer if is_plain else EmotionTrainer)(
         model=model,
         args=recipe.training,
-        data_collator=(TextClassifierCollator if is_plain else EmotionCollator)(processor, labels),
+        data_collator=(TextClassifierCollator if is_plain else EmotionCollator)(processor, task),
         eval_dataset=corpus["validation"],
         processing_class=processor,
         compute_metrics=None,
     )
+
+
+def _score(rows: PredictionOutput, task: Task) -> dict[str, float]:
+    values = task.values(task.score_output(rows))
+    return {name: values[name] for name in task.system_scores if name in values}

@@ -138,6 +138,11 @@ def _plan_recipe(recipe: Recipe, source: str, place: str | None) -> list[Member]
             f"members names {source}, whose corpus is {member.data.corpus}, and that of the fusion is {data.corpus}; name "
             "recipes for one corpus."
         )
+    if member.data.task not in (data.task, "multi_task"):
+        raise ValueError(
+            f"members names {source}, whose task is {member.data.task}, and that of the fusion is {data.task}; name recipes "
+            "for its task, or for multi_task."
+        )
     lost = [name for name in member.data.corpus_options if name != "fold" and name not in data.corpus_options]
     if lost:
         raise ValueError(f"{source} has corpus_options.{lost[0]}, which the fusion lacks; give it there too.")

@@ -25,8 +25,8 @@ def build_soup(models: Mapping[str, PreTrainedModel]) -> PreTrainedModel:
     for name, other in others:
         if _describe(other) != shapes:
             raise ValueError(
-                f"The members {first} and {name} have no common mean of weights: they differ in class, sizes or order of "
-                "labels; give members of one recipe, or another combination."
+                f"The members {first} and {name} have no common mean of weights: they differ in class, sizes, or order or "
+                "scale of labels; give members of one recipe, or another combination."
             )
     soup = copy.deepcopy(model)
     states = [other.state_dict() for other in models.values()]
@@ -39,4 +39,6 @@ def build_soup(models: Mapping[str, PreTrainedModel]) -> PreTrainedModel:
 def _describe(model: PreTrainedModel) -> tuple:
     """Return what models with a common mean have in common."""
     shapes = {name: value.shape for name, value in model.state_dict().items()}
-    return type(model), shapes, sorted(model.config.id2label.items())
+    config = model.config
+    learned = [getattr(config, name, None) for name in ("problem_type", "dimensions", "dimension_scale")]
+    return type(model), shapes, sorted(config.id2label.items()), learned

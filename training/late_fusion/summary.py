@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...evaluation.predictions import Predictions, pool
-from ...evaluation.results import LateFusionResults, RunResults
+from ...evaluation.results import LateFusionResults, MemberComparison, RunResults
 from ...evaluation.task import Task, task_of_results
-
-# Scores of each member and each combination.
-SCORES = ("wa", "ua", "wf1", "nll")
 
 
 def add_comparisons(fusion: LateFusionResults, task: Task, tests: list[Predictions]) -> None:
@@ -62,43 +59,59 @@ def _find_common(sources: Sequence[str]) -> str:
 def _pool_scores(
     name: str, fusions: Sequence[LateFusionResults], splits: Sequence[Mapping[str, Predictions]], task: Task
 ) -> dict[str, dict[str, float]]:
+    """Return the scores of a system over all runs; those that its predictions do not determine are means over utterances."""
     scores = {}
-    for split, of_first in fusions[0].systems[name].items():
+    for split, known in fusions[0].systems[name].items():
         scores[split] = task.score_system(pool(run[split] for run in splits), name)
         sizes = [len(run[split].ids) for run in splits]
-        for score in of_first.keys() - scores[split].keys():  # stored predictions do not determine an NLL
-            losses = [fusion.systems[name][split][score] for fusion in fusions]
-            scores[split][score] = float(np.average(losses, weights=sizes))
+        for score in known.keys() - scores[split].keys():
+            values = [fusion.systems[name][split][score] for fusion in fusions]
+            scores[split][score] = float(np.average(values, weights=sizes))
     return scores
 
 
 def format_fusion(results: RunResults) -> str:
-    """Return members, combinations, weights and comparisons for the console; scores in percent, NLL in nats."""
-    fusion = results.late_fusion
+    """Return members, combinations, weights and comparisons for the console; scores as the task formats them."""
+    fusion, task = results.late_fusion, task_of_results(results)
     width = max(map(len, fusion.systems))
+    headings = {score: task.summary.get(score, task.headings[score]) for score in task.system_scores}
+    columns = {score: max(8, len(heading) + 2) for score, heading in headings.items()}
+    total = sum(columns.values())
     lines = [
-        f"{'':<{width}}{'validation':>24}{'test':>32}",
-        f"{'system':<{width}}" + 2 * "      WA      UA     WF1     NLL",
+        f"{'':<{width}}{'validation':>{total}}{'test':>{total}}",
+        f"{'system':<{width}}" + 2 * "".join(f"{headings[score]:>{size}}" for score, size in columns.items()),
     ]
     for name, splits in fusion.systems.items():
-        cells = "".join(
-            "".join(f"{100 * scores[score]:8.1f}" for score in SCORES[:3]) + f"{scores['nll']:8.3f}"
+        cells = [
+            f"{task.format_cell(score, scores[score]) if score in scores else '':>{size}}"
             for scores in splits.values()
-        )
-        lines.append(f"{name:<{width}}{cells}")
+            for score, size in columns.items()
+        ]
+        lines.append(f"{name:<{width}}{''.join(cells)}")
     lines += ["", f"Weights of the members, fitted on the validation split{_of_runs(results)}:"]
     names = max(map(len, fusion.weights))
     for kind, weights in fusion.weights.items():
         lines.append(f"  {kind:<{names}}  {format_weights(weights)}")
     lines += ["", f"{fusion.combination}, which is saved, compared with each member on the test split:"]
     for name, found in fusion.comparisons.items():
-        p = f"p {found.p_utterances:.3g} over utterances"
-        if found.p_wa is not None:
-            p += f"; over speakers {found.p_wa:.3g} (WA), {found.p_ua:.3g} (UA)"
-        lines.append(f"  {name:<{width}}  WA {100 * found.wa:+.1f}, UA {100 * found.ua:+.1f}, {p}")
+        lines.append(f"  {name:<{width}}  {_format_comparison(found)}")
     best = fusion.comparisons[fusion.best_member]
     lines.append(f"The best member on the validation split is {fusion.best_member}. {best.verdict}")
     return "\n".join(lines)
+
+
+def _format_comparison(found: MemberComparison) -> str:
+    """Return the differences between a fusion and a member, and their p-values, in a line."""
+    parts = []
+    if found.wa is not None:
+        p = f"p {found.p_utterances:.3g} over utterances"
+        if found.p_wa is not None:
+            p += f"; over speakers {found.p_wa:.3g} (WA), {found.p_ua:.3g} (UA)"
+        parts.append(f"WA {100 * found.wa:+.1f}, UA {100 * found.ua:+.1f}, {p}")
+    for name, difference in found.ccc.items():
+        p = "" if difference.p_speakers is None else f" (p {difference.p_speakers:.3g} over speakers)"
+        parts.append(f"CCC, {name} {difference.value:+.3f}{p}")
+    return ", ".join(parts)
 
 
 def format_weights(weights: Mapping[str, float]) -> str:

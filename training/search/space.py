@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # Options that decide which utterances are measured and how. Trials that differ in them have no comparable scores.
 MEASURING = (
+    "task",
+    "dimensions",
     "corpus",
     "corpus_root",
     "corpus_options",

@@ -206,9 +206,9 @@ def build_trial(recipe: Recipe, settings: Mapping, folder: Path) -> EmotionTrain
         load_best_model_at_end=False,
         push_to_hub=False,
     )
-    corpus, metadata = load_rows(recipe)
+    corpus, metadata, task = load_rows(recipe)
     del corpus["test"]
-    return build_trainer(corpus, metadata, recipe)
+    return build_trainer(corpus, metadata, task, recipe)
 
 
 def first_fold(data_args: DataArguments) -> DataArguments:

@@ -203,6 +203,17 @@ def test_other_emotions_are_left_out_with_reason(root):
     assert not {row["id"] for row in found} & left_out.keys()
 
 
+def test_other_emotions_are_kept_without_label_on_request(root, rows):
+    found = {row["id"]: row for row in read(root, 4, keep_others=True)[0]}
+    assert found.keys() == rows.keys()
+    assert {name for name, row in found.items() if row["label"] is None} == {
+        name for name in rows if name.endswith(("F002", "M003"))
+    }
+    assert found["Ses01F_impro01_M003"]["vad"] == {"valence": 4.0, "arousal": 1.5, "dominance": 4.5}
+    with pytest.raises(ValueError, match="keep_others is given, but classes is 'all'"):
+        scan(root, "all", keep_others=True)
+
+
 @pytest.mark.parametrize("fold", range(1, 6))
 def test_leave_one_session_out_validates_on_next_session(root, fold):
     corpus = load(root, fold=fold)

@@ -1,5 +1,6 @@
 """The digest of the code that determines a prepared folder."""
 
+import inspect
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,11 @@ UNRELATED = (
 )
 
 
+def file_of(code):
+    """The file that defines a function or class, relative to the package."""
+    return Path(inspect.getfile(code)).relative_to(ROOT)
+
+
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the code to edit."""
@@ -29,15 +35,17 @@ def copy(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("corpus", DISK_CORPORA, ids=lambda corpus: corpus.name)
+@pytest.mark.parametrize(
+    "corpus", {type(corpus): corpus for corpus in DISK_CORPORA}.values(), ids=lambda corpus: corpus.name
+)
 def test_digest_changes_only_with_code_that_reads_corpora(corpus, copy):
     entries = [copy / entry.relative_to(ROOT) for entry in code_entries(corpus)]
     before = digest_code(entries)
-    for name in (*UNRELATED, f"corpora/{corpus.name}/corpus.py"):
+    for name in (*UNRELATED, file_of(type(corpus))):
         with open(copy / name, "a") as file:
             file.write("# An edit.\n")
         assert digest_code(entries) == before, name
-    for name in (*READ, f"corpora/{corpus.name}/scan.py"):
+    for name in (*READ, file_of(corpus.scan)):
         with open(copy / name, "a") as file:
             file.write("# An edit.\n")
         assert digest_code(entries) != before, name
@@ -46,9 +54,11 @@ def test_digest_changes_only_with_code_that_reads_corpora(corpus, copy):
 
 @pytest.mark.parametrize("corpus", DISK_CORPORA, ids=lambda corpus: corpus.name)
 def test_corpus_does_not_depend_on_code_of_another(corpus):
-    folders = {file.relative_to(ROOT).parts[1] for file in reachable_files(code_entries(corpus))}
-    assert corpus.name in folders
-    assert not folders & ({other.name for other in DISK_CORPORA} - {corpus.name})
+    reached = {file.relative_to(ROOT) for file in reachable_files(code_entries(corpus))}
+    own, others = file_of(corpus.scan), {file_of(other.scan) for other in DISK_CORPORA if other is not corpus}
+    assert own in reached
+    assert not reached & others
+    assert not {file.parent for file in reached} & ({other.parent for other in others} - {own.parent})
 
 
 def test_imports_in_functions_and_packages_are_followed(tmp_path):

@@ -12,6 +12,7 @@ from emofusion.corpora.report.charts import (
     draw_balance,
     draw_dimensions,
     draw_distribution,
+    draw_ratings,
     draw_waveform,
 )
 from matplotlib.colors import to_rgb
@@ -64,9 +65,29 @@ def test_charts_use_colour_of_page_and_real_text():
 
 def test_only_classes_with_ratings_have_panel():
     vad = np.array([[1.0, 5.0, np.nan], [3.0, np.nan, 3.0], [2.5, 2.5, 2.5]])
-    written = texts(draw_dimensions(vad, np.array([0, 1, 2]), ["sad", "unrated", "glad"]))
+    written = texts(draw_dimensions(vad, np.array([0, 1, 2]), ["sad", "unrated", "glad"], (1, 5)))
     assert {"sad", "glad", "valence", "arousal"} <= {*written}
     assert "unrated" not in written
+
+
+@pytest.mark.parametrize(
+    ("scale", "ticks"),
+    [
+        ((1, 7), list("1234567")),
+        ((-3, 3), ["−3", "−2", "−1", "0", "1", "2", "3"]),
+        ((0, 1), ["0.00", "0.25", "0.50", "0.75", "1.00"]),
+    ],
+)
+def test_charts_of_ratings_have_their_scale(scale, ticks):
+    lowest, highest = scale
+    values = np.array([lowest, lowest, highest], float)
+    for svg in (
+        draw_ratings({"valence": values, "dominance": values[:1]}, scale),
+        draw_dimensions(np.stack([values, values], axis=1), np.zeros(3, int), ["sad"], scale),
+    ):
+        written = texts(svg)
+        assert {*ticks, "valence"} <= {*written}
+        assert not {"8", "−4", "2.0"} & {*written}
 
 
 @pytest.mark.parametrize("waveform", [np.zeros(1000, np.float32), np.ones(1, np.float32), np.sin(np.arange(5000) / 9)])

@@ -125,7 +125,7 @@ def page(tmp_path_factory):
 @pytest.fixture
 def without_charts(monkeypatch):
     """Skip the drawing of charts, which takes most of the time of a page."""
-    for name in ("draw_balance", "draw_distribution", "draw_dimensions"):
+    for name in ("draw_balance", "draw_distribution", "draw_dimensions", "draw_ratings"):
         monkeypatch.setattr(charts, name, lambda *arguments: "<svg></svg>")
 
 
@@ -287,7 +287,7 @@ def test_page_is_reproducible_and_its_ids_are_unique(page, tmp_path):
 
 def test_charts_and_players_are_described(page):
     pictures = [attributes for tag, attributes in page.tags if attributes.get("role") == "img"]
-    assert len(pictures) == 4
+    assert len(pictures) == 5
     assert all(picture["aria-label"] for picture in pictures)
     assert all(attributes["aria-label"] for tag, attributes in page.tags if tag == "audio")
 

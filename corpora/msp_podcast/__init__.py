@@ -1,0 +1,1 @@
+"""MSP-Podcast: its release on disk, the votes of its raters, and its partitions."""

@@ -1,0 +1,161 @@
+"""The task of a run: chosen by its recipe, completed by its corpus, and the rows that it can use (ours)."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from datasets import ClassLabel, Dataset, DatasetDict
+
+from ..configuration.dimensions import DEFAULT_SCALE, DIMENSIONS
+from ..configuration.plain_text import join_words
+from ..evaluation.label_checks import read_dimensions
+from ..evaluation.metadata import CorpusMetadata
+from ..evaluation.task import Task, load_task
+from .arguments import TEXT_CLASSIFIER, DataArguments, EmotionTrainingArguments, ModelArguments
+
+# Training arguments that only a task with classes has, and the value that each has by default.
+OF_CLASSES = {"class_weights": None, "label_smoothing_factor": 0.0, "sampler": "random"}
+# Fields of a configuration that the task determines.
+OF_TASK = ("problem_type", "dimensions", "dimension_scale")
+
+
+def check_task_options(task: str, model: ModelArguments | None, training_args: EmotionTrainingArguments) -> None:
+    """Check that the options of a recipe fit its task.
+
+    Args:
+        task: The name of the task.
+        model: The model; None for a late fusion.
+        training_args: The training arguments.
+
+    Raises:
+        ValueError: If an option does not fit; it is named.
+    """
+    if model is not None and model.variant == TEXT_CLASSIFIER and task != "classification":
+        raise ValueError(
+            f"The task is {task}, but a text_classifier is a plain model of transformers, which learns classes; take the "
+            "variant unimodal with model_config.modality text."
+        )
+    for name in OF_TASK if model is not None else ():
+        if name in model.model_config:
+            raise ValueError(
+                f"model_config.{name} is given, but the arguments task and dimensions determine it; leave it out."
+            )
+    for name, default in OF_CLASSES.items() if task == "dimensions" else ():
+        if (value := getattr(training_args, name)) != default:
+            raise ValueError(f"{name} is {value!r}, but the task dimensions has no classes; leave it out.")
+
+
+def as_task(task: Task | Sequence[str]) -> Task:
+    """Return a task; names of classes stand for their classification."""
+    return task if isinstance(task, Task) else load_task("classification", list(task))
+
+
+def sketch_task(data: DataArguments, classes: int = 4) -> Task:
+    """Return the task of a recipe without its corpus, with names of classes and a scale that are made up.
+
+    Args:
+        data: The data arguments. Without the argument `dimensions`, all are learned.
+        classes: Number of classes.
+    """
+    names = [f"class {number}" for number in range(classes)]
+    return _load_task(data.task, names, data.dimensions or list(DIMENSIONS), DEFAULT_SCALE)
+
+
+def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: CorpusMetadata) -> Task:
+    """Return the task of a run.
+
+    Args:
+        data: The data arguments.
+        corpus: The splits. Without the argument `dimensions`, those are learned of which every split has values.
+        metadata: The metadata of the corpus, which has the scale of its dimensions.
+
+    Raises:
+        ValueError: If the corpus has no dimensions, or not those that are given.
+    """
+    labels, scale = corpus["train"].features["label"].names, metadata.dimension_scale
+    if data.task == "classification":
+        return _load_task(data.task, labels)
+    present = {split: _present_dimensions(rows) for split, rows in corpus.items()}
+    names = data.dimensions or [name for name in DIMENSIONS if all(name in found for found in present.values())]
+    for split, found in present.items():
+        if missing := [name for name in names or DIMENSIONS if name not in found]:
+            raise ValueError(
+                f"The task is {data.task}, but no utterance of the {split} split of {metadata.title or metadata.name} has a "
+                f"value of {join_words(missing, 'or')} (column 'vad'); choose other dimensions, or another corpus."
+            )
+    if scale is None:
+        raise ValueError(
+            f"The task is {data.task}, but the scale of the dimensions of {metadata.title or metadata.name} is unknown; state "
+            "it as an option of the corpus."
+        )
+    return _load_task(data.task, labels, names, scale)
+
+
+def _load_task(name: str, classes: Sequence[str], dimensions: Sequence[str] = (), scale: Sequence[float] = ()) -> Task:
+    """Return a task by its name, classes, dimensions and scale."""
+    if name == "classification":
+        return load_task(name, classes)
+    if name == "dimensions":
+        return load_task(name, dimensions, scale=tuple(scale))
+    return load_task(name, classes, dimensions=dimensions, scale=tuple(scale))
+
+
+def leave_out_unlabelled(corpus: DatasetDict, task: Task) -> DatasetDict:
+    """Return the splits without the rows that nothing can be learned from, with a warning that counts them.
+
+    Of a task with dimensions, that are rows without a known dimension and, if it has classes too, without a class. Rows
+    without a class are an error of a task that has classes alone.
+    """
+    if not task.dimension_names:
+        return corpus
+    kept = {}
+    for split, rows in corpus.items():
+        usable = np.isfinite(read_dimensions(rows, task.dimension_names)).any(axis=1)
+        if task.classes:
+            usable |= np.array([label is not None for label in rows["label"]], dtype=bool)
+        kept[split] = rows if usable.all() else rows.select(np.flatnonzero(usable))
+        if missing := len(rows) - len(kept[split]):
+            what = join_words([*(["class"] if task.classes else []), *task.dimension_names], "or")
+            warnings.warn(
+                f"{missing} of {len(rows)} utterances of the {split} split have no {what}; they are left out.",
+                stacklevel=2,
+            )
+    return DatasetDict(kept)
+
+
+def draw_rows(rows: Dataset, size: int, seed: int, task: Task) -> Dataset:
+    """Return `size` rows, drawn at random.
+
+    Args:
+        rows: The training split.
+        size: Number of rows.
+        seed: Seed of the draw.
+        task: The task. If it has classes, their proportions are those of all rows; rows without a class are one more.
+
+    Raises:
+        ValueError: If there are fewer rows, or too few to keep the proportions.
+    """
+    if not 0 < size <= len(rows):
+        raise ValueError(f"max_train_samples is {size}; the training split has {len(rows)} utterances.")
+    if size == len(rows):
+        return rows
+    if task.stratify_by is None:
+        return rows.train_test_split(train_size=size, seed=seed)["train"]
+    number = rows.features[task.stratify_by].num_classes
+    strata = [number if label is None else label for label in rows[task.stratify_by]]
+    columns = {"stratum": strata, "place": range(len(rows))}
+    places = Dataset.from_dict(columns).cast_column("stratum", ClassLabel(num_classes=number + 1))
+    try:
+        drawn = places.train_test_split(train_size=size, stratify_by_column="stratum", seed=seed)["train"]
+    except ValueError as error:  # a class is too rare, or there are more classes than rows
+        raise ValueError(
+            f"max_train_samples is {size}, which is too few, or too close to all {len(rows)} utterances, to keep the "
+            "proportions of the classes; give another number, or leave it out."
+        ) from error
+    return rows.select(drawn["place"])
+
+
+def _present_dimensions(rows: Dataset) -> set[str]:
+    """Return the dimensions of which some row has a value."""
+    known = np.isfinite(read_dimensions(rows, DIMENSIONS)).any(axis=0)
+    return {name for name, is_known in zip(DIMENSIONS, known, strict=True) if is_known}
