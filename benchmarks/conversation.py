@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from ..configuration.modalities import SAMPLING_RATE
 from ..training.recipe import parse_recipe
 from ..training.run import train
 
 DIALOGUES = {"train": 120, "validation": 20, "test": 40}
 TURNS = 6
-RATE = 16_000
 THINGS = ("soup", "train", "letter", "garden", "concert", "weather", "hotel", "coat")
 MOODS = {"happy": ("lovely", "wonderful", "perfect", "brilliant"), "sad": ("awful", "dismal", "ruined", "broken")}
 ANSWERS = ("I see.", "Is that so?", "Well, well.", "You said so.")
@@ -41,7 +41,7 @@ def write_corpus(root: Path, seed: int = 0) -> None:
         seed: Seed of the words.
     """
     rng, lines = random.Random(seed), ["file_name,text,label,speaker,dialogue,turn,split"]
-    noise = 0.01 * np.random.default_rng(seed).standard_normal(RATE // 5)
+    noise = 0.01 * np.random.default_rng(seed).standard_normal(SAMPLING_RATE // 5)
     for split, count in DIALOGUES.items():
         for dialogue in range(count):
             for turn in range(TURNS):
@@ -51,7 +51,7 @@ def write_corpus(root: Path, seed: int = 0) -> None:
                 else:
                     text = rng.choice(ANSWERS)
                 name = f"{split}-{dialogue}-{turn}.wav"
-                soundfile.write(root / name, noise, RATE)
+                soundfile.write(root / name, noise, SAMPLING_RATE)
                 lines.append(f'{name},"{text}",{label},{split}{"AB"[turn % 2]},{split}-{dialogue},{turn},{split}')
     (root / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
 

@@ -180,8 +180,8 @@ class EmoFusionProcessor(ProcessorMixin):
             alignment: One row or a list of rows; None for a row without an alignment. A row maps `word`, `syllable`
                 and `phone` to `{"start": [...], "end": [...], "symbol": [...]}` in seconds, or to None. Silence and
                 noise are dropped.
-            context: For each row the turns before it, oldest first, the last `context_turns` of which are read: strings, or
-                mappings with `text` and `speaker`. For one utterance (`text` is a string) its turns alone.
+            context: For each row the turns before it, oldest first: strings, or mappings with `text` and `speaker`. The last
+                `context_turns` are read. For one utterance (`text` is a string), its turns alone.
             speaker: The speaker of each row, which the speakers of its context are compared with.
             padding: As in the feature extractor and the tokenizer; `"max_length"` pads audio and video to
                 `max_seconds`. With other values, video is padded to the longest.
