@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "train": "Train a model from a recipe.",
     "cross-validate": "Train every fold of a corpus, with one or more seeds, and average the scores.",
+    "cross-corpus": "Train on each corpus of a recipe, test on all of them, and make a table of the scores.",
     "compare": "Test whether one system is better than another on the same utterances.",
     "predict": "Recognise the emotion of a recording.",
     "prepare": "Check a corpus on disk, list its problems, and cache it.",

@@ -18,7 +18,7 @@ def run(argv: list[str]) -> None:
 
     recipe = read_recipe(argv, CROSS_VALIDATION)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
-    what = f"{recipe.system} on {recipe.data.corpus}"
+    what = f"{recipe.system} on {recipe.data.corpus_name}"
     runs = plan_runs(recipe)
     since = announce(f"Cross-validating {what}", folder, is_first)
     states = find_states(runs)

@@ -14,7 +14,7 @@ def run(argv: list[str]) -> None:
 
     recipe = read_recipe(argv, LATE_FUSION)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
-    what = f"a late fusion on {recipe.data.corpus}"
+    what = f"a late fusion on {recipe.data.corpus_name}"
     since = announce(f"Fitting {what}", folder, is_first)
     results = fit_late_fusion(recipe, log=print_apart if is_first else None, show=show_run)
     if not is_first:

@@ -33,6 +33,7 @@ RECIPE_COMMANDS = {
         DATA,
         TRAINING,
     ),
+    "cross-corpus": (("cross-corpus", "training.command_arguments", "CrossCorpusArguments"), MODEL, DATA, TRAINING),
     "search": (("search", "training.search.space", "SearchArguments"), MODEL, DATA, TRAINING),
     "fit-late-fusion": (LATE_FUSION, DATA, TRAINING),
     "pretrain-speaker": (

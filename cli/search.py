@@ -24,7 +24,7 @@ def run(argv: list[str]) -> None:
     except ValueError as error:
         raise UsageError(str(error)) from error
     folder = recipe.training.output_dir
-    what = f"for better settings of {recipe.model.system} on {recipe.data.corpus}"
+    what = f"for better settings of {recipe.model.system} on {recipe.data.corpus_name}"
     since = announce(f"Searching {what}", folder)
     found = search(recipe, print_line)
     print(f"\n{format_search(found)}")

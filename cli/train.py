@@ -13,7 +13,7 @@ def run(argv: list[str]) -> None:
 
     recipe = read_recipe(argv, TRAINING)
     is_first, folder = recipe.training.process_index == 0, recipe.training.output_dir
-    what = f"{recipe.model.system} on {recipe.data.corpus}"
+    what = f"{recipe.model.system} on {recipe.data.corpus_name}"
     since = announce(f"Training {what}", folder, is_first)
     results = train(recipe, show_run)
     if is_first:

@@ -8,6 +8,8 @@ from .statistics import number_groups
 
 # Variances below this, in units of the variance of the references, are rounding errors of a constant.
 SMALLEST = 1e-12
+# Values are clipped to this, in the same units, so that sums of their squares are finite.
+LARGEST = 1e100
 
 
 def group_moments(
@@ -33,9 +35,11 @@ def group_moments(
     truth = np.where(known, references, 0.0)
     total = np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
     centre = (weights * truth).sum(axis=0) / total
-    unit = np.sqrt((weights * (truth - centre) ** 2).sum(axis=0) / total)
+    distance = truth - centre
+    largest = np.maximum(np.abs(distance).max(axis=0, initial=0.0), np.finfo(float).tiny)
+    unit = largest * np.sqrt((weights * (distance / largest) ** 2).sum(axis=0) / total)
     unit = np.where(unit > 0, unit, 1.0)
-    x, y = (predicted - centre) / unit, (truth - centre) / unit
+    x, y = (np.clip((values - centre) / unit, -LARGEST, LARGEST) for values in (predicted, truth))
     sums = np.stack([np.ones(x.shape), x, y, x**2, y**2, x * y, np.broadcast_to(unit, x.shape)], axis=-1)
     moments = np.zeros((number, *sums.shape[1:]))
     np.add.at(moments, index, weights[..., None] * sums)

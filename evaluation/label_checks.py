@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..configuration.plain_text import join_words
+from .sample_size import count_words
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -82,8 +83,9 @@ def check_dimension_labels(splits: "Mapping[str, Dataset]", names: Sequence[str]
             known = column[np.isfinite(column)]
             if len(set(known.tolist())) < 2:
                 raise ValueError(
-                    f"The {split} split has {len(known)} utterances with a value of {name}, and {len(set(known.tolist()))} "
-                    "different values; a CCC needs two or more, so leave the dimension out, or choose other splits."
+                    f"The {split} split has fewer than two different values of {name} "
+                    f"({count_words(len(known), 'utterance')} with one), and a CCC needs two; leave the dimension out, or choose "
+                    "other splits."
                 )
         _check_scale(split, rows, values, names, scale)
         if unknown := int(np.isnan(values).any(axis=1).sum()):

@@ -34,7 +34,8 @@ class CorpusMetadata(Record):
     """Description of a corpus and of how a run uses it.
 
     Args:
-        name: Its name in `corpora.CORPORA`.
+        name: Its name in `corpora.CORPORA`; of several that are joined, their names with `+` between them.
+        corpora: The names of several that are joined; empty for one.
         title: Its name for people.
         fold: Number of the fold that it is split by, from 1; None if its splits are fixed, or several folds are pooled.
         hub_id: Its repository on the Hub.
@@ -44,10 +45,15 @@ class CorpusMetadata(Record):
         language: BCP-47 codes of the languages that are spoken in it; empty where unknown.
         speaker_independent: Whether no speaker of the training split is in another.
         selection: How the checkpoint was selected, in a sentence.
+        label_map: By corpus, the class of every label; None for labels whose utterances are dropped. Empty if the classes
+            are the labels of the only corpus.
+        dropped: By corpus and label, the number of utterances that the label map drops.
+        tested: By name, title and protocol of other corpora whose test splits are predicted.
         dimension_scale: Lowest and highest value of its dimensions; None if it has none.
     """
 
     name: str | None = None
+    corpora: list[str] = field(default_factory=list)
     title: str | None = None
     fold: int | None = None
     hub_id: str | None = None
@@ -57,6 +63,9 @@ class CorpusMetadata(Record):
     language: list[str] = field(default_factory=list)
     speaker_independent: bool | None = None
     selection: str | None = None
+    label_map: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    tested: dict[str, str] = field(default_factory=dict)
     dimension_scale: list[float] | None = None
 
     def __post_init__(self):

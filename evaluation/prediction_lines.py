@@ -16,6 +16,7 @@ FIELDS = {
     **dict.fromkeys(("split", "id"), (str, "a string")),
     "speaker": (str | None, "a string or null"),
     **dict.fromkeys(PROPERTIES, (bool | None, "true, false or null")),
+    "corpus": (str | None, "a string or null"),  # left out in a run with one corpus
 }
 
 
@@ -38,6 +39,8 @@ def format_line(predictions: Predictions, place: int, task: Task) -> dict[str, A
         line["dimension_labels"] = dict(zip(task.dimension_names, known, strict=True))
         line["dimensions"] = _name(predictions.dimensions[place], task)
     line |= {name: getattr(predictions, name)[place] for name in PROPERTIES}
+    if predictions.corpus is not None:
+        line["corpus"] = predictions.corpus[place]
     if predictions.systems:
         line["systems"] = {name: task.classes[found[place]] for name, found in predictions.systems.items()}
     if predictions.dimension_systems:

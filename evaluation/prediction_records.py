@@ -21,6 +21,7 @@ class Predictions:
         speakers: Their speakers, None where unknown.
         scripted: Whether the text was scripted, None where unknown.
         text_seen: Whether the training split contains the same text, None for an utterance without text.
+        corpus: Their corpora in a run with several; None in a run with one.
         labels: True class numbers `(utterances,)`, `UNKNOWN` where unknown; None if no class is learned.
         logits: Logits `(utterances, classes)`, float64; None if no class is learned.
         temperature: Temperatures that calibrate the logits `(utterances,)`; 1 where none does.
@@ -35,6 +36,7 @@ class Predictions:
     speakers: list[str | None]
     scripted: list[bool | None]
     text_seen: list[bool | None]
+    corpus: list[str | None] | None = None
     labels: np.ndarray | None = None
     logits: np.ndarray | None = None
     temperature: np.ndarray

@@ -53,6 +53,7 @@ def collect_predictions(
             speakers=rows["speaker"][:],
             scripted=properties["scripted"],
             text_seen=[known if text else None for known, text in seen],
+            corpus=_known(rows["corpus"][:] if "corpus" in rows.column_names else []),
             temperature=np.ones(len(rows)),
             **joined,
         )
@@ -129,7 +130,7 @@ def _parse_line(line: str, place: str, task: Task) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ValueError(f"{place} is not the prediction of a model: it is {show_value(row)}.")
     for name, (accepted, kind) in FIELDS.items():
-        if name not in row or not isinstance(row[name], accepted):
+        if (name not in row and name != "corpus") or not isinstance(row.get(name), accepted):
             raise ValueError(
                 f"{place} is not the prediction of a model: {name} is {show_value(row.get(name))}, not {kind}."
             )
@@ -154,4 +155,10 @@ def _from_rows(rows: Sequence[Mapping], task: Task) -> Predictions:
         **values,
         **{key: gather_systems(key) for key in SYSTEMS},
         **{name: [row[name] for row in rows] for name in PROPERTIES},
+        corpus=_known([row.get("corpus") for row in rows]),
     )
+
+
+def _known(values: Sequence[str | None]) -> Sequence[str | None] | None:
+    """Return values of which one is known, else None."""
+    return None if all(value is None for value in values) else values

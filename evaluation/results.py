@@ -11,6 +11,7 @@ from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import show_value
 from ..corpora.atomic_write import write_json
 from .calibration import TemperatureScaling
+from .cross_corpus_records import CrossCorpusResults
 from .metadata import AdapterMetadata, CorpusMetadata, Environment, Paper, ParameterCounts, SplitCounts
 from .records import Record
 from .score_records import Intervals, Scores, SubsetScores, check_interval
@@ -243,6 +244,7 @@ class RunResults(Results):
         base_models: Folder or Hub id of the pretrained models, by their role.
         late_fusion: Members and combinations of a late fusion.
         cross_validation: Single runs of a cross-validation.
+        cross_corpus: Table of scores of models by the corpora of their training and of their test.
         temperature: Temperature fitted on the validation split; None if it does not calibrate there.
         temperature_scaling: The effect of the fitted temperature on the validation split.
         metrics: Scores per split.
@@ -263,6 +265,7 @@ class RunResults(Results):
     base_models: dict[str, str | None] = field(default_factory=dict)
     late_fusion: LateFusionResults | None = None
     cross_validation: CrossValidationResults | None = None
+    cross_corpus: CrossCorpusResults | None = None
     temperature: float | None = None
     temperature_scaling: TemperatureScaling | None = None
     metrics: dict[str, Scores] = field(default_factory=dict)

@@ -14,6 +14,11 @@ SUBSETS = {
 }
 
 
+def subset_of_corpus(corpus: str) -> str:
+    """Return the name of the subset of the utterances of a corpus."""
+    return f"corpus {corpus}"
+
+
 def find_subsets(predictions: "Predictions") -> dict[str, np.ndarray]:
     """Return the numbers of the utterances of every subset that is not empty.
 
@@ -26,4 +31,8 @@ def find_subsets(predictions: "Predictions") -> dict[str, np.ndarray]:
             rows = np.flatnonzero([known is value for known in values])
             if len(rows):
                 subsets[name] = rows
+    corpora = predictions.corpus or []
+    for corpus in dict.fromkeys(corpora):
+        if corpus is not None and set(corpora) != {corpus}:  # a corpus alone is the split
+            subsets[subset_of_corpus(corpus)] = np.flatnonzero([known == corpus for known in corpora])
     return subsets

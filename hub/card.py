@@ -14,6 +14,7 @@ from ..evaluation.sample_size import count_words, explain_uncertainty
 from ..evaluation.task import Task, task_of_results
 from .contents import is_repo_id
 from .context_card import describe_context
+from .corpora_section import cross_tables, describe_others, explain_cross, map_table, name_split
 from .fusion_card import describe_fusion
 from .markdown import Markdown, format_table
 from .page import (
@@ -60,6 +61,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
     modalities = [MODALITIES[modality] for modality in results.modalities]
     examples = {modality.name: f'"{modality.example}"' for modality in modalities}
     runs = [run.name for run in results.cross_validation.runs] if results.cross_validation else []
+    runs = results.cross_corpus.runs if results.cross_corpus else runs
     return write_page(
         folder,
         "model_card.md",
@@ -80,6 +82,10 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         small=[sentence for split in results.metrics if (sentence := explain_uncertainty(results, split))],
         calibration=_explain_scaling(results, task),
         corpus=results.corpus,
+        label_map=map_table(results),
+        others=describe_others(results, task),
+        cross_tables=cross_tables(results, task),
+        cross_explanation=explain_cross(results),
         selection=results.corpus.selection if test else None,  # it says that the test split was measured
         adapter=results.adapter,
         runs=runs,
@@ -191,7 +197,7 @@ def _score_table(results: RunResults, task: Task) -> Markdown:
     headings = {
         score: heading for score, heading in task.headings.items() if not (rejected and score.endswith("_scaled"))
     }
-    rows = {split: _format_scores(scores, task) for split, scores in results.metrics.items()}
+    rows = {name_split(split): _format_scores(scores, task) for split, scores in results.metrics.items()}
     return format_table("Split", headings, rows)
 
 
@@ -288,7 +294,7 @@ def _data_table(results: RunResults) -> str:
             counts["minutes"] = f"{data.seconds / 60:.1f}"
         counts |= {f"of {label}": str(count) for label, count in data.classes.items()}
         counts |= {f"known {name}": str(count) for name, count in data.dimensions.items()}
-        rows[split] = counts | {f"without {level}": str(count) for level, count in data.unaligned.items()}
+        rows[name_split(split)] = counts | {f"without {level}": str(count) for level, count in data.unaligned.items()}
     columns = COUNTS | {f"of {label}": label for label in results.labels}
     columns |= {f"known {name}": f"With {name}" for name in results.dimensions}
     return format_table("Split", columns | UNALIGNED, rows)

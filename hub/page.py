@@ -70,6 +70,7 @@ def keep_publishable(results: AnyResults) -> AnyResults:
     kept = _drop_private(results.to_dict())
     if isinstance(results, RunResults):
         kept["labels"] = results.labels  # one that begins with a slash is no path
+        kept["corpus"]["label_map"] = results.corpus.label_map  # None is the class of labels that are dropped
     return results.from_dict(kept)
 
 

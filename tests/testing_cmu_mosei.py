@@ -16,8 +16,14 @@ SEGMENTS = {
         (10, 0.6, 0.9, "It is round.", [(0, NOTHING)] * 3),
         (3, 0.9, 1.0, "Nobody rated this.", None),
     ],
-    "12345": [(0, 0.0, 0.5, "Not good.", [(-3, (0, 0, 0, 0, 3, 0))] * 3)],
-    "x__y": [(0, 0.0, 0.5, "So, so.", [(1, (0, 0, 0, 0, 0, 1))] * 3)],
+    "12345": [
+        (0, 0.0, 0.5, "Not good.", [(-3, (0, 0, 0, 0, 3, 0))] * 3),
+        (1, 0.5, 0.9, "A little better.", [(0, (0, 2, 0, 0, 1, 0))] * 3),
+    ],
+    "x__y": [
+        (0, 0.0, 0.5, "So, so.", [(1, (0, 0, 0, 0, 0, 1))] * 3),
+        (1, 0.5, 0.9, "Well done!", [(3, (1, 0, 0, 3, 0, 0))] * 3),
+    ],
     "zz": [(0, 0.0, 0.5, "In no fold.", [(0, NOTHING)] * 3)],
 }
 FOLDS = {"train": ["-aB_"], "valid": ["12345"], "test": ["x__y", "of another copy"]}
@@ -46,7 +52,7 @@ def write_answers(folder: Path) -> None:
         for sentiment, emotions in answers or ()
     ]
     header = ["WorkerId", "Input.VIDEO_ID", "Input.CLIP", *(f"Answer.{name}" for name in ("sentiment", *ANSWERS))]
-    for name, part in (("batch.csv", rows[:4]), ("more.csv", [*rows[4:], ["w2", "-aB_", 0, "", *NOTHING]])):
+    for name, part in (("batch.csv", rows[:4]), ("more.csv", [*rows[4:], ["w2", "-aB_", 3, "", *NOTHING]])):
         with open(folder / name, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *part])
     (folder / "workers.csv").write_text("WorkerId,Country\nw1,XX\n")

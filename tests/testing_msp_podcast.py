@@ -10,13 +10,16 @@ HEADER = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "SpkrID", "Gende
 CODES = "ASHUFDCN"
 # Rows of the table: name without "MSP-PODCAST_" and ".wav", code, activation, valence, dominance, speaker, gender, partition.
 ROWS = [
-    *((f"0001_{number:04}", code, 4.2, 3.6, 5.0, 7, "Female", "Train") for number, code in enumerate(CODES, 1)),
+    *(
+        (f"0001_{n:04}", code, 4.45 - n / 4, 3.35 + n / 4, 5.0, 7, "Female", "Train")
+        for n, code in enumerate(CODES, 1)
+    ),
     ("0001_0010_0002", "X", 4, 4, 4, "Unknown", "Unknown", "Train"),
     ("0001_0011", "O", 2, 6, 4, 7, "Female", "Train"),
-    *((f"0002_{number:04}", code, 1, 7, 3.5, 8, "Male", "Development") for number, code in enumerate(CODES, 1)),
+    *((f"0002_{n:04}", code, n / 2 + 1, 7, n / 4 + 1, 8, "Male", "Development") for n, code in enumerate(CODES, 1)),
     ("0002_0009", "X", 3, 3, 3, 8, "Male", "Development"),
-    *((f"0003_{number:04}", code, 3, 3, 3, 9, "Male", "Test1") for number, code in enumerate(CODES, 1)),
-    *((f"0004_{number:04}", code, 3, 3, 3, 9, "Male", "Test2") for number, code in enumerate(CODES, 1)),
+    *((f"0003_{n:04}", code, n / 2 + 1, 6 - n / 2, n / 4 + 1, 9, "Male", "Test1") for n, code in enumerate(CODES, 1)),
+    *((f"0004_{n:04}", code, 3, 3, 3, 9, "Male", "Test2") for n, code in enumerate(CODES, 1)),
 ]
 TEST3 = ("MSP-PODCAST_test3_0001", "MSP-PODCAST_test3_0002")
 NAMES = {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrate
 from ..configuration import VARIANTS
 from ..configuration.dimensions import check_dimensions
 from ..configuration.modalities import MODALITIES, name_system
+from ..corpora.joining.selection import Selection
 from ..evaluation.task import TASKS, Task, task_class
 from ..processing.text_context import check_context
 from .adapters.lora_settings import check_lora
@@ -29,11 +30,10 @@ from .argument_checks import (
     check_trackers,
 )
 from .augmentation import check_augmentation
+from .corpus_arguments import CorpusArguments
 
-# Columns of a corpus that hold transcripts.
-TEXT_COLUMNS = ("text", "asr_text")
 DTYPES = ("float32", "bfloat16")
-SAMPLERS = ("random", "balanced")
+SAMPLERS = ("random", "balanced", "balanced_corpora")
 # The metric of the task, as the metric that selects the checkpoint.
 AUTO = "auto"
 # The variant that is no model of ours.
@@ -111,8 +111,8 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments:
-    """The corpus, what is learned from it, and how its utterances are read."""
+class DataArguments(CorpusArguments):
+    """The corpora, what is learned from them, and how their utterances are read."""
 
     task: str = field(
         default="classification",
@@ -124,15 +124,6 @@ class DataArguments:
     dimensions: list[str] | None = field(
         default_factory=list,
         metadata={"help": "Dimensions to learn, in this order; by default those that the corpus has."},
-    )
-    corpus: str = field(default="spoken", metadata={"help": "Name of the corpus."})
-    corpus_root: str | None = field(default=None, metadata={"help": "Folder of the corpus."})
-    corpus_options: dict | None = field(
-        default_factory=dict, metadata={"help": "Options of the corpus, as a mapping."}
-    )
-    text_column: str = field(
-        default="text",
-        metadata={"help": 'Transcripts to read: "text" for manual ones, "asr_text" for those of a speech recogniser.'},
     )
     context_turns: int = field(
         default=0,
@@ -165,7 +156,7 @@ class DataArguments:
     )
 
     def __post_init__(self):
-        self.corpus_options = dict(self.corpus_options or {})
+        super().__post_init__()
         self.augmentation = dict(self.augmentation or {})
         self.dimensions = list(self.dimensions or [])
         check_choice("task", self.task, TASKS)
@@ -177,13 +168,16 @@ class DataArguments:
             )
         if self.soft_labels and self.task == "dimensions":
             raise ValueError("soft_labels is given, but the task dimensions has no classes; leave it out.")
-        check_choice("text_column", self.text_column, TEXT_COLUMNS)
         check_augmentation(self.augmentation)
         check_numbers(self)
         check_context(self.context_turns, self.context_tokens)
-        for name, argument in (("name", "corpus"), ("root", "corpus_root")):
-            if name in self.corpus_options:
-                raise ValueError(f"corpus_options has {name!r}, which is an argument of its own: use {argument}.")
+
+    @property
+    def selection(self) -> Selection:
+        """The corpora of the run; their labels need classes if classes are learned."""
+        classes, dimensions = self.task != "dimensions", self.task != "classification"
+        turns = self.context_turns
+        return replace(super().selection, needs_labels=classes, keep_unlabelled=dimensions, context_turns=turns)
 
 
 @dataclass
@@ -213,8 +207,8 @@ class EmotionTrainingArguments(TrainingArguments):
     sampler: str = field(
         default="random",
         metadata={
-            "help": 'Order of the training utterances: "random", or "balanced", as many of each class, with utterances of '
-            "rare classes several times in an epoch."
+            "help": 'Order of the training utterances: "random"; "balanced", as many of each class, with utterances of rare '
+            'classes several times in an epoch; or "balanced_corpora", as many of each corpus, and inside it of each class.'
         },
     )
     early_stopping_patience: int | None = field(
@@ -362,7 +356,8 @@ class EmotionTrainingArguments(TrainingArguments):
             )
         if (metric := self.metric_for_best_model) and metric.removeprefix("eval_") not in self.selection_metrics:
             raise ValueError(
-                f"metric_for_best_model is {metric!r}; the validation split has {', '.join(self.selection_metrics)}."
+                f"metric_for_best_model is {metric!r}; the validation split has "
+                f"{', '.join(name for name in self.selection_metrics if name != AUTO)}."
             )
         for name in ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs", "liger_kernel_config"):
             if not isinstance(value := getattr(self, name, None), (Mapping, type(None))):
@@ -374,6 +369,11 @@ class EmotionTrainingArguments(TrainingArguments):
         if self.sampler != "random" and (self.group_by_length or self.max_batch_seconds is not None):
             raise ValueError(
                 f"sampler is {self.sampler!r}, and group_by_length or max_batch_seconds is given too; choose one of them."
+            )
+        if self.sampler != "random" and self.class_weights == "balanced":
+            raise ValueError(
+                f"sampler is {self.sampler!r} and class_weights is 'balanced', which would favour rare classes twice; choose one "
+                "of them, or give a list of weights."
             )
         if self.head_learning_rate is not None and not self.head_epochs:
             raise ValueError("head_learning_rate is given without head_epochs; give both.")

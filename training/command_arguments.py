@@ -1,4 +1,4 @@
-"""Arguments of single commands: late fusion, speaker pretraining and cross-validation."""
+"""Arguments of single commands: late fusion, speaker pretraining, cross-validation and cross-corpus tables."""
 
 import math
 from dataclasses import dataclass, field
@@ -186,6 +186,32 @@ class CrossValidationArguments:
     def __post_init__(self):
         check_distinct("seeds", self.seeds)
         check_distinct("folds", self.folds)
+
+
+@dataclass
+class CrossCorpusArguments:
+    """The training sets and seeds of a cross-corpus table."""
+
+    KINDS: ClassVar[tuple[str, ...]] = ("each", "others", "all")
+
+    training_sets: list[str] = field(
+        default_factory=lambda: ["each"],
+        metadata={
+            "help": 'Corpora to train on: "each" for one model per corpus of the recipe, "others" for one per corpus that is left '
+            'out, "all" for one on all; or several of these. By default each.'
+        },
+    )
+    seeds: list[int] = field(
+        default_factory=list,
+        metadata={"help": "Seeds to train each model with; by default the seed of the recipe."},
+    )
+
+    def __post_init__(self):
+        check_distinct("seeds", self.seeds)
+        if not self.training_sets:
+            raise ValueError(f"training_sets is empty; choose from {', '.join(self.KINDS)}.")
+        for kind in self.training_sets:
+            check_choice("training_sets", kind, self.KINDS)
 
 
 def check_distinct(name: str, numbers: list[int]) -> None:

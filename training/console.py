@@ -15,6 +15,7 @@ from ..evaluation.results import RunResults
 from ..evaluation.sample_size import explain_uncertainty
 from ..evaluation.task import Task, task_of_results
 from .arguments import EmotionTrainingArguments
+from .corpus_console import format_corpora, format_maps
 from .progress import say
 from .trainer import EmotionTrainer
 
@@ -102,7 +103,9 @@ def format_start(
         [f"{name:<11} {lines[name]}" for name in names if name in lines]
         for names in (("model", "pretrained", "parameters"), ("batch", "steps", "keeps", "output", "trackers"))
     ]
-    return "\n".join(["", title, "", *blocks[0], "", *_format_data(results), "", *blocks[1], ""])
+    return "\n".join(
+        ["", title, "", *blocks[0], "", *_format_data(results), "", *format_maps(results), *blocks[1], ""]
+    )
 
 
 def format_scores(results: RunResults, folder: str | Path) -> str:
@@ -119,6 +122,7 @@ def format_scores(results: RunResults, folder: str | Path) -> str:
             lines.append(f"95 % interval of {task.summary[name]}, by speaker: {low} to {high}.")
     lines.append(task.describe_details(results))
     lines += textwrap.wrap(explain_uncertainty(results), 80)
+    lines += format_corpora(results, task)
     return f"{format_table({results.system: summarise(results, folder)}, task)}\n\n" + "\n".join(lines)
 
 

@@ -9,11 +9,9 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import PredictionOutput
 
 from ..configuration.plain_text import reason_of
-from ..corpora import describe_corpus, load_corpus
 from ..corpora.atomic_write import staged, write_json
-from ..corpora.dialogues import add_context
 from ..corpora.folds import check_splits, write_folds
-from ..corpora.registry import load_turns
+from ..corpora.schema import SPLITS as CORPUS_SPLITS
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.pictures import LEARNING_CURVE, draw_learning_curves
 from ..evaluation.predictions import FILE as PREDICTIONS
@@ -24,6 +22,7 @@ from ..evaluation.task import Task, task_of_results
 from ..hub.card import write_card
 from .adapters.lora import unwrap_adapters
 from .collator import leave_out_unread
+from .other_corpora import draw_others
 from .recipe import Recipe
 from .run_task import choose_task, draw_rows, leave_out_unlabelled
 from .trainer import EmotionTrainer
@@ -37,7 +36,8 @@ Log = Sequence[Mapping[str, float]]
 def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata, Task]:
     """Return the splits that the recipe of a run selects, checked, the metadata of the corpus, and the task.
 
-    The main process loads them first; the others find what it cached.
+    Test splits of other corpora (`test_corpora`) are further splits, with the name of the corpus. The main process loads
+    all of them first; the others find what it cached.
 
     Args:
         recipe: The recipe, with `data` and `training`.
@@ -48,13 +48,9 @@ def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata, Task]:
     """
     data = recipe.data
     with recipe.training.main_process_first(desc="loading the rows"):
-        corpus = load_corpus(data.corpus, data.corpus_root, **data.corpus_options)
-    if data.context_turns:
-        turns = load_turns(data.corpus, data.corpus_root, **data.corpus_options)
-        corpus = add_context(corpus, turns, data.context_turns, data.text_column)
-    corpus = choose_texts(corpus, data.text_column)
-    metadata = CorpusMetadata.from_dict(describe_corpus(data.corpus, **data.corpus_options))
-    check_splits(corpus, bool(metadata.speaker_independent))
+        corpus, description = data.selection.load()
+    metadata = CorpusMetadata.from_dict(description)
+    check_splits(own_splits(corpus), bool(metadata.speaker_independent))
     task = choose_task(data, corpus, metadata)
     corpus = leave_out_unlabelled(corpus, task)
     if data.max_train_samples is not None:
@@ -62,27 +58,9 @@ def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata, Task]:
     return corpus, metadata, task
 
 
-def choose_texts(corpus: DatasetDict, column: str) -> DatasetDict:
-    """Return the corpus with the transcripts of `column` as its only transcripts, in the column `text`.
-
-    Args:
-        corpus: Rows of the corpus schema.
-        column: "text", the transcripts of the corpus, or "asr_text", those of a speech recogniser. A row without one has
-            no text.
-
-    Raises:
-        ValueError: If no row of a split has a transcript of a speech recogniser.
-    """
-    if column == "text":
-        return corpus
-    for split, rows in corpus.items():
-        # "" is a transcript too: that of a recording without words.
-        if column not in rows.column_names or all(text is None for text in rows[column][:]):
-            raise ValueError(
-                f"text_column is {column!r}, but no row of the {split} split has one; transcribe the corpus first "
-                "(emofusion prepare --transcribe)."
-            )
-    return corpus.remove_columns("text").rename_column(column, "text")
+def own_splits(corpus: DatasetDict) -> DatasetDict:
+    """Return the splits of the corpora that a run learns from, without the test splits of others."""
+    return DatasetDict({split: rows for split, rows in corpus.items() if split in CORPUS_SPLITS})
 
 
 class EarlierRunRemover(TrainerCallback):
@@ -98,7 +76,7 @@ class EarlierRunRemover(TrainerCallback):
 def predict_splits(
     trainer: EmotionTrainer, corpus: DatasetDict, ignore_keys: list[str] | None = None
 ) -> dict[str, PredictionOutput]:
-    """Return the model's outputs on the validation and the test split; nothing else of a run reads the test split.
+    """Return the model's outputs on all splits but "train"; nothing else of a run reads the test splits.
 
     Args:
         trainer: The trainer that has the model.
@@ -106,10 +84,13 @@ def predict_splits(
         ignore_keys: As in [`transformers.Trainer.predict`].
     """
     config = unwrap_adapters(trainer.model).config
-    rows = {"validation": trainer.eval_dataset, "test": leave_out_unread(corpus["test"], config)}
+    others = {split: rows for split, rows in corpus.items() if split not in ("train", "validation")}
+    rows = {"validation": trainer.eval_dataset} | {
+        split: leave_out_unread(found, config) for split, found in others.items()
+    }
     return {
-        split: trainer.predict(rows[split], ignore_keys=ignore_keys, metric_key_prefix=split)
-        for split in ("validation", "test")
+        split: trainer.predict(found, ignore_keys=ignore_keys, metric_key_prefix=split)
+        for split, found in rows.items()
     }
 
 
@@ -162,11 +143,14 @@ def finish_run(
                 write_predictions(staging / PREDICTIONS, predictions, task_of_results(results))
             if corpus is not None:
                 fold = str(results.corpus.fold or 1)
-                write_folds(staging / SPLITS, {fold: {split: rows["id"][:] for split, rows in corpus.items()}})
+                write_folds(
+                    staging / SPLITS, {fold: {split: rows["id"][:] for split, rows in own_splits(corpus).items()}}
+                )
             if log:
                 write_json(staging / LOG, log)
         if predictions is not None:
             results.pictures = _draw(folder, results, title or results.system, predictions, logs)
+            results.pictures += draw_others(folder, results, predictions)
         try:
             write_card(folder, results)
         except Exception:  # the measurements are saved even if the card fails

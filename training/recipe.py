@@ -16,6 +16,7 @@ from ..configuration.value_checks import default_of
 from ..evaluation.task import task_class
 from .arguments import AUTO, DataArguments, EmotionTrainingArguments, ModelArguments
 from .command_arguments import (
+    CrossCorpusArguments,
     CrossValidationArguments,
     LateFusionArguments,
     SpeakerArguments,
@@ -31,10 +32,12 @@ TRAINING = {"model": ModelArguments, "data": DataArguments, "training": EmotionT
 LATE_FUSION = {"late_fusion": LateFusionArguments, "data": DataArguments, "training": EmotionTrainingArguments}
 SPEAKER = {"speaker": SpeakerArguments, "training": SpeakerTrainingArguments}
 CROSS_VALIDATION = {"cross_validation": CrossValidationArguments, "late_fusion": LateFusionArguments, **TRAINING}
+CROSS_CORPUS = {"cross_corpus": CrossCorpusArguments, **TRAINING}
 SEARCH = {"search": SearchArguments, **TRAINING}
 COMMANDS = {
     "train": TRAINING,
     "cross-validate": CROSS_VALIDATION,
+    "cross-corpus": CROSS_CORPUS,
     "search": SEARCH,
     "fit-late-fusion": LATE_FUSION,
     "pretrain-speaker": SPEAKER,
@@ -69,6 +72,7 @@ class Recipe:
             has no `model`.
         speaker: Network and recordings; only for `pretrain-speaker`.
         cross_validation: Folds and seeds; only for `cross-validate`.
+        cross_corpus: Training sets and seeds; only for `cross-corpus`.
         search: Search space and number of trials; only for `search`.
     """
 
@@ -78,6 +82,7 @@ class Recipe:
     late_fusion: LateFusionArguments | None = None
     speaker: SpeakerArguments | None = None
     cross_validation: CrossValidationArguments | None = None
+    cross_corpus: CrossCorpusArguments | None = None
     search: SearchArguments | None = None
 
     @classmethod

@@ -13,8 +13,8 @@ from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.task import Task, load_task
 from .arguments import TEXT_CLASSIFIER, DataArguments, EmotionTrainingArguments, ModelArguments
 
-# Training arguments that only a task with classes has, and the value that each has by default.
-OF_CLASSES = {"class_weights": None, "label_smoothing_factor": 0.0, "sampler": "random"}
+# Training arguments that only a task with classes has, and the values that each has without classes.
+OF_CLASSES = {"class_weights": (None,), "label_smoothing_factor": (0.0,), "sampler": ("random", "balanced_corpora")}
 # Fields of a configuration that the task determines.
 OF_TASK = ("problem_type", "dimensions", "dimension_scale")
 
@@ -40,8 +40,8 @@ def check_task_options(task: str, model: ModelArguments | None, training_args: E
             raise ValueError(
                 f"model_config.{name} is given, but the arguments task and dimensions determine it; leave it out."
             )
-    for name, default in OF_CLASSES.items() if task == "dimensions" else ():
-        if (value := getattr(training_args, name)) != default:
+    for name, unused in OF_CLASSES.items() if task == "dimensions" else ():
+        if (value := getattr(training_args, name)) not in unused:
             raise ValueError(f"{name} is {value!r}, but the task dimensions has no classes; leave it out.")
 
 
@@ -66,7 +66,8 @@ def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: Co
 
     Args:
         data: The data arguments.
-        corpus: The splits. Without the argument `dimensions`, those are learned of which every split has values.
+        corpus: The splits. Without the argument `dimensions`, those are learned of which every split has values, and in it
+            every corpus.
         metadata: The metadata of the corpus, which has the scale of its dimensions.
 
     Raises:
@@ -76,7 +77,8 @@ def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: Co
     if data.task == "classification":
         return _load_task(data.task, labels)
     present = {split: _present_dimensions(rows) for split, rows in corpus.items()}
-    names = data.dimensions or [name for name in DIMENSIONS if all(name in found for found in present.values())]
+    shared = [_present_dimensions(rows, in_every_corpus=True) for rows in corpus.values()]
+    names = data.dimensions or [name for name in DIMENSIONS if all(name in found for found in shared)]
     for split, found in present.items():
         if missing := [name for name in names or DIMENSIONS if name not in found]:
             raise ValueError(
@@ -155,7 +157,9 @@ def draw_rows(rows: Dataset, size: int, seed: int, task: Task) -> Dataset:
     return rows.select(drawn["place"])
 
 
-def _present_dimensions(rows: Dataset) -> set[str]:
-    """Return the dimensions of which some row has a value."""
-    known = np.isfinite(read_dimensions(rows, DIMENSIONS)).any(axis=0)
-    return {name for name, is_known in zip(DIMENSIONS, known, strict=True) if is_known}
+def _present_dimensions(rows: Dataset, in_every_corpus: bool = False) -> set[str]:
+    """Return the dimensions of which some row, or some row of every corpus, has a value."""
+    is_known = np.isfinite(read_dimensions(rows, DIMENSIONS))
+    corpora = np.array(rows["corpus"][:] if in_every_corpus and "corpus" in rows.column_names else [None] * len(rows))
+    known = np.all([is_known[corpora == name].any(axis=0) for name in set(corpora.tolist())], axis=0)
+    return {name for name, has_values in zip(DIMENSIONS, known, strict=True) if has_values}

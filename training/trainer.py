@@ -163,7 +163,7 @@ class EmotionTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler | None:
         rows = self.train_dataset if train_dataset is None else train_dataset
-        return find_sampler(self.args, rows) or super()._get_train_sampler(train_dataset)
+        return find_sampler(self.args, rows, bool(self.task.classes)) or super()._get_train_sampler(train_dataset)
 
     def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
         """Return the data loader of a split. In training, the workers of `eval_dataset` stay for the next evaluation."""

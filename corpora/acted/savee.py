@@ -17,7 +17,7 @@ SENTENCES, NEUTRAL_SENTENCES = 15, 30  # of each emotion
 
 SAVEE = ActedTable(
     title="SAVEE",
-    language="en-GB",
+    language="en",
     license="that of SAVEE, on registration (http://kahlan.eps.surrey.ac.uk/savee)",
     holds="recordings such as DC/a01.wav or DC_a01.wav",
     pattern=r"(?:.*/)?(?P<speaker>[a-z]{2})[/_](?P<emotion>sa|su|[adfhn])(?P<take>\d\d)",

@@ -52,7 +52,7 @@ def _leave_words_out() -> list[dict[str, Part]]:
 
 TESS = ActedTable(
     title="TESS",
-    language="en-CA",
+    language="en",
     license="CC BY-NC-ND 4.0",
     holds="recordings such as OAF_back_angry.wav",
     pattern=r".*/(?P<speaker>[a-z]{2,3})_(?P<sentence>[a-z]+)_(?P<emotion>[a-z_]+)",

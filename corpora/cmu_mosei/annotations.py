@@ -105,7 +105,8 @@ def read_answers(paths: Iterable[Path], problems: list[dict]) -> Annotations:
                 try:
                     # Some ids follow the name of a folder, and some tables write whole numbers as 3.0.
                     key = cells[SEGMENT[0]].strip().rpartition("/")[2], int(float(cells[SEGMENT[1]]))
-                    answers[key].append(_numbers(cells[column] for column in ANSWERS))
+                    values = _numbers(cells[column] for column in ANSWERS)
+                    answers[key].append(values)
                 except (ValueError, OverflowError) as error:
                     what = f"{file}, row {number}, is no answer: {error}."
                     problems.append(problem("incomplete answer", what, file, known=True))

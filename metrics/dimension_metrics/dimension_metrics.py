@@ -7,7 +7,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from .dimension_scores import check_values, compute_scores
+from .dimension_scores import check_pairs, compute_scores
 
 DESCRIPTION = """
 Scores of predicted dimensions of emotion, as valence, arousal and dominance. CCC is the concordance correlation
@@ -62,11 +62,8 @@ class DimensionMetrics(evaluate.Metric):
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs) -> None:
         """Add values; they are checked here because the columns would read a text as a number."""
-        super().add_batch(
-            predictions=check_values(predictions, "predictions"),
-            references=check_values(references, "references", unknown=True),
-            **kwargs,
-        )
+        predicted, true = check_pairs(predictions, references)
+        super().add_batch(predictions=predicted, references=true, **kwargs)
 
     def _compute(
         self, predictions: list[list[float]], references: list[list[float]], dimensions: Sequence[str] | None = None

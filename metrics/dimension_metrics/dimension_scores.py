@@ -19,12 +19,7 @@ def compute_scores(predictions: Any, references: Any, dimensions: Sequence[str] 
     Raises:
         ValueError: If the shapes differ, there are no utterances, or a prediction is not finite.
     """
-    predicted, true = check_values(predictions, "predictions"), check_values(references, "references", unknown=True)
-    if predicted.shape != true.shape:
-        raise ValueError(
-            f"predictions have the shape {predicted.shape} and references {true.shape}: give one value of each for every "
-            "utterance and dimension."
-        )
+    predicted, true = check_pairs(predictions, references)
     if not true.size:
         raise ValueError("predictions and references are empty: give at least one utterance and one dimension.")
     names = [str(number) for number in range(true.shape[1])] if dimensions is None else list(dimensions)
@@ -94,17 +89,26 @@ def average(scores: Sequence[dict[str, float | int | None]]) -> dict[str, float 
     return means
 
 
-def check_values(values: Any, name: str, unknown: bool = False) -> np.ndarray:
-    """Return values `(utterances, dimensions)` as an array of float64.
+def check_pairs(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictions and references `(utterances, dimensions)` as arrays of float64.
 
     Args:
-        values: The values; of a single dimension they may have the shape `(utterances,)`.
-        name: Their name in errors.
-        unknown: Whether a value may be unknown: None or NaN.
+        predictions: Finite values; of a single dimension they may have the shape `(utterances,)`.
+        references: The same; None or NaN is an unknown value.
 
     Raises:
-        ValueError: If they are not finite numbers in one or two dimensions.
+        ValueError: If they are not such values, or have different shapes.
     """
+    predicted, true = _check_values(predictions, "predictions"), _check_values(references, "references", unknown=True)
+    if predicted.shape != true.shape:
+        raise ValueError(
+            f"predictions have the shape {predicted.shape} and references {true.shape}: give one value of each for every "
+            "utterance and dimension."
+        )
+    return predicted, true
+
+
+def _check_values(values: Any, name: str, unknown: bool = False) -> np.ndarray:
     try:
         array = np.asarray(values)
         if array.dtype == bool or array.dtype.kind not in "iufO":

@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from .emotion_scores import check_class_ids, compute_scores
+from .emotion_scores import check_pairs, compute_scores
 
 DESCRIPTION = """
 Scores of emotion recognition. WA is the overall accuracy: the recall of every class, weighted by how often the class
@@ -61,11 +61,8 @@ class EmotionMetrics(evaluate.Metric):
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs) -> None:
         """Add class ids; they are checked here because the int64 columns would truncate 0.7 to 0 silently."""
-        super().add_batch(
-            predictions=check_class_ids(predictions, "predictions"),
-            references=check_class_ids(references, "references"),
-            **kwargs,
-        )
+        predicted, true = check_pairs(predictions, references)
+        super().add_batch(predictions=predicted, references=true, **kwargs)
 
     def _compute(
         self,

@@ -22,9 +22,7 @@ def compute_scores(
     Raises:
         ValueError: If class ids are not integers, there are none, or probabilities are no distributions.
     """
-    predicted, true = check_class_ids(predictions, "predictions"), check_class_ids(references, "references")
-    if len(predicted) != len(true):
-        raise ValueError(f"There are {len(predicted)} predictions and {len(true)} references: give the same number.")
+    predicted, true = check_pairs(predictions, references)
     if not len(true):
         raise ValueError("predictions and references are empty: give at least one class id.")
     if probabilities is not None:
@@ -39,16 +37,23 @@ def compute_scores(
     return scores
 
 
-def check_class_ids(values: Any, name: str) -> np.ndarray:
-    """Return class ids `(examples,)` as an array of int64.
+def check_pairs(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return predicted and true class ids `(examples,)` as arrays of int64.
 
     Args:
-        values: The class ids.
-        name: Their name in errors.
+        predictions: As in `EmotionMetrics`.
+        references: As in `EmotionMetrics`.
 
     Raises:
-        ValueError: If they are not integers in one dimension.
+        ValueError: If they are not integers in one dimension, or their numbers differ.
     """
+    predicted, true = _check_class_ids(predictions, "predictions"), _check_class_ids(references, "references")
+    if len(predicted) != len(true):
+        raise ValueError(f"There are {len(predicted)} predictions and {len(true)} references: give the same number.")
+    return predicted, true
+
+
+def _check_class_ids(values: Any, name: str) -> np.ndarray:
     try:
         ids = np.asarray(values)
     except ValueError as error:

@@ -38,19 +38,6 @@ def test_confusion_matrices_are_a_png_with_a_panel_each(tmp_path):
     assert sorted(tmp_path.iterdir()) == [one, two]
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that were drawn."""
-    drawn, save = [], Figure.savefig
-
-    def keep(self, *arguments, **options):
-        drawn.append(self)
-        return save(self, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return drawn
-
-
 @pytest.mark.parametrize(
     ("log", "axes"),
     [
@@ -82,6 +69,15 @@ def test_the_parts_of_a_reliability_diagram_are_named_in_it(tmp_path, figures):
     assert [text.get_text().partition(":")[0] for text in legend.get_texts()] == ["bar", "dot", "outline", "dashed"]
     width = figures[0].get_figwidth() * figures[0].dpi
     assert 0 <= legend.get_window_extent().x0 <= legend.get_window_extent().x1 <= width
+
+
+def test_a_learning_curve_of_dimensions_shows_their_score(tmp_path, figures):
+    log = [{"epoch": 1.0, "eval_ccc": -0.2}, {"epoch": 2.0, "eval_ccc": 0.4, "eval_ua": 0.9}]
+    draw_learning_curves(tmp_path / "curve.png", {"speech": log}, "ccc", "CCC")
+    (panel,) = figures[0].axes
+    assert panel.get_ylabel() == "validation CCC"
+    assert panel.get_ylim()[0] < -0.2
+    assert panel.lines[-1].get_xydata().tolist() == [[2.0, 0.4]]  # the circle
 
 
 @pytest.mark.parametrize(("temperature", "panels"), [(1.0, 1), (1.5, 2)])

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 from testing_acted import make_acted, write_votes
+from testing_cmu_mosei import make_cmu_mosei
 from testing_folder import SPHINX, TEXTGRID, add_everything, make_folder, make_rows, write_metadata
 from testing_iemocap import PHONES, SYLLABLES, WORDS, build_iemocap
 from testing_meld import make_reencoded
+from testing_msp_podcast import make_msp_podcast
 
 from .judging import Ended, run_command
 from .spoil_bytes import spoil_bytes
@@ -296,6 +298,16 @@ TARGETS = [
     Target(
         "corpus-acted", "corpora", build_acted, spoil_corpus("crema_d", "AudioWAV/*", "processedResults/*"), load,
         check_corpus, 2,
+    ),
+    Target(
+        "corpus-msp-podcast", "corpora", lambda folder: ("msp_podcast", str(make_msp_podcast(folder / "MSP"))),
+        spoil_corpus("msp_podcast", "Labels/*", "Labels/*", "Transcripts/*", "ForceAligned/*", "Audios/*"),
+        load, check_corpus, 2,
+    ),
+    Target(
+        "corpus-cmu-mosei", "corpora", lambda folder: ("cmu_mosei", str(make_cmu_mosei(folder / "MOSEI"))),
+        spoil_corpus("cmu_mosei", "*.py", "Raw/Labels/*", "Raw/Transcript/*/*/*", "Raw/Audio/*/*/*"),
+        load, check_corpus, 2,
     ),
     Target("corpus-alignments", "corpora", build_alignments, spoil_alignment, align, weight=3),
     Target("corpus-options", "corpora", build_options, spoil_options, use_options, weight=3),

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from testing_cards import SCORES
 from testing_folder import make_rows, write_metadata, write_recordings
-from testing_predictions import LABELS, make
+from testing_predictions import BOTH, LABELS, NAMES, make_both
 
 from .checkpoints import make_fusion
 from .judging import Ended, run_command
@@ -19,8 +19,11 @@ from .spoil_folder import spoil_folder
 from .spoil_trees import MARKUP, spoil_tree
 from .target import Spoiled, Target
 
+OF_DIMENSIONS = {"ccc": 0.5, "pearson": 0.625, "rmse": 0.875}
+OF_DIMENSIONS |= {"dimensions": dict.fromkeys(NAMES, OF_DIMENSIONS | {"utterances": 80})}
 RESULTS = {
     "format": 1,
+    **BOTH.result_fields(),
     "system": "cross_attention",
     "model_class": "CrossAttentionFusionForSequenceClassification",
     "paper": {"title": "A paper", "authors": "Somebody", "year": 2021, "url": "https://example.org"},
@@ -28,7 +31,7 @@ RESULTS = {
     "modalities": ["audio", "text"],
     "corpus": {"name": "mine", "title": "my corpus", "protocol": "By speaker.", "license": "CC BY 4.0"},
     "data": {"test": {"utterances": 80, "seconds": 154.2, "speakers": 2, "classes": dict.fromkeys(LABELS, 20)}},
-    "metrics": {"validation": SCORES, "test": SCORES},
+    "metrics": {"validation": SCORES, "test": SCORES | OF_DIMENSIONS},
     "parameters": {"total": 84760, "trainable": 67732},
     "seconds": 31.2,
     "base_models": {"audio": "facebook/wav2vec2-base", "text": "bert-base-uncased"},
@@ -45,15 +48,11 @@ UNREADABLE = ("missing", "empty", "cut", "a folder", "a fifo", "a device", "a li
 
 def build_runs(folder: Path) -> list[str]:
     from emofusion.evaluation.predictions import FILE, write_predictions
-    from emofusion.evaluation.task import load_task
 
     for number, name in enumerate("ab"):
         (folder / name).mkdir()
-        other = make(seed=number)
-        same = make(seed=0, logits=other.logits)
-        write_predictions(
-            folder / name / FILE, {"validation": same, "test": same}, load_task("classification", LABELS)
-        )
+        found = make_both(seed=number)
+        write_predictions(folder / name / FILE, {"validation": found, "test": found}, BOTH)
         (folder / name / "results.json").write_text(json.dumps(RESULTS))
     return [str(folder / name) for name in "ab"]
 
@@ -207,6 +206,22 @@ def compute(arguments: dict) -> dict:
     return {name: scores[name] for name in ("wa", "ua", "wf1", "macro_f1")}
 
 
+def build_values(folder: Path) -> dict:
+    return {
+        "predictions": [[1.0, 2.0], [2.0, 3.0], [2.5, 1.0]],
+        "references": [[1.5, 2.0], [2.0, None], [3.0, 1.5]],
+        "dimensions": ["valence", "arousal"],
+    }
+
+
+def compute_values(arguments: dict) -> dict:
+    from emofusion.metrics.dimension_metrics.dimension_metrics import DimensionMetrics
+
+    scores = DimensionMetrics().compute(**arguments)
+    assert all(scores[name] is None or -1 <= scores[name] <= 1 for name in ("ccc", "pearson"))
+    return {name: scores[name] for name in ("ccc", "pearson", "rmse")}
+
+
 def build_report(folder: Path) -> str:
     rows = make_rows()
     write_metadata(folder / "mine", rows)
@@ -244,5 +259,6 @@ TARGETS = [
     Target("push", "evaluation", make_fusion, spoil_published, push, check_push, 4),
     Target("pictures", "evaluation", build_pictures, spoil_pictures, draw, weight=1.5),
     Target("metric", "evaluation", build_metric, spoil_metric, compute, weight=2, lenient=True),
+    Target("values", "evaluation", build_values, spoil_metric, compute_values, weight=2, lenient=True),
     Target("report", "corpora", build_report, spoil_report, report, check_report, 1.5),
 ]

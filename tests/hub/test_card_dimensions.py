@@ -57,7 +57,9 @@ def test_a_card_shows_the_dimensions_with_their_scale(tmp_path, task):
     assert "The values are on a scale from 1 to 7" in text["Limits"]
     assert "![Dimensions](dimensions.png)" in card.text
     assert "arousal_valence.png" not in card.text  # it is not in the folder
-    assert not strange_numbers(card.text.replace("Lin 1989", "").replace("1 to 7,", ""), results.to_dict() | {"more": [len(task.labels)]})
+    assert not strange_numbers(
+        card.text.replace("Lin 1989", "").replace("1 to 7,", ""), results.to_dict() | {"more": [len(task.labels)]}
+    )
     assert any("logits[0]" in example or "output.dimensions[0]" in example for example in examples(card))
 
 

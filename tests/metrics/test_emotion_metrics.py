@@ -114,7 +114,8 @@ def test_importing_the_room_does_not_import_evaluate():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"predictions": [0, 1, 1], "references": [0, 1]}, r"predictions \(3\) and references \(2\)"),
+        ({"predictions": [0, 1, 1], "references": [0, 1]}, "3 predictions and 2 references"),
+        ({"predictions": [0, 1], "references": []}, "2 predictions and 0 references"),
         ({"predictions": [], "references": []}, "empty"),
         ({"predictions": [0, 3], "references": [0, 1], "labels": ["a", "b"]}, r"predictions\[1\] is 3.*0 to 1"),
         ({"predictions": [0, 1], "references": [0, -1]}, r"references\[1\] is -1"),

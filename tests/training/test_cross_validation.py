@@ -7,13 +7,13 @@ import statistics
 
 import pytest
 import yaml
-from emofusion.corpora import describe_corpus, list_folds, load_corpus
+from emofusion.corpora import describe_corpus, list_folds, load_corpus, registry
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.corpora.folds import check_speaker_independent, write_folds
 from emofusion.evaluation.results import RunResults, Spread
 from emofusion.evaluation.task import task_of_results
 from emofusion.metrics import EmotionMetrics
-from emofusion.training import lifecycle, planned_run, processor_building, run
+from emofusion.training import planned_run, processor_building, run
 from emofusion.training.cross_validation import runs as cross_validation
 from emofusion.training.cross_validation.plan import find_states, format_plan, plan_runs
 from emofusion.training.cross_validation.runs import cross_validate
@@ -93,7 +93,7 @@ def alone(tmp_path_factory, corpus_root):
     folder = tmp_path_factory.mktemp("alone") / "tiny"
     recipe = parse(folder, corpus_root, corpus_options={**FOLDS, "fold": 2})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lifecycle, "load_corpus", spoiled)
+        patch.setattr(registry, "load_corpus", spoiled)
         train(recipe)
     return folder
 
@@ -265,7 +265,7 @@ def test_overlapping_splits_are_refused_before_training(column, message, tmp_pat
         )
         return corpus
 
-    monkeypatch.setattr(lifecycle, "load_corpus", leaking)
+    monkeypatch.setattr(registry, "load_corpus", leaking)
     monkeypatch.setattr(run, "build_model", None)  # the run fails before
     recipe = parse(tmp_path / "leaking", corpus_root)
     with pytest.raises(ValueError, match=message):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from emofusion.configuration.configuration_late_fusion import MEMBER_CONFIGS
+from emofusion.corpora import registry
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.evaluation.results import RunResults
 from emofusion.modeling.head_score_combination import COMBINATIONS, LogisticCombination
 from emofusion.processing import EmoFusionProcessor
-from emofusion.training import lifecycle
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.collator import EmotionCollator
 from emofusion.training.command_arguments import LateFusionArguments
@@ -207,7 +207,7 @@ def test_the_test_split_does_not_influence_the_fit(fused, members, corpus_root, 
     _, results = fused
     rows = corpus["test"]
     relabelled = rows.map(lambda row: {"label": (row["label"] + 1) % 4}, features=rows.features)
-    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": relabelled}))
+    monkeypatch.setattr(registry, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": relabelled}))
     other = run(members, corpus_root, tmp_path / "other")
     assert other.metrics["test"] != results.metrics["test"]
     assert other.late_fusion.weights == results.late_fusion.weights
@@ -217,14 +217,14 @@ def test_the_test_split_does_not_influence_the_fit(fused, members, corpus_root, 
 def test_a_speaker_in_two_splits_is_refused(members, corpus_root, corpus, tmp_path, monkeypatch):
     rows, speaker = corpus["test"], corpus["train"]["speaker"][0]
     leaking = rows.map(lambda row: {"speaker": speaker}, features=rows.features)
-    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": leaking}))
+    monkeypatch.setattr(registry, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": leaking}))
     with pytest.raises(ValueError, match=speaker):
         run(members, corpus_root, tmp_path / "leaking")
 
 
 def test_an_output_dir_that_cannot_be_written_is_refused_at_once(members, corpus_root, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(lifecycle, "load_corpus", None)  # the fusion fails before
+    monkeypatch.setattr(registry, "load_corpus", None)  # the fusion fails before
     with pytest.raises(OSError, match=r"output_dir: .* cannot be created"):
         run(members, corpus_root, tmp_path / "file" / "fusion")
 

@@ -18,15 +18,16 @@ OTHER = {"train": ["a", "d"], "validation": ["c"], "test": ["b"]}
 def prove(tmp_path):
     """A function that proves a member with these splits for a fusion with `SPLITS`."""
 
-    def prove(splits, corpus="spoken", is_published=False):
+    def prove(splits, corpus="spoken", is_published=False, joined=(), fusion=()):
         results = make_results("adapter", "text")
-        results.corpus = CorpusMetadata(name=corpus, fold=2)
+        results.corpus = CorpusMetadata(name=corpus, fold=2, corpora=list(joined))
         results.data = {name: SplitCounts(digest=digest_ids(ids)) for name, ids in splits.items()}
         results.write(tmp_path)
         if not is_published:
             write_folds(tmp_path / "splits.json", {"2": splits})
         rows = DatasetDict({name: Dataset.from_dict({"id": ids}) for name, ids in SPLITS.items()})
-        return warn_of_unproven({"member": str(tmp_path)}, rows, CorpusMetadata(name="spoken", fold=1))
+        metadata = CorpusMetadata(name="spoken", fold=1, corpora=list(fusion))
+        return warn_of_unproven({"member": str(tmp_path)}, rows, metadata)
 
     return prove
 
@@ -42,6 +43,17 @@ def test_member_of_the_same_splits_is_proven(prove, is_published):
         (OTHER, {}, "1 of its training utterances are in the test split of fold 1, as 'd'"),
         (SWAPPED, {}, "1 of its validation utterances are in the test split of fold 1, as 'd'"),
         (OTHER, {"corpus": "folder"}, "1 of its training utterances are in the test split of fold 1, as 'd'"),
+        # Ids of joined corpora begin with the name of the corpus.
+        (
+            {split: [f"spoken/{name}" for name in ids] for split, ids in OTHER.items()},
+            {"corpus": "meld+spoken", "joined": ["meld", "spoken"]},
+            "1 of its training utterances are in the test split of fold 1, as 'spoken/d'",
+        ),
+        (
+            OTHER,
+            {"corpus": "meld+spoken", "joined": ["meld", "spoken"], "is_published": True},
+            r"nothing proves that it was not trained on",
+        ),
         (SWAPPED, {"is_published": True}, r"nothing proves that it was not trained on .* it has no splits\.json"),
     ],
 )

@@ -6,6 +6,7 @@ from collections import Counter
 import evaluate
 import pytest
 from datasets import DatasetDict
+from emofusion.corpora import registry
 from emofusion.corpora.atomic_write import write_json
 from emofusion.evaluation.results import RunResults
 from emofusion.evaluation.task_classification import ClassificationTask
@@ -120,7 +121,7 @@ def test_checkpoints_of_a_new_run_lie_beside_no_results_of_the_first(make_recipe
 
 def test_splits_are_checked_before_anything_is_built(make_recipe, corpus, monkeypatch):
     rows = corpus["train"].select(range(4))
-    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": rows}))
+    monkeypatch.setattr(registry, "load_corpus", lambda *_, **__: type(corpus)({**corpus, "test": rows}))
     monkeypatch.setattr("emofusion.training.run.build_model", None)  # the run fails before
     with pytest.raises(ValueError, match="is both in 'train' and in 'test'"):
         train(make_recipe())
@@ -147,7 +148,7 @@ def test_a_run_whose_rows_lack_a_modality_ends_before_anything_is_built(make_rec
     bare = DatasetDict(
         {split: rows.remove_columns("text").add_column("text", [None] * len(rows)) for split, rows in corpus.items()}
     )
-    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: bare)
+    monkeypatch.setattr(registry, "load_corpus", lambda *_, **__: bare)
     monkeypatch.setattr(run, "build_model", lambda *_: pytest.fail("a model was built"))
     with pytest.raises(ValueError, match="The model reads text, but no utterance of the train split has transcripts"):
         train(make_recipe())

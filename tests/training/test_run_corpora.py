@@ -4,8 +4,10 @@ import pytest
 import yaml
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
-from testing_folder import make_folder
+from testing_cmu_mosei import make_cmu_mosei
+from testing_folder import make_folder, make_rows
 from testing_meld import make_raw, make_reencoded
+from testing_msp_podcast import make_msp_podcast
 from testing_training import tiny_recipe
 
 VISION = {"model_type": "convnext", "hidden_sizes": [4, 8], "depths": [1, 1], "num_stages": 2, "image_size": 16}
@@ -44,3 +46,40 @@ def test_a_model_trains_on_a_folder(tmp_path):
         "validation": 2,
         "test": 2,
     }
+
+
+@pytest.mark.filterwarnings("ignore:.*(usable rows; problems|no text|transcript|contents)")
+@pytest.mark.parametrize(
+    ("options", "how", "train"),
+    [
+        (
+            {"keep_others": "train"},
+            {"soft_labels": True, "class_weights": "balanced", "metric_for_best_model": "macro_f1"},
+            10,
+        ),
+        ({"keep_others": True}, {"task": "multi_task", "dimensions": ["valence"]}, 10),
+    ],
+)
+def test_a_model_trains_on_msp_podcast(tmp_path, options, how, train):
+    root = make_msp_podcast(tmp_path / "msp")
+    results = run_one_step(tmp_path, root, corpus="msp_podcast", corpus_options=options, **how)
+    assert results.data["train"].utterances == train
+    assert results.data["test"].utterances == 8
+    if "task" in how:
+        assert list(results.corpus.dimension_scale) == [1, 7]
+
+
+@pytest.mark.filterwarnings("ignore:.*usable rows; problems")
+def test_a_model_predicts_the_sentiment_of_cmu_mosei(tmp_path):
+    options, how = {"labels": "sentiment"}, {"task": "dimensions", "dimensions": ["valence"]}
+    root = make_cmu_mosei(tmp_path / "mosei")
+    results = run_one_step(tmp_path, root, corpus="cmu_mosei", corpus_options=options, **how)
+    assert list(results.corpus.dimension_scale) == [-3, 3]
+    assert results.data["train"].utterances == 3
+
+
+def test_a_model_predicts_dimensions_of_a_folder_without_labels(tmp_path):
+    rows = [row | {"label": "", "arousal": number / 11} for number, row in enumerate(make_rows())]
+    how = {"corpus_options": {"dimension_scale": [0, 1]}, "task": "dimensions", "dimensions": ["arousal"]}
+    results = run_one_step(tmp_path, make_folder(tmp_path / "own", rows), corpus="folder", **how)
+    assert list(results.corpus.dimension_scale) == [0, 1]

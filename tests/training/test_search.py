@@ -7,6 +7,7 @@ import emofusion
 import pytest
 import torch
 import yaml
+from emofusion.corpora import registry
 from emofusion.training.recipe import SEARCH, TRAINING, parse_recipe
 from emofusion.training.search import trials as search_module
 from emofusion.training.search.report import format_search
@@ -88,9 +89,7 @@ def test_the_first_fold_is_searched_whatever_fold_the_recipe_names(monkeypatch):
         ["--corpus", "iemocap", "--corpus_options.test_session", "3", "--output_dir", "x", "--use_cpu", "true"],
         SEARCH,
     )
-    monkeypatch.setattr(
-        search_module, "list_folds", lambda name, **options: [{"test_session": 1}, {"test_session": 2}]
-    )
+    monkeypatch.setattr(registry, "list_folds", lambda name, **options: [{"test_session": 1}, {"test_session": 2}])
     assert search_module.first_fold(recipe.data).corpus_options["test_session"] == 1
 
 

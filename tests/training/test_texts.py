@@ -2,10 +2,10 @@ import json
 
 import pytest
 from datasets import DatasetDict
-from emofusion.training import lifecycle
+from emofusion.corpora import registry
+from emofusion.corpora.joining.selection import choose_texts
 from emofusion.training.arguments import DataArguments
 from emofusion.training.collator import EmotionCollator
-from emofusion.training.lifecycle import choose_texts
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_training import tiny_recipe
@@ -50,7 +50,7 @@ def test_another_column_is_refused():
 
 def test_the_tokenizer_learns_from_the_selected_transcripts(tmp_path, corpus, corpus_root, monkeypatch):
     heard = transcribed(corpus, lambda row: "zebra")
-    monkeypatch.setattr(lifecycle, "load_corpus", lambda *_, **__: heard)
+    monkeypatch.setattr(registry, "load_corpus", lambda *_, **__: heard)
     batches, call = [], EmotionCollator.__call__
 
     def spy(self, rows):

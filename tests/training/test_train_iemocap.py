@@ -6,9 +6,8 @@ import emofusion
 import pytest
 import yaml
 from datasets import DatasetDict
-from emofusion.corpora import describe_corpus
+from emofusion.corpora import describe_corpus, registry
 from emofusion.evaluation.results import RunResults
-from emofusion.training import lifecycle
 from emofusion.training.recipe import LATE_FUSION, TRAINING, Recipe, parse_recipe
 from emofusion.training.run import train
 from testing_common import WAVFUSION, WITH_TEXT, WITH_VIDEO
@@ -52,7 +51,7 @@ def test_turns_without_segments_are_counted(tmp_path):
 
 
 def test_a_video_model_trains_on_a_release_with_video(tmp_path, monkeypatch):
-    load = lifecycle.load_corpus
+    load = registry.load_corpus
 
     def load_with_videos(*args, **kwargs):
         """Load the release, whose videos are all in one split, and give the others one of them."""
@@ -65,7 +64,7 @@ def test_a_video_model_trains_on_a_release_with_video(tmp_path, monkeypatch):
             }
         )
 
-    monkeypatch.setattr(lifecycle, "load_corpus", load_with_videos)
+    monkeypatch.setattr(registry, "load_corpus", load_with_videos)
     config = WAVFUSION | WITH_TEXT | WITH_VIDEO
     results = train_one_step(tmp_path, corpus_options={"fold": 3}, variant="wavfusion", model_config=config)
     assert "video" in results.modalities

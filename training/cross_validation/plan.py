@@ -5,7 +5,6 @@ from pathlib import Path
 
 from accelerate.utils import broadcast_object_list
 
-from ...corpora import describe_corpus, list_folds
 from ..late_fusion.members import find_fusion_state, list_runs, place_of, plan_members
 from ..planned_run import FINISHED, NEW, Run, find_state
 from ..recipe import Recipe
@@ -28,17 +27,17 @@ def plan_runs(recipe: Recipe) -> list[Run]:
         raise ValueError("resume_from_checkpoint names a folder, but every run resumes from its own checkpoints.")
     if recipe.late_fusion is not None and recipe.late_fusion.member_seeds and len(recipe.cross_validation.seeds) > 1:
         raise ValueError("member_seeds and several seeds are given, but the members of every seed would be the same.")
-    folds = list_folds(data.corpus, **data.corpus_options)
+    folds = data.selection.folds()
     numbers = recipe.cross_validation.folds or range(1, len(folds) + 1)
     if wrong := [number for number in numbers if not 1 <= number <= len(folds)]:
-        raise ValueError(f"There is no fold {wrong[0]}; this protocol of {data.corpus} has {len(folds)}.")
+        raise ValueError(f"There is no fold {wrong[0]}; this protocol of {data.corpus_name} has {len(folds)}.")
     runs = []
     for number in numbers:
         for seed in recipe.cross_validation.seeds or [training.seed]:
             name = f"seed-{seed}" if folds == [{}] else f"fold-{number}-seed-{seed}"
             folder = Path(training.output_dir, name)
             run = recipe.replace(
-                corpus_options=data.corpus_options | folds[number - 1],
+                corpus_options=data.options_of(folds[number - 1]),
                 output_dir=str(folder),
                 seed=seed,
                 run_name=f"{training.run_name or folder.parent.name}-{name}",
@@ -58,7 +57,7 @@ def find_states(runs: Sequence[Run]) -> list[str]:
 def format_plan(runs: Sequence[Run], states: Sequence[str]) -> str:
     """Return the plan for the console: one line per run and, for a late fusion, one per run of its members."""
     recipe = runs[0].recipe
-    title = describe_corpus(recipe.data.corpus, **recipe.data.corpus_options).get("title", recipe.data.corpus)
+    title = recipe.data.selection.describe()["title"]
     lines = [
         f"{recipe.system} on {title}",
         f"{len(runs)} runs, {states.count('finished')} finished, in {runs[0].folder.parent}",

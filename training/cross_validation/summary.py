@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ...corpora import describe_corpus
 from ...evaluation.metadata import CorpusMetadata, Environment, SplitCounts
 from ...evaluation.predictions import Predictions, pool, read_predictions
 from ...evaluation.results import CrossValidationResults, FoldResults, RunResults, Spread
@@ -53,7 +52,7 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
     first = by_run[0]
     task = task_of_results(first)
     splits = [read_predictions(run.folder, task) for run in runs]
-    predictions = {split: pool(rows[split] for rows in splits) for split in ("validation", "test")}
+    predictions = {split: pool(rows[split] for rows in splits) for split in splits[0]}
     return RunResults(
         **task.result_fields(),
         system=first.system,
@@ -66,7 +65,7 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
         language=first.language,
         license=first.license,
         corpus=_describe_corpus(runs, by_run),
-        data={"test": _count(predictions["test"], task)},
+        data={split: _count(rows, task) for split, rows in predictions.items() if split != "validation"},
         late_fusion=pool_fusions(by_run, splits),
         **task.measure(predictions),
         cross_validation=CrossValidationResults(
@@ -76,9 +75,9 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
             over_seeds=_spread_over_seeds(runs, splits, task),
             runs=[_describe_run(run, results) for run, results in zip(runs, by_run, strict=True)],
         ),
-        environment=Environment.from_dict(_common([results.environment.to_dict() for results in by_run])),
-        training=_common([results.training for results in by_run]),
-        recipe=_common([results.recipe for results in by_run]),
+        environment=Environment.from_dict(common_entries([results.environment.to_dict() for results in by_run])),
+        training=common_entries([results.training for results in by_run]),
+        recipe=common_entries([results.recipe for results in by_run]),
         seconds=round(sum(results.seconds for results in by_run), 2),
     ), predictions
 
@@ -113,8 +112,7 @@ def _describe_run(run: Run, results: RunResults) -> FoldResults:
 
 
 def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> CorpusMetadata:
-    data = runs[0].recipe.data
-    corpus = CorpusMetadata.from_dict(describe_corpus(data.corpus, **data.corpus_options))
+    corpus = CorpusMetadata.from_dict(runs[0].recipe.data.selection.describe())
     folds, seeds = len({run.fold for run in runs}), len({run.seed for run in runs})
     number = f"{folds} fold{'s' * (folds > 1)} with {seeds} seed{'s' * (seeds > 1)} each"
     first = f" The first fold: {corpus.protocol}" if corpus.protocol else ""
@@ -122,6 +120,7 @@ def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> Corpu
     corpus.protocol = f"Scores are pooled over the test splits of {number}.{first}"
     corpus.speaker_independent = all(results.corpus.speaker_independent for results in by_run)
     corpus.selection = by_run[0].corpus.selection
+    corpus.label_map, corpus.dropped = by_run[0].corpus.label_map, by_run[0].corpus.dropped
     for one, every in (
         ("validation split;", "validation split of each run;"),
         ("the test split was", "every test split was"),
@@ -130,13 +129,13 @@ def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> Corpu
     return corpus
 
 
-def _common(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def common_entries(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the entries that all mappings share, those of inner mappings too."""
     first, *others = mappings
     common = {}
     for name, value in first.items():
         if isinstance(value, Mapping) and all(isinstance(other.get(name), Mapping) for other in others):
-            common[name] = _common([value, *(other[name] for other in others)])
+            common[name] = common_entries([value, *(other[name] for other in others)])
         elif all(name in other and other[name] == value for other in others):
             common[name] = value
     return common

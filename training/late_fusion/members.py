@@ -6,20 +6,24 @@ from pathlib import Path
 
 from accelerate.utils import broadcast_object_list
 
+from ...configuration.plain_text import join_words
 from ...evaluation.comparison import find_runs
 from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import RunResults
 from ...evaluation.sample_size import count_words
+from ..arguments import DataArguments
 from ..checkpoints import list_checkpoints
 from ..planned_run import FINISHED, NEW, Log, Run, Show, find_state, finish_runs
 from ..recipe import TRAINING, Recipe
-from ..settings import flatten
+from ..settings import field_types, flatten, read_settings
 
 # Training arguments of the fusion that its members take over: they do not change a trained model.
 TAKEN_OVER = (
     *("cache_dir", "disable_tqdm", "language", "license", "logging_steps", "project", "report_to"),
     *("dataloader_num_workers", "dataloader_persistent_workers", "dataloader_prefetch_factor"),
 )
+# Data arguments of the fusion that its members take over.
+OF_CORPUS = ("corpus_root", "corpus_options", "label_map", "test_corpora", "dimension_scale", "text_column")
 
 
 @dataclass(frozen=True)
@@ -128,38 +132,46 @@ def _plan_recipe(recipe: Recipe, source: str, place: str | None) -> list[Member]
     args, data = recipe.late_fusion, recipe.data
     given = recipe.given()
     settings = {name: given[name] for name in TAKEN_OVER if name in given}
-    settings |= {"use_cpu": recipe.training.use_cpu, "corpus_root": data.corpus_root, "text_column": data.text_column}
+    settings |= {"use_cpu": recipe.training.use_cpu} | {name: getattr(data, name) for name in OF_CORPUS}
     settings |= {"push_to_hub": False, **flatten(args.member_options)}
     if args.member_checkpoints:
         settings["save_total_limit"] = args.member_checkpoints + 1  # the best is kept besides the last
+    _check_corpus(source, data)
     member = Recipe.read(source, TRAINING, **settings)
-    if member.data.corpus != data.corpus:
-        raise ValueError(
-            f"members names {source}, whose corpus is {member.data.corpus}, and that of the fusion is {data.corpus}; name "
-            "recipes for one corpus."
-        )
     if member.data.task not in (data.task, "multi_task"):
         raise ValueError(
             f"members names {source}, whose task is {member.data.task}, and that of the fusion is {data.task}; name recipes "
             "for its task, or for multi_task."
         )
-    lost = [name for name in member.data.corpus_options if name != "fold" and name not in data.corpus_options]
-    if lost:
-        raise ValueError(f"{source} has corpus_options.{lost[0]}, which the fusion lacks; give it there too.")
     folder, members = Path(member.training.output_dir), []
     seeds = args.member_seeds or [member.training.seed if place is None else recipe.training.seed]
     for seed in seeds:
         name = folder.name if len(seeds) == 1 else f"{folder.name}-seed-{seed}"
         inner = f"{place or ''}seed-{seed}" if args.member_seeds or place is not None else ""
         own = member.replace(
-            corpus_options=data.corpus_options,
             output_dir=str(folder / inner),
             seed=seed,
             run_name=f"{member.training.run_name or folder.name}{'-' * bool(inner)}{inner}",
         )
-        run = Run(str(Path(folder.name, inner)), data.corpus_options.get("fold", 1), own)
+        run = Run(str(Path(folder.name, inner)), data.fold or 1, own)
         members += _list_members(name, run, args.member_checkpoints)
     return members
+
+
+def _check_corpus(source: str, data: DataArguments) -> None:
+    """Raise a `ValueError` if a recipe is for another corpus than the fusion, or has options of it that the fusion lacks."""
+    settings = read_settings(source, field_types(TRAINING))
+    corpora = settings.get("corpus", DataArguments.corpus)
+    corpora = [corpora] if isinstance(corpora, str) else corpora
+    if corpora != data.corpora:
+        raise ValueError(
+            f"members names {source}, whose corpus is {join_words(corpora)}, and that of the fusion is {data.corpus_name}; "
+            "name recipes for one corpus."
+        )
+    own, given = (flatten(options or {}) for options in (settings.get("corpus_options"), data.corpus_options))
+    known = {name.rpartition(".")[2] for name in given} | {"fold"}
+    if lost := [name for name in own if name.rpartition(".")[2] not in known]:
+        raise ValueError(f"{source} has corpus_options.{lost[0]}, which the fusion lacks; give it there too.")
 
 
 def _list_members(name: str, run: Run, checkpoints: int | None) -> list[Member]:

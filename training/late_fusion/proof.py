@@ -56,9 +56,12 @@ def _prove(name: str, source: str, corpus: DatasetDict, metadata: CorpusMetadata
     if results.late_fusion is not None:
         raise ValueError(f"{place} was made from other models; name these models as members.")
     if splits is not None:
-        _check_apart(place, results.corpus.fold, splits, corpus, metadata.fold)
+        own = {split: corpus[split]["id"][:] for split in splits}
+        if results.corpus.corpora or metadata.corpora:
+            splits, own = _name_ids(splits, results.corpus), _name_ids(own, metadata)
+        _check_apart(place, results.corpus.fold, splits, own, metadata.fold)
         return True
-    if results.corpus.name != metadata.name:
+    if not _list_corpora(results.corpus) & _list_corpora(metadata):
         return True
     if any(_digest_of(results, split) != digest_ids(corpus[split]["id"][:]) for split in ("train", "validation")):
         raise ValueError(
@@ -69,10 +72,22 @@ def _prove(name: str, source: str, corpus: DatasetDict, metadata: CorpusMetadata
     return True
 
 
-def _check_apart(place: str, trained: int | None, member: Fold, corpus: DatasetDict, fold: int | None) -> None:
+def _list_corpora(about: CorpusMetadata) -> set[str | None]:
+    """Return the names of the corpora of a run."""
+    return set(about.corpora or [about.name])
+
+
+def _name_ids(splits: Fold, about: CorpusMetadata) -> Fold:
+    """Return ids that begin with the name of the corpus, as those of a run with several corpora do."""
+    if about.corpora:
+        return splits
+    return {split: [f"{about.name}/{name}" for name in ids] for split, ids in splits.items()}
+
+
+def _check_apart(place: str, trained: int | None, member: Fold, fusion: Fold, fold: int | None) -> None:
     """Raise if the splits of a member and those of the fusion, fold `fold`, share utterances that they must not share."""
     for own, split in (("train", "test"), ("train", "validation"), ("validation", "test")):
-        if shared := sorted(set(member[own]).intersection(corpus[split]["id"][:])):
+        if shared := sorted(set(member[own]).intersection(fusion[split])):
             raise ValueError(
                 f"{place} was trained on {_name_fold(trained)}: {len(shared):,} of its {OWN[own]} utterances are in the "
                 f"{split} split of {_name_fold(fold)}, as {shared[0]!r}; give a member that was trained on the same fold."

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from accelerate.utils import release_memory
+from datasets import DatasetDict
 from filelock import FileLock
 from transformers import Trainer
 
 from ...configuration.plain_text import reason_of
-from ...corpora import describe_corpus, list_folds
 from ..adapters.base import BASE
 from ..arguments import DataArguments, EmotionTrainingArguments
 from ..lifecycle import load_rows
@@ -90,7 +90,7 @@ def search(recipe: Recipe, log: Callable[[str], object] | None = None) -> dict:
 
 def _write_result(study: "Study", folder: Path, recipe: Recipe) -> tuple[dict, Recipe | None]:
     """Write the files of a search; return the content of `search.json` and the recipe of the best trial."""
-    metadata = describe_corpus(recipe.data.corpus, **first_fold(recipe.data).corpus_options)
+    metadata = first_fold(recipe.data).selection.describe()
     found = collect_search(
         study,
         corpus=metadata.get("title", metadata["name"]),
@@ -207,14 +207,14 @@ def build_trial(recipe: Recipe, settings: Mapping, folder: Path) -> EmotionTrain
         push_to_hub=False,
     )
     corpus, metadata, task = load_rows(recipe)
-    del corpus["test"]
+    corpus = DatasetDict({split: corpus[split] for split in ("train", "validation")})
     return build_trainer(corpus, metadata, task, recipe)
 
 
 def first_fold(data_args: DataArguments) -> DataArguments:
     """Return the arguments with the corpus options of the first fold."""
-    fold, *_ = list_folds(data_args.corpus, **data_args.corpus_options)
-    return dataclasses.replace(data_args, corpus_options=data_args.corpus_options | fold)
+    fold, *_ = data_args.selection.folds()
+    return dataclasses.replace(data_args, corpus_options=data_args.options_of(fold))
 
 
 def metric_of(training_args: EmotionTrainingArguments) -> str:

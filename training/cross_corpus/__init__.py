@@ -1,0 +1,1 @@
+"""Cross-corpus tables: one run per training set and seed, each tested on all corpora."""
