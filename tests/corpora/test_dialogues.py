@@ -1,11 +1,13 @@
 """The turns before an utterance, from the rows of a corpus and from turns that give no row."""
 
+import dataclasses
 import warnings
 
 import pytest
 from datasets import Dataset, DatasetDict
 from emofusion.corpora import load_corpus
 from emofusion.corpora.dialogues import TURN, add_context
+from emofusion.corpora.joining.selection import Selection
 from emofusion.corpora.preparation.prepared_folder import read_turns
 from emofusion.corpora.registry import load_turns, prepare_corpus
 from testing_iemocap import build_iemocap
@@ -104,3 +106,18 @@ def test_turns_of_meld_without_a_clip_are_context_and_older_folders_are_prepared
     (prepared.folder / "turns.json").unlink()
     with pytest.raises(ValueError, match="prepare the corpus again"):
         load_turns("meld", prepared.folder)
+
+
+def test_speakers_of_the_context_are_named_as_those_of_the_rows_in_a_run_with_several_corpora(tmp_path):
+    root = make_reencoded(tmp_path / "meld")
+    selection = Selection(
+        names=["meld"], tested=["meld:copy"], roots={"meld": root, "meld:copy": root}, context_turns=2
+    )
+    with warnings.catch_warnings(action="ignore"):
+        corpus, _ = selection.load()
+        joined, _ = dataclasses.replace(selection, names=["meld", "meld:copy"], tested=[]).load()
+    context = {row["id"]: row["context"] for row in corpus["train"]}
+    assert [turn["speaker"] for turn in context["train_dia0_utt2"]] == ["Ada"]
+    context = {row["id"]: (row["speaker"], row["context"]) for row in joined["train"]}
+    speaker, turns = context["meld/train_dia0_utt2"]
+    assert (speaker, [turn["speaker"] for turn in turns]) == ("meld/Ben", ["meld/Ada"])
