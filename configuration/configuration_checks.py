@@ -17,6 +17,7 @@ from .value_checks import default_of, describe
 # No size of a network is larger; a damaged number must not ask for terabytes of memory.
 LARGEST = 2**24
 MOST_LAYERS = 1024
+MOST_LABELS = 100_000
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 # Fields of encoders that must be at least 1. Others may be 0, as `type_vocab_size` of DeBERTa.
 NONZERO = re.compile(
@@ -90,6 +91,26 @@ def check_labels(id2label: Any) -> None:
         raise ValueError(
             f"id2label gives the name {show_value(repeated[0])} to several classes; each class needs its own."
         )
+
+
+def check_auxiliary_labels(labels: Mapping[str, list[str]]) -> None:
+    """Check the names of auxiliary heads and of their classes.
+
+    Args:
+        labels: The field of a configuration.
+
+    Raises:
+        ValueError: If a name of a head is no identifier, or it has fewer than two classes, too many, or not distinct names.
+    """
+    for name, classes in labels.items():
+        if not name.isidentifier():
+            raise ValueError(
+                f"auxiliary_labels has the name {show_value(name)}; it must be letters, digits and underscores."
+            )
+        if not 2 <= len(set(classes)) == len(classes) <= MOST_LABELS or not all(text.strip() for text in classes):
+            raise ValueError(
+                f"auxiliary_labels.{name} is {show_value(classes)}; it must be 2 to {MOST_LABELS} distinct names of classes."
+            )
 
 
 def build_config(place: str, build: Callable[..., PreTrainedConfig], *args, **fields) -> PreTrainedConfig:

@@ -1,6 +1,6 @@
 """Configuration of cross-modal attention fusion (Krishna 2021)."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from .configuration_checks import checked, positive, share, whole
 from .configuration_emofusion import EmoFusionConfig
@@ -20,6 +20,9 @@ class CrossAttentionFusionConfig(EmoFusionConfig):
             Attention heads of the two cross-modal attentions.
         conv_kernel_size (`int`, *optional*, defaults to 3):
             Kernel size of each branch's first convolution; odd, so that the number of frames stays the same.
+        pooling (`str`, *optional*, defaults to `"statistics"`):
+            `"statistics"`, or `"attentive_statistics"`, whose mean and standard deviation are weighted by an attention
+            over the positions (Okabe 2018).
         attention_dropout (`float`, *optional*, defaults to 0.1):
             Dropout on the cross-modal attention weights.
         hidden_dropout (`float`, *optional*, defaults to 0.1):
@@ -45,6 +48,7 @@ class CrossAttentionFusionConfig(EmoFusionConfig):
     hidden_size: int = whole(1, 256)
     num_attention_heads: int = whole(1, 8)
     conv_kernel_size: int = whole(1, 3)
+    pooling: Literal["statistics", "attentive_statistics"] = "statistics"
     attention_dropout: int | float = share(0.1)
     hidden_dropout: int | float = share(0.1)
     layer_norm_eps: int | float = positive(1e-5)

@@ -8,6 +8,8 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from .configuration_checks import (
     DTYPES,
+    MOST_LABELS,
+    check_auxiliary_labels,
     check_labels,
     checked,
     number,
@@ -26,7 +28,6 @@ from .plain_text import reason_of, show_value
 FORMAT = 2
 OLDEST_FORMAT = 2
 
-MOST_LABELS = 100_000
 MOST_CONTEXT_LAYERS = 64
 MOST_EARLIER = 1000  # utterances of a `context_window`
 
@@ -90,12 +91,16 @@ class EmoFusionConfig(PreTrainedConfig):
             Number of earlier utterances that an utterance attends to in each layer.
         context_dropout (`float`, *optional*, defaults to 0.1):
             Dropout in that transformer.
+        auxiliary_labels (`dict[str, list[str]]`, *optional*):
+            Names of the classes of auxiliary heads, by name of the head, such as `{"gender": ["female", "male"]}`. The
+            part of the loss is `auxiliary_gender`, with a weight in `loss_weights`.
     """
 
     sub_configs: ClassVar[dict] = {modality.config_field: AutoConfig for modality in MODALITIES.values()}
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "embedding",
         "losses",
+        "auxiliary_logits",
         "cross_attentions",
         "gates",
         "modality_embeddings",
@@ -131,6 +136,7 @@ class EmoFusionConfig(PreTrainedConfig):
     dimension_scale: list[int | float] | tuple[int | float, ...] | None = None
     dimension_loss: Literal["ccc", "mse"] = "ccc"
     loss_weights: dict[str, int | float] | None = None
+    auxiliary_labels: dict[str, list[str]] | None = None
     initializer_range: int | float = number(0.02)
     # Fields of transformers, whose types not every version checks. The labels are checked by `check_labels`.
     id2label: Any = None
@@ -202,6 +208,8 @@ class EmoFusionConfig(PreTrainedConfig):
             scale = DEFAULT_SCALE if self.dimension_scale is None else self.dimension_scale
             check_scale(scale)
             self.dimensions, self.dimension_scale = list(self.dimensions), [float(value) for value in scale]
+        if self.auxiliary_labels is not None:
+            check_auxiliary_labels(self.auxiliary_labels)
         if self.loss_weights is not None:
             check_loss_weights(self.loss_weights, self.loss_parts)
 
@@ -342,7 +350,8 @@ class EmoFusionConfig(PreTrainedConfig):
     def loss_parts(self) -> tuple[str, ...]:
         """Names of the parts of the loss, as in `output.losses`; each may have a weight in `loss_weights`."""
         classes = () if self.is_regression else ("cross_entropy",)
-        return (*classes, "dimensions") if self.dimensions else classes
+        dimensions = ("dimensions",) if self.dimensions else ()
+        return (*classes, *dimensions, *(f"auxiliary_{name}" for name in self.auxiliary_labels or ()))
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -35,6 +35,10 @@ LOCATION_FIELDS = ("_name_or_path", "auto_map", "custom_pipelines", "transformer
 # Combinations of dimensions. Those of classes are all others, and the first two.
 OF_VALUES = ("mean", "weighted", "linear")
 
+# Fields of other variants that a late fusion must leave out, at their defaults.
+UNUSED = {"modality_dropout": 0.0, "classifier_dropout": 0.0, "classifier_proj_size": None, "auxiliary_labels": None}
+UNUSED |= {"context_layers": 0}
+
 
 @checked
 class LateFusionConfig(EmoFusionConfig):
@@ -84,13 +88,7 @@ class LateFusionConfig(EmoFusionConfig):
         ]
         self._complete_from_members()
         super().__post_init__(**kwargs)
-        unused = {
-            "modality_dropout": 0.0,
-            "classifier_dropout": 0.0,
-            "classifier_proj_size": None,
-            "context_layers": 0,
-        }
-        for name, unset in unused.items():
+        for name, unset in UNUSED.items():
             self._check_unused(name, unset)
         for number, member in enumerate(self.member_configs):
             (self._check_dimensions if self.is_regression else self._check_labels)(number, member)

@@ -25,6 +25,9 @@ class MultiLevelFusionConfig(EmoFusionConfig):
         fusion (`str`, *optional*, defaults to `"coattention"`):
             `"coattention"`, or the control `"concat"`, which has no blocks and concatenates the means of the streams
             and of the text.
+        pooling (`str`, *optional*, defaults to `"mean"`):
+            `"mean"`, or `"attentive_statistics"`: mean and standard deviation, weighted by an attention over the
+            positions (Okabe 2018), which doubles the width of the utterance embedding.
         hidden_size (`int`, *optional*, defaults to 768):
             Width of all streams. The states of an encoder of another width are projected.
         num_coattention_layers (`int`, *optional*, defaults to 2):
@@ -59,6 +62,7 @@ class MultiLevelFusionConfig(EmoFusionConfig):
         default_factory=lambda: list(GRANULARITIES)
     )
     fusion: Literal["coattention", "concat"] = "coattention"
+    pooling: Literal["mean", "attentive_statistics"] = "mean"
     hidden_size: int = whole(1, 768)
     num_coattention_layers: int = whole(1, 2, most=MOST_LAYERS)
     num_attention_heads: int = whole(1, 8)
@@ -87,5 +91,5 @@ class MultiLevelFusionConfig(EmoFusionConfig):
 
     @property
     def embedding_size(self) -> int:
-        """Width of the utterance embedding: the means of speech and text for every granularity."""
-        return 2 * self.hidden_size * len(self.granularities)
+        """Width of the utterance embedding: the pooled speech and text of every granularity."""
+        return 2 * self.hidden_size * len(self.granularities) * (1 if self.pooling == "mean" else 2)

@@ -1,7 +1,7 @@
 """Configuration of the speaker network (Padi 2022)."""
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from .configuration_checks import LARGEST, MOST_LAYERS, checked, number, positive, share, whole
 from .configuration_emofusion import EmoFusionConfig
@@ -19,8 +19,8 @@ class SpeakerResNetConfig(EmoFusionConfig):
     numbers below are ours.
 
     The model reads speech only and builds its own network, so `audio_config` must be left out. `freeze_audio_layers`
-    counts the stages of the ResNet; the stem is frozen with the first stage, and -1 freezes the embedding layer as
-    well. `freeze_feature_encoder` has no effect, since the spectrogram has no parameters.
+    counts the stages of the ResNet; the stem is frozen with the first stage, and -1 freezes the pooling and the embedding
+    layer as well. `freeze_feature_encoder` has no effect, since the spectrogram has no parameters.
 
     Args:
         sampling_rate (`int`, *optional*, defaults to 16000):
@@ -53,6 +53,9 @@ class SpeakerResNetConfig(EmoFusionConfig):
             frequency and time.
         depths (`list[int]`, *optional*, defaults to `[3, 4, 6, 3]`):
             Basic blocks of each stage; the default is ResNet-34.
+        pooling (`str`, *optional*, defaults to `"statistics"`):
+            `"statistics"`, or `"attentive_statistics"`, whose mean and standard deviation are weighted by an attention
+            over the frames (Okabe 2018).
         embedding_size (`int`, *optional*, defaults to 256):
             Width of the utterance embedding.
         num_speakers (`int`, *optional*):
@@ -91,6 +94,7 @@ class SpeakerResNetConfig(EmoFusionConfig):
     mask_time_share: int | float = number(0.2, below=math.nextafter(1, 2), words="from 0 to 1")
     hidden_sizes: list[int] | tuple[int, ...] = (32, 64, 128, 256)
     depths: list[int] | tuple[int, ...] = (3, 4, 6, 3)
+    pooling: Literal["statistics", "attentive_statistics"] = "statistics"
     embedding_size: int = whole(1, 256)
     num_speakers: int | None = whole(1, None)
     am_softmax_scale: int | float = positive(30.0)

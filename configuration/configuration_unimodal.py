@@ -21,6 +21,9 @@ class UnimodalConfig(EmoFusionConfig):
             Width of the branch. The width of the utterance embedding is twice this.
         conv_kernel_size (`int`, *optional*, defaults to 3):
             Kernel size of the branch's first convolution; odd, so that the number of frames stays the same.
+        pooling (`str`, *optional*, defaults to `"statistics"`):
+            `"statistics"`, or `"attentive_statistics"`, whose mean and standard deviation are weighted by an attention
+            over the positions (Okabe 2018).
 
     The other arguments are those of [`EmoFusionConfig`].
     """
@@ -34,6 +37,7 @@ class UnimodalConfig(EmoFusionConfig):
     modality: Literal["audio", "text", "video"] = "audio"
     hidden_size: int = whole(1, 256)
     conv_kernel_size: int = whole(1, 3)
+    pooling: Literal["statistics", "attentive_statistics"] = "statistics"
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)

@@ -25,6 +25,9 @@ class WavFusionConfig(EmoFusionConfig):
         fusion (`str`, *optional*, defaults to `"gated"`):
             `"gated"` replaces the self-attention of these layers by gated cross-modal attention (notes). The control
             `"concat"` keeps their self-attention and concatenates the means of all modalities at the end.
+        pooling (`str`, *optional*, defaults to `"mean"`):
+            `"mean"`, or `"attentive_statistics"`: mean and standard deviation, weighted by an attention over the
+            positions (Okabe 2018), which doubles the width of the utterance embedding.
         gate_self_attention (`bool`, *optional*, defaults to `True`):
             With one auxiliary modality: whether to keep the layer's self-attention and let the gate weigh the two.
             `False` uses the cross-modal attention alone, without a gate. No effect with two auxiliary modalities.
@@ -76,6 +79,7 @@ class WavFusionConfig(EmoFusionConfig):
     auxiliary_modalities: list[str] | tuple[str, ...] = AUXILIARY
     num_fusion_layers: int = whole(0, 3, most=MOST_LAYERS)
     fusion: Literal["gated", "concat"] = "gated"
+    pooling: Literal["mean", "attentive_statistics"] = "mean"
     gate_self_attention: bool = True
     use_visual_center: bool = True
     num_codewords: int = whole(1, 64)
@@ -155,6 +159,11 @@ class WavFusionConfig(EmoFusionConfig):
         return {name: widths[name] for name in self.auxiliary_modalities}
 
     @property
+    def pooled_sizes(self) -> dict[str, int]:
+        """Width of the states of each modality that is pooled."""
+        return {"audio": self.state_size("audio")} | (self.stream_sizes if self.fusion == "concat" else {})
+
+    @property
     def embedding_size(self) -> int:
-        """Width of the utterance embedding: the mean of the fused speech; with `"concat"`, the means of all modalities."""
-        return self.state_size("audio") + (sum(self.stream_sizes.values()) if self.fusion == "concat" else 0)
+        """Width of the utterance embedding: the pooled speech after fusion; with `"concat"`, all pooled modalities."""
+        return sum(self.pooled_sizes.values()) * (1 if self.pooling == "mean" else 2)

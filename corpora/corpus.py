@@ -87,6 +87,6 @@ class DiskCorpus(Corpus):
         """Return the published number of utterances per value of `count_by` and label; empty if none were published.
 
         Args:
-            options: An instance of `self.scan_options`.
+            options: An instance of `self.options`.
         """
         return {}

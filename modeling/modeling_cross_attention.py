@@ -5,7 +5,7 @@ import torch
 from ..configuration.configuration_cross_attention import CrossAttentionFusionConfig
 from .fusion_attention import CrossModalAttention
 from .fusion_branches import ConvBranch, RecurrentBranch
-from .fusion_pooling import statistics_pooling
+from .fusion_pooling import build_pooling
 from .fusion_rows import lay_out
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths
@@ -39,6 +39,8 @@ class CrossAttentionFusionModel(EmoFusionModel):
         )
         self.audio_text_attention = CrossModalAttention(*attention)
         self.text_audio_attention = CrossModalAttention(*attention)
+        self.audio_pooling = build_pooling(config.pooling, width)
+        self.text_pooling = build_pooling(config.pooling, width)
         self.post_init()
 
     def fuse(
@@ -57,7 +59,7 @@ class CrossAttentionFusionModel(EmoFusionModel):
         from_text, audio_text = self.audio_text_attention(audio, audio_rows, text, text_rows, output_attentions)
         from_audio, text_audio = self.text_audio_attention(text, text_rows, audio, audio_rows, output_attentions)
         embedding = torch.cat(
-            [statistics_pooling(from_text, audio_rows), statistics_pooling(from_audio, text_rows)], dim=-1
+            [self.audio_pooling(from_text, audio_rows), self.text_pooling(from_audio, text_rows)], dim=-1
         )
         maps = {"audio_text": audio_text, "text_audio": text_audio} if output_attentions else None
         return EmotionOutput(embedding=embedding, cross_attentions=maps)

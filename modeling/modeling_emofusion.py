@@ -5,6 +5,7 @@ as `model_class`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,6 +19,8 @@ from .encoder_text import build_text_encoder, freeze_text_layers, prepare_text_e
 from .encoder_vision import build_vision_encoder, prepare_vision_encoder
 from .fusion_dialogue import DialogueContext, Dialogues, keep_asked
 from .fusion_missing_modality import MissingModalityEmbeddings
+from .fusion_mixup import mix_rows
+from .head_auxiliary import AuxiliaryHeads
 from .head_classification import build_classification_head
 from .head_dimensions import DimensionHead
 from .modeling_lengths import Lengths, complete_lengths, drop_context, lengths_mask, zero_rows
@@ -275,6 +278,7 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = None if config.is_regression else self._build_classifier()
         self.dimension_head = self._build_dimension_head() if config.dimensions else None
+        self.auxiliary_heads = AuxiliaryHeads(config) if config.auxiliary_labels else None
         self.post_init()
 
     def _build_classifier(self) -> nn.Module:
@@ -299,6 +303,7 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
         encoded: Encoded | None = None,
         labels: torch.Tensor | None = None,
         dialogues: Dialogues | None = None,
+        mixup: Mapping[str, Sequence] | None = None,
         return_dict: bool | None = None,
         **kwargs,
     ) -> EmotionOutput | tuple:
@@ -319,6 +324,8 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
             dialogues: The place of each row in its dialogue, on the host, for a model with `context_layers`: a mapping with
                 `dialogue`, `turn` and `speaker` (-1 where unknown), a number for each row, and, where the last rows are
                 only context, `asked`, the number of rows before them. None takes every row as a dialogue of its own.
+            mixup: `partners` and `shares` of the rows (see [`mix_rows`]): the heads read mixed embeddings, for which the
+                labels must be mixed too. Other parts of the output are those of the rows alone.
             return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
             **kwargs: The other labels of [`LossesMixin`]. They are no parameters of their own, because
                 [`transformers.Trainer`] takes parameters with such names for labels that every batch has. And other inputs
@@ -347,21 +354,27 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
         if self.dialogue_context is not None:
             embedding = self.dialogue_context(embedding, dialogues)
         output = keep_asked(output, dialogues)
-        output = EmotionOutput(**output, **self.apply_heads(embedding[: len(output.embedding)]))
+        embedding = embedding[: len(output.embedding)]
+        embedding = embedding if mixup is None else mix_rows(embedding, mixup)
+        output = EmotionOutput(**output, **self.apply_heads(embedding, auxiliary=bool(labels["auxiliary_labels"])))
         losses = self.losses(output, labels)
         if losses:
             output = EmotionOutput(**output, loss=sum(losses.values()), losses=losses)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
 
-    def apply_heads(self, embedding: torch.Tensor) -> dict[str, torch.Tensor]:
+    def apply_heads(self, embedding: torch.Tensor, auxiliary: bool = False) -> dict[str, Any]:
         """Return the outputs of the heads, `logits` and, for a model of classes and dimensions, `dimensions`.
 
         Args:
             embedding: `(batch, embedding_size)`.
+            auxiliary: Whether to run the auxiliary heads too, for `auxiliary_logits`.
         """
         embedding = self.dropout(embedding)
         values = None if self.dimension_head is None else self.dimension_head(embedding)
-        if self.classifier is None:
-            return {"logits": values}
-        return {"logits": self.classifier(embedding), "dimensions": values}
+        outputs = {"logits": values}
+        if self.classifier is not None:
+            outputs = {"logits": self.classifier(embedding), "dimensions": values}
+        if auxiliary and self.auxiliary_heads is not None:
+            outputs["auxiliary_logits"] = self.auxiliary_heads(embedding)
+        return outputs

@@ -29,7 +29,7 @@ from .modeling_dtype import choose_dtype
 # Weights that a pretrained encoder may lack: the first is used by SpecAugment only, the others not at all.
 OPTIONAL_WEIGHTS = ("masked_spec_embed", "pooler.", "decoder.")
 # Weights of heads, which a model without a head does not load.
-HEADS = ("classifier.", "dimension_head.", "speaker_classifier.")
+HEADS = ("auxiliary_heads.", "classifier.", "dimension_head.", "speaker_classifier.")
 
 
 class SafeLoadingMixin:

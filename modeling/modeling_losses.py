@@ -11,14 +11,15 @@ from .loss_concordance import dimension_loss
 from .modeling_outputs import EmotionOutput
 
 # Keys of a batch that hold labels, besides `labels`.
-OTHER_LABELS = ("dimension_labels",)
+OTHER_LABELS = ("dimension_labels", "auxiliary_labels")
 
 
 class LossesMixin:
     """The loss of an [`EmoFusionForSequenceClassification`]. A variant adds parts in `loss_parts`.
 
     Labels are `labels` and, for a model of classes and dimensions, `dimension_labels` `(batch, dimensions)`: values in its
-    scale, NaN where unknown. Either may be left out.
+    scale, NaN where unknown. A model with auxiliary heads takes `auxiliary_labels`, class ids or probabilities by name, as
+    `labels`; without them these heads do not run. Any of them may be left out.
     """
 
     config: EmoFusionConfig
@@ -47,6 +48,8 @@ class LossesMixin:
         if values is not None and config.dimensions:
             predicted, targets = self._gather(output.logits if config.is_regression else output.dimensions, values)
             parts["dimensions"] = dimension_loss(predicted, targets, config.dimension_scale, config.dimension_loss)
+        for name, scores in (output.auxiliary_logits or {}).items():
+            parts[f"auxiliary_{name}"] = classification_loss(*self._gather(scores, labels["auxiliary_labels"][name]))
         return parts
 
     def _gather(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:

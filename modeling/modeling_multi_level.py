@@ -7,7 +7,7 @@ from ..configuration.configuration_multi_level import MultiLevelFusionConfig
 from ..configuration.modalities import SAMPLING_RATE
 from .encoder_audio import frame_hop
 from .fusion_coattention import CoattentionBlock
-from .fusion_pooling import masked_mean
+from .fusion_pooling import build_pooling
 from .fusion_rows import lay_out
 from .fusion_segments import segment_stream
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
@@ -36,6 +36,12 @@ class MultiLevelFusionModel(EmoFusionModel):
         self.coattention = nn.ModuleDict(
             {name: nn.ModuleList(_block(config) for _ in range(layers)) for name in config.granularities}
         )
+        self.poolings = nn.ModuleDict(
+            {
+                name: nn.ModuleList(build_pooling(config.pooling, config.hidden_size) for _ in range(2))
+                for name in config.granularities
+            }
+        )
         self.post_init()
 
     def fuse(
@@ -53,7 +59,7 @@ class MultiLevelFusionModel(EmoFusionModel):
         frames, tokens = self.audio_projection(states["audio"]), self.text_projection(states["text"])
         padded = rows["audio"].pad(frames) if spans else None
         hop = frame_hop(self.config.audio_config) / SAMPLING_RATE
-        means, fallbacks, cross_attentions = [], {}, {}
+        pooled, fallbacks, cross_attentions = [], {}, {}
         for granularity, blocks in self.coattention.items():
             audio, audio_rows, text, text_rows, maps = frames, rows["audio"], tokens, rows["text"], {}
             if granularity in spans:
@@ -64,10 +70,11 @@ class MultiLevelFusionModel(EmoFusionModel):
                 fallbacks[granularity] = torch.ones_like(audio_rows.mask[:, 0])
             for block in blocks:
                 audio, text, maps = block(audio, audio_rows, text, text_rows, output_attentions)
-            means += [masked_mean(audio, audio_rows), masked_mean(text, text_rows)]
+            pool_audio, pool_text = self.poolings[granularity]
+            pooled += [pool_audio(audio, audio_rows), pool_text(text, text_rows)]
             cross_attentions |= {f"{granularity}_{name}": weights for name, weights in maps.items()}
         return EmotionOutput(
-            embedding=torch.cat(means, dim=-1),
+            embedding=torch.cat(pooled, dim=-1),
             cross_attentions=cross_attentions if output_attentions and cross_attentions else None,
             fallbacks=fallbacks or None,
         )

@@ -63,6 +63,8 @@ class EmotionOutput(ModelOutput):
             The named parts of `loss`, which is their sum; each has its weight already.
         dimensions (`torch.Tensor` of shape `(batch, dimensions)`, *optional*):
             For a model of classes and dimensions, the values of the dimensions in its scale, in float32.
+        auxiliary_logits (`dict[str, torch.Tensor]`, *optional*, with `auxiliary_labels`):
+            Scores `(batch, classes)` of the auxiliary heads by name.
         cross_attentions (`dict[str, torch.Tensor]`, *optional*, with `output_attentions=True`):
             Attention maps of the fusion `(batch, heads, queries, keys)` by name; in `"audio_text"` speech attends to
             text.
@@ -83,6 +85,7 @@ class EmotionOutput(ModelOutput):
     embedding: torch.Tensor | None = None
     losses: dict[str, torch.Tensor] | None = None
     dimensions: torch.Tensor | None = None
+    auxiliary_logits: dict[str, torch.Tensor] | None = None
     cross_attentions: dict[str, torch.Tensor] | None = None
     gates: dict[str, torch.Tensor] | None = None
     modality_embeddings: dict[str, torch.Tensor] | None = None

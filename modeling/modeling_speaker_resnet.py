@@ -8,7 +8,7 @@ from transformers import initialization as init
 from ..configuration.configuration_speaker_resnet import SpeakerResNetConfig
 from .encoder_resnet import ResNet
 from .encoder_spectrogram import LogMelSpectrogram, mask_spectrogram
-from .fusion_pooling import statistics_pooling
+from .fusion_pooling import build_pooling
 from .fusion_rows import lay_out
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths, lengths_mask
@@ -30,6 +30,7 @@ class SpeakerResNetModel(EmoFusionModel):
             config.sampling_rate, config.win_length, config.hop_length, config.n_fft, config.num_mel_bins
         )
         self.audio_encoder = ResNet(config.hidden_sizes, config.depths)
+        self.pooling = build_pooling(config.pooling, config.state_size("audio"))
         self.embedding_projection = nn.Linear(2 * config.state_size("audio"), config.embedding_size)
         self.freeze()
         self.post_init()
@@ -50,7 +51,9 @@ class SpeakerResNetModel(EmoFusionModel):
         if self.config.freeze_audio_layers and is_built:
             network = self.audio_encoder
             frozen = [network.stem, *network.stages[: self._frozen_audio_layers]]
-            for module in [network, self.embedding_projection] if self.config.freeze_audio_layers == -1 else frozen:
+            if self.config.freeze_audio_layers == -1:
+                frozen = [network, self.pooling, self.embedding_projection]
+            for module in frozen:
                 module.requires_grad_(False).eval()
         return self
 
@@ -94,7 +97,8 @@ class SpeakerResNetModel(EmoFusionModel):
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
         states, rows = lay_out(states, masks, lengths)
-        return EmotionOutput(embedding=self.embedding_projection(statistics_pooling(states["audio"], rows["audio"])))
+        pooled = self.pooling(states["audio"], rows["audio"])
+        return EmotionOutput(embedding=self.embedding_projection(pooled))
 
 
 class SpeakerResNetForSequenceClassification(EmoFusionForSequenceClassification):

@@ -4,7 +4,7 @@ import torch
 
 from ..configuration.configuration_unimodal import UnimodalConfig
 from .fusion_branches import ConvBranch, RecurrentBranch
-from .fusion_pooling import statistics_pooling
+from .fusion_pooling import build_pooling
 from .fusion_rows import lay_out
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths
@@ -23,6 +23,7 @@ class UnimodalModel(EmoFusionModel):
         self.branch = BRANCHES[config.modality](
             config.state_size(config.modality), config.hidden_size, config.conv_kernel_size
         )
+        self.pooling = build_pooling(config.pooling, config.hidden_size)
         self.post_init()
 
     def fuse(
@@ -37,7 +38,7 @@ class UnimodalModel(EmoFusionModel):
         states, rows = lay_out(states, masks, lengths)
         (rows,) = rows.values()
         hidden_states = self.branch(states[self.config.modality], rows)
-        return EmotionOutput(embedding=statistics_pooling(rows.pack(hidden_states), rows))
+        return EmotionOutput(embedding=self.pooling(rows.pack(hidden_states), rows))
 
 
 class UnimodalForSequenceClassification(EmoFusionForSequenceClassification):

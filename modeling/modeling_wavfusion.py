@@ -11,7 +11,7 @@ from .encoder_audio import apply_layers, layer_arguments
 from .encoder_packing import attention_arguments, takes_packed_rows
 from .encoder_wav2vec2 import MODEL_TYPES, has_final_layer_norm
 from .fusion_gated_attention import GatedCrossModalAttention
-from .fusion_pooling import masked_mean
+from .fusion_pooling import build_pooling
 from .fusion_recurrent_attention import RecurrentAttention
 from .fusion_rows import Rows, lay_out
 from .fusion_visual_center import LearnableVisualCenter, VisualBranch
@@ -59,6 +59,9 @@ class WavFusionModel(EmoFusionModel):
                 layer.attention = GatedCrossModalAttention(
                     layer.attention, config.stream_sizes, config.gate_self_attention
                 )
+        self.poolings = nn.ModuleDict(
+            {name: build_pooling(config.pooling, size) for name, size in config.pooled_sizes.items()}
+        )
         self.homogeneous_encoder = None
         if "discrepancy" in config.loss_parts:
             width = config.state_size("audio")
@@ -99,10 +102,9 @@ class WavFusionModel(EmoFusionModel):
         states, rows = lay_out(states, masks, lengths)
         streams = {name: branch(states[name], rows[name]) for name, branch in self.branches.items()}
         deep_states, records = self._run_deep_layers(states["audio"], streams, rows, output_attentions)
-        means = [masked_mean(self.deep_layer_norm(deep_states), rows["audio"])]
-        if self.config.fusion == "concat":
-            means += [masked_mean(stream, rows[name]) for name, stream in streams.items()]
-        output = EmotionOutput(embedding=torch.cat(means, dim=-1))
+        fused = {"audio": self.deep_layer_norm(deep_states)} | streams
+        pooled = [pooling(fused[name], rows[name]) for name, pooling in self.poolings.items()]
+        output = EmotionOutput(embedding=torch.cat(pooled, dim=-1))
         if self.homogeneous_encoder is not None:
             output["modality_embeddings"] = self.homogeneous_encoder({"audio": states["audio"]} | streams, rows)
         for layer, (maps, gate) in enumerate(records, start=self.config.num_audio_layers + 1):

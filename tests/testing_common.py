@@ -207,7 +207,11 @@ CASES = [
     Case("speech", "unimodal", {"modality": "audio", "audio_config": WAV2VEC2_GROUP, "hidden_size": 16}),
     Case("speech-layer-norm", "unimodal", {"modality": "audio", "audio_config": WAV2VEC2_LAYER, "hidden_size": 16}),
     Case("speech-hubert", "unimodal", {"modality": "audio", "audio_config": HUBERT, "hidden_size": 16}),
-    Case("speech-wavlm", "unimodal", {"modality": "audio", "audio_config": WAVLM, "hidden_size": 16}),
+    Case(
+        "speech-wavlm",
+        "unimodal",
+        {"modality": "audio", "audio_config": WAVLM, "hidden_size": 16, "pooling": "attentive_statistics"},
+    ),
     Case("speech-data2vec", "unimodal", {"modality": "audio", "audio_config": DATA2VEC, "hidden_size": 16}),
     Case("speech-whisper", "unimodal", {"modality": "audio", "audio_config": WHISPER, "hidden_size": 16}),
     Case("text", "unimodal", {"modality": "text", "text_config": BERT, "hidden_size": 16}),
@@ -240,6 +244,7 @@ CASES = [
             "num_attention_heads": 2,
             "use_weighted_layer_sum": True,
             "classifier_proj_size": 8,
+            "pooling": "attentive_statistics",
         },
     ),
     Case(
@@ -251,7 +256,13 @@ CASES = [
     Case(
         "multi_level-frame",
         "multi_level",
-        {"audio_config": WAV2VEC2_LAYER, "text_config": BERT, **COATTENTION, "granularities": ["frame"]},
+        {
+            "audio_config": WAV2VEC2_LAYER,
+            "text_config": BERT,
+            **COATTENTION,
+            "granularities": ["frame"],
+            "pooling": "attentive_statistics",
+        },
     ),
     Case(
         "multi_level-concat",
@@ -288,7 +299,11 @@ CASES = [
             "text_hidden_size": 12,
         },
     ),
-    Case("wavfusion-concat", "wavfusion", {**WAVFUSION, **WITH_TEXT, **WITH_VIDEO, "fusion": "concat"}),
+    Case(
+        "wavfusion-concat",
+        "wavfusion",
+        {**WAVFUSION, **WITH_TEXT, **WITH_VIDEO, "fusion": "concat", "pooling": "attentive_statistics"},
+    ),
     # Two members of ours, and two of transformers' own.
     Case(
         "late_fusion",

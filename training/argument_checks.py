@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
 from numbers import Real
@@ -13,8 +13,10 @@ import torch
 from transformers import TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from ..configuration.dimensions import check_dimensions
 from ..configuration.plain_text import reason_of
 from ..configuration.value_checks import check_languages, check_value
+from ..evaluation.task import TASKS
 
 # Numbers must be finite and at least 0, but for these.
 POSITIVE = {
@@ -68,6 +70,23 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     """Raise a ValueError if a value is none of the choices."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(str, choices))}.")
+
+
+def check_task(task: str, dimensions: Sequence[str], soft_labels: bool) -> None:
+    """Raise a ValueError if there is no such task, or an option does not fit it.
+
+    Args:
+        task: The name of the task.
+        dimensions: Names of the dimensions that are given.
+        soft_labels: Whether the labels are the raters' votes.
+    """
+    check_choice("task", task, TASKS)
+    if dimensions:
+        check_dimensions(dimensions)
+    if dimensions and task == "classification":
+        raise ValueError("dimensions is given, but the task is classification; set task to dimensions or multi_task.")
+    if soft_labels and task == "dimensions":
+        raise ValueError("soft_labels is given, but the task dimensions has no classes; leave it out.")
 
 
 def check_data_loader(arguments: TrainingArguments) -> None:

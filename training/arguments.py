@@ -11,7 +11,6 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 
 from ..configuration import VARIANTS
-from ..configuration.dimensions import check_dimensions
 from ..configuration.modalities import MODALITIES, name_system
 from ..corpora.joining.selection import Selection
 from ..evaluation.task import TASKS, Task, task_class
@@ -27,10 +26,13 @@ from .argument_checks import (
     check_rates,
     check_scheduler,
     check_statements,
+    check_task,
     check_trackers,
 )
 from .augmentation import check_augmentation
+from .auxiliary import check_auxiliary
 from .corpus_arguments import CorpusArguments
+from .mixup import check_mixup
 
 DTYPES = ("float32", "bfloat16")
 SAMPLERS = ("random", "balanced", "balanced_corpora")
@@ -125,13 +127,9 @@ class DataArguments(CorpusArguments):
         default_factory=list,
         metadata={"help": "Dimensions to learn, in this order; by default those that the corpus has."},
     )
-    context_turns: int = field(
-        default=0,
-        metadata={"help": "Turns of the dialogue before an utterance whose words the text is read with; 0 for none."},
-    )
+    context_turns: int = field(default=0, metadata={"help": "Earlier turns that the text encoder reads; 0 for none."})
     context_tokens: int | None = field(
-        default=None,
-        metadata={"help": "Most tokens of these turns; by default as many as the utterance leaves to the encoder."},
+        default=None, metadata={"help": "Most tokens of these turns; by default what fits the encoder."}
     )
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(
@@ -154,21 +152,30 @@ class DataArguments(CorpusArguments):
             'as {"noise": {"snr_db": [5, 20], "folder": null, "p": 0.5}}.'
         },
     )
+    mixup: dict | None = field(
+        default_factory=dict,
+        metadata={
+            "help": "Mixup of training utterances: a mapping with waveform (for models of speech alone) or embedding, and the "
+            'alpha of its Beta distribution, such as {"embedding": 0.2}.'
+        },
+    )
+    auxiliary: dict | None = field(
+        default_factory=dict,
+        metadata={
+            "help": "Columns of the corpus that the model learns beside its task, and the weights of their losses, such as "
+            '{"gender": 0.2}.'
+        },
+    )
 
     def __post_init__(self):
         super().__post_init__()
         self.augmentation = dict(self.augmentation or {})
+        self.mixup, self.auxiliary = dict(self.mixup or {}), dict(self.auxiliary or {})
         self.dimensions = list(self.dimensions or [])
-        check_choice("task", self.task, TASKS)
-        if self.dimensions:
-            check_dimensions(self.dimensions)
-        if self.dimensions and self.task == "classification":
-            raise ValueError(
-                "dimensions is given, but the task is classification; set task to dimensions or multi_task."
-            )
-        if self.soft_labels and self.task == "dimensions":
-            raise ValueError("soft_labels is given, but the task dimensions has no classes; leave it out.")
+        check_task(self.task, self.dimensions, self.soft_labels)
         check_augmentation(self.augmentation)
+        check_auxiliary(self.auxiliary)
+        check_mixup(self.mixup)
         check_numbers(self)
         check_context(self.context_turns, self.context_tokens)
 
@@ -176,8 +183,8 @@ class DataArguments(CorpusArguments):
     def selection(self) -> Selection:
         """The corpora of the run; their labels need classes if classes are learned."""
         classes, dimensions = self.task != "dimensions", self.task != "classification"
-        turns = self.context_turns
-        return replace(super().selection, needs_labels=classes, keep_unlabelled=dimensions, context_turns=turns)
+        wanted = {"needs_labels": classes, "keep_unlabelled": dimensions, "context_turns": self.context_turns}
+        return replace(super().selection, **wanted)
 
 
 @dataclass

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,19 +117,19 @@ class Augmentation:
         return np.resize(noise, samples)  # repeats a short one
 
 
-class AugmentationEpochSetter(TrainerCallback):
-    """Sets the epoch of an augmentation.
+class DrawEpochSetter(TrainerCallback):
+    """Sets the epoch of an augmentation or a mixup.
 
     Args:
-        augmentation: The augmentation.
+        draw: The object, whose random numbers depend on the epoch.
     """
 
-    def __init__(self, augmentation: Augmentation):
-        self.augmentation = augmentation
+    def __init__(self, draw: Any):
+        self.draw = draw
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         """Set the number of completed epochs."""
-        self.augmentation.set_epoch(math.floor(state.epoch or 0))
+        self.draw.set_epoch(math.floor(state.epoch or 0))
 
 
 def check_augmentation(options: Mapping) -> None:

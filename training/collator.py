@@ -13,7 +13,9 @@ from ..corpora.dialogues import CONTEXT as CONTEXT_COLUMN
 from ..evaluation.task import Task
 from .arguments import DataArguments
 from .augmentation import Augmentation
+from .auxiliary import encode_auxiliary
 from .dialogue_batches import DialogueHistory
+from .mixup import Mixup, check_mixup_fits
 from .run_task import as_task
 
 
@@ -35,6 +37,9 @@ class EmotionCollator:
         cache: A cache of frozen prefixes; with it a batch holds `encoded` instead of inputs.
         history: The dialogues of the split that rows are read from, for a model that reads earlier utterances; with it a
             batch also holds these, and `dialogues`.
+        auxiliary: Classes by column, as `auxiliary_labels` of the configuration of a model: a batch then has their
+            `auxiliary_labels`.
+        mixup: A mixup of the rows of a batch, for training.
     """
 
     processor: ProcessorMixin
@@ -42,6 +47,8 @@ class EmotionCollator:
     augment: Callable[[Mapping], Mapping] | None = None
     cache: InputCache | None = None
     history: DialogueHistory | None = None
+    auxiliary: Mapping[str, Sequence[str]] | None = None
+    mixup: Mixup | None = None
 
     def __post_init__(self):
         self.task = as_task(self.task)
@@ -66,7 +73,15 @@ class EmotionCollator:
             batch = self.cache.prepare(rows)
         if dialogues is not None:
             batch["dialogues"] = dialogues
-        batch.update(self.task.encode_labels(rows[:asked]))
+            rows = rows[:asked]
+        batch.update(self.task.encode_labels(rows))
+        if self.auxiliary:
+            batch["auxiliary_labels"] = encode_auxiliary(rows, self.auxiliary)
+        if self.mixup is not None:
+            classes = {name: len(known) for name, known in (self.auxiliary or {}).items()}
+            if self.task.classes:
+                classes["labels"] = len(self.task.classes)
+            batch = self.mixup(batch, [row.get("id") for row in rows], classes)
         return batch
 
 
@@ -84,6 +99,11 @@ def with_history(collator: Callable, rows: Dataset, config: PreTrainedConfig) ->
     reach = getattr(config, "history", 0)
     if not reach or not isinstance(collator, EmotionCollator):
         return collator
+    if collator.mixup is not None:
+        raise ValueError(
+            "mixup is given, but a model with context_layers reads whole dialogues, whose utterances cannot be mixed; leave "
+            "one of them out."
+        )
     return replace(collator, history=DialogueHistory(rows, reach))
 
 
@@ -146,17 +166,17 @@ def leave_out_unread(rows: Dataset, config: PreTrainedConfig) -> Dataset:
 def build_training_collator(
     collator: EmotionCollator, data_args: DataArguments, rows: Dataset, seed: int
 ) -> EmotionCollator:
-    """Return the collator of the training split, with soft labels and augmentation if the arguments ask for them.
+    """Return the collator of the training split, with soft labels, augmentation and mixup if the arguments ask for them.
 
     Args:
         collator: The collator of the other splits.
         data_args: The data arguments.
         rows: The training split.
-        seed: Seed of the augmentation.
+        seed: Seed of augmentation and mixup.
 
     Raises:
         FileNotFoundError: If a folder of noises or impulse responses does not exist.
-        ValueError: If no row has soft labels, or augmentation is given for a model without audio.
+        ValueError: If no row has soft labels, or augmentation or mixup does not fit the model.
     """
     extractor, augment = collator.processor.feature_extractor, None
     if data_args.soft_labels and not ("soft_label" in rows.column_names and any(rows["soft_label"])):
@@ -174,4 +194,9 @@ def build_training_collator(
                 "augmentation.gain has no effect: the processor scales every recording to the same variance.",
                 stacklevel=2,
             )
-    return replace(collator, task=collator.task.for_training(data_args.soft_labels), augment=augment)
+    mixup = None
+    if data_args.mixup:
+        check_mixup_fits(data_args.mixup, collator.processor)
+        mixup = Mixup(data_args.mixup, seed)
+    task = collator.task.for_training(data_args.soft_labels)
+    return replace(collator, task=task, augment=augment, mixup=mixup)

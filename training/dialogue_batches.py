@@ -220,19 +220,14 @@ class DialogueBatchSampler(torch.utils.data.BatchSampler):
 
 
 def group_by_dialogue(
-    rows: Dataset,
-    history: DialogueHistory,
-    processor: ProcessorMixin,
-    collator: Callable,
-    args: EmotionTrainingArguments,
+    rows: Dataset, processor: ProcessorMixin, collator: Callable, args: EmotionTrainingArguments
 ) -> DataLoader:
     """Return a data loader with batches of dialogues.
 
     Args:
         rows: The training split.
-        history: Its dialogues.
         processor: The processor of the model.
-        collator: The collator, with that history.
+        collator: The collator, with the history of the split.
         args: The arguments of the run.
 
     Raises:
@@ -243,7 +238,7 @@ def group_by_dialogue(
         raise ValueError(f"{name} is given, but a model with context_layers is trained in dialogues; leave it out.")
     seconds = args.max_batch_seconds
     sampler = DialogueBatchSampler(
-        history,
+        collator.history,
         Limit(args.per_device_train_batch_size) if seconds is None else Limit(max_seconds=seconds),
         None if seconds is None else lengths_of(rows, processor, in_seconds=True),
         args.world_size,

@@ -1,4 +1,4 @@
-"""Weights that an evaluation does not change."""
+"""The dtype of weights over an evaluation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -170,11 +170,13 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
 def describe_settings(trainer: Trainer) -> dict[str, Any]:
     """Return the settings of a training that the card shows: those of the arguments, the loss and the collator."""
     model, args = unwrap_adapters(trainer.model), trainer.args
+    pooling = getattr(model.config, "pooling", None)
     return {
         **describe_training(args),
         **_describe_loss(model, args),
         **_describe_collator(trainer.train_data_collator),
         **_describe_context(model, getattr(trainer, "processor", None)),
+        "pooling": pooling if pooling == "attentive_statistics" else None,  # the default of a variant is on no card
     }
 
 
@@ -274,9 +276,12 @@ def _find_levels(trainer: Trainer) -> tuple[str, ...]:
 def _describe_collator(collator: Callable) -> dict[str, Any]:
     """Return the settings of a training collator, None for those that are off."""
     augmentation = getattr(getattr(collator, "augment", None), "options", {})
+    mixup = getattr(getattr(collator, "mixup", None), "options", {})
     return {
         "soft_labels": getattr(getattr(collator, "task", None), "soft_labels", None) or None,
         "augmentation": describe_augmentation(augmentation) or None,
+        "auxiliary": ", ".join(getattr(collator, "auxiliary", None) or ()) or None,
+        "mixup": ", ".join(f"{place}, alpha {alpha:g}" for place, alpha in mixup.items()) or None,
     }
 
 

@@ -13,15 +13,18 @@ from ..configuration.configuration_emofusion import CLASS_FIELDS, DIMENSION_FIEL
 from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import show_some
 from ..evaluation.task import Task
+from ..modeling.head_auxiliary import SUFFIX
 from ..modeling.modeling_checkpoint import count_weights
 from ..modeling.modeling_dtype import set_dtype, weight_dtype
+from ..modeling.modeling_loading import HEADS
 from .arguments import TEXT_CLASSIFIER, ModelArguments
 from .processor_building import PAD_TOKEN_ID
 from .run_task import as_task
 from .text_classifier import build_classifier, build_classifier_config
 
-HEADS = ("classifier.", "dimension_head.")
 SPEECH_CONTEXT = "dialogue_context."  # may be added to a checkpoint without it
+# Other fields of what is learned, which belong to a run and not to a checkpoint, at their defaults.
+RUN_FIELDS = {"dimensions": None, "loss_weights": None, "auxiliary_labels": None}
 # Fields that a model of transformers reads and its configuration class does not declare, by model type.
 UNDECLARED = {"deberta-v2": ("position_buckets", "share_att_key", "norm_rel_ebd")}
 
@@ -132,11 +135,19 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
             f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
             f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."
         )
-    if model.classifier is not None and model_class.config_class.from_dict(saved).id2label != model.config.id2label:
-        for module in model.classifier.modules():
-            if isinstance(module, nn.Linear):
-                module.reset_parameters()
+    before = model_class.config_class.from_dict(saved)
+    if model.classifier is not None and before.id2label != model.config.id2label:
+        _reset(model.classifier)
+    for name, classes in (model.config.auxiliary_labels or {}).items():
+        if (before.auxiliary_labels or {}).get(name) != classes:
+            _reset(model.auxiliary_heads[f"{name}{SUFFIX}"])
     return model
+
+
+def _reset(head: nn.Module) -> None:
+    for module in head.modules():
+        if isinstance(module, nn.Linear):
+            module.reset_parameters()
 
 
 def _model_class(model_args: ModelArguments) -> type[PreTrainedModel]:
@@ -166,7 +177,7 @@ def _change_config(config_class: type[PreTrainedConfig], source: str, fields: Ma
             f"{config_class.model_type}; name a checkpoint of that variant, or change the variant."
         )
     # What is learned, and the settings of the loss, belong to a run, not to a checkpoint.
-    merged = {**saved, **CLASS_FIELDS, **DIMENSION_FIELDS, "dimensions": None, "loss_weights": None, **fields}
+    merged = {**saved, **CLASS_FIELDS, **DIMENSION_FIELDS, **RUN_FIELDS, **fields}
     for name in config_class.sub_configs if isinstance(config_class.sub_configs, Mapping) else ():
         if saved.get(name) and fields.get(name):
             merged[name] = {**saved[name], **fields[name]}

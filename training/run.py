@@ -18,6 +18,7 @@ from ..evaluation.task import Task, task_of_config
 from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import TEXT_CLASSIFIER, EmotionTrainingArguments
+from .auxiliary import add_auxiliary
 from .checkpoints import find_checkpoint
 from .collator import EmotionCollator, build_training_collator, leave_out_unread
 from .early_stopping import EarlyStopping
@@ -81,7 +82,9 @@ def build_trainer(
         recipe: The recipe.
         resume: The checkpoint that the training will resume from.
     """
-    model_args, data_args, training_args = recipe.model, recipe.data, recipe.training
+    data_args, training_args = recipe.data, recipe.training
+    fields = add_auxiliary(recipe.model.model_config, data_args.auxiliary, corpus["train"])
+    model_args = dataclasses.replace(recipe.model, model_config=fields)
     set_seed(training_args.seed)
     task.for_training(data_args.soft_labels).check_rows(corpus)
     config = build_config(model_args, task)
@@ -96,6 +99,7 @@ def build_trainer(
     check_room(model, training_args)
     is_plain = model_args.variant == TEXT_CLASSIFIER
     collator = (TextClassifierCollator if is_plain else EmotionCollator)(processor, task)
+    collator.auxiliary = getattr(config, "auxiliary_labels", None)
     train_collator = build_training_collator(collator, data_args, corpus["train"], training_args.seed)
     if training_args.head_epochs and resume is None:
         train_head(model, training_args, train_collator, leave_out_unread(corpus["train"], config))

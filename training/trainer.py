@@ -22,7 +22,8 @@ from ..hub.remote import check_repo_id, check_visibility, inspect_remote
 from ..processing.processor_checks import modalities_of
 from .adapters.lora import unwrap_adapters
 from .arguments import EmotionTrainingArguments
-from .augmentation import AugmentationEpochSetter
+from .augmentation import DrawEpochSetter
+from .auxiliary import AuxiliaryAccuracy
 from .balanced_sampler import find_sampler
 from .checkpoints import BestCheckpointFinder, check_weights, find_damage
 from .collator import with_history
@@ -91,7 +92,7 @@ class EmotionTrainer(Trainer):
         if "compute_metrics" not in kwargs:
             self.compute_metrics = self.task.compute_metrics
             self.args.select_by(self.task)
-        self._guard = LossGuard()
+        self._guard, self._auxiliary = LossGuard(), AuxiliaryAccuracy()
         # Whether the loss of every step is looked at: a CPU need not be waited for.
         self._looks_at_steps = self.args.logging_nan_inf_filter or self.args.device.type == "cpu"
         self._named_losses = defaultdict(list)
@@ -99,8 +100,9 @@ class EmotionTrainer(Trainer):
         self._bar = replace_progress(self)
         self.add_callback(EpochSetter())
         self.add_callback(BestCheckpointFinder())
-        if hasattr(augment := getattr(self.train_data_collator, "augment", None), "set_epoch"):
-            self.add_callback(AugmentationEpochSetter(augment))
+        for draw in (getattr(self.train_data_collator, name, None) for name in ("augment", "mixup")):
+            if hasattr(draw, "set_epoch"):
+                self.add_callback(DrawEpochSetter(draw))
         if self.args.class_weights is not None:
             self.model.config.class_weights = find_class_weights(
                 self.args.class_weights, self.task, self.train_dataset
@@ -147,11 +149,11 @@ class EmotionTrainer(Trainer):
 
     def _build_train_dataloader(self) -> DataLoader:
         """Return Trainer's data loader, or one with batches of similar length if the arguments ask for it."""
-        args, rows = self.args, self.train_dataset
-        if history := getattr(self.data_collator, "history", None):
-            loader = group_by_dialogue(rows, history, self.processor, self.data_collator, args)
-        elif args.group_by_length or args.max_batch_seconds is not None:
-            loader = group_by_length(rows, self.processor, self.data_collator, args)
+        given = self.train_dataset, self.processor, self.data_collator, self.args
+        if getattr(self.data_collator, "history", None) is not None:
+            loader = group_by_dialogue(*given)
+        elif self.args.group_by_length or self.args.max_batch_seconds is not None:
+            loader = group_by_length(*given)
         else:
             return super().get_train_dataloader()
         even_batches = self.accelerator.even_batches
@@ -168,8 +170,8 @@ class EmotionTrainer(Trainer):
     def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
         """Return the data loader of a split. In training, the workers of `eval_dataset` stay for the next evaluation."""
         is_own = eval_dataset is None or isinstance(eval_dataset, str) or eval_dataset is self.eval_dataset
-        rows = self.eval_dataset if eval_dataset is None else eval_dataset
-        rows = self.eval_dataset[rows] if isinstance(rows, str) else rows
+        rows = self.eval_dataset[eval_dataset] if isinstance(eval_dataset, str) else eval_dataset
+        rows = self.eval_dataset if rows is None else rows
         stay = self.is_in_train and is_own  # Trainer would take another split for `eval_dataset`
         with self._workers_stay(stay), self._collating(self.data_collator, rows):
             loader = super().get_eval_dataloader(eval_dataset)
@@ -254,6 +256,8 @@ class EmotionTrainer(Trainer):
             self._positions += padding_of(inputs)
             if isinstance(model, DistributedDataParallel) and lacks_modality(inputs, modalities_of(self.model.config)):
                 loss = with_all_parameters(loss, model)
+        elif scores := outputs.get("auxiliary_logits"):
+            self._auxiliary.add(scores, inputs["auxiliary_labels"])
         return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs):
@@ -269,6 +273,8 @@ class EmotionTrainer(Trainer):
             output = super().evaluation_loop(
                 dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs
             )
+        accuracies = self._auxiliary.collect(self.accelerator)
+        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in accuracies.items()})
         # The embedding of a late fusion has NaN for a member without input, which is no fault.
         missing = bool(self.task.dimension_names) and hasattr(unwrap_adapters(self.model).config, "member_configs")
         check_scores(output.predictions, self.args, self.model, self.state.global_step > 0, missing)

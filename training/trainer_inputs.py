@@ -47,7 +47,8 @@ def complete_collator(collator: Callable | None, processor: Any, model: nn.Modul
         raise ValueError(
             "data_collator is missing; give EmotionCollator(processor, labels), or processing_class=processor."
         )
-    return EmotionCollator(processor, task_of_config(model.config))
+    auxiliary = getattr(model.config, "auxiliary_labels", None)
+    return EmotionCollator(processor, task_of_config(model.config), auxiliary=auxiliary)
 
 
 def check_labels(model: nn.Module, task: Task) -> None:

@@ -27,6 +27,7 @@ OPTIONAL = {
     "dimensions": list,
     "dimension_scale": list,
     "loss_weights": dict,
+    "auxiliary_labels": dict,
     "classifier_proj_size": int,
     "num_speakers": int,
     "audio_config": dict,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from emofusion.modeling.fusion_pooling import masked_mean, statistics_pooling
+from emofusion.modeling.fusion_pooling import AttentiveStatisticsPooling, masked_mean, statistics_pooling
 from emofusion.modeling.fusion_rows import Rows
 from testing_rows import rows_of
 from torch.testing import assert_close
@@ -56,5 +56,54 @@ def test_one_frame_has_finite_gradient():
 def test_bfloat16_is_summed_in_float32():
     states = torch.full((1, 3000, 2), 1.0, dtype=torch.bfloat16)
     pooled = pool(statistics_pooling, states, torch.ones(1, 3000, dtype=torch.bool))
+    assert pooled.dtype == torch.bfloat16
+    assert_close(pooled[0, :2], torch.ones(2, dtype=torch.bfloat16))
+
+
+def attentive(size=5) -> AttentiveStatisticsPooling:
+    torch.manual_seed(0)
+    return AttentiveStatisticsPooling(size, attention_size=3)
+
+
+def loop(pooling, states):
+    """Attentive statistics of one row, frame by frame in float64."""
+    weight, bias, vector = pooling.projection.weight, pooling.projection.bias, pooling.score.weight[0]
+    frames = states.double()
+    scores = torch.stack([vector.double() @ torch.tanh(weight.double() @ frame + bias.double()) for frame in frames])
+    shares = scores.exp() / scores.exp().sum()
+    mean = sum(share * frame for share, frame in zip(shares, frames, strict=True))
+    variance = sum(share * (frame - mean) ** 2 for share, frame in zip(shares, frames, strict=True))
+    return torch.cat([mean, torch.sqrt(variance + pooling.eps)])
+
+
+@pytest.mark.parametrize("lengths", [(7, 1, 4), (5, 5)])
+def test_attentive_statistics_equal_loop_over_frames(lengths):
+    states, mask = ragged(lengths)
+    pooling = attentive()
+    for row, valid, output in zip(states, mask, pool(pooling, states, mask), strict=True):
+        assert_close(output.double(), loop(pooling, row[valid]), atol=1e-6, rtol=1e-5)
+
+
+def test_attentive_statistics_are_over_marked_positions():
+    states, mask = ragged((4, 4))
+    valid, pooling = torch.tensor([[1, 0, 1, 0], [0, 0, 0, 1]]).bool(), attentive()
+    for row, chosen, output in zip(states, valid, pooling(states, Rows(mask, (4, 4), valid)), strict=True):
+        assert_close(output.double(), loop(pooling, row[chosen]), atol=1e-6, rtol=1e-5)
+
+
+def test_attention_ignores_padding_and_has_finite_gradient_for_one_frame():
+    states, mask = ragged((7, 1, 4))
+    pooling = attentive()
+    noisy = states.masked_fill(~mask.unsqueeze(-1), 1e4).requires_grad_()
+    pooled = pool(pooling, noisy, mask)
+    assert torch.equal(pooled, pool(pooling, states, mask))
+    pooled.sum().backward()
+    assert noisy.grad.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in pooling.parameters())
+
+
+def test_attention_in_bfloat16_is_summed_in_float32():
+    pooling = attentive(2).to(torch.bfloat16)
+    pooled = pool(pooling, torch.ones(1, 3000, 2, dtype=torch.bfloat16), torch.ones(1, 3000, dtype=torch.bool))
     assert pooled.dtype == torch.bfloat16
     assert_close(pooled[0, :2], torch.ones(2, dtype=torch.bfloat16))

@@ -156,6 +156,20 @@ def test_nothing_waits_for_device_with_earlier_turns():
         model(**batch, lengths=known, dialogues=places).loss.backward()
 
 
+def test_auxiliary_heads_and_mixup_never_wait_for_device():
+    case = next(case for case in CASES if case.name == "speaker_resnet")
+    model = (
+        case.model(auxiliary_labels={"gender": ["female", "male"]}, pooling="attentive_statistics").to("meta").train()
+    )
+    batch = make_batch(*BATCHES[2])
+    known = host_lengths(batch)
+    batch = {name: value.to("meta") for name, value in batch.items()}
+    auxiliary = {"gender": torch.tensor([0, -100, 1]).to("meta")}
+    mixup = {"partners": [1, 2, 0], "shares": [0.9, 0.5, 1.0]}
+    with NoWaiting(), NoConstants():
+        model(**batch, lengths=known, auxiliary_labels=auxiliary, mixup=mixup).loss.backward()
+
+
 @pytest.mark.parametrize("layer", [BidirectionalLSTM, BidirectionalGRU])
 @pytest.mark.parametrize("lengths", [(3, 7, 1, 7), (4, 4)])
 def test_packed_and_directed_recurrences_equal_torch(layer, lengths):

@@ -125,8 +125,9 @@ def test_share_of_utterances_stays_clean():
     assert 0.2 < clean < 0.35  # a mask may have the width 0
 
 
-def test_minus_one_freezes_embedding_layer_too():
-    model = speaker_network(freeze_audio_layers=-1).train()
+@pytest.mark.parametrize("pooling", ["statistics", "attentive_statistics"])
+def test_minus_one_freezes_pooling_and_embedding_layer_too(pooling):
+    model = speaker_network(freeze_audio_layers=-1, pooling=pooling).train()
     assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == {
         "speaker_classifier.weight",
         "model.missing_modality_embeddings.audio",

@@ -48,6 +48,7 @@ WAVFUSION = {
     "text_hidden_size": 8,
     "num_attention_heads": 2,
     **dict.fromkeys(("hidden_dropout", "attention_dropout", "classifier_dropout"), 0.0),
+    "auxiliary_labels": {"gender": ["female", "male"]},
 }
 WAYS = {
     "random": {},
@@ -80,7 +81,7 @@ def build_trainer(root: str, folder: str, together: int, **arguments) -> Emotion
     return EmotionTrainer(
         model=model,
         args=args,
-        data_collator=EmotionCollator(processor, labels),
+        data_collator=EmotionCollator(processor, labels, auxiliary=model.config.auxiliary_labels),
         train_dataset=corpus["train"].select(range(32)),
         eval_dataset=corpus["test"].select(range(ROWS)),
         processing_class=processor,
@@ -95,7 +96,7 @@ def train_and_predict(*settings, **arguments) -> dict:
     )
     trainer.train()
     prediction = trainer.predict(trainer.eval_dataset)
-    names = ("loss", "loss_cross_entropy", "loss_discrepancy", "grad_norm")
+    names = ("loss", "loss_cross_entropy", "loss_discrepancy", "loss_auxiliary_gender", "grad_norm")
     return {
         "curves": [[entry[name] for name in names] for entry in trainer.state.log_history if "loss" in entry],
         "padding": [entry["padding"] for entry in trainer.state.log_history if "padding" in entry],

@@ -43,7 +43,10 @@ from .summary import add_comparisons, format_weights
 
 # Arguments that only matter when the members are trained.
 OF_MEMBERS = {
-    "data": ("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation"),
+    "data": (
+        *("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation"),
+        *("mixup", "auxiliary"),
+    ),
     "training": (
         *("class_weights", "label_smoothing_factor", "sampler", "early_stopping_patience"),
         *("head_epochs", "head_learning_rate"),

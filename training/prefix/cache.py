@@ -172,11 +172,18 @@ def use_prefix_cache(
     Raises:
         ValueError: As in `build_prefix_cache`, or if cached recordings are augmented.
     """
-    if any(collator.augment is not None for collator in collators) and "audio" in prefix_modalities(find_base(model)):
-        raise ValueError(
-            "cache_prefix and augmentation exclude each other if the speech encoder is frozen: recordings that change in "
-            "every epoch cannot be cached."
-        )
+    for option, changes in (
+        ("augmentation", any(collator.augment is not None for collator in collators)),
+        (
+            "mixup.waveform",
+            any(collator.mixup is not None and collator.mixup.place == "waveform" for collator in collators),
+        ),
+    ):
+        if changes and "audio" in prefix_modalities(find_base(model)):
+            raise ValueError(
+                f"cache_prefix and {option} exclude each other if the speech encoder is frozen: recordings that change in "
+                "every epoch cannot be cached."
+            )
     cache = build_prefix_cache(model, collators[0].processor, splits, args)
     return [replace(collator, cache=cache) for collator in collators]
 
