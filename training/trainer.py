@@ -1,8 +1,8 @@
 """`EmotionTrainer`: the Trainer of transformers with learning rates per component and complete Hub folders."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from .balanced_sampler import find_sampler
 from .checkpoints import BestCheckpointFinder, check_weights, find_damage
 from .collator import with_history
 from .dialogue_batches import group_by_dialogue
-from .kept_weights import weights_kept
+from .kept_weights import replaced, weights_kept
 from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
 from .missing_gradients import lacks_modality, with_all_parameters
@@ -183,24 +183,14 @@ class EmotionTrainer(Trainer):
         with self._workers_stay(False), self._collating(self.data_collator, test_dataset):
             return super().get_test_dataloader(test_dataset)
 
-    @contextmanager
-    def _collating(self, collator: Callable, rows: Dataset) -> Iterator[None]:
+    def _collating(self, collator: Callable, rows: Dataset) -> AbstractContextManager:
         """Build data loaders of a split with a collator, which adds earlier utterances if the model reads them."""
-        others = self.data_collator
-        self.data_collator = with_history(collator, rows, unwrap_adapters(self.model).config)
-        try:
-            yield
-        finally:
-            self.data_collator = others
+        config = unwrap_adapters(self.model).config
+        return replaced(self, "data_collator", with_history(collator, rows, config))
 
-    @contextmanager
-    def _workers_stay(self, stay: bool) -> Iterator[None]:
-        given = self.args.dataloader_persistent_workers
-        self.args.dataloader_persistent_workers = given and stay
-        try:
-            yield
-        finally:
-            self.args.dataloader_persistent_workers = given
+    def _workers_stay(self, stay: bool) -> AbstractContextManager:
+        name = "dataloader_persistent_workers"
+        return replaced(self.args, name, getattr(self.args, name) and stay)
 
     def train(self, *args, **kwargs):
         """Train as [`transformers.Trainer.train`]; the workers of the data loaders end with the training."""
