@@ -23,7 +23,7 @@ from .run_task import as_task
 from .text_classifier import build_classifier, build_classifier_config
 
 # Parts that are new if a checkpoint lacks them; discrepancy learning belongs to the loss of classes.
-NEW_PARTS = (*HEADS, "model.homogeneous_encoder.")
+NEW_PARTS = (*HEADS, "dialogue_context.", "model.homogeneous_encoder.")
 # Other fields of what is learned, which belong to a run and not to a checkpoint, at their defaults.
 RUN_FIELDS = {"dimensions": None, "loss_weights": None, "auxiliary_labels": None}
 # Fields that a model of transformers reads and its configuration class does not declare, by model type.

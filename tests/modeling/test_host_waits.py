@@ -135,6 +135,18 @@ def test_nothing_waits_for_device(case):
                 loss.backward()
 
 
+def test_nothing_waits_for_device_with_earlier_turns():
+    """Tokens of earlier turns, and utterances of dialogues, some of them only context."""
+    case = next(case for case in CASES if case.name == "cross_attention")
+    model = case.model(context_layers=1, context_hidden_size=8).to("meta").train()
+    batch = make_batch(*BATCHES[0]) | {"context_lengths": torch.tensor([2, 5, 0, 3])}
+    known = host_lengths(batch)
+    places = {"dialogue": (0, 1, 0, 0), "turn": (2, 0, 1, 0), "speaker": (0, -1, 1, 0), "asked": (2,)}
+    batch = {name: value.to("meta") for name, value in batch.items()} | {"labels": batch["labels"][:2].to("meta")}
+    with NoWaiting(), NoConstants():
+        model(**batch, lengths=known, dialogues=places).loss.backward()
+
+
 def test_auxiliary_heads_and_mixup_never_wait_for_device():
     case = next(case for case in CASES if case.name == "speaker_resnet")
     model = (
