@@ -1,6 +1,5 @@
 """The pipeline `emotion-recognition`: from recordings, transcripts and videos to emotions with scores."""
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
@@ -13,22 +12,15 @@ from transformers.pipelines.pt_utils import KeyDataset
 from transformers.utils import logging
 
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE, host_lengths
-from .download import TIMEOUT
+from .earlier_utterances import place_earlier
 from .input_errors import EXPECTED
 from .pipeline_answers import build_answer
+from .pipeline_options import OPTIONS, check_options
 from .processor_checks import check_processor_fits
 from .read_ahead import one_ahead
 from .transcriber import Transcriber
 from .utterance_batches import Batch, read_batches
 from .utterance_reader import Failure, Limit, ReadUtterances, UtteranceReader
-
-# Options of each step; the steps define the defaults.
-OPTIONS = {
-    "preprocess": ("timeout", "allow_private_urls"),
-    "forward": ("transcriber_kwargs", "on_error"),
-    "postprocess": ("top_k", "return_text"),
-}
-
 
 logger = logging.get_logger(__name__)
 
@@ -90,6 +82,8 @@ class EmotionRecognitionPipeline(Pipeline):
                 - `text`: its transcript.
                 - `video`: a video, as a path, bytes, a URL, or frames in the format of the processor.
                 - `alignment`: the times of words, syllables and phones, in the format of the processor.
+                - `context`: the turns of the dialogue before it, oldest first: strings, or dicts with `text` and `speaker`
+                  and, for a model with speech context, `audio` and other keys of an utterance. `speaker`: its own speaker.
             **kwargs: Options; `pipeline` accepts them as defaults:
 
                 - `top_k` (`int`): the number of classes to return, the most probable first; by default all.
@@ -98,6 +92,7 @@ class EmotionRecognitionPipeline(Pipeline):
                   `{"generate_kwargs": {"language": "english"}}` for Whisper.
                 - `on_error` (`str`): `"raise"` (the default) ends the call at the first input that cannot be used;
                   `"return"` answers that input by `{"error": "..."}`, a sentence, and goes on.
+                - `context` (`list`): the context of every utterance that has none of its own.
                 - `timeout` (`float`): the limit for the download of one file in seconds, by default 60.
                 - `allow_private_urls` (`bool`): whether URLs may lead to this machine and to private networks.
                 - `batch_size` (`int`): the largest number of utterances per batch, by default 1. Utterances of a list or
@@ -132,7 +127,7 @@ class EmotionRecognitionPipeline(Pipeline):
         for name in parameters:
             if name not in known:
                 raise TypeError(f"emotion-recognition has no option {name!r}; it has {', '.join(known)}.")
-        _check_options(**parameters)
+        check_options(**parameters)
         if parameters.get("top_k") is not None and self.model.config.is_regression:
             names = ", ".join(self.model.config.dimensions)
             raise ValueError(
@@ -158,6 +153,8 @@ class EmotionRecognitionPipeline(Pipeline):
             SAMPLING_RATE if extractor is None else extractor.sampling_rate,
             self.processor.frames_per_second,
             Limit.from_processor(self.processor),
+            self.processor.earlier_turns,
+            self.model.config.history,
         )
 
     def _inputs(
@@ -199,7 +196,10 @@ class EmotionRecognitionPipeline(Pipeline):
         return _checked([row if isinstance(row, Failure) else next(scored) for row in rows], on_error)
 
     def _transcribe(self, row: dict, options: Mapping[str, Any]) -> dict | Failure:
-        """Return an utterance with its transcript, which is empty where nothing is heard."""
+        """Return an utterance with its transcript, which is empty where nothing is heard, and those of its history."""
+        row["history"] = [self._transcribe(earlier, options) for earlier in row["history"]]
+        if failed := next((earlier for earlier in row["history"] if isinstance(earlier, Failure)), None):
+            return Failure.from_error(failed.error, row["place"])
         if self._reader().needs_transcript(row):
             try:
                 row["text"] = "" if row["is_silent"] else self.transcriber(row["audio"], self.device, **options)
@@ -211,7 +211,8 @@ class EmotionRecognitionPipeline(Pipeline):
         """Warn of inputs that are ignored or missing, once, and of recordings that are cut, once in each call."""
         for row in rows:
             if row["unused"]:
-                names = " and ".join(MODALITIES[name].word for name in row["unused"])
+                words = {name: modality.word for name, modality in MODALITIES.items()} | {"context": "earlier turns"}
+                names = " and ".join(words[name] for name in row["unused"])
                 logger.warning_once(f"This model does not use {names}; the input is ignored.")
             if "text" in self.model.config.modalities and row["text"] is None:
                 names = " and ".join(
@@ -246,7 +247,12 @@ class EmotionRecognitionPipeline(Pipeline):
 
     def _batch(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """Return the inputs of the model on its device and in its dtype; spans stay in float32."""
-        names = (*self.model.config.modalities, "alignment")
+        names, places = (*self.model.config.modalities, "alignment"), {}
+        if self.processor.earlier_turns:
+            names = (*names, "context", "speaker")
+        if self.model.config.history:
+            rows, dialogues = place_earlier(rows)
+            places = {"dialogues": dialogues}
         columns = {name: [row[name] for row in rows] for name in names}
         columns = {name: column for name, column in columns.items() if any(item is not None for item in column)}
         limit = Limit.from_processor(self.processor).seconds
@@ -258,7 +264,7 @@ class EmotionRecognitionPipeline(Pipeline):
             )
             for name, values in batch.items()
         }
-        return moved | {"lengths": host_lengths(batch)}
+        return moved | {"lengths": host_lengths(batch)} | places
 
     def _score(self, rows: list[dict], batch: dict[str, torch.Tensor]) -> Iterator[dict | Failure]:
         """Yield the output of the model for each row, or a failure if its scores are not finite.
@@ -366,20 +372,6 @@ class EmotionRecognitionPipeline(Pipeline):
         self.processor.save_pretrained(save_directory, **kwargs)
         if getattr(self.model.config, "custom_pipelines", None):
             custom_object_save(self, save_directory)
-
-
-def _check_options(top_k: int | None = None, on_error: str = "raise", timeout: float = TIMEOUT, **others: Any) -> None:
-    """Check options of a call.
-
-    Raises:
-        ValueError: If one has a wrong value.
-    """
-    if top_k is not None and (type(top_k) is not int or top_k < 1):
-        raise ValueError(f"top_k must be at least 1, or None for all emotions, not {top_k!r}.")
-    if on_error not in ("raise", "return"):
-        raise ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}.")
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
-        raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}.")
 
 
 def _checked(rows: list[dict | Failure], on_error: str) -> list[dict | Failure]:

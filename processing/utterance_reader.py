@@ -6,7 +6,7 @@ anew they import this file, so it must not import transformers.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ from torch.utils.data import Dataset
 
 from ..configuration.modalities import MODALITIES
 from .download import TIMEOUT, fetch
+from .earlier_utterances import list_earlier
 from .input_errors import EXPECTED, with_prefix
 from .media import audio_seconds, is_silent, load_audio
+from .text_context import read_turns
 from .video import video_seconds
 
 # Keys of an utterance.
-UTTERANCE = (*MODALITIES, "alignment")
+UTTERANCE = (*MODALITIES, "alignment", "context", "speaker")
 # Keys of a recording or video that is a dict, one of which it must have.
 SOURCE = {"path", "bytes", "array", "raw"}
 # Seconds of a recording that are used if neither the processor nor its training states a limit (ours).
@@ -83,6 +85,8 @@ class UtteranceReader:
         sampling_rate: The sampling rate of waveforms in Hz.
         frames_per_second: The frame rate of videos that are given as frames.
         limit: The length that recordings and videos are cut to.
+        earlier_turns: The number of earlier turns whose words the model reads with those of an utterance.
+        history: The number of earlier utterances that the model reads besides an utterance.
     """
 
     modalities: tuple[str, ...]
@@ -90,9 +94,16 @@ class UtteranceReader:
     sampling_rate: int
     frames_per_second: float
     limit: Limit
+    earlier_turns: int = 0
+    history: int = 0
 
     def read(
-        self, inputs: Any, place: str = "", timeout: float = TIMEOUT, allow_private_urls: bool = False
+        self,
+        inputs: Any,
+        place: str = "",
+        timeout: float = TIMEOUT,
+        allow_private_urls: bool = False,
+        context: list[Any] | None = None,
     ) -> dict[str, Any]:
         """Read one utterance: download files at URLs, and decode the recording up to the limit.
 
@@ -101,13 +112,15 @@ class UtteranceReader:
             place: Prefix of error messages.
             timeout: See the pipeline.
             allow_private_urls: See the pipeline.
+            context: See the pipeline.
 
         Returns:
-            `audio` (`array` and `sampling_rate`), `text`, `video` and `alignment` of the utterance, None where missing;
+            `audio` (`array` and `sampling_rate`), `text`, `video`, `alignment`, `context` and `speaker` of the utterance, None
+            where missing; `history`, the earlier utterances that the model reads, each like this one;
             `unused`, the modalities that the model does not use; `is_silent`, whether nothing is heard in the
             recording; `cut`, a sentence if recording or video are longer than the limit; and `place`.
         """
-        result = self.try_read(inputs, place, timeout, allow_private_urls)
+        result = self.try_read(inputs, place, timeout, allow_private_urls, context)
         if isinstance(result, Failure):
             raise result.error
         return result
@@ -118,6 +131,7 @@ class UtteranceReader:
         place: str = "",
         timeout: float = TIMEOUT,
         allow_private_urls: bool = False,
+        context: list[Any] | None = None,
     ) -> dict[str, Any] | Failure:
         """Return an utterance as `read` does, or its failure.
 
@@ -126,9 +140,14 @@ class UtteranceReader:
             place: See `read`.
             timeout: See `read`.
             allow_private_urls: See `read`.
+            context: See `read`.
         """
         try:
-            row = self._select(inputs)
+            row = self._select(inputs, context)
+            row["history"] = [
+                replace(self, history=0).read(earlier, f"context[{number}]: ", timeout, allow_private_urls)
+                for number, earlier in row["history"]
+            ]
             for name in ("audio", "video"):
                 row[name] = fetch(row[name], timeout, allow_private_urls)
             row |= {"cut": self._cut_video(row["video"]), "is_silent": False, "place": place}
@@ -142,8 +161,11 @@ class UtteranceReader:
             return Failure.from_error(error, place)
         return row
 
-    def _select(self, inputs: Any) -> dict[str, Any]:
-        """Return what is used of an utterance, with the names of modalities that are not used as `unused`."""
+    def _select(self, inputs: Any, context: list[Any] | None) -> dict[str, Any]:
+        """Return what is used of an utterance, with the names of inputs that are not used as `unused`.
+
+        Its `history` is not read yet: positions in the context, and utterances.
+        """
         row = dict.fromkeys(UTTERANCE) | self._as_utterance(inputs)
         given = {name for name in MODALITIES if row[name] is not None}
         if not isinstance(row["text"], (str, type(None))):
@@ -156,7 +178,17 @@ class UtteranceReader:
         row |= dict.fromkeys(given - used)
         if row["audio"] is None:
             row["alignment"] = None
-        return row | {"unused": sorted(given - used)}
+        unused = sorted(given - used)
+        context = context if row["context"] is None else row["context"]
+        if read_turns(context, "context", row["speaker"]) and not self.earlier_turns and not self.history:
+            unused.append("context")
+        earlier = list_earlier(context or (), self.history)
+        numbers = range(len(context or ()) - len(earlier), len(context or ()))
+        return row | {
+            "unused": unused,
+            "context": context if self.earlier_turns else None,
+            "history": list(zip(numbers, earlier, strict=True)),
+        }
 
     def needs_transcript(self, row: Mapping[str, Any]) -> bool:
         """Return whether the transcript of an utterance must be made from its recording."""

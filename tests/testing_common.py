@@ -13,13 +13,6 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 CLASSES = 3
-# Fields of a model of dimensions alone, and of one of classes and dimensions.
-DIMENSIONS = {
-    "problem_type": "regression",
-    "dimensions": ["arousal", "valence", "dominance"],
-    "dimension_scale": [1.0, 7.0],
-}
-BOTH = {"dimensions": ["valence", "arousal"], "loss_weights": {"dimensions": 0.5}}
 VOCABULARY = 50
 # Standard deviation of random weights, so large that the predictions of a miniature model differ between utterances.
 WIDE = 0.3
@@ -323,19 +316,6 @@ def make_batch(
     for level, counts in SEGMENTS.items():
         batch[SPAN_INPUTS[level]] = _spans(audio_lengths, counts[:rows], min(padding, 1))
     return batch
-
-
-def with_dimension_labels(batch: dict[str, torch.Tensor], config: PreTrainedConfig) -> dict[str, torch.Tensor]:
-    """Return a batch with labels for a model that learns dimensions, some of them and a class unknown."""
-    rows, (lowest, highest) = len(batch["labels"]), config.dimension_scale
-    random = torch.Generator().manual_seed(2)
-    values = lowest + (highest - lowest) * torch.rand(rows, len(config.dimensions), generator=random)
-    values[0, 0] = torch.nan
-    if config.is_regression:
-        return batch | {"labels": values}
-    classes = batch["labels"].clone()
-    classes[-1] = -100
-    return batch | {"labels": classes, "dimension_labels": values}
 
 
 def row(batch: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
