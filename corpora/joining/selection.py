@@ -206,12 +206,15 @@ def _named(name: str) -> Iterator[None]:
 def _join(about: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the metadata of several corpora that are joined."""
     each = list(about.values())
+    titles = [own["title"] for own in each]
+    if len(set(titles)) < len(titles):
+        titles = [f"{title} ({name})" for name, title in zip(about, titles, strict=True)]
     folds = {own["fold"] for own in each if own.get("fold") is not None}
     licences = [f"{own['license']} ({own['title']})" for own in each if own.get("license")]
     return {
         "name": "+".join(about),
         "corpora": list(about),
-        "title": join_words([own["title"] for own in each]),
+        "title": join_words(titles),
         "demonstration": any(own["demonstration"] for own in each),
         "fold": folds.pop() if len(folds) == 1 else None,
         "protocol": "Each split is the union of the splits of the corpora. "

@@ -15,7 +15,8 @@ from emofusion.evaluation.task import task_of_config
 from emofusion.hub import write_bundle, write_card
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
-from testing_common import BOTH, CASES, DIMENSIONS, IMAGE
+from testing_common import CASES, IMAGE
+from testing_dimensions import BOTH, DIMENSIONS
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
 # Files that the folders of all variants have, and those that only some variants have.

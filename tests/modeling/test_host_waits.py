@@ -8,17 +8,8 @@ import pytest
 import torch
 from emofusion.configuration.modalities import host_lengths
 from emofusion.modeling.fusion_recurrence import BidirectionalGRU, BidirectionalLSTM
-from testing_common import (
-    BOTH,
-    CASES,
-    DIMENSIONS,
-    FUSION_MEMBER,
-    SPEECH_MEMBER,
-    TEXT_MEMBER,
-    Case,
-    make_batch,
-    with_dimension_labels,
-)
+from testing_common import CASES, FUSION_MEMBER, SPEECH_MEMBER, TEXT_MEMBER, Case, make_batch
+from testing_dimensions import BOTH, DIMENSIONS, with_dimension_labels
 from testing_rows import rows_of
 from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
