@@ -5,6 +5,7 @@ This file decides on times alone; it reads no recording.
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..configuration.value_checks import is_number
@@ -114,7 +115,7 @@ def split_span(span: Span, longest: float) -> list[Span]:
     count = max(1, math.ceil((span.end - span.start) / longest - EXACT))
     edges = [span.start + number * (span.end - span.start) / count for number in range(count)] + [span.end]
     return [
-        span._replace(start=round(start, 6), end=round(end, 6)) for start, end in zip(edges, edges[1:], strict=False)
+        span._replace(start=round(start, 6), end=round(end, 6)) for start, end in pairwise(edges)
     ]
 
 

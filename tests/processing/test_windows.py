@@ -1,6 +1,7 @@
 """Spans of long recordings."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from emofusion.processing.windows import Span, plan_segments, plan_windows, split_span
@@ -29,7 +30,7 @@ def test_nothing_lies_between_windows(seconds, hop):
     planned = plan_windows(seconds, 10, hop)
     assert planned[0].start == 0
     assert planned[-1].end == pytest.approx(seconds, abs=2e-6)
-    assert all(after.start <= before.end + 1e-9 for before, after in zip(planned, planned[1:], strict=False))
+    assert all(after.start <= before.end + 1e-9 for before, after in pairwise(planned))
     assert all(span.end - span.start == pytest.approx(min(10, seconds), abs=2e-6) for span in planned)
 
 
