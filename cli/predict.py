@@ -22,12 +22,21 @@ def run(argv: list[str]) -> None:
         "--transcriber", metavar="MODEL", help="speech recogniser on the Hub that makes the transcript"
     )
     parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
+    parser.add_argument(
+        "--context",
+        metavar="TURN",
+        nargs="+",
+        help='earlier turns of the dialogue, oldest first, each "SPEAKER: TEXT" or "TEXT"',
+    )
+    parser.add_argument("--speaker", help="speaker of the recording, as named in --context")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
     parser.add_argument(
         "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
     )
     arguments = parser.parse_args(argv)
     inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
+    turns = [_read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
+    inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
     answer = predict(arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls)
     entries = answer["scores"] + answer["dimensions"] if isinstance(answer, dict) else answer
     print("\n".join(format_entries(entries)))
@@ -70,7 +79,7 @@ def predict(
     Args:
         folder: Folder of a trained model, or its name on the Hub.
         inputs: Path of a recording (`"audio"`), its transcript (`"text"`), path of a video (`"video"`); None for each
-            that is missing. A fusion model needs one of its modalities; modalities that it does not take are ignored.
+            that is missing. `context` and `speaker` as in the pipeline. A fusion model needs one of its modalities; modalities that it does not take are ignored.
         revision: Branch, tag or commit of the Hub repository.
         transcriber: Hub name or folder of a speech recogniser that makes the transcript if none is given.
         allow_private_urls: Whether URLs may lead to this machine and to private networks.
@@ -90,6 +99,14 @@ def predict(
         model, processor = _load(folder, revision or "main")
         classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
     return classify(inputs, allow_private_urls=allow_private_urls)
+
+
+def _read_turn(turn: str, speaker: str | None) -> dict[str, str]:
+    """Return an earlier turn; a beginning up to a colon names its speaker where that of the recording is given."""
+    name, colon, text = turn.partition(":")
+    if speaker is None or not colon:
+        return {"text": turn}
+    return {"speaker": name.strip(), "text": text.strip()}
 
 
 def is_plain(folder: str, transcriber: str | None) -> bool:

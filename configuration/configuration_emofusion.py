@@ -4,21 +4,20 @@ import math
 import os
 from typing import Any, ClassVar, Literal
 
-from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from .configuration_checks import (
     DTYPES,
     MOST_LABELS,
-    build_config,
     check_auxiliary_labels,
     check_labels,
-    check_numbers,
     checked,
     number,
     share,
     whole,
 )
 from .dimensions import DEFAULT_SCALE, check_dimensions, check_loss_weights, check_scale
+from .encoder_fields import as_encoder_config, vision_hidden_size
 from .folder_checks import check_folder
 from .modalities import MODALITIES
 from .plain_text import reason_of, show_value
@@ -29,8 +28,9 @@ from .plain_text import reason_of, show_value
 FORMAT = 2
 OLDEST_FORMAT = 2
 
-# Configuration fields that hold the output width of a vision encoder; the first one present is used.
-VISION_SIZE_FIELDS = ("hidden_sizes", "hidden_dim", "hidden_size")
+MOST_CONTEXT_LAYERS = 64
+MOST_EARLIER = 1000  # utterances of a `context_window`
+
 # Fields of the loss of classes, which a model without classes must leave out, at their defaults.
 CLASS_FIELDS = {"class_weights": None, "label_smoothing": 0.0, "focal_gamma": 0.0}
 # Fields that describe dimensions, which a model without them must leave out, at their defaults.
@@ -80,6 +80,17 @@ class EmoFusionConfig(PreTrainedConfig):
         focal_gamma (`float`, *optional*, defaults to 0.0):
             Exponent of the focal loss (Lin 2017), which reduces the weight of utterances that the model classifies
             with high confidence. 0.0 is cross-entropy.
+        context_layers (`int`, *optional*, defaults to 0):
+            Number of layers of a causal transformer (ours) between the utterance embedding and the head, in which an
+            utterance attends to earlier utterances of its dialogue. 0 means that every utterance is classified alone.
+        context_heads (`int`, *optional*, defaults to 4):
+            Number of attention heads of that transformer; divides `context_hidden_size`.
+        context_hidden_size (`int`, *optional*, defaults to 256):
+            Width of that transformer.
+        context_window (`int`, *optional*, defaults to 8):
+            Number of earlier utterances that an utterance attends to in each layer.
+        context_dropout (`float`, *optional*, defaults to 0.1):
+            Dropout in that transformer.
         auxiliary_labels (`dict[str, list[str]]`, *optional*):
             Names of the classes of auxiliary heads, by name of the head, such as `{"gender": ["female", "male"]}`. The
             part of the loss is `auxiliary_gender`, with a weight in `loss_weights`.
@@ -116,6 +127,11 @@ class EmoFusionConfig(PreTrainedConfig):
     class_weights: list[int | float] | None = None
     label_smoothing: int | float = share(0.0)
     focal_gamma: int | float = number(0.0)
+    context_layers: int = whole(0, 0, MOST_CONTEXT_LAYERS)
+    context_heads: int = whole(1, 4)
+    context_hidden_size: int = whole(1, 256)
+    context_window: int = whole(1, 8, MOST_EARLIER)
+    context_dropout: int | float = share(0.1)
     dimensions: list[str] | tuple[str, ...] | None = None
     dimension_scale: list[int | float] | tuple[int | float, ...] | None = None
     dimension_loss: Literal["ccc", "mse"] = "ccc"
@@ -137,7 +153,7 @@ class EmoFusionConfig(PreTrainedConfig):
         for name, modality in MODALITIES.items():
             if name in self.encoders:
                 field = modality.config_field
-                setattr(self, field, _as_config(field, getattr(self, field), modality.default_encoder))
+                setattr(self, field, as_encoder_config(field, getattr(self, field), modality.default_encoder))
             else:
                 self._check_unused(modality.config_field, None)
             if name in self.layered_encoders:
@@ -146,6 +162,10 @@ class EmoFusionConfig(PreTrainedConfig):
                 self._check_unused(modality.freeze_field, 0)
         if not any(MODALITIES[name].has_layers for name in self.encoders):
             self._check_unused("use_weighted_layer_sum", False)
+        if self.context_hidden_size % self.context_heads:
+            raise ValueError(
+                f"context_heads is {self.context_heads}; it must divide context_hidden_size, {self.context_hidden_size}."
+            )
         self._check_labels_and_dtype(kwargs)
         if self.is_regression and self.id2label is None and self.dimensions:
             self.id2label = dict(enumerate(self.dimensions))
@@ -354,6 +374,11 @@ class EmoFusionConfig(PreTrainedConfig):
         return ()
 
     @property
+    def history(self) -> int:
+        """The number of earlier utterances of a dialogue that the scores of an utterance depend on."""
+        return self.context_layers * self.context_window
+
+    @property
     def num_audio_layers(self) -> int:
         """Number of layers of the speech encoder below the fusion."""
         return self.num_encoder_layers("audio")
@@ -371,21 +396,3 @@ class EmoFusionConfig(PreTrainedConfig):
     def embedding_size(self) -> int:
         """Width of the fused utterance embedding."""
         raise NotImplementedError(f"{type(self).__name__} does not define embedding_size.")
-
-
-def vision_hidden_size(config: PreTrainedConfig) -> int:
-    """Return the width of a vision encoder's image vector: that of the last stage, or of the final layer (EfficientNet)."""
-    sizes = [getattr(config, name) for name in VISION_SIZE_FIELDS if getattr(config, name, None)]
-    return sizes[0] if isinstance(sizes[0], int) else sizes[0][-1]
-
-
-def _as_config(name: str, value: dict | PreTrainedConfig | None, default_type: str) -> PreTrainedConfig:
-    """Return `value` as a configuration object; a dict without `model_type` gets `default_type`."""
-    if isinstance(value, PreTrainedConfig):
-        check_numbers(name, value)
-        return value
-    fields = dict(value or {})
-    model_type = fields.pop("model_type", default_type)
-    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
-        raise ValueError(f"{name} names the model_type {show_value(model_type)}, which transformers does not know.")
-    return build_config(name, AutoConfig.for_model, model_type, **fields)

@@ -37,6 +37,7 @@ OF_VALUES = ("mean", "weighted", "linear")
 
 # Fields of other variants that a late fusion must leave out, at their defaults.
 UNUSED = {"modality_dropout": 0.0, "classifier_dropout": 0.0, "classifier_proj_size": None, "auxiliary_labels": None}
+UNUSED |= {"context_layers": 0}
 
 
 @checked
@@ -197,6 +198,11 @@ class LateFusionConfig(EmoFusionConfig):
     def encoders(self) -> tuple[str, ...]:
         """Empty: the encoders belong to the members."""
         return ()
+
+    @property
+    def history(self) -> int:
+        """The number of earlier utterances of a dialogue that the scores of any member depend on."""
+        return max(getattr(member, "history", 0) for member in self.member_configs)
 
     @property
     def embedding_size(self) -> int:

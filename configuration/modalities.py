@@ -13,6 +13,10 @@ SAMPLING_RATE = 16_000
 SPAN_INPUTS = {"word": "word_spans", "syllable": "syllable_spans", "phone": "phone_spans"}
 SPAN_LEVELS = tuple(SPAN_INPUTS)
 
+# The input of a batch that holds, for each row, the number of tokens of earlier turns (and of the separators after them)
+# that stand between the first token of `input_ids` and the utterance, `(batch,)`; and its name in host lengths.
+CONTEXT_INPUT, CONTEXT = "context_lengths", "context"
+
 
 @dataclass(frozen=True)
 class Modality:
@@ -25,7 +29,7 @@ class Modality:
         example: A value for the modality in an example: a file name, or a text.
         main_input: The input of a batch that holds the values.
         mask: The input of a batch that holds their mask.
-        spans: The inputs of a batch that hold segments of these values.
+        spans: The inputs of a batch that hold segments of these values; of text, `CONTEXT_INPUT`.
         encoder_kind: The word in the names of the encoder: `encoder`, `config_field` and `encoder_argument` derive
             from it.
         default_encoder: The `model_type` of the encoder if a configuration names none, as in the papers.
@@ -102,7 +106,7 @@ MODALITIES: dict[str, Modality] = {
             example="I will be there in a minute.",
             main_input="input_ids",
             mask="attention_mask",
-            spans=(),
+            spans=(CONTEXT_INPUT,),
             encoder_kind="text",
             default_encoder="bert",
             has_layers=True,
@@ -138,7 +142,7 @@ def host_lengths(batch: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return the number of valid positions of every row, for each modality and each level of segments in the batch.
 
     A batch with these `lengths` never makes a model wait for the device to read its masks. Names begin as those of the
-    batch: `"text"` for `attention_mask`, `"word"` for `word_spans`, `"member_0_text"` for `member_0_attention_mask`.
+    batch: `"text"` for `attention_mask`, `"word"` for `word_spans`, `"member_0_text"` for `member_0_attention_mask`. `"context"` is a copy of `context_lengths`.
 
     Args:
         batch: Inputs of the forward contract on the host, with masks `(batch, positions)`.
@@ -155,6 +159,8 @@ def host_lengths(batch: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
             lengths[f"{member or ''}{masks[name]}"] = count_valid(key, values)
         elif values is not None and name in levels:
             lengths[f"{member or ''}{levels[name]}"] = count_segments(values)
+        elif values is not None and name == CONTEXT_INPUT:
+            lengths[f"{member or ''}{CONTEXT}"] = tuple(values.tolist())
     return lengths
 
 

@@ -41,6 +41,8 @@ class Scan:
             read; recordings, videos and the length of alignments are not checked yet.
         problems: Problems as `problem` returns them; complete when `rows` has been read.
         sources: Files and folders that determine the result: a new scan gives the same result until one of them changes.
+        turns: Turns of dialogues that give no row, as `dialogues.turn_of` returns them, for the context of the rows after
+            them; complete when `rows` has been read.
     """
 
     root: Path
@@ -48,6 +50,7 @@ class Scan:
     rows: Iterator[dict]
     problems: list[dict]
     sources: list[Path]
+    turns: list[dict] = field(default_factory=list)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from .acted.corpus import ACTED_CORPORA
 from .cmu_mosei.corpus import CMU_MOSEI
 from .corpus import Corpus, DiskCorpus
 from .demo.corpus import SPOKEN
+from .dialogues import TURN
 from .folder.corpus import FOLDER
 from .iemocap.corpus import IEMOCAP
 from .meld.corpus import MELD
@@ -45,6 +46,29 @@ def load_corpus(name: str, root: str | Path | None = None, **options) -> "Datase
     """
     corpus = get_corpus(name)
     return corpus.load(root, corpus.parse(**options))
+
+
+def load_turns(name: str, root: str | Path | None = None, **options) -> list[dict]:
+    """Return all turns of a corpus, with the keys `dialogues.TURN`, those that give no row included.
+
+    Args:
+        name: As in `load_corpus`.
+        root: As in `load_corpus`.
+        **options: As in `load_corpus`.
+
+    Raises:
+        ValueError: As in `load_corpus`, or if the prepared folder of an older version does not list such turns.
+    """
+    from .preparation.prepare import prepare
+    from .preparation.prepared_folder import read_turns
+
+    corpus, unused = get_corpus(name), []
+    if isinstance(corpus, DiskCorpus):
+        prepared = prepare(corpus, root, corpus.parse(**options))
+        splits, unused = prepared.splits, read_turns(prepared.folder)
+    else:
+        splits = corpus.load(root, corpus.parse(**options))
+    return [row for rows in splits.values() for row in rows.select_columns(list(TURN)).to_list()] + unused
 
 
 def describe_corpus(name: str, **options) -> dict:

@@ -86,8 +86,10 @@ def find_runs(folder: str | Path, results: RunResults) -> list[Path]:
         results: The results.
 
     Raises:
-        ValueError: If the results name no run, or one outside the folder.
+        ValueError: If the results name no run, or one outside the folder, or they are a table of several systems.
     """
+    if results.cross_corpus is not None:
+        raise ValueError(f"{folder} holds a table of models for several corpora: name the folder of one of them.")
     if results.cross_validation is None:
         return [Path(folder)]
     names = [run.name for run in results.cross_validation.runs]

@@ -160,5 +160,5 @@ def _from_rows(rows: Sequence[Mapping], task: Task) -> Predictions:
 
 
 def _known(values: Sequence[str | None]) -> Sequence[str | None] | None:
-    """Return values of which one is known, else None."""
+    """Return the values if one of them is known, else None."""
     return None if all(value is None for value in values) else values

@@ -13,6 +13,7 @@ from ..evaluation.results import Results, RunResults, SpeakerResults
 from ..evaluation.sample_size import count_words, explain_uncertainty
 from ..evaluation.task import Task, task_of_results
 from .contents import is_repo_id
+from .context_card import describe_context
 from .corpora_section import cross_tables, describe_others, explain_cross, map_table, name_split
 from .fusion_card import describe_fusion
 from .markdown import Markdown, format_table
@@ -71,6 +72,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         modalities=[modality.word for modality in modalities],
         audio="audio" in results.modalities,
         text="text" in results.modalities,
+        context=describe_context(results, modalities),
         arguments=Markdown(", ".join(f"{modality}={value}" for modality, value in examples.items())),
         utterance=Markdown(", ".join(f'"{modality}": {value}' for modality, value in examples.items())),
         auto_class=f"AutoModelFor{'Audio' if 'audio' in results.modalities else 'Sequence'}Classification",

@@ -122,6 +122,12 @@ def load_classifier(source: str, revision: str = "main") -> tuple[PreTrainedMode
         if getattr(model.config, "quantization_config", None):
             raise ValueError(f"{source} has quantised weights: export the model that was quantised.")
         check_processor_fits(model.config, processor)
+    configs = getattr(model.config, "member_configs", None) or [model.config]
+    if processor.earlier_turns or any(getattr(config, "context_layers", 0) for config in configs):
+        raise ValueError(
+            f"{source} reads earlier turns of a conversation, which a graph for single utterances has no input for: export a "
+            "model that was trained without context_turns and context_layers."
+        )
     return model.eval(), processor
 
 

@@ -3,7 +3,7 @@
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from ..configuration.configuration_emofusion import VISION_SIZE_FIELDS, vision_hidden_size
+from ..configuration.encoder_fields import VISION_SIZE_FIELDS, vision_hidden_size
 from .encoder_building import build_encoder
 from .encoder_packing import stack_rows
 from .modeling_lengths import Lengths

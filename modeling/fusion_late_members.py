@@ -12,7 +12,7 @@ from transformers import (
 )
 
 from ..configuration.configuration_late_fusion import MEMBER_CONFIGS, as_member_config, member_modalities
-from ..configuration.modalities import MODALITIES, SPAN_INPUTS
+from ..configuration.modalities import CONTEXT, CONTEXT_INPUT, MODALITIES, SPAN_INPUTS
 from ..configuration.plain_text import show_some
 from .encoder_audio import receptive_field
 from .modeling_checkpoint import check_files, count_weights
@@ -93,9 +93,12 @@ def select_inputs(number: int, config: PreTrainedConfig, batch: dict[str, Any]) 
             lengths = complete_lengths(
                 {name: (values, batch.get(prefix + modality.mask))}, {name: known.get(prefix + name)}
             )
-            levels = [level for level, spans in SPAN_INPUTS.items() if spans in selected and prefix + level in known]
+            host = SPAN_INPUTS | {CONTEXT: CONTEXT_INPUT}
+            levels = [level for level, spans in host.items() if spans in selected and prefix + level in known]
             lengths |= {level: known[prefix + level] for level in levels}
             selected["lengths"] = selected.get("lengths", {}) | lengths
+    if selected and config.model_type in MEMBER_MODELS and batch.get("dialogues") is not None:
+        selected["dialogues"] = batch["dialogues"]
     return selected
 
 

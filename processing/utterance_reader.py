@@ -6,7 +6,7 @@ anew they import this file, so it must not import transformers.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ from torch.utils.data import Dataset
 
 from ..configuration.modalities import MODALITIES
 from .download import TIMEOUT, fetch
+from .earlier_utterances import list_earlier
 from .input_errors import EXPECTED, with_prefix
 from .media import audio_seconds, is_silent, load_audio
+from .text_context import read_turns
 from .video import video_seconds
 
 # Keys of an utterance.
-UTTERANCE = (*MODALITIES, "alignment")
+UTTERANCE = (*MODALITIES, "alignment", "context", "speaker", "segments")
 # Keys of a recording or video that is a dict, one of which it must have.
 SOURCE = {"path", "bytes", "array", "raw"}
 # Seconds of a recording that are used if neither the processor nor its training states a limit (ours).
@@ -83,6 +85,8 @@ class UtteranceReader:
         sampling_rate: The sampling rate of waveforms in Hz.
         frames_per_second: The frame rate of videos that are given as frames.
         limit: The length that recordings and videos are cut to.
+        earlier_turns: The number of earlier turns whose words the model reads with those of an utterance.
+        history: The number of earlier utterances that the model reads besides an utterance.
     """
 
     modalities: tuple[str, ...]
@@ -90,9 +94,16 @@ class UtteranceReader:
     sampling_rate: int
     frames_per_second: float
     limit: Limit
+    earlier_turns: int = 0
+    history: int = 0
 
     def read(
-        self, inputs: Any, place: str = "", timeout: float = TIMEOUT, allow_private_urls: bool = False
+        self,
+        inputs: Any,
+        place: str = "",
+        timeout: float = TIMEOUT,
+        allow_private_urls: bool = False,
+        context: list[Any] | None = None,
     ) -> dict[str, Any]:
         """Read one utterance: download files at URLs, and decode the recording up to the limit.
 
@@ -101,13 +112,15 @@ class UtteranceReader:
             place: Prefix of error messages.
             timeout: See the pipeline.
             allow_private_urls: See the pipeline.
+            context: See the pipeline.
 
         Returns:
-            `audio` (`array` and `sampling_rate`), `text`, `video` and `alignment` of the utterance, None where missing;
+            `audio` (`array` and `sampling_rate`), `text`, `video`, `alignment`, `context` and `speaker` of the utterance, None
+            where missing; `history`, the earlier utterances that the model reads, each like this one;
             `unused`, the modalities that the model does not use; `is_silent`, whether nothing is heard in the
             recording; `cut`, a sentence if recording or video are longer than the limit; and `place`.
         """
-        result = self.try_read(inputs, place, timeout, allow_private_urls)
+        result = self.try_read(inputs, place, timeout, allow_private_urls, context)
         if isinstance(result, Failure):
             raise result.error
         return result
@@ -118,6 +131,7 @@ class UtteranceReader:
         place: str = "",
         timeout: float = TIMEOUT,
         allow_private_urls: bool = False,
+        context: list[Any] | None = None,
     ) -> dict[str, Any] | Failure:
         """Return an utterance as `read` does, or its failure.
 
@@ -126,9 +140,14 @@ class UtteranceReader:
             place: See `read`.
             timeout: See `read`.
             allow_private_urls: See `read`.
+            context: See `read`.
         """
         try:
-            row = self._select(inputs)
+            row = self._select(inputs, context)
+            row["history"] = [
+                replace(self, history=0).read(earlier, f"context[{number}]: ", timeout, allow_private_urls)
+                for number, earlier in row["history"]
+            ]
             for name in ("audio", "video"):
                 row[name] = fetch(row[name], timeout, allow_private_urls)
             row |= {"cut": self._cut_video(row["video"]), "is_silent": False, "place": place}
@@ -142,9 +161,17 @@ class UtteranceReader:
             return Failure.from_error(error, place)
         return row
 
-    def _select(self, inputs: Any) -> dict[str, Any]:
-        """Return what is used of an utterance, with the names of modalities that are not used as `unused`."""
-        row = dict.fromkeys(UTTERANCE) | self._as_utterance(inputs)
+    def _select(self, inputs: Any, context: list[Any] | None) -> dict[str, Any]:
+        """Return what is used of an utterance, with the names of inputs that are not used as `unused`.
+
+        Its `history` is not read yet: positions in the context, and utterances.
+        """
+        row = self.as_utterance(inputs)
+        if row["segments"] is not None:
+            raise ValueError(
+                "segments of the utterances of a generator or a dataset need the option window_seconds='auto', and threads "
+                "(num_workers=0)."
+            )
         given = {name for name in MODALITIES if row[name] is not None}
         if not isinstance(row["text"], (str, type(None))):
             raise TypeError(f"text must be a string, not {type(row['text']).__name__}.")
@@ -156,22 +183,39 @@ class UtteranceReader:
         row |= dict.fromkeys(given - used)
         if row["audio"] is None:
             row["alignment"] = None
-        return row | {"unused": sorted(given - used)}
+        unused = sorted(given - used)
+        context = context if row["context"] is None else row["context"]
+        if read_turns(context, "context", row["speaker"]) and not self.earlier_turns and not self.history:
+            unused.append("context")
+        earlier = list_earlier(context or (), self.history)
+        numbers = range(len(context or ()) - len(earlier), len(context or ()))
+        return row | {
+            "unused": unused,
+            "context": context if self.earlier_turns else None,
+            "history": list(zip(numbers, earlier, strict=True)),
+        }
 
     def needs_transcript(self, row: Mapping[str, Any]) -> bool:
         """Return whether the transcript of an utterance must be made from its recording."""
         return self.transcribes and "text" in self.modalities and row["text"] is None and row["audio"] is not None
 
-    def _as_utterance(self, inputs: Any) -> dict[str, Any]:
-        """Return an utterance as a dict of its modalities."""
+    def as_utterance(self, inputs: Any) -> dict[str, Any]:
+        """Return an utterance as a dict with all keys of one, None where missing.
+
+        Args:
+            inputs: One utterance; see the pipeline.
+
+        Raises:
+            ValueError: If it has another key.
+        """
         if not isinstance(inputs, Mapping) or (inputs.keys() & SOURCE and not inputs.keys() & set(MODALITIES)):
             takes_audio = "audio" in self.modalities or self.transcribes
-            return {"audio" if takes_audio else self.modalities[0]: inputs}
+            return dict.fromkeys(UTTERANCE) | {"audio" if takes_audio else self.modalities[0]: inputs}
         if unknown := [key for key in inputs if key not in UTTERANCE]:
             raise ValueError(
                 f"An utterance has no key {', '.join(map(repr, unknown))}; its keys are {', '.join(UTTERANCE)}."
             )
-        return dict(inputs)
+        return dict.fromkeys(UTTERANCE) | dict(inputs)
 
     def _accepted_inputs(self) -> str:
         if self.modalities == ("text",):
@@ -185,7 +229,7 @@ class UtteranceReader:
         return waveform[:samples], len(waveform) > samples
 
     def _describe_audio(self, source: Any) -> str:
-        return self._describe_cut(_name(source, "The recording"), _span_seconds(source, audio_seconds))
+        return self._describe_cut(name_source(source, "The recording"), _span_seconds(source, audio_seconds))
 
     def _cut_video(self, source: Any) -> str | None:
         """Return a sentence if a video is longer than the limit; the processor cuts it when it decodes it."""
@@ -197,7 +241,7 @@ class UtteranceReader:
             return None
         if seconds is None or seconds <= self.limit.seconds + 1 / self.frames_per_second:
             return None
-        return self._describe_cut(_name(source, "The video"), seconds)
+        return self._describe_cut(name_source(source, "The video"), seconds)
 
     def _describe_cut(self, name: str, seconds: float | None) -> str:
         limit = self.limit.seconds
@@ -205,8 +249,12 @@ class UtteranceReader:
         lasts = f"{seconds:.1f} s" if seconds is not None and seconds > limit else f"longer than {limit:g} s"
         return (
             f"{name} lasts {lasts}, and {self.limit.reason.format(seconds=limit)}: only the first {limit:g} s are used. "
-            "Cut a long recording into utterances."
+            "Windows (window_seconds, vad or segments) give scores of all of it."
         )
+
+
+class OneInput(list):
+    """A list of one input that is given without a list, so that its errors name no position."""
 
 
 class ReadUtterances(Dataset):
@@ -236,7 +284,7 @@ class ReadUtterances(Dataset):
         try:
             return self.inputs[number]
         except EXPECTED as error:
-            return Failure.from_error(error, f"inputs[{number}]: ")
+            return Failure.from_error(error, self.place(number))
 
     def read(self, number: int, item: Any) -> dict[str, Any] | Failure:
         """Return an utterance, or its failure.
@@ -245,7 +293,15 @@ class ReadUtterances(Dataset):
             number: Its position, for error messages.
             item: The utterance, or the failure to get it.
         """
-        return item if isinstance(item, Failure) else self.reader.try_read(item, f"inputs[{number}]: ", **self.options)
+        return item if isinstance(item, Failure) else self.reader.try_read(item, self.place(number), **self.options)
+
+    def place(self, number: int) -> str:
+        """Return the prefix of error messages for an utterance.
+
+        Args:
+            number: Its position.
+        """
+        return "" if isinstance(self.inputs, OneInput) else f"inputs[{number}]: "
 
 
 def unchanged(row: Any) -> Any:
@@ -253,7 +309,13 @@ def unchanged(row: Any) -> Any:
     return row
 
 
-def _name(source: Any, default: str) -> str:
+def name_source(source: Any, default: str) -> str:
+    """Return the path or URL of a recording or video, or a default if it has none.
+
+    Args:
+        source: See the pipeline.
+        default: What it is called otherwise.
+    """
     path = source.get("path") if isinstance(source, Mapping) else source
     return os.fspath(path) if isinstance(path, (str, os.PathLike)) else default
 

@@ -13,13 +13,6 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 CLASSES = 3
-# Fields of a model of dimensions alone, and of one of classes and dimensions.
-DIMENSIONS = {
-    "problem_type": "regression",
-    "dimensions": ["arousal", "valence", "dominance"],
-    "dimension_scale": [1.0, 7.0],
-}
-BOTH = {"dimensions": ["valence", "arousal"], "loss_weights": {"dimensions": 0.5}}
 VOCABULARY = 50
 # Standard deviation of random weights, so large that the predictions of a miniature model differ between utterances.
 WIDE = 0.3
@@ -164,6 +157,8 @@ class Case:
         return [*settings, {f"freeze_{name}_layers": -1 for name in layered}]
 
 
+ATTENTIVE = {"pooling": "attentive_statistics"}
+CROSS = {"text_config": BERT, "hidden_size": 16, "num_attention_heads": 2}
 # As wide as the speech encoder; the text encoder is wider and projected. Smaller weights, because so many layers would
 # amplify rounding.
 COATTENTION = {
@@ -207,11 +202,7 @@ CASES = [
     Case("speech", "unimodal", {"modality": "audio", "audio_config": WAV2VEC2_GROUP, "hidden_size": 16}),
     Case("speech-layer-norm", "unimodal", {"modality": "audio", "audio_config": WAV2VEC2_LAYER, "hidden_size": 16}),
     Case("speech-hubert", "unimodal", {"modality": "audio", "audio_config": HUBERT, "hidden_size": 16}),
-    Case(
-        "speech-wavlm",
-        "unimodal",
-        {"modality": "audio", "audio_config": WAVLM, "hidden_size": 16, "pooling": "attentive_statistics"},
-    ),
+    Case("speech-wavlm", "unimodal", {"modality": "audio", "audio_config": WAVLM, "hidden_size": 16, **ATTENTIVE}),
     Case("speech-data2vec", "unimodal", {"modality": "audio", "audio_config": DATA2VEC, "hidden_size": 16}),
     Case("speech-whisper", "unimodal", {"modality": "audio", "audio_config": WHISPER, "hidden_size": 16}),
     Case("text", "unimodal", {"modality": "text", "text_config": BERT, "hidden_size": 16}),
@@ -219,33 +210,13 @@ CASES = [
     Case("text-deberta", "unimodal", {"modality": "text", "text_config": DEBERTA, "hidden_size": 16}),
     Case("text-modernbert", "unimodal", {"modality": "text", "text_config": MODERNBERT, "hidden_size": 16}),
     Case("video", "unimodal", {"modality": "video", "vision_config": VIT, "hidden_size": 16}),
-    Case(
-        "cross_attention",
-        "cross_attention",
-        {"audio_config": WAV2VEC2_GROUP, "text_config": BERT, "hidden_size": 16, "num_attention_heads": 2},
-    ),
-    Case(
-        "cross_attention-layer-norm",
-        "cross_attention",
-        {"audio_config": WAV2VEC2_LAYER, "text_config": BERT, "hidden_size": 16, "num_attention_heads": 2},
-    ),
-    Case(
-        "cross_attention-wavlm-deberta",
-        "cross_attention",
-        {"audio_config": WAVLM, "text_config": DEBERTA, "hidden_size": 16, "num_attention_heads": 2},
-    ),
+    Case("cross_attention", "cross_attention", {"audio_config": WAV2VEC2_GROUP, **CROSS}),
+    Case("cross_attention-layer-norm", "cross_attention", {"audio_config": WAV2VEC2_LAYER, **CROSS, **ATTENTIVE}),
+    Case("cross_attention-wavlm-deberta", "cross_attention", {"audio_config": WAVLM, **CROSS, "text_config": DEBERTA}),
     Case(
         "cross_attention-layer-sums",
         "cross_attention",
-        {
-            "audio_config": WAV2VEC2_LAYER,
-            "text_config": BERT,
-            "hidden_size": 16,
-            "num_attention_heads": 2,
-            "use_weighted_layer_sum": True,
-            "classifier_proj_size": 8,
-            "pooling": "attentive_statistics",
-        },
+        {"audio_config": WAV2VEC2_LAYER, **CROSS, "use_weighted_layer_sum": True, "classifier_proj_size": 8},
     ),
     Case(
         "speaker_resnet",
@@ -256,13 +227,7 @@ CASES = [
     Case(
         "multi_level-frame",
         "multi_level",
-        {
-            "audio_config": WAV2VEC2_LAYER,
-            "text_config": BERT,
-            **COATTENTION,
-            "granularities": ["frame"],
-            "pooling": "attentive_statistics",
-        },
+        {"audio_config": WAV2VEC2_LAYER, "text_config": BERT, **COATTENTION, "granularities": ["frame"], **ATTENTIVE},
     ),
     Case(
         "multi_level-concat",
@@ -299,11 +264,7 @@ CASES = [
             "text_hidden_size": 12,
         },
     ),
-    Case(
-        "wavfusion-concat",
-        "wavfusion",
-        {**WAVFUSION, **WITH_TEXT, **WITH_VIDEO, "fusion": "concat", "pooling": "attentive_statistics"},
-    ),
+    Case("wavfusion-concat", "wavfusion", {**WAVFUSION, **WITH_TEXT, **WITH_VIDEO, "fusion": "concat", **ATTENTIVE}),
     # Two members of ours, and two of transformers' own.
     Case(
         "late_fusion",
@@ -355,19 +316,6 @@ def make_batch(
     for level, counts in SEGMENTS.items():
         batch[SPAN_INPUTS[level]] = _spans(audio_lengths, counts[:rows], min(padding, 1))
     return batch
-
-
-def with_dimension_labels(batch: dict[str, torch.Tensor], config: PreTrainedConfig) -> dict[str, torch.Tensor]:
-    """Return a batch with labels for a model that learns dimensions, some of them and a class unknown."""
-    rows, (lowest, highest) = len(batch["labels"]), config.dimension_scale
-    random = torch.Generator().manual_seed(2)
-    values = lowest + (highest - lowest) * torch.rand(rows, len(config.dimensions), generator=random)
-    values[0, 0] = torch.nan
-    if config.is_regression:
-        return batch | {"labels": values}
-    classes = batch["labels"].clone()
-    classes[-1] = -100
-    return batch | {"labels": classes, "dimension_labels": values}
 
 
 def row(batch: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from ..configuration import VARIANTS
 from ..configuration.modalities import MODALITIES, name_system
 from ..corpora.joining.selection import Selection
 from ..evaluation.task import TASKS, Task, task_class
+from ..processing.text_context import check_context
 from .adapters.lora_settings import check_lora
 from .argument_checks import (
     check_choice,
@@ -126,6 +127,10 @@ class DataArguments(CorpusArguments):
         default_factory=list,
         metadata={"help": "Dimensions to learn, in this order; by default those that the corpus has."},
     )
+    context_turns: int = field(default=0, metadata={"help": "Earlier turns that the text encoder reads; 0 for none."})
+    context_tokens: int | None = field(
+        default=None, metadata={"help": "Most tokens of these turns; by default what fits the encoder."}
+    )
     max_seconds: float | None = field(default=None, metadata={"help": "Cut recordings to this many seconds."})
     max_train_samples: int | None = field(
         default=None,
@@ -172,12 +177,14 @@ class DataArguments(CorpusArguments):
         check_auxiliary(self.auxiliary)
         check_mixup(self.mixup)
         check_numbers(self)
+        check_context(self.context_turns, self.context_tokens)
 
     @property
     def selection(self) -> Selection:
         """The corpora of the run; their labels need classes if classes are learned."""
         classes, dimensions = self.task != "dimensions", self.task != "classification"
-        return replace(super().selection, needs_labels=classes, keep_unlabelled=dimensions)
+        wanted = {"needs_labels": classes, "keep_unlabelled": dimensions, "context_turns": self.context_turns}
+        return replace(super().selection, **wanted)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The data collator: from rows of a corpus to a batch of the forward contract."""
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,10 +9,12 @@ from datasets import Dataset
 from transformers import BatchFeature, PreTrainedConfig, ProcessorMixin
 
 from ..configuration.modalities import MODALITIES, host_lengths
+from ..corpora.dialogues import CONTEXT as CONTEXT_COLUMN
 from ..evaluation.task import Task
 from .arguments import DataArguments
 from .augmentation import Augmentation
 from .auxiliary import encode_auxiliary
+from .dialogue_batches import DialogueHistory
 from .mixup import Mixup, check_mixup_fits
 from .run_task import as_task
 
@@ -33,6 +35,8 @@ class EmotionCollator:
         task: The task, which makes labels of the rows' label columns; names of classes stand for their classification.
         augment: A function that changes a row before everything else.
         cache: A cache of frozen prefixes; with it a batch holds `encoded` instead of inputs.
+        history: The dialogues of the split that rows are read from, for a model that reads earlier utterances; with it a
+            batch also holds these, and `dialogues`.
         auxiliary: Classes by column, as `auxiliary_labels` of the configuration of a model: a batch then has their
             `auxiliary_labels`.
         mixup: A mixup of the rows of a batch, for training.
@@ -42,6 +46,7 @@ class EmotionCollator:
     task: Task | Sequence[str]
     augment: Callable[[Mapping], Mapping] | None = None
     cache: InputCache | None = None
+    history: DialogueHistory | None = None
     auxiliary: Mapping[str, Sequence[str]] | None = None
     mixup: Mixup | None = None
 
@@ -51,9 +56,14 @@ class EmotionCollator:
     def __call__(self, rows: list[Mapping]) -> BatchFeature | dict:
         """Return a batch of the forward contract, with `lengths`, and with the labels that the rows have.
 
+        Earlier utterances of a `history` follow the rows, and have no labels.
+
         Raises:
             ValueError: If a label does not fit the task; the row is named.
         """
+        asked, dialogues = len(rows), None
+        if self.history is not None:
+            rows, dialogues = self.history.complete(rows)
         if self.augment is not None:
             rows = [self.augment(row) for row in rows]
         if self.cache is None:
@@ -61,6 +71,9 @@ class EmotionCollator:
             batch["lengths"] = host_lengths(batch)
         else:
             batch = self.cache.prepare(rows)
+        if dialogues is not None:
+            batch["dialogues"] = dialogues
+            rows = rows[:asked]
         batch.update(self.task.encode_labels(rows))
         if self.auxiliary:
             batch["auxiliary_labels"] = encode_auxiliary(rows, self.auxiliary)
@@ -72,6 +85,28 @@ class EmotionCollator:
         return batch
 
 
+def with_history(collator: Callable, rows: Dataset, config: PreTrainedConfig) -> Callable:
+    """Return a collator that adds the earlier utterances that a model reads to rows of a split; unchanged if it reads none.
+
+    Args:
+        collator: The collator. One that is not ours has to add them itself.
+        rows: The split.
+        config: The configuration of the model.
+
+    Raises:
+        ValueError: As in `DialogueHistory`.
+    """
+    reach = getattr(config, "history", 0)
+    if not reach or not isinstance(collator, EmotionCollator):
+        return collator
+    if collator.mixup is not None:
+        raise ValueError(
+            "mixup is given, but a model with context_layers reads whole dialogues, whose utterances cannot be mixed; leave "
+            "one of them out."
+        )
+    return replace(collator, history=DialogueHistory(rows, reach))
+
+
 def process_rows(rows: list[Mapping], processor: ProcessorMixin, without: Collection[str] = ()) -> BatchFeature:
     """Return the inputs of rows, for all modalities of the processor except those in `without`."""
     columns = {
@@ -81,7 +116,29 @@ def process_rows(rows: list[Mapping], processor: ProcessorMixin, without: Collec
     }
     if any(row.get("alignment") for row in rows):
         columns["alignment"] = [row.get("alignment") for row in rows]
+    if "text" in columns:
+        columns |= {name: [row[name] for row in rows] for name in context_columns(processor, rows[0])}
     return processor(**columns, padding=True, return_tensors="pt")
+
+
+def context_columns(processor: ProcessorMixin, columns: Container[str]) -> tuple[str, ...]:
+    """Return the columns of rows that a processor reads the context of texts from; none if it reads no context.
+
+    Args:
+        processor: The processor.
+        columns: Names of the columns that the rows have.
+
+    Raises:
+        ValueError: If it reads a context, and the rows have none.
+    """
+    if not getattr(processor, "earlier_turns", 0):
+        return ()
+    if CONTEXT_COLUMN not in columns:
+        raise ValueError(
+            f"The model reads {processor.earlier_turns} earlier turns, and the rows have no column {CONTEXT_COLUMN!r}; give "
+            f"context_turns {processor.earlier_turns} in the recipe, or add the column with `corpora.dialogues.add_context`."
+        )
+    return CONTEXT_COLUMN, "speaker"
 
 
 def _read_column(rows: list[Mapping], name: str) -> list:

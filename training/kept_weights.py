@@ -1,7 +1,8 @@
-"""The dtype of weights over an evaluation."""
+"""Attributes of objects that hold only for a while, and the dtype of weights over an evaluation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -19,3 +20,20 @@ def weights_kept(model: torch.nn.Module) -> Iterator[None]:
                 parameter.data = data
         for module, kept in buffers:
             module._buffers.update(kept)
+
+
+@contextmanager
+def replaced(target: Any, name: str, value: Any) -> Iterator[None]:
+    """Set an attribute inside the context.
+
+    Args:
+        target: The object.
+        name: The attribute.
+        value: Its value inside.
+    """
+    before = getattr(target, name)
+    setattr(target, name, value)
+    try:
+        yield
+    finally:
+        setattr(target, name, before)

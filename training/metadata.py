@@ -19,7 +19,7 @@ from ..evaluation.metadata import AdapterMetadata, CorpusMetadata, Environment, 
 from ..evaluation.results import Results, RunResults
 from ..evaluation.statistics import count_known
 from ..evaluation.task import Task, task_of_config
-from ..processing.processing_emofusion import SILENCE
+from ..processing.alignment_spans import SILENCE
 from ..processing.processor_checks import modalities_of
 from .adapters.lora import count_parameters, describe_adapter, unwrap_adapters
 from .arguments import EmotionTrainingArguments
@@ -175,6 +175,7 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
         **describe_training(args),
         **_describe_loss(model, args),
         **_describe_collator(trainer.train_data_collator),
+        **_describe_context(model, getattr(trainer, "processor", None)),
         "pooling": pooling if pooling == "attentive_statistics" else None,  # the default of a variant is on no card
     }
 
@@ -281,6 +282,17 @@ def _describe_collator(collator: Callable) -> dict[str, Any]:
         "augmentation": describe_augmentation(augmentation) or None,
         "auxiliary": ", ".join(getattr(collator, "auxiliary", None) or ()) or None,
         "mixup": ", ".join(f"{place}, alpha {alpha:g}" for place, alpha in mixup.items()) or None,
+    }
+
+
+def _describe_context(model: PreTrainedModel, processor: Any) -> dict[str, Any]:
+    """Return the settings of the earlier turns and utterances that a model reads, None for those that are off."""
+    turns, layers = getattr(processor, "context_turns", 0), getattr(model.config, "context_layers", 0)
+    return {
+        "context_turns": turns or None,
+        "context_tokens": processor.context_tokens if turns else None,
+        "context_layers": layers or None,
+        "context_window": model.config.context_window if layers else None,
     }
 
 

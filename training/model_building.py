@@ -22,6 +22,8 @@ from .processor_building import PAD_TOKEN_ID
 from .run_task import as_task
 from .text_classifier import build_classifier, build_classifier_config
 
+# Parts that are new if a checkpoint lacks them; discrepancy learning belongs to the loss of classes.
+NEW_PARTS = (*HEADS, "dialogue_context.", "model.homogeneous_encoder.")
 # Other fields of what is learned, which belong to a run and not to a checkpoint, at their defaults.
 RUN_FIELDS = {"dimensions": None, "loss_weights": None, "auxiliary_labels": None}
 # Fields that a model of transformers reads and its configuration class does not declare, by model type.
@@ -129,7 +131,7 @@ def load_transferred(model_class: type[PreTrainedModel], source: str, config: Pr
         output_loading_info=True,
     )
     lost = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
-    if lost := [key for key in lost if not key.startswith(HEADS)]:
+    if lost := [key for key in lost if not key.startswith(NEW_PARTS)]:
         raise ValueError(
             f"model_name_or_path ({source}) lacks {count_weights(lost)} of the model, or has them in another shape "
             f"({show_some(lost)}); leave sizes out of model_config, the checkpoint defines them."

@@ -67,8 +67,9 @@ def find_state(run: Run) -> str:
     """
     if (run.folder / RESULTS).is_file():
         results = RunResults.read(run.folder)
-        if results.cross_validation is not None:
-            raise ValueError(f"{run.folder} holds a cross-validation, not a run: choose another output_dir.")
+        if results.cross_validation is not None or results.cross_corpus is not None:
+            kind = "cross-validation" if results.cross_corpus is None else "table between corpora"
+            raise ValueError(f"{run.folder} holds a {kind}, not a run: choose another output_dir.")
         _check_same(run, {"recipe": results.recipe, "environment": results.environment.to_dict()})
         return FINISHED
     checkpoints = list_checkpoints(run.folder)

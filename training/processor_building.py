@@ -19,6 +19,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from ..modeling.encoder_text import max_tokens
 from ..processing import EmoFusionProcessor
 from ..processing.processor_checks import modalities_of
+from ..processing.text_context import MARKS
 from .arguments import DataArguments, ModelArguments
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -36,20 +37,27 @@ def build_processor(
         model: The model.
         texts: Training transcripts, which a new tokenizer learns from.
     """
+    context = {"context_turns": data_args.context_turns, "context_tokens": data_args.context_tokens}
+    if data_args.context_turns and "text" not in modalities_of(model.config):
+        raise ValueError("context_turns is given, but the model reads no text; leave it out.")
     rate = {} if data_args.frames_per_second is None else {"frames_per_second": data_args.frames_per_second}
     if model_args.model_name_or_path is not None:
         processor = EmoFusionProcessor.from_pretrained(model_args.model_name_or_path)
         processor.max_seconds = data_args.max_seconds
+        processor.context_turns, processor.context_tokens = context.values()
         if data_args.frames_per_second is not None:
             processor.frames_per_second = data_args.frames_per_second
         return processor
     modalities = modalities_of(model.config)
+    if data_args.context_turns:
+        texts = [*texts, " ".join(f"{mark}:" for mark in MARKS)]
     return EmoFusionProcessor(
         _build_feature_extractor(model_args, model) if "audio" in modalities else None,
         _build_tokenizer(model_args, model, texts) if "text" in modalities else None,
         _build_image_processor(model_args, model) if "video" in modalities else None,
         max_seconds=data_args.max_seconds,
         **rate,
+        **context,
     )
 
 

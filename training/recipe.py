@@ -22,9 +22,9 @@ from .command_arguments import (
     SpeakerArguments,
     SpeakerTrainingArguments,
 )
-from .run_task import check_task_options
 from .search.space import SearchArguments
 from .settings import UnknownSettingError, field_types, is_switch, override, read_settings
+from .task_options import check_task_options
 from .yaml_reader import parse_yaml
 
 # Groups of arguments of each command.

@@ -11,38 +11,7 @@ from ..configuration.plain_text import join_words
 from ..evaluation.label_checks import read_dimensions
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.task import Task, load_task
-from .arguments import TEXT_CLASSIFIER, DataArguments, EmotionTrainingArguments, ModelArguments
-
-# Training arguments that only a task with classes has, and the values that each has without classes.
-OF_CLASSES = {"class_weights": (None,), "label_smoothing_factor": (0.0,), "sampler": ("random", "balanced_corpora")}
-# Fields of a configuration that the task determines.
-OF_TASK = ("problem_type", "dimensions", "dimension_scale")
-
-
-def check_task_options(task: str, model: ModelArguments | None, training_args: EmotionTrainingArguments) -> None:
-    """Check that the options of a recipe fit its task.
-
-    Args:
-        task: The name of the task.
-        model: The model; None for a late fusion.
-        training_args: The training arguments.
-
-    Raises:
-        ValueError: If an option does not fit; it is named.
-    """
-    if model is not None and model.variant == TEXT_CLASSIFIER and task != "classification":
-        raise ValueError(
-            f"The task is {task}, but a text_classifier is a plain model of transformers, which learns classes; take the "
-            "variant unimodal with model_config.modality text."
-        )
-    for name in OF_TASK if model is not None else ():
-        if name in model.model_config:
-            raise ValueError(
-                f"model_config.{name} is given, but the arguments task and dimensions determine it; leave it out."
-            )
-    for name, unused in OF_CLASSES.items() if task == "dimensions" else ():
-        if (value := getattr(training_args, name)) not in unused:
-            raise ValueError(f"{name} is {value!r}, but the task dimensions has no classes; leave it out.")
+from .arguments import DataArguments
 
 
 def as_task(task: Task | Sequence[str]) -> Task:
@@ -66,8 +35,8 @@ def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: Co
 
     Args:
         data: The data arguments.
-        corpus: The splits. Without the argument `dimensions`, those are learned of which every split has values, and in it
-            every corpus.
+        corpus: The splits. Without the argument `dimensions`, those are learned that have values in every split and, in it,
+            in every corpus.
         metadata: The metadata of the corpus, which has the scale of its dimensions.
 
     Raises:
@@ -158,7 +127,7 @@ def draw_rows(rows: Dataset, size: int, seed: int, task: Task) -> Dataset:
 
 
 def _present_dimensions(rows: Dataset, in_every_corpus: bool = False) -> set[str]:
-    """Return the dimensions of which some row, or some row of every corpus, has a value."""
+    """Return the dimensions that have a value in some row, or in some row of every corpus."""
     is_known = np.isfinite(read_dimensions(rows, DIMENSIONS))
     corpora = np.array(rows["corpus"][:] if in_every_corpus and "corpus" in rows.column_names else [None] * len(rows))
     known = np.all([is_known[corpora == name].any(axis=0) for name in set(corpora.tolist())], axis=0)

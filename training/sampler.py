@@ -148,6 +148,20 @@ def group_by_length(
         num_processes=args.world_size,
         seed=args.seed if args.data_seed is None else args.data_seed,
     )
+    return load_batches(rows, sampler, collator, args)
+
+
+def load_batches(
+    rows: Dataset, sampler: torch.utils.data.BatchSampler, collator: Callable, args: EmotionTrainingArguments
+) -> DataLoader:
+    """Return a data loader with the batches of a sampler.
+
+    Args:
+        rows: The training split.
+        sampler: The sampler.
+        collator: The collator.
+        args: The arguments of the run.
+    """
     return DataLoader(
         rows,
         batch_sampler=sampler,

@@ -28,7 +28,7 @@ from .trainer import EmotionTrainer
 # Options that need a model of ours, by group of arguments.
 OF_OUR_MODELS = {
     "model": ("model_name_or_path", "audio_model_name_or_path", "vision_model_name_or_path", "lora", "quantization"),
-    "data": ("soft_labels", "augmentation", "mixup", "auxiliary"),
+    "data": ("soft_labels", "augmentation", "mixup", "auxiliary", "context_turns"),
     "training": ("head_epochs", "cache_prefix", "class_weights", "label_smoothing_factor"),
 }
 

@@ -1,8 +1,8 @@
 """`EmotionTrainer`: the Trainer of transformers with learning rates per component and complete Hub folders."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,9 @@ from .augmentation import DrawEpochSetter
 from .auxiliary import AuxiliaryAccuracy
 from .balanced_sampler import find_sampler
 from .checkpoints import BestCheckpointFinder, check_weights, find_damage
-from .kept_weights import weights_kept
+from .collator import with_history
+from .dialogue_batches import group_by_dialogue
+from .kept_weights import replaced, weights_kept
 from .loss_guard import LossGuard, check_scores
 from .metadata import RunMetadataCallback, find_task
 from .missing_gradients import lacks_modality, with_all_parameters
@@ -142,18 +144,18 @@ class EmotionTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """Return the data loader of the training split, with its collator."""
-        others, self.data_collator = self.data_collator, self.train_data_collator
-        try:
+        with self._collating(self.train_data_collator, self.train_dataset):
             return self._build_train_dataloader()
-        finally:
-            self.data_collator = others
 
     def _build_train_dataloader(self) -> DataLoader:
         """Return Trainer's data loader, or one with batches of similar length if the arguments ask for it."""
-        args = self.args
-        if not args.group_by_length and args.max_batch_seconds is None:
+        given = self.train_dataset, self.processor, self.data_collator, self.args
+        if getattr(self.data_collator, "history", None) is not None:
+            loader = group_by_dialogue(*given)
+        elif self.args.group_by_length or self.args.max_batch_seconds is not None:
+            loader = group_by_length(*given)
+        else:
             return super().get_train_dataloader()
-        loader = group_by_length(self.train_dataset, self.processor, self.data_collator, args)
         even_batches = self.accelerator.even_batches
         self.accelerator.even_batches = False  # the sampler has divided the utterances evenly
         try:
@@ -168,24 +170,27 @@ class EmotionTrainer(Trainer):
     def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
         """Return the data loader of a split. In training, the workers of `eval_dataset` stay for the next evaluation."""
         is_own = eval_dataset is None or isinstance(eval_dataset, str) or eval_dataset is self.eval_dataset
-        with self._workers_stay(self.is_in_train and is_own):  # Trainer would take another split for `eval_dataset`
+        rows = self.eval_dataset[eval_dataset] if isinstance(eval_dataset, str) else eval_dataset
+        rows = self.eval_dataset if rows is None else rows
+        stay = self.is_in_train and is_own  # Trainer would take another split for `eval_dataset`
+        with self._workers_stay(stay), self._collating(self.data_collator, rows):
             loader = super().get_eval_dataloader(eval_dataset)
         draw_seed(loader)
         return loader
 
     def get_test_dataloader(self, test_dataset) -> DataLoader:
         """Return the data loader of a split to predict, whose workers do not stay."""
-        with self._workers_stay(False):
+        with self._workers_stay(False), self._collating(self.data_collator, test_dataset):
             return super().get_test_dataloader(test_dataset)
 
-    @contextmanager
-    def _workers_stay(self, stay: bool) -> Iterator[None]:
-        given = self.args.dataloader_persistent_workers
-        self.args.dataloader_persistent_workers = given and stay
-        try:
-            yield
-        finally:
-            self.args.dataloader_persistent_workers = given
+    def _collating(self, collator: Callable, rows: Dataset) -> AbstractContextManager:
+        """Build data loaders of a split with a collator, which adds earlier utterances if the model reads them."""
+        config = unwrap_adapters(self.model).config
+        return replaced(self, "data_collator", with_history(collator, rows, config))
+
+    def _workers_stay(self, stay: bool) -> AbstractContextManager:
+        name = "dataloader_persistent_workers"
+        return replaced(self.args, name, getattr(self.args, name) and stay)
 
     def train(self, *args, **kwargs):
         """Train as [`transformers.Trainer.train`]; the workers of the data loaders end with the training."""

@@ -94,6 +94,12 @@ class FolderRow:
             "vad": None if scale is None else self._ratings(scale),
         }
 
+    def said(self) -> dict[str, str | int | None]:
+        """Return dialogue, turn, speaker and text of the row; nothing is noted."""
+        number = self.cells["turn"] if _is_turn(self.cells["turn"]) else None
+        texts = {name: self.cells[name] for name in ("dialogue", "speaker", "text")}
+        return texts | {"turn": None if number is None else int(number)}
+
     def has_split(self) -> bool:
         """Return whether the metadata names a split for the row, known or not."""
         return self.cells["split"] is not None or self.split() is not None
@@ -124,7 +130,7 @@ class FolderRow:
 
     def _turn(self) -> int | None:
         turn = self.cells["turn"]
-        if turn is not None and not (turn.isascii() and turn.isdigit() and len(turn) < 10):
+        if turn is not None and not _is_turn(turn):
             self.note("unreadable", f"is kept without turn: {turn!r} is not a whole number from 0.")
             return None
         return None if turn is None else int(turn)
@@ -160,6 +166,10 @@ class FolderRow:
             raise ValueError(f"{path} is neither a TextGrid nor one of {', '.join(SPHINX_SUFFIXES.values())}.")
         files = {level: path.with_suffix(suffix) for level, suffix in SPHINX_SUFFIXES.items()}
         return {level: read_sphinx(file) if file.is_file() else None for level, file in files.items()}
+
+
+def _is_turn(cell: str | None) -> bool:
+    return cell is not None and cell.isascii() and cell.isdigit() and len(cell) < 10
 
 
 def _reason_missing(path: Path, name: str) -> str:

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ...configuration.dimensions import DIMENSIONS, check_scale
 from ..corpus_files import find_root
+from ..dialogues import turn_of
 from ..records import UNREAD, Scan, ScanOptions, problem
 from ..schema import UNLABELLED
 from .rows import FolderRow
@@ -84,8 +85,9 @@ def scan(root: str | Path | None, options: FolderScanOptions) -> Scan:
     if total and not has_labels and not (rated and options.dimension_scale):
         what = "No row has a label: the corpus can be transcribed and predicted, but training needs a column 'label'."
         problems.append(problem(UNLABELLED, what, known=True))
-    rows = _usable_rows(root, labels, options.dimension_scale, has_splits, has_labels, total, problems)
-    return Scan(root, labels, rows, problems, [root])
+    turns = []
+    rows = _usable_rows(root, labels, options.dimension_scale, has_splits, has_labels, total, problems, turns)
+    return Scan(root, labels, rows, problems, [root], turns)
 
 
 def _usable_rows(
@@ -96,11 +98,14 @@ def _usable_rows(
     has_labels: bool,
     total: int,
     problems: list[dict],
+    turns: list[dict],
 ) -> Iterator[dict]:
     seen = set()
     for row in tqdm(_read_rows(root, problems), desc=f"Scanning {root.name}", total=total, disable=None):
         if reason := row.reason_to_leave_out(labels, seen, has_splits):
             row.note(*reason, dropped=True)
+            if reason[0] != "duplicate":
+                turns.append(turn_of(row.said()))
         else:
             seen.add(row.name)
             complete = row.complete(scale)

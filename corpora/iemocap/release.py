@@ -158,6 +158,14 @@ class IemocapRelease:
             "vad": turn.vad,
         }
 
+    def said(self, evaluation: str, turn: Turn, options: ReadOptions) -> dict[str, str | None]:
+        """Return dialogue, speaker and text of a turn; nothing is noted."""
+        path = self._files(f"{_session(evaluation)}/{TRANSCRIPTIONS}").get(f"{turn.dialogue}.txt")
+        text = None if path is None else self._texts(path).get(turn.name)
+        if text and not options.keep_events:
+            text = strip_events(text)
+        return {"dialogue": turn.dialogue, "speaker": turn.speaker, "text": text or None}
+
     def _note_missing_files(self, session: str, dialogue: str) -> None:
         for kind, folder, file in (
             ("missing video", f"{session}/{VIDEOS}", f"{dialogue}.avi"),

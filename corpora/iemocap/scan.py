@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from ..dialogues import turn_of
 from ..records import Scan
 from .release import IemocapRelease, ReadOptions, find_sessions
 from .turns import Turn
@@ -68,11 +69,10 @@ def scan(root: str | Path | None, options: IemocapScanOptions) -> Scan:
         FileNotFoundError: If `root` does not exist.
         ValueError: If it is not the folder of the corpus.
     """
-    labels = CLASSES[options.classes]
+    labels, turns = CLASSES[options.classes], []
     release = IemocapRelease(find_sessions(root))
-    return Scan(
-        release.root, list_labels(labels), _rows(release, labels, options), release.problems, release.sources()
-    )
+    rows = _rows(release, labels, options, turns)
+    return Scan(release.root, list_labels(labels), rows, release.problems, release.sources(), turns)
 
 
 def list_labels(label_of: Mapping[str, str]) -> list[str]:
@@ -80,7 +80,9 @@ def list_labels(label_of: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(label_of.values()))
 
 
-def _rows(release: IemocapRelease, label_of: Mapping[str, str], options: IemocapScanOptions) -> Iterator[dict]:
+def _rows(
+    release: IemocapRelease, label_of: Mapping[str, str], options: IemocapScanOptions, turns: list[dict]
+) -> Iterator[dict]:
     labels, seen = list_labels(label_of), set()
     for file in tqdm(release.evaluations(), desc="Scanning IEMOCAP", unit=" dialogues", disable=None):
         for number, turn in enumerate(release.turns(file)):
@@ -89,7 +91,11 @@ def _rows(release: IemocapRelease, label_of: Mapping[str, str], options: Iemocap
             if reason:
                 kind, why = reason
                 release.note(kind, f"{turn.name} is dropped: {why}.", file, turn.name, dropped=True)
-            elif row := release.row(file, turn, options):
+                if kind != "duplicate":
+                    turns.append(turn_of(release.said(file, turn, options) | {"turn": number}))
+            elif (row := release.row(file, turn, options)) is None:
+                turns.append(turn_of(release.said(file, turn, options) | {"turn": number}))
+            else:
                 soft_label = _share_votes(turn.votes, label_of, labels)
                 yield row | {"turn": number, "label": label_of.get(turn.code), "soft_label": soft_label}
 

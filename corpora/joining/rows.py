@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..dialogues import CONTEXT
 from ..schema import UNLABELLED
 from .label_map import LabelMap
 
@@ -73,10 +74,17 @@ class Conversion:
         if self.corpus is not None:
             columns["corpus"] = [self.corpus] * len(table)
             for name in NAMES:
-                columns[name] = [value and f"{self.corpus}/{value}" for value in table[name][:]]
+                columns[name] = [self._name(value) for value in table[name][:]]
+            if CONTEXT in table.column_names:  # its speakers are compared with that of the row
+                columns[CONTEXT] = [
+                    [turn | {"speaker": self._name(turn["speaker"])} for turn in turns] for turns in table[CONTEXT][:]
+                ]
         if self.scale is not None:
             columns["vad"] = [values and self._rescale(values) for values in table["vad"][:]]
         return columns, kept, [UNLABELLED if label is None else labels[label] for label in old]
+
+    def _name(self, value: str | None) -> str | None:
+        return value and f"{self.corpus}/{value}"
 
     def _share(self, shares: Sequence[float], target: Sequence[int | None]) -> list[float] | None:
         sums = [0.0] * len(self.classes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...configuration.plain_text import join_words
 from .. import registry
+from ..dialogues import add_context
 from ..folds import check_splits
 from ..schema import SPLITS
 from .label_map import LabelMap, complete_maps, keep_labels, list_classes
@@ -35,6 +36,7 @@ class Selection:
         dimension_scale: Lowest and highest value of the dimensions; None takes the scale of the first corpus that has one.
         needs_labels: Whether classes are learned. If not, no label must have a class.
         keep_unlabelled: Whether rows without a class are of use, because dimensions are learned.
+        context_turns: The number of earlier turns in the column `context`; 0 leaves it out.
     """
 
     names: Sequence[str]
@@ -46,6 +48,7 @@ class Selection:
     dimension_scale: Sequence[float] | None = None
     needs_labels: bool = True
     keep_unlabelled: bool = False
+    context_turns: int = 0
 
     def load(self) -> "tuple[DatasetDict, dict[str, Any]]":
         """Load the corpora.
@@ -146,8 +149,13 @@ class Selection:
         return about | {"name": name}
 
     def _load(self, name: str) -> "DatasetDict":
-        corpus = registry.load_corpus(corpus_of(name), self.roots.get(name), **self.options.get(name, {}))
-        return choose_texts(corpus, self.texts.get(name, "text"))
+        place, texts = (corpus_of(name), self.roots.get(name)), self.texts.get(name, "text")
+        corpus = registry.load_corpus(*place, **self.options.get(name, {}))
+        if self.context_turns:
+            turns = registry.load_turns(*place, **self.options.get(name, {}))
+            is_only = len(self.names) + len(self.tested) == 1
+            corpus = add_context(corpus, turns, self.context_turns, texts, needs_dialogues=is_only)
+        return choose_texts(corpus, texts)
 
     def _complete(self, parts: "Mapping[str, DatasetDict]") -> dict[str, LabelMap]:
         labels = {name: corpus["test"].features["label"].names for name, corpus in parts.items()}
@@ -198,12 +206,15 @@ def _named(name: str) -> Iterator[None]:
 def _join(about: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the metadata of several corpora that are joined."""
     each = list(about.values())
+    titles = [own["title"] for own in each]
+    if len(set(titles)) < len(titles):
+        titles = [f"{title} ({name})" for name, title in zip(about, titles, strict=True)]
     folds = {own["fold"] for own in each if own.get("fold") is not None}
     licences = [f"{own['license']} ({own['title']})" for own in each if own.get("license")]
     return {
         "name": "+".join(about),
         "corpora": list(about),
-        "title": join_words([own["title"] for own in each]),
+        "title": join_words(titles),
         "demonstration": any(own["demonstration"] for own in each),
         "fold": folds.pop() if len(folds) == 1 else None,
         "protocol": "Each split is the union of the splits of the corpora. "

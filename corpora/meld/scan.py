@@ -17,6 +17,7 @@ from typing import NamedTuple
 from tqdm.auto import tqdm
 
 from ..corpus_files import find_root, list_files, read_csv
+from ..dialogues import turn_of
 from ..records import Scan, ScanOptions, problem
 
 
@@ -114,13 +115,13 @@ def scan(root: str | Path | None, options: MeldScanOptions) -> Scan:
             )
         sources += folders
     overviews = {split: _read_overview(root, files) for split, files in SPLIT_FILES.items()}
-    problems = []
+    problems, turns = [], []
     rows = (
         row | {"split": split}
         for split, files in SPLIT_FILES.items()
-        for row in _rows(root, files, overviews[split], options, problems)
+        for row in _rows(root, files, overviews[split], options, problems, turns)
     )
-    return Scan(root, list(LABELS[options.labels]), rows, problems, sources)
+    return Scan(root, list(LABELS[options.labels]), rows, problems, sources, turns)
 
 
 class Overview(NamedTuple):
@@ -147,9 +148,14 @@ def _read_overview(root: Path, files: SplitFiles) -> Overview:
 
 
 def _rows(
-    root: Path, files: SplitFiles, overview: Overview, options: MeldScanOptions, problems: list[dict]
+    root: Path,
+    files: SplitFiles,
+    overview: Overview,
+    options: MeldScanOptions,
+    problems: list[dict],
+    turns: list[dict],
 ) -> Iterator[dict]:
-    """Yield the usable rows of a split; add the others to `problems`."""
+    """Yield the usable rows of a split; add the others to `problems`, and their words to `turns`."""
     recordings, videos = (
         _list_clips(root, folder, files, overview.names, options.twins, problems)
         for folder in (files.recordings, files.videos)
@@ -163,20 +169,25 @@ def _rows(
         dialogue, turn = _dialogue_and_turn(files, cells) or (None, None)
         name, label = dialogue and f"{dialogue}_utt{turn}", cells[options.labels.capitalize()].lower()
         recording, video = recordings.get(name), videos.get(name)
+        said = {
+            "text": cells["Utterance"] or None,
+            "speaker": cells["Speaker"] or None,
+            "dialogue": dialogue,
+            "turn": turn,
+        }
         if reason := _reason_to_leave_out(cells, name, seen, label, labels, recording or video):
             kind, why = reason
             what, known = f"{files.table}, row {number}, is dropped: {why}.", kind == "missing" and name in UNUSABLE
             problems.append(problem(kind, what, files.table, name, dropped=True, known=known))
+            if kind in ("unknown label", "missing"):
+                turns.append(turn_of(said))
             continue
         seen.add(name)
         yield {
             "id": name,
             "audio": {"path": recording or video},
-            "text": cells["Utterance"] or None,
+            **said,
             "label": label,
-            "speaker": cells["Speaker"] or None,
-            "dialogue": dialogue,
-            "turn": turn,
             "video": video and {"path": video, "crop": "face" if options.faces else None},
             **_times(name, cells, overview.starts.get(dialogue), files, problems),
         }

@@ -17,6 +17,7 @@ import numpy as np
 from ...configuration.modalities import SAMPLING_RATE
 from ...processing.media import SILENCE, SPAN_TOLERANCE, audio_seconds, check_audio, is_silent, load_audio
 from ...processing.video import video_seconds
+from ..dialogues import turn_of
 from ..records import problem
 
 SHORT = 0.1  # seconds; shorter recordings hardly contain a syllable
@@ -32,6 +33,7 @@ def inspect(
     embed_audio: bool = False,
     max_seconds: float | None = 60.0,
     known: Mapping[str, str] | None = None,
+    turns: list[dict] | None = None,
 ) -> Iterator[dict]:
     """Inspect the recording, the video and the alignment of every row.
 
@@ -45,6 +47,7 @@ def inspect(
             removed, since they are not embedded.
         max_seconds: Recordings and videos are cut after this many seconds; None means no limit.
         known: Problems that every copy has, as `{row id: reason}`.
+        turns: List to extend with the turns of dropped rows, see `turn_of`.
 
     Yields:
         The usable rows, in their order.
@@ -54,10 +57,12 @@ def inspect(
     )
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         while some := list(islice(rows, ROWS)):
-            for row, found in pool.map(inspect_row, some):
+            for given, (row, found) in zip(some, pool.map(inspect_row, some), strict=True):
                 problems += found
                 if row is not None:
                     yield row
+                elif turns is not None:
+                    turns.append(turn_of(given))
 
 
 @lru_cache(maxsize=2**17)  # rows share the recording of a dialogue, and a run measures recordings more than once

@@ -76,6 +76,7 @@ def prepare(
                 embed_audio=embed_audio,
                 max_seconds=options.max_seconds,
                 known=corpus.known_problems,
+                turns=scan.turns,
             )
             with _replaced(folder) as draft:
                 write_prepared(draft, scan, rows, wanted | {"decoded": decode}, description, corpus.count_by)

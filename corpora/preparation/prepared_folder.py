@@ -8,10 +8,11 @@ import pyarrow
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from ...configuration.folder_checks import check_plain
+from ..dialogues import TURN
 from ..records import Prepared, problem
 from ..schema import SPLITS
 from ..transcripts.files import add_transcripts
-from .writing import FORMAT, METADATA, PROBLEMS
+from .writing import FORMAT, METADATA, PROBLEMS, TURNS
 
 
 def open_prepared(folder: str | Path) -> Prepared:
@@ -36,6 +37,31 @@ def open_prepared(folder: str | Path) -> Prepared:
     except (OSError, ValueError, RecursionError, pyarrow.ArrowException) as error:
         raise ValueError(f"{folder} cannot be read ({error}): prepare the corpus again.") from error
     return Prepared(folder, add_transcripts(DatasetDict(splits), folder), problems, metadata)
+
+
+def read_turns(folder: str | Path) -> list[dict[str, Any]]:
+    """Return the turns of a prepared corpus that give no row, with the keys `TURN`.
+
+    Raises:
+        ValueError: If the file is missing, as in a folder of an older version, or damaged.
+    """
+    path = Path(folder, TURNS)
+    if not path.is_file():
+        raise ValueError(f"{folder} has no {TURNS}, which context_turns needs: prepare the corpus again.")
+    try:
+        check_plain(path)
+        turns = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): prepare the corpus again.") from error
+    kinds = {name: (int if name == "turn" else str, type(None)) for name in TURN}
+    if not isinstance(turns, list) or not all(
+        isinstance(turn, dict)
+        and set(turn) == set(TURN)
+        and all(isinstance(turn[name], kind) for name, kind in kinds.items())
+        for turn in turns
+    ):
+        raise ValueError(f"{path} is not a list of turns: prepare the corpus again.")
+    return turns
 
 
 def _check(metadata: Any, problems: Any) -> None:

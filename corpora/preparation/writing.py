@@ -3,6 +3,7 @@
 data/<split>-00000-of-00001.arrow    the rows in the schema
 README.md                            description, with the metadata that `datasets.load_dataset` reads
 problems.json, problems.txt          the problems of the corpus, row by row
+turns.json                           turns of dialogues that give no row, for the context of the rows after them
 preparation.json                     metadata of the preparation
 """
 
@@ -18,7 +19,7 @@ from ..records import Scan
 from ..schema import SPLITS, UNLABELLED, features
 
 FORMAT = 3
-METADATA, PROBLEMS = "preparation.json", "problems.json"
+METADATA, PROBLEMS, TURNS = "preparation.json", "problems.json", "turns.json"
 ROWS = 256  # rows per write
 SHARD = 500_000_000  # bytes after which a new file begins
 ALL = "train"  # the split of rows without one; folds are chosen when the corpus is loaded
@@ -85,6 +86,7 @@ def write_prepared(
     }
     metadata = {**metadata, "rows": sum(splits.values()), "splits": splits, "counts": counts}
     write_json(folder / PROBLEMS, scan.problems)
+    write_json(folder / TURNS, scan.turns)
     (folder / "problems.txt").write_text(format_problems(scan.problems), encoding="utf-8")
     (folder / "README.md").write_text(_format_readme(metadata, description), encoding="utf-8")
     write_json(folder / METADATA, metadata)

@@ -70,6 +70,11 @@ def test_models_are_trained_on_each_corpus_and_tested_on_all(place, table):
     assert "which these models have not learned to recognise" in card
 
 
+def test_a_table_is_no_system_to_compare(complaint, place, table):
+    message = complaint("compare", place / "runs", place / "runs/all-seed-42")
+    assert message.endswith("holds a table of models for several corpora: name the folder of one of them.")
+
+
 def test_finished_runs_are_kept(place, table):
     first, again = table
     assert "3 runs, 0 finished" in first

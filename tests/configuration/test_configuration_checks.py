@@ -5,7 +5,8 @@ import re
 
 import pytest
 import torch
-from testing_common import BERT, BOTH, CASES, VIT, WAV2VEC2_GROUP, WAVFUSION
+from testing_common import BERT, CASES, VIT, WAV2VEC2_GROUP, WAVFUSION
+from testing_dimensions import BOTH
 from transformers import AutoConfig
 
 FIRST = list({case.variant: case for case in reversed(CASES)}.values())

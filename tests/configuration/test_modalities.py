@@ -5,7 +5,7 @@ import inspect
 import pytest
 from emofusion import EmoFusionProcessor
 from emofusion.configuration.configuration_emofusion import EmoFusionConfig
-from emofusion.configuration.modalities import MODALITIES, SPAN_INPUTS
+from emofusion.configuration.modalities import CONTEXT_INPUT, MODALITIES, SPAN_INPUTS
 from emofusion.modeling.modeling_emofusion import EmoFusionModel
 from emofusion.modeling.modeling_outputs import Encoded
 
@@ -27,7 +27,7 @@ def test_names_exist_where_they_are_used(modality):
     assert {modality.name, f"{modality.name}_mask"} <= set(Encoded.__annotations__)
 
 
-def test_spans_belong_to_audio():
+def test_spans_belong_to_audio_and_context_to_text():
     assert MODALITIES["audio"].spans == tuple(SPAN_INPUTS.values())
-    assert not MODALITIES["text"].spans
+    assert MODALITIES["text"].spans == (CONTEXT_INPUT,)
     assert set(SPAN_INPUTS.values()) <= set(Encoded.__annotations__)

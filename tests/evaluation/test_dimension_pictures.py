@@ -4,11 +4,27 @@ import warnings
 
 import matplotlib
 import numpy as np
+import pytest
 from emofusion.evaluation.dimension_pictures import MOST_POINTS, PLANE, SCATTER
 from emofusion.evaluation.results import RunResults
 from emofusion.evaluation.task import load_task
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from testing_predictions import BOTH, NAMES, SCALE, VALUES, make_both, make_values
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were drawn; the file is not rendered."""
+    drawn = []
+
+    def keep(self, file, **options):
+        self.draw_without_rendering()
+        drawn.append(self)
+        file.write_bytes(b"")
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return drawn
 
 
 def draw(task, folder, found, title="a system"):
@@ -61,7 +77,7 @@ def test_values_far_outside_of_the_scale_or_constant_leave_the_picture_readable(
     assert SCALE[1] < high < SCALE[1] + 4
 
 
-def test_the_plane_needs_valence_and_arousal(tmp_path):
+def test_the_plane_needs_valence_and_arousal(tmp_path, figures):
     found = make_values(12)
     only = {name: getattr(found, name)[:, [0, 2]] for name in ("dimensions", "dimension_labels")}
     draw(load_task("dimensions", ["arousal", "dominance"], scale=SCALE), tmp_path, make_values(12, **only))

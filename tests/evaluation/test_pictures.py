@@ -38,6 +38,19 @@ def test_confusion_matrices_are_a_png_with_a_panel_each(tmp_path):
     assert sorted(tmp_path.iterdir()) == [one, two]
 
 
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were drawn."""
+    drawn, save = [], Figure.savefig
+
+    def keep(self, *arguments, **options):
+        drawn.append(self)
+        return save(self, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return drawn
+
+
 @pytest.mark.parametrize(
     ("log", "axes"),
     [

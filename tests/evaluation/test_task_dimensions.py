@@ -219,6 +219,7 @@ def test_a_damaged_line_of_values_is_refused_in_one_sentence(tmp_path, change, m
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:.*lack a value")
 def test_rows_without_values_to_measure_are_refused():
     corpus = make_corpus(LABELS)
     task = load_task("dimensions", ["arousal", "valence"])

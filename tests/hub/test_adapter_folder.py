@@ -10,7 +10,8 @@ from emofusion.training.adapters.lora import find_targets, put_adapters
 from emofusion.training.adapters.lora_settings import Lora
 from packaging.version import Version
 from safetensors.torch import load_file, save_file
-from testing_common import BOTH, CASES, DIMENSIONS, IMAGE
+from testing_common import CASES, IMAGE
+from testing_dimensions import BOTH, DIMENSIONS
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
 NAMES = ("cross_attention-layer-sums", "multi_level", "wavfusion", "speech-wavlm")

@@ -97,7 +97,7 @@ def results_of(tmp_path_factory):
         if case.has_members:
             fused = {kind: combination(2, 3).double() for kind, combination in COMBINATIONS.items()}
             scores = predict(corpus, members=2)
-            systems = score_systems(split_systems(["speech", "text"], fused, scores), CLASSES)
+            systems = score_systems(split_systems(["speech", "text"], fused, scores, CLASSES), CLASSES)
             results.late_fusion = LateFusionResults(combination="weighted", systems=systems)
             results.training = {"combination": "weighted", "members": "a, b"}
             outputs = {split: combine(fused["weighted"], rows) for split, rows in scores.items()}

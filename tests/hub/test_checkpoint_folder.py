@@ -15,7 +15,8 @@ from emofusion.evaluation.task import task_of_config
 from emofusion.hub import write_bundle, write_card
 from emofusion.processing import EmoFusionProcessor
 from safetensors.torch import load_file, save_file
-from testing_common import BOTH, CASES, DIMENSIONS, IMAGE
+from testing_common import CASES, IMAGE
+from testing_dimensions import BOTH, DIMENSIONS
 from transformers import BertTokenizer, ViTImageProcessorPil, Wav2Vec2FeatureExtractor
 
 # Files that the folders of all variants have, and those that only some variants have.
@@ -24,6 +25,7 @@ SHARED = {
     "configuration_emofusion.py",
     "dimensions.py",
     "distributed.py",
+    "encoder_fields.py",
     "folder_checks.py",
     "encoder_audio.py",
     "encoder_building.py",
@@ -35,6 +37,7 @@ SHARED = {
     "encoder_vision.py",
     "encoder_wav2vec2.py",
     "encoder_whisper.py",
+    "fusion_dialogue.py",
     "fusion_missing_modality.py",
     "fusion_mixup.py",
     "fusion_pooling.py",

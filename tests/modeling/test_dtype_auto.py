@@ -5,7 +5,8 @@ import torch
 from emofusion import LateFusionForSequenceClassification
 from emofusion.modeling import modeling_dtype
 from emofusion.modeling.modeling_dtype import bfloat16_units, cast_if_equal, choose_dtype, synthetic_batch
-from testing_common import BOTH, CASES, DIMENSIONS
+from testing_common import CASES
+from testing_dimensions import BOTH, DIMENSIONS
 from testing_matrix import every_case
 
 SMALL = {case.name: case for case in CASES}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from emofusion.configuration.configuration_emofusion import vision_hidden_size
+from emofusion.configuration.encoder_fields import vision_hidden_size
 from emofusion.modeling.encoder_vision import build_vision_encoder, encode_video
 from testing_common import BERT, WIDE
 from torch import nn

@@ -8,17 +8,8 @@ import pytest
 import torch
 from emofusion.configuration.modalities import host_lengths
 from emofusion.modeling.fusion_recurrence import BidirectionalGRU, BidirectionalLSTM
-from testing_common import (
-    BOTH,
-    CASES,
-    DIMENSIONS,
-    FUSION_MEMBER,
-    SPEECH_MEMBER,
-    TEXT_MEMBER,
-    Case,
-    make_batch,
-    with_dimension_labels,
-)
+from testing_common import CASES, FUSION_MEMBER, SPEECH_MEMBER, TEXT_MEMBER, Case, make_batch
+from testing_dimensions import BOTH, DIMENSIONS, with_dimension_labels
 from testing_rows import rows_of
 from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
@@ -142,6 +133,18 @@ def test_nothing_waits_for_device(case):
             loss = model(**batch, lengths=known).loss
             if model.training:
                 loss.backward()
+
+
+def test_nothing_waits_for_device_with_earlier_turns():
+    """Tokens of earlier turns, and utterances of dialogues, some of them only context."""
+    case = next(case for case in CASES if case.name == "cross_attention")
+    model = case.model(context_layers=1, context_hidden_size=8).to("meta").train()
+    batch = make_batch(*BATCHES[0]) | {"context_lengths": torch.tensor([2, 5, 0, 3])}
+    known = host_lengths(batch)
+    places = {"dialogue": (0, 1, 0, 0), "turn": (2, 0, 1, 0), "speaker": (0, -1, 1, 0), "asked": (2,)}
+    batch = {name: value.to("meta") for name, value in batch.items()} | {"labels": batch["labels"][:2].to("meta")}
+    with NoWaiting(), NoConstants():
+        model(**batch, lengths=known, dialogues=places).loss.backward()
 
 
 def test_auxiliary_heads_and_mixup_never_wait_for_device():

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from emofusion import LateFusionForSequenceClassification as LateFusion
-from testing_common import BOTH, CASES, DIMENSIONS, make_batch
+from testing_common import CASES, make_batch
+from testing_dimensions import BOTH, DIMENSIONS
 from torch.testing import assert_close
 from transformers import AutoModelForAudioClassification
 

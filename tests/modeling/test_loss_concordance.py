@@ -6,7 +6,8 @@ import pytest
 import torch
 from emofusion.modeling import modeling_losses
 from emofusion.modeling.loss_concordance import dimension_loss
-from testing_common import CASES, DIMENSIONS, make_batch, with_dimension_labels
+from testing_common import CASES, make_batch
+from testing_dimensions import DIMENSIONS, with_dimension_labels
 
 ROWS, SCALE = 6, (1.0, 5.0)
 KINDS = ("ccc", "mse")

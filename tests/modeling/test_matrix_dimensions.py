@@ -3,19 +3,8 @@
 import pytest
 import torch
 from emofusion.configuration import VARIANTS
-from testing_common import (
-    BOTH,
-    CASES,
-    CLASSES,
-    DIMENSIONS,
-    FUSION_MEMBER,
-    INPUTS,
-    SPEECH_MEMBER,
-    TEXT_MEMBER,
-    Case,
-    make_batch,
-    with_dimension_labels,
-)
+from testing_common import CASES, CLASSES, FUSION_MEMBER, INPUTS, SPEECH_MEMBER, TEXT_MEMBER, Case, make_batch
+from testing_dimensions import BOTH, DIMENSIONS, with_dimension_labels
 from testing_matrix import sparse_batch
 from torch.testing import assert_close
 from transformers import AutoModelForAudioClassification

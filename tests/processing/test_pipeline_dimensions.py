@@ -5,7 +5,8 @@ import pytest
 import soundfile
 import torch
 from emofusion.cli.predict import format_entries
-from testing_common import BOTH, CASES, DIMENSIONS, SPEECH_MEMBER, Case
+from testing_common import CASES, SPEECH_MEMBER, Case
+from testing_dimensions import BOTH, DIMENSIONS
 from testing_pipeline import RATE, make_processor, noise
 from transformers import pipeline
 

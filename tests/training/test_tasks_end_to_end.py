@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import yaml
+from emofusion.corpora import registry
 from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.evaluation.comparison import compare_systems
 from emofusion.evaluation.predictions import read_predictions
@@ -138,7 +139,7 @@ def test_a_fusion_that_does_not_fit_its_task_is_refused(fused, settings, message
 @pytest.fixture(scope="module")
 def both(tmp_path_factory, corpus_root):
     """A run of classes and dimensions on rows that partly lack one of them: its folder, its results, and the splits."""
-    load, seen = lifecycle.load_corpus, {}
+    load, seen = registry.load_corpus, {}
 
     def incomplete(*args, **options):
         corpus = load(*args, **options)
@@ -157,7 +158,7 @@ def both(tmp_path_factory, corpus_root):
     folder = tmp_path_factory.mktemp("both") / "run"
     recipe = tiny_recipe(corpus_root, folder, task="multi_task", num_train_epochs=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lifecycle, "load_corpus", incomplete)
+        patch.setattr(registry, "load_corpus", incomplete)
         with pytest.warns(UserWarning, match="18 of 72 utterances of the train split"):
             results = train(Recipe.read(None, TRAINING, **recipe))
     return folder, results, seen

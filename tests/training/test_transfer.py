@@ -13,6 +13,7 @@ from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import encoders_frozen, train, train_head
 from emofusion.training.run_task import draw_rows
 from safetensors.torch import load_file
+from testing_common import CASES as MODELS
 from testing_training import AUDIO, FUSION, tiny_recipe
 
 SPEAKER = {"num_mel_bins": 16, "hidden_sizes": [4, 8], "depths": [1, 1], "embedding_size": 8}
@@ -97,6 +98,32 @@ def test_a_checkpoint_that_does_not_fit_is_refused(trained, others, message):
     with pytest.raises(ValueError, match=message) as caught:
         build_model(ModelArguments(**{"model_name_or_path": str(trained), **others}), LABELS)
     assert "\n" not in str(caught.value)
+
+
+def test_what_was_learned_may_change_and_the_loss_is_that_of_the_run(tmp_path):
+    case = next(case for case in MODELS if case.name == "wavfusion-text")
+    tasks = {
+        "classes": load_task("classification", LABELS),
+        "values": load_task("dimensions", ["arousal", "valence"], scale=(1, 7)),
+        "both": load_task("multi_task", LABELS, dimensions=["valence", "dominance"], scale=(1, 5)),
+    }
+    fields = {"classes": {"focal_gamma": 2.0}, "values": {"dimension_loss": "mse"}, "both": {}}
+    for name, task in tasks.items():
+        labels = {"num_labels": len(task.labels)}
+        case.model(**labels, **task.config_fields(), **fields[name]).save_pretrained(tmp_path / name)
+    for source in tasks:
+        saved = load_file(tmp_path / source / "model.safetensors")
+        for wanted, task in tasks.items():
+            args = ModelArguments(variant="wavfusion", model_name_or_path=str(tmp_path / source))
+            model = build_model(args, task)
+            assert model.config.dimensions == (list(task.dimension_names) or None)
+            assert model.config.dimension_scale == task.dimension_scale
+            assert (model.config.focal_gamma, model.config.dimension_loss) == (0.0, "ccc")
+            heads = ("classifier.", "dimension_head.", "model.homogeneous_encoder.")
+            for key, value in model.state_dict().items():
+                kept = not key.startswith(heads) or (source == wanted and "bias" not in key) or "valence" in key
+                assert not kept or key not in saved or saved[key].equal(value), (source, wanted, key)
+                assert key in saved or key.startswith(heads)
 
 
 def test_a_model_or_its_encoders_are_named_not_both():

@@ -255,7 +255,13 @@ def _build_trainer(recipe: Recipe, members: list[str], corpus: DatasetDict, task
         members, combination="mean" if combination == SOUP else combination, **task.config_fields()
     )
     processors = list(map(load_processor, members, model.config.member_configs))
-    return _wrap(recipe, model, LateFusionProcessor.from_members(processors), corpus, task)
+    processor = LateFusionProcessor.from_members(processors)
+    if processor.earlier_turns > recipe.data.context_turns:
+        raise ValueError(
+            f"A member reads {processor.earlier_turns} earlier turns, and context_turns of the fusion is "
+            f"{recipe.data.context_turns}: give context_turns {processor.earlier_turns}."
+        )
+    return _wrap(recipe, model, processor, corpus, task)
 
 
 def _build_soup_trainer(

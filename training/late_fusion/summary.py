@@ -84,7 +84,7 @@ def format_fusion(results: RunResults) -> str:
     for name, splits in fusion.systems.items():
         cells = [
             f"{task.format_cell(score, scores[score]) if score in scores else '':>{size}}"
-            for scores in splits.values()
+            for scores in (splits.get(split, {}) for split in ("validation", "test"))
             for score, size in columns.items()
         ]
         lines.append(f"{name:<{width}}{''.join(cells)}")

@@ -12,7 +12,7 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 
-from ...configuration.modalities import MODALITIES, SPAN_INPUTS, host_lengths
+from ...configuration.modalities import CONTEXT, MODALITIES, SPAN_INPUTS, host_lengths
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
 from ..collator import EmotionCollator, process_rows
@@ -63,7 +63,7 @@ class PrefixCache:
                 encoded[f"{modality}_mask"] = batch[MODALITIES[modality].mask].bool()
         names = [SPAN_INPUTS[level] for level in self.span_levels]
         spans = {name: batch[name] for name in names if name in batch}
-        lengths = {name: value for name, value in lengths.items() if name in {*encoded, *self.span_levels}}
+        lengths = {name: value for name, value in lengths.items() if name in {*encoded, *self.span_levels, CONTEXT}}
         return {"encoded": encoded | spans | {"lengths": lengths}}
 
     def _process(self, rows: list[Mapping]) -> Mapping[str, torch.Tensor]:

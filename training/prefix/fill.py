@@ -17,6 +17,7 @@ from ...configuration.modalities import MODALITIES, host_lengths
 from ...configuration.plain_text import format_size
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
+from ..collator import context_columns
 from ..sampler import seconds_of
 from .keys import FileContents, ids_key, media_key
 from .store import PrefixStore
@@ -54,11 +55,12 @@ def fill_store(
     missing = {key: place for key, *place in rows if key not in store}  # split, row and length
     if not missing:
         return
-    columns = [rows.select_columns([modality]) for rows in splits]
+    names = [modality, *(context_columns(processor, splits[0].column_names) if modality == "text" else ())]
+    columns = [rows.select_columns(names) for rows in splits]
 
     def load(keys: list[bytes]) -> Mapping[str, torch.Tensor]:
-        items = [columns[split][row][modality] for split, row, _ in map(missing.get, keys)]
-        return processor(**{modality: items}, padding=True, return_tensors="pt")
+        items = [columns[split][row] for split, row, _ in map(missing.get, keys)]
+        return processor(**{name: [item[name] for item in items] for name in names}, padding=True, return_tensors="pt")
 
     def encode(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, tuple[int, ...]]:
         device, half = args.device, torch.float16 if args.fp16 else torch.bfloat16
@@ -104,7 +106,7 @@ def _scan(
     """Yield key, number of the split, row and length (seconds, or tokens) of all rows that have the modality."""
     for number, rows in enumerate(splits):
         if modality == "text":
-            yield from ((key, number, row, length) for key, row, length in _scan_texts(processor, rows["text"]))
+            yield from ((key, number, row, length) for key, row, length in _scan_texts(processor, rows))
             continue
         seconds = seconds_of(rows, modality, processor.max_seconds)
         on_disk = []
@@ -118,12 +120,13 @@ def _scan(
         yield from ((media_key(item, contents), number, row, length) for item, row, length in on_disk)
 
 
-def _scan_texts(processor: ProcessorMixin, texts: Iterable[str | None]) -> Iterator[tuple[bytes, int, int]]:
-    present = [(row, text) for row, text in enumerate(texts) if text is not None]
+def _scan_texts(processor: ProcessorMixin, rows: Dataset) -> Iterator[tuple[bytes, int, int]]:
+    present = [row for row, text in enumerate(rows["text"]) if text is not None]
+    columns = rows.select_columns(["text", *context_columns(processor, rows.column_names)])
     for start in range(0, len(present), TEXTS):
         chunk = present[start : start + TEXTS]
-        batch = processor(text=[text for _, text in chunk], padding=True, return_tensors="pt")
-        for (row, _), ids, mask in zip(chunk, batch["input_ids"], batch["attention_mask"].bool(), strict=True):
+        batch = processor(**columns[chunk], padding=True, return_tensors="pt")
+        for row, ids, mask in zip(chunk, batch["input_ids"], batch["attention_mask"].bool(), strict=True):
             yield ids_key(ids[mask]), row, int(mask.sum())
 
 

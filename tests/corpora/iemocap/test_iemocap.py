@@ -13,8 +13,8 @@ from emofusion.corpora.iemocap.scan import EMOTIONS
 from emofusion.corpora.iemocap.turns import read_evaluation
 from emofusion.corpora.schema import features
 from emofusion.corpora.words import words
+from emofusion.processing.alignment_spans import SILENCE
 from emofusion.processing.media import load_audio
-from emofusion.processing.processing_emofusion import SILENCE
 from emofusion.processing.video import load_video
 from testing_iemocap import DIALOGUES, HEADER, LENGTH, PAUSE, TURNS, block, build_dialogue, build_iemocap
 

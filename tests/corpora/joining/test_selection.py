@@ -120,6 +120,7 @@ def test_two_copies_of_a_corpus_have_names(roots, tmp_path):
     check_splits(corpus, speaker_independent=True)
     assert set(corpus["train"]["corpus"]) == {"folder:a", "folder:b"}
     assert metadata["name"] == "folder:a+folder:b"
+    assert metadata["title"] == "a folder of recordings (folder:a) and a folder of recordings (folder:b)"
 
 
 def test_folds_are_those_of_each_corpus(roots):

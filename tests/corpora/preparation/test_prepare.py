@@ -70,7 +70,9 @@ def content(folder):
 
 def test_prepared_folder_contains_scanned_rows_in_schema(root, tmp_path):
     prepared = prepare("folder", root, tmp_path / "out")
-    assert content(tmp_path / "out") == ["README.md", "data", "preparation.json", "problems.json", "problems.txt"]
+    assert content(tmp_path / "out") == [
+        *("README.md", "data", "preparation.json", "problems.json", "problems.txt", "turns.json")
+    ]
     assert list(prepared.splits) == list(SPLITS)
     schema = features(["glad", "sad"])
     for split, rows in prepared.splits.items():

@@ -1,0 +1,154 @@
+"""Batches of dialogues, the history of a row, and runs with both contexts."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from datasets import Dataset
+from emofusion.training.dialogue_batches import DialogueBatchSampler, DialogueHistory, Limit
+from emofusion.training.recipe import parse_recipe
+from emofusion.training.run import train
+from testing_training import FUSION, tiny_recipe
+from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
+
+CONTEXT = {"context_layers": 2, "context_window": 2, "context_hidden_size": 8, "context_heads": 2}
+
+
+def rows_of(*dialogues, shuffled=True):
+    """Return rows of dialogues of some lengths, whose turns have gaps; None is a row without a dialogue."""
+    rows = []
+    for number, size in enumerate(dialogues):
+        name = None if size is None else f"d{number}"
+        turns = [None] if size is None else [2 * turn for turn in range(size)]
+        rows += [
+            {"id": f"{number}-{turn}", "dialogue": name, "turn": turn, "speaker": f"s{(turn or 0) % 4}"}
+            for turn in turns
+        ]
+    order = np.random.default_rng(0).permutation(len(rows)) if shuffled else range(len(rows))
+    return Dataset.from_list([rows[place] for place in order])
+
+
+def names_of(rows, numbers):
+    return [rows[int(number)]["id"] for number in numbers]
+
+
+def test_history_is_what_scores_depend_on_and_nothing_later():
+    rows = rows_of(6, None, 3)
+    history = DialogueHistory(rows, reach=2)
+    by_name = {row["id"]: row for row in rows}
+    asked = [by_name[name] for name in ("0-8", "1-None", "0-6", "2-0")]
+    completed, places = history.complete(asked)
+    assert [row["id"] for row in completed[:4]] == ["0-8", "1-None", "0-6", "2-0"]
+    assert sorted(row["id"] for row in completed[4:]) == ["0-2", "0-4"]
+    assert places["asked"] == (4,)
+    at = dict(zip((row["id"] for row in completed), zip(places["dialogue"], places["turn"], strict=True), strict=True))
+    assert {name: turn for name, (_, turn) in at.items() if name.startswith("0")} == {
+        "0-2": 1,
+        "0-4": 2,
+        "0-6": 3,
+        "0-8": 4,
+    }
+    assert len({dialogue for dialogue, _ in at.values()}) == 3
+    twice, places = history.complete([by_name["0-4"], by_name["0-4"]])
+    assert len(twice) == 6
+    assert places["dialogue"][0] != places["dialogue"][1]
+    with pytest.raises(ValueError, match="'x' is not among"):
+        history.complete([{"id": "x"}])
+
+
+def test_rows_whose_order_is_unknown_are_refused():
+    rows = Dataset.from_list([{"id": name, "dialogue": "a", "turn": 1, "speaker": None} for name in "xy"])
+    with pytest.raises(ValueError, match="'a' has the turn 1 twice"):
+        DialogueHistory(rows, 2)
+    with pytest.raises(ValueError, match="no column 'dialogue'"):
+        DialogueHistory(rows.remove_columns("dialogue"), 2)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("in_seconds", [False, True])
+def test_every_utterance_is_in_one_batch_of_consecutive_turns(processes, in_seconds):
+    rows = rows_of(7, 3, None, 2, 5, None, 11)
+    history, lengths = DialogueHistory(rows, 2), np.random.default_rng(1).uniform(1, 2, len(rows))
+    limit = Limit(max_seconds=9) if in_seconds else Limit(4)
+    sampler = DialogueBatchSampler(history, limit, lengths, processes, seed=3)
+    epochs = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        assert len(sampler) % processes == 0
+        assert sorted(row for batch in batches for row in batch) == list(range(len(rows)))
+        for batch in batches:
+            completed, _ = history.complete([rows[row] for row in batch])
+            known = {row["id"]: number for number, row in enumerate(rows)}
+            seconds = len(completed) * max(lengths[known[row["id"]]] for row in completed)
+            assert len(batch) <= 4 if not in_seconds else seconds <= 9
+        epochs.append(batches)
+    assert epochs[0] != epochs[1]
+    sampler.set_epoch(0)
+    assert list(sampler) == epochs[0]
+
+
+def test_whole_dialogues_share_a_batch():
+    rows = rows_of(3, 3, 2, shuffled=False)
+    batches = list(DialogueBatchSampler(DialogueHistory(rows, 2), Limit(5)))
+    found = sorted(sorted({name[0] for name in names_of(rows, batch)}) for batch in batches)
+    assert sorted(map(len, batches)) == [3, 5]
+    assert found in ([["0"], ["1", "2"]], [["0", "2"], ["1"]])
+
+
+def test_batches_that_cannot_be_made_are_refused():
+    history = DialogueHistory(rows_of(3), 2)
+    with pytest.raises(ValueError, match="an utterance with the 2 before it takes 15"):
+        DialogueBatchSampler(history, Limit(max_seconds=12), np.full(3, 5.0))
+    with pytest.raises(ValueError, match="too few for 4 processes"):
+        DialogueBatchSampler(history, Limit(1), num_processes=4)
+
+
+def run_recipe(folder, corpus_root, **others):
+    path = folder.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(tiny_recipe(corpus_root, folder, **others)))
+    return train(parse_recipe([str(path)]))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, corpus_root):
+    """A run with both contexts, a frozen speech encoder and its cache."""
+    folder = tmp_path_factory.mktemp("runs") / "talk"
+    fields = FUSION | CONTEXT | {"freeze_audio_layers": -1, "freeze_text_layers": -1}
+    others = {"model_config": fields, "context_turns": 2, "context_tokens": 20, "num_train_epochs": 1}
+    cache = {"cache_prefix": True, "cache_dir": str(folder.parent / "cache"), "per_device_eval_batch_size": 3}
+    return folder, run_recipe(folder, corpus_root, **others, **cache)
+
+
+def test_run_with_both_contexts_is_saved_with_them(finished):
+    folder, results = finished
+    processor, model = AutoProcessor.from_pretrained(folder), AutoModelForAudioClassification.from_pretrained(folder)
+    assert (processor.context_turns, processor.context_tokens) == (2, 20)
+    assert model.config.history == 4
+    assert {name: results.training[name] for name in ("context_turns", "context_layers", "context_window")} == {
+        "context_turns": 2,
+        "context_layers": 2,
+        "context_window": 2,
+    }
+    page = (folder / "README.md").read_text()
+    assert '"context": [' in page
+    assert "2 previous turns" in page
+
+
+def test_scores_of_a_run_equal_the_model_on_whole_dialogues_and_the_pipeline(finished, corpus):
+    """Batches of three rows from the cache, whole dialogues without it, and single utterances with their context agree."""
+    folder, results = finished
+    predictions = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    recognise = pipeline("emotion-recognition", model=str(folder))
+    test = corpus["test"]
+    rows = sorted((row for row in test if row["dialogue"] == test[0]["dialogue"]), key=lambda row: row["turn"])
+    turns = [{"audio": row["audio"]["path"], "text": row["text"], "speaker": row["speaker"]} for row in rows]
+    known = {entry["id"]: entry for entry in predictions}
+    for number, row in enumerate(rows):
+        answer = recognise(turns[number] | {"context": turns[:number]})
+        scores = {entry["label"]: entry["score"] for entry in answer}
+        expected = np.array(known[row["id"]]["logits"])
+        expected = np.exp(expected) / np.exp(expected).sum()
+        assert np.abs(expected - [scores[label] for label in results.labels]).max() < 1e-4
