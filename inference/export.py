@@ -67,7 +67,7 @@ def export_model(source: str | Path, out: str | Path, int8: bool = False, revisi
     with staged(out) as staging:
         traced = random.traced()
         opset = write_graph(exportable, traced, staging / GRAPH)
-        reports = {"float32": compare(model, _runner(staging / GRAPH), batches)}
+        reports = {"float32": compare(model, open_graph(staging / GRAPH), batches)}
         largest = max(value for name, value in reports["float32"].items() if name.startswith("largest"))
         if not largest <= TOLERANCE:
             raise ValueError(
@@ -76,7 +76,7 @@ def export_model(source: str | Path, out: str | Path, int8: bool = False, revisi
             )
         if int8:
             quantise(staging / GRAPH)
-            reports["int8"] = compare(model, _runner(staging / GRAPH), batches)
+            reports["int8"] = compare(model, open_graph(staging / GRAPH), batches)
         model.config.save_pretrained(staging)
         processor.save_pretrained(staging)
         shutil.copy(Path(__file__).with_name("export_script.py"), staging / SCRIPT)
@@ -226,11 +226,18 @@ def _own_inputs(processor: ProcessorMixin) -> dict[int, tuple[str, ...]]:
     return {number: tuple(parts[part] for part in own.get_attributes()) for number, own in members.items()}
 
 
-def _runner(path: Path) -> Callable[[Arrays], Arrays]:
-    """Return a function that runs the graph in a file."""
+def open_graph(path: Path, threads: int = 0) -> Callable[[Arrays], Arrays]:
+    """Return a function that runs the graph in a file, from inputs to outputs by name.
+
+    Args:
+        path: The file.
+        threads: The number of threads; 0 leaves it to onnxruntime.
+    """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return lambda batch: dict(zip(names, session.run(names, batch), strict=True))
 
