@@ -153,7 +153,10 @@ def write_graph(exportable: torch.nn.Module, batch: Arrays, path: Path) -> int:
             opset_version=OPSET,
             verbose=False,
         )
-    for part in (program.model.graph, *program.model.graph.all_nodes()):  # lines of code, with the paths of this machine
+    for part in (
+        program.model.graph,
+        *program.model.graph.all_nodes(),
+    ):  # lines of code, with the paths of this machine
         part.metadata_props.clear()
     program.save(path)
     return OPSET

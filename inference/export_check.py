@@ -11,7 +11,9 @@ from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE, SPAN_INPUTS
 
 # The second dimension of each input in the graph.
-AXES = {"audio": "samples", "text": "tokens", "video": "frames"} | {name: f"{level}s" for level, name in SPAN_INPUTS.items()}
+AXES = {"audio": "samples", "text": "tokens", "video": "frames"} | {
+    name: f"{level}s" for level, name in SPAN_INPUTS.items()
+}
 # Lengths of the rows of the batches that are compared: seconds, tokens, frames. They differ from those of the traced batch.
 TRACED = ((0.4, 5, 3), (0.9, 9, 2))
 COMPARED = (
@@ -86,7 +88,9 @@ class RandomBatches:
                 level = next(level for level, spans in SPAN_INPUTS.items() if spans == name)
                 batch[key] = self._spans(counts["audio"], SEGMENTS[level])
                 continue
-            modality = next(modality for modality in MODALITIES.values() if name in (modality.main_input, modality.mask))
+            modality = next(
+                modality for modality in MODALITIES.values() if name in (modality.main_input, modality.mask)
+            )
             lengths = counts[modality.name]
             mask = (np.arange(max(1, *lengths)) < np.array(lengths)[:, None]).astype(np.int64)
             batch[key] = mask if name == modality.mask else self._values(modality.name, mask)

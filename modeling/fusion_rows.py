@@ -19,9 +19,7 @@ def lay_out(
         lengths: For each modality, the number of ones in each row, at least 1. The rows of a modality without lengths
             stay padded.
     """
-    rows = {
-        name: Rows(masks[name], lengths[name]) if name in lengths else PaddedRows(masks[name]) for name in states
-    }
+    rows = {name: Rows(masks[name], lengths[name]) if name in lengths else PaddedRows(masks[name]) for name in states}
     return {name: rows[name].pack(value) for name, value in states.items()}, rows
 
 

@@ -16,14 +16,23 @@ from emofusion.inference.export_check import RandomBatches, compare
 from emofusion.inference.export_model import build_exportable
 from emofusion.modeling.fusion_recurrence import BidirectionalGRU, BidirectionalLSTM
 from emofusion.modeling.fusion_rows import PaddedRows
-from testing_common import CASES, IMAGE, VOCABULARY, make_batch
+from testing_common import BERT, CASES, IMAGE, VOCABULARY, WAV2VEC2_GROUP, make_batch
 from testing_dimensions import BOTH, DIMENSIONS
 from testing_model_folder import make_adapter, make_model_folder
+from testing_pages import ROOT, code_blocks
 from testing_pipeline import noise
 from torch import nn
 from torch.testing import assert_close
 from transformers import AutoModelForAudioClassification, pipeline
 
+# Tracing takes time for each layer. The frame rate is the usual one.
+SHALLOW = WAV2VEC2_GROUP | {
+    "num_hidden_layers": 1,
+    "conv_dim": [8, 8, 8],
+    "conv_kernel": [10, 8, 8],
+    "conv_stride": [5, 8, 8],
+}
+# Runs a script where these libraries cannot be imported.
 BLOCKED = (
     "import runpy, sys\n"
     "for name in ('torch', 'transformers', 'emofusion'): sys.modules[name] = None\n"
@@ -45,7 +54,9 @@ def check_padded(model, tolerance=1e-5, **lengths):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_padded_form_equals_the_model_with_missing_modalities(case):
-    check_padded(case.model(), audio_lengths=(6000, 0, 300), text_lengths=(4, 9, 0), video_lengths=(0, 5, 2), padding=7)
+    check_padded(
+        case.model(), audio_lengths=(6000, 0, 300), text_lengths=(4, 9, 0), video_lengths=(0, 5, 2), padding=7
+    )
 
 
 @pytest.mark.parametrize("fields", [DIMENSIONS, BOTH], ids=["dimensions", "both"])
@@ -75,8 +86,7 @@ def test_random_batches_lack_each_modality_once():
     assert 0 < report["largest_difference_of_probabilities"] <= 2 / 3
 
 
-@pytest.mark.parametrize("layer", [BidirectionalLSTM, BidirectionalGRU])
-def test_recurrent_operators_end_with_their_row(layer, tmp_path):
+def test_recurrent_operators_end_with_their_row(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra export")
     pytest.importorskip("onnxscript", reason="needs the extra export")
     from emofusion.inference.export import write_graph
@@ -85,12 +95,13 @@ def test_recurrent_operators_end_with_their_row(layer, tmp_path):
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
-            self.layer = layer(6, 5)
+            self.layers = nn.ModuleList([BidirectionalLSTM(6, 5), BidirectionalGRU(6, 5)])
 
         def forward(self, batch):
             mask = batch["attention_mask"].bool()
             states = batch["input_ids"].float()[..., None] * torch.arange(6.0)
-            return {"logits": self.layer(states, PaddedRows(mask)) * mask[..., None]}
+            outputs = [layer(states, PaddedRows(mask)) * mask[..., None] for layer in self.layers]
+            return {"logits": torch.cat(outputs, dim=-1)}
 
     torch.manual_seed(0)
     model, replaced = Model().eval(), Model().eval()
@@ -113,7 +124,7 @@ def folders(tmp_path_factory):
     pytest.importorskip("onnxscript", reason="needs the extra export")
     place = tmp_path_factory.mktemp("export")
     (place / "model").mkdir()
-    make_model_folder(place / "model")
+    make_model_folder(place / "model", audio_config=SHALLOW, text_config=BERT | {"num_hidden_layers": 1})
     assert main(["export", str(place / "model"), "--format", "onnx"]) == 0
     return place / "model", place / "model-onnx"
 
@@ -124,7 +135,11 @@ def test_exported_folder_states_its_agreement_and_its_files(folders):
     assert agreement["largest_difference_of_probabilities"] < 1e-5
     assert agreement["equal_classes"] == 1
     names = {file.name for file in folders[1].iterdir()} - {"export.json"}
-    assert set(report["files"]) == names >= {"model.onnx", "config.json", "tokenizer.json", "predict_onnx.py", "README.md"}
+    assert (
+        set(report["files"])
+        == names
+        >= {"model.onnx", "config.json", "tokenizer.json", "predict_onnx.py", "README.md"}
+    )
     for name, entry in report["files"].items():
         assert hashlib.sha256((folders[1] / name).read_bytes()).hexdigest() == entry["sha256"]
     assert report["inputs"]["input_values"]["axes"] == ["batch", "samples"]
@@ -144,6 +159,18 @@ def test_script_without_torch_gives_the_probabilities_of_the_pipeline(folders, t
         assert given == pytest.approx({entry["label"]: entry["score"] for entry in answer}, abs=6e-4)
 
 
+def test_code_of_the_page_runs(folders, tmp_path, monkeypatch):
+    (tmp_path / "small").symlink_to(folders[1])
+    soundfile.write(tmp_path / "recording.wav", noise(9000), 16000)
+    monkeypatch.chdir(tmp_path)
+    (code,) = code_blocks(ROOT / "docs" / "export.md", "python")
+    names = {}
+    exec(code, names)
+    recognise = pipeline("emotion-recognition", model=str(folders[0]))
+    given = torch.from_numpy(names["logits"][0]).softmax(-1).max().item()
+    assert recognise("recording.wav")[0]["score"] == pytest.approx(given, abs=1e-4)
+
+
 def test_int8_graph_is_smaller_and_close(folders, tmp_path):
     from emofusion.inference.export import load_classifier, open_graph, quantise
 
@@ -153,9 +180,7 @@ def test_int8_graph_is_smaller_and_close(folders, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
     assert b"MatMulInteger" in (tmp_path / "model.onnx").read_bytes()
     names = build_exportable(model).input_names
-    report = compare(
-        model, open_graph(tmp_path / "model.onnx"), RandomBatches.of(model, processor, names).compared()
-    )
+    report = compare(model, open_graph(tmp_path / "model.onnx"), RandomBatches.of(model, processor, names).compared())
     assert 1e-6 < report["largest_difference_of_probabilities"] < 0.2
 
 
