@@ -29,7 +29,7 @@ GRAPH, REPORT, SCRIPT, PAGE = "model.onnx", "export.json", "predict_onnx.py", "R
 OPSET = 20
 # The largest difference of probabilities, or of dimensions as a share of half their scale, that a graph in float32 may have.
 TOLERANCE = 1e-4
-# Layers whose weights become int8. Convolutions take longer with int8 weights than without (measured: docs/export.md).
+# Operators whose weights become int8. Convolutions and recurrent layers stay in float32.
 QUANTISED = ["MatMul", "Gemm", "Gather"]
 
 
