@@ -92,8 +92,8 @@ def explain(
     pipeline = ExplainingPipeline(model=model, processor=processor)
     row = fix_row(pipeline.preprocess(utterance, allow_private_urls=allow_private_urls), processor)
     spans = locate_tokens(processor, row["text"])
-    words, word_notes = list_words(row, spans)
-    parts, dropped = without_parts(row), without_words(row, words)
+    words, text, word_notes = list_words(row, spans)
+    parts, dropped = without_parts(row), without_words(row, words, text)
     answer, *others = pipeline.answer_rows([row, *parts.values(), *dropped.values()], batch_size)
     targets = _choose_targets(answer, target)
     changes = [

@@ -1,11 +1,13 @@
 """Attention between words and time, and gates over time, of a model for one utterance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 from ..configuration.modalities import SAMPLING_RATE, SPAN_INPUTS
 from ..modeling.encoder_audio import frame_hop
@@ -63,7 +65,8 @@ def read_attention(readings: Sequence[Reading], words: Sequence[Word]) -> tuple[
     """
     maps, gates, is_attentive = [], [], False
     for reading in readings:
-        output = reading.model(**reading.inputs, output_attentions=True)
+        with _quiet():
+            output = reading.model(**reading.inputs, output_attentions=True)
         named = {
             name: weights
             for name, weights in (output.cross_attentions or {}).items()
@@ -117,6 +120,17 @@ def _read_gate(reading: Reading, name: str, values: torch.Tensor) -> Gate:
     weights = values[0].float().mean(dim=-1).cpu().double().numpy()
     times = _times(reading, len(weights))
     return Gate(name, reading.member, source, others[0] if others else "audio", *times, _rounded(weights))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out the warning that encoders return no maps of their own, which are not wanted."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _rounded(values: np.ndarray) -> tuple[float, ...]:

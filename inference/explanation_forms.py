@@ -10,7 +10,7 @@ from ..processing.text_context import read_turns
 from ..processing.utterance_reader import Limit
 from ..processing.video import load_video
 from .explanation_records import Word
-from .explanation_words import Span, split_words, token_spans, unread_words, without_word
+from .explanation_words import Span, read_part, split_words, token_spans, without_word
 
 CONTEXT = "context"  # the part that is no modality
 
@@ -57,39 +57,35 @@ def without_parts(row: Row) -> dict[str, dict[str, Any]]:
     return forms
 
 
-def without_words(row: Row, words: Sequence[Word]) -> dict[Word, dict[str, Any]]:
+def without_words(row: Row, words: Sequence[Word], text: str) -> dict[Word, dict[str, Any]]:
     """Return the utterance without each word of its text or its context.
 
     Args:
         row: An utterance from `fix_row`.
         words: The words.
+        text: The part of the text that is read: words behind it do not take the place of a word that is dropped.
     """
-    return {word: _drop_word(row, word) for word in words}
+    return {word: _drop_word(row, word, text) for word in words}
 
 
-def list_words(row: Row, spans: Mapping[int | None, Sequence[Span] | None]) -> tuple[list[Word], list[str]]:
-    """Return the words that the model reads, and sentences on those that are taken together or not read.
+def list_words(row: Row, spans: Mapping[int | None, Sequence[Span] | None]) -> tuple[list[Word], str, list[str]]:
+    """Return the words that the model reads, the part of the text that they are in, and sentences on what is left out.
 
     Args:
         row: An utterance from `fix_row`.
         spans: The result of `locate_tokens`.
     """
-    words, notes = [], []
-    if row["text"] is not None:
-        words, size = split_words([row["text"]])
-        unread = set(unread_words(words, list(spans.values())))
-        words = [word for word in words if word not in unread]
-        if unread:
-            last = f" after {words[-1].text.split()[-1]!r}" if words else ""
-            notes.append(f"The text is cut{last}, because the text encoder takes no more; the rest is not read.")
-        if size > 1:
-            notes.append(f"The text is long: {size} neighbouring words at a time are taken together.")
-        if row["context"]:
-            earlier, size = split_words([turn["text"] for turn in row["context"]], is_context=True)
-            words += earlier
-            if size > 1:
-                notes.append(f"The context is long: {size} neighbouring words at a time are taken together.")
-    return words, notes
+    if row["text"] is None:
+        return [], "", []
+    text, notes = read_part(row["text"], list(spans.values())), []
+    if len(text) < len(row["text"].rstrip()):
+        notes.append(f"The model reads the first {len(text):,} of {len(row['text']):,} characters of the text.")
+    words, size = split_words([text])
+    earlier, context_size = split_words([turn["text"] for turn in row["context"] or ()], is_context=True)
+    for name, count in (("text", size), ("context", context_size)):
+        if count > 1:
+            notes.append(f"The {name} is long: up to {count} neighbouring words are taken together.")
+    return words + earlier, text, notes
 
 
 def locate_tokens(processor: ProcessorMixin, text: str | None) -> dict[int | None, list[Span] | None]:
@@ -106,9 +102,9 @@ def locate_tokens(processor: ProcessorMixin, text: str | None) -> dict[int | Non
     return found
 
 
-def _drop_word(row: Row, word: Word) -> dict[str, Any]:
+def _drop_word(row: Row, word: Word, text: str) -> dict[str, Any]:
     if word.turn is None:
-        return {**row, "text": without_word(row["text"], word)}
+        return {**row, "text": without_word(text, word)}
     turns = list(row["context"])
     turns[word.turn] = {**turns[word.turn], "text": without_word(turns[word.turn]["text"], word)}
     return {**row, "context": turns}

@@ -1,7 +1,7 @@
 """Words of a text that is explained, and the tokens that belong to them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ def split_words(texts: Sequence[str], is_context: bool = False) -> tuple[list[Wo
     """Return the words of texts, and how many neighbours are taken together as one, 1 if they are few.
 
     Args:
-        texts: The text of the utterance, or the turns of its context, oldest first.
+        texts: The text of the utterance as far as it is read, or the turns of its context, oldest first.
         is_context: Whether the words belong to the context.
     """
     found = [list(WORD.finditer(text)) for text in texts]
@@ -105,15 +105,14 @@ def merge_attending(weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return shares @ weights / np.where(totals > 0, totals, 1)
 
 
-def unread_words(words: Sequence[Word], spans: Sequence[Sequence[Span] | None]) -> Iterator[Word]:
-    """Yield the words behind the last token of every tokenizer, which cuts a long text.
+def read_part(text: str, spans: Sequence[Sequence[Span] | None]) -> str:
+    """Return a text up to the last word with a token of any tokenizer: each cuts what its encoder does not take.
 
     Args:
-        words: Words of the text.
-        spans: The places of tokens by tokenizer; None where unknown.
+        text: The text.
+        spans: The places of its tokens by tokenizer; None where unknown, and the text is then taken as read.
     """
     if any(places is None for places in spans):
-        return
-    read = max((last for places in spans for _, last in places), default=0)
-    yield from (word for word in words if word.start >= read)
-
+        return text
+    last = max((end for places in spans for _, end in places), default=0)
+    return text[: max((word.end() for word in WORD.finditer(text) if word.start() < last), default=0)]
