@@ -161,7 +161,7 @@ def _draw_waveform(panel: "Axes", explanation: Explanation) -> None:
 def _draw_gate(panel: "Axes", gate: Gate) -> None:
     panel.stairs(gate.weights, [*gate.starts, gate.ends[-1]], color=COLOURS[0], baseline=None)
     panel.axhline(0.5, color="grey", linewidth=0.8)
-    panel.set(ylim=(0, 1))
+    panel.set(ylim=(0, 1), yticks=[0, 0.5, 1])
     names = [MODALITIES[name].word for name in (gate.source, gate.other)]
     panel.set_title(f"gate {gate.name}: 1 is {names[0]}, 0 is {names[1]}{_member(gate.member)}", fontsize=9)
 
@@ -177,8 +177,9 @@ def _draw_map(panel: "Axes", attention: AttentionMap, names: Sequence[str]) -> N
     extent = (0, float(ends.max()), len(rows) - 0.5, -0.5)
     panel.imshow(grid, aspect="auto", extent=extent, cmap="Blues", vmin=0, vmax=most, interpolation="nearest")
     panel.set_yticks(range(len(rows)), [show_name(name, LONGEST_WORD) for name in names], fontsize=8)
+    more = " or more" if attention.other else ""
     title = next(title for end, title in TITLES.items() if attention.name.endswith(end))
-    panel.set_title(f"{title} ({attention.name}{_member(attention.member)}); darkest: {most:.2g} or more", fontsize=9)
+    panel.set_title(f"{title} ({attention.name}{_member(attention.member)}); darkest: {most:.2g}{more}", fontsize=9)
 
 
 def _member(number: int | None) -> str:
