@@ -83,7 +83,10 @@ def format_explanation(explanation: "Explanation") -> list[str]:
     lines = [*format_entries(entries), ""]
     if rows:
         names = [show_name(target.label) for target in explanation.targets]
-        lines += [*_format_table([("contribution to", *names), *((name, *map(_signed, row)) for name, row in rows)]), ""]
+        lines += [
+            *_format_table([("contribution to", *names), *((name, *map(_signed, row)) for name, row in rows)]),
+            "",
+        ]
     return [*lines, *explanation.notes, explanation.limits]
 
 

@@ -77,7 +77,9 @@ def _bands(explanation: Explanation) -> list[Band]:
     """Return the bands of the picture from top to bottom."""
     targets = explanation.targets
     own = [Bar(word.text, word.changes) for word in explanation.words if word.turn is None]
-    earlier = [Bar(f"{word.turn + 1}: {word.text}", word.changes) for word in explanation.words if word.turn is not None]
+    earlier = [
+        Bar(f"{word.turn + 1}: {word.text}", word.changes) for word in explanation.words if word.turn is not None
+    ]
     widest = _widest(targets, [*_part_bars(explanation), *own, *earlier])
 
     def bars(title: str, rows: list[Bar]) -> Callable[["Axes"], None] | None:
@@ -89,7 +91,13 @@ def _bands(explanation: Explanation) -> list[Band]:
     parts, bands = _part_bars(explanation), []
     wave = partial(_draw_waveform, explanation=explanation) if explanation.envelope else None
     if wave or parts:
-        bands.append(Band(max(FRAME + STRIP, tall(parts)), wave, bars(f"contributions of inputs{' and members' if explanation.members else ''}", parts)))
+        bands.append(
+            Band(
+                max(FRAME + STRIP, tall(parts)),
+                wave,
+                bars(f"contributions of inputs{' and members' if explanation.members else ''}", parts),
+            )
+        )
     if explanation.gates:
         bands.append(Band(FRAME + STRIP, partial(_draw_gate, gate=explanation.gates[-1]), None))
     maps = [found for end in TITLES if (found := _last_map(explanation.attention, end))]

@@ -17,7 +17,7 @@ VIDEO = np.random.default_rng(0).integers(0, 255, (3, 20, 20, 3), dtype=np.uint8
 TOLERANCE = 2e-5
 
 
-def recording(seconds=0.4):
+def recording(seconds=0.3):
     return {"array": noise(int(RATE * seconds)), "sampling_rate": RATE}
 
 
@@ -53,7 +53,6 @@ VARIANTS = [
     ("cross_attention", {}),
     ("cross_attention", DIMENSIONS | {"id2label": dict(enumerate(DIMENSIONS["dimensions"]))}),
     ("cross_attention", BOTH),
-    ("multi_level", {}),
     ("wavfusion", {}),
     ("late_fusion", {}),
     ("text", {}),
@@ -74,9 +73,7 @@ def test_contributions_equal_calls_without_each_part(name, fields):
     assert [word.text for word in explanation.words] == TEXT.split()
     for number in (0, 4):
         rest = " ".join(word for place, word in enumerate(TEXT.split()) if place != number)
-        check_changes(
-            pipe, utterance, explanation, utterance | {"text": rest}, explanation.words[number].changes
-        )
+        check_changes(pipe, utterance, explanation, utterance | {"text": rest}, explanation.words[number].changes)
     assert Explanation.from_dict(json.loads(json.dumps(explanation.to_dict()))) == explanation
     assert explanation.limits == LIMITS
 
@@ -211,7 +208,17 @@ def test_earlier_utterances_are_one_part():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  ", "hello", "\u200b\ufeff", "\U0001f600 go \U0001f469\u200d\U0001f467", "שלום عليكم", "你好 hello", "\x00\x07"]
+    "text",
+    [
+        "",
+        "  ",
+        "hello",
+        "\u200b\ufeff",
+        "\U0001f600 go \U0001f469\u200d\U0001f467",
+        "שלום عليكم",
+        "你好 hello",
+        "\x00\x07",
+    ],
 )
 def test_any_text_has_its_words(text):
     pipe, utterance = make("cross_attention")
@@ -224,7 +231,7 @@ def test_any_text_has_its_words(text):
 
 
 def test_text_that_is_cut_is_explained_as_far_as_it_is_read():
-    pipe, utterance = make("text")
+    pipe, _ = make("text")
     text = "go away " * 20 + "hello"
     explanation = run(pipe, {"text": text})
     assert len(explanation.words) == 30  # 32 tokens
@@ -266,8 +273,7 @@ def test_tokenizer_without_places_gives_no_attention(monkeypatch):
 def test_scores_that_are_not_finite_are_an_error():
     pipe = build()
     with torch.no_grad():
-        pipe.model.classifier.weight.fill_(torch.nan) if hasattr(pipe.model.classifier, "weight") else [
-            parameter.fill_(torch.nan) for parameter in pipe.model.classifier.parameters()
-        ]
+        for weights in pipe.model.classifier.parameters():
+            weights.fill_(torch.nan)
     with pytest.raises(ValueError, match="not finite"):
         run(pipe, {"text": "hello"})
