@@ -203,6 +203,7 @@ def _draw_bars(panel: "Axes", title: str, bars: Sequence[Bar], targets: Sequence
     panel.axvline(0, color="black", linewidth=0.8)
     panel.set(xlim=(-widest, widest), ylim=(len(bars) - 0.5, -0.5))
     panel.set_yticks(range(len(bars)), [show_name(bar.name, LONGEST_NAME) for bar in bars], fontsize=8)
+    panel.locator_params(axis="x", nbins=5)
     panel.grid(axis="x", alpha=0.3)
     panel.set_title(title, fontsize=9)
     units = {"share of the scale" if target.scale else "probability" for target in targets}
