@@ -59,10 +59,11 @@ def run(argv: list[str]) -> None:
         arguments.batch_size,
         arguments.allow_private_urls,
     )
-    print("\n".join(format_explanation(explanation)))
     if arguments.out:
         draw_explanation(Path(arguments.out, PICTURE), explanation)
         write_json(Path(arguments.out, TABLE), explanation.to_dict())
+    print("\n".join(format_explanation(explanation)))
+    if arguments.out:
         print(f"Picture: {Path(arguments.out, PICTURE)}\nAll numbers: {Path(arguments.out, TABLE)}")
 
 
