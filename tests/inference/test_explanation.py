@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from emofusion import LateFusionProcessor
 from emofusion.inference.explanation import explain
 from emofusion.inference.explanation_records import LIMITS, Explanation
 from testing_common import CASES
 from testing_dimensions import BOTH, DIMENSIONS
 from testing_pipeline import RATE, WORDS, build, make_processor, noise
-from transformers import pipeline
+from transformers import BertTokenizer, pipeline
 
 TEXT = "hello there what a lovely morning"
 VIDEO = np.random.default_rng(0).integers(0, 255, (3, 20, 20, 3), dtype=np.uint8)
@@ -92,8 +93,6 @@ def test_answer_and_dimensions_are_explained_unless_one_is_chosen():
 
 def split_token(pipe):
     """Make the tokenizer divide `lovely` into two tokens."""
-    from transformers import BertTokenizer
-
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "love", "##ly"]
     vocabulary[vocabulary.index("lovely")] = "unused"
     pipe.processor.tokenizer = BertTokenizer(vocab={word: place for place, word in enumerate(vocabulary)})
@@ -174,6 +173,19 @@ def test_members_of_dimensions_and_members_without_input():
     first, second = run(pipe, {"text": TEXT}).members
     assert first.scores is first.changes is second.changes is None
     assert second.scores is not None
+
+
+def test_members_with_their_own_tokenizer_share_the_words():
+    case = next(case for case in CASES if case.name == "late_fusion-weighted")
+    member = case.fields["member_configs"][0] | {"num_labels": 3}
+    parts = [make_processor(("audio", "text")) for _ in range(2)]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hel", "##lo", "there"]
+    parts[1].tokenizer = BertTokenizer(vocab={word: place for place, word in enumerate(vocabulary)})
+    model = case.model(member_configs=[member, member])
+    explanation = explain(
+        model, LateFusionProcessor.from_members(parts), {"audio": recording(), "text": "hello there"}
+    )
+    assert [(one.member, len(one.weights)) for one in explanation.attention] == [(0, 2), (0, 2), (1, 2), (1, 2)]
 
 
 def test_words_and_turns_of_context_are_shown_as_such():
