@@ -1,1 +1,1 @@
-"""Use of trained models: windows, timelines, batch scoring, serving, export, explanation."""
+"""What a finished model is used for: batch scoring, timelines, serving, export, explanations."""
