@@ -91,6 +91,11 @@ class Task(ABC):
     example: ClassVar[str]
 
     @property
+    def parts(self) -> "tuple[Task, ...]":
+        """The tasks that it consists of: itself, or one for the classes and one for the dimensions."""
+        return (self,)
+
+    @property
     def classes(self) -> Sequence[str]:
         """Names of the classes that are learned, in the order of the logits; empty if there are none."""
         return ()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DimensionsTask(Task):
-    """Regression of the dimensions of utterances, as the mean of the raters' values.
+    """Regression of the dimensions of utterances.
 
     Args:
         labels: Names of the dimensions, some of `DIMENSIONS` of `configuration.dimensions`, in the order of the model's outputs.
@@ -212,16 +212,16 @@ class DimensionsTask(Task):
     def describe_details(self, results: RunResults) -> str:
         """Return the CCC of each dimension on the test split."""
         scores = results.metrics["test"].dimensions
-        shown = [f"{name} {scores[name].ccc:.3f}" for name in self.labels if scores[name].ccc is not None]
+        shown = [f"{name} {scores[name].ccc:z.3f}" for name in self.labels if scores[name].ccc is not None]
         return f"CCC: {', '.join(shown)}"
 
     def format_cell(self, name: str, value: float) -> str:
         """Return a score with three decimals."""
-        return f"{value:.3f}"
+        return f"{value:z.3f}"
 
     def format_score(self, name: str, value: float) -> str:
         """Return a score with three decimals; a CCC has no unit, an RMSE that of the scale."""
-        return f"{value:.3f}"
+        return f"{value:z.3f}"
 
     def describe_scale(self) -> str:
         """Return the scale in words: `on a scale from 1 to 5`."""
@@ -241,7 +241,7 @@ class DimensionsTask(Task):
         return [
             f"The values are {self.describe_scale()}, that of the corpus: convert them before they are compared with those of "
             "another scale. A value may lie slightly outside of it.",
-            "A value is the mean of several raters. It says nothing about how far the raters agree.",
+            "The model gives one value for an utterance. It says nothing about how far people agree on it.",
         ]
 
     def explain_scores(self, measured: Collection[str]) -> str:
