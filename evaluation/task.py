@@ -195,6 +195,10 @@ class Task(ABC):
     def score_output(self, output: "PredictionOutput") -> Record:
         """Return the scores, a `scores`, of a model's outputs, as [`transformers.Trainer.predict`] returns them."""
 
+    def pick_dimensions(self, outputs: Any, labels: Any) -> tuple[Any, Any]:
+        """Return values and labels `(rows, dimensions)` of outputs and labels as a trainer collects them, for a task with dimensions."""
+        raise NotImplementedError(f"The task {self.name} has no dimensions.")
+
     @abstractmethod
     def join_outputs(self, rows: "Dataset", output: "PredictionOutput") -> dict[str, Any]:
         """Return the fields of `Predictions` that the labels of rows and a model's outputs determine.

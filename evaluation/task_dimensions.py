@@ -155,6 +155,10 @@ class DimensionsTask(Task):
         """Return the scores of values `(utterances, dimensions)`."""
         return score_values(output.predictions, output.label_ids, self.labels)
 
+    def pick_dimensions(self, outputs: Any, labels: Any) -> tuple[Any, Any]:
+        """Return outputs and labels; see [`Task.pick_dimensions`]."""
+        return outputs, labels
+
     def join_outputs(self, rows: "Dataset", output: "PredictionOutput") -> dict[str, Any]:
         """Return `dimension_labels` and `dimensions`; see [`Task.join_outputs`]."""
         labels = read_dimensions(rows, self.labels)

@@ -279,3 +279,17 @@ def test_incomplete_results_are_refused_and_nothing_is_written(folder, results, 
     with pytest.raises(error, match=message):
         write_card(folder)
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(("turns", "history"), [(0, 0), (3, 0), (0, 4)])
+def test_a_card_describes_the_context_that_the_model_reads(folder, turns, history):
+    recipe = {"context_turns": 5}  # what the corpus provides
+    page = page_of(
+        folder, RESULTS | {"earlier_turns": turns, "history": history, "recipe": recipe, "modalities": ["text"]}
+    )
+    assert ("up to 3 previous turns" in page) == bool(turns)
+    assert ("\nThe scores of an utterance depend on the text of up to 4 utterances before it. Give" in page) == bool(
+        history
+    )
+    assert ('"context": [' in page) == bool(turns or history)
+    assert not re.search(r"^ \S", page, re.MULTILINE)
