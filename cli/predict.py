@@ -26,7 +26,7 @@ def run(argv: list[str]) -> None:
         "--context",
         metavar="TURN",
         nargs="+",
-        help='earlier turns of the dialogue, oldest first, each "SPEAKER: TEXT" or "TEXT"',
+        help='earlier turns of the dialogue, oldest first, each "TEXT" or, with --speaker, "SPEAKER: TEXT"',
     )
     parser.add_argument("--speaker", help="speaker of the recording, as named in --context")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
