@@ -1,6 +1,7 @@
 """Arguments that select the corpora of a run, and their values by corpus (ours)."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from .argument_checks import check_choice
 TEXT_COLUMNS = ("text", "asr_text")
 # argument -> type of the value of one corpus
 KINDS = {"corpus_root": str, "corpus_options": Mapping, "text_column": str}
+
+# What follows the colon in the name of a copy of a corpus; it becomes a part of names of files and folders.
+COPY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass
@@ -135,7 +139,8 @@ def check_corpora(learned: Sequence[str], tested: Sequence[str]) -> list[str]:
     """Return the names of all corpora of a run.
 
     Raises:
-        ValueError: If there is none, one is given twice, or there is no corpus of that name.
+        ValueError: If there is none, one is given twice, there is no corpus of that name, or the name after a colon has other
+            characters than letters, digits, `_` and `-`.
     """
     if not learned:
         raise ValueError("corpus is an empty list; name one or more corpora.")
@@ -149,6 +154,12 @@ def check_corpora(learned: Sequence[str], tested: Sequence[str]) -> list[str]:
             if argument == "test_corpora" and name in learned:
                 raise ValueError(
                     f"test_corpora has {show_value(name)}, which is learned from and tested anyway; leave it out."
+                )
+            _, colon, copy = name.partition(":")
+            if colon and not COPY.fullmatch(copy):
+                raise ValueError(
+                    f"{argument} has {show_value(name)}; after the colon, write letters, digits, _ and - only, such as "
+                    f"{corpus_of(name)}:calls."
                 )
             if len(learned) + len(tested) > 1 and corpus_of(name) not in CORPORA:
                 raise ValueError(

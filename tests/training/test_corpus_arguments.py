@@ -52,6 +52,10 @@ def test_labels_need_classes_only_where_classes_are_learned():
             {"corpus": ["meld", "meld"]},
             "corpus has 'meld' twice; name two copies of a corpus meld:first and meld:second",
         ),
+        ({"corpus": "folder:"}, "corpus has 'folder:'; after the colon, write letters, digits, _ and - only, such as"),
+        ({"corpus": ["meld", "folder:/../x"]}, "corpus has 'folder:/../x'; after the colon"),
+        ({"corpus": "meld", "test_corpora": ["folder:a b"]}, "test_corpora has 'folder:a b'; after the colon"),
+        ({"corpus": "meld", "test_corpora": ["folder:a:b"]}, "test_corpora has 'folder:a:b'; after the colon"),
         ({"corpus": ["meld", "mled"]}, r"corpus has 'mled', which is no corpus \(did you mean 'meld'"),
         ({"corpus": ["meld", "iemocap"], "corpus_root": "x"}, "corpus_root is 'x', but the run has several corpora"),
         (
