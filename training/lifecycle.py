@@ -24,7 +24,7 @@ from .adapters.lora import unwrap_adapters
 from .collator import leave_out_unread
 from .other_corpora import draw_others
 from .recipe import Recipe
-from .run_task import choose_task, draw_rows, leave_out_unlabelled
+from .run_task import check_corpora, choose_task, draw_rows, leave_out_unlabelled
 from .trainer import EmotionTrainer
 
 LOG = "training_log.json"
@@ -47,6 +47,7 @@ def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata, Task]:
             two splits, or the corpus does not have the labels of the task.
     """
     data = recipe.data
+    check_corpora(data)
     with recipe.training.main_process_first(desc="loading the rows"):
         corpus, description = data.selection.load()
     metadata = CorpusMetadata.from_dict(description)

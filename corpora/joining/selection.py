@@ -81,7 +81,7 @@ class Selection:
                 check_splits(corpus, bool(about[name].get("speaker_independent")))
         check_overlaps([self._part(name, corpus, about[name]) for name, corpus in parts.items()])
         maps = self._complete(parts)
-        classes, scale = list_classes(maps[name] for name in parts), self._find_scale(about)
+        classes, scale = list_classes(maps[name] for name in parts), self.scale
         dropped, found = {}, {}
         for name, corpus in parts.items():
             scales = (about[name].get("dimension_scale"), scale)
@@ -119,7 +119,7 @@ class Selection:
         about = {name: self._describe(name) for name in self.names}
         first = about[self.names[0]]
         joint = first if len(self.names) == 1 else _join(about)
-        joint = joint | {"dimension_scale": self._find_scale(about)}
+        joint = joint | {"dimension_scale": self.scale}
         tested = {name: self._describe(name) for name in self.tested}
         return joint | {
             "tested": {
@@ -127,6 +127,17 @@ class Selection:
                 for name, each in tested.items()
             },
         }
+
+    @property
+    def scales(self) -> dict[str, list[float] | None]:
+        """The lowest and highest value of the dimensions of each corpus by its name; None of one without dimensions."""
+        return {name: self._describe(name).get("dimension_scale") for name in (*self.names, *self.tested)}
+
+    @property
+    def scale(self) -> list[float] | None:
+        """The lowest and highest value of the dimensions of all corpora together; None if no corpus has dimensions."""
+        scales = [self.dimension_scale, *self.scales.values()]
+        return next((list(scale) for scale in scales if scale is not None), None)
 
     def folds(self) -> list[dict[str, Any]]:
         """Return the folds, each as options by corpus: fold i of each corpus; one without options if all splits are fixed.
@@ -177,10 +188,6 @@ class Selection:
     def _complete(self, parts: "Mapping[str, DatasetDict]") -> dict[str, LabelMap]:
         labels = {name: corpus["test"].features["label"].names for name, corpus in parts.items()}
         return (complete_maps if self.needs_labels else keep_labels)(labels, self.label_map)
-
-    def _find_scale(self, about: Mapping[str, Mapping]) -> list[float] | None:
-        scales = [self.dimension_scale, *(each.get("dimension_scale") for each in about.values())]
-        return next((list(scale) for scale in scales if scale is not None), None)
 
 
 def corpus_of(name: str) -> str:
