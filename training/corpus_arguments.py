@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..configuration.plain_text import did_you_mean, join_words, show_value
-from ..corpora.joining.label_map import read_label_map
+from ..corpora.joining.label_map import check_names, read_label_map
 from ..corpora.joining.selection import Selection, corpus_of
 from ..corpora.registry import CORPORA
 from .argument_checks import check_choice
@@ -192,16 +192,13 @@ def by_corpus(argument: str, value: Any, corpora: Sequence[str]) -> dict[str, An
             f"{argument}.{corpora[0]} and so on."
         )
     kind = KINDS[argument]
-    for name, own in value.items():
-        if name not in corpora:
-            raise ValueError(
-                f"{argument} names {show_value(name)}, which is no corpus of the run{did_you_mean(str(name), corpora)}; it has "
-                f"{', '.join(corpora)}."
-            )
-        if own is not None and not isinstance(own, kind):
+    given = {name: own for name, own in value.items() if own is not None}
+    check_names(argument, given, corpora)
+    for name, own in given.items():
+        if not isinstance(own, kind):
             what = "text" if kind is str else "a mapping"
             raise ValueError(f"{argument}.{name} is {show_value(own)}; it must be {what}.")
-    return {name: own for name, own in value.items() if own is not None}
+    return given
 
 
 def check_dimension_scale(scale: Sequence[float] | None) -> None:
