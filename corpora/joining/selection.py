@@ -170,8 +170,7 @@ class Selection:
         corpus = registry.load_corpus(*place, **self.options.get(name, {}))
         if self.context_turns:
             turns = registry.load_turns(*place, **self.options.get(name, {}))
-            is_only = len(self.names) + len(self.tested) == 1
-            corpus = add_context(corpus, turns, self.context_turns, texts, needs_dialogues=is_only)
+            corpus = add_context(corpus, turns, self.context_turns, texts)
         return choose_texts(corpus, texts)
 
     def _part(self, name: str, corpus: "DatasetDict", about: Mapping[str, Any]) -> Part:
