@@ -88,6 +88,7 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         calibration=_explain_scaling(results, task),
         corpus=results.corpus,
         label_map=map_table(results),
+        has_classes=bool(task.classes),
         others=describe_others(results, task),
         cross_tables=cross_tables(results, task),
         cross_explanation=explain_cross(results),

@@ -2,14 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset
 
 from ..configuration.plain_text import show_value
 from ..configuration.value_checks import is_number
 from ..evaluation.prediction_records import UNKNOWN
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 # Columns that the model reads, that it learns already, or that differ in every row.
 REFUSED = ("id", "audio", "text", "asr_text", "label", "soft_label", "video", "alignment", "vad", "start", "end")
@@ -28,7 +30,7 @@ def check_auxiliary(options: Mapping) -> None:
             raise ValueError(f"auxiliary.{column} is {weight!r}; it must be the weight of its loss, a number above 0.")
 
 
-def add_auxiliary(fields: Mapping[str, Any], auxiliary: Mapping[str, float], rows: Dataset) -> dict[str, Any]:
+def add_auxiliary(fields: Mapping[str, Any], auxiliary: Mapping[str, float], rows: "Dataset") -> dict[str, Any]:
     """Return the fields of a model's configuration with the auxiliary classes of a run.
 
     Args:
@@ -49,7 +51,7 @@ def add_auxiliary(fields: Mapping[str, Any], auxiliary: Mapping[str, float], row
     }
 
 
-def find_classes(column: str, rows: Dataset) -> list[str]:
+def find_classes(column: str, rows: "Dataset") -> list[str]:
     """Return the values of a column in alphabetical order, without None.
 
     Raises:

@@ -205,10 +205,10 @@ def _build_trainer(recipe: Recipe, members: list[str], corpus: DatasetDict, task
     )
     processors = list(map(load_processor, members, model.config.member_configs))
     processor = LateFusionProcessor.from_members(processors)
-    if processor.earlier_turns > recipe.data.context_turns:
+    if processor.earlier_turns > (recipe.data.context_turns or 0):
         raise ValueError(
             f"A member reads {processor.earlier_turns} earlier turns, and context_turns of the fusion is "
-            f"{recipe.data.context_turns}: give context_turns {processor.earlier_turns}."
+            f"{recipe.data.context_turns or 0}: give context_turns {processor.earlier_turns}."
         )
     return _wrap(recipe, model, processor, corpus, task)
 
