@@ -142,7 +142,7 @@ def _mix(samples: np.ndarray, channel: int | None, name: str) -> np.ndarray:
         return samples[0] if len(samples) == 1 else samples.mean(axis=0)
     if channel > len(samples):
         raise ValueError(f"{name} has no channel {channel}: its channels are 1 to {len(samples)}.")
-    return samples[channel - 1]
+    return np.ascontiguousarray(samples[channel - 1])
 
 
 def _read_sound(sound: Any, name: str, start: float, channel: int | None) -> Iterator[Block]:

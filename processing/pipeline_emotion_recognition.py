@@ -106,7 +106,9 @@ class EmotionRecognitionPipeline(Pipeline):
             `{"label": "valence", "score": 3.4, "scale": [1.0, 5.0]}` for each, in its order. One of classes and dimensions
             gives `{"scores": [classes], "dimensions": [dimensions]}`, with `return_text` also `"text"`. If nothing is heard in
             the recording (its amplitude is below `SILENCE`, -80 dB, throughout), every entry also has
-            `"silent": True`. For a list, a list of these; for a generator or a dataset, a generator.
+            `"silent": True`. With `window_seconds`, `segments` or `vad` the answer for one recording is a list of rows
+            `{"start": 0.0, "end": 10.0, "scores": [...]}` in seconds, with `"dimensions"`, `"speaker"`, `"text"` and
+            `"silent"` where they apply. For a list, a list of these; for a generator or a dataset, a generator.
 
         Raises:
             FileNotFoundError: If a file does not exist.
