@@ -104,10 +104,14 @@ def write_rttm(path: str | Path, turns: Iterable[Turn]) -> None:
         start = round(turn.start, DECIMALS)
         duration = round(turn.end - start, DECIMALS)  # of the rounded start, so that turns in a row still meet
         if not (0 <= start < math.inf and 0 < duration < math.inf):
-            raise ValueError(f"{path}: a turn of {turn.speaker} is from {turn.start} to {turn.end} s: it has no duration.")
+            raise ValueError(
+                f"{path}: a turn of {turn.speaker} is from {turn.start} to {turn.end} s: it has no duration."
+            )
         channel = 1 if turn.channel is None else turn.channel
         times = f"{start:.{DECIMALS}f} {duration:.{DECIMALS}f}"
-        lines.append(f"{SPEAKER} {turn.recording} {channel} {times} {NOTHING} {NOTHING} {turn.speaker} {NOTHING} {NOTHING}\n")
+        lines.append(
+            f"{SPEAKER} {turn.recording} {channel} {times} {NOTHING} {NOTHING} {turn.speaker} {NOTHING} {NOTHING}\n"
+        )
     path = Path(path)
     with staged(path.parent) as staging:
         (staging / path.name).write_text("".join(lines), encoding="utf-8")

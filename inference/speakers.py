@@ -44,24 +44,32 @@ def recognise_speakers(
         ValueError: If a turn begins after the recording, a turn states no channel that the recording has, or the
             recording has one channel, or not as many as names.
     """
+    planned = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "skip_overlap": skip_overlap}
     if not channels:
-        segments = plan_turns(turns, audio_seconds(inputs["audio"]), window_seconds, hop_seconds, skip_overlap)
-        return recognise(dict(inputs), segments=segments, **options) if segments else []
-    names, rows = _name_channels(inputs["audio"], channels), []
+        segments = plan_turns(turns or (), audio_seconds(inputs["audio"]), **planned)
+        return recognise({**inputs, "segments": segments}, **options) if segments else []
+    names, seconds = _name_channels(inputs["audio"], channels), audio_seconds(inputs["audio"])
     _check_channels(turns or (), len(names))
-    for channel, name in enumerate(names, 1):
-        audio = {**_as_dict(inputs["audio"]), "channel": channel}
-        if turns is None:
-            found = recognise(
-                {**inputs, "audio": audio}, window_seconds=window_seconds, hop_seconds=hop_seconds, **options
-            )
-            rows += [{**row, "speaker": name, "channel": channel} for row in found]
-        else:
-            own = [turn for turn in turns if turn.channel == channel]
-            found = recognise_speakers(
-                recognise, {**inputs, "audio": audio}, own, False, window_seconds, hop_seconds, skip_overlap, **options
-            )
-            rows += [{**row, "channel": channel} for row in found]
+    calls = [{**inputs, "audio": {**_as_dict(inputs["audio"]), "channel": n}} for n in range(1, len(names) + 1)]
+    if turns is None:
+        if window_seconds is not None:
+            options |= {"window_seconds": window_seconds, "hop_seconds": hop_seconds}
+        answers = recognise(calls, **options)
+        rows = [
+            {**row, "speaker": name, "channel": channel}
+            for channel, (name, found) in enumerate(zip(names, answers, strict=True), 1)
+            for row in found
+        ]
+    else:
+        for channel, call in enumerate(calls, 1):
+            call["segments"] = plan_turns([turn for turn in turns if turn.channel == channel], seconds, **planned)
+        calls = [call for call in calls if call["segments"]]
+        answers = recognise(calls, **options) if calls else []
+        rows = [
+            {**row, "channel": call["audio"]["channel"]}
+            for call, found in zip(calls, answers, strict=True)
+            for row in found
+        ]
     return sorted(_tell_apart(rows), key=lambda row: (row["start"], row["channel"]))
 
 
@@ -121,7 +129,10 @@ def _cut_turn(turn: Turn, seconds: float) -> tuple[float, float]:
         )
     if turn.end > seconds + SPAN_TOLERANCE:
         logger.warning(
-            "A turn of %s ends at %g s, and the recording lasts %.3f s: it ends with it.", turn.speaker, turn.end, seconds
+            "A turn of %s ends at %g s, and the recording lasts %.3f s: it ends with it.",
+            turn.speaker,
+            turn.end,
+            seconds,
         )
     return turn.start, min(turn.end, seconds)
 
@@ -154,7 +165,9 @@ def _tell_apart(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         channels.setdefault(row["speaker"], set()).add(row["channel"])
     return [
-        row if len(channels[row["speaker"]]) == 1 else {**row, "speaker": f"{row['speaker']}, channel {row['channel']}"}
+        row
+        if len(channels[row["speaker"]]) == 1
+        else {**row, "speaker": f"{row['speaker']}, channel {row['channel']}"}
         for row in rows
     ]
 

@@ -93,9 +93,7 @@ class Timeline:
 
     def _entries(self, values: Sequence[float]) -> dict[str, list[dict[str, Any]]]:
         count = len(self.classes)
-        scores = [
-            {"label": label, "score": score} for label, score in zip(self.classes, values[:count], strict=True)
-        ]
+        scores = [{"label": label, "score": score} for label, score in zip(self.classes, values[:count], strict=True)]
         scores.sort(key=lambda entry: -entry["score"])
         dimensions = [
             {"label": label, "score": score, "scale": list(self.scale)}

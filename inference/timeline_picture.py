@@ -1,0 +1,216 @@
+"""Picture of a timeline: the waveform, and under it a band for each speaker with the emotions over time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..configuration.plain_text import show_name
+from ..evaluation.pictures import picture
+from .emotion_colours import DIMENSIONS, emotion_colours
+from .envelope import Envelope
+from .time_axis import set_time_axis
+from .timeline import SMOOTHING, Stretch, Timeline, smooth
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 12.0  # inches
+# A wider Gaussian for longer recordings: this share of the length, about 7 pixels.
+SHARE = 1 / 200
+MOST_SPEAKERS = 12
+LONGEST_NAME, LONGEST_TITLE = 16, 90  # characters
+NAMED = 0.5  # mean probability from which an emotion is named inside its area
+# Inches: the height of a waveform, and of the bands of up to 2, of up to 5 and of more speakers.
+WAVEFORM, BANDS = 0.9, ((2, 1.7), (5, 1.2), (MOST_SPEAKERS, 0.8))
+SILENCE = {"facecolor": "#f0f0f0", "edgecolor": "#c8c8c8", "hatch": "....", "linewidth": 0}
+OVERLAP = {"facecolor": "none", "edgecolor": "black", "hatch": "////", "linewidth": 0, "alpha": 0.35}
+
+
+def draw_timeline(
+    path: str | Path,
+    rows: Iterable[Mapping[str, Any]],
+    waveform: Envelope | Mapping[str, Envelope] | None = None,
+    seconds: float | None = None,
+    title: str = "",
+) -> Timeline:
+    """Draw the emotions of a recording over time as a PNG, and return the timeline that is shown.
+
+    Classes are stacked areas whose heights are their probabilities, dimensions lines in their scale. Where a speaker has no
+    rows a band is blank; silence is dotted, and speech of several speakers at once is hatched.
+
+    Args:
+        path: PNG to write.
+        rows: Rows of the pipeline for one recording, see `smooth`.
+        waveform: Its envelope; or an envelope for each channel, by the names of the channels; or None.
+        seconds: The standard deviation of the smoothing in seconds; None for 1 s, and more from 200 s of recording on.
+        title: Title of the picture, such as the name of the recording.
+
+    Raises:
+        ValueError: If the rows make no timeline, see `smooth`.
+    """
+    rows = list(rows)
+    waveforms = {"": waveform} if isinstance(waveform, Envelope) else dict(waveform or {})
+    length = max([row["end"] for row in rows] + [envelope.seconds for envelope in waveforms.values()], default=0.0)
+    timeline = smooth(rows, max(SMOOTHING, length * SHARE) if seconds is None else seconds)
+    speakers = _choose_speakers(timeline)
+    kinds = [kind for kind in ("classes", "dimensions") if getattr(timeline, kind)]
+    band = next(height for most, height in BANDS if len(speakers) <= most)
+    heights = [WAVEFORM] * len(waveforms) + [band] * (len(speakers) * len(kinds))
+    with picture(path, figsize=(WIDTH, sum(heights) + 1.2)) as figure:
+        axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        figure.suptitle(show_name(title, LONGEST_TITLE) if title else "", x=0.01, ha="left")
+        for panel, (name, envelope) in zip(axes, waveforms.items(), strict=False):
+            _draw_waveform(panel, name, envelope)
+        panels = iter(axes[len(waveforms) :])
+        for speaker in speakers:
+            for kind in kinds:
+                draw = _draw_classes if kind == "classes" else _draw_dimensions
+                draw(panel := next(panels), timeline, speaker, length)
+                _mark(panel, timeline, speaker)
+        set_time_axis(axes[-1], length)
+        axes[-1].set_xlabel(_describe(timeline, speakers, length), fontsize=9)
+        figure.align_ylabels(axes)
+        _draw_legend(figure, timeline, axes)
+    return timeline
+
+
+def _choose_speakers(timeline: Timeline) -> list[str | None]:
+    """Return the speakers to show, in the order of the timeline: those who speak most."""
+    spoken = dict.fromkeys(timeline.speakers, 0.0)
+    for stretch in timeline.stretches:
+        spoken[stretch.speaker] += stretch.end - stretch.start
+    shown = {*sorted(spoken, key=lambda speaker: -spoken[speaker])[:MOST_SPEAKERS]}
+    return [speaker for speaker in spoken if speaker in shown]
+
+
+def _describe(timeline: Timeline, speakers: Sequence[str | None], length: float) -> str:
+    """Return the text under the time axis."""
+    parts = [f"time in {'h:mm:ss' if length >= 3600 else 'mm:ss'}", "mean over windows"]
+    if timeline.smoothing:
+        parts[-1] += f", smoothed with a Gaussian of {timeline.smoothing:.3g} s"
+    if left_out := len(timeline.speakers) - len(speakers):
+        parts.append(f"{left_out} more who speak less are not shown")
+    return "; ".join(parts)
+
+
+def _draw_waveform(panel: "Axes", name: str, envelope: Envelope) -> None:
+    peak = max(float(np.abs([envelope.low, envelope.high]).max(initial=0.0)), 1e-4)
+    edges = np.minimum(np.arange(len(envelope.low) + 1) * envelope.step, envelope.seconds)
+    low, high = (np.append(values, values[-1:]) for values in (envelope.low, envelope.high))
+    panel.fill_between(edges, low, high, step="post", color="#4d4d4d", linewidth=0.4)
+    panel.set(ylim=(-1.05 * peak, 1.05 * peak), yticks=[])
+    _name_panel(panel, name or "waveform")
+
+
+def _draw_classes(panel: "Axes", timeline: Timeline, speaker: str | None, length: float) -> None:
+    """Draw stacked probabilities; the order is that of the colours, from the bottom up."""
+    colours, own = emotion_colours(timeline.classes), _of_speaker(timeline, speaker)
+    order = [timeline.classes.index(label) for label in colours]
+    times = _join_stretches(own, [_at_edges(stretch.edges) for stretch in own])
+    shares = _join_stretches(own, [_to_borders(stretch.values[:, order]) for stretch in own])
+    tops = np.cumsum(shares, axis=1)
+    for number, (label, colour) in enumerate(colours.items()):
+        low = tops[:, number - 1] if number else np.where(np.isnan(times), np.nan, 0.0)
+        panel.fill_between(
+            times, low, tops[:, number], color=colour, linewidth=0, label=show_name(label, LONGEST_NAME)
+        )
+    for stretch in own:
+        _name_emotions(panel, stretch, order, list(colours.items()), length)
+    panel.set(ylim=(0, 1), yticks=[0, 0.5, 1], yticklabels=["0", "50", "100 %"])
+    _name_panel(panel, speaker or "probability")
+
+
+def _draw_dimensions(panel: "Axes", timeline: Timeline, speaker: str | None, length: float) -> None:
+    """Draw the dimensions as lines; values outside of the scale stretch the axis."""
+    own, (lowest, highest) = _of_speaker(timeline, speaker), timeline.scale
+    times = _join_stretches(own, [_at_edges(stretch.edges) for stretch in own])
+    values = _join_stretches(own, [_to_borders(stretch.values[:, len(timeline.classes) :]) for stretch in own])
+    for number, label in enumerate(timeline.dimensions):
+        colour, dashes = DIMENSIONS[number % len(DIMENSIONS)]
+        name = show_name(label, LONGEST_NAME)
+        panel.plot(times, values[:, number], color=colour, linestyle=dashes, linewidth=1.8, label=name)
+    inside = values[np.isfinite(values)]
+    margin = 0.04 * (highest - lowest)
+    panel.set(ylim=(min([lowest, *inside]) - margin, max([highest, *inside]) + margin))
+    middle = (lowest + highest) / 2
+    panel.set_yticks([lowest, middle, highest], [f"{tick:g}" for tick in (lowest, middle, highest)])
+    panel.grid(axis="y", color="#d9d9d9")
+    _name_panel(panel, speaker or "value")
+
+
+def _mark(panel: "Axes", timeline: Timeline, speaker: str | None) -> None:
+    """Mark silence, and speech of several speakers at once."""
+    for who, start, end in timeline.silences:
+        if who == speaker:
+            panel.axvspan(start, end, zorder=0, label="silence", **SILENCE)
+    for start, end in timeline.overlaps:
+        if any(one.start < end and one.end > start for one in _of_speaker(timeline, speaker)):
+            panel.axvspan(start, end, zorder=3, label="several speakers", **OVERLAP)
+
+
+def _name_panel(panel: "Axes", name: str) -> None:
+    panel.set_ylabel(show_name(name, LONGEST_NAME), rotation=0, ha="right", va="center")
+    panel.tick_params(labelsize=8)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _name_emotions(
+    panel: "Axes", stretch: Stretch, order: list[int], colours: Sequence[tuple[str, str]], length: float
+) -> None:
+    """Write the name of an emotion into its area where it prevails long enough for the word."""
+    values = stretch.values[:, order]
+    prevailing = values.argmax(axis=1)
+    changes = [0, *(np.flatnonzero(np.diff(prevailing)) + 1).tolist(), len(prevailing)]
+    for first, last in zip(changes, changes[1:], strict=False):
+        number, share = prevailing[first], values[first:last].mean(axis=0)
+        name = show_name(colours[number][0], LONGEST_NAME)
+        start, end = stretch.edges[first], stretch.edges[last]
+        inches = (end - start) / length * (WIDTH - 3)
+        if inches > 0.09 * len(name) + 0.1 and share[number] >= NAMED:
+            middle = values[(first + last) // 2]
+            height = middle[:number].sum() + middle[number] / 2
+            panel.text(
+                (start + end) / 2, height, name, ha="center", va="center", fontsize=9, color=_ink(colours[number][1])
+            )
+
+
+def _ink(colour: str) -> str:
+    """Return black or white, whichever is easier to read on a colour."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else "white"
+
+
+def _of_speaker(timeline: Timeline, speaker: str | None) -> list[Stretch]:
+    return [stretch for stretch in timeline.stretches if stretch.speaker == speaker]
+
+
+def _at_edges(edges: np.ndarray) -> np.ndarray:
+    """Return the borders of a stretch, with the middles of its cells between them."""
+    return np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
+
+
+def _to_borders(values: np.ndarray) -> np.ndarray:
+    """Return the values of cells, with the first and the last also at the borders of their stretch."""
+    return np.concatenate([values[:1], values, values[-1:]])
+
+
+def _join_stretches(own: Sequence[Stretch], arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Return arrays of stretches as one, with NaN between them, which interrupts areas and lines."""
+    gap = np.full((1, *arrays[0].shape[1:]), np.nan) if arrays else np.zeros((0, 1))
+    return np.concatenate([part for array in arrays for part in (array, gap)][:-1] or [gap])
+
+
+def _draw_legend(figure: "Figure", timeline: Timeline, axes: "Sequence[Axes]") -> None:
+    """Draw the legend to the right: the areas from the top down, lines, then marks."""
+    found = {}
+    for panel in axes:
+        handles, names = panel.get_legend_handles_labels()
+        found |= dict(zip(names, handles, strict=True))
+    marks = [name for name in ("silence", "several speakers") if name in found]
+    classes = [show_name(label, LONGEST_NAME) for label in reversed(emotion_colours(timeline.classes))]
+    lines = [show_name(label, LONGEST_NAME) for label in timeline.dimensions]
+    names = [name for name in [*classes, *lines, *marks] if name in found]
+    figure.legend([found[name] for name in names], names, loc="outside right upper", fontsize=9, frameon=False)
