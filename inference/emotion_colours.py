@@ -24,7 +24,8 @@ COLOURS = {
 }
 # Colours of labels that are no emotions of the above.
 OTHERS = ("#117733", "#aa4499", "#ddcc77", "#88ccee", "#000000", "#661100", "#6699cc", "#999933")
-DIMENSIONS = (("#d55e00", "-"), ("#0072b2", "--"), ("#009e73", "-."), ("#cc79a7", ":"))  # with the dashes of lines
+# Of lines, with their dashes: none is the colour of a frequent emotion.
+DIMENSIONS = (("#117733", "-"), ("#aa4499", "--"), ("#000000", "-."), ("#6699cc", ":"))
 
 
 def emotion_colours(labels: Iterable[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..processing.media import audio_channels, audio_seconds
 from ..processing.media_files import SPAN_TOLERANCE
+from ..processing.window_options import AUTO
 from ..processing.windows import SHORTEST, plan_windows
 from .rttm import Turn
 from .timeline import join, subtract
@@ -32,7 +33,8 @@ def recognise_speakers(
         turns: The turns of the speakers, see `plan_turns`. With `channels`, those of each channel are recognised in it.
         channels: Whether each channel of the recording is a speaker of its own, `channel 1` and so on; or the names of
             these speakers. Otherwise channels are averaged.
-        window_seconds: The length of windows, which never cross the end of a turn; None leaves it to the pipeline.
+        window_seconds: The length of windows, which never cross the end of a turn; None means the longest that the model
+            takes.
         hop_seconds: The distance between windows.
         skip_overlap: See `plan_turns`.
         **options: Further options of the pipeline.
@@ -45,31 +47,27 @@ def recognise_speakers(
             recording has one channel, or not as many as names.
     """
     planned = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "skip_overlap": skip_overlap}
+    if window_seconds is not None:
+        options |= {"window_seconds": window_seconds}
     if not channels:
         segments = plan_turns(turns or (), audio_seconds(inputs["audio"]), **planned)
         return recognise({**inputs, "segments": segments}, **options) if segments else []
-    names, seconds = _name_channels(inputs["audio"], channels), audio_seconds(inputs["audio"])
-    _check_channels(turns or (), len(names))
-    calls = [{**inputs, "audio": {**_as_dict(inputs["audio"]), "channel": n}} for n in range(1, len(names) + 1)]
+    names = _name_channels(inputs["audio"], channels)
+    calls = {n: {**inputs, "audio": {**_as_dict(inputs["audio"]), "channel": n}} for n in range(1, len(names) + 1)}
     if turns is None:
-        if window_seconds is not None:
-            options |= {"window_seconds": window_seconds, "hop_seconds": hop_seconds}
-        answers = recognise(calls, **options)
-        rows = [
-            {**row, "speaker": name, "channel": channel}
-            for channel, (name, found) in enumerate(zip(names, answers, strict=True), 1)
-            for row in found
-        ]
+        options |= {} if options.get("vad") else {"window_seconds": window_seconds or AUTO, "hop_seconds": hop_seconds}
     else:
-        for channel, call in enumerate(calls, 1):
+        _check_channels(turns, len(names))
+        seconds = audio_seconds(inputs["audio"])
+        for channel, call in calls.items():
             call["segments"] = plan_turns([turn for turn in turns if turn.channel == channel], seconds, **planned)
-        calls = [call for call in calls if call["segments"]]
-        answers = recognise(calls, **options) if calls else []
-        rows = [
-            {**row, "channel": call["audio"]["channel"]}
-            for call, found in zip(calls, answers, strict=True)
-            for row in found
-        ]
+        calls = {channel: call for channel, call in calls.items() if call["segments"]}
+    answers = recognise(list(calls.values()), **options) if calls else []
+    rows = [
+        {"speaker": names[channel - 1], **row, "channel": channel}
+        for channel, found in zip(calls, answers, strict=True)
+        for row in found
+    ]
     return sorted(_tell_apart(rows), key=lambda row: (row["start"], row["channel"]))
 
 
@@ -94,8 +92,10 @@ def plan_turns(
         skip_overlap: Whether to leave out parts in which several speakers speak.
 
     Raises:
-        ValueError: If a turn begins after the end of the recording.
+        ValueError: If a turn begins after the end of the recording, or `hop_seconds` is given alone.
     """
+    if hop_seconds is not None and window_seconds is None:
+        raise ValueError("hop_seconds is the distance of windows: give it with window_seconds.")
     spans = {}
     for turn in turns:
         spans.setdefault(turn.speaker, []).append(_cut_turn(turn, math.inf if seconds is None else seconds))

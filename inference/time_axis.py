@@ -21,10 +21,15 @@ def set_time_axis(panel: "Axes", seconds: float) -> None:
         panel: The axes.
         seconds: The length.
     """
-    step = next((step for step in STEPS if seconds / step <= MOST_MARKS), STEPS[-1])
+    step = round_step(seconds / MOST_MARKS)
     ticks = [number * step for number in range(int(seconds / step + 1e-6) + 1)]
     panel.set_xlim(0, seconds)
     panel.set_xticks(ticks, [format_time(tick, seconds >= HOUR, step) for tick in ticks])
+
+
+def round_step(seconds: float) -> float:
+    """Return the shortest of `STEPS` that is at least a number of seconds; the longest for more."""
+    return next((step for step in STEPS if step >= seconds), STEPS[-1])
 
 
 def format_time(seconds: float, hours: bool = False, step: float = 1) -> str:

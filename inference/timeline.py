@@ -9,7 +9,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,31 @@ class Timeline:
             others = join([(one.start, one.end) for one in self.stretches if one.speaker != speaker])
             found += subtract(own, subtract(own, others))
         return join(found)
+
+    def summarise(self, step: float) -> "Timeline":
+        """Return the timeline with one cell for each `step` seconds from 0 on: the mean over the speech of a speaker in it.
+
+        Steps in which a speaker does not speak are left out; those in a row are one stretch.
+
+        Args:
+            step: Seconds; more than a cell has now.
+        """
+        stretches = []
+        for speaker in self.speakers:
+            own = [stretch for stretch in self.stretches if stretch.speaker == speaker]
+            if not own:
+                continue
+            middles = np.concatenate([(one.edges[:-1] + one.edges[1:]) / 2 for one in own])
+            weights = np.concatenate([np.diff(one.edges) for one in own])[:, None]
+            numbers = (middles / step).astype(int)
+            bins, place = np.unique(numbers, return_inverse=True)
+            total, weight = np.zeros((len(bins), own[0].values.shape[1])), np.zeros((len(bins), 1))
+            np.add.at(total, place, weights * np.concatenate([one.values for one in own]))
+            np.add.at(weight, place, weights)
+            for part in np.split(np.arange(len(bins)), np.flatnonzero(np.diff(bins) > 1) + 1):
+                start, end = bins[part[0]] * step, (bins[part[-1]] + 1) * step
+                stretches.append(Stretch(speaker, float(start), float(end), (total / weight)[part]))
+        return replace(self, stretches=sorted(stretches, key=lambda stretch: (stretch.start, stretch.end)))
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a row for each cell, in the form of the pipeline's rows: `start`, `end`, `scores` and so on."""

@@ -1,17 +1,18 @@
 """Picture of a timeline: the waveform, and under it a band for each speaker with the emotions over time."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..configuration.plain_text import show_name
+from ..configuration.plain_text import format_seconds, show_name
 from ..evaluation.pictures import picture
 from .emotion_colours import DIMENSIONS, emotion_colours
 from .envelope import Envelope
-from .time_axis import set_time_axis
-from .timeline import SMOOTHING, Stretch, Timeline, smooth
+from .time_axis import HOUR, round_step, set_time_axis
+from .timeline import SMOOTHING, Span, Stretch, Timeline, smooth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 WIDTH = 12.0  # inches
 # A wider Gaussian for longer recordings: this share of the length, about 7 pixels.
 SHARE = 1 / 200
+# Stretches that on average are shorter than this share of the length, about 8 pixels, are drawn as means over steps of at
+# least the other share.
+SHORT, STEP = 1 / 150, 1 / 120
 MOST_SPEAKERS = 12
 LONGEST_NAME, LONGEST_TITLE = 16, 90  # characters
 NAMED = 0.5  # mean probability from which an emotion is named inside its area
 # Inches: the height of a waveform, and of the bands of up to 2, of up to 5 and of more speakers.
 WAVEFORM, BANDS = 0.9, ((2, 1.7), (5, 1.2), (MOST_SPEAKERS, 0.8))
+SPOKEN = (1.04, 1.1)  # the heights between which it is marked when a speaker speaks, where means are drawn
 SILENCE = {"facecolor": "#f0f0f0", "edgecolor": "#c8c8c8", "hatch": "....", "linewidth": 0}
 OVERLAP = {"facecolor": "none", "edgecolor": "black", "hatch": "////", "linewidth": 0, "alpha": 0.35}
 
@@ -39,7 +44,8 @@ def draw_timeline(
     """Draw the emotions of a recording over time as a PNG, and return the timeline that is shown.
 
     Classes are stacked areas whose heights are their probabilities, dimensions lines in their scale. Where a speaker has no
-    rows a band is blank; silence is dotted, and speech of several speakers at once is hatched.
+    rows a band is blank; silence is dotted, and speech of several speakers at once is hatched. Where turns are too short to
+    be seen, as in a call of an hour, means over steps of time are drawn, and a line on top shows the turns.
 
     Args:
         path: PNG to write.
@@ -55,45 +61,72 @@ def draw_timeline(
     waveforms = {"": waveform} if isinstance(waveform, Envelope) else dict(waveform or {})
     length = max([row["end"] for row in rows] + [envelope.seconds for envelope in waveforms.values()], default=0.0)
     timeline = smooth(rows, max(SMOOTHING, length * SHARE) if seconds is None else seconds)
-    speakers = _choose_speakers(timeline)
+    view = _View(timeline, length)
     kinds = [kind for kind in ("classes", "dimensions") if getattr(timeline, kind)]
-    band = next(height for most, height in BANDS if len(speakers) <= most)
-    heights = [WAVEFORM] * len(waveforms) + [band] * (len(speakers) * len(kinds))
+    band = next(height for most, height in BANDS if len(view.speakers) <= most)
+    heights = [WAVEFORM] * len(waveforms) + [band] * (len(view.speakers) * len(kinds))
     with picture(path, figsize=(WIDTH, sum(heights) + 1.2)) as figure:
+        if view.step:
+            figure.get_layout_engine().set(h_pad=0.12)
         axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         figure.suptitle(show_name(title, LONGEST_TITLE) if title else "", x=0.01, ha="left")
         for panel, (name, envelope) in zip(axes, waveforms.items(), strict=False):
             _draw_waveform(panel, name, envelope)
         panels = iter(axes[len(waveforms) :])
-        for speaker in speakers:
+        for speaker in view.speakers:
             for kind in kinds:
                 draw = _draw_classes if kind == "classes" else _draw_dimensions
-                draw(panel := next(panels), timeline, speaker, length)
-                _mark(panel, timeline, speaker)
+                draw(panel := next(panels), view, speaker)
+                _mark(panel, view, speaker)
         set_time_axis(axes[-1], length)
-        axes[-1].set_xlabel(_describe(timeline, speakers, length), fontsize=9)
-        figure.align_ylabels(axes)
+        axes[-1].set_xlabel(view.describe(), fontsize=9)
         _draw_legend(figure, timeline, axes)
     return timeline
 
 
-def _choose_speakers(timeline: Timeline) -> list[str | None]:
-    """Return the speakers to show, in the order of the timeline: those who speak most."""
-    spoken = dict.fromkeys(timeline.speakers, 0.0)
-    for stretch in timeline.stretches:
-        spoken[stretch.speaker] += stretch.end - stretch.start
-    shown = {*sorted(spoken, key=lambda speaker: -spoken[speaker])[:MOST_SPEAKERS]}
-    return [speaker for speaker in spoken if speaker in shown]
+class _View:
+    """What a picture shows of a timeline.
 
+    Attributes:
+        timeline: The timeline.
+        length: The length of the recording in seconds.
+        step: The seconds of which means are drawn; None if the timeline itself is drawn.
+        speakers: The speakers who are shown: those who speak most, in the order of the timeline.
+        overlaps: The spans that are marked as those of several speakers.
+    """
 
-def _describe(timeline: Timeline, speakers: Sequence[str | None], length: float) -> str:
-    """Return the text under the time axis."""
-    parts = [f"time in {'h:mm:ss' if length >= 3600 else 'mm:ss'}", "mean over windows"]
-    if timeline.smoothing:
-        parts[-1] += f", smoothed with a Gaussian of {timeline.smoothing:.3g} s"
-    if left_out := len(timeline.speakers) - len(speakers):
-        parts.append(f"{left_out} more who speak less are not shown")
-    return "; ".join(parts)
+    def __init__(self, timeline: Timeline, length: float):
+        self.timeline, self.length = timeline, length
+        spoken = dict.fromkeys(timeline.speakers, 0.0)
+        for stretch in timeline.stretches:
+            spoken[stretch.speaker] += stretch.end - stretch.start
+        shown = {*sorted(spoken, key=lambda speaker: -spoken[speaker])[:MOST_SPEAKERS]}
+        self.speakers = [speaker for speaker in spoken if speaker in shown]
+        is_short = sum(spoken.values()) < SHORT * length * len(timeline.stretches)
+        self.step = round_step(length * STEP) if is_short else None
+        self._drawn = timeline.summarise(self.step) if self.step else timeline
+        self.overlaps = [] if self.step else timeline.overlaps
+
+    def stretches(self, speaker: str | None) -> list[Stretch]:
+        """Return the stretches of a speaker that are drawn."""
+        return [stretch for stretch in self._drawn.stretches if stretch.speaker == speaker]
+
+    def turns(self, speaker: str | None) -> list[Span]:
+        """Return the spans in which a speaker speaks."""
+        return [(one.start, one.end) for one in self.timeline.stretches if one.speaker == speaker]
+
+    def describe(self) -> str:
+        """Return the text under the time axis."""
+        parts = [f"time in {'h:mm:ss' if self.length >= HOUR else 'mm:ss'}"]
+        if self.step:
+            parts.append(f"mean of a speaker's speech in each {format_seconds(self.step)}, turns on top")
+        elif self.timeline.smoothing:
+            parts.append(f"mean over windows, smoothed with a Gaussian of {self.timeline.smoothing:.3g} s")
+        else:
+            parts.append("mean over windows")
+        if left_out := len(self.timeline.speakers) - len(self.speakers):
+            parts.append(f"{left_out} more who speak less are not shown")
+        return "; ".join(parts)
 
 
 def _draw_waveform(panel: "Axes", name: str, envelope: Envelope) -> None:
@@ -105,9 +138,10 @@ def _draw_waveform(panel: "Axes", name: str, envelope: Envelope) -> None:
     _name_panel(panel, name or "waveform")
 
 
-def _draw_classes(panel: "Axes", timeline: Timeline, speaker: str | None, length: float) -> None:
+def _draw_classes(panel: "Axes", view: _View, speaker: str | None) -> None:
     """Draw stacked probabilities; the order is that of the colours, from the bottom up."""
-    colours, own = emotion_colours(timeline.classes), _of_speaker(timeline, speaker)
+    timeline, own = view.timeline, view.stretches(speaker)
+    colours = emotion_colours(timeline.classes)
     order = [timeline.classes.index(label) for label in colours]
     times = _join_stretches(own, [_at_edges(stretch.edges) for stretch in own])
     shares = _join_stretches(own, [_to_borders(stretch.values[:, order]) for stretch in own])
@@ -118,14 +152,15 @@ def _draw_classes(panel: "Axes", timeline: Timeline, speaker: str | None, length
             times, low, tops[:, number], color=colour, linewidth=0, label=show_name(label, LONGEST_NAME)
         )
     for stretch in own:
-        _name_emotions(panel, stretch, order, list(colours.items()), length)
+        _name_emotions(panel, stretch, order, list(colours.items()), view.length)
     panel.set(ylim=(0, 1), yticks=[0, 0.5, 1], yticklabels=["0", "50", "100 %"])
     _name_panel(panel, speaker or "probability")
 
 
-def _draw_dimensions(panel: "Axes", timeline: Timeline, speaker: str | None, length: float) -> None:
+def _draw_dimensions(panel: "Axes", view: _View, speaker: str | None) -> None:
     """Draw the dimensions as lines; values outside of the scale stretch the axis."""
-    own, (lowest, highest) = _of_speaker(timeline, speaker), timeline.scale
+    timeline, own = view.timeline, view.stretches(speaker)
+    lowest, highest = timeline.scale
     times = _join_stretches(own, [_at_edges(stretch.edges) for stretch in own])
     values = _join_stretches(own, [_to_borders(stretch.values[:, len(timeline.classes) :]) for stretch in own])
     for number, label in enumerate(timeline.dimensions):
@@ -141,14 +176,26 @@ def _draw_dimensions(panel: "Axes", timeline: Timeline, speaker: str | None, len
     _name_panel(panel, speaker or "value")
 
 
-def _mark(panel: "Axes", timeline: Timeline, speaker: str | None) -> None:
-    """Mark silence, and speech of several speakers at once."""
-    for who, start, end in timeline.silences:
+def _mark(panel: "Axes", view: _View, speaker: str | None) -> None:
+    """Mark silence and speech of several speakers at once; above means, also when the speaker speaks."""
+    turns = view.turns(speaker)
+    for who, start, end in view.timeline.silences:
         if who == speaker:
             panel.axvspan(start, end, zorder=0, label="silence", **SILENCE)
-    for start, end in timeline.overlaps:
-        if any(one.start < end and one.end > start for one in _of_speaker(timeline, speaker)):
+    for start, end in view.overlaps:
+        if any(first < end and last > start for first, last in turns):
             panel.axvspan(start, end, zorder=3, label="several speakers", **OVERLAP)
+    if view.step:
+        low, high = SPOKEN
+        panel.broken_barh(
+            [(start, end - start) for start, end in turns],
+            (low, high - low),
+            transform=panel.get_xaxis_transform(),
+            facecolor="black",
+            linewidth=0,
+            clip_on=False,
+            label="turn",
+        )
 
 
 def _name_panel(panel: "Axes", name: str) -> None:
@@ -164,7 +211,7 @@ def _name_emotions(
     values = stretch.values[:, order]
     prevailing = values.argmax(axis=1)
     changes = [0, *(np.flatnonzero(np.diff(prevailing)) + 1).tolist(), len(prevailing)]
-    for first, last in zip(changes, changes[1:], strict=False):
+    for first, last in pairwise(changes):
         number, share = prevailing[first], values[first:last].mean(axis=0)
         name = show_name(colours[number][0], LONGEST_NAME)
         start, end = stretch.edges[first], stretch.edges[last]
@@ -181,10 +228,6 @@ def _ink(colour: str) -> str:
     """Return black or white, whichever is easier to read on a colour."""
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else "white"
-
-
-def _of_speaker(timeline: Timeline, speaker: str | None) -> list[Stretch]:
-    return [stretch for stretch in timeline.stretches if stretch.speaker == speaker]
 
 
 def _at_edges(edges: np.ndarray) -> np.ndarray:
@@ -209,7 +252,7 @@ def _draw_legend(figure: "Figure", timeline: Timeline, axes: "Sequence[Axes]") -
     for panel in axes:
         handles, names = panel.get_legend_handles_labels()
         found |= dict(zip(names, handles, strict=True))
-    marks = [name for name in ("silence", "several speakers") if name in found]
+    marks = [name for name in ("silence", "several speakers", "turn") if name in found]
     classes = [show_name(label, LONGEST_NAME) for label in reversed(emotion_colours(timeline.classes))]
     lines = [show_name(label, LONGEST_NAME) for label in timeline.dimensions]
     names = [name for name in [*classes, *lines, *marks] if name in found]
