@@ -1,6 +1,7 @@
 """`emofusion predict`: recognise the emotion of a recording."""
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,22 @@ from ..configuration.folder_checks import check_folder, read_object
 from ..configuration.plain_text import show_name
 from .commands import Parser
 from .lean_start import lean_start
+from .predict_table import add_table_options, score_table
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 
 
 def run(argv: list[str]) -> None:
-    """Print the answer of a model, and whether nothing is heard in the recording."""
+    """Print the answer of a model, and whether nothing is heard in the recording; with `--out` write a table of many."""
     parser = Parser("predict")
     parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
-    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
+    parser.add_argument(
+        "audio",
+        metavar="AUDIO",
+        nargs="*",
+        help="path or URL of a recording: wav, mp3, mp4, ...; with --out any number of "
+        "files, folders, globs and manifests (csv, jsonl, parquet)",
+    )
     parser.add_argument("--text", help="transcript of the recording")
     parser.add_argument(
         "--transcriber", metavar="MODEL", help="speech recogniser on the Hub that makes the transcript"
@@ -33,8 +41,16 @@ def run(argv: list[str]) -> None:
     parser.add_argument(
         "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
     )
+    add_table_options(parser)
     arguments = parser.parse_args(argv)
-    inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
+    if arguments.out:
+        score_table(
+            parser, arguments, partial(load_pipeline, arguments.folder, arguments.revision, arguments.transcriber)
+        )
+        return
+    if len(arguments.audio) > 1:
+        parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
+    inputs = {"audio": next(iter(arguments.audio), None), "text": arguments.text, "video": arguments.video}
     turns = [_read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
     inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
     answer = predict(arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls)
@@ -88,17 +104,40 @@ def predict(
         RuntimeError: If the model fails.
         ValueError: If the folder does not exist or holds no model, or no input of a modality that it takes is given.
     """
+    _check_model(folder)
+    with lean_start() if is_plain(folder, transcriber) else nullcontext():
+        classify = load_pipeline(folder, revision, transcriber)
+    return classify(inputs, allow_private_urls=allow_private_urls)
+
+
+def load_pipeline(
+    folder: str, revision: str | None = None, transcriber: str | None = None, device: str | None = None
+) -> Any:
+    """Return the pipeline of a model.
+
+    Args:
+        folder: See `predict`.
+        revision: See `predict`.
+        transcriber: See `predict`.
+        device: The device of the model; None means a GPU if there is one.
+
+    Raises:
+        ValueError: See `predict`.
+    """
+    _check_model(folder)
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model, processor = _load(folder, revision or "main")
+    return pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber, device=device)
+
+
+def _check_model(folder: str) -> None:
+    """Raise a `ValueError` if a folder holds no model, or something that libraries must not read."""
     if Path(folder).exists() and not any(Path(folder, name).is_file() for name in (CONFIG, ADAPTER_CONFIG)):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
     check_folder(folder)
-    with lean_start() if is_plain(folder, transcriber) else nullcontext():
-        from transformers import pipeline
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
-        model, processor = _load(folder, revision or "main")
-        classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
-    return classify(inputs, allow_private_urls=allow_private_urls)
 
 
 def _read_turn(turn: str, speaker: str | None) -> dict[str, str]:

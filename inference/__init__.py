@@ -1,1 +1,1 @@
-"""What a finished model is used for: batch scoring, timelines, serving, export, explanations."""
+"""Use of trained models on recordings as people have them: folders, manifests, and tables of scores."""
