@@ -10,6 +10,7 @@ from ..configuration.plain_text import show_name
 from .commands import Parser
 from .lean_start import lean_start
 from .predict_table import add_table_options, score_table
+from .predict_timeline import add_timeline_options, format_rows, recognise_over_time, wants_timeline
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 
@@ -42,17 +43,21 @@ def run(argv: list[str]) -> None:
         "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
     )
     add_table_options(parser)
+    add_timeline_options(parser)
     arguments = parser.parse_args(argv)
+    over_time = wants_timeline(parser, arguments)
+    load = partial(load_pipeline, arguments.folder, arguments.revision, arguments.transcriber)
     if arguments.out:
-        score_table(
-            parser, arguments, partial(load_pipeline, arguments.folder, arguments.revision, arguments.transcriber)
-        )
+        score_table(parser, arguments, load)
         return
     if len(arguments.audio) > 1:
         parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
     inputs = {"audio": next(iter(arguments.audio), None), "text": arguments.text, "video": arguments.video}
     turns = [_read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
     inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
+    if over_time:
+        print("\n".join(format_rows(recognise_over_time(arguments, inputs, load))))
+        return
     answer = predict(arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls)
     entries = answer["scores"] + answer["dimensions"] if isinstance(answer, dict) else answer
     print("\n".join(format_entries(entries)))

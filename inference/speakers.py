@@ -20,9 +20,9 @@ def recognise_speakers(
     inputs: Mapping[str, Any],
     turns: Sequence[Turn] | None = None,
     channels: bool | Sequence[str] = False,
-    window_seconds: float | None = None,
-    hop_seconds: float | None = None,
     skip_overlap: bool = False,
+    window_seconds: float | str | None = None,
+    hop_seconds: float | None = None,
     **options,
 ) -> list[dict[str, Any]]:
     """Return the pipeline's rows of a recording with its speakers.
@@ -33,8 +33,8 @@ def recognise_speakers(
         turns: The turns of the speakers, see `plan_turns`. With `channels`, those of each channel are recognised in it.
         channels: Whether each channel of the recording is a speaker of its own, `channel 1` and so on; or the names of
             these speakers. Otherwise channels are averaged.
-        window_seconds: The length of windows, which never cross the end of a turn; None means the longest that the model
-            takes.
+        window_seconds: The length of windows, which never cross the end of a turn; None and `AUTO` mean the longest that the
+            model takes.
         hop_seconds: The distance between windows.
         skip_overlap: See `plan_turns`.
         **options: Further options of the pipeline.
@@ -46,14 +46,18 @@ def recognise_speakers(
         ValueError: If a turn begins after the recording, a turn states no channel that the recording has, or the
             recording has one channel, or not as many as names.
     """
-    planned = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "skip_overlap": skip_overlap}
+    planned = {
+        "window_seconds": None if window_seconds == AUTO else window_seconds,
+        "hop_seconds": hop_seconds,
+        "skip_overlap": skip_overlap,
+    }
     if window_seconds is not None:
         options |= {"window_seconds": window_seconds}
     if not channels:
         segments = plan_turns(turns or (), audio_seconds(inputs["audio"]), **planned)
         return recognise({**inputs, "segments": segments}, **options) if segments else []
     names = _name_channels(inputs["audio"], channels)
-    calls = {n: {**inputs, "audio": {**_as_dict(inputs["audio"]), "channel": n}} for n in range(1, len(names) + 1)}
+    calls = {n: {**inputs, "audio": select_channel(inputs["audio"], n)} for n in range(1, len(names) + 1)}
     if turns is None:
         options |= {} if options.get("vad") else {"window_seconds": window_seconds or AUTO, "hop_seconds": hop_seconds}
     else:
@@ -69,6 +73,17 @@ def recognise_speakers(
         for row in found
     ]
     return sorted(_tell_apart(rows), key=lambda row: (row["start"], row["channel"]))
+
+
+def select_channel(audio: Any, channel: int) -> dict[str, Any]:
+    """Return one channel of a recording, as a source of `load_audio`.
+
+    Args:
+        audio: A path, the bytes of a file, or a dict with one of them.
+        channel: The number of the channel, 1 for the first.
+    """
+    source = audio if isinstance(audio, Mapping) else {"bytes" if isinstance(audio, bytes) else "path": audio}
+    return {**source, "channel": channel}
 
 
 def plan_turns(
@@ -170,10 +185,3 @@ def _tell_apart(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         else {**row, "speaker": f"{row['speaker']}, channel {row['channel']}"}
         for row in rows
     ]
-
-
-def _as_dict(audio: Any) -> dict[str, Any]:
-    """Return a recording as a dict, to which the number of a channel can be added."""
-    if isinstance(audio, Mapping):
-        return dict(audio)
-    return {"bytes": audio} if isinstance(audio, bytes) else {"path": audio}
