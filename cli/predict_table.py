@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..configuration.plain_text import format_seconds
-from .commands import IncompleteError, Parser, positive, positive_int
+from .commands import IncompleteError, Parser, positive_int
 
 # Options for one recording, which a table has as columns of a manifest.
 OF_ONE = ("text", "video", "context", "speaker")
@@ -35,13 +35,6 @@ def add_table_options(parser: Parser) -> None:
     )
     group.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: a job of Ray Data")
     group.add_argument("--workers", metavar="N", type=positive_int, default=2, help="workers of Ray (default: 2)")
-    parser.add_argument(
-        "--window-seconds",
-        metavar="S",
-        type=positive,
-        help="length of windows; by default a recording is one utterance",
-    )
-    parser.add_argument("--hop-seconds", metavar="S", type=positive, help="distance between the starts of windows")
 
 
 def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[str | None], Any]) -> None:

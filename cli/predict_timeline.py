@@ -1,10 +1,9 @@
 """`emofusion predict --rttm`, `--channels` and `--timeline`: the speakers of a recording, and a picture over time."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..configuration.plain_text import show_name
 from .commands import Parser
 
 OPTIONS = ("rttm", "channels", "timeline")
@@ -58,14 +57,15 @@ def wants_timeline(parser: Parser, arguments: argparse.Namespace) -> bool:
 
 
 def recognise_over_time(
-    arguments: argparse.Namespace, inputs: dict[str, Any], load: Callable[[], Any]
-) -> list[dict[str, Any]]:
-    """Return the rows of a recording, and draw its timeline if that is wanted.
+    arguments: argparse.Namespace, inputs: dict[str, Any], load: Callable[[], Any], options: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the rows of a recording with the options that cut it, and draw its timeline if that is wanted.
 
     Args:
         arguments: The arguments.
         inputs: The utterance.
         load: A function that returns the pipeline.
+        options: Options of the pipeline.
 
     Raises:
         ValueError: If the recording, the turns or the model cannot be used.
@@ -82,49 +82,21 @@ def recognise_over_time(
     turns = read_rttm(arguments.rttm, inputs["audio"]) if arguments.rttm else None
     if turns == []:
         raise ValueError(f"{arguments.rttm} has no turns.")
-    name, private = inputs["audio"], arguments.allow_private_urls
-    inputs = {**inputs, "audio": fetch(name, allow_private_urls=private)}
+    name, private = inputs["audio"], {"allow_private_urls": arguments.allow_private_urls}
+    inputs = {**inputs, "audio": fetch(name, **private)}
     recognise = load()
-    windows = {"window_seconds": arguments.window_seconds, "hop_seconds": arguments.hop_seconds}
-    if arguments.timeline and not any(windows.values()):
+    if arguments.timeline and not arguments.vad and arguments.window_seconds is None:
         window = min(WINDOW, Limit.from_processor(recognise.processor).seconds)
-        windows = {"window_seconds": window, "hop_seconds": window * HOP / WINDOW}
-    options = {"allow_private_urls": private, "batch_size": arguments.batch_size, **windows}
+        options = {**options, "window_seconds": window, "hop_seconds": arguments.hop_seconds or window * HOP / WINDOW}
     if arguments.channels or turns is not None:
-        rows = recognise_speakers(recognise, inputs, turns, arguments.channels, arguments.skip_overlap, **options)
+        rows = recognise_speakers(
+            recognise, inputs, turns, arguments.channels, arguments.skip_overlap, **options, **private
+        )
     else:
-        rows = recognise(inputs, **options)
-    if arguments.timeline:
+        rows = recognise(inputs, **options, **private)
+    if arguments.timeline and rows:
         draw_timeline(arguments.timeline, rows, _measure(inputs["audio"], rows), arguments.smooth, str(name))
-    return rows
-
-
-def format_rows(rows: list[dict[str, Any]]) -> list[str]:
-    """Return a line for each row: its times, its speaker, and the most probable class, or the dimensions.
-
-    Args:
-        rows: Rows of the pipeline.
-    """
-    from ..inference.time_axis import format_time
-
-    width = max((len(show_name(row["speaker"])) for row in rows if "speaker" in row), default=0)
-    lines = []
-    for row in rows:
-        start, end = (format_time(row[edge], step=0.1) for edge in ("start", "end"))
-        speaker = f"{show_name(row.get('speaker', '')):<{width}}  " if width else ""
-        lines.append(f"{start} - {end}  {speaker}{_describe(row)}")
-    return lines
-
-
-def _describe(row: dict[str, Any]) -> str:
-    if row.get("silent"):
-        return "(silence)"
-    if "error" in row:
-        return row["error"]
-    classes = [entry for entry in row["scores"] if not entry.get("scale")]
-    parts = [f"{show_name(entry['label'])} {100 * entry['score']:.1f} %" for entry in classes[:1]]
-    rated = [*([] if classes else row["scores"]), *row.get("dimensions", ())]
-    return "  ".join([*parts, *(f"{show_name(entry['label'])} {entry['score']:.2f}" for entry in rated)])
+    return rows, dict(options)
 
 
 def _measure(audio: Any, rows: list[dict[str, Any]]) -> Any:
