@@ -9,7 +9,7 @@ from collections.abc import Iterable
 # Beginnings of labels, as corpora write them, and their colours, in the order in which emotions are stacked.
 COLOURS = {
     "neu": "#bdbdbd",
-    "calm": "#7fcdbb",
+    "calm": "#d0f49c",
     "bor": "#5c4b3b",
     "sad": "#0072b2",
     "fea": "#cc79a7",

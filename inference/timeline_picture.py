@@ -143,9 +143,8 @@ def _draw_classes(panel: "Axes", view: _View, speaker: str | None) -> None:
     timeline, own = view.timeline, view.stretches(speaker)
     colours = emotion_colours(timeline.classes)
     order = [timeline.classes.index(label) for label in colours]
-    times = _join_stretches(own, [_at_edges(stretch.edges) for stretch in own])
-    shares = _join_stretches(own, [_to_borders(stretch.values[:, order]) for stretch in own])
-    tops = np.cumsum(shares, axis=1)
+    times, shares = _join_stretches(own, len(order) + len(timeline.dimensions))
+    tops = np.cumsum(shares[:, order], axis=1)
     for number, (label, colour) in enumerate(colours.items()):
         low = tops[:, number - 1] if number else np.where(np.isnan(times), np.nan, 0.0)
         panel.fill_between(
@@ -159,10 +158,10 @@ def _draw_classes(panel: "Axes", view: _View, speaker: str | None) -> None:
 
 def _draw_dimensions(panel: "Axes", view: _View, speaker: str | None) -> None:
     """Draw the dimensions as lines; values outside of the scale stretch the axis."""
-    timeline, own = view.timeline, view.stretches(speaker)
+    timeline, count = view.timeline, len(view.timeline.classes)
     lowest, highest = timeline.scale
-    times = _join_stretches(own, [_at_edges(stretch.edges) for stretch in own])
-    values = _join_stretches(own, [_to_borders(stretch.values[:, len(timeline.classes) :]) for stretch in own])
+    times, values = _join_stretches(view.stretches(speaker), count + len(timeline.dimensions))
+    values = values[:, count:]
     for number, label in enumerate(timeline.dimensions):
         colour, dashes = DIMENSIONS[number % len(DIMENSIONS)]
         name = show_name(label, LONGEST_NAME)
@@ -230,20 +229,17 @@ def _ink(colour: str) -> str:
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else "white"
 
 
-def _at_edges(edges: np.ndarray) -> np.ndarray:
-    """Return the borders of a stretch, with the middles of its cells between them."""
-    return np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
+def _join_stretches(own: Sequence[Stretch], outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return times `(points,)` and values `(points, outputs)` of stretches, with NaN between them, which interrupts lines.
 
-
-def _to_borders(values: np.ndarray) -> np.ndarray:
-    """Return the values of cells, with the first and the last also at the borders of their stretch."""
-    return np.concatenate([values[:1], values, values[-1:]])
-
-
-def _join_stretches(own: Sequence[Stretch], arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return arrays of stretches as one, with NaN between them, which interrupts areas and lines."""
-    gap = np.full((1, *arrays[0].shape[1:]), np.nan) if arrays else np.zeros((0, 1))
-    return np.concatenate([part for array in arrays for part in (array, gap)][:-1] or [gap])
+    The points are the middles of cells, and the borders of the stretch with the values of its first and last cell.
+    """
+    times, values, gap = [], [], np.full((1, outputs), np.nan)
+    for stretch in own:
+        edges, cells = stretch.edges, stretch.values
+        times += [edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:], gap[0, :1]]
+        values += [cells[:1], cells, cells[-1:], gap]
+    return np.concatenate([*times, gap[0, :1]])[:-1], np.concatenate([*values, gap])[:-1]
 
 
 def _draw_legend(figure: "Figure", timeline: Timeline, axes: "Sequence[Axes]") -> None:
