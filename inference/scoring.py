@@ -107,12 +107,20 @@ class Scorer:
         load: A function that returns the pipeline on a device, None for the default one. Other processes get a copy.
         options: The options.
         device: The device.
+
+    Raises:
+        ValueError: If the windows are longer than the model takes.
     """
 
     def __init__(self, load: Load, options: ScoringOptions, device: str | None = None):
         self.recognise, self.options = load(device), options
         self.columns = name_columns(self.recognise.model.config)
         self.limit = Limit.from_processor(self.recognise.processor).seconds
+        if options.window_seconds is not None and options.window_seconds > self.limit:
+            raise ValueError(
+                f"Windows of {options.window_seconds:g} s are longer than the {self.limit:g} s that this model takes: give "
+                "shorter ones."
+            )
         self.reads_turns = bool(self.recognise.processor.earlier_turns or self.recognise.model.config.history)
 
     def __call__(
