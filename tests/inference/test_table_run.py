@@ -12,9 +12,12 @@ from accelerate import PartialState
 from emofusion.inference.journal import Journal
 from emofusion.inference.recordings import find_recordings
 from emofusion.inference.scoring import Scorer, ScoringOptions, identify_model
+from testing_common import CASES
+from testing_dimensions import BOTH, DIMENSIONS
 from testing_model_folder import make_model_folder
-from testing_pipeline import build
+from testing_pipeline import make_processor
 from testing_scoring import Recogniser, make_recordings, run
+from transformers import pipeline
 
 WINDOWS = ScoringOptions(window_seconds=0.5)
 
@@ -182,9 +185,11 @@ def test_processes_share_the_recordings_and_write_one_table(calls):
     assert sum(row["error"] is not None for row in read()) == 1
 
 
-@pytest.mark.parametrize("case", ["cross_attention", "cross_attention-dimensions", "cross_attention-both"])
-def test_rows_are_the_answers_of_the_pipeline(calls, case):
-    recognise = build(case)
+@pytest.mark.parametrize("learned", [{}, DIMENSIONS, BOTH], ids=["classes", "dimensions", "both"])
+def test_rows_are_the_answers_of_the_pipeline(calls, learned):
+    model = next(case for case in CASES if case.name == "cross_attention").model(**learned)
+    processor = make_processor(model.config.modalities)
+    recognise = pipeline("emotion-recognition", model=model, processor=processor)
     scorer = Scorer(lambda device: recognise, ScoringOptions(batch_size=3))
     (calls / "manifest.csv").write_text("audio,text\n00.wav,hello there\n01.wav,\ngone.wav,\n")
     recordings = find_recordings(["calls/manifest.csv"]).recordings

@@ -26,9 +26,18 @@ def test_columns_are_unique_and_ordered():
 def test_row_has_probabilities_and_values():
     answer = {"text": "hello", "scores": SCORES, "dimensions": VALUES, "start": 0.0, "end": 2.0}
     assert build_row(Recording("a.wav", speaker="b"), answer, name_columns(BOTH)) == {
-        "recording": "a.wav", "speaker": "b", "start": 0.0, "end": 2.0, "text": "hello",
-        "label": "text", "score": 0.75, "sad": 0.25, "text_probability": 0.75,
-        "valence": 4.5, "score_value": 2.0, "silent": True,
+        "recording": "a.wav",
+        "speaker": "b",
+        "start": 0.0,
+        "end": 2.0,
+        "text": "hello",
+        "label": "text",
+        "score": 0.75,
+        "sad": 0.25,
+        "text_probability": 0.75,
+        "valence": 4.5,
+        "score_value": 2.0,
+        "silent": True,
     }
 
 
