@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..configuration.plain_text import format_seconds
-from .commands import IncompleteError, Parser, positive, positive_int
+from .commands import IncompleteError, Parser, positive_int
 
 # Options for one recording, which a table has as columns of a manifest.
 OF_ONE = ("text", "video", "context", "speaker")
@@ -35,13 +35,6 @@ def add_table_options(parser: Parser) -> None:
     )
     group.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: a job of Ray Data")
     group.add_argument("--workers", metavar="N", type=positive_int, default=2, help="workers of Ray (default: 2)")
-    parser.add_argument(
-        "--window-seconds",
-        metavar="S",
-        type=positive,
-        help="length of windows; by default a recording is one utterance",
-    )
-    parser.add_argument("--hop-seconds", metavar="S", type=positive, help="distance between the starts of windows")
 
 
 def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[str | None], Any]) -> None:
@@ -64,8 +57,8 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
     from ..inference.scoring import ScoringOptions
     from ..inference.table_run import score_to_table
 
-    names = ("window_seconds", "hop_seconds", "batch_size", "num_workers")
-    options = ScoringOptions(**{name: getattr(arguments, name) for name in names}, transcriber=arguments.transcriber)
+    names = ("window_seconds", "hop_seconds", "vad", "word_times", "transcriber", "batch_size", "num_workers")
+    options = ScoringOptions(**{name: getattr(arguments, name) for name in names})
     began = time.perf_counter()
     summary = score_to_table(
         load,
@@ -96,15 +89,17 @@ def _describe(summary: Any, table: str, duration: str) -> list[str]:
         lines.append(f"Scored before: {_count(again, 'recording')}.")
     if summary.cut:
         lines.append(
-            f"Longer than the {summary.limit:g} s that this model takes: {_count(summary.cut, 'recording')}, scored by the first "
-            f"{summary.limit:g} s; --window-seconds scores the whole."
+            f"Longer than the {summary.limit:g} s that this model takes: {_count(summary.cut, 'recording')} with a text, "
+            f"scored by the first {summary.limit:g} s. Give rows for parts of it, with start and end, or leave the text out."
         )
     if summary.duplicates:
         lines.append(f"Named again, without another row: {_count(summary.duplicates, 'recording')}.")
     if summary.others:
         lines.append(f"Left out, because the name is not that of a recording: {_count(summary.others, 'file')}.")
     if summary.unread_turns:
-        lines.append("This model reads the earlier turns of a dialogue; a table gives it none.")
+        lines.append(
+            "This model reads earlier turns: it got the earlier windows of a recording, and none of other recordings."
+        )
     return lines
 
 

@@ -13,18 +13,22 @@ class Recogniser:
     """A pipeline whose answers follow from the names of the files; it may kill its process at one of them."""
 
     def __init__(self, fatal=None):
-        self.fatal, self.seen = fatal, []
+        self.fatal, self.seen, self.answers = fatal, [], {}
         config = {"id2label": {0: "sad", 1: "happy"}, "is_regression": False, "dimensions": None, "history": 0}
         self.model = SimpleNamespace(config=SimpleNamespace(**config, modalities=("audio", "text")))
         self.processor = SimpleNamespace(decoded_seconds=5.0, longest_seconds=None, earlier_turns=0)
 
     def __call__(self, inputs, **options):
+        self.options = options
         for row in (inputs[number] for number in range(len(inputs))):
             name = os.path.basename(row["audio"]["path"])
             start = row["audio"]["start"]
             if (name, start) == self.fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
             self.seen.append((name, start))
+            if name in self.answers:
+                yield self.answers[name]
+                continue
             if name.startswith("bad"):
                 yield {"error": f"{name} is no recording."}
                 continue

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import warnings
@@ -14,7 +15,6 @@ from emofusion.inference.recordings import find_recordings
 from emofusion.inference.scoring import Scorer, ScoringOptions, identify_model
 from testing_common import CASES
 from testing_dimensions import BOTH, DIMENSIONS
-from testing_model_folder import make_model_folder
 from testing_pipeline import make_processor
 from testing_scoring import Recogniser, make_recordings, run
 from transformers import pipeline
@@ -71,10 +71,36 @@ def test_text_of_several_windows_is_an_error(calls):
     assert "has 2 windows, and its text has no times" in read()[0]["error"]
 
 
-def test_long_recordings_are_counted(calls):
-    make_recordings(calls, 1, seconds=6.0)
-    summary = run(Recogniser(), "calls", "scores.jsonl")
-    assert (summary.cut, summary.limit, read()[0]["end"]) == (1, 5.0, 5.0)
+def test_long_recording_is_scored_in_windows_that_the_model_takes(calls):
+    make_recordings(calls, 1, seconds=7.0)
+    summary = run(Recogniser(), "calls/00.wav", "scores.jsonl")
+    assert [(row["start"], row["end"]) for row in read()] == [(0.0, 5.0), (2.0, 7.0)]
+    assert summary.cut == 0
+
+
+def test_long_recording_with_a_text_is_cut_and_counted(calls):
+    make_recordings(calls, 1, seconds=7.0)
+    (calls / "manifest.csv").write_text("audio,text\n00.wav,hello\n01.wav,there\n")
+    summary = run(Recogniser(), "calls/manifest.csv", "scores.jsonl")
+    assert [(row["start"], row["end"]) for row in read()] == [(0.0, 5.0), (0.0, 1.0)]
+    assert (summary.cut, summary.limit) == (1, 5.0)
+
+
+def test_windows_that_the_pipeline_finds_are_rows(calls):
+    recogniser = Recogniser()
+    windows = [
+        {"start": 0.0, "end": 0.5, "scores": [{"label": "sad", "score": 1.0}]},
+        {"start": 0.5, "end": 1.0, "error": "x"},
+    ]
+    recogniser.answers = {"00.wav": windows, "01.wav": []}
+    summary = run(recogniser, ["calls/00.wav", "calls/01.wav"], "scores.jsonl", ScoringOptions(vad=True))
+    assert recogniser.options["vad"]
+    assert recogniser.options["window_seconds"] == "auto"
+    assert [(row["recording"], row["end"], row["label"], row["error"]) for row in read()] == [
+        *(("calls/00.wav", 0.5, "sad", None), ("calls/00.wav", 1.0, None, "x")),
+        ("calls/01.wav", None, None, None),
+    ]
+    assert (summary.rows, summary.errors) == (3, 1)
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -96,7 +122,7 @@ def test_killed_run_is_continued_at_its_row(calls, number):
 
 
 def test_bad_file_is_a_row_and_is_tried_again(calls):
-    (calls / "bad.wav").write_text("")
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
     assert run(Recogniser(), "calls", "scores.jsonl").errors == 1
     assert [row["error"] for row in read()] == [None] * 4 + ["bad.wav is no recording."]
     (calls / "bad.wav").unlink()
@@ -111,7 +137,7 @@ def test_bad_file_is_a_row_and_is_tried_again(calls):
 
 
 def test_only_changed_files_are_scored_again(calls):
-    (calls / "bad.wav").write_text("")
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
     run(Recogniser(), "calls", "scores.jsonl")
     os.utime(calls / "02.wav", ns=(1, 1))
     again = Recogniser()
@@ -127,7 +153,7 @@ def test_finished_table_is_not_replaced(calls):
 
 
 def test_other_options_do_not_continue_a_run(calls):
-    (calls / "bad.wav").write_text("")
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
     run(Recogniser(), "calls", "scores.jsonl")
     with pytest.raises(ValueError, match="was begun with another window_seconds: give the same, or another table"):
         run(Recogniser(), "calls", "scores.jsonl", WINDOWS)
@@ -141,7 +167,7 @@ def test_two_runs_do_not_write_one_table(calls):
 
 
 def test_damaged_line_of_a_journal_is_named(calls):
-    (calls / "bad.wav").write_text("")
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
     run(Recogniser(), "calls", "scores.jsonl")
     file = calls.parent / "scores.jsonl.journal" / "rows-00000.jsonl"
     file.write_bytes(b"[1, 2]\n" + file.read_bytes())
@@ -152,7 +178,7 @@ def test_damaged_line_of_a_journal_is_named(calls):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hop_seconds": 1.0}, "hop_seconds is given without window_seconds"),
+        ({"hop_seconds": 1.0}, "give it with window_seconds"),
         ({"window_seconds": 9.0}, "Windows of 9 s are longer than the 5 s"),
         ({"window_seconds": 1.0, "hop_seconds": 2.0}, "hop_seconds must be"),
     ],
@@ -173,7 +199,7 @@ def score_as_one_of_two(rank, port):
 
 def test_processes_share_the_recordings_and_write_one_table(calls):
     assert in_processes((run, Recogniser(("01.wav", 0.5)), "calls", "scores.jsonl", WINDOWS)) == [-signal.SIGKILL]
-    (calls / "bad.wav").write_text("")
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -193,7 +219,7 @@ def test_rows_are_the_answers_of_the_pipeline(calls, learned):
     scorer = Scorer(lambda device: recognise, ScoringOptions(batch_size=3))
     (calls / "manifest.csv").write_text("audio,text\n00.wav,hello there\n01.wav,\ngone.wav,\n")
     recordings = find_recordings(["calls/manifest.csv"]).recordings
-    *good, bad = [row for part in scorer(recordings) for row in part.rows]
+    bad, *good = [row for part in scorer(recordings) for row in part.rows]
     assert bad["error"].endswith("gone.wav does not exist.")
     for row, text in zip(good, ("hello there", None), strict=True):
         answer = recognise({"audio": row["recording"], "text": text})
@@ -203,11 +229,11 @@ def test_rows_are_the_answers_of_the_pipeline(calls, learned):
         )
 
 
-def test_model_is_identified_by_its_weights(tmp_path):
-    make_model_folder(tmp_path)
+def test_model_is_identified_by_its_files(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
     before = identify_model(str(tmp_path), None)
     (tmp_path / "README.md").write_text("")
     assert identify_model(str(tmp_path), None) == before
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    (tmp_path / "model.safetensors").write_bytes(b"Weights")
     assert identify_model(str(tmp_path), None) != before
