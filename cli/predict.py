@@ -66,6 +66,7 @@ def run(argv: list[str]) -> None:
     add_timeline_options(parser)
     arguments = parser.parse_args(argv)
     over_time = wants_timeline(parser, arguments)
+    options = _window_options(parser, arguments)
     load = partial(load_pipeline, arguments.folder, arguments.revision, arguments.transcriber)
     if arguments.out:
         score_table(parser, arguments, load)
@@ -75,7 +76,6 @@ def run(argv: list[str]) -> None:
     inputs = {"audio": next(iter(arguments.audio), None), "text": arguments.text, "video": arguments.video}
     turns = [_read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
     inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
-    options = _window_options(parser, arguments)
     if over_time:
         _print_windows(inputs["audio"], *recognise_over_time(arguments, inputs, load, options))
         return

@@ -57,8 +57,8 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
     from ..inference.scoring import ScoringOptions
     from ..inference.table_run import score_to_table
 
-    names = ("window_seconds", "hop_seconds", "batch_size", "num_workers")
-    options = ScoringOptions(**{name: getattr(arguments, name) for name in names}, transcriber=arguments.transcriber)
+    names = ("window_seconds", "hop_seconds", "vad", "word_times", "transcriber", "batch_size", "num_workers")
+    options = ScoringOptions(**{name: getattr(arguments, name) for name in names})
     began = time.perf_counter()
     summary = score_to_table(
         load,
@@ -82,20 +82,27 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
 def _describe(summary: Any, table: str, duration: str) -> list[str]:
     """Return what is printed at the end."""
     lines = [
-        f"Scored {summary.scored} of {summary.recordings} recordings in {duration}; {table} has {summary.rows} rows, "
+        f"Scored {_count(summary.scored, 'recording')} in {duration}; {table} has {_count(summary.rows, 'row')}, "
         f"{summary.seconds / 3600:.2f} hours of audio."
     ]
-    if summary.scored < summary.recordings:
-        lines.append(f"{summary.recordings - summary.scored} recordings were finished before.")
+    if again := summary.recordings - summary.scored:
+        lines.append(f"Scored before: {_count(again, 'recording')}.")
     if summary.cut:
         lines.append(
-            f"{summary.cut} recordings are longer than {summary.limit:g} s, and only their first {summary.limit:g} s are "
-            "scored: --window-seconds scores all of them."
+            f"Longer than the {summary.limit:g} s that this model takes: {_count(summary.cut, 'recording')} with a text, "
+            f"scored by the first {summary.limit:g} s. Give rows for parts of it, with start and end, or leave the text out."
         )
     if summary.duplicates:
-        lines.append(f"{summary.duplicates} recordings are named more than once, and are in the table once.")
+        lines.append(f"Named again, without another row: {_count(summary.duplicates, 'recording')}.")
     if summary.others:
-        lines.append(f"{summary.others} files in folders are left out: their names are not those of recordings.")
+        lines.append(f"Left out, because the name is not that of a recording: {_count(summary.others, 'file')}.")
     if summary.unread_turns:
-        lines.append("This model reads the earlier turns of a dialogue; a table gives it none.")
+        lines.append(
+            "This model reads earlier turns: it got the earlier windows of a recording, and none of other recordings."
+        )
     return lines
+
+
+def _count(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 row, 2 rows."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

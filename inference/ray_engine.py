@@ -1,6 +1,7 @@
 """Scores of many recordings as a job of Ray Data, on one machine or many that see the same files."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -67,6 +68,8 @@ def score_on_ray(
     started = not ray.is_initialized()
     if started:
         ray.init(include_dashboard=False, logging_level="WARNING", log_to_driver=False)
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the progress bar is that of the table
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
         gpus = min(1, ray.cluster_resources().get("GPU", 0))
         lines: list[dict[str, Any]] = [

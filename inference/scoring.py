@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +14,10 @@ from ..configuration.folder_checks import READ
 from ..configuration.plain_text import one_line
 from ..processing.input_errors import EXPECTED
 from ..processing.media import audio_seconds
-from ..processing.utterance_reader import Limit
+from ..processing.utterance_reader import MARGIN, Limit
 from ..processing.video import video_seconds
-from ..processing.windows import Span, check_windows, plan_windows
+from ..processing.window_options import AUTO, WindowOptions
+from ..processing.windows import Span, plan_windows
 from .journal import Part
 from .recording import Recording
 from .tables import build_row, name_columns
@@ -31,12 +32,14 @@ class ScoringOptions:
     """How recordings are scored.
 
     Args:
-        window_seconds: The length of windows; None scores a recording as one utterance.
+        window_seconds: The length of windows; None means the longest that the model takes, for recordings that are longer
+            and have no text.
         hop_seconds: The distance between the starts of windows; None means `window_seconds`.
+        vad: Whether recordings are cut into segments with speech, of at most `window_seconds`.
+        word_times: Whether the transcriber gives the times of words, and its text is divided over the windows.
+        transcriber: The name of the transcriber of the pipeline, which changes scores.
         batch_size: The largest number of utterances in a batch of the model.
         num_workers: The number of processes that decode; 0 means threads.
-        transcriber: The name of the transcriber of the pipeline, which changes scores.
-        pipeline: Other options of the pipeline, of each call.
 
     Raises:
         ValueError: If the windows are impossible.
@@ -44,36 +47,56 @@ class ScoringOptions:
 
     window_seconds: float | None = None
     hop_seconds: float | None = None
+    vad: bool = False
+    word_times: bool = False
+    transcriber: str | None = None
     batch_size: int = 8
     num_workers: int = 0
-    transcriber: str | None = None
-    pipeline: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.window_seconds is not None:
-            check_windows(self.window_seconds, self.hop_seconds)
-        elif self.hop_seconds is not None:
-            raise ValueError("hop_seconds is given without window_seconds: give both, or neither.")
+        WindowOptions.from_options(self.of_pipeline())
+
+    def of_pipeline(self) -> dict[str, Any]:
+        """Return the options with which the pipeline cuts recordings itself."""
+        windows = {"window_seconds": self.window_seconds, "hop_seconds": self.hop_seconds, "vad": self.vad or None}
+        words = {"transcriber_kwargs": {"return_timestamps": "word"}} if self.word_times else {}
+        return {name: value for name, value in windows.items() if value is not None} | words
 
     def describe(self) -> dict[str, Any]:
         """Return the options on which scores depend, as JSON."""
-        names = ("window_seconds", "hop_seconds", "transcriber")
-        return {name: getattr(self, name) for name in names} | dict(self.pipeline)
+        names = ("window_seconds", "hop_seconds", "vad", "word_times", "transcriber")
+        return {name: getattr(self, name) for name in names}
 
 
 class Utterance(NamedTuple):
-    """A part of a recording that the model gets at a time: a window, or the whole."""
+    """A part of a recording that the pipeline gets at a time.
+
+    Attributes:
+        key: The key of the recording.
+        recording: The recording.
+        part: The number of the part.
+        parts: The number of parts of the recording.
+        span: The window; None for the whole of the recording.
+    """
 
     key: str
     recording: Recording
     part: int
     parts: int
     span: Span | None
-    limit: float
+
+    @property
+    def times(self) -> tuple[float | None, float | None]:
+        """Its start and its end in seconds; None where they are those of the file."""
+        return self.span[:2] if self.span else (self.recording.start, self.recording.end)
 
     def inputs(self, modalities: Collection[str]) -> dict[str, Any]:
-        """Return the input of the pipeline."""
-        start, end = self.span[:2] if self.span else (self.recording.start, self.recording.end)
+        """Return the input of the pipeline.
+
+        Args:
+            modalities: The modalities of the model.
+        """
+        start, end = self.times
         inputs = {"text": self.recording.text, "speaker": self.recording.speaker}
         for name in ("audio", "video"):
             if (path := getattr(self.recording, name)) is not None:
@@ -107,13 +130,30 @@ class Scorer:
         load: A function that returns the pipeline on a device, None for the default one. Other processes get a copy.
         options: The options.
         device: The device.
+
+    Raises:
+        ValueError: If the windows are longer than the model takes.
     """
 
     def __init__(self, load: Load, options: ScoringOptions, device: str | None = None):
         self.recognise, self.options = load(device), options
-        self.columns = name_columns(self.recognise.model.config)
-        self.limit = Limit.from_processor(self.recognise.processor).seconds
-        self.reads_turns = bool(self.recognise.processor.earlier_turns or self.recognise.model.config.history)
+        config, processor = self.recognise.model.config, self.recognise.processor
+        self.columns, self.limit = name_columns(config), Limit.from_processor(processor).seconds
+        if options.window_seconds is not None and options.window_seconds > self.limit:
+            raise ValueError(
+                f"Windows of {options.window_seconds:g} s are longer than the {self.limit:g} s that this model takes: give "
+                "shorter ones."
+            )
+        self.reads_turns = bool(processor.earlier_turns or config.history)
+        self._modalities = config.modalities
+        self._hears = bool({"audio", "video"} & set(config.modalities)) or options.transcriber is not None
+        self._call = {"batch_size": options.batch_size, "return_text": True, "on_error": "return"}
+        # What needs a recording as a whole is left to the pipeline; other windows are rows that can be continued one by one.
+        self._takes_whole = options.vad or options.word_times or self.reads_turns
+        if self._takes_whole:
+            self._call |= {"window_seconds": AUTO} | options.of_pipeline()
+        else:
+            self._call["num_workers"] = options.num_workers
 
     def __call__(
         self, recordings: Mapping[str, Recording], finished: Mapping[str, Collection[int]] | None = None
@@ -129,36 +169,29 @@ class Scorer:
             try:
                 spans = self._plan(recording)
             except EXPECTED as error:
-                yield self._failure(key, recording, str(error))
+                yield self._failure(Utterance(key, recording, 0, 1, None), str(error))
                 continue
-            parts = enumerate(spans)
             done = (finished or {}).get(key, ())
-            utterances += [
-                Utterance(key, recording, part, len(spans), span, self.limit)
-                for part, span in parts
-                if part not in done
-            ]
-        modalities = self.recognise.model.config.modalities
-        inputs = Utterances([utterance.inputs(modalities) for utterance in utterances])
-        options = {"batch_size": self.options.batch_size, "num_workers": self.options.num_workers}
+            parts = [Utterance(key, recording, part, len(spans), span) for part, span in enumerate(spans)]
+            utterances += [utterance for utterance in parts if utterance.part not in done]
+        inputs = Utterances([utterance.inputs(self._modalities) for utterance in utterances])
         if utterances:
-            answers = self.recognise(inputs, return_text=True, on_error="return", **options, **self.options.pipeline)
-            for utterance, answer in zip(utterances, answers, strict=True):
+            for utterance, answer in zip(utterances, self.recognise(inputs, **self._call), strict=True):
                 yield self._finish(utterance, answer)
 
     def _plan(self, recording: Recording) -> list[Span | None]:
         """Return the windows of a recording; None is the whole of it."""
         if recording.error is not None:
             raise ValueError(recording.error)
-        if self.options.window_seconds is None or (recording.audio or recording.video) is None:
+        longest = self.options.window_seconds
+        is_whole = self._takes_whole or not self._hears or (recording.audio or recording.video) is None
+        if is_whole or (longest is None and recording.text is not None):
             return [None]
         start = recording.start or 0.0
         end = recording.end if recording.end is not None else _measure(recording)
-        if end is None:
-            raise ValueError(f"{recording.name} does not state its length, so it has no windows: convert it to WAV.")
-        if end <= start:
-            raise ValueError(f"{recording.name} has no sound from {start:g} to {end:g} s.")
-        spans = plan_windows(end - start, self.options.window_seconds, self.options.hop_seconds)
+        if end is None or end <= start or (longest is None and end - start <= self.limit + MARGIN):
+            return [None]  # the pipeline names what is wrong
+        spans = plan_windows(end - start, longest or self.limit, self.options.hop_seconds)
         if len(spans) > 1 and recording.text is not None:
             raise ValueError(
                 f"{recording.name} has {len(spans)} windows, and its text has no times: leave the text out, or give one row "
@@ -168,28 +201,27 @@ class Scorer:
 
     def _finish(self, utterance: Utterance, answer: Any) -> Part:
         """Return the rows for the answer of the pipeline."""
-        key, recording, part, parts, span, limit = utterance
-        if isinstance(answer, list):  # rows of windows that the pipeline found
-            rows = [build_row(recording, row, self.columns) for row in answer]
+        key, recording, part, parts, _ = utterance
+        if isinstance(answer, list):  # rows of windows that the pipeline found; none where nobody speaks
+            rows = [build_row(recording, row, self.columns) for row in answer or [{}]]
             return Part(key, part, parts, rows, sum(row["end"] - row["start"] for row in answer))
         if "error" in answer:
-            return self._failure(key, recording, answer["error"], part, parts, span)
-        start, end = span[:2] if span else (recording.start or 0.0, recording.end)
-        if end is None and recording.audio is not None:
+            return self._failure(utterance, answer["error"])
+        start, end = utterance.times
+        start = start or 0.0
+        if end is None and self._hears:
             end = _measure_if_possible(recording)
-        is_cut = end is not None and end - start > limit + 0.1
-        end = start + limit if is_cut else end
+        is_cut = end is not None and end - start > self.limit + MARGIN
+        end = start + self.limit if is_cut else end
         times = {} if end is None else {"start": round(start, 6), "end": round(end, 6)}
         row = build_row(recording, {**answer, **times}, self.columns)
         return Part(key, part, parts, [row], 0.0 if end is None else end - start, is_cut)
 
-    def _failure(
-        self, key: str, recording: Recording, message: str, part: int = 0, parts: int = 1, span: Span | None = None
-    ) -> Part:
+    def _failure(self, utterance: Utterance, message: str) -> Part:
         """Return the row of an error."""
-        start, end = span[:2] if span else (recording.start, recording.end)
-        answer = {"start": start, "end": end, "error": one_line(message)}
-        return Part(key, part, parts, [build_row(recording, answer, self.columns)])
+        start, end = utterance.times
+        row = build_row(utterance.recording, {"start": start, "end": end, "error": one_line(message)}, self.columns)
+        return Part(utterance.key, utterance.part, utterance.parts, [row])
 
 
 def identify_model(folder: str, recognise: Pipeline) -> str:
@@ -218,6 +250,6 @@ def _measure(recording: Recording) -> float | None:
 
 def _measure_if_possible(recording: Recording) -> float | None:
     try:
-        return _measure(recording)
+        return _measure(recording) if recording.audio or recording.video else None
     except EXPECTED:  # what is used may be good where the rest is damaged
         return None

@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
+import torch
 from tqdm.auto import tqdm
 
 from .journal import Journal, Part, Scored
@@ -146,8 +147,10 @@ class _Processes(NamedTuple):
         if int(os.environ.get("WORLD_SIZE", 1)) == 1:
             return cls()
         from accelerate import PartialState
+        from accelerate.utils import parse_flag_from_env
 
-        state = PartialState(timeout=PATIENCE)
+        on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+        state = PartialState(on_cpu, timeout=PATIENCE)
         return cls(state.process_index, state.num_processes, str(state.device), state)
 
     @property
