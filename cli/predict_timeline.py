@@ -43,6 +43,8 @@ def wants_timeline(parser: Parser, arguments: argparse.Namespace) -> bool:
         UsageError: If options do not fit each other.
     """
     given = [f"--{name}" for name in OPTIONS if getattr(arguments, name)]
+    if arguments.rttm and arguments.vad:
+        parser.error("--rttm gives segments and --vad finds them: choose one of them")
     if arguments.skip_overlap and not arguments.rttm:
         parser.error("--skip-overlap needs the turns of --rttm")
     if arguments.smooth is not None and not arguments.timeline:
