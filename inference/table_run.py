@@ -30,7 +30,7 @@ class Summary(NamedTuple):
     Attributes:
         rows: The number of rows of the table.
         errors: The number of rows with errors.
-        cut: The number of recordings of which only the beginning was scored.
+        cut: The number of recordings that were scored by their beginning only.
         scored: The number of recordings that this run scored.
         recordings: The number of recordings.
         duplicates: The number of recordings that were named again.

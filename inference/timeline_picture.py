@@ -90,7 +90,7 @@ class _View:
     Attributes:
         timeline: The timeline.
         length: The length of the recording in seconds.
-        step: The seconds of which means are drawn; None if the timeline itself is drawn.
+        step: The seconds of a mean; None if the timeline itself is drawn.
         speakers: The speakers who are shown: those who speak most, in the order of the timeline.
         overlaps: The spans that are marked as those of several speakers.
     """

@@ -206,9 +206,9 @@ def test_processes_share_the_recordings_and_write_one_table(calls):
     assert in_processes(*((score_as_one_of_two, rank, port) for rank in (0, 1))) == [0, 0]
     journal = calls.parent / "scores.jsonl.journal"
     lines = [file.read_bytes().splitlines() for file in sorted(journal.glob("rows-*.jsonl"))]
-    assert [len(own) for own in lines] == [3 + 1 + 2, 2 + 1]
-    assert len(read()) == 9
-    assert sum(row["error"] is not None for row in read()) == 1
+    assert [len(own) for own in lines] == [3 + 1 + 2, 2 + 2]
+    assert len(read()) == 10
+    assert sum(row["error"] is not None for row in read()) == 2
 
 
 @pytest.mark.parametrize("learned", [{}, DIMENSIONS, BOTH], ids=["classes", "dimensions", "both"])
