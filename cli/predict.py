@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from ..configuration.folder_checks import check_folder, read_object
 from ..configuration.plain_text import one_line, show_name
 from .commands import Parser, positive
 from .lean_start import lean_start
+from .predict_table import add_table_options, score_table
+from .predict_timeline import add_timeline_options, recognise_over_time, wants_timeline
 from .window_table import describe_windows, format_rows, mean_entries
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
@@ -17,10 +20,16 @@ BATCH_SIZE = 8  # windows; a CPU gains nothing from more (docs/pipeline.md)
 
 
 def run(argv: list[str]) -> None:
-    """Print the answer of a model, and whether nothing is heard in the recording."""
+    """Print the answer of a model, and whether nothing is heard in the recording; with `--out` write a table of many."""
     parser = Parser("predict")
     parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
-    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
+    parser.add_argument(
+        "audio",
+        metavar="AUDIO",
+        nargs="*",
+        help="path or URL of a recording: wav, mp3, mp4, ...; with --out any number of "
+        "files, folders, globs and manifests (csv, jsonl, parquet)",
+    )
     parser.add_argument("--text", help="transcript of the recording")
     parser.add_argument(
         "--transcriber", metavar="MODEL", help="speech recogniser on the Hub that makes the transcript"
@@ -53,16 +62,28 @@ def run(argv: list[str]) -> None:
     parser.add_argument(
         "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
     )
+    add_table_options(parser)
+    add_timeline_options(parser)
     arguments = parser.parse_args(argv)
-    inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
+    over_time = wants_timeline(parser, arguments)
+    options = _window_options(parser, arguments)
+    load = partial(load_pipeline, arguments.folder, arguments.revision, arguments.transcriber)
+    if arguments.out:
+        score_table(parser, arguments, load)
+        return
+    if len(arguments.audio) > 1:
+        parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
+    inputs = {"audio": next(iter(arguments.audio), None), "text": arguments.text, "video": arguments.video}
     turns = [read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
     inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
-    options = _window_options(parser, arguments)
+    if over_time:
+        _print_windows(inputs["audio"], *recognise_over_time(arguments, inputs, load, options))
+        return
     answer = predict(
         *(arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls, options)
     )
     if arguments.vad or (options.get("window_seconds") and (len(answer) > 1 or arguments.window_seconds)):
-        _print_windows(arguments.audio or arguments.video, answer, options)
+        _print_windows(inputs["audio"] or arguments.video, answer, options)
         return
     answer = answer[0] if options.get("window_seconds") else answer
     entries = answer["scores"] + answer.get("dimensions", []) if isinstance(answer, dict) else answer
@@ -91,14 +112,18 @@ def _window_options(parser: Parser, arguments: Namespace) -> dict[str, Any]:
 
 
 def _print_windows(name: str, rows: list[dict[str, Any]], options: dict[str, Any]) -> None:
-    """Print how a recording was cut, its rows and their mean."""
+    """Print how a recording was cut, its rows, and their mean for each speaker."""
     if not rows:
         print(f"No speech is found in {one_line(name)}.")
         return
     print(f"{describe_windows(name, rows, options)}\n")
     print("\n".join(format_rows(rows)))
-    print("\nMean over time" + (", without silent windows:" if any(row.get("silent") for row in rows) else ":"))
-    print("\n".join(format_entries(mean_entries(rows))))
+    for speaker in dict.fromkeys(row.get("speaker") for row in rows):
+        own = [row for row in rows if row.get("speaker") == speaker]
+        of_speaker = "" if speaker is None else f" of {one_line(speaker)}"
+        silent = ", without silent windows" if any(row.get("silent") for row in own) else ""
+        print(f"\nMean over time{of_speaker}{silent}:")
+        print("\n".join(format_entries(mean_entries(own))))
 
 
 def format_entries(entries: list[dict[str, Any]]) -> list[str]:
@@ -145,13 +170,31 @@ def predict(
     """
     check_model(folder)
     with lean_start() if is_plain(folder, transcriber) else nullcontext():
-        from transformers import pipeline
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
-        model, processor = load_model(folder, revision or "main")
-        classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
+        classify = load_pipeline(folder, revision, transcriber)
     return classify(inputs, allow_private_urls=allow_private_urls, **options or {})
+
+
+def load_pipeline(
+    folder: str, revision: str | None = None, transcriber: str | None = None, device: str | None = None
+) -> Any:
+    """Return the pipeline of a model.
+
+    Args:
+        folder: See `predict`.
+        revision: See `predict`.
+        transcriber: See `predict`.
+        device: The device of the model; None means a GPU if there is one.
+
+    Raises:
+        ValueError: See `predict`.
+    """
+    check_model(folder)
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model, processor = load_model(folder, revision or "main")
+    return pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber, device=device)
 
 
 def check_model(folder: str) -> None:

@@ -17,6 +17,8 @@ def describe_windows(name: str, rows: Sequence[Mapping[str, Any]], options: Mapp
         rows: Rows of the pipeline.
         options: The options of the pipeline that it was cut with.
     """
+    if speakers := {row["speaker"] for row in rows if row.get("speaker")}:
+        return f"{one_line(name)} is cut into {len(rows)} part{'s' * (len(rows) != 1)}, of {len(speakers)} speaker{'s' * (len(speakers) != 1)}."
     if options.get("vad"):
         seconds = sum(row["end"] - row["start"] for row in rows)
         parts = f"{len(rows)} segment{'s' * (len(rows) != 1)} with speech, {seconds:.1f} s in all"
