@@ -180,3 +180,21 @@ def _numbers(value: Any) -> Iterator[int | float]:
     for item in value if isinstance(value, list | tuple) else (value,):
         if isinstance(item, int | float) and not isinstance(item, bool):
             yield item
+
+
+def check_class_weights(weights: list[float], labels: int) -> None:
+    """Check the weights of the classes in the cross-entropy.
+
+    Args:
+        weights: The weights.
+        labels: The number of classes.
+
+    Raises:
+        ValueError: If they are not one finite number of at least 0 for each class, or all of them are 0.
+    """
+    if len(weights) != labels:
+        raise ValueError(f"class_weights has {len(weights)} numbers for {labels} labels; give one per label.")
+    if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+        raise ValueError(
+            f"class_weights is {show_value(weights)}; give finite numbers of at least 0, not all of them 0."
+        )

@@ -1,6 +1,5 @@
 """The configuration that all fusion variants share."""
 
-import math
 import os
 from typing import Any, ClassVar, Literal
 
@@ -10,6 +9,7 @@ from .configuration_checks import (
     DTYPES,
     MOST_LABELS,
     check_auxiliary_labels,
+    check_class_weights,
     check_labels,
     checked,
     number,
@@ -189,7 +189,7 @@ class EmoFusionConfig(PreTrainedConfig):
         super().__post_init__(**{"attn_implementation": {}} | kwargs)
         self._match_fields()
         if self.class_weights is not None:
-            self._check_class_weights()
+            check_class_weights(self.class_weights, self.num_labels)
 
     def _check_labels_and_dtype(self, kwargs: dict[str, Any]) -> None:
         if self.id2label is not None:
@@ -238,17 +238,6 @@ class EmoFusionConfig(PreTrainedConfig):
         for name, unset in CLASS_FIELDS.items():
             if getattr(self, name) != unset:
                 raise ValueError(f"{name} is given, but a model of dimensions alone has no classes; leave it out.")
-
-    def _check_class_weights(self) -> None:
-        weights = self.class_weights
-        if len(weights) != self.num_labels:
-            raise ValueError(
-                f"class_weights has {len(weights)} numbers for {self.num_labels} labels; give one per label."
-            )
-        if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
-            raise ValueError(
-                f"class_weights is {show_value(weights)}; give finite numbers of at least 0, not all of them 0."
-            )
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> tuple[dict, dict]:

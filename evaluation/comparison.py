@@ -1,10 +1,13 @@
 """Comparison of two systems by their folders."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from ..configuration.plain_text import show_name, show_value
 from .comparison_records import Comparison
-from .prediction_records import Predictions, reorder, select_known
+from .prediction_records import UNKNOWN, Predictions, reorder
 from .predictions import read_predictions
 from .results import FILE, RunResults
 from .task import Task, task_of_results
@@ -70,6 +73,22 @@ def _find_shared_task(one: str, results: RunResults, other: str, others: RunResu
                 f"{one} has values from {_span(results)}, and {other} from {_span(others)}: compare systems of the same scale."
             )
     return tasks[0] if len(shared) == len(tasks[0].parts) else shared[0]
+
+
+def select_known(predictions: Predictions, task: Task) -> Predictions:
+    """Return what predictions have for a task of classes or of dimensions, on the utterances with a known class or value.
+
+    Args:
+        predictions: The predictions, which may be of both.
+        task: The task.
+    """
+    if task.classes:
+        other = {"dimension_labels": None, "dimensions": None, "dimension_systems": {}}
+        known = predictions.labels != UNKNOWN
+    else:
+        other = {"labels": None, "logits": None, "systems": {}}
+        known = np.isfinite(predictions.dimension_labels).any(axis=1)
+    return replace(predictions, **other).select(known)
 
 
 def _in_order(runs: list[Predictions], given: RunResults, wanted: Task) -> list[Predictions]:

@@ -5,10 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from emofusion.evaluation.comparison import compare_systems
+from emofusion.evaluation.comparison import compare_systems, select_known
 from emofusion.evaluation.dimension_scores import find_intervals
 from emofusion.evaluation.dimension_statistics import group_moments, moment_scores
-from emofusion.evaluation.prediction_records import pool, select_known
+from emofusion.evaluation.prediction_records import pool
 from emofusion.evaluation.predictions import FILE, write_predictions
 from emofusion.evaluation.results import CrossValidationResults, FoldResults, MemberComparison, RunResults
 from emofusion.evaluation.statistics import RESAMPLES
