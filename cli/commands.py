@@ -17,11 +17,13 @@ COMMANDS = {
     "cross-validate": "Train every fold of a corpus, with one or more seeds, and average the scores.",
     "cross-corpus": "Train on each corpus of a recipe, test on all of them, and make a table of the scores.",
     "compare": "Test whether one system is better than another on the same utterances.",
-    "predict": "Recognise the emotion of a recording.",
+    "predict": "Recognise the emotion of a recording, or of many.",
+    "explain": "Show what words, times and inputs the answer for a recording depends on.",
     "prepare": "Check a corpus on disk, list its problems, and cache it.",
     "fit-late-fusion": "Combine the scores of models, which are trained first if they are not.",
     "pretrain-speaker": "Pretrain a speaker network.",
     "import-speaker": "Import a speaker network of another toolkit.",
+    "export": "Write a model as an ONNX graph that runs without torch.",
     "merge-adapter": "Merge LoRA adapters into the weights of their base model.",
     "search": "Search for better hyperparameters with Optuna.",
     "push": "Publish a model, or the metric, on the Hugging Face Hub.",
@@ -37,6 +39,10 @@ MAY_BE_EMPTY = ("--text",)
 
 class UsageError(Exception):
     """A command line that cannot be understood."""
+
+
+class IncompleteError(Exception):
+    """A command that has done its work, except for some rows or files."""
 
 
 class Parser(argparse.ArgumentParser):

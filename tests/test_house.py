@@ -22,14 +22,31 @@ FLOORS = (
 )
 ROOMS = [room for room in FLOORS if (ROOT / room).is_dir()]
 # Rooms that import less than all rooms below them: their files also work without the rest of the package.
-STRICTER = {"processing": {"configuration"}, "metrics": set(), "corpora": {"configuration", "processing"}}
+STRICTER = {
+    "processing": {"configuration"},
+    "metrics": set(),
+    "corpora": {"configuration", "processing"},
+    "inference": {"configuration", "modeling", "processing", "metrics", "corpora", "evaluation"},
+}
 TRAVELLING = ("configuration", "modeling", "processing")
 # What a travelling file imports outside a `try`: transformers' loader demands it on the user's machine, and
 # transformers and torch bring the others.
 TRAVELLING_LIBRARIES = {"torch", "transformers", "numpy", "huggingface_hub"}
 LIBRARIES = {
     *("accelerate", "av", "datasets", "evaluate", "filelock", "huggingface_hub", "jinja2", "jiwer", "librosa"),
-    *("matplotlib", "numpy", "optuna", "peft", "safetensors", "scipy", "sklearn", "soundfile", "soxr", "tensorboard"),
+    *(
+        "matplotlib",
+        "numpy",
+        "optuna",
+        "peft",
+        "ray",
+        "safetensors",
+        "scipy",
+        "sklearn",
+        "soundfile",
+        "soxr",
+        "tensorboard",
+    ),
     *("tokenizers", "torch", "tqdm", "trackio", "transformers", "yaml"),
 }
 # Where a sampling rate may be written as a number.

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import yaml
 from datasets import Dataset
+from emofusion.corpora.demo.spoken import BLOCK
 from emofusion.training import run
 from emofusion.training.dialogue_batches import DialogueBatchSampler, DialogueHistory, Limit
+from emofusion.training.late_fusion.fit import fit_late_fusion
 from emofusion.training.processor_building import build_processor, find_context_turns
-from emofusion.training.recipe import Recipe, parse_recipe
+from emofusion.training.recipe import LATE_FUSION, Recipe, parse_recipe
 from emofusion.training.run import train
 from testing_training import FUSION, tiny_recipe
 from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
@@ -168,6 +170,18 @@ def test_run_with_both_contexts_is_saved_with_them(finished):
     page = (folder / "README.md").read_text()
     assert '"context": [' in page
     assert "2 previous turns" in page
+
+
+def test_the_card_of_a_fusion_has_the_context_of_its_members(finished, corpus_root, tmp_path):
+    folder, _ = finished
+    settings = {"members": [str(folder)], "corpus": "spoken", "corpus_root": str(corpus_root), "context_turns": 3}
+    settings |= {"corpus_options": {"utterances": BLOCK}, "output_dir": str(tmp_path), "use_cpu": True}
+    results = fit_late_fusion(Recipe.read(groups=LATE_FUSION, disable_tqdm=True, **settings))
+    assert (results.earlier_turns, results.history) == (2, 4)
+    page = (tmp_path / "README.md").read_text()
+    assert "2 previous turns" in page
+    assert "also depend on the speech and text of up to 4 utterances before it." in page
+    assert '"context": [' in page
 
 
 def test_scores_of_a_run_equal_the_model_on_whole_dialogues_and_the_pipeline(finished, corpus):

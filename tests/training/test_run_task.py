@@ -208,6 +208,19 @@ def test_a_sample_keeps_the_shares_of_classes_and_of_rows_without_one():
             {"task": "dimensions", "model_config": {"dimension_scale": [1, 5]}},
             r"model_config\.dimension_scale is given",
         ),
+        ({"model_config": {"dimension_loss": "mse"}}, "the task is classification; set task to dimensions or multi"),
+        (
+            {"model_config": {"auxiliary_labels": {}}},
+            "model_config.auxiliary_labels is given, but the argument auxiliary",
+        ),
+        (
+            {"auxiliary": {"gender": 1}, "model_config": {"loss_weights": {"auxiliary_gender": 0}}},
+            "model_config.loss_weights.auxiliary_gender is given, but auxiliary.gender is that weight",
+        ),
+        (
+            {"mixup": {"embedding": 0.2}, "model_config": {"context_layers": 1}},
+            "mixup is given, but a model with context",
+        ),
         (
             {"task": "multi_task", "variant": "text_classifier"},
             "The task is multi_task, but a text_classifier is a plain",

@@ -1,0 +1,1 @@
+"""What a finished model is used for: batch scoring, timelines, serving, export, explanations."""
