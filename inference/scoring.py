@@ -204,7 +204,7 @@ class Scorer:
         key, recording, part, parts, _ = utterance
         if isinstance(answer, list):  # rows of windows that the pipeline found; none where nobody speaks
             rows = [build_row(recording, row, self.columns) for row in answer or [{}]]
-            return Part(key, part, parts, rows, sum(row["end"] - row["start"] for row in answer))
+            return Part(key, part, parts, rows, float(sum(row["end"] - row["start"] for row in answer)))
         if "error" in answer:
             return self._failure(utterance, answer["error"])
         start, end = utterance.times
