@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 import pytest
+import testing_scoring
 from emofusion.inference.ray_engine import score_on_ray
 from emofusion.inference.recordings import find_recordings
 from emofusion.inference.scoring import ScoringOptions
@@ -31,7 +32,8 @@ def load(place, device):
 @pytest.mark.timeout(240)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # Ray warns of itself
 def test_killed_worker_loses_and_doubles_nothing(tmp_path):
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
+    for module in (sys.modules[__name__], testing_scoring):  # which workers cannot import
+        ray.cloudpickle.register_pickle_by_value(module)
     make_recordings(tmp_path, 70)
     recordings = find_recordings([tmp_path]).recordings
     done = {next(iter(recordings)): [0]}
