@@ -110,3 +110,49 @@ def test_text_model_takes_text_or_transcribed_recordings(recording):
         ValueError, match="The utterance has no input for this model: give text, or audio and a transcriber"
     ):
         text({"audio": recording})
+
+
+class TimingRecogniser(FakeRecogniser):
+    """A recogniser that hears a word in the middle of every second, with times if it is asked for those of words."""
+
+    def __call__(self, inputs, **options):
+        self.calls.append((inputs, options))
+        words = [f" word{number}" for number in range(round(len(inputs["raw"]) / 8000))]
+        chunks = [{"text": word, "timestamp": (number + 0.3, number + 0.5)} for number, word in enumerate(words)]
+        return {"text": "".join(words)} | ({"chunks": chunks} if options.get("return_timestamps") == "word" else {})
+
+
+LONG = {"array": noise(3 * RATE), "sampling_rate": RATE}
+WORD_TIMES = {"window_seconds": 1.0, "transcriber_kwargs": {"return_timestamps": "word"}}
+
+
+def test_times_of_words_divide_the_text_of_a_recording_over_its_windows():
+    recogniser = TimingRecogniser()
+    pipe = build(transcriber=recogniser)
+    rows = pipe(LONG, **WORD_TIMES, batch_size=2)
+    assert [row["text"] for row in rows] == ["word0", "word1", "word2"]
+    assert [len(inputs["raw"]) for inputs, _ in recogniser.calls] == [3 * 8000]  # once, as a whole
+    span = {"audio": {**LONG, "start": 1.0, "end": 2.0}, "text": "word1"}
+    assert same(rows[1]["scores"], pipe(span), 1e-5)
+    overlapping = pipe(LONG, **WORD_TIMES, hop_seconds=0.5)
+    assert [row["text"] for row in overlapping] == ["word0", "word1", "word1", "word2", "word2"]
+
+
+def test_windows_are_transcribed_by_themselves_without_times_of_words():
+    recogniser = FakeRecogniser("one", "two", "three", "all", "hello", "there", "go")
+    pipe = build(transcriber=recogniser)
+    assert [row["text"] for row in pipe(LONG, window_seconds=1.0)] == ["one", "two", "three"]
+    assert [row["text"] for row in pipe(LONG, **WORD_TIMES)] == ["hello", "there", "go"]
+    assert [len(inputs["raw"]) for inputs, _ in recogniser.calls] == [8000] * 3 + [3 * 8000] + [8000] * 3
+
+
+def test_text_model_takes_windows_of_a_recording_with_a_transcriber():
+    rows = build("text", transcriber=TimingRecogniser())({"audio": LONG}, **WORD_TIMES)
+    assert [row["text"] for row in rows] == ["word0", "word1", "word2"]
+
+
+def test_recogniser_of_letters_gives_times_of_words(tmp_path):
+    pipe = build(transcriber=save_ctc(tmp_path / "recogniser"))
+    whole = pipe({"array": noise(4 * RATE), "sampling_rate": RATE}, return_text=True)["text"].split()
+    rows = pipe({"array": noise(4 * RATE), "sampling_rate": RATE}, **WORD_TIMES)
+    assert " ".join(row["text"] for row in rows).split() == whole
