@@ -29,7 +29,7 @@ def load(place, device):
     return Fatal()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # Ray warns of itself
 def test_killed_worker_loses_and_doubles_nothing(tmp_path):
     for module in (sys.modules[__name__], testing_scoring):  # which workers cannot import
