@@ -91,6 +91,18 @@ class EmoFusionConfig(PreTrainedConfig):
             Number of earlier utterances that an utterance attends to in each layer.
         context_dropout (`float`, *optional*, defaults to 0.1):
             Dropout in that transformer.
+        dimensions (`list[str]`, *optional*):
+            Names of the dimensions to learn, some of `"valence"`, `"arousal"` and `"dominance"`. With
+            `problem_type="regression"` they are the names in `id2label`, and may be left out. `None` otherwise means none.
+        dimension_scale (`list[float]`, *optional*):
+            Lowest and highest value of the dimensions, in labels and in predictions. Defaults to `[1, 5]` if dimensions are
+            learned.
+        dimension_loss (`str`, *optional*, defaults to `"ccc"`):
+            Loss of the dimensions: `"ccc"`, 1 minus the concordance correlation coefficient (Lin 1989), or `"mse"`, the
+            squared error where the scale is 0 to 1.
+        loss_weights (`dict[str, float]`, *optional*):
+            Weights of the parts of the loss by name: `cross_entropy`, `dimensions`, and `auxiliary_<name>` for each auxiliary
+            head. A part without one has the weight 1. The discrepancy of WavFusion has `discrepancy_weight` instead.
         auxiliary_labels (`dict[str, list[str]]`, *optional*):
             Names of the classes of auxiliary heads, by name of the head, such as `{"gender": ["female", "male"]}`. The
             part of the loss is `auxiliary_gender`, with a weight in `loss_weights`.

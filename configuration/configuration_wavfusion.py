@@ -113,6 +113,11 @@ class WavFusionConfig(EmoFusionConfig):
                 "use_weighted_layer_sum is True, but the fusion happens inside the speech encoder; set it to False."
             )
 
+    def _match_fields(self) -> None:
+        if "discrepancy" in (self.loss_weights or {}):
+            raise ValueError("loss_weights names discrepancy, whose weight is discrepancy_weight; leave it out.")
+        super()._match_fields()
+
     def _check_fusion_layers(self) -> None:
         layers, fused = self.audio_config.num_hidden_layers, self.num_fusion_layers
         if not 0 <= fused < layers:

@@ -19,10 +19,12 @@ class Corpus(ABC):
         name: The name in recipes and on the command line.
         options: A frozen dataclass of the options of `load`: their names, defaults and help (in each field's metadata).
             Creating an instance validates the values.
+        own_valence: What its valence is if it must not be pooled with that of other corpora; None if it may be.
     """
 
     name: ClassVar[str]
     options: ClassVar[type]
+    own_valence: ClassVar[str | None] = None
 
     def parse(self, **options) -> Any:
         """Return an instance of `self.options`.

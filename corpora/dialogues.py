@@ -20,14 +20,7 @@ def turn_of(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row.get(name) for name in TURN} | {"id": None}
 
 
-def add_context(
-    corpus: "DatasetDict",
-    turns: Iterable[Mapping[str, Any]],
-    count: int,
-    column: str,
-    *,
-    needs_dialogues: bool = True,
-) -> "DatasetDict":
+def add_context(corpus: "DatasetDict", turns: Iterable[Mapping[str, Any]], count: int, column: str) -> "DatasetDict":
     """Return the splits with the column `context`: for each row the last turns with words before it, oldest first.
 
     Turns are ordered by their number; gaps do not matter. Turns that give no row count too. A turn that is a row of another
@@ -39,10 +32,9 @@ def add_context(
         turns: All turns of the corpus, with the keys `TURN`.
         count: The largest number of turns before a row.
         column: The transcripts to read, "text" or "asr_text"; turns that have none are passed over.
-        needs_dialogues: Whether a corpus without dialogues is refused; otherwise its rows have no context.
 
     Raises:
-        ValueError: If no row has a dialogue and a number, or two rows of a split have the same.
+        ValueError: If two rows of a split have the same dialogue and number.
     """
     from datasets import DatasetDict, List, Value
 
@@ -57,11 +49,6 @@ def add_context(
                     "turns before an utterance are unknown: number the turns of a dialogue, or leave context_turns out."
                 )
             dialogues[turn["dialogue"]][split][turn["turn"]] = turn
-    if not dialogues and needs_dialogues:
-        raise ValueError(
-            "context_turns is given, but no utterance of the corpus has a dialogue and a turn; leave it out, or add the "
-            "columns 'dialogue' and 'turn'."
-        )
     divided = [name for name, splits in dialogues.items() if len(splits) > 1]
     if divided:
         warnings.warn(

@@ -33,7 +33,7 @@ def features(labels: Sequence[str]) -> "Features":
     - `video` is a file, a span in seconds, and the part of the frame that shows the speaker: `crop` is one of `CROPS` of
       `processing.video`, or None for the whole frame.
     - `alignment` holds, for each of `LEVELS`, equally long lists `start`, `end` (seconds in the utterance) and `symbol`.
-    - `vad` is valence, arousal and dominance, from 1 to 5.
+    - `vad` is valence, arousal and dominance, in the scale that `Corpus.describe` states as `dimension_scale`.
     - `corpus` is the name of the corpus in a run with several; None in a run with one.
 
     Args:

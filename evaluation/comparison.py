@@ -4,16 +4,17 @@ from pathlib import Path
 
 from ..configuration.plain_text import show_name, show_value
 from .comparison_records import Comparison
-from .prediction_records import Predictions, reorder
+from .prediction_records import Predictions, reorder, select_known
 from .predictions import read_predictions
 from .results import FILE, RunResults
-from .task import task_of_results
+from .task import Task, task_of_results
 
 
 def compare_systems(first: str | Path, second: str | Path) -> Comparison:
     """Compare two systems, each the folder of a run, of a late fusion or of a cross-validation.
 
-    The task of the systems says which scores are compared. Intervals of the differences are over resampled speakers, and
+    The task of the systems says which scores are compared; of a system with classes and dimensions and one with either, what
+    both have is compared, on the utterances with a known class or value. Intervals of the differences are over resampled speakers, and
     the differences are tested over speakers (permutation test), that in WA over utterances too.
 
     Args:
@@ -27,8 +28,10 @@ def compare_systems(first: str | Path, second: str | Path) -> Comparison:
     one, other = str(first), str(second)
     results, others = RunResults.read(first), RunResults.read(second)
     runs, other_runs = read_tests(first, results), read_tests(second, others)
-    _check_same_task(one, results, other, others)
-    return task_of_results(results).compare((one, runs), (other, _in_order(other_runs, others, results)))
+    task = _find_shared_task(one, results, other, others)
+    if results.task != others.task:
+        runs, other_runs = ([select_known(run, task) for run in part] for part in (runs, other_runs))
+    return task.compare((one, runs), (other, _in_order(other_runs, others, task)))
 
 
 def read_tests(folder: str | Path, results: RunResults) -> list[Predictions]:
@@ -46,27 +49,33 @@ def read_tests(folder: str | Path, results: RunResults) -> list[Predictions]:
     return [read_predictions(run, task)["test"] for run in find_runs(folder, results)]
 
 
-def _check_same_task(one: str, results: RunResults, other: str, others: RunResults) -> None:
-    if results.task != others.task:
+def _find_shared_task(one: str, results: RunResults, other: str, others: RunResults) -> Task:
+    """Return the task that two systems have in common: their own, or that of one of them if the other has two."""
+    tasks = task_of_results(results), task_of_results(others)
+    shared = [part for part in tasks[0].parts if part.name in {found.name for found in tasks[1].parts}]
+    if not shared:
         raise ValueError(
             f"{one} has the task {results.task}, and {other} {others.task}: compare systems of the same task."
         )
-    pairs = {"labels": (results.labels, others.labels), "dimensions": (results.dimensions, others.dimensions)}
-    for what, (first, second) in pairs.items():
-        if set(first) != set(second):
+    for task in shared:
+        (match,) = (part for part in tasks[1].parts if part.name == task.name)
+        what = "labels" if task.classes else "dimensions"
+        if set(task.labels) != set(match.labels):
             raise ValueError(
-                f"{one} has the {what} {_list(first)}, and {other} {_list(second)}: compare systems of the same {what}."
+                f"{one} has the {what} {_list(task.labels)}, and {other} {_list(match.labels)}: compare systems of the same "
+                f"{what}."
             )
-    if results.dimension_scale != others.dimension_scale:
-        raise ValueError(
-            f"{one} has values from {_span(results)}, and {other} from {_span(others)}: compare systems of the same scale."
-        )
+        if task.dimension_scale != match.dimension_scale:
+            raise ValueError(
+                f"{one} has values from {_span(results)}, and {other} from {_span(others)}: compare systems of the same scale."
+            )
+    return tasks[0] if len(shared) == len(tasks[0].parts) else shared[0]
 
 
-def _in_order(runs: list[Predictions], given: RunResults, wanted: RunResults) -> list[Predictions]:
-    """Return predictions with the classes and dimensions in the order of other results."""
-    classes = [given.labels.index(label) for label in wanted.labels]
-    dimensions = [given.dimensions.index(name) for name in wanted.dimensions]
+def _in_order(runs: list[Predictions], given: RunResults, wanted: Task) -> list[Predictions]:
+    """Return predictions with the classes and dimensions in the order of a task."""
+    classes = [given.labels.index(label) for label in wanted.classes]
+    dimensions = [given.dimensions.index(name) for name in wanted.dimension_names]
     return [reorder(run, classes, dimensions) for run in runs]
 
 

@@ -128,9 +128,9 @@ class ClassComparison(Comparison):
         lines = [f"{'':<{width}}{'WA':>16}{'UA':>16}"]
         for system in systems:
             lines.append(f"{system.name:<{width}}{100 * system.wa:>16.1f}{100 * system.ua:>16.1f}")
-        lines.append(row("difference", lambda score: f"{100 * score.value:+.1f}"))
+        lines.append(row("difference", lambda score: f"{100 * score.value:+z.1f}"))
         if self.wa.interval:
-            lines.append(row("95 %", lambda score: " to ".join(f"{100 * edge:+.1f}" for edge in score.interval)))
+            lines.append(row("95 %", lambda score: " to ".join(f"{100 * edge:+z.1f}" for edge in score.interval)))
             lines.append(row("p, speakers", lambda score: f"{score.p_speakers:.3g}"))
         lines.append(f"{'p, utterances':<{width}}{self.p_utterances:>16.3g}")
         counts = (

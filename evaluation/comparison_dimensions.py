@@ -88,10 +88,10 @@ class DimensionComparison(Comparison):
         found = list(self.differences.values())
         lines = [row("CCC", list(self.ccc))]
         for place, name in enumerate((self.first, self.second)):
-            lines.append(row(name, [f"{scores[place]:.3f}" for scores in self.ccc.values()]))
-        lines.append(row("difference", [f"{one.value:+.3f}" for one in found]))
+            lines.append(row(name, [f"{scores[place]:z.3f}" for scores in self.ccc.values()]))
+        lines.append(row("difference", [f"{one.value:+z.3f}" for one in found]))
         if any(one.interval for one in found):
-            lines.append(row("95 %", [" to ".join(f"{edge:+.3f}" for edge in one.interval or []) for one in found]))
+            lines.append(row("95 %", [" to ".join(f"{edge:+z.3f}" for edge in one.interval or []) for one in found]))
         if any(one.p_speakers is not None for one in found):
             lines.append(
                 row("p, speakers", ["" if one.p_speakers is None else f"{one.p_speakers:.3g}" for one in found])

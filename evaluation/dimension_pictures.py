@@ -149,4 +149,4 @@ def _draw_cells(
 
 
 def _format(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
+    return "undefined" if value is None else f"{value:z.3f}"

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..metrics.dimension_metrics.dimension_scores import SMALLEST
 from .statistics import number_groups
 
-# Variances below this, in units of the variance of the references, are rounding errors of a constant.
-SMALLEST = 1e-12
 # Values are clipped to this, in the same units, so that sums of their squares are finite.
 LARGEST = 1e100
 

@@ -3,11 +3,14 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from .calibration import softmax
+
+if TYPE_CHECKING:
+    from .task import Task
 
 UNKNOWN = -100  # class number of an utterance whose class is unknown, which PyTorch's losses ignore
 
@@ -109,3 +112,19 @@ def reorder(predictions: Predictions, classes: Sequence[int], dimensions: Sequen
             name: found[:, dimensions] for name, found in predictions.dimension_systems.items()
         }
     return dataclasses.replace(predictions, **changed)
+
+
+def select_known(predictions: Predictions, task: "Task") -> Predictions:
+    """Return what predictions have for a task of classes or of dimensions, on the utterances with a known class or value.
+
+    Args:
+        predictions: The predictions, which may be of both.
+        task: The task.
+    """
+    if task.classes:
+        other = {"dimension_labels": None, "dimensions": None, "dimension_systems": {}}
+        known = predictions.labels != UNKNOWN
+    else:
+        other = {"labels": None, "logits": None, "systems": {}}
+        known = np.isfinite(predictions.dimension_labels).any(axis=1)
+    return dataclasses.replace(predictions, **other).select(known)

@@ -237,6 +237,8 @@ class RunResults(Results):
         dimensions: Names of the dimensions that are learned; empty if there are none.
         dimension_scale: Lowest and highest value of a dimension; None if none is learned.
         modalities: The modalities that the model takes.
+        earlier_turns: Number of previous turns whose words the model reads with an utterance.
+        history: Number of previous utterances that the scores of an utterance depend on through speech context.
         corpus: Description of the corpus.
         data: Size of each split.
         parameters: Number of parameters.
@@ -258,6 +260,8 @@ class RunResults(Results):
     dimensions: list[str] = field(default_factory=list)
     dimension_scale: list[float] | None = None
     modalities: list[str]
+    earlier_turns: int = 0
+    history: int = 0
     corpus: CorpusMetadata = field(default_factory=CorpusMetadata)
     data: dict[str, SplitCounts] = field(default_factory=dict)
     parameters: ParameterCounts | None = None

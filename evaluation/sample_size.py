@@ -24,7 +24,7 @@ def explain_uncertainty(results: "RunResults", split: str = "test") -> str:
         split: The split. Only the test split has intervals.
 
     Returns:
-        Up to three sentences; empty if every class and dimension has enough utterances and speakers, or nothing was
+        Up to two sentences; empty if every class and dimension has enough utterances and speakers, or nothing was
         measured.
     """
     scores, data = results.metrics.get(split), results.data.get(split)
@@ -39,10 +39,8 @@ def explain_uncertainty(results: "RunResults", split: str = "test") -> str:
     # The support counts an utterance once per run, the data once.
     known = dict(data.dimensions) if data and data.dimensions else {}
     known = known or {name: found.utterances for name, found in scores.dimensions.items()}
-    sentences = [
-        describe_small_classes(utterances, speakers, place),
-        describe_small_classes(known, {}, place, "for a dimension"),
-    ]
+    each = " or ".join(["in a class"] * bool(utterances) + ["for a dimension"] * bool(known))
+    sentences = [describe_small_classes(utterances | known, speakers, place, each)]
     if split == "test" and results.intervals is None:
         sentences.append(_explain_missing_intervals(None if data is None else data.speakers))
     return " ".join(filter(None, sentences))

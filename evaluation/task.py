@@ -91,6 +91,11 @@ class Task(ABC):
     example: ClassVar[str]
 
     @property
+    def parts(self) -> "tuple[Task, ...]":
+        """The tasks that it consists of: itself, or one for the classes and one for the dimensions."""
+        return (self,)
+
+    @property
     def classes(self) -> Sequence[str]:
         """Names of the classes that are learned, in the order of the logits; empty if there are none."""
         return ()
@@ -189,6 +194,10 @@ class Task(ABC):
     @abstractmethod
     def score_output(self, output: "PredictionOutput") -> Record:
         """Return the scores, a `scores`, of a model's outputs, as [`transformers.Trainer.predict`] returns them."""
+
+    def pick_dimensions(self, outputs: Any, labels: Any) -> tuple[Any, Any]:
+        """Return values and labels `(rows, dimensions)` of outputs and labels as a trainer collects them, for a task with dimensions."""
+        raise NotImplementedError(f"The task {self.name} has no dimensions.")
 
     @abstractmethod
     def join_outputs(self, rows: "Dataset", output: "PredictionOutput") -> dict[str, Any]:

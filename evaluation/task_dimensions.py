@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DimensionsTask(Task):
-    """Regression of the dimensions of utterances, as the mean of the raters' values.
+    """Regression of the dimensions of utterances.
 
     Args:
         labels: Names of the dimensions, some of `DIMENSIONS` of `configuration.dimensions`, in the order of the model's outputs.
@@ -155,6 +155,10 @@ class DimensionsTask(Task):
         """Return the scores of values `(utterances, dimensions)`."""
         return score_values(output.predictions, output.label_ids, self.labels)
 
+    def pick_dimensions(self, outputs: Any, labels: Any) -> tuple[Any, Any]:
+        """Return outputs and labels; see [`Task.pick_dimensions`]."""
+        return outputs, labels
+
     def join_outputs(self, rows: "Dataset", output: "PredictionOutput") -> dict[str, Any]:
         """Return `dimension_labels` and `dimensions`; see [`Task.join_outputs`]."""
         labels = read_dimensions(rows, self.labels)
@@ -212,16 +216,16 @@ class DimensionsTask(Task):
     def describe_details(self, results: RunResults) -> str:
         """Return the CCC of each dimension on the test split."""
         scores = results.metrics["test"].dimensions
-        shown = [f"{name} {scores[name].ccc:.3f}" for name in self.labels if scores[name].ccc is not None]
+        shown = [f"{name} {scores[name].ccc:z.3f}" for name in self.labels if scores[name].ccc is not None]
         return f"CCC: {', '.join(shown)}"
 
     def format_cell(self, name: str, value: float) -> str:
         """Return a score with three decimals."""
-        return f"{value:.3f}"
+        return f"{value:z.3f}"
 
     def format_score(self, name: str, value: float) -> str:
         """Return a score with three decimals; a CCC has no unit, an RMSE that of the scale."""
-        return f"{value:.3f}"
+        return f"{value:z.3f}"
 
     def describe_scale(self) -> str:
         """Return the scale in words: `on a scale from 1 to 5`."""
@@ -241,7 +245,7 @@ class DimensionsTask(Task):
         return [
             f"The values are {self.describe_scale()}, that of the corpus: convert them before they are compared with those of "
             "another scale. A value may lie slightly outside of it.",
-            "A value is the mean of several raters. It says nothing about how far the raters agree.",
+            "The model gives one value for an utterance. It says nothing about how far people agree on it.",
         ]
 
     def explain_scores(self, measured: Collection[str]) -> str:

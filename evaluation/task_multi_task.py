@@ -169,6 +169,10 @@ class MultiTask(Task):
             classes, **{key: getattr(values, key) for key in ("ccc", "pearson", "rmse", "dimensions")}
         )
 
+    def pick_dimensions(self, outputs: Any, labels: Any) -> tuple[Any, Any]:
+        """Return the second of the outputs and of the labels; see [`Task.pick_dimensions`]."""
+        return outputs[1], labels[1]
+
     def join_outputs(self, rows: "Dataset", output: "PredictionOutput") -> dict[str, Any]:
         """Return the labels, logits and values; see [`Task.join_outputs`]."""
         joined = {}

@@ -79,10 +79,16 @@ def _write_model_card(folder: Path, results: RunResults) -> Path:
         example=Markdown(task.example),
         claim=_format_claim(results, task),
         uncertainty=explain_uncertainty(results),
-        small=[sentence for split in results.metrics if (sentence := explain_uncertainty(results, split))],
+        # That of the test split is at the beginning of the card.
+        small=[
+            sentence
+            for split in results.metrics
+            if split != "test" and (sentence := explain_uncertainty(results, split))
+        ],
         calibration=_explain_scaling(results, task),
         corpus=results.corpus,
         label_map=map_table(results),
+        has_classes=bool(task.classes),
         others=describe_others(results, task),
         cross_tables=cross_tables(results, task),
         cross_explanation=explain_cross(results),
@@ -167,7 +173,7 @@ def _build_metadata(results: RunResults, task: Task, name: str) -> ModelCardData
                 metric_type=metric.type,
                 metric_args=metric.arguments,
                 metric_name=metric.title,
-                metric_value=round(test[score], 4),
+                metric_value=round(test[score], 4) + 0.0,  # no -0.0
             )
             for score, metric in metrics.items()
         ]

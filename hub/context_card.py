@@ -21,9 +21,7 @@ def describe_context(results: RunResults, modalities: Sequence[Modality]) -> dic
         `turns`, the number of turns whose words are read, and `history`, the number of utterances that speech context reaches
         back, each 0 for none; `utterance` and `arguments`, what the examples for the pipeline and for the processor add.
     """
-    settings = {**results.recipe, **results.training}
-    turns = settings.get("context_turns") or 0
-    history = (settings.get("context_layers") or 0) * (settings.get("context_window") or 0)
+    turns, history = results.earlier_turns, results.history
     if not turns and not history:
         return {"turns": 0, "history": 0, "utterance": Markdown(""), "arguments": Markdown("")}
     names = [modality.name for modality in modalities] if history else ["text"]

@@ -17,9 +17,15 @@ def name_split(split: str) -> str:
 
 
 def map_table(results: RunResults) -> Markdown:
-    """Return the class of every label of every corpus, with the number of utterances that are dropped."""
-    corpus = results.corpus
-    rows = {}
+    """Return the class of every label of every corpus, with the number of utterances that are dropped.
+
+    Empty if every label keeps its name and no utterance is dropped.
+    """
+    corpus, rows = results.corpus, {}
+    if not corpus.dropped and all(
+        label == known for classes in corpus.label_map.values() for label, known in classes.items()
+    ):
+        return Markdown("")
     for name, classes in corpus.label_map.items():
         dropped = corpus.dropped.get(name, {})
         for label, known in classes.items():

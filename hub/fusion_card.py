@@ -73,11 +73,11 @@ def _comparison_table(fusion: LateFusionResults) -> Markdown:
     rows = {}
     for name, found in fusion.comparisons.items():
         cells = {
-            score: f"{100 * value:+.1f}" for score in ("wa", "ua") if (value := getattr(found, score)) is not None
+            score: f"{100 * value:+z.1f}" for score in ("wa", "ua") if (value := getattr(found, score)) is not None
         }
         for score in ("wa", "ua"):
             if interval := getattr(found, f"{score}_interval"):
-                cells[f"{score}_interval"] = " to ".join(f"{100 * edge:+.1f}" for edge in interval)
+                cells[f"{score}_interval"] = " to ".join(f"{100 * edge:+z.1f}" for edge in interval)
         for test in ("p_utterances", "p_wa", "p_ua"):
             if (p := getattr(found, test)) is not None:
                 cells[test] = f"{p:.3g}"
@@ -90,9 +90,9 @@ def _dimension_table(fusion: LateFusionResults) -> Markdown:
     rows = {}
     for name, found in fusion.comparisons.items():
         for dimension, difference in found.ccc.items():
-            cells = {"value": f"{difference.value:+.3f}"}
+            cells = {"value": f"{difference.value:+z.3f}"}
             if difference.interval:
-                cells["interval"] = " to ".join(f"{edge:+.3f}" for edge in difference.interval)
+                cells["interval"] = " to ".join(f"{edge:+z.3f}" for edge in difference.interval)
             if difference.p_speakers is not None:
                 cells["p"] = f"{difference.p_speakers:.3g}"
             rows[f"{name}, {dimension}"] = cells

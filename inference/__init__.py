@@ -1,1 +1,1 @@
-"""Use of trained models on recordings as people have them: folders, manifests, and tables of scores."""
+"""What a finished model is used for: batch scoring, timelines, serving, export, explanations."""

@@ -58,10 +58,11 @@ def _check_config(config: PreTrainedConfig) -> None:
 
 def max_tokens(config: PreTrainedConfig) -> int:
     """Return the maximum number of tokens; RoBERTa's positions start after the id of the padding token."""
-    return config.max_position_embeddings - _first_position(config)
+    return config.max_position_embeddings - first_position(config)
 
 
-def _first_position(config: PreTrainedConfig) -> int:
+def first_position(config: PreTrainedConfig) -> int:
+    """Return the position of the first token."""
     return config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
 
 
@@ -122,7 +123,7 @@ def _read_outputs(outputs: ModelOutput):
 
 def _positions(config: PreTrainedConfig, lengths: Lengths, device: torch.device) -> torch.Tensor:
     """Return the position of each token in its row; packed, as the tokens."""
-    first = _first_position(config)
+    first = first_position(config)
     positions = torch.arange(first, first + max(lengths), device=device)
     return join_rows([positions[:length] for length in lengths])
 

@@ -58,11 +58,26 @@ def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, le
     Raises:
         ValueError: If the width of the vectors differs from the configuration.
     """
-    width = vision_hidden_size(encoder.config)
     if not any(lengths):
+        width = vision_hidden_size(encoder.config)
         return pixel_values_videos.new_zeros(len(lengths), 1, width, dtype=encoder.dtype)
     frames = [row[:length] for row, length in zip(pixel_values_videos.unbind(), lengths, strict=True)]
-    outputs = encoder(pixel_values=torch.cat(frames).to(encoder.dtype), return_dict=True)
+    vectors = encode_images(encoder, torch.cat(frames).to(encoder.dtype))
+    return stack_rows(vectors.split(list(lengths)))
+
+
+def encode_images(encoder: PreTrainedModel, pixel_values: torch.Tensor) -> torch.Tensor:
+    """Compute one vector per image, `(images, hidden)`.
+
+    Args:
+        encoder: An encoder of single images.
+        pixel_values: `(images, channels, height, width)`.
+
+    Raises:
+        ValueError: If the width of the vectors differs from the configuration.
+    """
+    width = vision_hidden_size(encoder.config)
+    outputs = encoder(pixel_values=pixel_values, return_dict=True)
     vectors = getattr(outputs, "pooler_output", None)
     if vectors is None:
         vectors = outputs.last_hidden_state
@@ -73,4 +88,4 @@ def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, le
             f"vision_config names the model_type {encoder.config.model_type!r}, whose vectors have "
             f"{vectors.shape[1]} numbers, but its configuration gives {width}; choose another encoder."
         )
-    return stack_rows(vectors.split(list(lengths)))
+    return vectors

@@ -41,7 +41,7 @@ def log_mel_spectrogram(input_values: torch.Tensor, num_mel_bins: int) -> torch.
         waveform = F.pad(input_values.float(), (0, WINDOW))  # silence, where torch would pad by reflection
         window = torch.hann_window(WINDOW, device=device)
         spectrum = torch.stft(waveform, WINDOW, HOP, window=window, return_complex=True)
-        filters = torch.from_numpy(_mel_filters(num_mel_bins)).to(device, non_blocking=True)
+        filters = torch.from_numpy(mel_filters(num_mel_bins)).to(device, non_blocking=True)
         power = filters @ spectrum.abs().square()
     log_power = power.clamp_min(1e-10).log10()
     loudest = log_power.amax(dim=(1, 2), keepdim=True)  # includes windows that only start in the utterance
@@ -110,7 +110,7 @@ def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, len
 
 
 @lru_cache
-def _mel_filters(num_mel_bins: int) -> np.ndarray:
+def mel_filters(num_mel_bins: int) -> np.ndarray:
     """Return the weight of every frequency in every mel band, `(num_mel_bins, frequencies)`."""
     bank = mel_filter_bank(
         WINDOW // 2 + 1, num_mel_bins, 0.0, 8000.0, SAMPLING_RATE, norm="slaney", mel_scale="slaney"

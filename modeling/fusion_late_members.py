@@ -44,6 +44,23 @@ def build_member(config: PreTrainedConfig) -> PreTrainedModel:
     return _auto_class(config).from_config(config, dtype=torch.get_default_dtype())
 
 
+def read_member_config(source: str) -> PreTrainedConfig:
+    """Return the configuration of a trained classifier.
+
+    Args:
+        source: A folder or Hub id.
+
+    Raises:
+        ValueError: If the model cannot be a member.
+    """
+    fields, _ = PreTrainedConfig.get_config_dict(source)
+    try:
+        config_class = MEMBER_CONFIGS.get(fields.get("model_type"))
+        return as_member_config(config_class.from_dict(fields) if config_class else fields)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
 def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Load a trained classifier from safetensors.
 
@@ -54,13 +71,7 @@ def load_member(source: str, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     Raises:
         ValueError: If the model cannot be a member, or lacks weights, as an encoder without a head does.
     """
-    headers = check_files(source)
-    fields, _ = PreTrainedConfig.get_config_dict(source)
-    try:
-        config_class = MEMBER_CONFIGS.get(fields.get("model_type"))
-        config = as_member_config(config_class.from_dict(fields) if config_class else fields)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
+    headers, config = check_files(source), read_member_config(source)
     loader = MEMBER_MODELS.get(config.model_type) or _auto_class(config)
     model, info = load_checked(loader.from_pretrained, source, config=config, dtype=dtype, headers=headers)
     if missing := info["missing_keys"]:

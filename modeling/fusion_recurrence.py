@@ -29,7 +29,7 @@ class _RecurrenceByRow:
             return super().forward(padded)[0] if rows.are_equal else self._run_packed(padded, rows)
         with torch.autocast(padded.device.type, enabled=False):
             padded = padded.to(self.weight_ih_l0.dtype)
-            return super().forward(padded)[0] if rows.are_equal else self._run_directions(padded, rows)
+            return super().forward(padded)[0] if rows.key_mask is None else self._run_directions(padded, rows)
 
     def _run_directions(self, padded: torch.Tensor, rows: Rows) -> torch.Tensor:
         # Padding repeats a position of its row: after many zeros the state of a new layer, whose biases are zero, is

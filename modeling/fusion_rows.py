@@ -16,9 +16,10 @@ def lay_out(
     Args:
         states: For each modality, `(batch, positions, hidden of its encoder)`.
         masks: For each modality, `(batch, positions)`, bool, ones first.
-        lengths: For each modality, the number of ones in each row, at least 1.
+        lengths: For each modality, the number of ones in each row, at least 1. The rows of a modality without lengths
+            stay padded.
     """
-    rows = {name: Rows(masks[name], lengths[name]) for name in states}
+    rows = {name: Rows(masks[name], lengths[name]) if name in lengths else PaddedRows(masks[name]) for name in states}
     return {name: rows[name].pack(value) for name, value in states.items()}, rows
 
 
@@ -84,3 +85,30 @@ class Rows:
         if self.are_equal:
             return vectors.unsqueeze(1)
         return vectors.index_select(0, self.index // self.longest)[None]
+
+
+class PaddedRows(Rows):
+    """The layout of padded rows whose lengths are not known on the host, as in an exported graph: nothing is packed.
+
+    Args:
+        mask: `(batch, positions)`, bool; in any order.
+    """
+
+    def __init__(self, mask: torch.Tensor):
+        self.mask = mask
+        self.valid = None
+        self.longest = mask.shape[1]
+        self.are_equal = True  # no row is cut or moved
+
+    @property
+    def key_mask(self) -> torch.Tensor:
+        """Which positions others may attend to, `(batch, positions)`, bool."""
+        return self.mask
+
+    def pad(self, packed: torch.Tensor) -> torch.Tensor:
+        """Return `(batch, positions, ...)`, zero where padded."""
+        return packed * self.mask[(..., *(None,) * (packed.ndim - 2))]
+
+    def without_packing(self) -> "Rows":
+        """Return the same layout."""
+        return self

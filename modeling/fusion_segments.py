@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from ..configuration.modalities import count_segments
-from .fusion_rows import Rows
+from .fusion_rows import PaddedRows, Rows
 from .modeling_lengths import Lengths, lengths_mask
 
 # Times within this distance of a frame boundary count as on it, in frames (20 us at a hop of 20 ms): in floating point
@@ -34,6 +34,8 @@ def segment_stream(
         `(batch,)`, bool, whether it fell back to frames. A row with a single frame, such as the embedding of missing
         speech, has no segments. A row whose segments are all after its last frame has one, the mean of all frames.
     """
+    if isinstance(rows, PaddedRows):
+        return _padded_stream(padded, rows, spans, hop)
     if counts is None or len(counts) != len(spans):
         counts = count_segments(spans)
     falls_back = [not count or length == 1 for count, length in zip(counts, rows.lengths, strict=True)]
@@ -55,6 +57,22 @@ def segment_stream(
         stream = members.float() @ padded.float() / sizes.clamp_min(1)
     layout = Rows(lengths_mask(lengths, padded.device), lengths, valid=sizes.squeeze(-1) > 0)
     return layout.pack(stream.to(padded.dtype)), layout, fallback | without
+
+
+def _padded_stream(
+    padded: torch.Tensor, rows: PaddedRows, spans: torch.Tensor, hop: float
+) -> tuple[torch.Tensor, Rows, torch.Tensor]:
+    """Return what `segment_stream` does, without lengths on the host: segments, and frames behind them."""
+    mask = rows.mask
+    has_segments = (spans[..., 0] >= 0).any(dim=1) & (mask.sum(dim=1) > 1)
+    members = frames_of_segments(mask, spans, hop)
+    without = ~members.flatten(1).any(dim=1)
+    is_first = torch.arange(spans.shape[1], device=spans.device) == 0
+    members = members | (without[:, None] & is_first)[..., None] & mask[:, None]
+    sizes = members.sum(dim=-1, keepdim=True)
+    stream = members.float() @ padded.float() / sizes.clamp_min(1)
+    valid = torch.cat([(sizes.squeeze(-1) > 0) & has_segments[:, None], mask & ~has_segments[:, None]], dim=1)
+    return torch.cat([stream.to(padded.dtype), padded], dim=1), PaddedRows(valid), ~has_segments | without
 
 
 def frames_of_segments(mask: torch.Tensor, spans: torch.Tensor, hop: float) -> torch.Tensor:

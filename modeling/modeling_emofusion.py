@@ -350,12 +350,10 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
             return_dict=True,
             **kwargs,
         )
-        embedding = output.embedding
         if self.dialogue_context is not None:
-            embedding = self.dialogue_context(embedding, dialogues)
+            output["embedding"] = self.dialogue_context(output.embedding, dialogues)
         output = keep_asked(output, dialogues)
-        embedding = embedding[: len(output.embedding)]
-        embedding = embedding if mixup is None else mix_rows(embedding, mixup)
+        embedding = output.embedding if mixup is None else mix_rows(output.embedding, mixup)
         output = EmotionOutput(**output, **self.apply_heads(embedding, auxiliary=bool(labels["auxiliary_labels"])))
         losses = self.losses(output, labels)
         if losses:
@@ -367,7 +365,7 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
         """Return the outputs of the heads, `logits` and, for a model of classes and dimensions, `dimensions`.
 
         Args:
-            embedding: `(batch, embedding_size)`.
+            embedding: `(batch, embedding_size)`, as in the output of `forward`.
             auxiliary: Whether to run the auxiliary heads too, for `auxiliary_logits`.
         """
         embedding = self.dropout(embedding)

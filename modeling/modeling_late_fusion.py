@@ -131,8 +131,8 @@ class LateFusionModel(LateFusionPreTrainedModel):
         for number, member in enumerate(self.members):
             if inputs := select_inputs(number, member.config, batch):
                 outputs, has_input = (rows[:asked] for rows in run_member(member, inputs, has_values))
-                names = member.config.dimensions if has_values else _labels(member.config)
-                outputs = _in_order(outputs, names, _labels(self.config))
+                names = member.config.dimensions if has_values else labels_of(member.config)
+                outputs = put_in_order(outputs, names, labels_of(self.config))
                 if has_values:
                     scores[number] = _mark_missing(outputs, has_input)
                 else:
@@ -144,11 +144,12 @@ class LateFusionModel(LateFusionPreTrainedModel):
         return torch.cat([scores.get(number, missing) for number in range(len(self.members))], dim=-1)
 
 
-def _labels(config: PreTrainedConfig) -> list[str]:
+def labels_of(config: PreTrainedConfig) -> list[str]:
+    """Return the labels of a classifier in the order of its outputs."""
     return [label for _, label in sorted(config.id2label.items())]
 
 
-def _in_order(outputs: torch.Tensor, names: Sequence[str], wanted: Sequence[str]) -> torch.Tensor:
+def put_in_order(outputs: torch.Tensor, names: Sequence[str], wanted: Sequence[str]) -> torch.Tensor:
     """Return the columns of outputs, which have names, in another order."""
     order = [names.index(name) for name in wanted]
     # A list as an index would be copied to the device, which blocks.

@@ -58,7 +58,7 @@ class EmotionOutput(ModelOutput):
             Scores before the softmax or, for a model of dimensions alone, their values in its scale; absent from
             models without a head.
         embedding (`torch.Tensor` of shape `(batch, embedding_size)`):
-            The fused utterance embedding.
+            The fused utterance embedding; of a model with heads and `context_layers`, after these layers: what the heads read.
         losses (`dict[str, torch.Tensor]`, *optional*):
             The named parts of `loss`, which is their sum; each has its weight already.
         dimensions (`torch.Tensor` of shape `(batch, dimensions)`, *optional*):

@@ -212,7 +212,7 @@ class EmotionRecognitionPipeline(Pipeline):
             return Failure.from_error(failed.error, row["place"])
         if self._reader().needs_transcript(row):
             try:
-                row["text"] = self.transcriber.transcribe(row, self.device, options)
+                row["text"] = "" if row["is_silent"] else self.transcriber.transcribe(row, self.device, options)
             except RuntimeError as error:
                 return Failure.from_error(error, row["place"])
         return row

@@ -47,7 +47,7 @@ class Transcriber:
         return self._recognise(audio, device, options, lambda answer: answer["text"].strip())
 
     def transcribe(self, row: Mapping[str, Any], device: torch.device, options: Mapping[str, Any]) -> str:
-        """Return the transcript of an utterance; it is empty where nothing is heard.
+        """Return the transcript of an utterance.
 
         With `return_timestamps="word"` the text of a window is taken from the words of the part of the recording that it
         is in, unless the recogniser gives no times.
@@ -60,8 +60,6 @@ class Transcriber:
         Raises:
             RuntimeError: If the recogniser cannot be loaded, or fails.
         """
-        if row["is_silent"]:
-            return ""
         text = None
         if "part" in row and options.get("return_timestamps") == "word":
             part, start, end = row["part"]

@@ -23,10 +23,10 @@ RESULTS = {
 }
 
 
-def make_model_folder(folder: Path) -> tuple[PreTrainedModel, EmoFusionProcessor]:
-    """Write the folder; return its model and processor."""
+def make_model_folder(folder: Path, **fields) -> tuple[PreTrainedModel, EmoFusionProcessor]:
+    """Write the folder; return its model, with other fields of its configuration if they are given, and processor."""
     case = next(case for case in CASES if case.name == "cross_attention")
-    model = case.model(num_labels=len(LABELS), id2label=dict(enumerate(LABELS)))
+    model = case.model(num_labels=len(LABELS), id2label=dict(enumerate(LABELS)), **fields)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "there"]
     tokenizer = BertTokenizer(vocab={token: index for index, token in enumerate(vocabulary)})
     processor = EmoFusionProcessor(Wav2Vec2FeatureExtractor(), tokenizer)

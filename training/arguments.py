@@ -57,7 +57,7 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "Trained model of the variant to start from, with its processor. Its head is replaced if the labels "
-            "differ. model_config then overrides its configuration."
+            "differ. model_config then overrides its configuration, and the options of data those of its processor."
         },
     )
     audio_model_name_or_path: str | None = field(
@@ -127,7 +127,7 @@ class DataArguments(CorpusArguments):
         default_factory=list,
         metadata={"help": "Dimensions to learn, in this order; by default those that the corpus has."},
     )
-    context_turns: int = field(default=0, metadata={"help": "Earlier turns that the text encoder reads; 0 for none."})
+    context_turns: int | None = field(default=None, metadata={"help": "Earlier turns that the text encoder reads."})
     context_tokens: int | None = field(
         default=None, metadata={"help": "Most tokens of these turns; by default what fits the encoder."}
     )
@@ -177,13 +177,13 @@ class DataArguments(CorpusArguments):
         check_auxiliary(self.auxiliary)
         check_mixup(self.mixup)
         check_numbers(self)
-        check_context(self.context_turns, self.context_tokens)
+        check_context(self.context_turns or 0, None if self.context_turns is None else self.context_tokens)
 
     @property
     def selection(self) -> Selection:
         """The corpora of the run; their labels need classes if classes are learned."""
         classes, dimensions = self.task != "dimensions", self.task != "classification"
-        wanted = {"needs_labels": classes, "keep_unlabelled": dimensions, "context_turns": self.context_turns}
+        wanted = {"needs_labels": classes, "keep_unlabelled": dimensions, "context_turns": self.context_turns or 0}
         return replace(super().selection, **wanted)
 
 

@@ -2,14 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset
 
+from ..configuration.plain_text import show_value
 from ..configuration.value_checks import is_number
+from ..evaluation.prediction_records import UNKNOWN
 
-UNKNOWN = -100  # a class number, as in torch
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 # Columns that the model reads, that it learns already, or that differ in every row.
 REFUSED = ("id", "audio", "text", "asr_text", "label", "soft_label", "video", "alignment", "vad", "start", "end")
 
@@ -27,7 +30,7 @@ def check_auxiliary(options: Mapping) -> None:
             raise ValueError(f"auxiliary.{column} is {weight!r}; it must be the weight of its loss, a number above 0.")
 
 
-def add_auxiliary(fields: Mapping[str, Any], auxiliary: Mapping[str, float], rows: Dataset) -> dict[str, Any]:
+def add_auxiliary(fields: Mapping[str, Any], auxiliary: Mapping[str, float], rows: "Dataset") -> dict[str, Any]:
     """Return the fields of a model's configuration with the auxiliary classes of a run.
 
     Args:
@@ -48,7 +51,7 @@ def add_auxiliary(fields: Mapping[str, Any], auxiliary: Mapping[str, float], row
     }
 
 
-def find_classes(column: str, rows: Dataset) -> list[str]:
+def find_classes(column: str, rows: "Dataset") -> list[str]:
     """Return the values of a column in alphabetical order, without None.
 
     Raises:
@@ -59,11 +62,12 @@ def find_classes(column: str, rows: Dataset) -> list[str]:
             f"auxiliary names the column {column!r}, which the corpus does not have; it has "
             f"{', '.join(name for name in rows.column_names if name not in REFUSED)}."
         )
-    values = {value for value in rows[column][:] if value is not None}
-    if wrong := [value for value in values if not isinstance(value, str | int)]:
+    known = [value for value in rows[column][:] if value is not None]
+    if wrong := [value for value in known if not isinstance(value, str | int)]:
         raise ValueError(
-            f"auxiliary names {column}, whose values, such as {wrong[0]!r}, are no categories; leave it out."
+            f"auxiliary names {column}, whose values, such as {show_value(wrong[0])}, are no categories; leave it out."
         )
+    values = set(known)
     if len(values) < 2:
         raise ValueError(
             f"auxiliary names {column}, which has {'a single value' if values else 'no value'} in the training split; "
@@ -78,7 +82,9 @@ def encode_auxiliary(
     """Return the class numbers of rows by column, `(rows,)`; -100 where a row has no value or one that training lacks."""
     numbers = {column: {name: number for number, name in enumerate(names)} for column, names in classes.items()}
     return {
-        column: torch.tensor([known.get(str(row.get(column)), UNKNOWN) for row in rows])
+        column: torch.tensor(
+            [UNKNOWN if row.get(column) is None else known.get(str(row[column]), UNKNOWN) for row in rows]
+        )
         for column, known in numbers.items()
     }
 

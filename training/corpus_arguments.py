@@ -1,12 +1,13 @@
 """Arguments that select the corpora of a run, and their values by corpus (ours)."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..configuration.plain_text import did_you_mean, join_words, show_value
-from ..corpora.joining.label_map import read_label_map
+from ..corpora.joining.label_map import check_names, read_label_map
 from ..corpora.joining.selection import Selection, corpus_of
 from ..corpora.registry import CORPORA
 from .argument_checks import check_choice
@@ -15,6 +16,9 @@ from .argument_checks import check_choice
 TEXT_COLUMNS = ("text", "asr_text")
 # argument -> type of the value of one corpus
 KINDS = {"corpus_root": str, "corpus_options": Mapping, "text_column": str}
+
+# What follows the colon in the name of a copy of a corpus; it becomes a part of names of files and folders.
+COPY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass
@@ -135,7 +139,8 @@ def check_corpora(learned: Sequence[str], tested: Sequence[str]) -> list[str]:
     """Return the names of all corpora of a run.
 
     Raises:
-        ValueError: If there is none, one is given twice, or there is no corpus of that name.
+        ValueError: If there is none, one is given twice, there is no corpus of that name, or the name after a colon has other
+            characters than letters, digits, `_` and `-`.
     """
     if not learned:
         raise ValueError("corpus is an empty list; name one or more corpora.")
@@ -149,6 +154,12 @@ def check_corpora(learned: Sequence[str], tested: Sequence[str]) -> list[str]:
             if argument == "test_corpora" and name in learned:
                 raise ValueError(
                     f"test_corpora has {show_value(name)}, which is learned from and tested anyway; leave it out."
+                )
+            _, colon, copy = name.partition(":")
+            if colon and not COPY.fullmatch(copy):
+                raise ValueError(
+                    f"{argument} has {show_value(name)}; after the colon, write letters, digits, _ and - only, such as "
+                    f"{corpus_of(name)}:calls."
                 )
             if len(learned) + len(tested) > 1 and corpus_of(name) not in CORPORA:
                 raise ValueError(
@@ -181,16 +192,13 @@ def by_corpus(argument: str, value: Any, corpora: Sequence[str]) -> dict[str, An
             f"{argument}.{corpora[0]} and so on."
         )
     kind = KINDS[argument]
-    for name, own in value.items():
-        if name not in corpora:
-            raise ValueError(
-                f"{argument} names {show_value(name)}, which is no corpus of the run{did_you_mean(str(name), corpora)}; it has "
-                f"{', '.join(corpora)}."
-            )
-        if own is not None and not isinstance(own, kind):
+    given = {name: own for name, own in value.items() if own is not None}
+    check_names(argument, given, corpora)
+    for name, own in given.items():
+        if not isinstance(own, kind):
             what = "text" if kind is str else "a mapping"
             raise ValueError(f"{argument}.{name} is {show_value(own)}; it must be {what}.")
-    return {name: own for name, own in value.items() if own is not None}
+    return given
 
 
 def check_dimension_scale(scale: Sequence[float] | None) -> None:

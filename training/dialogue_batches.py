@@ -219,6 +219,13 @@ class DialogueBatchSampler(torch.utils.data.BatchSampler):
         return batches
 
 
+def check_batches(args: EmotionTrainingArguments) -> None:
+    """Raise a `ValueError` if the arguments ask for other batches than dialogues."""
+    if args.group_by_length or args.sampler != "random":
+        name = "group_by_length" if args.group_by_length else "sampler"
+        raise ValueError(f"{name} is given, but a model with context_layers is trained in dialogues; leave it out.")
+
+
 def group_by_dialogue(
     rows: Dataset, processor: ProcessorMixin, collator: Callable, args: EmotionTrainingArguments
 ) -> DataLoader:
@@ -233,9 +240,7 @@ def group_by_dialogue(
     Raises:
         ValueError: As in `DialogueBatchSampler` and `lengths_of`, or if the arguments ask for other batches.
     """
-    if args.group_by_length or args.sampler != "random":
-        name = "group_by_length" if args.group_by_length else "sampler"
-        raise ValueError(f"{name} is given, but a model with context_layers is trained in dialogues; leave it out.")
+    check_batches(args)
     seconds = args.max_batch_seconds
     sampler = DialogueBatchSampler(
         collator.history,

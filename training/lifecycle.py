@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from datasets import DatasetDict
@@ -23,8 +24,10 @@ from ..hub.card import write_card
 from .adapters.lora import unwrap_adapters
 from .collator import leave_out_unread
 from .other_corpora import draw_others
+from .processor_building import find_context_turns
 from .recipe import Recipe
-from .run_task import choose_task, draw_rows, leave_out_unlabelled
+from .row_checks import check_context
+from .run_task import check_corpora, choose_task, draw_rows, leave_out_unlabelled
 from .trainer import EmotionTrainer
 
 LOG = "training_log.json"
@@ -47,14 +50,18 @@ def load_rows(recipe: Recipe) -> tuple[DatasetDict, CorpusMetadata, Task]:
             two splits, or the corpus does not have the labels of the task.
     """
     data = recipe.data
+    check_corpora(data)
     with recipe.training.main_process_first(desc="loading the rows"):
-        corpus, description = data.selection.load()
+        turns = find_context_turns(recipe.model, data)
+        corpus, description = replace(data.selection, context_turns=turns).load()
     metadata = CorpusMetadata.from_dict(description)
     check_splits(own_splits(corpus), bool(metadata.speaker_independent))
     task = choose_task(data, corpus, metadata)
     corpus = leave_out_unlabelled(corpus, task)
     if data.max_train_samples is not None:
         corpus["train"] = draw_rows(corpus["train"], data.max_train_samples, recipe.training.seed, task)
+    if turns:
+        check_context(corpus)
     return corpus, metadata, task
 
 

@@ -158,6 +158,8 @@ def describe_trainer(trainer: Trainer, task: Task) -> RunResults | None:
         paper=None if paper is None else Paper.from_dict(paper),
         labels=list(config.id2label.values()),
         modalities=list(modalities),
+        earlier_turns=getattr(getattr(trainer, "processor", None), "earlier_turns", 0),
+        history=getattr(config, "history", 0),
         parameters=ParameterCounts(**count_parameters(trainer.model)),
         adapter=None if (adapter := describe_adapter(trainer.model)) is None else AdapterMetadata.from_dict(adapter),
         base_models=_find_base_models(model),

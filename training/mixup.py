@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from ..configuration.modalities import MODALITIES
 from ..configuration.value_checks import is_number
+from ..evaluation.prediction_records import UNKNOWN
 from ..modeling.fusion_mixup import mix_rows
 
 PLACES = ("waveform", "embedding")
-UNKNOWN = -100  # a class number, as in torch
 
 
 class Mixup:

@@ -19,10 +19,12 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from ..modeling.encoder_text import max_tokens
 from ..processing import EmoFusionProcessor
 from ..processing.processor_checks import modalities_of
-from ..processing.text_context import MARKS
+from ..processing.text_context import MARKS, check_context
 from .arguments import DataArguments, ModelArguments
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# Data arguments that are options of the processor.
+OPTIONS = ("max_seconds", "frames_per_second", "context_turns", "context_tokens")
 PAD_TOKEN_ID = SPECIAL_TOKENS.index("[PAD]")
 
 
@@ -33,20 +35,20 @@ def build_processor(
 
     Args:
         model_args: The arguments that the model was built from.
-        data_args: The data: how long a recording may be, and how many frames per second of video are used.
+        data_args: The data, with `OPTIONS` of the processor; those that are None stay as they are in the model's own.
         model: The model.
         texts: Training transcripts, which a new tokenizer learns from.
     """
-    context = {"context_turns": data_args.context_turns, "context_tokens": data_args.context_tokens}
     if data_args.context_turns and "text" not in modalities_of(model.config):
         raise ValueError("context_turns is given, but the model reads no text; leave it out.")
-    rate = {} if data_args.frames_per_second is None else {"frames_per_second": data_args.frames_per_second}
+    given = {name: value for name in OPTIONS if (value := getattr(data_args, name)) is not None}
     if model_args.model_name_or_path is not None:
         processor = EmoFusionProcessor.from_pretrained(model_args.model_name_or_path)
-        processor.max_seconds = data_args.max_seconds
-        processor.context_turns, processor.context_tokens = context.values()
-        if data_args.frames_per_second is not None:
-            processor.frames_per_second = data_args.frames_per_second
+        if given.get("context_turns") == 0:
+            processor.context_tokens = None
+        for name, value in given.items():
+            setattr(processor, name, value)
+        check_context(processor.context_turns, processor.context_tokens, processor.tokenizer is not None)
         return processor
     modalities = modalities_of(model.config)
     if data_args.context_turns:
@@ -55,10 +57,25 @@ def build_processor(
         _build_feature_extractor(model_args, model) if "audio" in modalities else None,
         _build_tokenizer(model_args, model, texts) if "text" in modalities else None,
         _build_image_processor(model_args, model) if "video" in modalities else None,
-        max_seconds=data_args.max_seconds,
-        **rate,
-        **context,
+        **given,
     )
+
+
+def find_context_turns(model_args: ModelArguments | None, data_args: DataArguments) -> int:
+    """Return how many earlier turns the rows of a run need: those that are given, or those of the model that it starts from.
+
+    Args:
+        model_args: The arguments of the model; None for a late fusion.
+        data_args: The data arguments.
+
+    Raises:
+        ValueError: If `context_tokens` is given without turns.
+    """
+    turns = data_args.context_turns
+    if turns is None and model_args is not None and model_args.model_name_or_path is not None:
+        turns = EmoFusionProcessor.from_pretrained(model_args.model_name_or_path).context_turns
+    check_context(turns or 0, data_args.context_tokens)
+    return turns or 0
 
 
 def _build_feature_extractor(model_args: ModelArguments, model: PreTrainedModel):

@@ -118,8 +118,8 @@ def format_log(logs: Mapping[str, float], step: int, max_steps: int) -> str:
         cells += [f"padding {logs['padding']:.0%}"] if "padding" in logs else []
         return "  ".join(cells)
     if "eval_loss" in logs:
-        scores = [f"{name} {100 * logs[key]:.1f}" for key, name in PERCENT.items() if key in logs]
-        scores += [f"{name} {logs[key]:.3f}" for key, name in PLAIN.items() if key in logs]
+        scores = [f"{name} {100 * logs[key]:z.1f}" for key, name in PERCENT.items() if key in logs]
+        scores += [f"{name} {logs[key]:z.3f}" for key, name in PLAIN.items() if key in logs]
         duration = f"in {format_seconds(logs['eval_runtime'])}" if "eval_runtime" in logs else ""
         return "  ".join([f"{epoch}  validation: loss {logs['eval_loss']:.4g}", *scores, duration]).rstrip()
     return ""

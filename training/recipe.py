@@ -118,7 +118,7 @@ class Recipe:
     def __post_init__(self):
         if self.data is not None and self.training is not None:
             self.training.select_by(task_class(self.data.task))
-            check_task_options(self.data.task, self.model, self.training)
+            check_task_options(self.data, self.model, self.training)
 
     def replace(self, **settings) -> "Recipe":
         """Return a copy with some settings changed, and checked anew.

@@ -1,6 +1,7 @@
 """Checks of the rows of a run before anything is built: rows that would fail late or cannot be learned from (ours)."""
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,9 @@ from datasets import Dataset
 from transformers import PreTrainedConfig
 
 from ..configuration.modalities import MODALITIES
+from ..configuration.plain_text import join_words
+from ..corpora.dialogues import CONTEXT
+from ..corpora.schema import SPLITS
 from ..processing.processor_checks import modalities_of
 
 ROWS_AT_A_TIME = 10_000
@@ -48,6 +52,60 @@ def check_modalities(corpus: Mapping[str, Dataset], config: PreTrainedConfig) ->
                     "learns and is measured without them there.",
                     stacklevel=2,
                 )
+
+
+def check_context(corpus: Mapping[str, Dataset]) -> None:
+    """Check that there are earlier turns in the column `context`; warn of corpora without any.
+
+    Args:
+        corpus: The splits of the run.
+
+    Raises:
+        ValueError: If no utterance of the train split has one.
+    """
+    found = {
+        split: np.array([len(turns) > 0 for turns in rows[CONTEXT][:]], dtype=bool) for split, rows in corpus.items()
+    }
+    _check_earlier("context_turns", corpus, found)
+
+
+def check_dialogues(corpus: Mapping[str, Dataset]) -> None:
+    """Check that there are dialogues of several utterances, for a model with `context_layers`; warn of corpora without any.
+
+    Args:
+        corpus: The splits of the run.
+
+    Raises:
+        ValueError: If the train split has none.
+    """
+    found = {}
+    for split, rows in corpus.items():
+        places = list(zip(rows["dialogue"][:], rows["turn"][:], strict=True))
+        sizes = Counter(dialogue for dialogue, turn in places if dialogue is not None and turn is not None)
+        found[split] = np.array([turn is not None and sizes[dialogue] > 1 for dialogue, turn in places], dtype=bool)
+    _check_earlier("context_layers", corpus, found)
+
+
+def _check_earlier(option: str, corpus: Mapping[str, Dataset], found: Mapping[str, np.ndarray]) -> None:
+    """Check that some rows of the train split are among those found, and warn of corpora in splits without any."""
+    if not found["train"].any():
+        raise ValueError(
+            f"{option} is given, but no utterance of the train split follows another in a dialogue; leave it out, or add the "
+            "columns 'dialogue' and 'turn'."
+        )
+    lacking = {}
+    for split, rows in corpus.items():
+        names = np.array(rows["corpus"][:], dtype=object)
+        for name in dict.fromkeys(names.tolist()):
+            if not found[split][names == name].any():
+                lacking.setdefault(name, []).append(split if split in SPLITS else "test")
+    for name, splits in lacking.items():
+        warnings.warn(
+            f"{option} is given, but no utterance of the {join_words(splits)} split{'s' * (len(splits) > 1)}"
+            f"{'' if name is None else f' of {name}'} follows another in a dialogue; the model learns and is measured without "
+            "earlier ones there.",
+            stacklevel=4,
+        )
 
 
 def find_present(rows: Dataset, modality: str) -> np.ndarray:

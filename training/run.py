@@ -19,8 +19,10 @@ from ..processing.processor_checks import check_processor_fits
 from .adapters.lora import add_adapters, unwrap_adapters
 from .arguments import TEXT_CLASSIFIER, EmotionTrainingArguments
 from .auxiliary import add_auxiliary
+from .balanced_sampler import find_sampler
 from .checkpoints import find_checkpoint
 from .collator import EmotionCollator, build_training_collator, leave_out_unread
+from .dialogue_batches import check_batches
 from .early_stopping import EarlyStopping
 from .failures import explained
 from .interruption import advise_resuming, check_room, train_interruptibly
@@ -30,7 +32,7 @@ from .output_folder import claimed_folder
 from .prefix.cache import PrefixGuard, use_prefix_cache
 from .processor_building import build_processor
 from .recipe import Recipe
-from .row_checks import check_modalities
+from .row_checks import check_dialogues, check_modalities
 from .sampler import find_longest
 from .text_classifier import TextClassifierCollator, TextClassifierTrainer, check_options
 from .trainer import EmotionTrainer
@@ -89,6 +91,11 @@ def build_trainer(
     task.for_training(data_args.soft_labels).check_rows(corpus)
     config = build_config(model_args, task)
     check_modalities(corpus, config)
+    if getattr(config, "context_layers", 0):
+        check_batches(training_args)
+        check_dialogues(corpus)
+    else:
+        find_sampler(training_args, corpus["train"], bool(task.classes))  # refuses what it cannot balance
     model = build_model(model_args, task, config)
     processor = build_processor(model_args, data_args, model, corpus["train"]["text"])
     check_processor_fits(model.config, processor)

@@ -8,6 +8,8 @@ from datasets import ClassLabel, Dataset, DatasetDict
 
 from ..configuration.dimensions import DEFAULT_SCALE, DIMENSIONS
 from ..configuration.plain_text import join_words
+from ..corpora.joining.selection import corpus_of
+from ..corpora.registry import get_corpus
 from ..evaluation.label_checks import read_dimensions
 from ..evaluation.metadata import CorpusMetadata
 from ..evaluation.task import Task, load_task
@@ -30,6 +32,36 @@ def sketch_task(data: DataArguments, classes: int = 4) -> Task:
     return _load_task(data.task, names, data.dimensions or list(DIMENSIONS), DEFAULT_SCALE)
 
 
+def check_corpora(data: DataArguments) -> None:
+    """Check, before anything is loaded, that the corpora of a run that learns dimensions have some that can be pooled.
+
+    Args:
+        data: The data arguments.
+
+    Raises:
+        ValueError: If a corpus has none where they are needed, or has some that mean something else.
+    """
+    scales = {} if data.task == "classification" else data.selection.scales
+    if len(scales) < 2:  # the rows of a single corpus show more
+        return
+    rated = [name for name, scale in scales.items() if scale is not None]
+    lacking = [name for name in scales if name not in rated]
+    what = (
+        f"The task is {data.task}, but {join_words(lacking)} {'has' if len(lacking) == 1 else 'have'} no dimensions (a folder has "
+        "some only with the option dimension_scale)"
+    )
+    if not set(data.corpora) & set(rated) or set(data.test_corpora) & set(lacking):
+        raise ValueError(f"{what}; leave {'it' if len(lacking) == 1 else 'them'} out.")
+    if lacking and not data.dimensions:
+        raise ValueError(f"{what}; give those of the other corpora as dimensions, such as dimensions: [valence].")
+    for name in rated if "valence" in (data.dimensions or DIMENSIONS) else ():
+        meaning = get_corpus(corpus_of(name)).own_valence
+        if meaning and (others := [other for other in rated if corpus_of(other) != corpus_of(name)]):
+            raise ValueError(
+                f"The valence of {name} is {meaning}, that of {others[0]} is not; learn and test them in separate runs."
+            )
+
+
 def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: CorpusMetadata) -> Task:
     """Return the task of a run.
 
@@ -45,15 +77,19 @@ def choose_task(data: DataArguments, corpus: Mapping[str, Dataset], metadata: Co
     labels, scale = corpus["train"].features["label"].names, metadata.dimension_scale
     if data.task == "classification":
         return _load_task(data.task, labels)
-    present = {split: _present_dimensions(rows) for split, rows in corpus.items()}
-    shared = [_present_dimensions(rows, in_every_corpus=True) for rows in corpus.values()]
-    names = data.dimensions or [name for name in DIMENSIONS if all(name in found for found in shared)]
-    for split, found in present.items():
-        if missing := [name for name in names or DIMENSIONS if name not in found]:
-            raise ValueError(
-                f"The task is {data.task}, but no utterance of the {split} split of {metadata.title or metadata.name} has a "
-                f"value of {join_words(missing, 'or')} (column 'vad'); choose other dimensions, or another corpus."
-            )
+    # A corpus may lack a dimension that is given, if another has it.
+    present = _list_dimensions(corpus, metadata, by_corpus=not data.dimensions)
+    names = data.dimensions or [name for name in DIMENSIONS if all(name in found for found in present.values())]
+    if empty := [place for place, found in present.items() if not found]:
+        present = {empty[0]: present[empty[0]]}  # the reason why nothing is shared
+    lacking = {place: [name for name in names or DIMENSIONS if name not in found] for place, found in present.items()}
+    if missing := [f"{place} has a value of {join_words(lost, 'or')}" for place, lost in lacking.items() if lost]:
+        advice = "choose other dimensions, or another corpus"
+        if not data.dimensions and len(data.corpora) > 1:
+            advice = "give those to learn as dimensions, such as dimensions: [valence], or leave a corpus out"
+        raise ValueError(
+            f"The task is {data.task}, but no utterance of {', and none of '.join(missing)} (column 'vad'); {advice}."
+        )
     if scale is None:
         raise ValueError(
             f"The task is {data.task}, but the scale of the dimensions of {metadata.title or metadata.name} is unknown; state "
@@ -126,9 +162,23 @@ def draw_rows(rows: Dataset, size: int, seed: int, task: Task) -> Dataset:
     return rows.select(drawn["place"])
 
 
-def _present_dimensions(rows: Dataset, in_every_corpus: bool = False) -> set[str]:
-    """Return the dimensions that have a value in some row, or in some row of every corpus."""
-    is_known = np.isfinite(read_dimensions(rows, DIMENSIONS))
-    corpora = np.array(rows["corpus"][:] if in_every_corpus and "corpus" in rows.column_names else [None] * len(rows))
-    known = np.all([is_known[corpora == name].any(axis=0) for name in set(corpora.tolist())], axis=0)
-    return {name for name, has_values in zip(DIMENSIONS, known, strict=True) if has_values}
+def _list_dimensions(splits: Mapping[str, Dataset], metadata: CorpusMetadata, by_corpus: bool) -> dict[str, set[str]]:
+    """Return the dimensions that have a value in some row of each split or, on request, of each corpus in each split.
+
+    Keys are words for the part: "the test split of IEMOCAP", "meld in the train split".
+    """
+    found = {}
+    for split, rows in splits.items():
+        is_known, names = np.isfinite(read_dimensions(rows, DIMENSIONS)), np.array([None] * len(rows))
+        if by_corpus and metadata.corpora and split not in metadata.tested:
+            names = np.array(rows["corpus"][:])
+        for name in dict.fromkeys(names.tolist()):
+            whole = (
+                f"the test split of {split}"
+                if split in metadata.tested
+                else f"the {split} split of {metadata.title or metadata.name}"
+            )
+            place = whole if name is None else f"{name} in the {split} split"
+            known = is_known[names == name].any(axis=0)
+            found[place] = {dimension for dimension, has_values in zip(DIMENSIONS, known, strict=True) if has_values}
+    return found

@@ -16,6 +16,8 @@ from .yaml_reader import parse_yaml, read_yaml
 
 BASE = "base"  # key of a recipe that names the recipe to start from
 PACKAGE = Path(__file__).parent.parent
+# Options with mappings whose null is a value, and not the removal of a member, at this level.
+NULL_LEVELS = {"label_map": 2}
 RECIPES = "recipes"  # folder of the package with its recipes
 BRACKETS = (("[", list), ("{", dict))  # first characters of YAML (or JSON) lists and mappings
 MAX_BASES = 100  # length of a chain of bases
@@ -56,7 +58,7 @@ def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Pa
 
     `base: other.yaml` names a recipe to start from, by its path relative to the file. The file overrides it; mappings are
     merged member by member. `null` removes what the base sets: an option has its default again, and a member of a
-    mapping is gone.
+    mapping is gone, unless null is a value there (`NULL_LEVELS`).
 
     Args:
         path: A YAML file with a mapping, see `find_recipe`.
@@ -89,7 +91,9 @@ def read_settings(path: str | Path, known: Mapping[str, Any], above: Sequence[Pa
         if value is None:
             settings.pop(name, None)
         else:
-            settings[name] = _merge(settings.get(name), convert(f"{path}: {name}", value, known[name]))
+            settings[name] = _merge(
+                settings.get(name), convert(f"{path}: {name}", value, known[name]), NULL_LEVELS.get(name)
+            )
     return settings
 
 
@@ -194,12 +198,13 @@ def _read_mapping(path: Path) -> dict:
     return content
 
 
-def _merge(old: Any, new: Any) -> Any:
-    """Return `new`; two mappings are merged, and None in `new` removes a member of `old`."""
+def _merge(old: Any, new: Any, null_level: int | None = None) -> Any:
+    """Return `new`; two mappings are merged, and None in `new` removes a member of `old`, but not at `null_level`."""
     if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
         return new
-    removed = {name for name, value in new.items() if value is None and name in old}
-    merged = {**old, **{name: _merge(old.get(name), value) for name, value in new.items()}}
+    level = None if null_level is None else null_level - 1
+    removed = {name for name, value in new.items() if value is None and name in old and level != 0}
+    merged = {**old, **{name: _merge(old.get(name), value, level) for name, value in new.items()}}
     return {name: value for name, value in merged.items() if name not in removed}
 
 

@@ -73,7 +73,7 @@ def check_labels(model: nn.Module, task: Task) -> None:
         given, names = ([*one.labels, *one.dimension_names * bool(one.classes)] for one in (task, own))
         raise ValueError(
             f"The collator has the labels {', '.join(given)}, and the model {', '.join(names)}; give the collator "
-            "list(model.config.id2label.values())."
+            "task_of_config(model.config)."
         )
 
 

@@ -21,6 +21,7 @@ class CmuMosei(DiskCorpus):
     options = CmuMoseiScanOptions  # the splits are fixed
     scan_options = CmuMoseiScanOptions
     scan = staticmethod(scan)
+    own_valence = "the sentiment of an opinion"
 
     def load(self, root: str | Path | None, options: CmuMoseiScanOptions) -> "DatasetDict":
         """Load the standard folds, see `Corpus.load`.

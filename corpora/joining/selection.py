@@ -1,5 +1,6 @@
 """The corpora of a run: one or several to learn from, and others to be tested on (ours)."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,14 @@ from ..dialogues import add_context
 from ..folds import check_splits
 from ..schema import SPLITS
 from .label_map import LabelMap, complete_maps, keep_labels, list_classes
+from .overlaps import Part, check_overlaps
 from .rows import Conversion
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
+
+# Corpora whose ids and speakers mean something else in another folder.
+OWN = ("folder", "spoken")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +67,8 @@ class Selection:
             dropped utterances by corpus and label.
 
         Raises:
-            ValueError: If a corpus cannot be loaded, its splits share utterances or, where its protocol excludes that,
-                speakers, or a label has no class.
+            ValueError: If a corpus cannot be loaded, splits share utterances or, where a protocol excludes that, speakers, in
+                one corpus or in two copies of it, or a label has no class.
         """
         from datasets import DatasetDict, concatenate_datasets
 
@@ -74,8 +79,9 @@ class Selection:
         for name, corpus in parts.items():
             with _named(name):
                 check_splits(corpus, bool(about[name].get("speaker_independent")))
+        check_overlaps([self._part(name, corpus, about[name]) for name, corpus in parts.items()])
         maps = self._complete(parts)
-        classes, scale = list_classes(maps[name] for name in parts), self._find_scale(about)
+        classes, scale = list_classes(maps[name] for name in parts), self.scale
         dropped, found = {}, {}
         for name, corpus in parts.items():
             scales = (about[name].get("dimension_scale"), scale)
@@ -113,7 +119,7 @@ class Selection:
         about = {name: self._describe(name) for name in self.names}
         first = about[self.names[0]]
         joint = first if len(self.names) == 1 else _join(about)
-        joint = joint | {"dimension_scale": self._find_scale(about)}
+        joint = joint | {"dimension_scale": self.scale}
         tested = {name: self._describe(name) for name in self.tested}
         return joint | {
             "tested": {
@@ -121,6 +127,17 @@ class Selection:
                 for name, each in tested.items()
             },
         }
+
+    @property
+    def scales(self) -> dict[str, list[float] | None]:
+        """The lowest and highest value of the dimensions of each corpus by its name; None of one without dimensions."""
+        return {name: self._describe(name).get("dimension_scale") for name in (*self.names, *self.tested)}
+
+    @property
+    def scale(self) -> list[float] | None:
+        """The lowest and highest value of the dimensions of all corpora together; None if no corpus has dimensions."""
+        scales = [self.dimension_scale, *self.scales.values()]
+        return next((list(scale) for scale in scales if scale is not None), None)
 
     def folds(self) -> list[dict[str, Any]]:
         """Return the folds, each as options by corpus: fold i of each corpus; one without options if all splits are fixed.
@@ -153,17 +170,23 @@ class Selection:
         corpus = registry.load_corpus(*place, **self.options.get(name, {}))
         if self.context_turns:
             turns = registry.load_turns(*place, **self.options.get(name, {}))
-            is_only = len(self.names) + len(self.tested) == 1
-            corpus = add_context(corpus, turns, self.context_turns, texts, needs_dialogues=is_only)
+            corpus = add_context(corpus, turns, self.context_turns, texts)
         return choose_texts(corpus, texts)
+
+    def _part(self, name: str, corpus: "DatasetDict", about: Mapping[str, Any]) -> Part:
+        """Return a corpus for `check_overlaps`."""
+        kind, root, is_tested = corpus_of(name), self.roots.get(name), name in self.tested
+        return Part(
+            name,
+            (kind, root and os.path.realpath(root)) if kind in OWN else kind,
+            {"test": corpus["test"]} if is_tested else corpus,
+            is_tested,
+            bool(about.get("speaker_independent")),
+        )
 
     def _complete(self, parts: "Mapping[str, DatasetDict]") -> dict[str, LabelMap]:
         labels = {name: corpus["test"].features["label"].names for name, corpus in parts.items()}
         return (complete_maps if self.needs_labels else keep_labels)(labels, self.label_map)
-
-    def _find_scale(self, about: Mapping[str, Mapping]) -> list[float] | None:
-        scales = [self.dimension_scale, *(each.get("dimension_scale") for each in about.values())]
-        return next((list(scale) for scale in scales if scale is not None), None)
 
 
 def corpus_of(name: str) -> str:

@@ -255,5 +255,5 @@ def _list_clips(
             (twin if match[1] else plain).setdefault(name, path)
         else:  # the published folders also contain clips without a row
             what = f"{folder}/{file} is ignored: {files.table} has no row for it."
-            problems.append(problem("unlabelled", what, f"{folder}/{file}", known=match is not None))
+            problems.append(problem("unlabelled", what, f"{folder}/{file}", dropped=True, known=match is not None))
     return plain | twin if twins else plain

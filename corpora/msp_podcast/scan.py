@@ -234,7 +234,7 @@ def _unlabelled_rows(release: MspPodcastRelease, seen: set[str]) -> Iterator[dic
             }
         else:
             what = f"{name}.wav is ignored: {release.consensus.name} has no row for it."
-            release.note("unlabelled", what, f"{name}.wav")
+            release.note("unlabelled", what, f"{name}.wav", dropped=True)
     if found:
         what = f"{found:,} recordings of Test3 have no labels, which are not public: they can only be predicted (test=Test3)."
         release.problems.append(problem(UNLABELLED, what, known=True))

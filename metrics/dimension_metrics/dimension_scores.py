@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 NAMES = ("ccc", "pearson", "rmse")
+# Predictions vary if their variance is above this, in units of that of the references. Below it are roundings of float32.
+SMALLEST = 1e-12
 
 
 def compute_scores(predictions: Any, references: Any, dimensions: Sequence[str] | None = None) -> dict[str, Any]:
@@ -44,7 +46,8 @@ def score_dimension(predicted: np.ndarray, true: np.ndarray) -> dict[str, float 
     Returns:
         `ccc`, `pearson` and `rmse`; `utterances` and `unknown`, the numbers of known and of unknown references. CCC and
         Pearson's r are None with fewer than two known references, or where the references do not vary (CCC only if the
-        predictions are the same constant). Pearson's r is 0 where the predictions do not vary.
+        predictions are the same constant). Both are 0 where the predictions do not vary, by less than a millionth of the
+        standard deviation of the references.
     """
     known = ~np.isnan(true)
     counts = {"utterances": int(known.sum()), "unknown": int((~known).sum())}
@@ -64,7 +67,8 @@ def _correlate(x: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
     # The mean of equal numbers may differ from them by rounding, so that their variance would not be zero.
     centred = [values - values.mean() if np.ptp(values) else np.zeros(len(values)) for values in (x, y)]
     of_x, of_y = (float(np.mean(values**2)) for values in centred)
-    covariance = float(np.mean(centred[0] * centred[1]))
+    of_x = of_x if of_x > SMALLEST * of_y else 0.0
+    covariance = float(np.mean(centred[0] * centred[1])) if of_x else 0.0
     spread = of_x + of_y + float(x.mean() - y.mean()) ** 2
     pearson = None if of_y == 0 else 0.0
     if of_x > 0 and of_y > 0:

@@ -118,7 +118,7 @@ def test_other_corpora_are_predicted_scored_and_shown(place, table):
         (
             ["--corpus", "folder:a", "--label_map", "{}"],
             2,
-            "corpus_root names 'folder:b', which is no corpus of the run",
+            "corpus_root has 'folder:b', which the run does not have",
         ),
         (["--training_sets", "others"], 1, "training_sets has 'others', which needs three or more corpora"),
         (["--training_sets", "some"], 2, "training_sets is 'some'; choose one of each, others, all"),

@@ -49,6 +49,10 @@ def test_modalities_are_ordered_and_have_encoders():
             {"visual_hidden_size": 24},
             "visual_hidden_size is 24; it must be divisible by 4 for the GRU's directions, and by",
         ),
+        (
+            {"loss_weights": {"discrepancy": 2}},
+            "loss_weights names discrepancy, whose weight is discrepancy_weight; leave",
+        ),
         ({"use_weighted_layer_sum": True}, "use_weighted_layer_sum is True, but the fusion happens inside the speech"),
     ],
 )

@@ -10,6 +10,7 @@ from emofusion.corpora.dialogues import TURN, add_context
 from emofusion.corpora.joining.selection import Selection
 from emofusion.corpora.preparation.prepared_folder import read_turns
 from emofusion.corpora.registry import load_turns, prepare_corpus
+from testing_folder import make_folder
 from testing_iemocap import build_iemocap
 from testing_meld import make_reencoded
 
@@ -66,8 +67,6 @@ def test_dialogue_without_order_is_refused():
     rows = DatasetDict({"train": Dataset.from_list([twice[1], twice[-1]])})
     with pytest.raises(ValueError, match="'a' has the turn 4 twice"):
         add_context(rows, twice, 2, "text")
-    with pytest.raises(ValueError, match="no utterance of the corpus has a dialogue"):
-        add_context(splits(train=["c"]), [TURNS[-1]], 2, "text")
 
 
 def test_turns_of_iemocap_that_are_no_rows_are_context(tmp_path):
@@ -109,13 +108,12 @@ def test_turns_of_meld_without_a_clip_are_context_and_older_folders_are_prepared
 
 
 def test_speakers_of_the_context_are_named_as_those_of_the_rows_in_a_run_with_several_corpora(tmp_path):
-    root = make_reencoded(tmp_path / "meld")
-    selection = Selection(
-        names=["meld"], tested=["meld:copy"], roots={"meld": root, "meld:copy": root}, context_turns=2
-    )
+    root, own = make_reencoded(tmp_path / "meld"), make_folder(tmp_path / "own")
+    roots = {"meld": root, "meld:copy": root, "folder": own}
+    selection = Selection(names=["meld"], tested=["meld:copy"], roots=roots, context_turns=2, needs_labels=False)
     with warnings.catch_warnings(action="ignore"):
         corpus, _ = selection.load()
-        joined, _ = dataclasses.replace(selection, names=["meld", "meld:copy"], tested=[]).load()
+        joined, _ = dataclasses.replace(selection, names=["meld", "folder"], tested=[]).load()
     context = {row["id"]: row["context"] for row in corpus["train"]}
     assert [turn["speaker"] for turn in context["train_dia0_utt2"]] == ["Ada"]
     context = {row["id"]: (row["speaker"], row["context"]) for row in joined["train"]}

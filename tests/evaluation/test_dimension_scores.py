@@ -8,13 +8,13 @@ import pytest
 from emofusion.evaluation.comparison import compare_systems
 from emofusion.evaluation.dimension_scores import find_intervals
 from emofusion.evaluation.dimension_statistics import group_moments, moment_scores
-from emofusion.evaluation.prediction_records import pool
+from emofusion.evaluation.prediction_records import pool, select_known
 from emofusion.evaluation.predictions import FILE, write_predictions
 from emofusion.evaluation.results import CrossValidationResults, FoldResults, MemberComparison, RunResults
 from emofusion.evaluation.statistics import RESAMPLES
 from emofusion.evaluation.task import load_task
 from emofusion.metrics.dimension_metrics.dimension_scores import compute_scores
-from testing_predictions import BOTH, NAMES, SCALE, VALUES, make_both, make_values
+from testing_predictions import BOTH, CLASSES, LABELS, NAMES, SCALE, VALUES, make, make_both, make_values
 
 
 def ccc_of(predicted, truth, place):
@@ -178,6 +178,21 @@ def test_classes_and_dimensions_are_compared_together(tmp_path):
     assert "dominance" in found.format()
 
 
+def test_a_system_of_both_is_compared_in_what_the_other_has(tmp_path):
+    both, values = make_both(60, seed=1), make_values(60, seed=2, unknown=0.1)
+    joint, alone = write(tmp_path / "both", [both], BOTH), write(tmp_path / "values", [values])
+    for systems, sign in (((joint, alone), 1), ((alone, joint), -1)):
+        found = compare_systems(*systems)
+        assert found.utterances == int(np.isfinite(values.dimension_labels).any(axis=1).sum())
+        expected = [ccc_of(one.dimensions, one.dimension_labels, 0) for one in (both, values)]
+        assert found.differences["arousal"].value == pytest.approx(sign * (expected[1] - expected[0]), abs=1e-9)
+    known = select_known(both, CLASSES)
+    assert (len(known.ids), known.dimensions) == (48, None)
+    classes = write(tmp_path / "classes", [known], load_task("classification", LABELS))
+    found = compare_systems(joint, classes)
+    assert (found.utterances, found.wa.value, found.ua.value) == (48, 0, 0)
+
+
 def test_systems_of_other_tasks_scales_or_values_are_refused(tmp_path):
     found = make_values(20)
     a = write(tmp_path / "a", [found])
@@ -187,9 +202,9 @@ def test_systems_of_other_tasks_scales_or_values_are_refused(tmp_path):
     unlike = make_values(20, truth_seed=4)
     for name, other, message in (
         (
-            "both",
-            write(tmp_path / "both", [make_both(20)], BOTH),
-            "has the task dimensions, and .* multi_task: compare",
+            "classes",
+            write(tmp_path / "classes", [make(20)], CLASSES),
+            "has the task dimensions, and .* classification",
         ),
         (
             "scale",
@@ -199,7 +214,7 @@ def test_systems_of_other_tasks_scales_or_values_are_refused(tmp_path):
         (
             "fewer",
             write(tmp_path / "fewer", [two], fewer),
-            "has the labels arousal, valence, dominance, and .* same labels",
+            "has the dimensions arousal, valence, dominance, and .* same dimensions",
         ),
         ("unlike", write(tmp_path / "unlike", [unlike]), r"'u0' is \(.*\) for .* and \(.*\) for"),
     ):
@@ -221,3 +236,15 @@ def test_dimensions_may_have_another_order(tmp_path):
         write(tmp_path / "a", [found]), write(tmp_path / "b", [make_values(30, **moved)], task)
     )
     assert all(difference.value == 0 for difference in comparison.differences.values())
+
+
+def test_predictions_that_vary_by_roundings_do_not_vary_in_any_score():
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(1, 5, (50, 1))
+    for size, varies in ((1e-8, False), (1e-5, True)):
+        values = 3 + size * (rng.normal(size=(50, 1)) + 3 * truth)
+        one = compute_scores(values, truth, ["valence"])["dimensions"]["valence"]
+        other = moment_scores(group_moments(values, truth, [None] * 50).sum(axis=0))
+        assert (one["pearson"] > 0.9) == varies
+        for name in ("ccc", "pearson", "rmse"):
+            assert one[name] == pytest.approx(other[name][0], abs=1e-6)

@@ -40,6 +40,7 @@ def build_commands(folder: Path) -> list[list[str]]:
             "--window-seconds",
             "0.2",
         ],
+        ["explain", fusion, sound, "--text", "hello there", "--target", "happy", "--out", "explained"],
         ["compare", one, other],
         ["prepare", "folder", folder / "mine", "--out", "prepared", "--no-decode", "--labels", "[sad, glad]"],
         ["prepare", "folder", folder / "mine", "--folds", "folds.json", "--speaker-folds", "3", "--report"],

@@ -163,7 +163,7 @@ def test_scores_are_bold_only_with_their_intervals(folder):
         "\n\nFew data: in the test split, angry, happy, sad and calm have 20 utterances each; with fewer than 30 utterances or 6 speakers in a class, another sample can give quite "
         "different scores. The scores have no interval: it needs at least 6 speakers, and the data have 2.\n" in page
     )
-    assert page.count("Few data: in the test split") == 2  # below the headline and below the table
+    assert page.count("Few data: in the test split") == 1  # below the headline
     intervals = {"wa": [0.85, 0.95], "ua": [0.8, 0.96], "wf1": [0.81, 0.97], "speakers": 8}
     page = page_of(folder, RESULTS | {"intervals": intervals})
     claim = "**WA 91.2 % (85.0 to 95.0 %), UA 90.0 % (80.0 to 96.0 %) and Weighted F1 91.1 % (81.0 to 97.0 %)** on the"
@@ -279,3 +279,17 @@ def test_incomplete_results_are_refused_and_nothing_is_written(folder, results, 
     with pytest.raises(error, match=message):
         write_card(folder)
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(("turns", "history"), [(0, 0), (3, 0), (0, 4)])
+def test_a_card_describes_the_context_that_the_model_reads(folder, turns, history):
+    recipe = {"context_turns": 5}  # what the corpus provides
+    page = page_of(
+        folder, RESULTS | {"earlier_turns": turns, "history": history, "recipe": recipe, "modalities": ["text"]}
+    )
+    assert ("up to 3 previous turns" in page) == bool(turns)
+    assert ("\nThe scores of an utterance depend on the text of up to 4 utterances before it. Give" in page) == bool(
+        history
+    )
+    assert ('"context": [' in page) == bool(turns or history)
+    assert not re.search(r"^ \S", page, re.MULTILINE)

@@ -136,3 +136,15 @@ def test_the_card_of_a_cross_validation_shows_the_spread(tmp_path):
     (row,) = [line for line in card.text.splitlines() if line.startswith("| Standard deviation over runs |")]
     assert row == "| Standard deviation over runs |  |  | 0.012 |  |  | 0.050 |"
     assert f"| fold-1 | {runs[0]['test'].ccc:.3f} |" in card.text
+
+
+@every_task
+def test_label_maps_are_shown_only_if_they_change_something(tmp_path, task):
+    results = measure(task, {VALUES.name: make_values, BOTH.name: make_both}[task.name])
+    results.corpus.label_map = {"calls": {"glad": "glad", "sad": "sad"}}
+    assert "| Label |" not in write_card(tmp_path, results).read_text("utf-8")
+    results.corpus.label_map["calls"]["sad"] = None
+    page = write_card(tmp_path, results).read_text("utf-8")
+    assert "| calls: sad | none (dropped) | 0 |" in page
+    assert ("mapped to common classes" in page) == (task is BOTH)
+    assert ("the classes are not learned" in page) == (task is VALUES)

@@ -32,8 +32,12 @@ def test_loss_has_weighted_parts_over_known_rows():
 
 
 def test_heads_run_on_request_only_and_change_nothing_else():
-    model, batch = CASE.model(auxiliary_labels=AUXILIARY), make_batch()
+    model, batch = CASE.model(auxiliary_labels=AUXILIARY, context_layers=1, context_hidden_size=8), make_batch()
+    for parameter in model.dialogue_context.parameters():  # new layers add nothing to the embedding
+        torch.nn.init.normal_(parameter, std=0.5)
     output = model(**batch)
+    assert not torch.allclose(output.embedding, model.model(**batch).embedding)
+    assert_close(model.apply_heads(output.embedding)["logits"], output.logits)
     assert output.auxiliary_logits is None
     assert list(output.losses) == ["cross_entropy"]
     assert torch.equal(output.logits, model(**labelled()).logits)

@@ -78,7 +78,7 @@ def test_command_passes_turns_and_speakers(monkeypatch, capsys):
     )
     options = ["--context", "Ben: Are you coming?", "Soon.", "--speaker", "Ann"]
     command.run(["folder", "a.wav", "--text", "Hello", *options])
-    command.run(["folder", "a.wav", "--context", "12:30 it is."])
+    command.run(["folder", "a.wav", "--text", "Yes", "--context", "12:30 it is."])
     assert given[0]["context"] == [{"speaker": "Ben", "text": "Are you coming?"}, {"text": "Soon."}]
     assert given[0]["speaker"] == "Ann"
     assert given[1]["context"] == [{"text": "12:30 it is."}]

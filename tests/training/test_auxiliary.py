@@ -1,9 +1,10 @@
 """Auxiliary classes: found in the training split, learned, logged, and kept in checkpoints."""
 
 import pytest
+from emofusion.evaluation.prediction_records import UNKNOWN
 from emofusion.evaluation.results import RunResults
 from emofusion.training.arguments import DataArguments
-from emofusion.training.auxiliary import UNKNOWN, add_auxiliary, encode_auxiliary
+from emofusion.training.auxiliary import add_auxiliary, encode_auxiliary
 from emofusion.training.recipe import Recipe
 from emofusion.training.run import train
 from testing_training import tiny_recipe
@@ -20,7 +21,7 @@ def test_classes_are_those_of_the_training_split(corpus):
 
 def test_unknown_values_have_no_class():
     rows = [{"gender": "male", "turn": 2}, {"gender": None, "turn": 5}, {}]
-    labels = encode_auxiliary(rows, {"gender": ["female", "male"], "turn": ["1", "2"]})
+    labels = encode_auxiliary(rows, {"gender": ["None", "male"], "turn": ["1", "2"]})
     assert {name: values.tolist() for name, values in labels.items()} == {
         "gender": [1, UNKNOWN, UNKNOWN],
         "turn": [1, UNKNOWN, UNKNOWN],
@@ -38,11 +39,13 @@ def test_unknown_values_have_no_class():
         ({"age": 1}, "auxiliary names the column 'age', which the corpus does not have; it has .*gender"),
         ({"scripted": 1}, "auxiliary names scripted, which has .* value in the training split"),
         ({"asr_text": 1}, "auxiliary names 'asr_text'; name columns"),
+        ({"context": 1}, "auxiliary names context, whose values, such as .*, are no categories; leave it out"),
     ],
 )
 def test_bad_columns_and_weights_are_refused(corpus, auxiliary, message):
+    rows = corpus["train"].add_column("context", [[{"text": "Hello."}]] * len(corpus["train"]))
     with pytest.raises(ValueError, match=message):
-        add_auxiliary({}, DataArguments(auxiliary=auxiliary).auxiliary, corpus["train"])
+        add_auxiliary({}, DataArguments(auxiliary=auxiliary).auxiliary, rows)
 
 
 def test_run_learns_logs_and_keeps_heads(corpus_root, tmp_path):

@@ -38,6 +38,12 @@ def test_arguments_of_several_corpora_are_by_corpus():
     }
 
 
+def test_null_takes_an_entry_of_a_corpus_out():
+    gone = {"meld": {"a": "b"}, "iemocap": None}
+    data = DataArguments(corpus="meld", corpus_root={"iemocap": None, "meld": "x"}, label_map=gone)
+    assert (data.selection.roots, data.label_map) == ({"meld": "x"}, {"meld": {"a": "b"}})
+
+
 def test_labels_need_classes_only_where_classes_are_learned():
     assert DataArguments().selection.needs_labels
     assert not DataArguments(task="dimensions").selection.needs_labels
@@ -52,11 +58,15 @@ def test_labels_need_classes_only_where_classes_are_learned():
             {"corpus": ["meld", "meld"]},
             "corpus has 'meld' twice; name two copies of a corpus meld:first and meld:second",
         ),
+        ({"corpus": "folder:"}, "corpus has 'folder:'; after the colon, write letters, digits, _ and - only, such as"),
+        ({"corpus": ["meld", "folder:/../x"]}, "corpus has 'folder:/../x'; after the colon"),
+        ({"corpus": "meld", "test_corpora": ["folder:a b"]}, "test_corpora has 'folder:a b'; after the colon"),
+        ({"corpus": "meld", "test_corpora": ["folder:a:b"]}, "test_corpora has 'folder:a:b'; after the colon"),
         ({"corpus": ["meld", "mled"]}, r"corpus has 'mled', which is no corpus \(did you mean 'meld'"),
         ({"corpus": ["meld", "iemocap"], "corpus_root": "x"}, "corpus_root is 'x', but the run has several corpora"),
         (
             {"corpus": ["meld", "iemocap"], "corpus_options": {"fold": 1}},
-            "corpus_options names 'fold', which is no corpus",
+            "corpus_options has 'fold', which the run does not have",
         ),
         (
             {"corpus": ["meld", "iemocap"], "corpus_options": {"meld": 3}},
@@ -66,10 +76,13 @@ def test_labels_need_classes_only_where_classes_are_learned():
         ({"corpus": ["meld", "iemocap"], "text_column": {"meld": "words"}}, "text_column is 'words'; choose one of"),
         (
             {"corpus": "meld", "corpus_root": {"iemocap": "x"}},
-            "corpus_root names 'iemocap', which is no corpus of the run",
+            "corpus_root has 'iemocap', which the run does not have; it has meld",
         ),
         ({"corpus": "meld", "test_corpora": ["meld"]}, "test_corpora has 'meld', which is learned from"),
-        ({"label_map": {"meld": {}}}, "label_map names the corpus 'meld', which the run does not have"),
+        (
+            {"label_map": {"meld": {}, "iemocap": {}}},
+            r"label_map has 'meld', 'iemocap', which the run does not have; it has spoken \(null as label_map.meld takes",
+        ),
         ({"dimension_scale": [1.0]}, "dimension_scale is .*; give the lowest and the highest value"),
         ({"dimension_scale": [5.0, 1.0]}, "give the lowest and the highest value"),
         ({"dimension_scale": [1.0, float("inf")]}, "give the lowest and the highest value"),

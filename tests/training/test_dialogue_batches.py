@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import yaml
 from datasets import Dataset
+from emofusion.corpora.demo.spoken import BLOCK
+from emofusion.training import run
 from emofusion.training.dialogue_batches import DialogueBatchSampler, DialogueHistory, Limit
-from emofusion.training.recipe import parse_recipe
+from emofusion.training.late_fusion.fit import fit_late_fusion
+from emofusion.training.processor_building import build_processor, find_context_turns
+from emofusion.training.recipe import LATE_FUSION, Recipe, parse_recipe
 from emofusion.training.run import train
 from testing_training import FUSION, tiny_recipe
 from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
@@ -122,6 +126,37 @@ def finished(tmp_path_factory, corpus_root):
     return folder, run_recipe(folder, corpus_root, **others, **cache)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"model_config": FUSION | CONTEXT, "sampler": "balanced"},
+            "sampler is given, but a model with context_layers",
+        ),
+        ({"model_config": FUSION | CONTEXT, "group_by_length": True}, "group_by_length is given, but a model with"),
+        ({"context_tokens": 5}, "context_tokens must be at least 1, with context_turns"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_the_model_is_built(
+    corpus_root, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.setattr(run, "build_model", lambda *_: pytest.fail("a model was built"))
+    with pytest.raises(ValueError, match=message):
+        run_recipe(tmp_path / "run", corpus_root, **options)
+
+
+def test_a_run_keeps_the_contexts_of_the_model_that_it_starts_from(finished):
+    folder, _ = finished
+    start = Recipe.read(model_name_or_path=str(folder), use_cpu=True)
+    model = AutoModelForAudioClassification.from_pretrained(folder)
+    for options, turns, tokens in (({}, 2, 20), ({"context_turns": 0}, 0, None), ({"context_tokens": 9}, 2, 9)):
+        recipe = start.replace(**options)
+        assert find_context_turns(recipe.model, recipe.data) == turns
+        processor = build_processor(recipe.model, recipe.data, model, [])
+        assert (processor.context_turns, processor.context_tokens) == (turns, tokens)
+        assert processor.max_seconds == 0.3
+
+
 def test_run_with_both_contexts_is_saved_with_them(finished):
     folder, results = finished
     processor, model = AutoProcessor.from_pretrained(folder), AutoModelForAudioClassification.from_pretrained(folder)
@@ -135,6 +170,18 @@ def test_run_with_both_contexts_is_saved_with_them(finished):
     page = (folder / "README.md").read_text()
     assert '"context": [' in page
     assert "2 previous turns" in page
+
+
+def test_the_card_of_a_fusion_has_the_context_of_its_members(finished, corpus_root, tmp_path):
+    folder, _ = finished
+    settings = {"members": [str(folder)], "corpus": "spoken", "corpus_root": str(corpus_root), "context_turns": 3}
+    settings |= {"corpus_options": {"utterances": BLOCK}, "output_dir": str(tmp_path), "use_cpu": True}
+    results = fit_late_fusion(Recipe.read(groups=LATE_FUSION, disable_tqdm=True, **settings))
+    assert (results.earlier_turns, results.history) == (2, 4)
+    page = (tmp_path / "README.md").read_text()
+    assert "2 previous turns" in page
+    assert "also depend on the speech and text of up to 4 utterances before it." in page
+    assert '"context": [' in page
 
 
 def test_scores_of_a_run_equal_the_model_on_whole_dialogues_and_the_pipeline(finished, corpus):

@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset
 from emofusion.corpora.schema import features
 from emofusion.evaluation.task import load_task
-from emofusion.training.row_checks import check_modalities
+from emofusion.training.row_checks import check_context, check_dialogues, check_modalities
 
 LABELS = ["sad", "happy", "calm"]
 
@@ -17,6 +17,28 @@ def rows(labels, **columns):
     blank = dict.fromkeys(features(LABELS), [None] * count)
     values = {"id": [f"row {number}" for number in range(count)], "label": labels, **columns}
     return Dataset.from_dict(blank | values, features=features(LABELS))
+
+
+def talk(*places, **others):
+    dialogues, turns = zip(*places, strict=True)
+    context = [[{"speaker": None, "text": "So?"}] * bool(turn) for turn in turns]
+    given = rows([0] * len(turns), dialogue=list(dialogues), turn=list(turns), **others)
+    return given.add_column("context", context)
+
+
+@pytest.mark.parametrize("check", [check_context, check_dialogues])
+def test_corpora_without_dialogues_are_refused_or_named(check):
+    alone, pair = talk((None, None), ("a", 0), ("b", 0)), talk(("a", 0), ("a", 1))
+    with pytest.raises(
+        ValueError, match="is given, but no utterance of the train split follows another in a dialogue"
+    ):
+        check({"train": alone, "test": pair})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check({"train": pair, "test": pair})
+    both = talk(("a", 0), ("a", 1), ("b", 0), corpus=["calls", "calls", "films"])
+    with pytest.warns(UserWarning, match="no utterance of the train and test splits of films follows another"):
+        check({"train": both, "validation": pair, "test": both})
 
 
 def files(*names):

@@ -1,6 +1,7 @@
 """The task of a run: what its corpus must have, which rows are left out, and which options it refuses."""
 
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from emofusion.corpora.schema import features
 from emofusion.evaluation.metadata import CorpusMetadata
 from emofusion.evaluation.task import load_task
 from emofusion.training.arguments import DataArguments
-from emofusion.training.recipe import LATE_FUSION, Recipe
-from emofusion.training.run_task import choose_task, draw_rows, leave_out_unlabelled, sketch_task
+from emofusion.training.cross_corpus.plan import plan_runs
+from emofusion.training.recipe import CROSS_CORPUS, LATE_FUSION, Recipe
+from emofusion.training.run_task import check_corpora, choose_task, draw_rows, leave_out_unlabelled, sketch_task
 
 LABELS = ["sad", "happy"]
 METADATA = CorpusMetadata(name="mine", title="My corpus", dimension_scale=[1, 7])
@@ -46,6 +48,80 @@ def test_the_task_has_the_dimensions_and_the_scale_of_the_corpus():
     chosen = choose_task(DataArguments(task="multi_task", dimensions=["arousal"]), splits(), METADATA)
     assert (list(chosen.classes), list(chosen.dimension_names)) == (LABELS, ["arousal"])
     assert choose_task(DataArguments(), splits(), METADATA) == load_task("classification", LABELS)
+
+
+def joint(first, second):
+    part = rows([first, first, second, second])
+    part = part.remove_columns("corpus").add_column("corpus", ["a", "a", "b", "b"])
+    return DatasetDict({"train": part, "validation": part, "test": part})
+
+
+@pytest.mark.parametrize(
+    ("corpus", "given", "message"),
+    [
+        (
+            joint(vad(1.0), None),
+            [],
+            "no utterance of b in the train split has a value of valence, arousal or dominance .*; give",
+        ),
+        (
+            joint(vad(1.0), vad(arousal=1.0)),
+            [],
+            "no utterance of a in the train split has a value of arousal or dominance, and none of b in the train split has a",
+        ),
+        (joint(vad(1.0), None), ["arousal"], "no utterance of the train split of A and B has a value of arousal"),
+        (
+            DatasetDict(splits(), b=rows([vad(dominance=1.0)] * 2)),
+            ["valence"],
+            "no utterance of the test split of b has a value of valence",
+        ),
+    ],
+)
+def test_the_corpus_that_lacks_a_dimension_is_named(corpus, given, message):
+    metadata = CorpusMetadata(title="A and B", corpora=["a", "b"], tested={"b": ""} if "b" in corpus else {})
+    with pytest.raises(ValueError, match=message):
+        choose_task(DataArguments(task="dimensions", corpus=["iemocap", "meld"], dimensions=given), corpus, metadata)
+
+
+@pytest.mark.parametrize(
+    ("names", "tested", "given", "message"),
+    [
+        (
+            ["iemocap", "meld"],
+            [],
+            [],
+            "but meld has no dimensions .*; give those of the other corpora as dimensions, such",
+        ),
+        (["iemocap", "meld"], [], ["valence"], None),
+        (["iemocap"], ["meld"], ["valence"], "but meld has no dimensions .*; leave it out"),
+        (["meld"], ["iemocap"], [], "but meld has no dimensions .*; leave it out"),
+        (["folder:a", "folder:b"], [], [], "but folder:a and folder:b have no dimensions .*; leave them out"),
+        (
+            ["iemocap", "cmu_mosei"],
+            [],
+            [],
+            "The valence of cmu_mosei is the sentiment of an opinion, that of iemocap is not",
+        ),
+        (["iemocap"], ["cmu_mosei:x"], ["valence"], "The valence of cmu_mosei:x is the sentiment of an opinion"),
+        (["iemocap", "cmu_mosei"], [], ["arousal"], None),
+    ],
+)
+def test_corpora_without_common_dimensions_are_refused_before_they_are_loaded(names, tested, given, message):
+    data = DataArguments(task="dimensions", corpus=names, test_corpora=tested, dimensions=given)
+    with nullcontext() if message is None else pytest.raises(ValueError, match=message):
+        check_corpora(data)
+
+
+def test_all_runs_of_a_table_have_one_scale(tmp_path):
+    scales = {"folder:a": {"dimension_scale": [0, 100]}, "iemocap": {}}
+    settings = {"corpus": list(scales), "corpus_options": scales, "output_dir": str(tmp_path)}
+    recipe = Recipe.read(groups=CROSS_CORPUS, task="dimensions", **settings)
+    assert [run.recipe.data.selection.scale for run in plan_runs(recipe)] == [[0, 100]] * 2
+    recipe = Recipe.read(groups=CROSS_CORPUS, **settings)
+    assert {run.recipe.data.dimension_scale for run in plan_runs(recipe)} == {None}
+    recipe = Recipe.read(groups=CROSS_CORPUS, task="dimensions", **settings, test_corpora=["meld"])
+    with pytest.raises(ValueError, match="meld has no dimensions"):
+        plan_runs(recipe)
 
 
 def test_a_dimension_that_a_split_lacks_is_not_learned_unless_it_is_named():
@@ -131,6 +207,19 @@ def test_a_sample_keeps_the_shares_of_classes_and_of_rows_without_one():
         (
             {"task": "dimensions", "model_config": {"dimension_scale": [1, 5]}},
             r"model_config\.dimension_scale is given",
+        ),
+        ({"model_config": {"dimension_loss": "mse"}}, "the task is classification; set task to dimensions or multi"),
+        (
+            {"model_config": {"auxiliary_labels": {}}},
+            "model_config.auxiliary_labels is given, but the argument auxiliary",
+        ),
+        (
+            {"auxiliary": {"gender": 1}, "model_config": {"loss_weights": {"auxiliary_gender": 0}}},
+            "model_config.loss_weights.auxiliary_gender is given, but auxiliary.gender is that weight",
+        ),
+        (
+            {"mixup": {"embedding": 0.2}, "model_config": {"context_layers": 1}},
+            "mixup is given, but a model with context",
         ),
         (
             {"task": "multi_task", "variant": "text_classifier"},

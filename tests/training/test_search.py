@@ -11,7 +11,7 @@ from emofusion.corpora import registry
 from emofusion.training.recipe import SEARCH, TRAINING, parse_recipe
 from emofusion.training.search import trials as search_module
 from emofusion.training.search.report import format_search
-from emofusion.training.search.space import SearchArguments
+from emofusion.training.search.space import SearchArguments, check_metric
 from emofusion.training.search.trials import build_trial
 from emofusion.training.settings import field_types, read_settings
 from testing_training import tiny_recipe
@@ -138,6 +138,15 @@ def test_a_search_without_a_finished_trial_raises(write_recipe, corpus, tmp_path
 def test_an_invalid_space_is_refused_before_training(write_recipe, space, message):
     with pytest.raises(ValueError, match=message):
         search(write_recipe(space=space))
+
+
+@pytest.mark.parametrize("option", ["auxiliary.gender", "class_weights", "model_config.loss_weights.dimensions"])
+def test_options_of_the_loss_are_not_compared_by_the_loss(option):
+    check_metric({option: [0.1, 1.0], "learning_rate": [0.1, 0.2]}, "ua")
+    with pytest.raises(
+        ValueError, match=f"search names '{option}', and metric_for_best_model is loss, which it changes"
+    ):
+        check_metric({option: [0.1, 1.0]}, "loss")
 
 
 def test_members_are_named_with_dots_or_in_mappings():

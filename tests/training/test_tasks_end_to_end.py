@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from emofusion.corpora import registry
 from emofusion.corpora.demo.spoken import BLOCK
@@ -12,7 +13,9 @@ from emofusion.evaluation.predictions import read_predictions
 from emofusion.evaluation.results import RunResults
 from emofusion.evaluation.task import task_of_results
 from emofusion.evaluation.task_dimensions import DimensionsTask
-from emofusion.training import lifecycle
+from emofusion.training import lifecycle, planned_run
+from emofusion.training.arguments import EmotionTrainingArguments
+from emofusion.training.collator import EmotionCollator
 from emofusion.training.console import format_scores
 from emofusion.training.cross_validation.plan import find_states, plan_runs
 from emofusion.training.cross_validation.runs import cross_validate
@@ -22,10 +25,11 @@ from emofusion.training.late_fusion.summary import format_fusion
 from emofusion.training.model_building import build_model
 from emofusion.training.recipe import CROSS_VALIDATION, LATE_FUSION, TRAINING, Recipe
 from emofusion.training.run import score_without, train
+from emofusion.training.trainer import EmotionTrainer
 from huggingface_hub import ModelCard
 from testing_iemocap import build_iemocap
 from testing_training import TEXT, tiny_recipe
-from transformers import pipeline
+from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
 
 SILENCE = {"array": np.zeros(4000, np.float32), "sampling_rate": 16000}
 FOLDS = {"utterances": BLOCK, "speaker_folds": 3}
@@ -211,6 +215,20 @@ def test_a_modality_is_withheld_from_a_model_of_both(both, corpus):
     assert {"ua", "ccc"} <= score_without("audio", folder, corpus["test"]).to_dict().keys()
 
 
+def test_the_validation_loss_does_not_depend_on_the_batch_size(both, corpus, tmp_path):
+    folder, results, _ = both
+    model, rows = AutoModelForAudioClassification.from_pretrained(folder), corpus["validation"]
+    collator, found = EmotionCollator(AutoProcessor.from_pretrained(folder), task_of_results(results)), []
+    for size in (16, 3):
+        args = EmotionTrainingArguments(
+            str(tmp_path), per_device_eval_batch_size=size, use_cpu=True, disable_tqdm=True
+        )
+        found.append(EmotionTrainer(model, args, collator, eval_dataset=rows).evaluate()["eval_loss"])
+    with torch.no_grad():
+        whole = model(**collator(list(rows))).loss.item()
+    assert found == pytest.approx([whole] * 2, abs=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:IEMOCAP has:UserWarning")
 def test_all_rated_turns_of_a_release_are_used(tmp_path):
     options = {"corpus": "iemocap", "task": "multi_task", "corpus_options": {"keep_others": True}, **STEP}
@@ -219,3 +237,42 @@ def test_all_rated_turns_of_a_release_are_used(tmp_path):
     # Of 16 turns, four are of other emotions, and two, which are angry, have no rating.
     assert (data.utterances, sum(data.classes.values())) == (16, 12)
     assert data.dimensions == dict.fromkeys(("valence", "arousal", "dominance"), 14)
+
+
+@pytest.mark.parametrize(
+    ("others", "combination", "message"),
+    [
+        (
+            {"task": "dimensions", "dimensions": ["valence"]},
+            "mean",
+            "learns the dimensions valence, and the fusion combines",
+        ),
+        (
+            {"task": "multi_task"},
+            "soup",
+            "The member one has the task multi_task, and the soup dimensions; give members of",
+        ),
+    ],
+)
+def test_members_that_do_not_fit_are_refused_before_they_are_trained(
+    corpus_root, tmp_path, monkeypatch, others, combination, message
+):
+    monkeypatch.setattr(planned_run, "train", lambda *_: pytest.fail("A member was trained."))
+    names = ["one", "two"]
+    for name in names:
+        recipe = tiny_recipe(corpus_root, tmp_path / name, model_config=MODEL, **STEP, **others)
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
+    recipe = Recipe.read(
+        groups=LATE_FUSION,
+        members=[str(tmp_path / f"{name}.yaml") for name in names],
+        combination=combination,
+        task="dimensions",
+        corpus="spoken",
+        corpus_root=str(corpus_root),
+        corpus_options={"utterances": BLOCK},
+        output_dir=tmp_path / "late",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    with pytest.raises(ValueError, match=message):
+        fit_late_fusion(recipe)

@@ -7,6 +7,7 @@ from ...configuration.plain_text import join_words
 from ..command_arguments import CrossCorpusArguments
 from ..planned_run import FINISHED, NEW, Run
 from ..recipe import Recipe
+from ..run_task import check_corpora
 
 ALL, WITHOUT = "all", "all but "  # names of the training sets of all corpora, and of all but one
 
@@ -43,13 +44,15 @@ def plan_runs(recipe: Recipe) -> list[Run]:
         recipe: The recipe, with training sets and seeds in `cross_corpus`; the folders of the runs are in its `output_dir`.
 
     Raises:
-        ValueError: If there are too few corpora, or an argument makes no sense for several runs.
+        ValueError: If there are too few corpora, or an argument makes no sense for several runs, or as in `check_corpora`.
     """
     data, training = recipe.data, recipe.training
     if training.push_to_hub:
         raise ValueError("push_to_hub is given, but every run is a model of its own; push the folder of your choice.")
     if str(training.resume_from_checkpoint).lower() not in ("none", "true", "false"):
         raise ValueError("resume_from_checkpoint names a folder, but every run resumes from its own checkpoints.")
+    # One scale, that scores in it can be compared; without it, each run would take that of its own first corpus.
+    scale = None if data.task == "classification" else data.selection.scale
     runs = []
     for set_name, corpora in plan_sets(recipe).items():
         others = [name for name in (*data.corpora, *data.test_corpora) if name not in corpora]
@@ -58,11 +61,13 @@ def plan_runs(recipe: Recipe) -> list[Run]:
             run = recipe.replace(
                 corpus=corpora,
                 test_corpora=others,
+                dimension_scale=scale,
                 output_dir=str(Path(training.output_dir, name)),
                 seed=seed,
                 run_name=f"{training.run_name or Path(training.output_dir).name}-{name}",
                 resume_from_checkpoint=None,
             )
+            check_corpora(run.data)
             runs.append(Run(name, 1, run))
     return runs
 

@@ -88,6 +88,8 @@ def summarise_runs(recipe: Recipe, runs: Sequence[Run]) -> RunResults:
         paper=first.paper,
         labels=first.labels,
         modalities=first.modalities,
+        earlier_turns=first.earlier_turns,
+        history=first.history,
         parameters=first.parameters,
         base_models=first.base_models,
         language=first.language,

@@ -60,6 +60,8 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
         paper=first.paper,
         labels=first.labels,
         modalities=first.modalities,
+        earlier_turns=first.earlier_turns,
+        history=first.history,
         parameters=first.parameters,
         base_models=first.base_models,
         language=first.language,

@@ -8,18 +8,14 @@ from pathlib import Path
 import numpy as np
 from datasets import DatasetDict
 from torch import nn
-from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers import AutoFeatureExtractor, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.trainer_utils import PredictionOutput
 
 from ...configuration.configuration_late_fusion import MEMBER_CONFIGS, member_modalities
 from ...evaluation.metadata import CorpusMetadata
 from ...evaluation.predictions import collect_predictions
-from ...evaluation.results import FILE as RESULTS
 from ...evaluation.results import LateFusionResults, RunResults
 from ...evaluation.task import Task
-from ...modeling.head_score_combination import COMBINATIONS
-from ...modeling.head_value_combination import VALUE_COMBINATIONS
-from ...modeling.modeling_checkpoint import check_files
 from ...modeling.modeling_late_fusion import LateFusionForSequenceClassification
 from ...processing import EmoFusionProcessor
 from ...processing.processing_late_fusion import LateFusionProcessor
@@ -28,30 +24,18 @@ from ..collator import EmotionCollator
 from ..command_arguments import SOUP
 from ..failures import explained
 from ..lifecycle import add_scores, finish_run, load_rows, predict_splits
-from ..model_building import source_named
 from ..output_folder import claimed_folder
 from ..planned_run import Log, Show
 from ..recipe import Recipe
 from ..row_checks import check_modalities
 from ..text_classifier import TextClassifierCollator, TextClassifierTrainer
 from ..trainer import EmotionTrainer
+from .checks import check_arguments, check_combination, check_members
 from .combinations import WEIGHTED, combine, fit_combinations, fit_value_combinations
-from .members import is_recipe, plan_members, train_members
+from .members import plan_members, train_members
 from .proof import warn_of_unproven
 from .soup import build_soup
 from .summary import add_comparisons, format_weights
-
-# Arguments that only matter when the members are trained.
-OF_MEMBERS = {
-    "data": (
-        *("max_seconds", "frames_per_second", "max_train_samples", "soft_labels", "augmentation"),
-        *("mixup", "auxiliary"),
-    ),
-    "training": (
-        *("class_weights", "label_smoothing_factor", "sampler", "early_stopping_patience"),
-        *("head_epochs", "head_learning_rate"),
-    ),
-}
 
 
 def fit_late_fusion(
@@ -77,17 +61,20 @@ def fit_late_fusion(
         ValueError: If a model cannot be a member or does not know the labels of the corpus, if it was trained on other
             splits, or if an argument is given that only matters when the members are trained.
     """
-    _check_combination(recipe)
+    check_combination(recipe)
     members = plan_members(recipe, place)
-    _check_arguments(recipe, len(members))
+    check_arguments(recipe, len(members))
     with claimed_folder(recipe.training), explained():
+        corpus, metadata, task = load_rows(recipe)
+        task.check_rows(corpus)
+        check_members(recipe, members, corpus, metadata, task)
         train_members(members, recipe.training.process_index == 0, log, show)
-        return _fit(recipe, {member.name: member.locate() for member in members})
+        return _fit(recipe, {member.name: member.locate() for member in members}, corpus, metadata, task)
 
 
-def _fit(recipe: Recipe, members: Mapping[str, str]) -> RunResults:
-    corpus, metadata, task = load_rows(recipe)
-    task.check_rows(corpus)
+def _fit(
+    recipe: Recipe, members: Mapping[str, str], corpus: DatasetDict, metadata: CorpusMetadata, task: Task
+) -> RunResults:
     unproven = warn_of_unproven(members, corpus, metadata)
     trainer = _build_trainer(recipe, list(members.values()), corpus, task)
     check_modalities({name: corpus[name] for name in ("validation", "test")}, trainer.model.config)
@@ -211,44 +198,6 @@ def _describe(
     return results
 
 
-def _check_arguments(recipe: Recipe, size: int) -> None:
-    """Raise a `ValueError` if the recipe of a fusion of `size` members cannot be fitted, before anything is trained."""
-    if recipe.late_fusion.combination == SOUP and size < 2:
-        raise ValueError("A soup needs two or more members; give more, or member_seeds or member_checkpoints.")
-    for group, names in OF_MEMBERS.items():
-        arguments = getattr(recipe, group)
-        for name in names:
-            value = getattr(arguments, name)
-            if value and value != getattr(type(arguments), name, None):  # the second is the default
-                raise ValueError(
-                    f"{name} is given, but only the training of members has it; give it in their recipes, or as "
-                    f"member_options.{name}."
-                )
-    for member in recipe.late_fusion.members:  # before the corpus is loaded, which may take long
-        if is_recipe(member) or Path(member, RESULTS).is_file():
-            continue
-        if Path(member).exists() and not Path(member, "config.json").is_file():
-            raise ValueError(f"members names {member}, which holds no model: it has no config.json.")
-        check_files(member)
-        with source_named("members", member):
-            AutoConfig.from_pretrained(member)
-
-
-def _check_combination(recipe: Recipe) -> None:
-    """Raise a `ValueError` if the combination is not one of the task."""
-    task, combination = recipe.data.task, recipe.late_fusion.combination
-    if task == "multi_task":
-        raise ValueError(
-            "The task is multi_task, but a late fusion combines either classes or dimensions; choose one of these tasks, which "
-            "members of both have too."
-        )
-    known = (*(COMBINATIONS if task == "classification" else VALUE_COMBINATIONS), SOUP)
-    if combination not in known:
-        raise ValueError(
-            f"combination is {combination!r}, but the task {task} has {', '.join(known)}; choose one of these."
-        )
-
-
 def _build_trainer(recipe: Recipe, members: list[str], corpus: DatasetDict, task: Task) -> EmotionTrainer:
     combination = recipe.late_fusion.combination
     model = LateFusionForSequenceClassification.from_members_pretrained(
@@ -256,10 +205,10 @@ def _build_trainer(recipe: Recipe, members: list[str], corpus: DatasetDict, task
     )
     processors = list(map(load_processor, members, model.config.member_configs))
     processor = LateFusionProcessor.from_members(processors)
-    if processor.earlier_turns > recipe.data.context_turns:
+    if processor.earlier_turns > (recipe.data.context_turns or 0):
         raise ValueError(
             f"A member reads {processor.earlier_turns} earlier turns, and context_turns of the fusion is "
-            f"{recipe.data.context_turns}: give context_turns {processor.earlier_turns}."
+            f"{recipe.data.context_turns or 0}: give context_turns {processor.earlier_turns}."
         )
     return _wrap(recipe, model, processor, corpus, task)
 

@@ -107,10 +107,10 @@ def _format_comparison(found: MemberComparison) -> str:
         p = f"p {found.p_utterances:.3g} over utterances"
         if found.p_wa is not None:
             p += f"; over speakers {found.p_wa:.3g} (WA), {found.p_ua:.3g} (UA)"
-        parts.append(f"WA {100 * found.wa:+.1f}, UA {100 * found.ua:+.1f}, {p}")
+        parts.append(f"WA {100 * found.wa:+z.1f}, UA {100 * found.ua:+z.1f}, {p}")
     for name, difference in found.ccc.items():
         p = "" if difference.p_speakers is None else f" (p {difference.p_speakers:.3g} over speakers)"
-        parts.append(f"CCC, {name} {difference.value:+.3f}{p}")
+        parts.append(f"CCC, {name} {difference.value:+z.3f}{p}")
     return ", ".join(parts)
 
 

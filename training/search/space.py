@@ -25,6 +25,13 @@ MEASURING = (
     "trials",
     "prune",
 )
+# Options of the loss, and prefixes of such options. Trials that differ in them have no comparable `loss`.
+OF_LOSS = (
+    *("auxiliary", "class_weights", "label_smoothing_factor"),
+    *("model_config.loss_weights", "model_config.dimension_loss", "model_config.class_weights"),
+    *("model_config.label_smoothing", "model_config.focal_gamma"),
+    *("model_config.discrepancy_weight", "model_config.margin"),
+)
 
 
 @dataclass
@@ -50,6 +57,21 @@ class SearchArguments:
             _check_domain(name, domain)
         if self.trials < 1:
             raise ValueError(f"trials is {self.trials}; it must be at least 1.")
+
+
+def check_metric(space: Mapping, metric: str) -> None:
+    """Raise a ValueError if trials are compared by their loss, and a search space changes what that is.
+
+    Args:
+        space: Domains by the name of the option.
+        metric: The metric that trials are compared by.
+    """
+    for name in space if metric == "loss" else ():
+        if any(name == option or name.startswith(f"{option}.") for option in OF_LOSS):
+            raise ValueError(
+                f"search names {name!r}, and metric_for_best_model is loss, which it changes: trials that differ in it have no "
+                "comparable loss; choose another metric."
+            )
 
 
 def suggest(trial: "Trial", space: Mapping) -> dict:

@@ -26,7 +26,7 @@ from ..recipe import Recipe
 from ..run import build_trainer
 from ..trainer import EmotionTrainer
 from .report import collect_search, format_trial, write_search
-from .space import suggest
+from .space import check_metric, suggest
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -275,7 +275,8 @@ def _check_search(recipe: Recipe) -> None:
 
 
 def check_space(recipe: Recipe) -> None:
-    """Raise a ValueError if the search space names an unknown option, or its values are wrong or all the same."""
+    """Raise a ValueError if the search space names an unknown option or one that changes the metric, or its values are wrong."""
+    check_metric(recipe.search.search, metric_of(recipe.training))
     for name, domain in recipe.search.search.items():
         ends = domain if isinstance(domain, list) else (domain["low"], domain["high"])
         recipes = [recipe.replace(**{name: end}).describe() for end in ends]

@@ -44,6 +44,8 @@ def test_incomplete_maps_are_refused_with_all_missing_labels(given, message):
 def test_labels_keep_their_names_where_no_classes_are_learned():
     maps = keep_labels(LABELS, {"a": {"happy": "joy"}})
     assert list_classes(maps.values()) == ["joy", "sad", "bored"]
+    with pytest.raises(ValueError, match=r"has the label 'hapy', which a lacks \(did you mean 'happy'\?\)"):
+        keep_labels(LABELS, {"a": {"hapy": "joy"}})
 
 
 def test_numbers_are_names():
@@ -54,7 +56,7 @@ def test_numbers_are_names():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"c": {}}, "names the corpus 'c', which the run does not have; it has a, b"),
+        ({"c": {}}, "label_map has 'c', which the run does not have; it has a, b"),
         ({"a": ["x"]}, r"label_map.a is \['x'\]; it must be a mapping"),
         ({"a": {"x": False}}, "has the class False; write a name, in quotes"),
         ({"a": {True: "x"}}, "has the label True; write a name, in quotes"),

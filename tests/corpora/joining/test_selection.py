@@ -7,6 +7,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 from emofusion.corpora import load_corpus
 from emofusion.corpora.folds import check_splits
+from emofusion.corpora.joining.overlaps import Part, check_overlaps
 from emofusion.corpora.joining.rows import Conversion
 from emofusion.corpora.joining.selection import Selection, choose_texts
 from emofusion.corpora.schema import features
@@ -170,3 +171,45 @@ def test_dimensions_are_rescaled():
 def test_transcripts_are_chosen_by_corpus():
     rows = rows_of(label=[0, 1], text=["good day", "no"], asr_text=["god day", None])
     assert choose_texts(DatasetDict(train=rows), "asr_text")["train"]["text"][:] == ["god day", None]
+
+
+def test_a_recording_in_different_splits_of_two_corpora_is_refused(tmp_path):
+    root, link = make_folder(tmp_path / "own", make_rows(8)), tmp_path / "link"
+    link.symlink_to(root)
+
+    def load(*names, folds=(1, 2), tested=(), places=(root, root)):
+        every = [*names, *tested]
+        options = [{"speaker_folds": 4, "fold": fold} for fold in folds]
+        return Selection(
+            names=names,
+            tested=tested,
+            roots=dict(zip(every, places, strict=True)),
+            options=dict(zip(every, options, strict=True)),
+        ).load()
+
+    with pytest.raises(
+        ValueError, match=r"is in the \w+ split of folder:a and in the \w+ split of folder:b, which are join"
+    ):
+        load("folder:a", "folder:b")
+    with pytest.raises(ValueError, match="split of folder:a and in the test split of folder:b"):
+        load("folder:a", tested=["folder:b"], places=(root, link))
+    with pytest.raises(ValueError, match="in the train split of folder:a and in the train split of folder:b"):
+        load("folder:a", "folder:b", folds=(1, 1))
+    corpus, _ = load("folder:a", tested=["folder:b"], folds=(1, 1))  # the same test split under other options
+    assert len(corpus["folder:b"]) == len(corpus["test"])
+
+
+def test_recordings_inside_of_rows_and_speakers_of_two_copies_are_compared():
+    def part(name, speaker, tested=False, **ids):
+        splits = {
+            split: rows_of(label=[0] * len(names), id=names, speaker=[speaker] * len(names))
+            for split, names in ids.items()
+        }
+        return Part(name, "ravdess", splits, tested, speaker_independent=True)
+
+    check_overlaps([part("a", "one", train=["x"]), part("b", "one", train=["y"])])
+    check_overlaps([part("a", "one", train=["x"]), replace(part("b", "one", test=["y"]), source="other")])
+    with pytest.raises(ValueError, match="'x' is in the train split of a and in the test split of b"):
+        check_overlaps([part("a", "one", train=["x"]), part("b", "two", test=["x"])])
+    with pytest.raises(ValueError, match=r"a and b are copies of one corpus .* different splits: one; give them"):
+        check_overlaps([part("a", "one", train=["x"]), part("b", "one", tested=True, test=["y"])])

@@ -122,7 +122,8 @@ def test_missing_clip_gives_warning(raw):
 
 
 def test_unlabelled_clips_are_reported(scanned):
-    assert [problem["file"] for problem in of_kind(scanned[1], "unlabelled")] == ["dev_splits_complete/dia66_utt9.mp4"]
+    (found,) = of_kind(scanned[1], "unlabelled")
+    assert (found["file"], found["dropped"]) == ("dev_splits_complete/dia66_utt9.mp4", True)
     assert not [problem for problem in scanned[1] if "._" in problem["what"] or "final" in problem["what"]]
 
 

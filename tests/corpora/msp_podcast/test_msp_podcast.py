@@ -161,6 +161,7 @@ def test_problems_of_a_copy_are_listed(pristine):
     assert reasons(problems, "unlabelled") == [
         "MSP-PODCAST_0009_0001.wav is ignored: labels_consensus.csv has no row for it."
     ]
+    assert all(problem["dropped"] for problem in problems if problem["kind"] == "unlabelled")
 
 
 def test_speakers_of_training_in_other_partitions_are_a_problem_of_the_copy(copy):

@@ -1,0 +1,263 @@
+"""Export of a trained classifier as a folder with an ONNX graph, which runs without torch."""
+
+import hashlib
+import logging
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForAudioClassification, AutoProcessor, PreTrainedModel, ProcessorMixin
+
+from ..configuration.folder_checks import check_folder, find_file
+from ..configuration.modalities import MODALITIES, SAMPLING_RATE, SPAN_INPUTS
+from ..corpora.atomic_write import staged, write_json
+from ..modeling.modeling_checkpoint import one_sentence
+from ..processing.processor_checks import check_processor_fits
+from ..processing.utterance_reader import Limit
+from .export_card import write_page
+from .export_check import Arrays, RandomBatches, axes_of, compare, split_name
+from .export_model import build_exportable
+from .export_recurrence import replace_recurrences
+
+FORMAT = 1
+GRAPH, REPORT, SCRIPT, PAGE = "model.onnx", "export.json", "predict_onnx.py", "README.md"
+OPSET = 20
+# The largest difference of probabilities, or of dimensions as a share of half their scale, that a graph in float32 may have.
+TOLERANCE = 1e-4
+# Operators whose weights become int8. Convolutions and recurrent layers stay in float32.
+QUANTISED = ["MatMul", "Gemm", "Gather"]
+
+
+def export_model(source: str | Path, out: str | Path, int8: bool = False, revision: str = "main") -> dict[str, Any]:
+    """Write a folder with the ONNX graph of a classifier, its configuration, its processor, and a script that uses them.
+
+    The graph is compared with the model on random batches of other sizes and lengths than it was traced with.
+
+    Args:
+        source: Folder or Hub id of a classifier.
+        out: A new folder.
+        int8: Whether to quantise the weights of matrix products and embeddings to int8 (dynamic quantisation).
+        revision: Branch, tag or commit of the Hub repository.
+
+    Returns:
+        The content of `export.json`.
+
+    Raises:
+        ImportError: If onnx, onnxscript or onnxruntime is not installed.
+        OSError: If a file cannot be read or written.
+        ValueError: If the model cannot be exported, its graph differs from it, or `out` is not empty.
+    """
+    import onnxruntime
+    import onnxscript  # noqa: F401  # torch needs it: its absence is reported here, before a model is loaded
+
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} is not an empty folder; give a new one.")
+    model, processor = load_classifier(str(source), revision)
+    exportable = build_exportable(model, _own_inputs(processor))
+    replace_recurrences(exportable)
+    random = RandomBatches.of(model, processor, exportable.input_names)
+    batches = random.compared()
+    out.mkdir(parents=True, exist_ok=True)
+    with staged(out) as staging:
+        traced = random.traced()
+        opset = write_graph(exportable, traced, staging / GRAPH)
+        reports = {"float32": compare(model, open_graph(staging / GRAPH), batches)}
+        largest = max(value for name, value in reports["float32"].items() if name.startswith("largest"))
+        if not largest <= TOLERANCE:
+            raise ValueError(
+                f"The graph of {source} differs from the model by {largest:.2g} on random batches, more than {TOLERANCE:g}; it "
+                "was not written. Please report the model."
+            )
+        if int8:
+            quantise(staging / GRAPH)
+            reports["int8"] = compare(model, open_graph(staging / GRAPH), batches)
+        model.config.save_pretrained(staging)
+        processor.save_pretrained(staging)
+        shutil.copy(Path(__file__).with_name("export_script.py"), staging / SCRIPT)
+        report = {
+            "format": FORMAT,
+            "opset": opset,
+            "precision": "int8" if int8 else "float32",
+            "versions": {
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "onnxruntime": onnxruntime.__version__,
+            },
+            **describe(model, processor, traced),
+            "agreement": reports,
+        }
+        write_page(staging / PAGE, report)
+        report["files"] = {file.name: _fingerprint(file) for file in sorted(staging.iterdir()) if file.is_file()}
+        write_json(staging / REPORT, report)
+    return report
+
+
+def load_classifier(source: str, revision: str = "main") -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Return a classifier of emofusion in float32, and its processor.
+
+    Args:
+        source: Folder or Hub id.
+        revision: Branch, tag or commit of the Hub repository.
+
+    Raises:
+        OSError: If a file is missing.
+        ValueError: If it holds adapters or quantised weights, or is damaged.
+    """
+    check_folder(source)
+    if find_file(source, "adapter_config.json", revision=revision):
+        raise ValueError(
+            f"{source} holds adapters: merge them first (emofusion merge-adapter {source} MERGED), and export the merged model."
+        )
+    with one_sentence(source):
+        model = AutoModelForAudioClassification.from_pretrained(source, dtype=torch.float32, revision=revision)
+        processor = AutoProcessor.from_pretrained(source, revision=revision)
+        if not model.config.model_type.startswith("emofusion_"):
+            raise ValueError(f"{source} is a {type(model).__name__}, not a classifier of emofusion.")
+        if getattr(model.config, "quantization_config", None):
+            raise ValueError(f"{source} has quantised weights: export the model that was quantised.")
+        check_processor_fits(model.config, processor)
+    configs = getattr(model.config, "member_configs", None) or [model.config]
+    if processor.earlier_turns or any(getattr(config, "context_layers", 0) for config in configs):
+        raise ValueError(
+            f"{source} reads earlier turns of a conversation, which a graph for single utterances has no input for: export a "
+            "model that was trained without context_turns and context_layers."
+        )
+    return model.eval(), processor
+
+
+def write_graph(exportable: torch.nn.Module, batch: Arrays, path: Path) -> int:
+    """Write the graph of a module, with dynamic numbers of rows and positions; return its opset.
+
+    Args:
+        exportable: The module; see `build_exportable`.
+        batch: The inputs to trace it with.
+        path: The file. A graph of more than 2 GB has its weights in a second file.
+    """
+    inputs = {name: torch.from_numpy(values) for name, values in batch.items()}
+    with torch.no_grad():
+        outputs = list(exportable(inputs))
+    with _quiet():
+        program = torch.onnx.export(
+            exportable,
+            kwargs={"batch": inputs},
+            dynamo=True,
+            dynamic_shapes={"batch": {name: axes_of(name) for name in inputs}},
+            input_names=list(inputs),
+            output_names=outputs,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    for part in (
+        program.model.graph,
+        *program.model.graph.all_nodes(),
+    ):  # lines of code, with the paths of this machine
+        part.metadata_props.clear()
+    program.save(path)
+    return OPSET
+
+
+def quantise(path: Path) -> None:
+    """Quantise the weights of a graph to int8, and its activations when it runs (dynamic quantisation of onnxruntime)."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    small = path.with_name("int8.onnx")
+    with _quiet():
+        # Unsigned weights: signed ones saturate on processors without VNNI.
+        quantize_dynamic(path, small, op_types_to_quantize=QUANTISED, weight_type=QuantType.QUInt8, per_channel=True)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    small.rename(path)
+
+
+def describe(model: PreTrainedModel, processor: ProcessorMixin, traced: Arrays) -> dict[str, Any]:
+    """Return what a program needs to use the graph: labels, inputs, outputs, and how to prepare the inputs.
+
+    Args:
+        model: The classifier.
+        processor: Its processor.
+        traced: A batch with all inputs.
+    """
+    config, inputs = model.config, {}
+    for name, values in traced.items():
+        shape = [1, 1, *values.shape[2:]]
+        missing = -1 if split_name(name)[1] in SPAN_INPUTS.values() else 0
+        axes = [axes_of(name).get(place, size) for place, size in enumerate(values.shape)]
+        inputs[name] = {"type": str(values.dtype), "axes": axes, "shape": shape, "missing": missing}
+    parts = {None: processor} | dict(getattr(processor, "members", {}))
+    has_both = bool(config.dimensions) and not config.is_regression
+    return {
+        "model_type": config.model_type,
+        "labels": [] if config.is_regression else [config.id2label[number] for number in sorted(config.id2label)],
+        "dimensions": list(config.dimensions or []),
+        "dimension_scale": list(config.dimension_scale) if config.dimensions else None,
+        "sampling_rate": SAMPLING_RATE,
+        "inputs": inputs,
+        "outputs": ["logits", "dimensions"] if has_both else ["logits"],
+        "preparation": [
+            _preparation(number, part, name, config)
+            for number, part in parts.items()
+            for name, modality in MODALITIES.items()
+            if f"{'' if number is None else f'member_{number}_'}{modality.main_input}" in inputs
+        ],
+    }
+
+
+def _preparation(number: int | None, part: ProcessorMixin, modality: str, config: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {"member": number, "modality": modality}
+    if modality == "audio":
+        settings |= {
+            "normalise": bool(part.feature_extractor.do_normalize),
+            "max_seconds": Limit.from_processor(part).seconds,
+        }
+    if modality == "text":
+        settings |= {"max_tokens": min(part.tokenizer.model_max_length, 1_000_000)}
+    if modality == "video":
+        settings |= {"frames_per_second": part.frames_per_second}
+    return settings
+
+
+def _own_inputs(processor: ProcessorMixin) -> dict[int, tuple[str, ...]]:
+    """Return the modalities that a late fusion prepares for one member alone, by its number."""
+    parts = {modality.processor_part: name for name, modality in MODALITIES.items()}
+    members: Mapping[int, ProcessorMixin] = getattr(processor, "members", {})
+    return {number: tuple(parts[part] for part in own.get_attributes()) for number, own in members.items()}
+
+
+def open_graph(path: Path, threads: int = 0) -> Callable[[Arrays], Arrays]:
+    """Return a function that runs the graph in a file, from inputs to outputs by name.
+
+    Args:
+        path: The file.
+        threads: The number of threads; 0 leaves it to onnxruntime.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda batch: dict(zip(names, session.run(names, batch), strict=True))
+
+
+def _fingerprint(file: Path) -> dict[str, Any]:
+    with file.open("rb") as stream:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+@contextmanager
+def _quiet():
+    """Silence the libraries, which report each step and each optional library that they do not find."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,202 @@
+"""Export as an ONNX graph. One export of a small model serves most tests; the padded form is tested for every variant."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from emofusion.cli.main import main
+from emofusion.inference.export_check import RandomBatches, compare
+from emofusion.inference.export_model import build_exportable
+from emofusion.modeling.fusion_recurrence import BidirectionalGRU, BidirectionalLSTM
+from emofusion.modeling.fusion_rows import PaddedRows
+from testing_common import BERT, CASES, IMAGE, VOCABULARY, WAV2VEC2_GROUP, make_batch
+from testing_dimensions import BOTH, DIMENSIONS
+from testing_model_folder import make_adapter, make_model_folder
+from testing_pages import ROOT, code_blocks
+from testing_pipeline import noise
+from torch import nn
+from torch.testing import assert_close
+from transformers import AutoModelForAudioClassification, pipeline
+
+# Tracing takes time for each layer. The frame rate is the usual one.
+SHALLOW = WAV2VEC2_GROUP | {
+    "num_hidden_layers": 1,
+    "conv_dim": [8, 8, 8],
+    "conv_kernel": [10, 8, 8],
+    "conv_stride": [5, 8, 8],
+}
+# Runs a script where these libraries cannot be imported.
+BLOCKED = (
+    "import runpy, sys\n"
+    "for name in ('torch', 'transformers', 'emofusion'): sys.modules[name] = None\n"
+    "sys.argv = sys.argv[1:]\n"
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
+def check_padded(model, tolerance=1e-5, **lengths):
+    exportable = build_exportable(model)
+    given = make_batch(**lengths)
+    given = {name: given[name] for name in exportable.input_names}
+    with torch.no_grad():
+        outputs, expected = exportable(given), model(**given)
+    for name, values in outputs.items():
+        assert_close(values, expected[name], atol=tolerance, rtol=0)
+    return outputs
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_padded_form_equals_the_model_with_missing_modalities(case):
+    check_padded(
+        case.model(), audio_lengths=(6000, 0, 300), text_lengths=(4, 9, 0), video_lengths=(0, 5, 2), padding=7
+    )
+
+
+@pytest.mark.parametrize("fields", [DIMENSIONS, BOTH], ids=["dimensions", "both"])
+def test_padded_form_has_the_outputs_of_every_task(fields):
+    case = next(case for case in CASES if case.name == "cross_attention")
+    outputs = check_padded(case.model(**fields), tolerance=3e-5)
+    assert ("dimensions" in outputs) == (fields is BOTH)
+
+
+def test_building_the_padded_form_leaves_the_model_unchanged():
+    case = next(case for case in CASES if case.name == "wavfusion")
+    model, batch = case.model(), make_batch()
+    before = model(**batch).logits
+    build_exportable(model)
+    assert torch.equal(model(**batch).logits, before)
+
+
+def test_random_batches_lack_each_modality_once():
+    model = next(case for case in CASES if case.name == "wavfusion").model()
+    names = build_exportable(model).input_names
+    batches = RandomBatches(names, VOCABULARY, (3, IMAGE, IMAGE)).compared()
+    empty = [[name for name in names if name.endswith("mask") and not batch[name].any()] for batch in batches]
+    assert empty[-3:] == [["audio_attention_mask"], ["attention_mask"], ["video_attention_mask"]]
+    assert any(not batch["attention_mask"].any(axis=1).all() and batch["attention_mask"].any() for batch in batches)
+    report = compare(model, lambda batch: {"logits": np.zeros((len(batch["input_ids"]), 3), np.float32)}, batches[:2])
+    assert report["rows"] == 5
+    assert 0 < report["largest_difference_of_probabilities"] <= 2 / 3
+
+
+def test_recurrent_operators_end_with_their_row(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra export")
+    pytest.importorskip("onnxscript", reason="needs the extra export")
+    from emofusion.inference.export import write_graph
+    from emofusion.inference.export_recurrence import replace_recurrences
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([BidirectionalLSTM(6, 5), BidirectionalGRU(6, 5)])
+
+        def forward(self, batch):
+            mask = batch["attention_mask"].bool()
+            states = batch["input_ids"].float()[..., None] * torch.arange(6.0)
+            outputs = [layer(states, PaddedRows(mask)) * mask[..., None] for layer in self.layers]
+            return {"logits": torch.cat(outputs, dim=-1)}
+
+    torch.manual_seed(0)
+    model, replaced = Model().eval(), Model().eval()
+    replaced.load_state_dict(model.state_dict())
+    replace_recurrences(replaced)
+    batch = {
+        "input_ids": np.random.default_rng(0).integers(0, 3, (3, 7)),
+        "attention_mask": (np.arange(7) < np.array([[7], [1], [4]])).astype(np.int64),
+    }
+    write_graph(replaced, {name: values[:2] for name, values in batch.items()}, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    expected = model({name: torch.from_numpy(values) for name, values in batch.items()})["logits"]
+    assert_close(torch.from_numpy(session.run(None, batch)[0]), expected, atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The folder of a model of speech and text, and its export."""
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    pytest.importorskip("onnxscript", reason="needs the extra export")
+    place = tmp_path_factory.mktemp("export")
+    (place / "model").mkdir()
+    make_model_folder(place / "model", audio_config=SHALLOW, text_config=BERT | {"num_hidden_layers": 1})
+    assert main(["export", str(place / "model"), "--format", "onnx"]) == 0
+    return place / "model", place / "model-onnx"
+
+
+def test_exported_folder_states_its_agreement_and_its_files(folders):
+    report = json.loads((folders[1] / "export.json").read_text())
+    agreement = report["agreement"]["float32"]
+    assert agreement["largest_difference_of_probabilities"] < 1e-5
+    assert agreement["equal_classes"] == 1
+    names = {file.name for file in folders[1].iterdir()} - {"export.json"}
+    assert (
+        set(report["files"])
+        == names
+        >= {"model.onnx", "config.json", "tokenizer.json", "predict_onnx.py", "README.md"}
+    )
+    for name, entry in report["files"].items():
+        assert hashlib.sha256((folders[1] / name).read_bytes()).hexdigest() == entry["sha256"]
+    assert report["inputs"]["input_values"]["axes"] == ["batch", "samples"]
+    assert os.getcwd().encode() not in (folders[1] / "model.onnx").read_bytes()
+    assert "| float32 | 15 |" in (folders[1] / "README.md").read_text()
+
+
+def test_script_without_torch_gives_the_probabilities_of_the_pipeline(folders, tmp_path):
+    model, exported = folders
+    soundfile.write(tmp_path / "sound.wav", noise(9000), 16000, subtype="FLOAT")
+    recognise = pipeline("emotion-recognition", model=str(model))
+    for text in (["hello there"], []):
+        command = [sys.executable, "-c", BLOCKED, "predict_onnx.py", ".", str(tmp_path / "sound.wav"), *text]
+        printed = subprocess.run(command, cwd=exported, check=True, stdout=subprocess.PIPE, text=True).stdout
+        given = {line.split()[0]: float(line.split()[1]) for line in printed.splitlines()}
+        answer = recognise({"audio": str(tmp_path / "sound.wav"), **({"text": text[0]} if text else {})})
+        assert given == pytest.approx({entry["label"]: entry["score"] for entry in answer}, abs=6e-4)
+
+
+def test_code_of_the_page_runs(folders, tmp_path, monkeypatch):
+    (tmp_path / "small").symlink_to(folders[1])
+    soundfile.write(tmp_path / "recording.wav", noise(9000), 16000)
+    monkeypatch.chdir(tmp_path)
+    (code,) = code_blocks(ROOT / "docs" / "export.md", "python")
+    names = {}
+    exec(code, names)
+    recognise = pipeline("emotion-recognition", model=str(folders[0]))
+    given = torch.from_numpy(names["logits"][0]).softmax(-1).max().item()
+    assert recognise("recording.wav")[0]["score"] == pytest.approx(given, abs=1e-4)
+
+
+def test_int8_graph_is_smaller_and_close(folders, tmp_path):
+    from emofusion.inference.export import load_classifier, open_graph, quantise
+
+    model, processor = load_classifier(str(folders[0]))
+    shutil.copy(folders[1] / "model.onnx", tmp_path)
+    quantise(tmp_path / "model.onnx")
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
+    assert b"MatMulInteger" in (tmp_path / "model.onnx").read_bytes()
+    names = build_exportable(model).input_names
+    report = compare(model, open_graph(tmp_path / "model.onnx"), RandomBatches.of(model, processor, names).compared())
+    assert 1e-6 < report["largest_difference_of_probabilities"] < 0.2
+
+
+def test_what_cannot_be_exported_is_refused_in_one_sentence(folders, tmp_path, capfd):
+    def complaint(*arguments):
+        assert main(["export", *map(str, arguments)]) == 1
+        return capfd.readouterr().err.splitlines()[-1]
+
+    assert "is not an empty folder" in complaint(folders[0], "--out", folders[1])
+    shutil.copytree(folders[0], tmp_path / "adapter")
+    make_adapter(tmp_path / "adapter", folders[0])
+    assert "emofusion merge-adapter" in complaint(tmp_path / "adapter")
+    case = next(case for case in CASES if case.name == "cross_attention")
+    shutil.copytree(folders[0], tmp_path / "turns")
+    context = {"context_layers": 1, "context_hidden_size": 8, "context_heads": 2}
+    case.model(**context).save_pretrained(tmp_path / "turns")
+    assert AutoModelForAudioClassification.from_pretrained(tmp_path / "turns").config.context_layers == 1
+    assert "reads earlier turns of a conversation" in complaint(tmp_path / "turns")
+    assert not (tmp_path / "turns-onnx").exists()
