@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from ..configuration.folder_checks import read_object
+from ..configuration.folder_checks import check_plain, read_object
 from ..configuration.plain_text import join_words
 from ..corpora.atomic_write import make_folder, write_json
 
 FORMAT = 1
-HEADER, LOCK, SHARD = "journal.json", ".lock", "rows-{:05d}.jsonl"
+HEADER, LOCK, SHARD, SHARDS = "journal.json", ".lock", "rows-{:05d}.jsonl", "rows-*.jsonl"
 
 
 class Part(NamedTuple):
@@ -122,6 +122,8 @@ class Journal:
             pass
         header = {"format": FORMAT, **header}
         if not self.exists:
+            if any(self.folder.glob(SHARDS)):
+                raise ValueError(f"{self.folder} has rows and no {HEADER}: remove that folder to begin again.")
             write_json(self.folder / HEADER, header)
             return
         known = read_object(self.folder / HEADER)
@@ -146,7 +148,8 @@ class Journal:
             ValueError: If a line is damaged.
         """
         index = {}
-        for file in sorted(self.folder.glob("rows-*.jsonl")):
+        for file in sorted(self.folder.glob(SHARDS)):
+            check_plain(file)
             for offset, part in _read_lines(file):
                 known = index.get(part.key, Scored({}, part.parts))
                 index[part.key] = known.with_part(part, Place(file, offset, part.failed))
@@ -184,6 +187,8 @@ class Shard:
         self.path = path
 
     def __enter__(self) -> "Shard":
+        if os.path.lexists(self.path):
+            check_plain(self.path)
         self._file = open(self.path, "a+b")
         end = self._file.tell()
         self._file.seek(0)
@@ -212,11 +217,22 @@ def _read_lines(file: Path) -> Iterator[tuple[int, Part]]:
         for number, line in enumerate(lines, 1):
             if line.endswith(b"\n"):
                 try:
-                    part = Part(**json.loads(line))
-                    _ = part.failed, part.key + "", part.part + part.parts
+                    part = _read_part(line)
                 except (RecursionError, TypeError, ValueError) as error:
                     raise ValueError(
                         f"{file}, line {number}, is damaged: remove {file.parent} to begin again."
                     ) from error
                 yield offset, part
             offset += len(line)
+
+
+def _read_part(line: bytes) -> Part:
+    """Return the part in a line; raise a TypeError or a ValueError if there is none."""
+    part = Part(**json.loads(line))
+    kinds = (str, int, int, list, float, bool)
+    if any(type(value) is not kind for value, kind in zip(part, kinds, strict=True)):
+        raise TypeError("A field has another type.")
+    cells = [cell for row in part.rows for cell in dict(row).items()]
+    if not 0 <= part.part < part.parts or any(type(value) not in (str, int, float, bool) for _, value in cells):
+        raise ValueError("A number or a cell is wrong.")
+    return part

@@ -148,12 +148,7 @@ class Scorer:
         self._modalities = config.modalities
         self._hears = bool({"audio", "video"} & set(config.modalities)) or options.transcriber is not None
         self._call = {"batch_size": options.batch_size, "return_text": True, "on_error": "return"}
-        # What needs a recording as a whole is left to the pipeline; other windows are rows that can be continued one by one.
-        self._takes_whole = options.vad or options.word_times or self.reads_turns
-        if self._takes_whole:
-            self._call |= {"window_seconds": AUTO} | options.of_pipeline()
-        else:
-            self._call["num_workers"] = options.num_workers
+        self._cutting = {"window_seconds": AUTO} | options.of_pipeline()
 
     def __call__(
         self, recordings: Mapping[str, Recording], finished: Mapping[str, Collection[int]] | None = None
@@ -174,17 +169,35 @@ class Scorer:
             done = (finished or {}).get(key, ())
             parts = [Utterance(key, recording, part, len(spans), span) for part, span in enumerate(spans)]
             utterances += [utterance for utterance in parts if utterance.part not in done]
-        inputs = Utterances([utterance.inputs(self._modalities) for utterance in utterances])
-        if utterances:
-            for utterance, answer in zip(utterances, self.recognise(inputs, **self._call), strict=True):
-                yield self._finish(utterance, answer)
+        for is_cut, options in ((False, {"num_workers": self.options.num_workers}), (True, self._cutting)):
+            chosen = [utterance for utterance in utterances if self._leaves_cutting(utterance.recording) == is_cut]
+            if chosen:
+                inputs = Utterances([utterance.inputs(self._modalities) for utterance in chosen])
+                answers = self.recognise(inputs, **self._call, **options)
+                for utterance, answer in zip(chosen, answers, strict=True):
+                    yield self._finish(utterance, answer)
+
+    def _sounds(self, recording: Recording) -> bool:
+        """Return whether the model gets the sound or the pictures of a recording."""
+        return self._hears and (recording.audio or recording.video) is not None
+
+    def _leaves_cutting(self, recording: Recording) -> bool:
+        """Return whether the pipeline cuts a recording: where that needs the whole of it, as earlier windows do.
+
+        Other windows are planned here, so that a run can be continued at any of them.
+        """
+        options = self.options
+        is_needed = options.vad or options.word_times
+        if self.reads_turns:
+            is_needed |= options.window_seconds is not None or recording.text is None
+        return is_needed and self._sounds(recording)
 
     def _plan(self, recording: Recording) -> list[Span | None]:
         """Return the windows of a recording; None is the whole of it."""
         if recording.error is not None:
             raise ValueError(recording.error)
         longest = self.options.window_seconds
-        is_whole = self._takes_whole or not self._hears or (recording.audio or recording.video) is None
+        is_whole = self._leaves_cutting(recording) or not self._sounds(recording)
         if is_whole or (longest is None and recording.text is not None):
             return [None]
         start = recording.start or 0.0
@@ -204,7 +217,7 @@ class Scorer:
         key, recording, part, parts, _ = utterance
         if isinstance(answer, list):  # rows of windows that the pipeline found; none where nobody speaks
             rows = [build_row(recording, row, self.columns) for row in answer or [{}]]
-            return Part(key, part, parts, rows, sum(row["end"] - row["start"] for row in answer))
+            return Part(key, part, parts, rows, float(sum(row["end"] - row["start"] for row in answer)))
         if "error" in answer:
             return self._failure(utterance, answer["error"])
         start, end = utterance.times

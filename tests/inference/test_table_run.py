@@ -94,8 +94,8 @@ def test_windows_that_the_pipeline_finds_are_rows(calls):
     ]
     recogniser.answers = {"00.wav": windows, "01.wav": []}
     summary = run(recogniser, ["calls/00.wav", "calls/01.wav"], "scores.jsonl", ScoringOptions(vad=True))
-    assert recogniser.options["vad"]
-    assert recogniser.options["window_seconds"] == "auto"
+    assert recogniser.calls[0]["vad"]
+    assert recogniser.calls[0]["window_seconds"] == "auto"
     assert [(row["recording"], row["end"], row["label"], row["error"]) for row in read()] == [
         *(("calls/00.wav", 0.5, "sad", None), ("calls/00.wav", 1.0, None, "x")),
         ("calls/01.wav", None, None, None),
@@ -227,6 +227,17 @@ def test_rows_are_the_answers_of_the_pipeline(calls, learned):
         assert {entry["label"]: row[entry["label"]] for entry in entries} == pytest.approx(
             {entry["label"]: entry["score"] for entry in entries}, abs=1e-5
         )
+
+
+def test_model_of_dialogues_gets_earlier_windows_and_texts_alone(calls):
+    recogniser = Recogniser()
+    recogniser.processor.earlier_turns = 2
+    (calls / "manifest.csv").write_text("audio,text\n00.wav,\n01.wav,hello\n")
+    recogniser.answers = {"00.wav": [{"start": 0.0, "end": 1.0, "scores": [{"label": "sad", "score": 1.0}]}]}
+    summary = run(recogniser, "calls/manifest.csv", "scores.jsonl")
+    assert [call.get("window_seconds") for call in recogniser.calls] == [None, "auto"]
+    assert [row["label"] for row in read()] == ["sad", "sad"]
+    assert summary.unread_turns
 
 
 def test_model_is_identified_by_its_files(tmp_path):
