@@ -88,6 +88,20 @@ def predict(
         RuntimeError: If the model fails.
         ValueError: If the folder does not exist or holds no model, or no input of a modality that it takes is given.
     """
+    return load_pipeline(folder, revision, transcriber)(inputs, allow_private_urls=allow_private_urls)
+
+
+def load_pipeline(folder: str, revision: str | None = None, transcriber: str | None = None) -> Any:
+    """Return the pipeline of a model.
+
+    Args:
+        folder: See `predict`.
+        revision: See `predict`.
+        transcriber: See `predict`.
+
+    Raises:
+        ValueError: If the folder does not exist or holds no model.
+    """
     if Path(folder).exists() and not any(Path(folder, name).is_file() for name in (CONFIG, ADAPTER_CONFIG)):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
     check_folder(folder)
@@ -97,8 +111,7 @@ def predict(
 
         logging.disable_progress_bar()
         model, processor = _load(folder, revision or "main")
-        classify = pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
-    return classify(inputs, allow_private_urls=allow_private_urls)
+        return pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
 
 
 def _read_turn(turn: str, speaker: str | None) -> dict[str, str]:

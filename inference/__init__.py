@@ -1,0 +1,1 @@
+"""Use of trained models: windows, timelines, batch scoring, serving, export, explanation."""

@@ -1,0 +1,139 @@
+"""What the page answers: a recording is checked, recognised, and shown; every failure is one sentence."""
+
+import logging
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..configuration.plain_text import format_seconds, one_line
+from ..processing.input_errors import EXPECTED
+from ..processing.media import audio_seconds
+from ..processing.utterance_reader import Limit
+from .answers_html import show_answer, show_error, show_hint, show_windows
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SENTENCE = 300  # characters
+GONE = "The recording was removed: choose it, or record it, again."
+# The folders of a path, up to its last name.
+FOLDERS = re.compile(r"(?<![\w/])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\"]+)*[/\\](?=[^\s/\\'\"])")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of what the page takes.
+
+    Attributes:
+        seconds: Length of a recording.
+        megabytes: Size of its file.
+        characters: Length of a transcript.
+        kept_seconds: Time after which a recording is removed, if the visitor has not left the page before.
+        waiting: Visitors that may wait for an answer.
+    """
+
+    seconds: float = 600.0
+    megabytes: int = 50
+    characters: int = 2000
+    kept_seconds: int = 600
+    waiting: int = 16
+
+
+def build_answerer(recognise: Any, limits: Limits) -> Callable[[str | None, str], str]:
+    """Return the function behind the button of the page.
+
+    Args:
+        recognise: The pipeline `emotion-recognition`.
+        limits: Limits of the page.
+
+    Returns:
+        A function of the path of a recording, None if there is none, and its transcript. It returns HTML, and never raises.
+    """
+
+    def answer(path: str | None, text: str = "") -> str:
+        try:
+            return _answer(recognise, limits, path, text.strip())
+        except EXPECTED as error:
+            if not _is_sentence(error):
+                logger.exception("The page could not answer.")
+                return show_error("The model failed on this recording; the reason is in the log of the page.")
+            return show_error(hide_folders(one_line(error, LONGEST_SENTENCE)))
+        except Exception:
+            logger.exception("The page could not answer.")
+            return show_error("The model failed on this recording; the reason is in the log of the page.")
+
+    return answer
+
+
+def hide_folders(message: str) -> str:
+    """Return a message with paths cut to their last names, so that a visitor learns nothing of the disk.
+
+    Args:
+        message: The message of an error.
+    """
+    return FOLDERS.sub("", message)
+
+
+def _is_sentence(error: Exception) -> bool:
+    """Return whether the message of an error was written for a user: those of the input are sentences."""
+    return isinstance(error, (OSError, ValueError)) or str(error).startswith("The transcriber failed")
+
+
+def _answer(recognise: Any, limits: Limits, path: str | None, text: str) -> str:
+    modalities = recognise.model.config.modalities
+    if path is None and (not text or "text" not in modalities):
+        return show_hint(_what_to_give(modalities))
+    if len(text) > limits.characters:
+        raise ValueError(f"The transcript has {len(text)} characters: shorten it to {limits.characters}.")
+    inputs: dict[str, Any] = {"text": text} if text and "text" in modalities else {}
+    transcribed = not inputs and recognise.transcriber is not None and "text" in modalities
+    if path is None:
+        return show_answer(recognise(inputs, return_text=True))
+    seconds = _check_recording(Path(path), limits)
+    window = Limit.from_processor(recognise.processor).seconds
+    if seconds <= window:
+        return show_answer(recognise(inputs | {"audio": path}, return_text=True), transcribed)
+    if inputs:
+        raise ValueError(
+            f"The recording lasts {format_seconds(seconds)}, and this model takes {window:g} s at a time: leave the transcript "
+            "empty, because it cannot be divided, or choose a shorter recording."
+        )
+    return show_windows(_recognise_windows(recognise, path, seconds, window))
+
+
+def _recognise_windows(recognise: Any, path: str, seconds: float, window: float) -> list[Mapping[str, Any]]:
+    """Return rows of windows of equal length that cover a recording."""
+    count = math.ceil(seconds / window)
+    edges = [round(number * seconds / count, 3) for number in range(count)] + [seconds]
+    spans = [{"start": start, "end": end} for start, end in zip(edges, edges[1:], strict=False)]
+    answers = recognise([{"audio": {"path": path, **span}} for span in spans], return_text=True)
+    return [{**span, **answer} for span, answer in zip(spans, answers, strict=True)]
+
+
+def _check_recording(path: Path, limits: Limits) -> float:
+    """Return the length of a recording in seconds.
+
+    Raises:
+        ValueError: If the file is gone, cannot be read, or is too large or too long.
+    """
+    if not path.is_file():
+        raise ValueError(GONE)
+    size = path.stat().st_size
+    if size > limits.megabytes * 10**6:
+        raise ValueError(f"The file has {size / 1e6:.0f} MB: choose one of at most {limits.megabytes} MB.")
+    seconds = audio_seconds(path)
+    if seconds is None:
+        raise ValueError(f"{path.name} does not say how long it is: save it as WAV, FLAC or MP3.")
+    if seconds > limits.seconds:
+        raise ValueError(
+            f"The recording lasts {format_seconds(seconds)}: choose one of at most {format_seconds(limits.seconds)}."
+        )
+    return seconds
+
+
+def _what_to_give(modalities: Mapping[str, Any] | tuple[str, ...]) -> str:
+    if "audio" not in modalities:
+        return "Write a transcript first."
+    return "Record your voice, or choose a recording, first."
