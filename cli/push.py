@@ -6,7 +6,9 @@ from .commands import Parser
 def run(argv: list[str]) -> None:
     """List the files, push them, and print where they are and how to load them."""
     parser = Parser("push", "A new repository is private, unless --public is given.")
-    parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or of a metric, such as metrics/emotion_metrics")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="folder of a trained model, or of a metric, such as metrics/emotion_metrics"
+    )
     parser.add_argument("repo_id", metavar="OWNER/NAME", help="repository on the Hub, created if it does not exist")
     parser.add_argument("--public", action="store_true", help="create a public repository, or push to one")
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, push nothing")

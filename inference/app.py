@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..configuration.modalities import MODALITIES
-from ..configuration.plain_text import format_seconds, join_words, show_name
+from ..configuration.plain_text import join_words, show_name
 from ..processing.utterance_reader import Limit
 from .answers_html import show_hint
 from .app_answers import Limits, build_answerer
@@ -27,8 +27,8 @@ ABOUT = """**Limits.** The scores say how a recording sounds to this model, not 
 must choose among them whatever it hears. It knows the language, the microphones and the way of speaking of its training corpus,
 and is worse on others; the card of the model has its scores. Do not use it to judge people.
 
-**Recordings.** One of up to {minutes} and {megabytes} MB. {window}{others}It is processed on the machine that shows this page and
-is removed when you replace it or leave, and after {kept} at the latest.
+**Recordings.** The page takes up to {minutes} and {megabytes} MB. {window}{others}A recording is processed on the machine that
+serves this page, and removed when you replace it or leave the page, and after {kept} at the latest.
 """
 
 
@@ -107,11 +107,6 @@ class Page:
         Raises:
             OSError: If the port is taken.
         """
-        import gradio
-
-        theme = gradio.themes.Base(
-            primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["monospace"]
-        )
         _, address, _ = self.blocks.queue(max_size=self.limits.waiting).launch(
             server_name=host,
             server_port=port,
@@ -125,7 +120,7 @@ class Page:
             pwa=False,
             mcp_server=False,
             footer_links=[],
-            theme=theme,
+            theme=_theme(),
             css_paths=STYLE,
         )
         return address
@@ -157,7 +152,7 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
         uploads.forget(request.session_hash)
 
     with gradio.Blocks(title=f"{name}: speech emotion recognition", delete_cache=(60, limits.kept_seconds)) as page:
-        gradio.HTML(_heading(name, hears), elem_id="ef-heading")
+        gradio.HTML(_heading(name, hears), padding=False, elem_id="ef-heading")
         with gradio.Row(equal_height=False):
             with gradio.Column(min_width=300):
                 recording = gradio.Audio(
@@ -180,7 +175,7 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
                 )
                 button = gradio.Button("Recognise the emotion", variant="primary", elem_id="ef-button")
             with gradio.Column(min_width=300):
-                result = gradio.HTML(show_hint(BEFORE), elem_id="ef-result")
+                result = gradio.HTML(show_hint(BEFORE), padding=False, elem_id="ef-result")
         gradio.Markdown(_about(recognise, limits), elem_id="ef-about")
         options = {"api_visibility": "private", "show_progress": "hidden"}
         recording.change(keep, recording, result, queue=False, **options)
@@ -189,6 +184,27 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
         )
         page.unload(forget)
     return page
+
+
+def _theme() -> Any:
+    """Return a theme without fonts of other servers, and with contrasts of at least 4.5 (WCAG 2.2, AA)."""
+    import gradio
+
+    theme = gradio.themes.Base(
+        primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["monospace"]
+    )
+    return theme.set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        input_background_fill="white",
+        input_border_width="1px",
+        input_border_color="*neutral_400",
+        input_border_color_dark="*neutral_500",
+    )
 
 
 def _heading(name: str, hears: bool) -> str:
@@ -213,9 +229,13 @@ def _about(recognise: Any, limits: Limits) -> str:
     unused = [MODALITIES[name].word for name in config.modalities if name not in ("audio", "text")]
     return ABOUT.format(
         classes=join_words(names),
-        minutes=format_seconds(limits.seconds),
+        minutes=_minutes(limits.seconds),
         megabytes=limits.megabytes,
-        window=f"One that is longer than {window:g} s is recognised in windows of up to this length. ",
+        window=f"What is longer than {window:g} s is recognised in windows. ",
         others=f"The model also takes {join_words(unused)}, for which this page does not ask. " if unused else "",
-        kept=format_seconds(limits.kept_seconds),
+        kept=_minutes(limits.kept_seconds),
     )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes"

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def _recognise_windows(recognise: Any, path: str, seconds: float, window: float)
     """Return rows of windows of equal length that cover a recording."""
     count = math.ceil(seconds / window)
     edges = [round(number * seconds / count, 3) for number in range(count)] + [seconds]
-    spans = [{"start": start, "end": end} for start, end in zip(edges, edges[1:], strict=False)]
+    spans = [{"start": start, "end": end} for start, end in pairwise(edges)]
     answers = recognise([{"audio": {"path": path, **span}} for span in spans], return_text=True)
     return [{**span, **answer} for span, answer in zip(spans, answers, strict=True)]
 
