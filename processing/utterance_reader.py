@@ -21,7 +21,7 @@ from .text_context import read_turns
 from .video import video_seconds
 
 # Keys of an utterance.
-UTTERANCE = (*MODALITIES, "alignment", "context", "speaker")
+UTTERANCE = (*MODALITIES, "alignment", "context", "speaker", "segments")
 # Keys of a recording or video that is a dict, one of which it must have.
 SOURCE = {"path", "bytes", "array", "raw"}
 # Seconds of a recording that are used if neither the processor nor its training states a limit (ours).
@@ -166,7 +166,12 @@ class UtteranceReader:
 
         Its `history` is not read yet: positions in the context, and utterances.
         """
-        row = dict.fromkeys(UTTERANCE) | self._as_utterance(inputs)
+        row = self.as_utterance(inputs)
+        if row["segments"] is not None:
+            raise ValueError(
+                "segments of the utterances of a generator or a dataset need the option window_seconds='auto', and threads "
+                "(num_workers=0)."
+            )
         given = {name for name in MODALITIES if row[name] is not None}
         if not isinstance(row["text"], (str, type(None))):
             raise TypeError(f"text must be a string, not {type(row['text']).__name__}.")
@@ -194,16 +199,23 @@ class UtteranceReader:
         """Return whether the transcript of an utterance must be made from its recording."""
         return self.transcribes and "text" in self.modalities and row["text"] is None and row["audio"] is not None
 
-    def _as_utterance(self, inputs: Any) -> dict[str, Any]:
-        """Return an utterance as a dict of its modalities."""
+    def as_utterance(self, inputs: Any) -> dict[str, Any]:
+        """Return an utterance as a dict with all keys of one, None where missing.
+
+        Args:
+            inputs: One utterance; see the pipeline.
+
+        Raises:
+            ValueError: If it has another key.
+        """
         if not isinstance(inputs, Mapping) or (inputs.keys() & SOURCE and not inputs.keys() & set(MODALITIES)):
             takes_audio = "audio" in self.modalities or self.transcribes
-            return {"audio" if takes_audio else self.modalities[0]: inputs}
+            return dict.fromkeys(UTTERANCE) | {"audio" if takes_audio else self.modalities[0]: inputs}
         if unknown := [key for key in inputs if key not in UTTERANCE]:
             raise ValueError(
                 f"An utterance has no key {', '.join(map(repr, unknown))}; its keys are {', '.join(UTTERANCE)}."
             )
-        return dict(inputs)
+        return dict.fromkeys(UTTERANCE) | dict(inputs)
 
     def _accepted_inputs(self) -> str:
         if self.modalities == ("text",):
@@ -217,7 +229,7 @@ class UtteranceReader:
         return waveform[:samples], len(waveform) > samples
 
     def _describe_audio(self, source: Any) -> str:
-        return self._describe_cut(_name(source, "The recording"), _span_seconds(source, audio_seconds))
+        return self._describe_cut(name_source(source, "The recording"), _span_seconds(source, audio_seconds))
 
     def _cut_video(self, source: Any) -> str | None:
         """Return a sentence if a video is longer than the limit; the processor cuts it when it decodes it."""
@@ -229,7 +241,7 @@ class UtteranceReader:
             return None
         if seconds is None or seconds <= self.limit.seconds + 1 / self.frames_per_second:
             return None
-        return self._describe_cut(_name(source, "The video"), seconds)
+        return self._describe_cut(name_source(source, "The video"), seconds)
 
     def _describe_cut(self, name: str, seconds: float | None) -> str:
         limit = self.limit.seconds
@@ -237,8 +249,12 @@ class UtteranceReader:
         lasts = f"{seconds:.1f} s" if seconds is not None and seconds > limit else f"longer than {limit:g} s"
         return (
             f"{name} lasts {lasts}, and {self.limit.reason.format(seconds=limit)}: only the first {limit:g} s are used. "
-            "Cut a long recording into utterances."
+            "Windows (window_seconds, vad or segments) give scores of all of it."
         )
+
+
+class OneInput(list):
+    """A list of one input that is given without a list, so that its errors name no position."""
 
 
 class ReadUtterances(Dataset):
@@ -268,7 +284,7 @@ class ReadUtterances(Dataset):
         try:
             return self.inputs[number]
         except EXPECTED as error:
-            return Failure.from_error(error, f"inputs[{number}]: ")
+            return Failure.from_error(error, self.place(number))
 
     def read(self, number: int, item: Any) -> dict[str, Any] | Failure:
         """Return an utterance, or its failure.
@@ -277,7 +293,15 @@ class ReadUtterances(Dataset):
             number: Its position, for error messages.
             item: The utterance, or the failure to get it.
         """
-        return item if isinstance(item, Failure) else self.reader.try_read(item, f"inputs[{number}]: ", **self.options)
+        return item if isinstance(item, Failure) else self.reader.try_read(item, self.place(number), **self.options)
+
+    def place(self, number: int) -> str:
+        """Return the prefix of error messages for an utterance.
+
+        Args:
+            number: Its position.
+        """
+        return "" if isinstance(self.inputs, OneInput) else f"inputs[{number}]: "
 
 
 def unchanged(row: Any) -> Any:
@@ -285,7 +309,13 @@ def unchanged(row: Any) -> Any:
     return row
 
 
-def _name(source: Any, default: str) -> str:
+def name_source(source: Any, default: str) -> str:
+    """Return the path or URL of a recording or video, or a default if it has none.
+
+    Args:
+        source: See the pipeline.
+        default: What it is called otherwise.
+    """
     path = source.get("path") if isinstance(source, Mapping) else source
     return os.fspath(path) if isinstance(path, (str, os.PathLike)) else default
 

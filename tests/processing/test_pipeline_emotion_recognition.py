@@ -220,7 +220,11 @@ def test_top_k_is_option_of_pipeline_and_of_call(recording):
         ({"timeout": -1}, "timeout must be a positive number of seconds"),
         ({"timeout": "60"}, "timeout must be a positive number of seconds"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"topk": 1}, "no option 'topk'; it has timeout, allow_private_urls, context, transcriber_kwargs, on_error, top_k"),
+        (
+            {"topk": 1},
+            "no option 'topk'; it has timeout, allow_private_urls, context, batch_seconds, window_seconds, "
+            "hop_seconds, segments, vad, transcriber_kwargs, on_error, top_k",
+        ),
     ],
 )
 def test_wrong_options_are_refused(fusion, recording, options, error):

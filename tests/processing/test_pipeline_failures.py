@@ -44,7 +44,7 @@ BAD = {
     "key": ({"text": "go", "label": 1}, "An utterance has no key 'label'"),
     "other keys": (
         {"sound": "go.wav"},
-        "An utterance has no key 'sound'; its keys are audio, text, video, alignment, context, speaker.",
+        "An utterance has no key 'sound'; its keys are audio, text, video, alignment, context, speaker, segments.",
     ),
     "no key": ({}, "The utterance has no input for this model: give audio"),
     "nothing": ({"audio": None, "text": None}, "The utterance has no input for this model"),

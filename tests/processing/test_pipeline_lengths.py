@@ -40,8 +40,8 @@ def test_long_recording_is_cut_with_one_warning_per_call(settings, reason, warni
     assert not warnings()
     assert same(pipe([long, short, long], batch_size=2)[0], alone, 1e-5)
     sentence = (
-        f"inputs[0]: The recording lasts 1.2 s, and {reason}: only the first 0.5 s are used. Cut a long recording into "
-        "utterances."
+        f"inputs[0]: The recording lasts 1.2 s, and {reason}: only the first 0.5 s are used. Windows "
+        "(window_seconds, vad or segments) give scores of all of it."
     )
     assert warnings() == [sentence]
     pipe(long)
@@ -56,7 +56,7 @@ def test_limit_that_nobody_states_is_60_seconds(monkeypatch, warnings):
     assert same(pipe(given(20000)), pipe(given(8000)), 1e-5)
     assert warnings() == [
         "The recording lasts 1.2 s, and this model does not state the length of its training recordings: only the first "
-        "0.5 s are used. Cut a long recording into utterances."
+        "0.5 s are used. Windows (window_seconds, vad or segments) give scores of all of it."
     ]
 
 
