@@ -88,30 +88,40 @@ def predict(
         RuntimeError: If the model fails.
         ValueError: If the folder does not exist or holds no model, or no input of a modality that it takes is given.
     """
-    return load_pipeline(folder, revision, transcriber)(inputs, allow_private_urls=allow_private_urls)
+    _check_model(folder)
+    with lean_start() if is_plain(folder, transcriber) else nullcontext():
+        classify = load_pipeline(folder, revision, transcriber)
+    return classify(inputs, allow_private_urls=allow_private_urls)
 
 
-def load_pipeline(folder: str, revision: str | None = None, transcriber: str | None = None) -> Any:
+def load_pipeline(
+    folder: str, revision: str | None = None, transcriber: str | None = None, device: str | None = None
+) -> Any:
     """Return the pipeline of a model.
 
     Args:
         folder: See `predict`.
         revision: See `predict`.
         transcriber: See `predict`.
+        device: The device of the model; None means a GPU if there is one.
 
     Raises:
-        ValueError: If the folder does not exist or holds no model.
+        ValueError: See `predict`.
     """
+    _check_model(folder)
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model, processor = _load(folder, revision or "main")
+    return pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber, device=device)
+
+
+def _check_model(folder: str) -> None:
+    """Raise a `ValueError` if a folder holds no model, or something that libraries must not read."""
     if Path(folder).exists() and not any(Path(folder, name).is_file() for name in (CONFIG, ADAPTER_CONFIG)):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
     check_folder(folder)
-    with lean_start() if is_plain(folder, transcriber) else nullcontext():
-        from transformers import pipeline
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
-        model, processor = _load(folder, revision or "main")
-        return pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber)
 
 
 def _read_turn(turn: str, speaker: str | None) -> dict[str, str]:

@@ -1,16 +1,13 @@
 """What the page answers: a recording is checked, recognised, and shown; every failure is one sentence."""
 
 import logging
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ..configuration.plain_text import format_seconds, one_line
-from ..processing.input_errors import EXPECTED
 from ..processing.media import audio_seconds
 from ..processing.utterance_reader import Limit
 from .answers_html import show_answer, show_error, show_hint, show_windows
@@ -18,6 +15,9 @@ from .answers_html import show_answer, show_error, show_hint, show_windows
 logger = logging.getLogger(__name__)
 
 LONGEST_SENTENCE = 300  # characters
+WINDOW = 10.0  # seconds of a window in a recording that the model does not take whole (ours)
+BATCH = 60.0  # seconds of windows that the model takes at once (ours)
+TRANSCRIBER = "The transcriber failed"  # its RuntimeErrors are sentences, others are not
 GONE = "The recording was removed: choose it, or record it, again."
 # The folders of a path, up to its last name.
 FOLDERS = re.compile(r"(?<![\w/])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\"]+)*[/\\](?=[^\s/\\'\"])")
@@ -56,14 +56,11 @@ def build_answerer(recognise: Any, limits: Limits) -> Callable[[str | None, str]
     def answer(path: str | None, text: str = "") -> str:
         try:
             return _answer(recognise, limits, path, text.strip())
-        except EXPECTED as error:
-            if not _is_sentence(error):
-                logger.exception("The page could not answer.")
-                return show_error("The model failed on this recording; the reason is in the log of the page.")
-            return show_error(hide_folders(one_line(error, LONGEST_SENTENCE)))
-        except Exception:
+        except Exception as error:
+            if isinstance(error, (OSError, ValueError)) or str(error).startswith(TRANSCRIBER):
+                return show_error(hide_folders(one_line(error, LONGEST_SENTENCE)))
             logger.exception("The page could not answer.")
-            return show_error("The model failed on this recording; the reason is in the log of the page.")
+            return show_error("The model failed on this recording; the log of the page has the reason.")
 
     return answer
 
@@ -75,11 +72,6 @@ def hide_folders(message: str) -> str:
         message: The message of an error.
     """
     return FOLDERS.sub("", message)
-
-
-def _is_sentence(error: Exception) -> bool:
-    """Return whether the message of an error was written for a user: those of the input are sentences."""
-    return isinstance(error, (OSError, ValueError)) or str(error).startswith("The transcriber failed")
 
 
 def _answer(recognise: Any, limits: Limits, path: str | None, text: str) -> str:
@@ -101,16 +93,8 @@ def _answer(recognise: Any, limits: Limits, path: str | None, text: str) -> str:
             f"The recording lasts {format_seconds(seconds)}, and this model takes {window:g} s at a time: leave the transcript "
             "empty, because it cannot be divided, or choose a shorter recording."
         )
-    return show_windows(_recognise_windows(recognise, path, seconds, window))
-
-
-def _recognise_windows(recognise: Any, path: str, seconds: float, window: float) -> list[Mapping[str, Any]]:
-    """Return rows of windows of equal length that cover a recording."""
-    count = math.ceil(seconds / window)
-    edges = [round(number * seconds / count, 3) for number in range(count)] + [seconds]
-    spans = [{"start": start, "end": end} for start, end in pairwise(edges)]
-    answers = recognise([{"audio": {"path": path, **span}} for span in spans], return_text=True)
-    return [{**span, **answer} for span, answer in zip(spans, answers, strict=True)]
+    options = {"window_seconds": min(WINDOW, window), "batch_seconds": BATCH, "return_text": True}
+    return show_windows(recognise({"audio": path}, **options))
 
 
 def _check_recording(path: Path, limits: Limits) -> float:
@@ -134,7 +118,7 @@ def _check_recording(path: Path, limits: Limits) -> float:
     return seconds
 
 
-def _what_to_give(modalities: Mapping[str, Any] | tuple[str, ...]) -> str:
+def _what_to_give(modalities: Collection[str]) -> str:
     if "audio" not in modalities:
         return "Write a transcript first."
     return "Record your voice, or choose a recording, first."
