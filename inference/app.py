@@ -17,7 +17,7 @@ from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import join_words, show_name
 from ..processing.utterance_reader import Limit
 from .answers_html import show_hint
-from .app_answers import Limits, build_answerer
+from .app_answers import MEGABYTE, Limits, build_answerer
 
 STYLE = Path(__file__).with_name("app.css")
 # Read by gradio and by huggingface_hub when they are imported.
@@ -114,9 +114,10 @@ class Page:
             inbrowser=False,
             prevent_thread_lock=True,
             quiet=True,
-            max_file_size=self.limits.megabytes * 10**6,
+            max_file_size=self.limits.megabytes * MEGABYTE,
             enable_monitoring=False,
             ssr_mode=False,
+            run_history=False,
             pwa=False,
             mcp_server=False,
             footer_links=[],

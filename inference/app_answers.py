@@ -14,6 +14,7 @@ from .answers_html import show_answer, show_error, show_hint, show_windows
 
 logger = logging.getLogger(__name__)
 
+MEGABYTE = 2**20  # bytes, as gradio counts
 LONGEST_SENTENCE = 300  # characters
 WINDOW = 10.0  # seconds of a window in a recording that the model does not take whole (ours)
 BATCH = 60.0  # seconds of windows that the model takes at once (ours)
@@ -36,7 +37,7 @@ class Limits:
     """
 
     seconds: float = 600.0
-    megabytes: int = 50
+    megabytes: int = 120  # ten minutes of stereo at 44.1 kHz
     characters: int = 2000
     kept_seconds: int = 600
     waiting: int = 16
@@ -106,8 +107,8 @@ def _check_recording(path: Path, limits: Limits) -> float:
     if not path.is_file():
         raise ValueError(GONE)
     size = path.stat().st_size
-    if size > limits.megabytes * 10**6:
-        raise ValueError(f"The file has {size / 1e6:.0f} MB: choose one of at most {limits.megabytes} MB.")
+    if size > limits.megabytes * MEGABYTE:
+        raise ValueError(f"The file has {size / MEGABYTE:.0f} MB: choose one of at most {limits.megabytes} MB.")
     seconds = audio_seconds(path)
     if seconds is None:
         raise ValueError(f"{path.name} does not say how long it is: save it as WAV, FLAC or MP3.")

@@ -1,17 +1,16 @@
 """The page in a real browser: one server, one Chromium. Skipped where Chromium, gradio or playwright is not installed."""
 
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import soundfile
+from emofusion.cli.predict import load_pipeline
+from emofusion.inference.app import Page
+from emofusion.inference.app_answers import Limits
 from testing_model_folder import make_model_folder
 from testing_pipeline import RATE, noise
 
@@ -21,6 +20,8 @@ if CHROMIUM is None:
 pytest.importorskip("gradio", reason="gradio is not installed (pip install 'emofusion[app]')")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
+# Of libraries of gradio.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 # The sandbox needs rights that containers lack; the microphone is a beep.
 OPTIONS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
@@ -28,10 +29,9 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a model, recordings, and the server's folder of temporary files."""
+    """A folder with a model and recordings."""
     place = tmp_path_factory.mktemp("page")
     make_model_folder(place / "secret-folder" / "my-model")
-    (place / "temporary").mkdir()
     for name, seconds in (("voice.wav", 1), ("call.wav", 65)):
         soundfile.write(place / name, noise(seconds * RATE), RATE)
     (place / "letter.wav").write_text("This is a letter.")
@@ -39,19 +39,18 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(place):
-    """The address of the page, as `emofusion demo-app` prints it."""
-    environment = os.environ | {"TMPDIR": str(place / "temporary"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "emofusion", "demo-app", "secret-folder/my-model"]
-    with (place / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-    line = process.stdout.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+", line)
-    assert found, line + (place / "log").read_text()
-    yield found[0]
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
-    assert not uploads(place)
+def served(place):
+    """The page, served by a thread of this process, which has the libraries already."""
+    served = Page(load_pipeline(str(place / "secret-folder" / "my-model"), device="cpu"), "my-model", Limits(megabytes=3))
+    yield served
+    served.close()
+    assert not Path(served.folder.name).exists()
+
+
+@pytest.fixture(scope="module")
+def address(served):
+    """The address of the page."""
+    return served.open("127.0.0.1").rstrip("/")
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +82,8 @@ def visit(browser, address):
     assert servers == {urlsplit(address).netloc}
 
 
-def uploads(place):
-    return [file for file in Path(place, "temporary").rglob("*") if file.is_file() and file.suffix == ".wav"]
+def uploads(served):
+    return [file for file in Path(served.folder.name).rglob("*") if file.is_file()]
 
 
 def give(page, file):
@@ -92,12 +91,22 @@ def give(page, file):
     page.wait_for_selector("#ef-recording [aria-label=Clear]")
 
 
+def tab_to(page, name):
+    """Press Tab until the element with a name, label or text has the focus."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        focused = "(e => [e.ariaLabel, e.innerText, e.labels?.[0]?.innerText].join())(document.activeElement)"
+        if name in page.evaluate(focused) and page.evaluate("document.activeElement !== document.body"):
+            return
+    raise AssertionError(f"{name} is not reached with Tab")
+
+
 def answer_of(page, selector=".ef-answer"):
     page.wait_for_selector(f"#ef-result {selector}")
     return page.inner_text("#ef-result")
 
 
-def test_recording_is_uploaded_and_recognised_and_removed(visit, place):
+def test_recording_is_uploaded_and_recognised_and_removed(visit, served, place):
     page = visit()
     assert "A recording is processed on the machine that serves this page" in page.inner_text("#ef-about")
     give(page, place / "voice.wav")
@@ -105,32 +114,29 @@ def test_recording_is_uploaded_and_recognised_and_removed(visit, place):
     page.get_by_role("button", name="Recognise the emotion").click()
     answer = answer_of(page)
     assert all(label in answer for label in ("angry", "happy", "calm", "hello there"))
-    assert len(uploads(place)) == 1
+    assert len(uploads(served)) == 1
     content = page.content()
     assert "my-model" in content
     assert "secret-folder" not in content
     assert str(place) not in content
     page.close()
     for _ in range(100):
-        if not uploads(place):
+        if not uploads(served):
             break
         time.sleep(0.1)
-    assert not uploads(place)
+    assert not uploads(served)
 
 
 def test_page_works_with_keyboard_alone(visit, place):
     page = visit()
-    page.keyboard.press("Tab")
+    tab_to(page, "Drop an audio file here to upload")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(place / "voice.wav")
     page.wait_for_selector("#ef-recording [aria-label=Clear]")
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.tagName") == "TEXTAREA":
-            break
+    tab_to(page, "Transcript")
     page.keyboard.type("hello")
-    page.keyboard.press("Tab")
+    tab_to(page, "Recognise the emotion")
     page.keyboard.press("Enter")
     assert "hello" in answer_of(page)
 
@@ -160,11 +166,10 @@ def test_microphone_is_recorded(visit):
     assert "most probable" in answer_of(page)
 
 
-def test_only_page_is_served(visit, address, place):
+def test_only_page_is_served(visit, address, served, place):
     request = visit().request
     for path in ("/etc/hostname", place / "secret-folder" / "my-model" / "config.json", place / "voice.wav"):
         assert request.get(f"{address}/gradio_api/file={path}").status in (403, 404)
-    large = {"files": {"name": "large.wav", "mimeType": "audio/wav", "buffer": bytes(51 * 10**6)}}
-    reply = request.post(f"{address}/gradio_api/upload", multipart=large)
-    assert reply.status == 413
-    assert not uploads(place)
+    large = {"files": ("large.wav", bytes(4 * 2**20), "audio/wav")}
+    assert httpx.post(f"{address}/gradio_api/upload", files=large, timeout=60).status_code == 413
+    assert not uploads(served)
