@@ -17,7 +17,7 @@ from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import join_words, show_name
 from ..processing.utterance_reader import Limit
 from .answers_html import show_hint
-from .app_answers import MEGABYTE, Limits, build_answerer
+from .app_answers import MEGABYTE, WINDOW, Limits, build_answerer
 
 STYLE = Path(__file__).with_name("app.css")
 # Read by gradio and by huggingface_hub when they are imported.
@@ -232,7 +232,7 @@ def _about(recognise: Any, limits: Limits) -> str:
         classes=join_words(names),
         minutes=_minutes(limits.seconds),
         megabytes=limits.megabytes,
-        window=f"What is longer than {window:g} s is recognised in windows. ",
+        window=f"Recordings of more than {window:g} s are recognised in windows of {min(WINDOW, window):g} s. ",
         others=f"The model also takes {join_words(unused)}, for which this page does not ask. " if unused else "",
         kept=_minutes(limits.kept_seconds),
     )
