@@ -17,7 +17,7 @@ COMMANDS = {
     "cross-validate": "Train every fold of a corpus, with one or more seeds, and average the scores.",
     "cross-corpus": "Train on each corpus of a recipe, test on all of them, and make a table of the scores.",
     "compare": "Test whether one system is better than another on the same utterances.",
-    "predict": "Recognise the emotion of a recording.",
+    "predict": "Recognise the emotion of a recording, or of many.",
     "demo-app": "Open a page on this machine on which a model is tried.",
     "prepare": "Check a corpus on disk, list its problems, and cache it.",
     "fit-late-fusion": "Combine the scores of models, which are trained first if they are not.",
@@ -38,6 +38,10 @@ MAY_BE_EMPTY = ("--text",)
 
 class UsageError(Exception):
     """A command line that cannot be understood."""
+
+
+class IncompleteError(Exception):
+    """A command that has done its work, except for some rows or files."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import __version__, explain_missing_module
 from ..configuration.plain_text import one_line
-from .commands import UsageError
+from .commands import IncompleteError, UsageError
 from .output import prepare_output, warnings_in_one_line
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -68,7 +68,8 @@ def guarded(program: str, action: Callable[[], object], show_traceback: bool = F
         show_traceback: Whether to raise failures instead.
 
     Returns:
-        The exit status: 0, 1 if the command failed, 2 if its arguments are wrong, 130 if it was interrupted.
+        The exit status: 0, 1 if the command failed, 2 if its arguments are wrong, 3 if some rows of its table are errors,
+        130 if it was interrupted.
     """
     prepare_output()
     try:
@@ -77,6 +78,8 @@ def guarded(program: str, action: Callable[[], object], show_traceback: bool = F
         print(end="", flush=True)  # unlike sys.stdout.flush(), also if standard output is closed
     except UsageError as error:
         return _fail(program, str(error), 2)
+    except IncompleteError as error:
+        return _fail(program, str(error), 3)
     except KeyboardInterrupt:
         return _fail(program, "Interrupted.", 130)
     except BrokenPipeError:  # the reader has closed the pipe, as in `emofusion train --help | head`

@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             a failure comes from.
 
     Returns:
-        The exit status: 0, 1 if the command failed, 2 if its arguments are wrong, 130 if it was interrupted.
+        The exit status: 0, 1 if the command failed, 2 if its arguments are wrong, 3 if some rows of its table are errors,
+        130 if it was interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     traceback = "--traceback" in argv

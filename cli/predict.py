@@ -1,22 +1,35 @@
 """`emofusion predict`: recognise the emotion of a recording."""
 
+from argparse import Namespace
+from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..configuration.folder_checks import check_folder, read_object
-from ..configuration.plain_text import show_name
-from .commands import Parser
+from ..configuration.plain_text import one_line, show_name
+from .commands import Parser, positive
 from .lean_start import lean_start
+from .predict_table import add_table_options, score_table
+from .predict_timeline import add_timeline_options, recognise_over_time, wants_timeline
+from .window_table import describe_windows, format_rows, mean_entries
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+BATCH_SIZE = 8  # windows; a CPU gains nothing from more (docs/pipeline.md)
 
 
 def run(argv: list[str]) -> None:
-    """Print the answer of a model, and whether nothing is heard in the recording."""
+    """Print the answer of a model, and whether nothing is heard in the recording; with `--out` write a table of many."""
     parser = Parser("predict")
     parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
-    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
+    parser.add_argument(
+        "audio",
+        metavar="AUDIO",
+        nargs="*",
+        help="path or URL of a recording: wav, mp3, mp4, ...; with --out any number of "
+        "files, folders, globs and manifests (csv, jsonl, parquet)",
+    )
     parser.add_argument("--text", help="transcript of the recording")
     parser.add_argument(
         "--transcriber", metavar="MODEL", help="speech recogniser on the Hub that makes the transcript"
@@ -29,16 +42,51 @@ def run(argv: list[str]) -> None:
         help='earlier turns of the dialogue, oldest first, each "SPEAKER: TEXT" or "TEXT"',
     )
     parser.add_argument("--speaker", help="speaker of the recording, as named in --context")
+    parser.add_argument(
+        "--window-seconds",
+        type=positive,
+        metavar="SECONDS",
+        help="cut the recording into windows of this length; by default a recording that is too long for the model is cut "
+        "into the longest that it takes",
+    )
+    parser.add_argument(
+        "--hop-seconds", type=positive, metavar="SECONDS", help="distance between windows; by default their length"
+    )
+    parser.add_argument("--vad", action="store_true", help="cut the recording into segments with speech")
+    parser.add_argument(
+        "--word-times",
+        action="store_true",
+        help="let --transcriber time its words, and divide its text over the windows",
+    )
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
     parser.add_argument(
         "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
     )
+    add_table_options(parser)
+    add_timeline_options(parser)
     arguments = parser.parse_args(argv)
-    inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
+    over_time = wants_timeline(parser, arguments)
+    options = _window_options(parser, arguments)
+    load = partial(load_pipeline, arguments.folder, arguments.revision, arguments.transcriber)
+    if arguments.out:
+        score_table(parser, arguments, load)
+        return
+    if len(arguments.audio) > 1:
+        parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
+    inputs = {"audio": next(iter(arguments.audio), None), "text": arguments.text, "video": arguments.video}
     turns = [_read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
     inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
-    answer = predict(arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls)
-    entries = answer["scores"] + answer["dimensions"] if isinstance(answer, dict) else answer
+    if over_time:
+        _print_windows(inputs["audio"], *recognise_over_time(arguments, inputs, load, options))
+        return
+    answer = predict(
+        *(arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls, options)
+    )
+    if arguments.vad or (options.get("window_seconds") and (len(answer) > 1 or arguments.window_seconds)):
+        _print_windows(inputs["audio"] or arguments.video, answer, options)
+        return
+    answer = answer[0] if options.get("window_seconds") else answer
+    entries = answer["scores"] + answer.get("dimensions", []) if isinstance(answer, dict) else answer
     print("\n".join(format_entries(entries)))
     if entries[0].get("silent"):
         others = " and ".join(name for name in ("text", "video") if inputs[name])
@@ -46,6 +94,36 @@ def run(argv: list[str]) -> None:
             "Nothing is heard in the recording (its amplitude is below -80 dB): the scores say nothing about a voice"
             f"{f', they rest on the {others}' if others else ''}."
         )
+
+
+def _window_options(parser: Parser, arguments: Namespace) -> dict[str, Any]:
+    """Return the options of the pipeline that cut the recording, which by default is cut if it is too long.
+
+    A text is that of the whole recording, which is then one utterance.
+    """
+    options = {"window_seconds": arguments.window_seconds, "hop_seconds": arguments.hop_seconds, "vad": arguments.vad}
+    options = {name: value for name, value in options.items() if value}
+    if not options and arguments.text is None and (arguments.audio or arguments.video):
+        options = {"window_seconds": "auto"}
+    if arguments.word_times and not arguments.transcriber:
+        parser.error("argument --word-times needs --transcriber")
+    words = {"transcriber_kwargs": {"return_timestamps": "word"}} if arguments.word_times else {}
+    return options | words | ({"batch_size": BATCH_SIZE} if options else {})
+
+
+def _print_windows(name: str, rows: list[dict[str, Any]], options: dict[str, Any]) -> None:
+    """Print how a recording was cut, its rows, and their mean for each speaker."""
+    if not rows:
+        print(f"No speech is found in {one_line(name)}.")
+        return
+    print(f"{describe_windows(name, rows, options)}\n")
+    print("\n".join(format_rows(rows)))
+    for speaker in dict.fromkeys(row.get("speaker") for row in rows):
+        own = [row for row in rows if row.get("speaker") == speaker]
+        of_speaker = "" if speaker is None else f" of {one_line(speaker)}"
+        silent = ", without silent windows" if any(row.get("silent") for row in own) else ""
+        print(f"\nMean over time{of_speaker}{silent}:")
+        print("\n".join(format_entries(mean_entries(own))))
 
 
 def format_entries(entries: list[dict[str, Any]]) -> list[str]:
@@ -71,6 +149,7 @@ def predict(
     revision: str | None = None,
     transcriber: str | None = None,
     allow_private_urls: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]] | dict[str, list[dict[str, Any]]]:
     """Return the answer of the pipeline: an entry with `label` and `score` for each class, highest first, or dimension.
 
@@ -83,6 +162,7 @@ def predict(
         revision: Branch, tag or commit of the Hub repository.
         transcriber: Hub name or folder of a speech recogniser that makes the transcript if none is given.
         allow_private_urls: Whether URLs may lead to this machine and to private networks.
+        options: Further options of the call, such as `window_seconds`, with which the answer is a list of rows.
 
     Raises:
         RuntimeError: If the model fails.
@@ -91,7 +171,7 @@ def predict(
     _check_model(folder)
     with lean_start() if is_plain(folder, transcriber) else nullcontext():
         classify = load_pipeline(folder, revision, transcriber)
-    return classify(inputs, allow_private_urls=allow_private_urls)
+    return classify(inputs, allow_private_urls=allow_private_urls, **options or {})
 
 
 def load_pipeline(

@@ -18,7 +18,7 @@ from transformers.utils import logging
 from .download import fetch
 from .earlier_utterances import without_speakers
 from .input_errors import EXPECTED
-from .media import audio_seconds, load_audio
+from .media import as_waveform, audio_seconds, load_audio
 from .media_files import SPAN_TOLERANCE, check_span, span_outside
 from .utterance_reader import Failure, UtteranceReader, name_source
 from .video import video_seconds
@@ -118,6 +118,8 @@ class RecordingReader:
         download = {key: self.options[key] for key in ("timeout", "allow_private_urls") if key in self.options}
         row |= {name: fetch(row[name], **download) for name in used}
         clock = used[0]
+        if clock == "audio" and isinstance(row["audio"], Mapping) and row["audio"].get("array") is not None:
+            row["audio"] = {**row["audio"], "array": as_waveform(row["audio"]["array"], "the audio")}
         start, end = self._measure(row[clock], clock)
         if segments is not None:
             if not isinstance(segments, (list, tuple)):
@@ -155,7 +157,7 @@ class RecordingReader:
         used = [name for name in is_used if is_used[name] and row[name] is not None]
         if not used:
             raise ValueError(
-                "Windows and segments need a recording or a video that the model takes: text has no times."
+                "The utterance has no recording or video for this model, and windows need one: text has no times."
             )
         return used
 

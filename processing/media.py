@@ -24,7 +24,7 @@ from .media_files import (
     span_outside,
     too_long,
 )
-from .media_readers import Block, read_blocks, recording_seconds
+from .media_readers import Block, count_channels, read_blocks, recording_seconds
 
 # Amplitude below which a recording is silent: -80 dB of full scale (ours).
 SILENCE = 1e-4
@@ -39,12 +39,12 @@ def load_audio(
 ) -> np.ndarray:
     """Decode a recording, or a span of it, to one channel at `sampling_rate`.
 
-    Channels are averaged. Parts with another sampling rate are resampled with soxr (HQ).
+    Channels are averaged, unless one is chosen. Parts with another sampling rate are resampled with soxr (HQ).
 
     Args:
         source: A path; the bytes of a file; a dict as in `datasets`: `{"path": ..., "bytes": ...}`, where bytes take
-            precedence and `"start"` and `"end"` may give a span, or `{"array": ..., "sampling_rate": ...}`; or an
-            `AudioDecoder` of torchcodec, as `datasets.Audio` gives it.
+            precedence, `"start"` and `"end"` may give a span and `"channel"` the number of a channel, 1 for the first; or
+            `{"array": ..., "sampling_rate": ...}`; or an `AudioDecoder` of torchcodec, as `datasets.Audio` gives it.
         sampling_rate: The sampling rate of the result in Hz.
         start: The start of the span in seconds; None means the dict's `"start"` or the beginning.
         end: The end of the span in seconds; None means the dict's `"end"` or the end. A span that ends less than
@@ -129,6 +129,25 @@ def audio_seconds(source: AudioSource) -> float | None:
     return seconds
 
 
+def audio_channels(source: AudioSource) -> int:
+    """Return the number of channels of a recording, without decoding it.
+
+    Args:
+        source: A file, as in `load_audio`, or a dict with one; a waveform has one channel.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `source` has another type.
+        ValueError: If the file is empty, no audio or video file, or has no audio.
+        ImportError: If the library for this format is not installed.
+    """
+    if isinstance(source, Mapping) and source.get("array") is not None:
+        return 1
+    file, name = open_source(source, "the audio")
+    with file:
+        return count_channels(file, name)
+
+
 def check_audio(source: AudioSource, start: float | None = None, end: float | None = None) -> tuple[float, float]:
     """Decode a recording, or a span of it, without keeping it: its length does not matter.
 
@@ -151,7 +170,7 @@ def check_audio(source: AudioSource, start: float | None = None, end: float | No
     check_span(name, start, end)
     file, name = open_source(source, name)
     seconds, low, high = 0.0, math.inf, -math.inf
-    with file, closing(read_blocks(file, name, start)) as blocks:
+    with file, closing(read_blocks(file, name, start, _channel_of(source, name))) as blocks:
         for samples, rate in _cut(blocks, name, start, end, None):
             if len(samples):
                 waveform = as_waveform(samples, name)
@@ -219,6 +238,14 @@ def _span_of(source: Any, start: float | None, end: float | None) -> tuple[str, 
     return name, 0.0 if start is None else start, end
 
 
+def _channel_of(source: Any, name: str) -> int | None:
+    """Return the number of the channel that a dict gives; None for all."""
+    channel = source.get("channel") if isinstance(source, Mapping) else None
+    if channel is not None and (not isinstance(channel, int) or isinstance(channel, bool) or channel < 1):
+        raise ValueError(f"{name}: channel must be a whole number from 1, not {channel!r}.")
+    return channel
+
+
 def _rate_of(source: Mapping, name: str) -> int:
     rate = source.get("sampling_rate")
     if rate is None:
@@ -232,13 +259,15 @@ def _open_blocks(
 ) -> Iterator[Block]:
     """Yield the blocks of any source; the first one begins at `start` or before."""
     if isinstance(source, Mapping) and source.get("array") is not None:
+        if source.get("channel") is not None:
+            raise ValueError(f"{name} is an array, of one channel: 'channel' is for files.")
         yield Block(as_waveform(source["array"], name), _rate_of(source, name), 0)
     elif is_decoder(source):
         stop = min(math.inf if end is None else end, math.inf if max_seconds is None else start + max_seconds)
         yield _read_decoder(source, name, start, stop)
     else:
         file, name = open_source(source, name)
-        with file, closing(read_blocks(file, name, start)) as blocks:
+        with file, closing(read_blocks(file, name, start, _channel_of(source, name))) as blocks:
             yield from blocks
 
 

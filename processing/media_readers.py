@@ -39,32 +39,36 @@ class Block(NamedTuple):
     first: int
 
 
-def read_blocks(file: io.BufferedIOBase, name: str, start: float) -> Iterator[Block]:
+def read_blocks(
+    file: io.BufferedIOBase, name: str, start: float, channel: int | None = None
+) -> Iterator[Block]:
     """Yield a recording in blocks; the first one begins at `start` or before.
 
     Args:
         file: The file.
         name: Its name for errors.
         start: The start of the span in seconds.
+        channel: The number of the channel, 1 for the first; None averages the channels.
 
     Yields:
         The blocks. They end where the recording ends.
 
     Raises:
-        ValueError: If the file is damaged, truncated or has no audio; or the span begins after its end.
+        ValueError: If the file is damaged, truncated or has no audio, or not this channel; or the span begins after its
+            end.
         ImportError: If the library for this format is not installed.
     """
     sound = _open_sound(file, name)
     if sound is None:
         with open_container(file, name) as container:
             packets, seconds = _packets(file, container, name), 0.0
-            for block in _read_packets(packets, start):
+            for block in _read_packets(packets, start, channel):
                 yield block
                 seconds = (block.first + len(block.samples)) / block.rate
             packets.check_end(seconds)
         return
     with sound:
-        yield from _read_sound(sound, name, start)
+        yield from _read_sound(sound, name, start, channel)
         check_rest(file, name, file.tell())
 
 
@@ -114,7 +118,34 @@ def _open_sound(file: io.BufferedIOBase, name: str) -> Any | None:
     return sound
 
 
-def _read_sound(sound: Any, name: str, start: float) -> Iterator[Block]:
+def count_channels(file: io.BufferedIOBase, name: str) -> int:
+    """Return the number of channels of a recording.
+
+    Args:
+        file: The file.
+        name: Its name for errors.
+
+    Raises:
+        ValueError: If the file is damaged or has no audio.
+    """
+    sound = _open_sound(file, name)
+    if sound is not None:
+        with sound:
+            return sound.channels
+    with open_container(file, name) as container:
+        return _packets(file, container, name).stream.channels
+
+
+def _mix(samples: np.ndarray, channel: int | None, name: str) -> np.ndarray:
+    """Return one channel of `(channels, samples)`, or their mean."""
+    if channel is None:
+        return samples[0] if len(samples) == 1 else samples.mean(axis=0)
+    if channel > len(samples):
+        raise ValueError(f"{name} has no channel {channel}: its channels are 1 to {len(samples)}.")
+    return np.ascontiguousarray(samples[channel - 1])
+
+
+def _read_sound(sound: Any, name: str, start: float, channel: int | None) -> Iterator[Block]:
     soundfile = import_soundfile()
     rate, at = sound.samplerate, 0
     first, size = round(start * rate), max(1, BLOCK // sound.channels)
@@ -128,7 +159,7 @@ def _read_sound(sound: Any, name: str, start: float) -> Iterator[Block]:
             block = sound.read(min(size, sound.frames - at), dtype="float32", always_2d=True)
             if not len(block):
                 break
-            yield Block(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1), rate, at)
+            yield Block(_mix(block.T, channel, name), rate, at)
             at += len(block)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"{name} is truncated or damaged: it cannot be decoded to the end.") from error
@@ -152,7 +183,7 @@ def _packets(file: io.BufferedIOBase, container: Any, name: str) -> Packets:
     return Packets(file, container, stream, name)
 
 
-def _read_packets(packets: Packets, start: float) -> Iterator[Block]:
+def _read_packets(packets: Packets, start: float, channel: int | None = None) -> Iterator[Block]:
     """Yield the blocks of a stream; time 0 is its first decoded sample."""
     av = import_av(packets.name)
     # Time is counted in seconds up to the last change of the rate, and in samples since.
@@ -166,8 +197,7 @@ def _read_packets(packets: Packets, start: float) -> Iterator[Block]:
             check_rate(frame.sample_rate, packets.name)
             seconds, samples, rate = seconds + (samples / rate if rate else 0.0), 0, frame.sample_rate
         for block in [frame] if frame.format.name == "fltp" else to_float.resample(frame):
-            array = block.to_ndarray()
-            array = array[0] if len(array) == 1 else array.mean(axis=0)
+            array = _mix(block.to_ndarray(), channel, packets.name)
             yield Block(array, rate, round(seconds * rate) + samples)
             samples += len(array)
 

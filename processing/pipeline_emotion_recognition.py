@@ -342,17 +342,13 @@ class EmotionRecognitionPipeline(Pipeline):
             return
         if num_workers:
             logger.warning_once("Windows are read in threads: num_workers is ignored.")
-        recordings, top_k = (
-            ReadRecordings(RecordingReader(reader, windows, options), inputs),
-            postprocess_params.get("top_k"),
-        )
-        outputs = self._run(batch_rows(recordings.rows(), is_stream, *sizes), is_stream, forward_params)
-        with closing(outputs):
-            yield from recordings.join(
-                outputs,
-                lambda span, output: build_row(span, output, self.model.config, top_k),
-                forward_params.get("on_error", "raise"),
-            )
+        recordings = RecordingReader(reader, windows, options)
+        recordings = ReadRecordings(recordings, inputs, forward_params.get("on_error", "raise"))
+        top_k = postprocess_params.get("top_k")
+        with closing(
+            self._run(batch_rows(recordings.rows(), is_stream, *sizes), is_stream, forward_params)
+        ) as outputs:
+            yield from recordings.join(outputs, lambda span, output: build_row(span, output, self.model.config, top_k))
 
     def _run(self, batches: Iterator[Batch], is_stream: bool, forward_params: dict) -> Iterator[dict | Failure]:
         """Yield the outputs of the model for the rows of batches, in the order of the rows."""

@@ -19,14 +19,15 @@ class ReadRecordings:
     Args:
         reader: The reader.
         inputs: The utterances.
+        on_error: See the pipeline.
 
     Attributes:
         plans: The recordings, or their failures, that are not answered yet.
     """
 
-    def __init__(self, reader: RecordingReader, inputs: Iterable[Any]):
+    def __init__(self, reader: RecordingReader, inputs: Iterable[Any], on_error: str = "raise"):
         self.reader, self.inputs = reader, ReadUtterances(reader.reader, inputs, reader.options)
-        self.plans = deque()
+        self.plans, self.on_error = deque(), on_error
 
     def rows(self) -> Iterator[dict | Failure]:
         """Yield the rows of all windows; those of a list or a dataset are read ahead, in threads."""
@@ -41,6 +42,8 @@ class ReadRecordings:
     def _stretches(self) -> Iterator[tuple[Recording, list[int]]]:
         with closing(self._plans()) as plans:
             for recording in plans:
+                if isinstance(recording, Failure) and self.on_error == "raise":
+                    raise recording.error
                 self.plans.append(recording)
                 if not isinstance(recording, Failure):
                     yield from ((recording, numbers) for numbers in recording.stretches())
@@ -59,30 +62,25 @@ class ReadRecordings:
             for _, recording in planned:
                 yield recording
 
-    def join(
-        self, outputs: Iterator[Any], answer: Callable[[Span, Any], dict], on_error: str
-    ) -> Iterator[list | dict]:
+    def join(self, outputs: Iterator[Any], answer: Callable[[Span, Any], dict]) -> Iterator[list | dict]:
         """Yield the answer for each recording, in order: its rows, or its error.
 
         Args:
             outputs: The outputs of the model for the rows, in order.
             answer: A function that returns the row of a span and its output.
-            on_error: See the pipeline.
         """
         rows = []
         for output in outputs:
-            yield from self._without_rows(on_error)
+            yield from self._without_rows()
             rows.append(answer(self.plans[0].spans[len(rows)], output))
             if len(rows) == len(self.plans[0].spans):
                 self.plans.popleft()
                 yield rows
                 rows = []
-        yield from self._without_rows(on_error)
+        yield from self._without_rows()
 
-    def _without_rows(self, on_error: str) -> Iterator[list | dict]:
+    def _without_rows(self) -> Iterator[list | dict]:
         """Yield the answers for recordings that have no rows, up to the first that has."""
         while self.plans and (isinstance(self.plans[0], Failure) or not self.plans[0].spans):
             recording = self.plans.popleft()
-            if isinstance(recording, Failure) and on_error == "raise":
-                raise recording.error
             yield {"error": recording.message} if isinstance(recording, Failure) else []

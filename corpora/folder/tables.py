@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def read_table(path: Path, unread: dict[str, Path] | None = None) -> Iterator[di
         ValueError: If the file cannot be read, has no column `file_name`, or has two columns with the same meaning.
     """
     columns = {}  # meaning -> column
-    for row in _read_cells(path):
+    for row in read_cells(path, COLUMNS[:1], lambda column: ALIASES.get(column, column) in COLUMNS):
         for column in row:
             meaning = ALIASES.get(column, column)
             if meaning not in COLUMNS:
@@ -66,7 +66,7 @@ def read_table(path: Path, unread: dict[str, Path] | None = None) -> Iterator[di
                     f"{path} has two columns for the {meaning}, {columns[meaning]!r} and {column!r}: remove one of them, "
                     "or give it another name."
                 )
-        yield {meaning: _as_text(row.get(columns.get(meaning))) for meaning in COLUMNS}
+        yield {meaning: as_text(row.get(columns.get(meaning))) for meaning in COLUMNS}
 
 
 def describe_unread(unread: Iterable[str], read: Container[str]) -> str:
@@ -83,15 +83,27 @@ def describe_unread(unread: Iterable[str], read: Container[str]) -> str:
     )
 
 
-def _read_cells(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows with all columns that the file has."""
-    if path.suffix == ".csv":
-        yield from read_csv(path, COLUMNS[:1])
+def read_cells(path: Path, required: Sequence[str], is_read: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table with all columns that the file has.
+
+    Args:
+        path: A file of CSV, JSON lines or, with any other name, Parquet.
+        required: Columns that it must have.
+        is_read: Function that returns whether a column is used; others may have the value None.
+
+    Raises:
+        ValueError: If the file cannot be read, or lacks a column.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        yield from read_csv(path, required)
+    elif suffix == ".jsonl":
+        yield from _read_json_lines(path, required)
     else:
-        yield from _read_json_lines(path) if path.suffix == ".jsonl" else _read_parquet(path)
+        yield from _read_parquet(path, required, is_read)
 
 
-def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _read_json_lines(path: Path, required: Sequence[str]) -> Iterator[dict[str, Any]]:
     columns = {}
     try:
         with open(path, encoding="utf-8-sig", newline="\n") as file:
@@ -104,7 +116,7 @@ def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: save it in that encoding.") from error
-    check_columns(path, list(columns), COLUMNS[:1])
+    check_columns(path, list(columns), required)
 
 
 def _read_json(line: str, name: str) -> dict[str, Any]:
@@ -122,7 +134,7 @@ class _Pairs(list):
     """The pairs of a mapping in JSON, whose keys may occur twice."""
 
 
-def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
+def _read_parquet(path: Path, required: Sequence[str], is_read: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
     import pyarrow
     from pyarrow import parquet
 
@@ -130,8 +142,8 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
         with open(path, "rb") as file:
             table = parquet.ParquetFile(file)
             columns = table.schema_arrow.names
-            check_columns(path, columns, COLUMNS[:1])
-            others = dict.fromkeys(column for column in columns if ALIASES.get(column, column) not in COLUMNS)
+            check_columns(path, columns, required)
+            others = dict.fromkeys(column for column in columns if not is_read(column))
             for batch in table.iter_batches(1000, columns=[column for column in columns if column not in others]):
                 yield from (row | others for row in batch.to_pylist())
     except OSError as error:
@@ -144,10 +156,13 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or ["it is damaged"])[0].rstrip(".")
 
 
-def _as_text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """Return a cell as text. Whole numbers lose the ".0" of columns in which some values are unknown.
 
     Halves of characters, which JSON can hold, become question marks: no file can.
+
+    Args:
+        value: The value of the cell.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None

@@ -1,0 +1,108 @@
+"""`emofusion predict --out`: a table of the scores of many recordings."""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..configuration.plain_text import format_seconds
+from .commands import IncompleteError, Parser, positive_int
+
+# Options for one recording, which a table has as columns of a manifest.
+OF_ONE = ("text", "video", "context", "speaker")
+
+
+def add_table_options(parser: Parser) -> None:
+    """Add the options of a table.
+
+    Args:
+        parser: The parser of `emofusion predict`.
+    """
+    group = parser.add_argument_group("table of many recordings")
+    group.add_argument(
+        "--out", metavar="FILE", help="table to write: .csv, .jsonl or .parquet; the same command continues it"
+    )
+    group.add_argument("--root", metavar="FOLDER", help="folder of the files that manifests name (default: their own)")
+    group.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=positive_int,
+        default=8,
+        help="most utterances in a batch of the model (default: 8)",
+    )
+    group.add_argument(
+        "--num-workers", metavar="N", type=positive_int, default=0, help="processes that decode (default: threads)"
+    )
+    group.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: a job of Ray Data")
+    group.add_argument("--workers", metavar="N", type=positive_int, default=2, help="workers of Ray (default: 2)")
+
+
+def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[str | None], Any]) -> None:
+    """Write the table, and print what it has.
+
+    Args:
+        parser: The parser of `emofusion predict`.
+        arguments: The arguments.
+        load: A function that returns the pipeline on a device.
+
+    Raises:
+        IncompleteError: If rows are errors.
+        UsageError: If the arguments are wrong.
+    """
+    for name in OF_ONE:
+        if getattr(arguments, name) is not None:
+            parser.error(f"--{name} is for one recording: with --out, give a manifest with a column for it")
+    if not arguments.audio:
+        parser.error("--out needs recordings: files, folders, globs or manifests")
+    from ..inference.scoring import ScoringOptions
+    from ..inference.table_run import score_to_table
+
+    names = ("window_seconds", "hop_seconds", "vad", "word_times", "transcriber", "batch_size", "num_workers")
+    options = ScoringOptions(**{name: getattr(arguments, name) for name in names})
+    began = time.perf_counter()
+    summary = score_to_table(
+        load,
+        arguments.folder,
+        arguments.audio,
+        arguments.out,
+        options,
+        root=arguments.root,
+        engine=arguments.engine,
+        workers=arguments.workers,
+    )
+    if summary is not None:
+        print("\n".join(_describe(summary, arguments.out, format_seconds(time.perf_counter() - began))))
+        if summary.errors:
+            raise IncompleteError(
+                f"{summary.errors} of {summary.rows} rows of {arguments.out} are errors, see its column error; the same command "
+                "tries them again."
+            )
+
+
+def _describe(summary: Any, table: str, duration: str) -> list[str]:
+    """Return what is printed at the end."""
+    lines = [
+        f"Scored {_count(summary.scored, 'recording')} in {duration}; {table} has {_count(summary.rows, 'row')}, "
+        f"{summary.seconds / 3600:.2f} hours of audio."
+    ]
+    if again := summary.recordings - summary.scored:
+        lines.append(f"Scored before: {_count(again, 'recording')}.")
+    if summary.cut:
+        lines.append(
+            f"Longer than the {summary.limit:g} s that this model takes: {_count(summary.cut, 'recording')} with a text, "
+            f"scored by the first {summary.limit:g} s. Give rows for parts of it, with start and end, or leave the text out."
+        )
+    if summary.duplicates:
+        lines.append(f"Named again, without another row: {_count(summary.duplicates, 'recording')}.")
+    if summary.others:
+        lines.append(f"Left out, because the name is not that of a recording: {_count(summary.others, 'file')}.")
+    if summary.unread_turns:
+        lines.append(
+            "This model reads earlier turns: it got the earlier windows of a recording, and none of other recordings."
+        )
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 row, 2 rows."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,222 @@
+"""The journal of a table in progress: finished rows, in a folder beside the table.
+
+journal.json         what the rows depend on: the model and the options
+rows-<process>.jsonl a line for each finished part of a recording: `key`, `part` of `parts`, `rows`; only ever appended to
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from ..configuration.folder_checks import read_object
+from ..configuration.plain_text import join_words
+from ..corpora.atomic_write import make_folder, write_json
+
+FORMAT = 1
+HEADER, LOCK, SHARD = "journal.json", ".lock", "rows-{:05d}.jsonl"
+
+
+class Part(NamedTuple):
+    """The rows of a recording, or of one of its windows.
+
+    Attributes:
+        key: The key of the recording.
+        part: The number of the part, from 0.
+        parts: The number of parts of the recording.
+        rows: The rows.
+        seconds: The seconds of audio that were scored.
+        is_cut: Whether only the beginning of the recording was scored.
+    """
+
+    key: str
+    part: int
+    parts: int
+    rows: list[dict[str, Any]]
+    seconds: float = 0.0
+    is_cut: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether a row is an error."""
+        return any("error" in row for row in self.rows)
+
+
+class Place(NamedTuple):
+    """Where a part is in the journal, and whether a row of it is an error."""
+
+    file: Path
+    offset: int
+    failed: bool
+
+
+class Scored(NamedTuple):
+    """What the journal has of a recording.
+
+    Attributes:
+        places: The places of its parts.
+        parts: The number of its parts.
+    """
+
+    places: dict[int, Place]
+    parts: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has all parts, some of them perhaps with errors."""
+        return len(self.places) == self.parts
+
+    def with_part(self, part: Part, place: Place) -> "Scored":
+        """Return this with one more part. One without errors is preferred to one with errors, else the last one counts."""
+        all_failed = all(known.failed for known in self.places.values())
+        if part.parts != self.parts:  # it could not be read before, or cannot be read any more
+            return Scored({part.part: place}, part.parts) if all_failed else self
+        if not place.failed or part.part not in self.places or self.places[part.part].failed:
+            self.places[part.part] = place
+        return self
+
+
+class Journal:
+    """The journal of a table. One run at a time may use it; each process of a run writes a file of its own.
+
+    Args:
+        table: The path of the table.
+    """
+
+    def __init__(self, table: str | os.PathLike):
+        self.folder = Path(f"{os.fspath(table)}.journal")
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+    @property
+    def exists(self) -> bool:
+        """Whether an earlier run has left it."""
+        return (self.folder / HEADER).exists()
+
+    def begin(self, header: Mapping[str, Any]) -> None:
+        """Lock the journal, create it, or check that it was begun with the same model and options.
+
+        Args:
+            header: What the rows depend on, as JSON.
+
+        Raises:
+            ValueError: If another run uses it, or it was begun with others.
+        """
+        make_folder(self.folder)
+        lock = FileLock(self.folder / LOCK)
+        try:
+            self._stack.enter_context(lock.acquire(timeout=0))
+        except Timeout as error:
+            raise ValueError(f"Another run writes to {self.folder}: wait for it, or give another table.") from error
+        except (NotImplementedError, OSError):  # a file system that cannot lock
+            pass
+        header = {"format": FORMAT, **header}
+        if not self.exists:
+            write_json(self.folder / HEADER, header)
+            return
+        known = read_object(self.folder / HEADER)
+        if different := sorted(name for name in {*known, *header} if known.get(name) != header.get(name)):
+            raise ValueError(
+                f"{self.folder} was begun with another {join_words(different)}: give the same, or another table, or remove "
+                "that folder to begin again."
+            )
+
+    def shard(self, process: int) -> "Shard":
+        """Return the file of a process, to append to.
+
+        Args:
+            process: Its number.
+        """
+        return self._stack.enter_context(Shard(self.folder / SHARD.format(process)))
+
+    def read(self) -> dict[str, Scored]:
+        """Return what it has of each recording, by key.
+
+        Raises:
+            ValueError: If a line is damaged.
+        """
+        index = {}
+        for file in sorted(self.folder.glob("rows-*.jsonl")):
+            for offset, part in _read_lines(file):
+                known = index.get(part.key, Scored({}, part.parts))
+                index[part.key] = known.with_part(part, Place(file, offset, part.failed))
+        return index
+
+    def load(self, places: Iterable[Place]) -> Iterator[Part]:
+        """Yield parts of the journal.
+
+        Args:
+            places: Where they are.
+        """
+        files = {}
+        with ExitStack() as stack:
+            for place in places:
+                if place.file not in files:
+                    files[place.file] = stack.enter_context(open(place.file, "rb"))
+                files[place.file].seek(place.offset)
+                yield Part(**json.loads(files[place.file].readline()))
+
+    def remove(self) -> None:
+        """Remove the journal, once its rows are in the table."""
+        self._stack.close()
+        with suppress(OSError):
+            shutil.rmtree(self.folder)
+
+
+class Shard:
+    """The rows of one process; an incomplete last line, left by a killed process, is removed first.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> "Shard":
+        self._file = open(self.path, "a+b")
+        end = self._file.tell()
+        self._file.seek(0)
+        whole = sum(map(len, (line for line in self._file if line.endswith(b"\n"))))
+        if whole < end:
+            self._file.truncate(whole)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._file.close()
+
+    def add(self, part: Part) -> None:
+        """Append a part. It is kept if the process is killed afterwards.
+
+        Args:
+            part: The part.
+        """
+        self._file.write(json.dumps(part._asdict()).encode("ascii") + b"\n")
+        self._file.flush()
+
+
+def _read_lines(file: Path) -> Iterator[tuple[int, Part]]:
+    """Yield the parts in a file with the positions of their lines; an incomplete last line is skipped."""
+    offset = 0
+    with open(file, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.endswith(b"\n"):
+                try:
+                    part = Part(**json.loads(line))
+                    _ = part.failed, part.key + "", part.part + part.parts
+                except (RecursionError, TypeError, ValueError) as error:
+                    raise ValueError(
+                        f"{file}, line {number}, is damaged: remove {file.parent} to begin again."
+                    ) from error
+                yield offset, part
+            offset += len(line)

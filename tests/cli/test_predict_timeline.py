@@ -1,0 +1,91 @@
+"""`emofusion predict` with speakers, channels and a picture over time."""
+
+import numpy as np
+import pytest
+import soundfile
+from emofusion.inference.timeline_picture import draw_timeline
+from testing_media import tone
+from testing_model_folder import make_model_folder
+
+TURNS = """;; two speakers, each on a channel
+SPKR-INFO call 1 <NA> <NA> <NA> unknown agent <NA>
+SPEAKER call 2 1.0 1.5 <NA> <NA> customer <NA> <NA>
+SPEAKER call 1 0.0 1.5 <NA> <NA> agent <NA> <NA>
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("calls")
+    make_model_folder(folder / "model")
+    soundfile.write(folder / "call.wav", np.stack([tone(2.5), tone(2.5)[::-1]], axis=1), 16000)
+    soundfile.write(folder / "mono.wav", tone(1.0), 16000)
+    (folder / "call.rttm").write_text(TURNS)
+    return folder
+
+
+@pytest.fixture
+def predicted(folder, call, monkeypatch):
+    """Runs the command on the call; returns what it printed, and what it drew, without the file."""
+    monkeypatch.chdir(folder)
+    drawn = {}
+
+    def keep(path, rows, waveform, seconds, title):
+        drawn.update(path=path, rows=rows, waveform=waveform, seconds=seconds, title=title)
+
+    monkeypatch.setattr("emofusion.inference.timeline_picture.draw_timeline", keep)
+    return lambda *options: (call("predict", "model", "call.wav", *options), drawn)
+
+
+def test_turns_of_rttm_are_printed_and_drawn(predicted, monkeypatch):
+    printed, drawn = predicted(
+        "--rttm", "call.rttm", "--timeline", "t.png", "--window-seconds", "1", "--hop-seconds", "0.5"
+    )
+    assert "call.wav is cut into 4 parts, of 2 speakers." in printed
+    assert "Mean over time of agent:" in printed
+    times = [(row["start"], row["end"], row["speaker"]) for row in drawn["rows"]]
+    assert times == [(0, 1, "agent"), (0.5, 1.5, "agent"), (1, 2, "customer"), (1.5, 2.5, "customer")]
+    assert (drawn["path"], drawn["title"], drawn["seconds"]) == ("t.png", "call.wav", None)
+    assert drawn["waveform"].seconds == 2.5
+
+
+def test_each_channel_has_its_waveform_and_a_picture_its_windows(predicted, folder):
+    _, drawn = predicted("--channels", "--timeline", "t.png", "--smooth", "0.5")
+    assert [*drawn["waveform"]] == ["channel 1", "channel 2"]
+    assert [(row["end"], row["channel"]) for row in drawn["rows"]] == [(2.5, 1), (2.5, 2)]
+    draw_timeline(folder / "real.png", drawn["rows"], drawn["waveform"], drawn["seconds"], drawn["title"])
+    assert (folder / "real.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_overlap_can_be_left_out(predicted):
+    printed, _ = predicted("--rttm", "call.rttm", "--skip-overlap")
+    assert "0:00.0  0:01.0" in printed
+    assert "0:01.5  0:02.5" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "reason"),
+    [
+        (["--timeline", "t.jpg"], 2, "ends in .png"),
+        (["--skip-overlap"], 2, "needs the turns of --rttm"),
+        (["--smooth", "1"], 2, "for the picture of --timeline"),
+        (["--smooth", "nan", "--timeline", "t.png"], 2, "must be a number of seconds from 0"),
+        (["--rttm", "call.rttm", "--vad"], 2, "choose one of them"),
+        (["--rttm", "call.rttm", "--out", "t.csv"], 2, "is for one recording"),
+        (["--timeline", "gone/t.png"], 1, "gone is not a folder"),
+        (["--rttm", "gone.rttm"], 1, "gone.rttm does not exist"),
+        (["--rttm", "empty.rttm"], 1, "empty.rttm has no turns"),
+        (["--channels"], 1, "The recording has one channel"),
+    ],
+)
+def test_options_without_use_are_refused_in_one_sentence(folder, complaint, monkeypatch, options, status, reason):
+    monkeypatch.chdir(folder)
+    (folder / "empty.rttm").touch()
+    # All but the last are refused before the model is loaded.
+    recording = "mono.wav" if options == ["--channels"] else "call.wav"
+    assert reason in complaint("predict", "model", recording, *options, status=status)
+
+
+def test_picture_needs_a_recording(folder, complaint, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert "--timeline needs a recording" in complaint("predict", "model", "--timeline", "t.png", status=2)

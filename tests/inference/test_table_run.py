@@ -1,0 +1,239 @@
+"""Runs that score many recordings: continued, divided, and with bad files."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import warnings
+
+import pytest
+from accelerate import PartialState
+from emofusion.inference.journal import Journal
+from emofusion.inference.recordings import find_recordings
+from emofusion.inference.scoring import Scorer, ScoringOptions, identify_model
+from testing_common import CASES
+from testing_dimensions import BOTH, DIMENSIONS
+from testing_pipeline import make_processor
+from testing_scoring import Recogniser, make_recordings, run
+from transformers import pipeline
+
+WINDOWS = ScoringOptions(window_seconds=0.5)
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_recordings(tmp_path / "calls")
+
+
+def read(path="scores.jsonl"):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def in_processes(*runs):
+    """Run functions in processes that begin as copies of this one; return their exit codes."""
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=function, args=arguments) for function, *arguments in runs]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of threads, which do nothing here
+        for process in processes:
+            process.start()
+    for process in processes:
+        process.join(60)
+    return [process.exitcode for process in processes]
+
+
+def test_every_utterance_has_a_row(calls):
+    summary = run(Recogniser(), "calls", "scores.jsonl")
+    assert [(row["recording"], row["start"], row["end"]) for row in read()] == [
+        (f"calls/{number:02d}.wav", 0.0, 1.0) for number in range(4)
+    ]
+    assert [row["happy"] for row in read()] == [0.0, 0.01, 0.02, 0.03]
+    assert (summary.rows, summary.errors, summary.seconds) == (4, 0, 4.0)
+    assert sorted(os.listdir()) == ["calls", "scores.jsonl"]
+
+
+def test_every_window_has_a_row(calls):
+    (calls / "manifest.csv").write_text("audio,start,end\n00.wav,0.25,1\n01.wav,,\n")
+    run(Recogniser(), "calls/manifest.csv", "scores.jsonl", ScoringOptions(window_seconds=0.5, hop_seconds=0.25))
+    assert [(row["recording"][-6:-4], row["start"], row["end"]) for row in read()] == [
+        *(("00", 0.25, 0.75), ("00", 0.5, 1.0)),
+        *(("01", 0.0, 0.5), ("01", 0.25, 0.75), ("01", 0.5, 1.0)),
+    ]
+
+
+def test_text_of_several_windows_is_an_error(calls):
+    (calls / "manifest.csv").write_text("audio,text\n00.wav,hello\n")
+    run(Recogniser(), "calls/manifest.csv", "scores.jsonl", WINDOWS)
+    assert "has 2 windows, and its text has no times" in read()[0]["error"]
+
+
+def test_long_recording_is_scored_in_windows_that_the_model_takes(calls):
+    make_recordings(calls, 1, seconds=7.0)
+    summary = run(Recogniser(), "calls/00.wav", "scores.jsonl")
+    assert [(row["start"], row["end"]) for row in read()] == [(0.0, 5.0), (2.0, 7.0)]
+    assert summary.cut == 0
+
+
+def test_long_recording_with_a_text_is_cut_and_counted(calls):
+    make_recordings(calls, 1, seconds=7.0)
+    (calls / "manifest.csv").write_text("audio,text\n00.wav,hello\n01.wav,there\n")
+    summary = run(Recogniser(), "calls/manifest.csv", "scores.jsonl")
+    assert [(row["start"], row["end"]) for row in read()] == [(0.0, 5.0), (0.0, 1.0)]
+    assert (summary.cut, summary.limit) == (1, 5.0)
+
+
+def test_windows_that_the_pipeline_finds_are_rows(calls):
+    recogniser = Recogniser()
+    windows = [
+        {"start": 0.0, "end": 0.5, "scores": [{"label": "sad", "score": 1.0}]},
+        {"start": 0.5, "end": 1.0, "error": "x"},
+    ]
+    recogniser.answers = {"00.wav": windows, "01.wav": []}
+    summary = run(recogniser, ["calls/00.wav", "calls/01.wav"], "scores.jsonl", ScoringOptions(vad=True))
+    assert recogniser.options["vad"]
+    assert recogniser.options["window_seconds"] == "auto"
+    assert [(row["recording"], row["end"], row["label"], row["error"]) for row in read()] == [
+        *(("calls/00.wav", 0.5, "sad", None), ("calls/00.wav", 1.0, None, "x")),
+        ("calls/01.wav", None, None, None),
+    ]
+    assert (summary.rows, summary.errors) == (3, 1)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_killed_run_is_continued_at_its_row(calls, number):
+    assert in_processes((run, Recogniser(("02.wav", 0.5)), "calls", "scores.jsonl", WINDOWS)) == [-signal.SIGKILL]
+    journal = calls.parent / "scores.jsonl.journal" / "rows-00000.jsonl"
+    assert len(journal.read_bytes().splitlines()) == 5
+    assert not os.path.exists("scores.jsonl")
+    if number == 2:  # killed while it wrote
+        with open(journal, "r+b") as file:
+            file.truncate(journal.stat().st_size - 9)
+    rest = Recogniser()
+    summary = run(rest, "calls", "scores.jsonl", WINDOWS)
+    assert rest.seen == [("02.wav", 0.0)] * (number - 1) + [("02.wav", 0.5), ("03.wav", 0.0), ("03.wav", 0.5)]
+    assert summary.scored == 2
+    run(Recogniser(), "calls", "whole.jsonl", WINDOWS)
+    assert read() == read("whole.jsonl")
+    assert not journal.exists()
+
+
+def test_bad_file_is_a_row_and_is_tried_again(calls):
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
+    assert run(Recogniser(), "calls", "scores.jsonl").errors == 1
+    assert [row["error"] for row in read()] == [None] * 4 + ["bad.wav is no recording."]
+    (calls / "bad.wav").unlink()
+    make_recordings(calls, 5)
+    again = Recogniser()
+    os.utime(calls / "00.wav", ns=(1, 1))
+    for number in (1, 2, 3):
+        os.utime(calls / f"{number:02d}.wav", ns=(number, number))
+    assert run(again, "calls", "scores.jsonl").errors == 0
+    assert len(read()) == len(again.seen) == 5
+    assert not os.path.exists("scores.jsonl.journal")
+
+
+def test_only_changed_files_are_scored_again(calls):
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
+    run(Recogniser(), "calls", "scores.jsonl")
+    os.utime(calls / "02.wav", ns=(1, 1))
+    again = Recogniser()
+    run(again, "calls", "scores.jsonl")
+    assert [name for name, _ in again.seen] == ["02.wav", "bad.wav"]
+    assert len(read()) == 5
+
+
+def test_finished_table_is_not_replaced(calls):
+    run(Recogniser(), "calls", "scores.jsonl")
+    with pytest.raises(FileExistsError, match="exists already: remove it, or give another name"):
+        run(Recogniser(), "calls", "scores.jsonl")
+
+
+def test_other_options_do_not_continue_a_run(calls):
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
+    run(Recogniser(), "calls", "scores.jsonl")
+    with pytest.raises(ValueError, match="was begun with another window_seconds: give the same, or another table"):
+        run(Recogniser(), "calls", "scores.jsonl", WINDOWS)
+
+
+def test_two_runs_do_not_write_one_table(calls):
+    with Journal("scores.jsonl") as journal:
+        journal.begin({})
+        with pytest.raises(ValueError, match="Another run writes to"):
+            run(Recogniser(), "calls", "scores.jsonl")
+
+
+def test_damaged_line_of_a_journal_is_named(calls):
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
+    run(Recogniser(), "calls", "scores.jsonl")
+    file = calls.parent / "scores.jsonl.journal" / "rows-00000.jsonl"
+    file.write_bytes(b"[1, 2]\n" + file.read_bytes())
+    with pytest.raises(ValueError, match=r"rows-00000\.jsonl, line 1, is damaged"):
+        run(Recogniser(), "calls", "scores.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hop_seconds": 1.0}, "give it with window_seconds"),
+        ({"window_seconds": 9.0}, "Windows of 9 s are longer than the 5 s"),
+        ({"window_seconds": 1.0, "hop_seconds": 2.0}, "hop_seconds must be"),
+    ],
+)
+def test_impossible_windows_are_refused(calls, options, message):
+    with pytest.raises(ValueError, match=message):
+        run(Recogniser(), "calls", "scores.jsonl", ScoringOptions(**options))
+    assert not os.path.exists("scores.jsonl.journal")
+
+
+def score_as_one_of_two(rank, port):
+    PartialState._shared_state.clear()
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
+    summary = run(Recogniser(), "calls", "scores.jsonl", WINDOWS)
+    assert (summary is None) == (rank == 1)
+
+
+def test_processes_share_the_recordings_and_write_one_table(calls):
+    assert in_processes((run, Recogniser(("01.wav", 0.5)), "calls", "scores.jsonl", WINDOWS)) == [-signal.SIGKILL]
+    shutil.copy(calls / "00.wav", calls / "bad.wav")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    assert in_processes(*((score_as_one_of_two, rank, port) for rank in (0, 1))) == [0, 0]
+    journal = calls.parent / "scores.jsonl.journal"
+    lines = [file.read_bytes().splitlines() for file in sorted(journal.glob("rows-*.jsonl"))]
+    assert [len(own) for own in lines] == [3 + 1 + 2, 2 + 1]
+    assert len(read()) == 9
+    assert sum(row["error"] is not None for row in read()) == 1
+
+
+@pytest.mark.parametrize("learned", [{}, DIMENSIONS, BOTH], ids=["classes", "dimensions", "both"])
+def test_rows_are_the_answers_of_the_pipeline(calls, learned):
+    model = next(case for case in CASES if case.name == "cross_attention").model(**learned)
+    processor = make_processor(model.config.modalities)
+    recognise = pipeline("emotion-recognition", model=model, processor=processor)
+    scorer = Scorer(lambda device: recognise, ScoringOptions(batch_size=3))
+    (calls / "manifest.csv").write_text("audio,text\n00.wav,hello there\n01.wav,\ngone.wav,\n")
+    recordings = find_recordings(["calls/manifest.csv"]).recordings
+    bad, *good = [row for part in scorer(recordings) for row in part.rows]
+    assert bad["error"].endswith("gone.wav does not exist.")
+    for row, text in zip(good, ("hello there", None), strict=True):
+        answer = recognise({"audio": row["recording"], "text": text})
+        entries = answer["scores"] + answer["dimensions"] if isinstance(answer, dict) else answer
+        assert {entry["label"]: row[entry["label"]] for entry in entries} == pytest.approx(
+            {entry["label"]: entry["score"] for entry in entries}, abs=1e-5
+        )
+
+
+def test_model_is_identified_by_its_files(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    before = identify_model(str(tmp_path), None)
+    (tmp_path / "README.md").write_text("")
+    assert identify_model(str(tmp_path), None) == before
+    (tmp_path / "model.safetensors").write_bytes(b"Weights")
+    assert identify_model(str(tmp_path), None) != before
