@@ -25,6 +25,7 @@ _EXPORTS = {
     "EmotionTrainer": "training.trainer",
     "EmotionTrainingArguments": "training.arguments",
     "Recipe": "training.recipe",
+    "explain": "inference.explanation",
     "load_corpus": "corpora",
     "train": "training.run",
     "write_bundle": "hub",

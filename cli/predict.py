@@ -74,7 +74,7 @@ def run(argv: list[str]) -> None:
     if len(arguments.audio) > 1:
         parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
     inputs = {"audio": next(iter(arguments.audio), None), "text": arguments.text, "video": arguments.video}
-    turns = [_read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
+    turns = [read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
     inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
     if over_time:
         _print_windows(inputs["audio"], *recognise_over_time(arguments, inputs, load, options))
@@ -168,7 +168,7 @@ def predict(
         RuntimeError: If the model fails.
         ValueError: If the folder does not exist or holds no model, or no input of a modality that it takes is given.
     """
-    _check_model(folder)
+    check_model(folder)
     with lean_start() if is_plain(folder, transcriber) else nullcontext():
         classify = load_pipeline(folder, revision, transcriber)
     return classify(inputs, allow_private_urls=allow_private_urls, **options or {})
@@ -188,24 +188,36 @@ def load_pipeline(
     Raises:
         ValueError: See `predict`.
     """
-    _check_model(folder)
+    check_model(folder)
     from transformers import pipeline
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model, processor = _load(folder, revision or "main")
+    model, processor = load_model(folder, revision or "main")
     return pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber, device=device)
 
 
-def _check_model(folder: str) -> None:
-    """Raise a `ValueError` if a folder holds no model, or something that libraries must not read."""
+def check_model(folder: str) -> None:
+    """Check that a folder holds a model; a name on the Hub is not checked.
+
+    Args:
+        folder: See `predict`.
+
+    Raises:
+        ValueError: If it holds none.
+    """
     if Path(folder).exists() and not any(Path(folder, name).is_file() for name in (CONFIG, ADAPTER_CONFIG)):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
     check_folder(folder)
 
 
-def _read_turn(turn: str, speaker: str | None) -> dict[str, str]:
-    """Return an earlier turn; a beginning up to a colon names its speaker where that of the recording is given."""
+def read_turn(turn: str, speaker: str | None) -> dict[str, str]:
+    """Return an earlier turn; a beginning up to a colon names its speaker where that of the recording is given.
+
+    Args:
+        turn: A value of `--context`.
+        speaker: The value of `--speaker`.
+    """
     name, colon, text = turn.partition(":")
     if speaker is None or not colon:
         return {"text": turn}
@@ -227,8 +239,16 @@ def is_plain(folder: str, transcriber: str | None) -> bool:
     return "quantization_config" not in read_object(config)
 
 
-def _load(folder: str, revision: str) -> tuple[Any, Any]:
-    """Return the model and the processor of a folder, or of a repository on the Hub."""
+def load_model(folder: str, revision: str = "main") -> tuple[Any, Any]:
+    """Return the model and the processor of a folder, or of a repository on the Hub.
+
+    Args:
+        folder: See `predict`.
+        revision: See `predict`.
+
+    Raises:
+        ValueError: If one of them cannot be loaded.
+    """
     from transformers import AutoModelForAudioClassification, AutoProcessor
 
     try:

@@ -31,7 +31,7 @@ from testing_pages import (
 )
 
 # Pages whose Python code needs only a recording and the model of the demonstration, by whether it imports emofusion.
-RUNNABLE = {"without emofusion": ("README.md", "docs/pipeline.md"), "with emofusion": ("docs/build.md",)}
+RUNNABLE = {"without emofusion": ("README.md", "docs/pipeline.md"), "with emofusion": ("docs/build.md", "docs/explain.md")}
 # Runs the code of each page in a namespace of its own, in one process, because imports take long.
 RUNNER = "import json, sys\nfor code in json.loads(sys.argv[1]):\n    exec(code, {})\n"
 

@@ -28,6 +28,7 @@ def build_commands(folder: Path) -> list[list[str]]:
         ["predict", fusion, sound, "--text", "hello there"],
         ["predict", adapter, sound, "--video", folder / "a.mp4", "--revision", "main"],
         ["predict", fusion, sound, "--transcriber", fusion],
+        ["explain", fusion, sound, "--text", "hello there", "--target", "happy", "--out", "explained"],
         ["compare", one, other],
         ["prepare", "folder", folder / "mine", "--out", "prepared", "--no-decode", "--labels", "[sad, glad]"],
         ["prepare", "folder", folder / "mine", "--folds", "folds.json", "--speaker-folds", "3", "--report"],

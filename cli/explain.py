@@ -1,0 +1,102 @@
+"""`emofusion explain`: what the answer for a recording depends on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..configuration.plain_text import show_name
+from .commands import Parser, positive_int
+from .predict import check_model, format_entries, load_model, read_turn
+
+if TYPE_CHECKING:
+    from ..inference.explanation_records import Explanation
+
+PICTURE, TABLE = "explanation.png", "explanation.json"
+
+
+def run(argv: list[str]) -> None:
+    """Print contributions of inputs, members and words; write the picture and the JSON file."""
+    parser = Parser("explain")
+    parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
+    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
+    parser.add_argument("--text", help="transcript of the recording")
+    parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
+    parser.add_argument(
+        "--context",
+        metavar="TURN",
+        nargs="+",
+        help='earlier turns of the dialogue, oldest first, each "SPEAKER: TEXT" or "TEXT"',
+    )
+    parser.add_argument("--speaker", help="speaker of the recording, as named in --context")
+    parser.add_argument("--target", metavar="NAME", help="class or dimension to explain; default: the answer")
+    parser.add_argument("--out", metavar="FOLDER", help=f"folder for {PICTURE} and {TABLE}, made if it does not exist")
+    parser.add_argument("--batch-size", type=positive_int, default=8, help="forms of the utterance in a batch")
+    parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
+    parser.add_argument(
+        "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
+    )
+    arguments = parser.parse_args(argv)
+    inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
+    turns = [read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
+    inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
+    check_model(arguments.folder)
+    if arguments.out:
+        from ..corpora.atomic_write import check_file, write_json
+        from ..inference.explanation_picture import draw_explanation
+
+        Path(arguments.out).mkdir(parents=True, exist_ok=True)
+        for name in (PICTURE, TABLE):
+            check_file(Path(arguments.out, name))
+    from transformers.utils import logging
+
+    from ..inference.explanation import explain
+
+    logging.disable_progress_bar()
+    explanation = explain(
+        *load_model(arguments.folder, arguments.revision or "main"),
+        inputs,
+        arguments.target,
+        arguments.batch_size,
+        arguments.allow_private_urls,
+    )
+    print("\n".join(format_explanation(explanation)))
+    if arguments.out:
+        draw_explanation(Path(arguments.out, PICTURE), explanation)
+        write_json(Path(arguments.out, TABLE), explanation.to_dict())
+        print(f"Picture: {Path(arguments.out, PICTURE)}\nAll numbers: {Path(arguments.out, TABLE)}")
+
+
+def format_explanation(explanation: "Explanation") -> list[str]:
+    """Return the answer, a line for each contribution, and the notes.
+
+    Args:
+        explanation: The explanation.
+    """
+    entries = explanation.answer
+    entries = entries["scores"] + entries["dimensions"] if isinstance(entries, dict) else entries
+    rows = [(part.name, part.changes) for part in explanation.parts]
+    rows += [(f"member {one.number}: {one.name}", one.changes) for one in explanation.members if one.changes]
+    rows += [
+        (show_name(word.text) if word.turn is None else f"[turn {word.turn + 1}] {show_name(word.text)}", word.changes)
+        for word in explanation.words
+    ]
+    lines = [*format_entries(entries), ""]
+    if rows:
+        names = [show_name(target.label) for target in explanation.targets]
+        lines += [
+            *_format_table([("contribution to", *names), *((name, *map(_signed, row)) for name, row in rows)]),
+            "",
+        ]
+    return [*lines, *explanation.notes, explanation.limits]
+
+
+def _signed(change: float) -> str:
+    return f"{change:+.3f}"
+
+
+def _format_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return [
+        "  ".join([f"{name:<{first}}", *(f"{cell:>{width}}" for cell, width in zip(cells, others, strict=True))])
+        for name, *cells in rows
+    ]
