@@ -15,9 +15,8 @@ from typing import Any
 
 from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import join_words, show_name
-from ..processing.utterance_reader import Limit
 from .answers_html import show_hint
-from .app_answers import MEGABYTE, WINDOW, Limits, build_answerer
+from .app_answers import MEGABYTE, WINDOW, Limits, build_action, explain_visit, longest_window, recognise_visit
 
 STYLE = Path(__file__).with_name("app.css")
 # Read by gradio and by huggingface_hub when they are imported.
@@ -143,11 +142,10 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
 
     modalities = recognise.model.config.modalities
     hears = "audio" in modalities or recognise.transcriber is not None
-    answer = build_answerer(recognise, limits)
 
-    def keep(path: str | None, request: gradio.Request) -> str:
+    def keep(path: str | None, request: gradio.Request) -> tuple[str, str]:
         uploads.keep(request.session_hash, path)
-        return show_hint(BEFORE)
+        return show_hint(BEFORE), ""
 
     def forget(request: gradio.Request) -> None:
         uploads.forget(request.session_hash)
@@ -175,14 +173,24 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
                     elem_id="ef-transcript",
                 )
                 button = gradio.Button("Recognise the emotion", variant="primary", elem_id="ef-button")
+                why = gradio.Button("Explain the answer", elem_id="ef-explain")
             with gradio.Column(min_width=300):
                 result = gradio.HTML(show_hint(BEFORE), padding=False, elem_id="ef-result")
+        explanation = gradio.HTML("", padding=False, elem_id="ef-explanation")
         gradio.Markdown(_about(recognise, limits), elem_id="ef-about")
-        options = {"api_visibility": "private", "show_progress": "hidden"}
-        recording.change(keep, recording, result, queue=False, **options)
-        button.click(
-            answer, [recording, text], result, api_visibility="private", scroll_to_output=True, show_progress="full"
-        )
+        quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        # One at a time: the model and the machine are shared by all visitors.
+        shared = {
+            "api_visibility": "private",
+            "scroll_to_output": True,
+            "concurrency_limit": 1,
+            "concurrency_id": "model",
+        }
+        given = [recording, text]
+        recording.change(keep, recording, [result, explanation], **quiet)
+        button.click(lambda: "", None, explanation, **quiet)
+        button.click(build_action(recognise_visit, recognise, limits), given, result, **shared)
+        why.click(build_action(explain_visit, recognise, limits), given, explanation, **shared)
         page.unload(forget)
     return page
 
@@ -224,7 +232,7 @@ def _about_text(recognise: Any) -> str:
 
 def _about(recognise: Any, limits: Limits) -> str:
     """Return the limits of the model and of the page in words."""
-    config, window = recognise.model.config, Limit.from_processor(recognise.processor).seconds
+    config, window = recognise.model.config, longest_window(recognise)
     names = [] if config.is_regression else [show_name(label) for label in config.id2label.values()]
     names += map(show_name, config.dimensions or ())
     unused = [MODALITIES[name].word for name in config.modalities if name not in ("audio", "text")]

@@ -2,15 +2,21 @@
 
 import logging
 import re
+import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..configuration.plain_text import format_seconds, one_line
 from ..processing.media import audio_seconds
 from ..processing.utterance_reader import Limit
-from .answers_html import show_answer, show_error, show_hint, show_windows
+from .answers_html import show_answer, show_error, show_hint, show_picture, show_windows
+from .envelope import measure_envelope
+from .explanation import explain
+from .explanation_picture import draw_explanation
+from .timeline_picture import draw_timeline
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +49,28 @@ class Limits:
     waiting: int = 16
 
 
-def build_answerer(recognise: Any, limits: Limits) -> Callable[[str | None, str], str]:
-    """Return the function behind the button of the page.
+@dataclass(frozen=True)
+class Visit:
+    """What a visitor gave, after a check.
+
+    Attributes:
+        inputs: The utterance for the pipeline.
+        seconds: The length of the recording; 0 without one.
+        transcribed: Whether a recogniser makes the transcript.
+    """
+
+    inputs: dict[str, Any]
+    seconds: float
+    transcribed: bool
+
+
+def build_action(
+    action: Callable[[Any, Visit], str], recognise: Any, limits: Limits
+) -> Callable[[str | None, str], str]:
+    """Return the function behind a button of the page.
 
     Args:
+        action: `recognise_visit` or `explain_visit`.
         recognise: The pipeline `emotion-recognition`.
         limits: Limits of the page.
 
@@ -56,7 +80,10 @@ def build_answerer(recognise: Any, limits: Limits) -> Callable[[str | None, str]
 
     def answer(path: str | None, text: str = "") -> str:
         try:
-            return _answer(recognise, limits, path, text.strip())
+            modalities = recognise.model.config.modalities
+            if path is None and (not text.strip() or "text" not in modalities):
+                return show_hint(_what_to_give(modalities))
+            return action(recognise, _check_visit(recognise, limits, path, text.strip()))
         except Exception as error:
             if isinstance(error, (OSError, ValueError)) or str(error).startswith(TRANSCRIBER):
                 return show_error(hide_folders(one_line(error, LONGEST_SENTENCE)))
@@ -75,27 +102,78 @@ def hide_folders(message: str) -> str:
     return FOLDERS.sub("", message)
 
 
-def _answer(recognise: Any, limits: Limits, path: str | None, text: str) -> str:
-    modalities = recognise.model.config.modalities
-    if path is None and (not text or "text" not in modalities):
-        return show_hint(_what_to_give(modalities))
-    if len(text) > limits.characters:
-        raise ValueError(f"The transcript has {len(text)} characters: shorten it to {limits.characters}.")
-    inputs: dict[str, Any] = {"text": text} if text and "text" in modalities else {}
-    transcribed = not inputs and recognise.transcriber is not None and "text" in modalities
-    if path is None:
-        return show_answer(recognise(inputs, return_text=True))
-    seconds = _check_recording(Path(path), limits)
-    window = Limit.from_processor(recognise.processor).seconds
-    if seconds <= window:
-        return show_answer(recognise(inputs | {"audio": path}, return_text=True), transcribed)
-    if inputs:
+def recognise_visit(recognise: Any, visit: Visit) -> str:
+    """Return the answer for a recording: of the whole, or over time if the model does not take it whole.
+
+    Args:
+        recognise: The pipeline.
+        visit: What the visitor gave.
+
+    Raises:
+        OSError: If the recording cannot be read.
+        RuntimeError: If the recogniser fails.
+        ValueError: If the recording cannot be used, or is to be cut and has a transcript.
+    """
+    window = longest_window(recognise)
+    if visit.seconds <= window:
+        return show_answer(recognise(visit.inputs, return_text=True), visit.transcribed)
+    if "text" in visit.inputs:
         raise ValueError(
-            f"The recording lasts {format_seconds(seconds)}, and this model takes {window:g} s at a time: leave the transcript "
-            "empty, because it cannot be divided, or choose a shorter recording."
+            f"The recording lasts {format_seconds(visit.seconds)}, and this model takes {window:g} s at a time: leave the "
+            "transcript empty, because it cannot be divided, or choose a shorter recording."
         )
     options = {"window_seconds": min(WINDOW, window), "batch_seconds": BATCH, "return_text": True}
-    return show_windows(recognise({"audio": path}, **options))
+    rows, envelope = recognise(visit.inputs, **options), measure_envelope(visit.inputs["audio"])
+    return show_windows(rows, _draw(partial(draw_timeline, rows=rows, waveform=envelope)))
+
+
+def explain_visit(recognise: Any, visit: Visit) -> str:
+    """Return the explanation of the answer for a recording.
+
+    Args:
+        recognise: The pipeline.
+        visit: What the visitor gave.
+
+    Raises:
+        OSError: If the recording cannot be read.
+        RuntimeError: If the recogniser fails.
+        ValueError: If the recording cannot be used, or is longer than the model takes.
+    """
+    window, inputs = longest_window(recognise), visit.inputs
+    if visit.seconds > window:
+        raise ValueError(
+            f"The recording lasts {format_seconds(visit.seconds)}: only one of up to {window:g} s can be explained."
+        )
+    if visit.transcribed:
+        inputs = inputs | {"text": recognise(inputs, return_text=True)["text"]}
+    explanation = explain(recognise.model, recognise.processor, inputs)
+    picture = _draw(partial(draw_explanation, explanation=explanation))
+    return show_picture(picture, "What the answer depends on: contributions of the voice and of each word.")
+
+
+def longest_window(recognise: Any) -> float:
+    """Return the seconds of a recording that a model takes whole."""
+    return Limit.from_processor(recognise.processor).seconds
+
+
+def _draw(draw: Callable[[Path], Any]) -> bytes:
+    """Return the PNG that a function draws."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "picture.png")
+        draw(path)
+        return path.read_bytes()
+
+
+def _check_visit(recognise: Any, limits: Limits, path: str | None, text: str) -> Visit:
+    """Return what a visitor gave; raise a `ValueError` if it is too long or cannot be read."""
+    if len(text) > limits.characters:
+        raise ValueError(f"The transcript has {len(text)} characters: shorten it to {limits.characters}.")
+    takes_text = "text" in recognise.model.config.modalities
+    inputs: dict[str, Any] = {"text": text} if text and takes_text else {}
+    if path is None:
+        return Visit(inputs, 0.0, transcribed=False)
+    transcribed = takes_text and not inputs and recognise.transcriber is not None
+    return Visit(inputs | {"audio": path}, _check_recording(Path(path), limits), transcribed)
 
 
 def _check_recording(path: Path, limits: Limits) -> float:

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from emofusion.inference.answers_html import show_answer, show_windows
 from emofusion.inference.app import Uploads
-from emofusion.inference.app_answers import Limits, build_answerer, hide_folders
+from emofusion.inference.app_answers import Limits, build_action, explain_visit, hide_folders, recognise_visit
 from testing_pipeline import RATE, build, noise
 
 LIMITS = Limits(seconds=30, megabytes=1, characters=20)
@@ -34,27 +34,42 @@ def words(html):
 
 
 def test_answer_has_probability_of_each_class_and_transcript(recognise, record):
-    text = words(build_answerer(recognise, LIMITS)(record(1), "hello there"))
+    text = words(build_action(recognise_visit, recognise, LIMITS)(record(1), "hello there"))
     assert sum(map(float, re.findall(r"([\d.]+) %", text)[1:])) == pytest.approx(100, abs=0.2)
     assert all(f" {label} " in text for label in ("sad", "happy", "angry"))
     assert text.endswith("Transcript: hello there")
 
 
 def test_text_alone_is_answered_by_fusion(recognise):
-    assert "most probable" in build_answerer(recognise, LIMITS)(None, "go away")
+    assert "most probable" in build_action(recognise_visit, recognise, LIMITS)(None, "go away")
 
 
 def test_nothing_given_is_hint(recognise):
-    assert words(build_answerer(recognise, LIMITS)(None, " ")) == "Record your voice, or choose a recording, first."
+    assert (
+        words(build_action(recognise_visit, recognise, LIMITS)(None, " "))
+        == "Record your voice, or choose a recording, first."
+    )
 
 
 def test_long_recording_has_row_for_each_window(recognise, record):
-    text = words(build_answerer(recognise, LIMITS)(record(5)))
+    html = build_action(recognise_visit, recognise, LIMITS)(record(5))
+    assert 'src="data:image/png;base64,' in html
+    text = words(html)
     assert text.startswith("3 windows 0:05 min in all Time Most probable 0:00&ndash;0:02")
 
 
+def test_explanation_is_picture(recognise, record):
+    html = build_action(explain_visit, recognise, LIMITS)(record(1), "hello there")
+    assert 'src="data:image/png;base64,' in html
+
+
+def test_long_recording_is_not_explained(recognise, record):
+    answer = words(build_action(explain_visit, recognise, LIMITS)(record(5)))
+    assert answer == "The recording lasts 5.0 s: only one of up to 2 s can be explained."
+
+
 def test_silence_is_named(recognise, record):
-    assert "Nothing is heard" in build_answerer(recognise, LIMITS)(record(1, scale=0.0), "hello")
+    assert "Nothing is heard" in build_action(recognise_visit, recognise, LIMITS)(record(1, scale=0.0), "hello")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +85,7 @@ def test_silence_is_named(recognise, record):
 )
 def test_unusable_input_is_one_sentence_without_path(recognise, record, tmp_path, seconds, text, sentence):
     path = str(tmp_path / "gone.wav") if seconds is None else record(seconds)
-    answer = build_answerer(recognise, LIMITS)(path, text)
+    answer = build_action(recognise_visit, recognise, LIMITS)(path, text)
     assert answer.startswith('<p class="ef-error" role="alert">')
     assert sentence in words(answer)
     assert str(tmp_path) not in answer
@@ -78,7 +93,7 @@ def test_unusable_input_is_one_sentence_without_path(recognise, record, tmp_path
 
 def test_file_that_is_no_audio_is_one_sentence(recognise, tmp_path):
     (tmp_path / "voice.wav").write_text("This is a letter.")
-    answer = build_answerer(recognise, LIMITS)(str(tmp_path / "voice.wav"))
+    answer = build_action(recognise_visit, recognise, LIMITS)(str(tmp_path / "voice.wav"))
     assert "ef-error" in answer
     assert str(tmp_path) not in answer
 
@@ -88,18 +103,18 @@ def test_defect_is_logged_and_not_shown(recognise, record, monkeypatch, caplog):
         raise KeyError("/home/someone/secret")
 
     monkeypatch.setattr(recognise, "run_single", fail)
-    answer = build_answerer(recognise, LIMITS)(record(1))
+    answer = build_action(recognise_visit, recognise, LIMITS)(record(1))
     assert words(answer) == "The model failed on this recording; the log of the page has the reason."
     assert "secret" in caplog.text
 
 
 def test_text_from_outside_is_escaped():
     entry = {"label": "<b>sad</b>", "score": 1.0}
-    attack = "<img src=x onerror=alert(1)>"
+    attack = "<script>alert(1)</script>"
     rows = [{"start": 0.0, "end": 1.0, "scores": [entry], "text": attack}]
-    for html in (show_answer({"scores": [entry], "text": attack}), show_windows(rows)):
+    for html in (show_answer({"scores": [entry], "text": attack}), show_windows(rows, b"")):
         assert "<b>" not in html
-        assert "<img" not in html
+        assert "<script" not in html
 
 
 def test_dimensions_are_shown_in_their_scale():

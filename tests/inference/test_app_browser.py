@@ -41,7 +41,9 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(place):
     """The page, served by a thread of this process, which has the libraries already."""
-    served = Page(load_pipeline(str(place / "secret-folder" / "my-model"), device="cpu"), "my-model", Limits(megabytes=3))
+    served = Page(
+        load_pipeline(str(place / "secret-folder" / "my-model"), device="cpu"), "my-model", Limits(megabytes=3)
+    )
     yield served
     served.close()
     assert not Path(served.folder.name).exists()
@@ -114,6 +116,8 @@ def test_recording_is_uploaded_and_recognised_and_removed(visit, served, place):
     page.get_by_role("button", name="Recognise the emotion").click()
     answer = answer_of(page)
     assert all(label in answer for label in ("angry", "happy", "calm", "hello there"))
+    page.get_by_role("button", name="Explain the answer").click()
+    assert page.wait_for_selector("#ef-explanation img").bounding_box()["width"] > 500
     assert len(uploads(served)) == 1
     content = page.content()
     assert "my-model" in content
