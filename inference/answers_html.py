@@ -46,12 +46,11 @@ def show_answer(answer: Mapping[str, Any], transcribed: bool = False) -> str:
     return f'<section class="ef-answer" aria-label="Answer">{"".join(parts)}</section>'
 
 
-def show_windows(rows: Sequence[Mapping[str, Any]], timeline: bytes) -> str:
-    """Return the answer for a long recording: its timeline, and a row for each window, in the order of time.
+def show_windows(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the answer for a long recording: a row for each window, in the order of time.
 
     Args:
         rows: Rows of the pipeline: `start` and `end` in seconds, `scores`, and where they apply `dimensions` and `text`.
-        timeline: The picture of the timeline, a PNG.
     """
     scores, dimensions = split_entries(rows[0])
     heads = ["Time", *(["Most probable"] if scores else []), *(show_name(entry["label"]) for entry in dimensions)]
@@ -61,7 +60,6 @@ def show_windows(rows: Sequence[Mapping[str, Any]], timeline: bytes) -> str:
     return (
         '<section class="ef-answer" aria-label="Answer">'
         f'<p class="ef-headline"><strong>{len(rows)} windows</strong><span>{_clock(rows[-1]["end"])} min in all</span></p>'
-        f"{show_picture(timeline, 'Emotion over time; the table below has the numbers.')}"
         '<div class="ef-scroll" tabindex="0" role="region" aria-label="Answer for each window">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>"
     )

@@ -176,7 +176,7 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
                 why = gradio.Button("Explain the answer", elem_id="ef-explain")
             with gradio.Column(min_width=300):
                 result = gradio.HTML(show_hint(BEFORE), padding=False, elem_id="ef-result")
-        explanation = gradio.HTML("", padding=False, elem_id="ef-explanation")
+        picture = gradio.HTML("", padding=False, elem_id="ef-picture")
         gradio.Markdown(_about(recognise, limits), elem_id="ef-about")
         quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
         # One at a time: the model and the machine are shared by all visitors.
@@ -186,11 +186,10 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
             "concurrency_limit": 1,
             "concurrency_id": "model",
         }
-        given = [recording, text]
-        recording.change(keep, recording, [result, explanation], **quiet)
-        button.click(lambda: "", None, explanation, **quiet)
-        button.click(build_action(recognise_visit, recognise, limits), given, result, **shared)
-        why.click(build_action(explain_visit, recognise, limits), given, explanation, **shared)
+        given, shown = [recording, text], [result, picture]
+        recording.change(keep, recording, shown, **quiet)
+        button.click(build_action(recognise_visit, recognise, limits), given, shown, **shared)
+        why.click(build_action(explain_visit, recognise, limits), given, shown, **shared)
         page.unload(forget)
     return page
 

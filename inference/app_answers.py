@@ -30,6 +30,9 @@ GONE = "The recording was removed: choose it, or record it, again."
 FOLDERS = re.compile(r"(?<![\w/])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\"]+)*[/\\](?=[^\s/\\'\"])")
 
 
+Answer = tuple[str, str]  # HTML of the answer and of a picture
+
+
 @dataclass(frozen=True)
 class Limits:
     """Limits of what the page takes.
@@ -65,8 +68,8 @@ class Visit:
 
 
 def build_action(
-    action: Callable[[Any, Visit], str], recognise: Any, limits: Limits
-) -> Callable[[str | None, str], str]:
+    action: Callable[[Any, Visit], Answer], recognise: Any, limits: Limits
+) -> Callable[[str | None, str], Answer]:
     """Return the function behind a button of the page.
 
     Args:
@@ -75,20 +78,21 @@ def build_action(
         limits: Limits of the page.
 
     Returns:
-        A function of the path of a recording, None if there is none, and its transcript. It returns HTML, and never raises.
+        A function of the path of a recording, None if there is none, and its transcript. It returns the
+        answer and a picture as HTML, and never raises.
     """
 
-    def answer(path: str | None, text: str = "") -> str:
+    def answer(path: str | None, text: str = "") -> Answer:
         try:
             modalities = recognise.model.config.modalities
             if path is None and (not text.strip() or "text" not in modalities):
-                return show_hint(_what_to_give(modalities))
+                return show_hint(_what_to_give(modalities)), ""
             return action(recognise, _check_visit(recognise, limits, path, text.strip()))
         except Exception as error:
             if isinstance(error, (OSError, ValueError)) or str(error).startswith(TRANSCRIBER):
-                return show_error(hide_folders(one_line(error, LONGEST_SENTENCE)))
+                return show_error(hide_folders(one_line(error, LONGEST_SENTENCE))), ""
             logger.exception("The page could not answer.")
-            return show_error("The model failed on this recording; the log of the page has the reason.")
+            return show_error("The model failed on this recording; the log of the page has the reason."), ""
 
     return answer
 
@@ -102,8 +106,8 @@ def hide_folders(message: str) -> str:
     return FOLDERS.sub("", message)
 
 
-def recognise_visit(recognise: Any, visit: Visit) -> str:
-    """Return the answer for a recording: of the whole, or over time if the model does not take it whole.
+def recognise_visit(recognise: Any, visit: Visit) -> Answer:
+    """Return the answer for a recording; if the model does not take it whole, that for each window and a timeline.
 
     Args:
         recognise: The pipeline.
@@ -116,7 +120,7 @@ def recognise_visit(recognise: Any, visit: Visit) -> str:
     """
     window = longest_window(recognise)
     if visit.seconds <= window:
-        return show_answer(recognise(visit.inputs, return_text=True), visit.transcribed)
+        return show_answer(recognise(visit.inputs, return_text=True), visit.transcribed), ""
     if "text" in visit.inputs:
         raise ValueError(
             f"The recording lasts {format_seconds(visit.seconds)}, and this model takes {window:g} s at a time: leave the "
@@ -124,11 +128,12 @@ def recognise_visit(recognise: Any, visit: Visit) -> str:
         )
     options = {"window_seconds": min(WINDOW, window), "batch_seconds": BATCH, "return_text": True}
     rows, envelope = recognise(visit.inputs, **options), measure_envelope(visit.inputs["audio"])
-    return show_windows(rows, _draw(partial(draw_timeline, rows=rows, waveform=envelope)))
+    timeline = _draw(partial(draw_timeline, rows=rows, waveform=envelope))
+    return show_windows(rows), show_picture(timeline, "Emotion over time; the answer has the numbers.")
 
 
-def explain_visit(recognise: Any, visit: Visit) -> str:
-    """Return the explanation of the answer for a recording.
+def explain_visit(recognise: Any, visit: Visit) -> Answer:
+    """Return the answer for a recording, and the picture that explains it.
 
     Args:
         recognise: The pipeline.
@@ -148,7 +153,11 @@ def explain_visit(recognise: Any, visit: Visit) -> str:
         inputs = inputs | {"text": recognise(inputs, return_text=True)["text"]}
     explanation = explain(recognise.model, recognise.processor, inputs)
     picture = _draw(partial(draw_explanation, explanation=explanation))
-    return show_picture(picture, "What the answer depends on: contributions of the voice and of each word.")
+    answer = explanation.answer if isinstance(explanation.answer, dict) else {"scores": explanation.answer}
+    return (
+        show_answer(answer | {"text": inputs.get("text")}, visit.transcribed),
+        show_picture(picture, "What the answer depends on: contributions of the voice and of each word."),
+    )
 
 
 def longest_window(recognise: Any) -> float:

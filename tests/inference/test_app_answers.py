@@ -29,47 +29,50 @@ def record(tmp_path):
     return write
 
 
+def answer_of(recognise, path, text="", action=recognise_visit):
+    """The answer and the picture of the page, as HTML."""
+    return build_action(action, recognise, LIMITS)(path, text)
+
+
 def words(html):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html)).strip()
 
 
 def test_answer_has_probability_of_each_class_and_transcript(recognise, record):
-    text = words(build_action(recognise_visit, recognise, LIMITS)(record(1), "hello there"))
+    text = words(answer_of(recognise, record(1), "hello there")[0])
     assert sum(map(float, re.findall(r"([\d.]+) %", text)[1:])) == pytest.approx(100, abs=0.2)
     assert all(f" {label} " in text for label in ("sad", "happy", "angry"))
     assert text.endswith("Transcript: hello there")
 
 
 def test_text_alone_is_answered_by_fusion(recognise):
-    assert "most probable" in build_action(recognise_visit, recognise, LIMITS)(None, "go away")
+    assert "most probable" in answer_of(recognise, None, "go away")[0]
 
 
 def test_nothing_given_is_hint(recognise):
-    assert (
-        words(build_action(recognise_visit, recognise, LIMITS)(None, " "))
-        == "Record your voice, or choose a recording, first."
-    )
+    assert words(answer_of(recognise, None, " ")[0]) == "Record your voice, or choose a recording, first."
 
 
 def test_long_recording_has_row_for_each_window(recognise, record):
-    html = build_action(recognise_visit, recognise, LIMITS)(record(5))
-    assert 'src="data:image/png;base64,' in html
+    html, picture = answer_of(recognise, record(5))
+    assert 'src="data:image/png;base64,' in picture
     text = words(html)
     assert text.startswith("3 windows 0:05 min in all Time Most probable 0:00&ndash;0:02")
 
 
 def test_explanation_is_picture(recognise, record):
-    html = build_action(explain_visit, recognise, LIMITS)(record(1), "hello there")
-    assert 'src="data:image/png;base64,' in html
+    html, picture = answer_of(recognise, record(1), "hello there", explain_visit)
+    assert "most probable" in html
+    assert 'src="data:image/png;base64,' in picture
 
 
 def test_long_recording_is_not_explained(recognise, record):
-    answer = words(build_action(explain_visit, recognise, LIMITS)(record(5)))
+    answer = words(answer_of(recognise, record(5), action=explain_visit)[0])
     assert answer == "The recording lasts 5.0 s: only one of up to 2 s can be explained."
 
 
 def test_silence_is_named(recognise, record):
-    assert "Nothing is heard" in build_action(recognise_visit, recognise, LIMITS)(record(1, scale=0.0), "hello")
+    assert "Nothing is heard" in answer_of(recognise, record(1, scale=0.0), "hello")[0]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_silence_is_named(recognise, record):
 )
 def test_unusable_input_is_one_sentence_without_path(recognise, record, tmp_path, seconds, text, sentence):
     path = str(tmp_path / "gone.wav") if seconds is None else record(seconds)
-    answer = build_action(recognise_visit, recognise, LIMITS)(path, text)
+    answer = answer_of(recognise, path, text)[0]
     assert answer.startswith('<p class="ef-error" role="alert">')
     assert sentence in words(answer)
     assert str(tmp_path) not in answer
@@ -93,7 +96,7 @@ def test_unusable_input_is_one_sentence_without_path(recognise, record, tmp_path
 
 def test_file_that_is_no_audio_is_one_sentence(recognise, tmp_path):
     (tmp_path / "voice.wav").write_text("This is a letter.")
-    answer = build_action(recognise_visit, recognise, LIMITS)(str(tmp_path / "voice.wav"))
+    answer = answer_of(recognise, str(tmp_path / "voice.wav"))[0]
     assert "ef-error" in answer
     assert str(tmp_path) not in answer
 
@@ -103,7 +106,7 @@ def test_defect_is_logged_and_not_shown(recognise, record, monkeypatch, caplog):
         raise KeyError("/home/someone/secret")
 
     monkeypatch.setattr(recognise, "run_single", fail)
-    answer = build_action(recognise_visit, recognise, LIMITS)(record(1))
+    answer = answer_of(recognise, record(1))[0]
     assert words(answer) == "The model failed on this recording; the log of the page has the reason."
     assert "secret" in caplog.text
 
@@ -112,7 +115,7 @@ def test_text_from_outside_is_escaped():
     entry = {"label": "<b>sad</b>", "score": 1.0}
     attack = "<script>alert(1)</script>"
     rows = [{"start": 0.0, "end": 1.0, "scores": [entry], "text": attack}]
-    for html in (show_answer({"scores": [entry], "text": attack}), show_windows(rows, b"")):
+    for html in (show_answer({"scores": [entry], "text": attack}), show_windows(rows)):
         assert "<b>" not in html
         assert "<script" not in html
 

@@ -117,7 +117,7 @@ def test_recording_is_uploaded_and_recognised_and_removed(visit, served, place):
     answer = answer_of(page)
     assert all(label in answer for label in ("angry", "happy", "calm", "hello there"))
     page.get_by_role("button", name="Explain the answer").click()
-    assert page.wait_for_selector("#ef-explanation img").bounding_box()["width"] > 500
+    assert page.wait_for_selector("#ef-picture img").bounding_box()["width"] > 500
     assert len(uploads(served)) == 1
     content = page.content()
     assert "my-model" in content
