@@ -75,6 +75,7 @@ def visit(browser, address):
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
         page.wait_for_selector("#ef-recording input[type=file]", state="attached")
+        page.wait_for_timeout(500)  # elements are drawn a little before their keys work
         return page
 
     yield open_page
