@@ -26,9 +26,11 @@ transfer: .venv/.installed
 	.venv/bin/python scripts/compare_transfer.py
 
 test: .venv/.installed
+	@$(browser)
 	OMP_NUM_THREADS=1 .venv/bin/python $(PYTEST)
 
 test-oldest: .venv-oldest/.installed
+	@$(browser)
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python $(PYTEST)
 
 fuzz: .venv/.installed
@@ -50,6 +52,10 @@ clean:
 
 .venv-oldest/.installed: setup.cfg pyproject.toml constraints-oldest.txt
 	@$(call install,.venv-oldest,constraints-oldest.txt)
+
+define browser
+command -v chromium > /dev/null || echo "Chromium is not installed, so the tests of the page (tests/inference/test_app_browser.py) are skipped: install it with 'apt-get install chromium'."
+endef
 
 # torch comes first, so that no other package installs another build of it.
 define install

@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "Test whether one system is better than another on the same utterances.",
     "predict": "Recognise the emotion of a recording, or of many.",
     "explain": "Show what words, times and inputs the answer for a recording depends on.",
+    "demo-app": "Open a page on this machine on which a model is tried.",
     "prepare": "Check a corpus on disk, list its problems, and cache it.",
     "fit-late-fusion": "Combine the scores of models, which are trained first if they are not.",
     "pretrain-speaker": "Pretrain a speaker network.",

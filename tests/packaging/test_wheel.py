@@ -158,7 +158,12 @@ def test_a_model_is_trained_and_predicts_with_the_base_libraries(full, base, pla
 
 @pytest.mark.parametrize(
     ("command", "extra"),
-    [(("train", "recipe.yaml"), "train"), (("search", "recipe.yaml"), "search"), (("demo",), "demo")],
+    [
+        (("train", "recipe.yaml"), "train"),
+        (("search", "recipe.yaml"), "search"),
+        (("demo",), "demo"),
+        (("demo-app", "trained"), "app"),
+    ],
 )
 def test_a_command_names_the_extra_that_it_needs(base, place, command, extra):
     done = start(base / "emofusion", *command, cwd=place)

@@ -1,0 +1,40 @@
+"""`emofusion demo-app`: open a page on this machine on which a model is tried."""
+
+import argparse
+import signal
+from pathlib import Path
+
+from .commands import Parser
+
+
+def run(argv: list[str]) -> None:
+    """Open the page, and serve it until the command is interrupted."""
+    parser = Parser("demo-app", note="Only this machine can open the page; Ctrl+C closes it.")
+    parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
+    parser.add_argument("--transcriber", metavar="MODEL", help="speech recogniser on the Hub for missing transcripts")
+    parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
+    parser.add_argument("--port", type=_port, help="port of the page; by default the first free one from 7860")
+    arguments = parser.parse_args(argv)
+    from ..inference.app import Page, require_gradio
+    from .predict import load_pipeline
+
+    require_gradio()
+    recognise = load_pipeline(arguments.folder, arguments.revision, arguments.transcriber)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that recordings are removed then, too
+    page = Page(recognise, Path(arguments.folder).resolve().name)
+    try:
+        print(f"The page is at {page.open('127.0.0.1', arguments.port)} (Ctrl+C closes it).")
+        page.wait()
+    finally:
+        page.close()
+
+
+def _port(text: str) -> int:
+    """Return a port that a user may choose.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    if text.isdecimal() and 0 < int(text) < 2**16:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")

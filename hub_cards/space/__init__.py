@@ -1,0 +1,1 @@
+"""The Space on which a model is tried: app, requirements and card, to be uploaded as they are."""

@@ -1,0 +1,180 @@
+"""The page in a real browser: one server, one Chromium. Skipped where Chromium, gradio or playwright is not installed."""
+
+import shutil
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import soundfile
+from emofusion.cli.predict import load_pipeline
+from emofusion.inference.app import Page
+from emofusion.inference.app_answers import Limits
+from testing_model_folder import make_model_folder
+from testing_pipeline import RATE, noise
+
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("Chromium is not installed (Debian: apt-get install chromium)", allow_module_level=True)
+pytest.importorskip("gradio", reason="gradio is not installed (pip install 'emofusion[app]')")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+# Of libraries of gradio.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+# The sandbox needs rights that containers lack; the microphone is a beep.
+OPTIONS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a model and recordings."""
+    place = tmp_path_factory.mktemp("page")
+    make_model_folder(place / "secret-folder" / "my-model")
+    for name, seconds in (("voice.wav", 1), ("call.wav", 65)):
+        soundfile.write(place / name, noise(seconds * RATE), RATE)
+    (place / "letter.wav").write_text("This is a letter.")
+    return place
+
+
+@pytest.fixture(scope="module")
+def served(place):
+    """The page, served by a thread of this process, which has the libraries already."""
+    served = Page(
+        load_pipeline(str(place / "secret-folder" / "my-model"), device="cpu"), "my-model", Limits(megabytes=3)
+    )
+    yield served
+    served.close()
+    assert not Path(served.folder.name).exists()
+
+
+@pytest.fixture(scope="module")
+def address(served):
+    """The address of the page."""
+    return served.open("127.0.0.1").rstrip("/")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens the page; at the end, checks that it asked no other server."""
+    contexts, asked = [], []
+
+    def open_page(**options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        page.wait_for_selector("#ef-recording input[type=file]", state="attached")
+        page.wait_for_timeout(500)  # elements are drawn a little before their keys work
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    servers = {urlsplit(url).netloc for url in asked if not url.startswith(("blob:", "data:"))}
+    assert servers == {urlsplit(address).netloc}
+
+
+def uploads(served):
+    return [file for file in Path(served.folder.name).rglob("*") if file.is_file()]
+
+
+def give(page, file):
+    page.set_input_files("#ef-recording input[type=file]", file)
+    page.wait_for_selector("#ef-recording [aria-label=Clear]")
+
+
+def tab_to(page, name):
+    """Press Tab until the element with a name, label or text has the focus."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        focused = "(e => [e.ariaLabel, e.innerText, e.labels?.[0]?.innerText].join())(document.activeElement)"
+        if name in page.evaluate(focused) and page.evaluate("document.activeElement !== document.body"):
+            return
+    raise AssertionError(f"{name} is not reached with Tab")
+
+
+def answer_of(page, selector=".ef-answer"):
+    page.wait_for_selector(f"#ef-result {selector}")
+    return page.inner_text("#ef-result")
+
+
+def test_recording_is_uploaded_and_recognised_and_removed(visit, served, place):
+    page = visit()
+    assert "A recording is processed on the machine that serves this page" in page.inner_text("#ef-about")
+    give(page, place / "voice.wav")
+    page.get_by_label("Transcript").fill("hello there")
+    page.get_by_role("button", name="Recognise the emotion").click()
+    answer = answer_of(page)
+    assert all(label in answer for label in ("angry", "happy", "calm", "hello there"))
+    page.get_by_role("button", name="Explain the answer").click()
+    assert page.wait_for_selector("#ef-picture img").bounding_box()["width"] > 500
+    assert len(uploads(served)) == 1
+    content = page.content()
+    assert "my-model" in content
+    assert "secret-folder" not in content
+    assert str(place) not in content
+    page.close()
+    for _ in range(100):
+        if not uploads(served):
+            break
+        time.sleep(0.1)
+    assert not uploads(served)
+
+
+def test_page_works_with_keyboard_alone(visit, place):
+    page = visit()
+    tab_to(page, "Drop an audio file here to upload")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(place / "voice.wav")
+    page.wait_for_selector("#ef-recording [aria-label=Clear]")
+    tab_to(page, "Transcript")
+    page.keyboard.type("hello")
+    tab_to(page, "Recognise the emotion")
+    page.keyboard.press("Enter")
+    assert "hello" in answer_of(page)
+
+
+def test_long_recording_and_error_fit_phone(visit, place):
+    page = visit(**PHONE)
+    give(page, place / "letter.wav")
+    page.tap("#ef-button")
+    sentence = answer_of(page, "[role=alert]")
+    assert "letter.wav" in sentence
+    assert "/" not in sentence
+    page.tap("#ef-recording [aria-label=Clear]")
+    give(page, place / "call.wav")
+    page.tap("#ef-button")
+    assert answer_of(page).startswith("7 windows")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
+
+
+def test_microphone_is_recorded(visit):
+    page = visit()
+    page.get_by_role("button", name="Record audio").click()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(700)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.wait_for_selector("#ef-recording [aria-label=Clear]")
+    page.get_by_role("button", name="Recognise the emotion").click()
+    assert "most probable" in answer_of(page)
+
+
+def test_only_page_is_served(visit, address, served, place):
+    request = visit().request
+    for path in ("/etc/hostname", place / "secret-folder" / "my-model" / "config.json", place / "voice.wav"):
+        assert request.get(f"{address}/gradio_api/file={path}").status in (403, 404)
+    large = {"files": ("large.wav", bytes(4 * 2**20), "audio/wav")}
+    assert httpx.post(f"{address}/gradio_api/upload", files=large, timeout=60).status_code == 413
+    assert not uploads(served)
