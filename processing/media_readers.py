@@ -39,9 +39,7 @@ class Block(NamedTuple):
     first: int
 
 
-def read_blocks(
-    file: io.BufferedIOBase, name: str, start: float, channel: int | None = None
-) -> Iterator[Block]:
+def read_blocks(file: io.BufferedIOBase, name: str, start: float, channel: int | None = None) -> Iterator[Block]:
     """Yield a recording in blocks; the first one begins at `start` or before.
 
     Args:
