@@ -26,8 +26,8 @@ def test_every_system_has_page_in_index():
 
 def test_every_recipe_has_its_command_on_a_page():
     run = set()
-    for page in PAGES:
-        for arguments in filter(None, map(emofusion_arguments, commands(FOLDER / page))):
+    for page in (ROOT / "docs").rglob("*.md"):
+        for arguments in filter(None, map(emofusion_arguments, commands(page))):
             run |= {(word, arguments[0]) for word in arguments[1:]}
     for entry in REGISTRY["recipes"]:
         wanted = {
