@@ -88,7 +88,9 @@ def run(argv: list[str]) -> None:
     answer = answer[0] if options.get("window_seconds") else answer
     entries = answer["scores"] + answer.get("dimensions", []) if isinstance(answer, dict) else answer
     print("\n".join(format_entries(entries)))
-    if entries[0].get("silent"):
+    if entries[0].get("silent") or (
+        isinstance(answer, dict) and answer.get("silent")
+    ):  # of an utterance, or of a window
         others = " and ".join(name for name in ("text", "video") if inputs[name])
         print(
             "Nothing is heard in the recording (its amplitude is below -80 dB): the scores say nothing about a voice"

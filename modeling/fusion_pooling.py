@@ -93,13 +93,14 @@ class AttentiveStatisticsPooling(nn.Module):
     def __init__(self, size: int, attention_size: int = ATTENTION_SIZE, eps: float = 1e-5):
         super().__init__()
         self.projection = nn.Linear(size, attention_size)
-        self.score = nn.Linear(attention_size, 1, bias=False)
+        # Not "score": peft takes a module of that name for the head of a classifier.
+        self.weigh = nn.Linear(attention_size, 1, bias=False)
         self.eps = eps
 
     def forward(self, packed: torch.Tensor, rows: Rows) -> torch.Tensor:
         """Return `(batch, 2 * size)`, means, then standard deviations, computed in float32."""
         dtype = torch.promote_types(packed.dtype, torch.float32)
-        scores = rows.pad(self.score(self.projection(packed).tanh()).to(dtype))
+        scores = rows.pad(self.weigh(self.projection(packed).tanh()).to(dtype))
         if rows.key_mask is not None:
             scores = scores.masked_fill(~rows.key_mask.unsqueeze(-1), -torch.inf)
         weights, states = scores.softmax(dim=1), rows.pad(packed).to(dtype)

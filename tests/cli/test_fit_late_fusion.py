@@ -3,7 +3,7 @@ import json
 import pytest
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
-from emofusion.training.command_arguments import COMBINATIONS
+from emofusion.modeling.head_score_combination import COMBINATIONS
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from testing_training import TEXT, tiny_recipe

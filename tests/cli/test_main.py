@@ -208,9 +208,13 @@ def test_what_a_console_cannot_encode_is_escaped(monkeypatch, encoding):
     streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
-    monkeypatch.setattr(predict, "predict", lambda *_: [{"label": "\u7206 \udcff", "score": 1.0}])
+    monkeypatch.setattr(
+        predict,
+        "predict",
+        lambda *_: [{"start": 0.0, "end": 1.0, "scores": [{"label": "\u7206 \udcff", "score": 1.0}]}],
+    )
     assert main(["predict", "FOLDER", "x.wav"]) == 0
-    assert main(["predict", "FOLDER", "x.wav", "y\u7206.wav"]) == 2
+    assert main(["predict", "FOLDER", "x.wav", "--y\u7206.wav"]) == 2
     assert streams[0].buffer.getvalue().startswith(rb"\u7206 \udcff")
     assert rb"y\u7206.wav" in streams[1].buffer.getvalue()
 

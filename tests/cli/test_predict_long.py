@@ -87,4 +87,7 @@ def test_rows_are_aligned_and_have_what_is_known():
         ("valence", 3.0),
     ]
     assert format_time(59.96) == "1:00.0"
-    assert describe_windows("a\nb.wav", rows[:1], {"window_seconds": 10}) == "1 window of 10 s."
+    assert describe_windows("a\nb.wav", rows[1:], {"window_seconds": 10}) == "1 window of 10 s."
+    assert (
+        describe_windows("a\nb.wav", rows[:1], {"window_seconds": 10}) == "a b.wav is cut into 1 part, of 1 speaker."
+    )

@@ -19,7 +19,7 @@ SECONDS = 0.125
 # Changes of the later version, under the same names of files and classes: the logits are doubled, recordings are cut, and
 # the format number is higher.
 CHANGES = {
-    "modeling_emofusion.py": ("logits = self.classifier(", "logits = 2 * self.classifier("),
+    "modeling_emofusion.py": ('"logits": self.classifier(', '"logits": 2 * self.classifier('),
     "processing_emofusion.py": ("self.max_seconds = max_seconds", f"self.max_seconds = {SECONDS}"),
     "configuration_emofusion.py": (f"\nFORMAT = {FORMAT}\n", f"\nFORMAT = {FORMAT + 1}\n"),
 }

@@ -124,7 +124,7 @@ def test_gates_and_maps_are_named_by_layer():
 
 
 def test_control_concatenates_means_after_same_layers():
-    model = case("wavfusion-concat").model(head=False)
+    model = case("wavfusion-concat").model(head=False, pooling="mean")
     assert model.config.embedding_size == 16 + 16 + 8
     replaced = case("wavfusion").model(head=False)
     for layer, other in zip(model.deep_layers, replaced.deep_layers, strict=True):
