@@ -17,6 +17,7 @@ from .window_table import describe_windows, format_rows, mean_entries
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 BATCH_SIZE = 8  # windows; a CPU gains nothing from more (docs/pipeline.md)
+SILENCE = "Nothing is heard in the recording (its amplitude is below -80 dB): the scores say nothing about a voice"
 
 
 def run(argv: list[str]) -> None:
@@ -88,14 +89,9 @@ def run(argv: list[str]) -> None:
     answer = answer[0] if options.get("window_seconds") else answer
     entries = answer["scores"] + answer.get("dimensions", []) if isinstance(answer, dict) else answer
     print("\n".join(format_entries(entries)))
-    if entries[0].get("silent") or (
-        isinstance(answer, dict) and answer.get("silent")
-    ):  # of an utterance, or of a window
+    if entries[0].get("silent") or (isinstance(answer, dict) and answer.get("silent")):
         others = " and ".join(name for name in ("text", "video") if inputs[name])
-        print(
-            "Nothing is heard in the recording (its amplitude is below -80 dB): the scores say nothing about a voice"
-            f"{f', they rest on the {others}' if others else ''}."
-        )
+        print(f"{SILENCE}{f', they rest on the {others}' if others else ''}.")
 
 
 def _window_options(parser: Parser, arguments: Namespace) -> dict[str, Any]:
@@ -123,9 +119,11 @@ def _print_windows(name: str, rows: list[dict[str, Any]], options: dict[str, Any
     for speaker in dict.fromkeys(row.get("speaker") for row in rows):
         own = [row for row in rows if row.get("speaker") == speaker]
         of_speaker = "" if speaker is None else f" of {one_line(speaker)}"
-        silent = ", without silent windows" if any(row.get("silent") for row in own) else ""
-        print(f"\nMean over time{of_speaker}{silent}:")
+        kinds = {bool(row.get("silent")) for row in own}
+        print(f"\nMean over time{of_speaker}{', without silent windows' if len(kinds) == 2 else ''}:")
         print("\n".join(format_entries(mean_entries(own))))
+    if all(row.get("silent") for row in rows):
+        print(f"{SILENCE}.")
 
 
 def format_entries(entries: list[dict[str, Any]]) -> list[str]:
