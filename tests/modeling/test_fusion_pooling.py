@@ -67,7 +67,7 @@ def attentive(size=5) -> AttentiveStatisticsPooling:
 
 def loop(pooling, states):
     """Attentive statistics of one row, frame by frame in float64."""
-    weight, bias, vector = pooling.projection.weight, pooling.projection.bias, pooling.score.weight[0]
+    weight, bias, vector = pooling.projection.weight, pooling.projection.bias, pooling.weigh.weight[0]
     frames = states.double()
     scores = torch.stack([vector.double() @ torch.tanh(weight.double() @ frame + bias.double()) for frame in frames])
     shares = scores.exp() / scores.exp().sum()
