@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..configuration.plain_text import show_name
 from .commands import Parser, positive_int
-from .predict import check_model, format_entries, load_model, read_turn
+from .predict import check_model, format_entries, load_model
+from .utterance_options import add_utterance_options, read_utterance
 
 if TYPE_CHECKING:
     from ..inference.explanation_records import Explanation
@@ -19,26 +20,12 @@ def run(argv: list[str]) -> None:
     parser = Parser("explain")
     parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
-    parser.add_argument("--text", help="transcript of the recording")
-    parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
-    parser.add_argument(
-        "--context",
-        metavar="TURN",
-        nargs="+",
-        help='earlier turns of the dialogue, oldest first, each "SPEAKER: TEXT" or "TEXT"',
-    )
-    parser.add_argument("--speaker", help="speaker of the recording, as named in --context")
+    add_utterance_options(parser)
     parser.add_argument("--target", metavar="NAME", help="class or dimension to explain; default: the answer")
     parser.add_argument("--out", metavar="FOLDER", help=f"folder for {PICTURE} and {TABLE}, made if it does not exist")
     parser.add_argument("--batch-size", type=positive_int, default=8, help="forms of the utterance in a batch")
-    parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
-    parser.add_argument(
-        "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
-    )
     arguments = parser.parse_args(argv)
-    inputs = {"audio": arguments.audio, "text": arguments.text, "video": arguments.video}
-    turns = [read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
-    inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
+    inputs = read_utterance(arguments, arguments.audio)
     check_model(arguments.folder)
     if arguments.out:
         from ..corpora.atomic_write import check_file, write_json

@@ -13,6 +13,7 @@ from .commands import Parser, positive
 from .lean_start import lean_start
 from .predict_table import add_table_options, score_table
 from .predict_timeline import add_timeline_options, recognise_over_time, wants_timeline
+from .utterance_options import add_utterance_options, read_utterance
 from .window_table import describe_windows, format_rows, mean_entries
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
@@ -31,18 +32,10 @@ def run(argv: list[str]) -> None:
         help="path or URL of a recording: wav, mp3, mp4, ...; with --out any number of "
         "files, folders, globs and manifests (csv, jsonl, parquet)",
     )
-    parser.add_argument("--text", help="transcript of the recording")
+    add_utterance_options(parser)
     parser.add_argument(
         "--transcriber", metavar="MODEL", help="speech recogniser on the Hub that makes the transcript"
     )
-    parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
-    parser.add_argument(
-        "--context",
-        metavar="TURN",
-        nargs="+",
-        help='earlier turns of the dialogue, oldest first, each "TEXT" or, with --speaker, "SPEAKER: TEXT"',
-    )
-    parser.add_argument("--speaker", help="speaker of the recording, as named in --context")
     parser.add_argument(
         "--window-seconds",
         type=positive,
@@ -59,10 +52,6 @@ def run(argv: list[str]) -> None:
         action="store_true",
         help="let --transcriber time its words, and divide its text over the windows",
     )
-    parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
-    parser.add_argument(
-        "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
-    )
     add_table_options(parser)
     add_timeline_options(parser)
     arguments = parser.parse_args(argv)
@@ -74,9 +63,7 @@ def run(argv: list[str]) -> None:
         return
     if len(arguments.audio) > 1:
         parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
-    inputs = {"audio": next(iter(arguments.audio), None), "text": arguments.text, "video": arguments.video}
-    turns = [read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
-    inputs |= {"context": turns, "speaker": arguments.speaker} if turns else {}
+    inputs = read_utterance(arguments, next(iter(arguments.audio), None))
     if over_time:
         _print_windows(inputs["audio"], *recognise_over_time(arguments, inputs, load, options))
         return
@@ -209,19 +196,6 @@ def check_model(folder: str) -> None:
     if Path(folder).exists() and not any(Path(folder, name).is_file() for name in (CONFIG, ADAPTER_CONFIG)):
         raise ValueError(f"{folder} holds no model: it has no config.json.")
     check_folder(folder)
-
-
-def read_turn(turn: str, speaker: str | None) -> dict[str, str]:
-    """Return an earlier turn; a beginning up to a colon names its speaker where that of the recording is given.
-
-    Args:
-        turn: A value of `--context`.
-        speaker: The value of `--speaker`.
-    """
-    name, colon, text = turn.partition(":")
-    if speaker is None or not colon:
-        return {"text": turn}
-    return {"speaker": name.strip(), "text": text.strip()}
 
 
 def is_plain(folder: str, transcriber: str | None) -> bool:

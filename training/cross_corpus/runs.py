@@ -8,11 +8,11 @@ from accelerate.utils import broadcast_object_list
 from ...corpora.atomic_write import staged
 from ...evaluation.cross_corpus import CROSS_CORPUS, draw_cross_corpus, explain_table
 from ...evaluation.cross_corpus_records import CrossCorpusResults
-from ...evaluation.metadata import CorpusMetadata, Environment, SplitCounts
+from ...evaluation.metadata import CorpusMetadata, SplitCounts
 from ...evaluation.results import RunResults
 from ...evaluation.subsets import subset_of_corpus
 from ...evaluation.task import Task, task_of_results
-from ..cross_validation.summary import common_entries
+from ..cross_validation.summary import shared_fields
 from ..lifecycle import finish_run
 from ..output_folder import claimed_folder
 from ..planned_run import Log, Run, Show, finish_runs
@@ -66,8 +66,8 @@ def summarise_runs(recipe: Recipe, runs: Sequence[Run]) -> RunResults:
         runs: Its runs, from `plan_runs`.
     """
     by_run = [RunResults.read(run.folder) for run in runs]
-    first, sets = by_run[0], plan_sets(recipe)
-    task = task_of_results(first)
+    sets = plan_sets(recipe)
+    task = task_of_results(by_run[0])
     tested = [*recipe.data.corpora, *recipe.data.test_corpora]
     names = list(sets)
     seeds = recipe.cross_corpus.seeds or [recipe.training.seed]
@@ -83,17 +83,7 @@ def summarise_runs(recipe: Recipe, runs: Sequence[Run]) -> RunResults:
     counts = {corpus: _count(by_run, corpus) for corpus in tested}
     return RunResults(
         **task.result_fields(),
-        system=first.system,
-        model_class=first.model_class,
-        paper=first.paper,
-        labels=first.labels,
-        modalities=first.modalities,
-        earlier_turns=first.earlier_turns,
-        history=first.history,
-        parameters=first.parameters,
-        base_models=first.base_models,
-        language=first.language,
-        license=first.license,
+        **shared_fields(by_run),
         corpus=_describe(recipe, by_run),
         cross_corpus=CrossCorpusResults(
             trained=sets,
@@ -109,10 +99,7 @@ def summarise_runs(recipe: Recipe, runs: Sequence[Run]) -> RunResults:
             runs=[run.name for run in runs],
             scores=table,
         ),
-        environment=Environment.from_dict(common_entries([results.environment.to_dict() for results in by_run])),
-        training=common_entries([results.training for results in by_run]),
         recipe=recipe.describe(),
-        seconds=round(sum(results.seconds for results in by_run), 2),
     )
 
 

@@ -49,23 +49,12 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
         runs: All runs of the protocol, finished.
     """
     by_run = [RunResults.read(run.folder) for run in runs]
-    first = by_run[0]
-    task = task_of_results(first)
+    task = task_of_results(by_run[0])
     splits = [read_predictions(run.folder, task) for run in runs]
     predictions = {split: pool(rows[split] for rows in splits) for split in splits[0]}
     return RunResults(
         **task.result_fields(),
-        system=first.system,
-        model_class=first.model_class,
-        paper=first.paper,
-        labels=first.labels,
-        modalities=first.modalities,
-        earlier_turns=first.earlier_turns,
-        history=first.history,
-        parameters=first.parameters,
-        base_models=first.base_models,
-        language=first.language,
-        license=first.license,
+        **shared_fields(by_run),
         corpus=_describe_corpus(runs, by_run),
         data={split: _count(rows, task) for split, rows in predictions.items() if split != "validation"},
         late_fusion=pool_fusions(by_run, splits),
@@ -77,10 +66,7 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[RunResults, dict[str, Predictio
             over_seeds=_spread_over_seeds(runs, splits, task),
             runs=[_describe_run(run, results) for run, results in zip(runs, by_run, strict=True)],
         ),
-        environment=Environment.from_dict(common_entries([results.environment.to_dict() for results in by_run])),
-        training=common_entries([results.training for results in by_run]),
-        recipe=common_entries([results.recipe for results in by_run]),
-        seconds=round(sum(results.seconds for results in by_run), 2),
+        recipe=_common_entries([results.recipe for results in by_run]),
     ), predictions
 
 
@@ -131,13 +117,31 @@ def _describe_corpus(runs: Sequence[Run], by_run: Sequence[RunResults]) -> Corpu
     return corpus
 
 
-def common_entries(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def shared_fields(by_run: Sequence[RunResults]) -> dict[str, Any]:
+    """Return the fields of results that sum up several runs of one system: what they share, and their duration in all.
+
+    Args:
+        by_run: Results of each run.
+    """
+    first = by_run[0]
+    names = (
+        *("system", "model_class", "paper", "labels", "modalities", "earlier_turns", "history", "parameters"),
+        *("base_models", "language", "license"),
+    )
+    return {name: getattr(first, name) for name in names} | {
+        "environment": Environment.from_dict(_common_entries([results.environment.to_dict() for results in by_run])),
+        "training": _common_entries([results.training for results in by_run]),
+        "seconds": round(sum(results.seconds for results in by_run), 2),
+    }
+
+
+def _common_entries(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the entries that all mappings share, those of inner mappings too."""
     first, *others = mappings
     common = {}
     for name, value in first.items():
         if isinstance(value, Mapping) and all(isinstance(other.get(name), Mapping) for other in others):
-            common[name] = common_entries([value, *(other[name] for other in others)])
+            common[name] = _common_entries([value, *(other[name] for other in others)])
         elif all(name in other and other[name] == value for other in others):
             common[name] = value
     return common

@@ -1,0 +1,43 @@
+"""The options of a command with which an utterance is given."""
+
+from argparse import Namespace
+from typing import Any
+
+from .commands import Parser
+
+
+def add_utterance_options(parser: Parser) -> None:
+    """Add `--text`, `--video`, `--context` and `--speaker`, and the options of the source of a model and of URLs."""
+    parser.add_argument("--text", help="transcript of the recording")
+    parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
+    parser.add_argument(
+        "--context",
+        metavar="TURN",
+        nargs="+",
+        help='earlier turns of the dialogue, oldest first, each "TEXT" or, with --speaker, "SPEAKER: TEXT"',
+    )
+    parser.add_argument("--speaker", help="speaker of the recording, as named in --context")
+    parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
+    parser.add_argument(
+        "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
+    )
+
+
+def read_utterance(arguments: Namespace, audio: str | None) -> dict[str, Any]:
+    """Return the utterance that the options give, as the pipeline takes it.
+
+    Args:
+        arguments: Values of the options.
+        audio: Path or URL of the recording, None for none.
+    """
+    utterance = {"audio": audio, "text": arguments.text, "video": arguments.video}
+    turns = [_read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
+    return utterance | ({"context": turns, "speaker": arguments.speaker} if turns else {})
+
+
+def _read_turn(turn: str, speaker: str | None) -> dict[str, str]:
+    """Return an earlier turn; a beginning up to a colon names its speaker where that of the recording is given."""
+    name, colon, text = turn.partition(":")
+    if speaker is None or not colon:
+        return {"text": turn}
+    return {"speaker": name.strip(), "text": text.strip()}
