@@ -12,6 +12,7 @@ from transformers import Pipeline
 
 from ..configuration.folder_checks import READ
 from ..configuration.plain_text import one_line
+from ..processing.earlier_utterances import without_speakers
 from ..processing.input_errors import EXPECTED
 from ..processing.media import audio_seconds
 from ..processing.utterance_reader import MARGIN, Limit
@@ -96,14 +97,11 @@ class Utterance(NamedTuple):
         Args:
             modalities: The modalities of the model.
         """
-        start, end = self.times
-        inputs = {"text": self.recording.text, "speaker": self.recording.speaker}
-        for name in ("audio", "video"):
-            if (path := getattr(self.recording, name)) is not None:
-                inputs[name] = {"path": path, "start": start, "end": end}
-        if "video" not in modalities and self.recording.video == self.recording.audio:
-            inputs.pop("video", None)  # the user named a file for its sound
-        return {name: value for name, value in inputs.items() if value is not None}
+        inputs = _inputs_of(self.recording, self.times, modalities)
+        if self.recording.earlier:
+            turns = [_inputs_of(turn, (turn.start, turn.end), modalities) for turn in self.recording.earlier]
+            inputs["context"] = turns if self.recording.speaker is not None else without_speakers(turns)
+        return inputs
 
 
 class Utterances(Dataset):
@@ -144,7 +142,8 @@ class Scorer:
                 f"Windows of {options.window_seconds:g} s are longer than the {self.limit:g} s that this model takes: give "
                 "shorter ones."
             )
-        self.reads_turns = bool(processor.earlier_turns or config.history)
+        # An earlier utterance that a model reads may itself read words of those before it.
+        self.earlier_turns = processor.earlier_turns + config.history
         self._modalities = config.modalities
         self._hears = bool({"audio", "video"} & set(config.modalities)) or options.transcriber is not None
         self._call = {"batch_size": options.batch_size, "return_text": True, "on_error": "return"}
@@ -188,7 +187,7 @@ class Scorer:
         """
         options = self.options
         is_needed = options.vad or options.word_times
-        if self.reads_turns:
+        if self.earlier_turns:
             is_needed |= options.window_seconds is not None or recording.text is None
         return is_needed and self._sounds(recording)
 
@@ -266,3 +265,16 @@ def _measure_if_possible(recording: Recording) -> float | None:
         return _measure(recording) if recording.audio or recording.video else None
     except EXPECTED:  # what is used may be good where the rest is damaged
         return None
+
+
+def _inputs_of(
+    recording: Recording, times: tuple[float | None, float | None], modalities: Collection[str]
+) -> dict[str, Any]:
+    """Return a recording as an utterance of the pipeline, between two times in seconds."""
+    inputs = {"text": recording.text, "speaker": recording.speaker}
+    for name in ("audio", "video"):
+        if (path := getattr(recording, name)) is not None:
+            inputs[name] = {"path": path, "start": times[0], "end": times[1]}
+    if "video" not in modalities and recording.video == recording.audio:
+        inputs.pop("video", None)  # the user named a file for its sound
+    return {name: value for name, value in inputs.items() if value is not None}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from tqdm.auto import tqdm
 
+from .dialogues import join_dialogues, share_dialogues
 from .journal import Journal, Part, Scored
 from .recording import Recording
 from .recordings import Found, find_recordings
@@ -37,7 +38,7 @@ class Summary(NamedTuple):
         others: The number of files in folders that are no recordings.
         seconds: The seconds of audio in the table.
         limit: The seconds after which recordings are cut.
-        unread_turns: Whether the model reads earlier turns, which it did not get.
+        has_no_turns: Whether the model reads earlier turns, and no recording has any.
     """
 
     rows: int
@@ -49,7 +50,7 @@ class Summary(NamedTuple):
     others: int
     seconds: float
     limit: float
-    unread_turns: bool
+    has_no_turns: bool
 
 
 def score_to_table(
@@ -109,10 +110,12 @@ def score_to_table(
         if processes.is_main:
             model = identify_model(folder, scorer.recognise)
             journal.begin({"model": model, **options.describe(), "columns": scorer.columns})
+            if scorer.earlier_turns:
+                found = found._replace(recordings=join_dialogues(found.recordings, scorer.earlier_turns))
             plan = _find_waiting(journal, found.recordings)
         # The main process decides, so that all have the same list, whatever is written meanwhile.
         waiting, finished = processes.share(plan)
-        own = dict(islice(waiting.items(), processes.index, None, processes.number))
+        own = share_dialogues(waiting, processes.index, processes.number)
         if engine == "ray":
             from .ray_engine import score_on_ray
 
@@ -249,5 +252,5 @@ def _finish(journal: Journal, table: str | os.PathLike, scorer: Scorer, found: F
         others=found.others,
         seconds=counts["seconds"],
         limit=scorer.limit,
-        unread_turns=scorer.reads_turns,
+        has_no_turns=bool(scorer.earlier_turns) and not any(one.earlier for one in found.recordings.values()),
     )
