@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,26 +70,21 @@ class ScoringOptions:
 
 
 class Utterance(NamedTuple):
-    """A part of a recording that the pipeline gets at a time.
+    """A recording, or its windows that are not finished, as one input of the pipeline.
 
     Attributes:
         key: The key of the recording.
         recording: The recording.
-        part: The number of the part.
+        numbers: The numbers of its parts, one for each of `spans`.
         parts: The number of parts of the recording.
-        span: The window; None for the whole of the recording.
+        spans: The windows; None where it is scored as a whole, or the pipeline cuts it.
     """
 
     key: str
     recording: Recording
-    part: int
+    numbers: list[int]
     parts: int
-    span: Span | None
-
-    @property
-    def times(self) -> tuple[float | None, float | None]:
-        """Its start and its end in seconds; None where they are those of the file."""
-        return self.span[:2] if self.span else (self.recording.start, self.recording.end)
+    spans: list[Span] | None
 
     def inputs(self, modalities: Collection[str]) -> dict[str, Any]:
         """Return the input of the pipeline.
@@ -97,10 +92,13 @@ class Utterance(NamedTuple):
         Args:
             modalities: The modalities of the model.
         """
-        inputs = _inputs_of(self.recording, self.times, modalities)
-        if self.recording.earlier:
-            turns = [_inputs_of(turn, (turn.start, turn.end), modalities) for turn in self.recording.earlier]
-            inputs["context"] = turns if self.recording.speaker is not None else without_speakers(turns)
+        recording = self.recording
+        inputs = _inputs_of(recording, modalities)
+        if self.spans is not None:
+            inputs["segments"] = [{"start": span.start, "end": span.end} for span in self.spans]
+        if recording.earlier:
+            turns = [_inputs_of(turn, modalities) for turn in recording.earlier]
+            inputs["context"] = turns if recording.speaker is not None else without_speakers(turns)
         return inputs
 
 
@@ -163,18 +161,24 @@ class Scorer:
             try:
                 spans = self._plan(recording)
             except EXPECTED as error:
-                yield self._failure(Utterance(key, recording, 0, 1, None), str(error))
+                yield self._failure(Utterance(key, recording, [0], 1, None), str(error))
                 continue
-            done = (finished or {}).get(key, ())
-            parts = [Utterance(key, recording, part, len(spans), span) for part, span in enumerate(spans)]
-            utterances += [utterance for utterance in parts if utterance.part not in done]
-        for is_cut, options in ((False, {"num_workers": self.options.num_workers}), (True, self._cutting)):
-            chosen = [utterance for utterance in utterances if self._leaves_cutting(utterance.recording) == is_cut]
-            if chosen:
-                inputs = Utterances([utterance.inputs(self._modalities) for utterance in chosen])
-                answers = self.recognise(inputs, **self._call, **options)
-                for utterance, answer in zip(chosen, answers, strict=True):
-                    yield self._finish(utterance, answer)
+            parts = 1 if spans is None else len(spans)
+            numbers = [number for number in range(parts) if number not in (finished or {}).get(key, ())]
+            waiting = None if spans is None else [spans[number] for number in numbers]
+            if numbers:
+                utterances.append(Utterance(key, recording, numbers, parts, waiting))
+        is_cut = [one.spans is not None or self._leaves_cutting(one.recording) for one in utterances]
+        if whole := [one for one, cut in zip(utterances, is_cut, strict=True) if not cut]:
+            answers = self.recognise(self._inputs(whole), num_workers=self.options.num_workers, **self._call)
+            for utterance, answer in zip(whole, answers, strict=True):
+                yield self._finish(utterance, answer)
+        if chosen := [one for one, cut in zip(utterances, is_cut, strict=True) if cut]:
+            answers = self.recognise(self._inputs(chosen), stream_rows=True, **self._call, **self._cutting)
+            yield from self._finish_rows(chosen, answers)
+
+    def _inputs(self, utterances: Sequence[Utterance]) -> "Utterances":
+        return Utterances([utterance.inputs(self._modalities) for utterance in utterances])
 
     def _sounds(self, recording: Recording) -> bool:
         """Return whether the model gets the sound or the pictures of a recording."""
@@ -191,18 +195,18 @@ class Scorer:
             is_needed |= options.window_seconds is not None or recording.text is None
         return is_needed and self._sounds(recording)
 
-    def _plan(self, recording: Recording) -> list[Span | None]:
-        """Return the windows of a recording; None is the whole of it."""
+    def _plan(self, recording: Recording) -> list[Span] | None:
+        """Return the windows of a recording; None if it has one part, or the pipeline cuts it."""
         if recording.error is not None:
             raise ValueError(recording.error)
         longest = self.options.window_seconds
         is_whole = self._leaves_cutting(recording) or not self._sounds(recording)
         if is_whole or (longest is None and recording.text is not None):
-            return [None]
+            return None
         start = recording.start or 0.0
         end = recording.end if recording.end is not None else _measure(recording)
         if end is None or end <= start or (longest is None and end - start <= self.limit + MARGIN):
-            return [None]  # the pipeline names what is wrong
+            return None  # the pipeline names what is wrong
         spans = plan_windows(end - start, longest or self.limit, self.options.hop_seconds)
         if len(spans) > 1 and recording.text is not None:
             raise ValueError(
@@ -211,29 +215,46 @@ class Scorer:
             )
         return [Span(start + span.start, start + span.end) for span in spans]
 
-    def _finish(self, utterance: Utterance, answer: Any) -> Part:
-        """Return the rows for the answer of the pipeline."""
-        key, recording, part, parts, _ = utterance
-        if isinstance(answer, list):  # rows of windows that the pipeline found; none where nobody speaks
-            rows = [build_row(recording, row, self.columns) for row in answer or [{}]]
-            return Part(key, part, parts, rows, float(sum(row["end"] - row["start"] for row in answer)))
+    def _finish_rows(self, utterances: Sequence[Utterance], answers: Iterable[dict[str, Any]]) -> Iterator[Part]:
+        """Yield the parts for the rows of windows; where the pipeline cuts, all rows of a recording are one part."""
+        found = []
+        for answer in answers:
+            utterance = utterances[answer["input"]]
+            key, recording, numbers, parts, spans = utterance
+            if "row" not in answer and "error" in answer:
+                for place in range(len(numbers)):
+                    yield self._failure(utterance, answer["error"], place)
+                continue
+            row = build_row(recording, answer, self.columns)
+            seconds = answer["end"] - answer["start"] if "row" in answer else 0.0  # it has no speech
+            if spans is not None:
+                yield Part(key, numbers[answer["row"]], parts, [row], seconds)
+                continue
+            found.append((row, seconds))
+            if len(found) >= answer["rows"]:
+                yield Part(key, 0, parts, [row for row, _ in found], float(sum(seconds for _, seconds in found)))
+                found = []
+
+    def _finish(self, utterance: Utterance, answer: dict[str, Any]) -> Part:
+        """Return the row for the answer of the pipeline to a recording that is not cut."""
+        recording = utterance.recording
         if "error" in answer:
             return self._failure(utterance, answer["error"])
-        start, end = utterance.times
-        start = start or 0.0
+        start, end = recording.start or 0.0, recording.end
         if end is None and self._hears:
             end = _measure_if_possible(recording)
         is_cut = end is not None and end - start > self.limit + MARGIN
         end = start + self.limit if is_cut else end
         times = {} if end is None else {"start": round(start, 6), "end": round(end, 6)}
         row = build_row(recording, {**answer, **times}, self.columns)
-        return Part(key, part, parts, [row], 0.0 if end is None else end - start, is_cut)
+        return Part(utterance.key, 0, 1, [row], 0.0 if end is None else end - start, is_cut)
 
-    def _failure(self, utterance: Utterance, message: str) -> Part:
-        """Return the row of an error."""
-        start, end = utterance.times
-        row = build_row(utterance.recording, {"start": start, "end": end, "error": one_line(message)}, self.columns)
-        return Part(utterance.key, utterance.part, utterance.parts, [row])
+    def _failure(self, utterance: Utterance, message: str, place: int = 0) -> Part:
+        """Return the row of an error, of the whole or of one of its windows."""
+        span = utterance.recording if utterance.spans is None else utterance.spans[place]
+        answer = {"start": span.start, "end": span.end, "error": one_line(message)}
+        row = build_row(utterance.recording, answer, self.columns)
+        return Part(utterance.key, utterance.numbers[place], utterance.parts, [row])
 
 
 def identify_model(folder: str, recognise: Pipeline) -> str:
@@ -267,14 +288,12 @@ def _measure_if_possible(recording: Recording) -> float | None:
         return None
 
 
-def _inputs_of(
-    recording: Recording, times: tuple[float | None, float | None], modalities: Collection[str]
-) -> dict[str, Any]:
-    """Return a recording as an utterance of the pipeline, between two times in seconds."""
+def _inputs_of(recording: Recording, modalities: Collection[str]) -> dict[str, Any]:
+    """Return a recording as an utterance of the pipeline."""
     inputs = {"text": recording.text, "speaker": recording.speaker}
     for name in ("audio", "video"):
         if (path := getattr(recording, name)) is not None:
-            inputs[name] = {"path": path, "start": times[0], "end": times[1]}
+            inputs[name] = {"path": path, "start": recording.start, "end": recording.end}
     if "video" not in modalities and recording.video == recording.audio:
         inputs.pop("video", None)  # the user named a file for its sound
     return {name: value for name, value in inputs.items() if value is not None}

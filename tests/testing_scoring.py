@@ -20,22 +20,36 @@ class Recogniser:
 
     def __call__(self, inputs, **options):
         self.calls.append(options)
-        for row in (inputs[number] for number in range(len(inputs))):
-            name = os.path.basename(row["audio"]["path"])
-            start = row["audio"]["start"]
-            if (name, start) == self.fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
-            self.seen.append((name, start))
-            self.inputs.append(row)
-            if name in self.answers:
-                yield self.answers[name]
+        for number, row in enumerate(inputs[number] for number in range(len(inputs))):
+            if not options.get("stream_rows"):
+                yield self.answer(row, row["audio"]["start"])
                 continue
-            if name.startswith("bad"):
-                yield {"error": f"{name} is no recording."}
-                continue
-            happy = (int(name[:2]) + (start or 0)) / 100
-            scores = [{"label": "happy", "score": happy}, {"label": "sad", "score": 1 - happy}]
-            yield {"text": row.get("text"), "scores": scores}
+            segments = row.get("segments")
+            answers = self.answer(row, None) if segments is None else segments
+            if isinstance(answers, dict):
+                answers = [answers] if "error" in answers else [{"start": 0.0, "end": 1.0, **answers}]
+            for place, one in enumerate(answers):
+                found = self.answer(row, one["start"]) if segments else {}
+                yield {"input": number, "row": place, "rows": len(answers), **one, **found}
+            if not answers:
+                yield {"input": number, "rows": 0}
+
+    def answer(self, row, start):
+        """Return the answer for a recording, or for the window that begins at a time."""
+        name = os.path.basename(row["audio"]["path"])
+        if (name, start) == self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.seen.append((name, start))
+        self.inputs.append(row)
+        if name in self.answers:
+            return self.answers[name]
+        if name.startswith("bad"):
+            return {"error": f"{name} is no recording."}
+        happy = (int(name[:2]) + (start or 0)) / 100
+        return {
+            "text": row.get("text"),
+            "scores": [{"label": "happy", "score": happy}, {"label": "sad", "score": 1 - happy}],
+        }
 
 
 def make_recordings(folder, number=4, seconds=1.0):

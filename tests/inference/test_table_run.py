@@ -15,8 +15,10 @@ from emofusion.inference.journal import Journal
 from emofusion.inference.recording import Recording
 from emofusion.inference.recordings import find_recordings
 from emofusion.inference.scoring import Scorer, ScoringOptions, identify_model
+from emofusion.processing import media
 from testing_common import CASES
 from testing_dimensions import BOTH, DIMENSIONS
+from testing_media import encode, tone
 from testing_pipeline import make_processor
 from testing_scoring import Recogniser, make_recordings, run
 from transformers import pipeline
@@ -286,6 +288,34 @@ def test_process_gets_whole_dialogues():
     recordings = {str(place): Recording("", dialogue=name) for place, name in enumerate([None, "d", "e", "d", None])}
     shares = [share_dialogues(recordings, process, 2) for process in (0, 1)]
     assert [[*share] for share in shares] == [["0", "2"], ["1", "3", "4"]]
+
+
+def test_windows_are_decoded_once_also_where_a_run_goes_on(tmp_path, monkeypatch):
+    model = next(case for case in CASES if case.name == "cross_attention").model()
+    recognise = pipeline("emotion-recognition", model=model, processor=make_processor(model.config.modalities))
+    scorer = Scorer(lambda device: recognise, ScoringOptions(window_seconds=0.5))
+    (tmp_path / "call.amr").write_bytes(
+        encode(tone(6.0, 8000), "amr", "libopencore_amrnb", 8000, codec_options={"b": "12200"})
+    )
+    recordings = find_recordings([tmp_path]).recordings
+    monkeypatch.setattr("emofusion.processing.long_recordings.STRETCH", 1.0)
+    seconds, read = [], media.read_blocks
+
+    def count(*arguments):
+        for block in read(*arguments):
+            seconds.append(len(block.samples) / block.rate)
+            yield block
+
+    monkeypatch.setattr(media, "read_blocks", count)
+    parts = list(scorer(recordings))
+    assert [part.part for part in parts] == list(range(13))  # the encoder adds a frame
+    assert sum(seconds) == pytest.approx(6.0, abs=0.1)
+    seconds.clear()
+    rest = list(scorer(recordings, {parts[0].key: [0, 1, 2, 3, 4, 5, 7]}))
+    assert [part.part for part in rest] == [6, 8, 9, 10, 11, 12]
+    assert sum(seconds) == pytest.approx(3.0, abs=0.8)  # with packets before the first one that are decoded
+    for part in rest:
+        assert part.rows[0]["score"] == pytest.approx(parts[part.part].rows[0]["score"], abs=0.01)
 
 
 def test_model_is_identified_by_its_files(tmp_path):
