@@ -35,6 +35,10 @@ for _variant, _prefix in VARIANTS.items():
     _EXPORTS[f"{_prefix}Config"] = f"configuration.configuration_{_variant}"
     _EXPORTS[f"{_prefix}Model"] = f"modeling.modeling_{_variant}"
     _EXPORTS[f"{_prefix}ForSequenceClassification"] = f"modeling.modeling_{_variant}"
+# What all variants share.
+_EXPORTS["EmoFusionConfig"] = "configuration.configuration_emofusion"
+_EXPORTS["EmoFusionModel"] = "modeling.modeling_emofusion"
+_EXPORTS["EmoFusionForSequenceClassification"] = "modeling.modeling_emofusion"
 _EXPORTS["SpeakerResNetForSpeakerRecognition"] = "modeling.modeling_speaker_resnet"
 
 # Library -> its distribution, where the names differ by more than a dash.

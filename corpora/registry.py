@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 # To add a corpus, write a subclass of `Corpus` or `DiskCorpus` and list its instance here.
+#: Name -> corpus.
 CORPORA: dict[str, Corpus] = {
     corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, MSP_PODCAST, CMU_MOSEI, *ACTED_CORPORA, FOLDER)
 }

@@ -1,0 +1,87 @@
+"""The public names of the package: what the root and the rooms export."""
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import emofusion
+from sphinx.pycode import ModuleAnalyzer
+
+PACKAGE = emofusion.__name__
+
+
+def find_public_names() -> dict[str, Any]:
+    """Return every public object by its name with the package, such as `emofusion.train`; one that has two has the shorter."""
+    rooms = [module.name for module in pkgutil.iter_modules(emofusion.__path__, f"{PACKAGE}.") if module.ispkg]
+    found, seen = {}, set()
+    for package in (PACKAGE, *rooms):
+        for name in sorted(getattr(importlib.import_module(package), "__all__", ())):
+            value = getattr(sys.modules[package], name)
+            if not name.startswith("__") and id(value) not in seen:
+                found[f"{package}.{name}"] = value
+                seen.add(id(value))
+    return found
+
+
+def find_home(path: str, value: Any) -> str:
+    """Return the module that defines a public object.
+
+    Args:
+        path: Its name, with the package.
+        value: The object.
+
+    Raises:
+        ValueError: If it is a constant without a comment that begins with `#:`.
+    """
+    if inspect.isclass(value) or inspect.isroutine(value):
+        return value.__module__
+    name = path.rpartition(".")[2]
+    for module in [module for module in sys.modules if module.startswith(f"{PACKAGE}.")]:
+        if vars(sys.modules[module]).get(name) is value and ("", name) in ModuleAnalyzer.for_module(module).find_attr_docs():
+            return module
+    raise ValueError(f"{path} has no comment that begins with '#:'.")
+
+
+def find_members(value: type, public: set[type]) -> list[str]:
+    """Return the members of a class that its entry describes: with a docstring, and neither of a library nor of a public base.
+
+    Args:
+        value: The class.
+        public: All public classes, whose members are described with them.
+    """
+    others = {base for other in public & {*value.__mro__[1:]} for base in other.__mro__}
+    members = {}
+    for base in value.__mro__:
+        if is_ours(base) and base not in others:
+            members |= {name: None for name, member in vars(base).items() if is_described(name, member)}
+    return list(members)
+
+
+def is_described(name: str, member: Any) -> bool:
+    """Return whether a member is public and has a docstring."""
+    function = getattr(member, "__func__", member)
+    kinds = inspect.isroutine(function) or isinstance(function, property)
+    return kinds and not name.startswith("_") and bool(function.__doc__)
+
+
+def find_bases(value: type, public: set[type]) -> Iterator[type]:
+    """Yield the bases that a reader knows: public ones, and those of libraries.
+
+    Args:
+        value: The class.
+        public: All public classes.
+    """
+    for base in value.__bases__:
+        if base in public or not is_ours(base):
+            if base is not object:
+                yield base
+        else:
+            yield from find_bases(base, public)
+
+
+def is_ours(value: type) -> bool:
+    """Return whether a class is one of the package."""
+    return value.__module__.partition(".")[0] == PACKAGE
