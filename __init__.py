@@ -37,6 +37,8 @@ for _variant, _prefix in VARIANTS.items():
     _EXPORTS[f"{_prefix}ForSequenceClassification"] = f"modeling.modeling_{_variant}"
 # What all variants share.
 _EXPORTS["EmoFusionConfig"] = "configuration.configuration_emofusion"
+_EXPORTS["EmoFusionPreTrainedModel"] = "modeling.modeling_pretrained"
+_EXPORTS["EmotionOutput"] = "modeling.modeling_outputs"
 _EXPORTS["EmoFusionModel"] = "modeling.modeling_emofusion"
 _EXPORTS["EmoFusionForSequenceClassification"] = "modeling.modeling_emofusion"
 _EXPORTS["SpeakerResNetForSpeakerRecognition"] = "modeling.modeling_speaker_resnet"

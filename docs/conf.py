@@ -23,6 +23,18 @@ extensions = [
     "website.docstrings",
 ]
 nitpicky = True
+# Types in public signatures that users only pass on.
+nitpick_ignore = [
+    ("py:class", f"emofusion.{name}")
+    for name in (
+        "modeling.modeling_late_fusion.LateFusionPreTrainedModel",
+        "modeling.modeling_outputs.Encoded",
+        "processing.utterance_reader.Failure",
+        "training.collator.InputCache",
+        "training.dialogue_batches.DialogueHistory",
+        "training.mixup.Mixup",
+    )
+]
 # Names of libraries have no target, since the site is built without a network.
 nitpick_ignore_regex = [("py:.*", r"(?!emofusion\b).*")]
 

@@ -1,7 +1,9 @@
 """How Sphinx reads docstrings of the package: an extension."""
 
+import dataclasses
 import inspect
 import re
+from textwrap import indent
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -10,6 +12,10 @@ from .public_names import find_bases, find_public_names, is_ours
 
 # A name in the way of transformers' docstrings, [`LikeThis`].
 MARKDOWN_NAME = re.compile(r"\[(`[^`]+`)\]")
+# Code between fences, as in Markdown.
+FENCE = re.compile(r"^```(\w+)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+# The heading before the description of a result, and the indentation of that.
+RESULT = re.compile(r"^( *(?:Returns|Yields):\n +)", re.MULTILINE)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -21,25 +27,37 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def prepare_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
-    """Change a docstring in place, so that napoleon reads it as it is meant."""
-    for place, line in enumerate(lines):
-        lines[place] = MARKDOWN_NAME.sub(r"\1", line)
-        # Otherwise what precedes a colon is taken for the type of the result.
-        if place and lines[place - 1].strip() in ("Returns:", "Yields:"):
-            indent = len(line) - len(line.lstrip())
-            lines[place] = f"{line[:indent]}: {lines[place][indent:]}"
+    """Change a docstring in place, so that napoleon and docutils read it as it is meant."""
+    text = MARKDOWN_NAME.sub(r"\1", "\n".join(lines))
+    text = FENCE.sub(lambda match: f".. code-block:: {match[1]}\n\n{indent(match[2], '    ')}", text)
+    # Otherwise what precedes a colon is taken for the type of the result.
+    text = RESULT.sub(r"\1: ", text)
+    helps = describe_fields(value) if what == "class" else []
+    lines[:] = [*text.splitlines(), *helps]
+
+
+def describe_fields(value: type) -> list[str]:
+    """Return the section `Args:` of a dataclass whose fields have their description as `help`; empty for another class."""
+    helps = [f"    {field.name}: {field.metadata['help']}" for field in own_fields(value) if "help" in field.metadata]
+    return ["", "Args:", *helps] if helps else []
+
+
+def own_fields(value: type) -> list[dataclasses.Field]:
+    """Return the fields of a dataclass that no class of a library has; empty for another class."""
+    bases = [base for base in value.__mro__ if not is_ours(base)]
+    inherited = {name for base in bases for name in vars(base).get("__annotations__", ())}
+    fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+    return [field for field in fields if field.init and field.name not in inherited]
 
 
 def shorten_signature(app: Sphinx, what: str, name: str, value: Any, options: Any, signature: str, returned: str):
-    """Return the signature of a dataclass with the fields of its library left out."""
-    if not (inspect.isclass(value) and hasattr(value, "__dataclass_fields__")):
+    """Return the signature of a dataclass without the fields of a library; None leaves it as it is."""
+    if what != "class" or not dataclasses.is_dataclass(value):
         return None
-    inherited = {field for base in value.__mro__[1:] if not is_ours(base) for field in vars(base).get("__annotations__", ())}
-    if not inherited:
+    own = own_fields(value)
+    if len(own) == len([field for field in dataclasses.fields(value) if field.init]):
         return None
-    own = [field for field in value.__dataclass_fields__.values() if field.init and field.name not in inherited]
-    parameters = ", ".join([*(field.name for field in own), "**kwargs"])
-    return f"(*, {parameters})", returned
+    return f"({', '.join(['*', *(field.name for field in own), '**kwargs'])})", returned
 
 
 def show_known_bases(app: Sphinx, name: str, value: Any, options: Any, bases: list[type]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import emofusion
-from sphinx.pycode import ModuleAnalyzer
 
 PACKAGE = emofusion.__name__
 
@@ -38,6 +37,8 @@ def find_home(path: str, value: Any) -> str:
     """
     if inspect.isclass(value) or inspect.isroutine(value):
         return value.__module__
+    from sphinx.pycode import ModuleAnalyzer
+
     name = path.rpartition(".")[2]
     for module in [module for module in sys.modules if module.startswith(f"{PACKAGE}.")]:
         if vars(sys.modules[module]).get(name) is value and ("", name) in ModuleAnalyzer.for_module(module).find_attr_docs():
@@ -64,7 +65,7 @@ def is_described(name: str, member: Any) -> bool:
     """Return whether a member is public and has a docstring."""
     function = getattr(member, "__func__", member)
     kinds = inspect.isroutine(function) or isinstance(function, property)
-    return kinds and not name.startswith("_") and bool(function.__doc__)
+    return kinds and (name == "__call__" or not name.startswith("_")) and bool(function.__doc__)
 
 
 def find_bases(value: type, public: set[type]) -> Iterator[type]:
