@@ -26,6 +26,7 @@ _EXPORTS = {
     "EmotionTrainingArguments": "training.arguments",
     "Recipe": "training.recipe",
     "explain": "inference.explanation",
+    "export_model": "inference.export",
     "load_corpus": "corpora",
     "train": "training.run",
     "write_bundle": "hub",

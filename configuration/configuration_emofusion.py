@@ -385,11 +385,11 @@ class EmoFusionConfig(PreTrainedConfig):
         return self.num_encoder_layers("audio")
 
     def num_encoder_layers(self, modality: str) -> int:
-        """Return the number of layers of the speech or text encoder."""
+        """Return the number of layers of the encoder of a `modality`, "audio" or "text"."""
         return getattr(self, MODALITIES[modality].config_field).num_hidden_layers
 
     def state_size(self, modality: str) -> int:
-        """Return the width of the encoder states of a modality."""
+        """Return the width of the encoder states of a `modality`."""
         config = getattr(self, MODALITIES[modality].config_field)
         return vision_hidden_size(config) if modality == "video" else config.hidden_size
 

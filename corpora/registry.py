@@ -25,7 +25,14 @@ CORPORA: dict[str, Corpus] = {
 
 
 def get_corpus(name: str) -> Corpus:
-    """Return a corpus by its name in `CORPORA`; raise a `ValueError` if there is none of that name."""
+    """Return a corpus.
+
+    Args:
+        name: Its name in `CORPORA`.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
     if name not in CORPORA:
         raise ValueError(f"There is no corpus {name!r}; choose one of {', '.join(CORPORA)}.")
     return CORPORA[name]

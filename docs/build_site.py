@@ -27,7 +27,17 @@ def build(folder: Path, linkcheck: bool = False) -> int:
         sources = Path(place, "sources")
         write_sources(sources, write_reference())
         builder = "linkcheck" if linkcheck else "html"
-        options = ["-b", builder, "-W", "--keep-going", "-q", "-c", str(CONFIGURATION), "-d", str(Path(place, "trees"))]
+        options = [
+            "-W",
+            "--keep-going",
+            "-q",
+            "-b",
+            builder,
+            "-c",
+            str(CONFIGURATION),
+            "-d",
+            str(Path(place, "trees")),
+        ]
         status = build_main([*options, str(sources), str(folder)])
     problems = [] if status or linkcheck else find_problems(folder)
     for problem in problems:

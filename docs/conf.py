@@ -27,6 +27,8 @@ nitpicky = True
 nitpick_ignore = [
     ("py:class", f"emofusion.{name}")
     for name in (
+        "corpora.joining.selection.Selection",
+        "evaluation.task.Task",
         "modeling.modeling_late_fusion.LateFusionPreTrainedModel",
         "modeling.modeling_outputs.Encoded",
         "processing.utterance_reader.Failure",
@@ -73,4 +75,4 @@ linkcheck_ignore = [rf"{REPOSITORY}.*"]
 linkcheck_timeout = 20
 linkcheck_workers = 8
 
-assert ROOT == Path(emofusion.__file__).parent, "the site is built from another copy of emofusion"
+assert Path(emofusion.__file__).parent == ROOT, "the site is built from another copy of emofusion"

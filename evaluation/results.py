@@ -369,6 +369,9 @@ RESULTS = {
 def parse_results(text: str | bytes) -> RunResults | SpeakerResults:
     """Read the results of any task from the text of `results.json`.
 
+    Args:
+        text: The text.
+
     Raises:
         ValueError: If the text is damaged, or its format or task is unknown.
     """

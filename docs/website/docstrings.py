@@ -14,6 +14,10 @@ from .public_names import find_bases, find_public_names, is_ours
 MARKDOWN_NAME = re.compile(r"\[(`[^`]+`)\]")
 # Code between fences, as in Markdown.
 FENCE = re.compile(r"^```(\w+)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^((?:Args|Attributes|Fields|Keys|Raises|Returns|Yields):\n)", re.MULTILINE)
+FORMULA = re.compile(r"\n\n((?: {4}.*(?:\n|\Z))+)")
+# Characters of plain text that docutils would read as markup.
+MARKUP = re.compile(r"([*`|_\\])")
 # The heading before the description of a result, and the indentation of that.
 RESULT = re.compile(r"^( *(?:Returns|Yields):\n +)", re.MULTILINE)
 
@@ -29,6 +33,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def prepare_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Change a docstring in place, so that napoleon and docutils read it as it is meant."""
     text = MARKDOWN_NAME.sub(r"\1", "\n".join(lines))
+    # Indented lines of the description are formulas.
+    description, section, rest = SECTION.split(text, maxsplit=1) if SECTION.search(text) else (text, "", "")
+    text = FORMULA.sub(lambda match: f"\n\n::\n\n{match[1]}", description) + section + rest
     text = FENCE.sub(lambda match: f".. code-block:: {match[1]}\n\n{indent(match[2], '    ')}", text)
     # Otherwise what precedes a colon is taken for the type of the result.
     text = RESULT.sub(r"\1: ", text)
@@ -38,7 +45,8 @@ def prepare_docstring(app: Sphinx, what: str, name: str, value: Any, options: An
 
 def describe_fields(value: type) -> list[str]:
     """Return the section `Args:` of a dataclass whose fields have their description as `help`; empty for another class."""
-    helps = [f"    {field.name}: {field.metadata['help']}" for field in own_fields(value) if "help" in field.metadata]
+    described = [field for field in own_fields(value) if "help" in field.metadata]
+    helps = ["    " + field.name + ": " + MARKUP.sub(r"\\\1", field.metadata["help"]) for field in described]
     return ["", "Args:", *helps] if helps else []
 
 

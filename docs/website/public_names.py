@@ -41,7 +41,8 @@ def find_home(path: str, value: Any) -> str:
 
     name = path.rpartition(".")[2]
     for module in [module for module in sys.modules if module.startswith(f"{PACKAGE}.")]:
-        if vars(sys.modules[module]).get(name) is value and ("", name) in ModuleAnalyzer.for_module(module).find_attr_docs():
+        holds = vars(sys.modules[module]).get(name) is value
+        if holds and ("", name) in ModuleAnalyzer.for_module(module).find_attr_docs():
             return module
     raise ValueError(f"{path} has no comment that begins with '#:'.")
 
