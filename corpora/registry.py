@@ -141,6 +141,9 @@ def prepare_corpus(
         embed_audio: Whether rows contain their recordings: the folder can then be moved or pushed on its own.
         **options: Options of the corpus; those that select splits are validated and otherwise ignored.
 
+    Returns:
+        The prepared corpus.
+
     Raises:
         FileExistsError: If `out` contains anything but a prepared corpus.
         FileNotFoundError: If there is no folder `root`.

@@ -210,7 +210,7 @@ class Results(Record):
         return results
 
     def write(self, folder: str | Path) -> Path:
-        """Write `results.json` into a folder atomically, and return its path."""
+        """Write `results.json` into a `folder` atomically, and return its path."""
         write_json(path := Path(folder, FILE), self.to_dict())
         return path
 

@@ -24,8 +24,8 @@ def find_functions():
         if "__init__" in vars(value) and not dataclasses.is_dataclass(value):
             yield path, value.__init__, inspect.getdoc(value)
         for name in find_members(value, CLASSES):
-            defined = [base for base in value.__mro__ if name in vars(base)]
-            function = inspect.unwrap(getattr(vars(defined[0])[name], "__func__", vars(defined[0])[name]))
+            defined = [vars(base)[name] for base in value.__mro__ if name in vars(base)]
+            function = inspect.unwrap(getattr(defined[0], "__func__", defined[0]))
             if len(defined) == 1 and inspect.isfunction(function):
                 yield f"{path}.{name}", function, inspect.getdoc(function)
 
@@ -71,7 +71,9 @@ def test_docstrings_describe_arguments_results_and_errors():
             problems.append(f"{path}: no section Raises")
         returns = signature.return_annotation not in (None, "None", inspect.Signature.empty)
         if returns and not re.search(
-            r"\A(?:Return|Yield|Build|Load|Read|Train)\b|\breturn the\b|^(?:Returns|Yields):", docstring, re.MULTILINE
+            r"\A(?:Return|Yield|Build|Load|Read|Train)\b|\breturn (?:the|its)\b|^(?:Returns|Yields):",
+            docstring,
+            re.MULTILINE,
         ):
             problems.append(f"{path}: the result is not described")
     if problems:

@@ -8,10 +8,10 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from .public_names import find_bases, find_public_names, is_ours
+from .public_names import PACKAGE, find_bases, find_public_names, is_ours
 
 # A name in the way of transformers' docstrings, [`LikeThis`].
-MARKDOWN_NAME = re.compile(r"\[(`[^`]+`)\]")
+MARKDOWN_NAME = re.compile(r"\[`([^`]+)`\]")
 # Code between fences, as in Markdown.
 FENCE = re.compile(r"^```(\w+)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 SECTION = re.compile(r"^((?:Args|Attributes|Fields|Keys|Raises|Returns|Yields):\n)", re.MULTILINE)
@@ -32,15 +32,23 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def prepare_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Change a docstring in place, so that napoleon and docutils read it as it is meant."""
-    text = MARKDOWN_NAME.sub(r"\1", "\n".join(lines))
+    text = MARKDOWN_NAME.sub(link_name, "\n".join(lines))
     # Indented lines of the description are formulas.
     description, section, rest = SECTION.split(text, maxsplit=1) if SECTION.search(text) else (text, "", "")
     text = FORMULA.sub(lambda match: f"\n\n::\n\n{match[1]}", description) + section + rest
     text = FENCE.sub(lambda match: f".. code-block:: {match[1]}\n\n{indent(match[2], '    ')}", text)
-    # Otherwise what precedes a colon is taken for the type of the result.
-    text = RESULT.sub(r"\1: ", text)
+    # Otherwise what precedes a colon is taken for the type of the result, or of the property.
+    text = RESULT.sub(r"\1: ", text if what != "property" else f": {text}")
     helps = describe_fields(value) if what == "class" else []
     lines[:] = [*text.splitlines(), *helps]
+
+
+def link_name(match: re.Match) -> str:
+    """Return the link to a public name, or the name as code."""
+    name = match[1]
+    paths = {path.rpartition(".")[2]: path for path in find_public_names()}
+    first, dot, member = name.partition(".")
+    return f":py:obj:`{name} <{paths[first]}{dot}{member}>`" if first in paths else f"`{name}`"
 
 
 def describe_fields(value: type) -> list[str]:
@@ -59,13 +67,27 @@ def own_fields(value: type) -> list[dataclasses.Field]:
 
 
 def shorten_signature(app: Sphinx, what: str, name: str, value: Any, options: Any, signature: str, returned: str):
-    """Return the signature of a dataclass without the fields of a library; None leaves it as it is."""
-    if what != "class" or not dataclasses.is_dataclass(value):
+    """Return the signature of a class without arguments of libraries; None leaves it as it is."""
+    if what != "class":
         return None
-    own = own_fields(value)
+    if not dataclasses.is_dataclass(value):
+        ours = not inspect.isfunction(value.__init__) or value.__init__.__module__.startswith(PACKAGE)
+        return None if ours else ("(**kwargs)", returned)
+    public = {base for base in find_public_names().values() if inspect.isclass(base)}
+    inherited = {field.name for base in public & {*value.__mro__[1:]} for field in own_fields(base)}
+    own = [field for field in own_fields(value) if field.name not in inherited]
     if len(own) == len([field for field in dataclasses.fields(value) if field.init]):
         return None
-    return f"({', '.join(['*', *(field.name for field in own), '**kwargs'])})", returned
+    return f"({', '.join(['*', *map(format_field, own), '**kwargs'])})", returned
+
+
+def format_field(field: dataclasses.Field) -> str:
+    """Return a field of a dataclass as a parameter with its default."""
+    if field.default is not dataclasses.MISSING:
+        return f"{field.name}={field.default!r}"
+    if field.default_factory is not dataclasses.MISSING:
+        return f"{field.name}={field.default_factory()!r}"
+    return field.name
 
 
 def show_known_bases(app: Sphinx, name: str, value: Any, options: Any, bases: list[type]) -> None:

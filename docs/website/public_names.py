@@ -5,6 +5,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import emofusion
@@ -12,6 +13,7 @@ import emofusion
 PACKAGE = emofusion.__name__
 
 
+@cache
 def find_public_names() -> dict[str, Any]:
     """Return every public object by its name with the package, such as `emofusion.train`; one that has two has the shorter."""
     rooms = [module.name for module in pkgutil.iter_modules(emofusion.__path__, f"{PACKAGE}.") if module.ispkg]
@@ -55,18 +57,23 @@ def find_members(value: type, public: set[type]) -> list[str]:
         public: All public classes, whose members are described with them.
     """
     others = {base for other in public & {*value.__mro__[1:]} for base in other.__mro__}
+    library = {name for base in value.__mro__ if not is_ours(base) for name in dir(base)}
     members = {}
     for base in value.__mro__:
         if is_ours(base) and base not in others:
-            members |= {name: None for name, member in vars(base).items() if is_described(name, member)}
+            members |= {name: None for name, member in vars(base).items() if is_described(name, member, library)}
     return list(members)
 
 
-def is_described(name: str, member: Any) -> bool:
-    """Return whether a member is public and has a docstring."""
-    function = getattr(member, "__func__", member)
-    kinds = inspect.isroutine(function) or isinstance(function, property)
-    return kinds and (name == "__call__" or not name.startswith("_")) and bool(function.__doc__)
+def is_described(name: str, member: Any, library: set[str]) -> bool:
+    """Return whether a member is public, written here, and has a docstring; with arguments if it overrides one of a library."""
+    function = getattr(member, "__func__", getattr(member, "fget", member))
+    if not inspect.isfunction(function) or not function.__module__.startswith(f"{PACKAGE}."):
+        return False
+    text = function.__doc__ or ""
+    return (name == "__call__" or not name.startswith("_")) and (
+        bool(text) if name not in library else "Args:" in text
+    )
 
 
 def find_bases(value: type, public: set[type]) -> Iterator[type]:
