@@ -18,6 +18,7 @@ _HOMES = {
     "Paper": "metadata",
     "ParameterCounts": "metadata",
     "Predictions": "prediction_records",
+    "Record": "records",
     "Results": "results",
     "RunResults": "results",
     "ScoreDifference": "results",

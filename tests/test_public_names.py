@@ -52,6 +52,8 @@ def mentions(docstring, parameter) -> bool:
 
 
 def test_every_public_name_has_a_docstring():
+    # A module has hidden a name where a room exports a name that one of its files has.
+    assert not [path for path, value in find_public_names().items() if inspect.ismodule(value)]
     assert not [path for path, value in PUBLIC.items() if not inspect.getdoc(value)]
 
 

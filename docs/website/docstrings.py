@@ -35,7 +35,7 @@ def prepare_docstring(app: Sphinx, what: str, name: str, value: Any, options: An
     text = MARKDOWN_NAME.sub(link_name, "\n".join(lines))
     # Indented lines of the description are formulas.
     description, section, rest = SECTION.split(text, maxsplit=1) if SECTION.search(text) else (text, "", "")
-    text = FORMULA.sub(lambda match: f"\n\n::\n\n{match[1]}", description) + section + rest
+    text = FORMULA.sub(lambda match: f"\n\n.. code-block:: text\n\n{match[1]}", description) + section + rest
     text = FENCE.sub(lambda match: f".. code-block:: {match[1]}\n\n{indent(match[2], '    ')}", text)
     # Otherwise what precedes a colon is taken for the type of the result, or of the property.
     text = RESULT.sub(r"\1: ", text if what != "property" else f": {text}")
@@ -76,9 +76,9 @@ def shorten_signature(app: Sphinx, what: str, name: str, value: Any, options: An
     public = {base for base in find_public_names().values() if inspect.isclass(base)}
     inherited = {field.name for base in public & {*value.__mro__[1:]} for field in own_fields(base)}
     own = [field for field in own_fields(value) if field.name not in inherited]
-    if len(own) == len([field for field in dataclasses.fields(value) if field.init]):
-        return None
-    return f"({', '.join(['*', *map(format_field, own), '**kwargs'])})", returned
+    has_others = len(own) < len([field for field in dataclasses.fields(value) if field.init])
+    star = ["*"] if own and (has_others or own[0].kw_only) else []
+    return f"({', '.join([*star, *map(format_field, own), *(['**kwargs'] if has_others else [])])})", returned
 
 
 def format_field(field: dataclasses.Field) -> str:
