@@ -54,7 +54,6 @@ def test_entries_describe_our_arguments_and_members_only(site):
 
 def test_pages_refer_to_no_other_server(site):
     assert not find_problems(site)
-    assert not list(site.rglob("*.woff2"))
 
 
 def test_search_works_without_a_server_and_pages_fit_a_phone(site):
@@ -117,3 +116,9 @@ def test_links_lead_to_pages_or_to_the_repository():
     for target in ("none.md", "../../outside"):
         with pytest.raises(ValueError, match=r"docs/hub.md: the link to .* leads to no file of the repository"):
             translate_links("docs/hub.md", f"[a]({target})", pages)
+
+
+def test_workflow_builds_the_site_and_has_no_secret():
+    text = (ROOT / ".github" / "workflows" / "docs.yml").read_text("utf-8")
+    assert "python docs/build_site.py site" in text
+    assert "secrets" not in text
