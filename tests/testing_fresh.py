@@ -8,8 +8,11 @@ import multiprocessing
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 
@@ -32,6 +35,12 @@ def fresh_context() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(LIBRARIES)
     return context
+
+
+def call_fresh(function: Callable, *arguments) -> Any:
+    """Call a function of a module in such a process, which may start others; return its result, or raise its error."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=fresh_context()) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def run_fresh(code: str, *arguments, cwd, limit: float = 120, **environment) -> SimpleNamespace:
