@@ -12,7 +12,8 @@ import pytest
 from accelerate import PartialState
 from emofusion.inference.journal import Journal
 from emofusion.inference.recordings import find_recordings
-from emofusion.inference.scoring import Scorer, ScoringOptions, identify_model
+from emofusion.inference.scoring import Scorer, identify_model
+from emofusion.inference.scoring_options import ScoringOptions
 from testing_common import CASES
 from testing_dimensions import BOTH, DIMENSIONS
 from testing_pipeline import make_processor
@@ -104,7 +105,8 @@ def test_windows_that_the_pipeline_finds_are_rows(calls):
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_killed_run_is_continued_at_its_row(calls, number):
+def test_killed_run_is_continued_at_its_row(calls, number, monkeypatch):
+    monkeypatch.setattr("emofusion.inference.scoring_plan.STRETCH", 0.5)  # a window
     assert in_processes((run, Recogniser(("02.wav", 0.5)), "calls", "scores.jsonl", WINDOWS)) == [-signal.SIGKILL]
     journal = calls.parent / "scores.jsonl.journal" / "rows-00000.jsonl"
     assert len(journal.read_bytes().splitlines()) == 5
@@ -119,6 +121,19 @@ def test_killed_run_is_continued_at_its_row(calls, number):
     run(Recogniser(), "calls", "whole.jsonl", WINDOWS)
     assert read() == read("whole.jsonl")
     assert not journal.exists()
+
+
+def test_windows_near_each_other_are_decoded_together_from_where_the_run_was_ended(calls, monkeypatch):
+    monkeypatch.setattr("emofusion.inference.scoring_plan.STRETCH", 2.0)
+    make_recordings(calls, 1, seconds=7.0)
+    recogniser = Recogniser(("00.wav", 4.5))
+    assert in_processes((run, recogniser, "calls/00.wav", "scores.jsonl", WINDOWS)) == [-signal.SIGKILL]
+    rest = Recogniser()
+    run(rest, "calls/00.wav", "scores.jsonl", WINDOWS)
+    assert [[span["start"] for span in row["segments"]] for row in rest.given] == [
+        *([4.0, 4.5, 5.0, 5.5], [6.0, 6.5]),
+    ]
+    assert [(row["start"], row["end"]) for row in read()] == [(number / 2, number / 2 + 0.5) for number in range(14)]
 
 
 def test_bad_file_is_a_row_and_is_tried_again(calls):
