@@ -108,9 +108,10 @@ def _describe(summary: Any, arguments: argparse.Namespace, duration: str) -> lis
         lines.append(f"Left out, because the name is not that of a recording: {_count(summary.others, 'file')}.")
     if summary.pictures:
         lines.append(f"Drawn in {arguments.timeline}: {_count(summary.pictures, 'timeline')}.")
-    if summary.unread_turns:
+    if summary.has_no_turns:
         lines.append(
-            "This model reads earlier turns: it got the earlier windows of a recording, and none of other recordings."
+            "This model reads earlier turns, and no recording has any but its earlier windows: give a manifest with the column "
+            "dialogue."
         )
     return lines
 

@@ -32,7 +32,7 @@ class RayScorer:
             batch: Recordings, with their finished parts, as lines of JSON: names of files need not be text for Ray.
         """
         items = [json.loads(line) for line in batch["item"]]
-        recordings = {key: Recording(*fields) for key, fields, _ in items}
+        recordings = {key: Recording.from_json(fields) for key, fields, _ in items}
         finished = {key: parts for key, _, parts in items}
         return {"part": [json.dumps(part._asdict()) for part in self.score(recordings, finished)]}
 

@@ -66,8 +66,9 @@ class Scorer:
                 f"Windows of {options.window_seconds:g} s are longer than the {self.limit:g} s that this model takes: give "
                 "shorter ones."
             )
-        self.reads_turns = bool(processor.earlier_turns or config.history)
-        self._planner = Planner(options, config.modalities, self.limit, self.reads_turns, turns)
+        # An earlier utterance that a model reads may itself read words of those before it.
+        self.earlier_turns = processor.earlier_turns + config.history
+        self._planner = Planner(options, config.modalities, self.limit, self.earlier_turns > 0, turns)
         self._call = {"batch_size": options.batch_size, "return_text": True, "on_error": "return"}
         self._cutting = {"window_seconds": AUTO} | options.of_pipeline()
 
@@ -102,7 +103,7 @@ class Scorer:
             for part, row in zip(piece.parts, answer, strict=True):
                 rows = [build_row(recording, row, self.columns)]
                 yield Part(key, part, piece.total, rows, row["end"] - row["start"])
-        elif piece.is_cut:  # rows of windows that the pipeline found; none where nobody speaks
+        elif isinstance(answer, list):  # rows of windows that the pipeline found; none where nobody speaks
             named = {} if piece.call is None else piece.call.name_row({})
             rows = [build_row(recording, {**named, **row}, self.columns) for row in answer or [{}]]
             seconds = float(sum(row["end"] - row["start"] for row in answer))

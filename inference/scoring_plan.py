@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..processing.earlier_utterances import without_speakers
 from ..processing.input_errors import EXPECTED
 from ..processing.long_recordings import STRETCH
 from ..processing.media import audio_seconds
@@ -79,6 +80,9 @@ class Planner:
         if recording.error is not None:
             raise ValueError(recording.error)
         inputs = self._inputs(recording)
+        if recording.earlier:
+            earlier = [self._inputs(turn) for turn in recording.earlier]
+            inputs["context"] = earlier if recording.speaker is not None else without_speakers(earlier)
         if self.options.channels or self._turns is not None:
             calls = self._plan_speakers(recording, inputs)
             pieces = [

@@ -13,6 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..corpora.atomic_write import make_folder
+from .dialogues import join_dialogues, share_dialogues
 from .journal import Journal, Part, Scored
 from .recording import Recording
 from .recording_pictures import draw_recordings
@@ -41,7 +42,7 @@ class Summary(NamedTuple):
         others: The number of files in folders that are no recordings.
         seconds: The seconds of audio in the table.
         limit: The seconds after which recordings are cut.
-        unread_turns: Whether the model reads earlier turns, which it did not get.
+        has_no_turns: Whether the model reads earlier turns, and no recording has any.
         pictures: The number of timelines that were drawn.
     """
 
@@ -54,7 +55,7 @@ class Summary(NamedTuple):
     others: int
     seconds: float
     limit: float
-    unread_turns: bool
+    has_no_turns: bool
     pictures: int = 0
 
 
@@ -121,10 +122,12 @@ def score_to_table(
         if processes.is_main:
             model = identify_model(folder, scorer.recognise)
             journal.begin({"model": model, **options.describe(), "columns": scorer.columns})
+            if scorer.earlier_turns:
+                found = found._replace(recordings=join_dialogues(found.recordings, scorer.earlier_turns))
             plan = _find_waiting(journal, found.recordings)
         # The main process decides, so that all have the same list, whatever is written meanwhile.
         waiting, finished = processes.share(plan)
-        own = dict(islice(waiting.items(), processes.index, None, processes.number))
+        own = share_dialogues(waiting, processes.index, processes.number)
         if engine == "ray":
             from .ray_engine import score_on_ray
 
@@ -282,6 +285,6 @@ def _finish(
         others=found.others,
         seconds=counts["seconds"],
         limit=scorer.limit,
-        unread_turns=scorer.reads_turns,
+        has_no_turns=bool(scorer.earlier_turns) and not any(one.earlier for one in found.recordings.values()),
         pictures=pictures,
     )

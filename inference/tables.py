@@ -14,7 +14,8 @@ from ..corpora.atomic_write import check_file, staged
 from .recording import Recording
 
 TABLES = (".csv", ".jsonl", ".parquet")
-BEFORE = ("recording", "start", "end", "speaker", "channel", "text", "label", "score")
+BEFORE = ("recording", "dialogue", "turn", "start", "end", "speaker", "channel", "text", "label", "score")
+OF_ANSWERS = ("start", "end", "speaker", "channel", "text", "error")  # columns that an answer may have
 AFTER = ("silent", "error")
 NUMBERS = ("start", "end", "score")
 BLOCK = 10_000  # rows that are in memory at a time
@@ -60,8 +61,10 @@ def build_row(
             Or `error`.
         columns: The columns for the outputs, see `name_columns`.
     """
-    row = {"recording": recording.name, "speaker": recording.speaker, "text": recording.text}
-    row |= {name: answer[name] for name in (*BEFORE[1:6], "error") if answer.get(name) is not None}
+    row = {"recording": recording.name} | {
+        name: getattr(recording, name) for name in ("dialogue", "turn", "speaker", "text")
+    }
+    row |= {name: answer[name] for name in OF_ANSWERS if answer.get(name) is not None}
     entries = [*answer.get("scores", ()), *answer.get("dimensions", ())]
     classes = [entry for entry in entries if "scale" not in entry]
     row |= {columns["classes"][entry["label"]]: entry["score"] for entry in classes}
@@ -160,7 +163,8 @@ def _write_parquet(path: Path, columns: list[str]) -> Iterator[Callable[[dict], 
     from pyarrow import parquet
 
     text = (*BEFORE, "error")
-    kinds = {name: pyarrow.string() for name in text if name not in NUMBERS} | {"silent": pyarrow.bool_()}
+    kinds = {name: pyarrow.string() for name in text if name not in NUMBERS}
+    kinds |= {"silent": pyarrow.bool_(), "turn": pyarrow.int64()}
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in columns])
     block = []
     with parquet.ParquetWriter(path, schema) as writer:

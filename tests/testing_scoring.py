@@ -13,7 +13,7 @@ class Recogniser:
     """A pipeline whose answers follow from the names of the files; it may kill its process at one of them."""
 
     def __init__(self, fatal=None):
-        self.fatal, self.seen, self.calls, self.answers, self.given = fatal, [], [], {}, []
+        self.fatal, self.seen, self.inputs, self.calls, self.answers = fatal, [], [], [], {}
         config = {"id2label": {0: "sad", 1: "happy"}, "is_regression": False, "dimensions": None, "history": 0}
         self.model = SimpleNamespace(config=SimpleNamespace(**config, modalities=("audio", "text")))
         self.processor = SimpleNamespace(decoded_seconds=5.0, longest_seconds=None, earlier_turns=0)
@@ -21,7 +21,7 @@ class Recogniser:
     def __call__(self, inputs, **options):
         self.calls.append(options)
         for row in (inputs[number] for number in range(len(inputs))):
-            self.given.append(row)
+            self.inputs.append(row)
             if "segments" in row:
                 yield [span | self._answer(row, span["start"]) for span in row["segments"]]
             else:

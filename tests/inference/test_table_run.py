@@ -10,7 +10,9 @@ import warnings
 
 import pytest
 from accelerate import PartialState
+from emofusion.inference.dialogues import share_dialogues
 from emofusion.inference.journal import Journal
+from emofusion.inference.recording import Recording
 from emofusion.inference.recordings import find_recordings
 from emofusion.inference.scoring import Scorer, identify_model
 from emofusion.inference.scoring_options import ScoringOptions
@@ -130,7 +132,7 @@ def test_windows_near_each_other_are_decoded_together_from_where_the_run_was_end
     assert in_processes((run, recogniser, "calls/00.wav", "scores.jsonl", WINDOWS)) == [-signal.SIGKILL]
     rest = Recogniser()
     run(rest, "calls/00.wav", "scores.jsonl", WINDOWS)
-    assert [[span["start"] for span in row["segments"]] for row in rest.given] == [
+    assert [[span["start"] for span in row["segments"]] for row in rest.inputs] == [
         *([4.0, 4.5, 5.0, 5.5], [6.0, 6.5]),
     ]
     assert [(row["start"], row["end"]) for row in read()] == [(number / 2, number / 2 + 0.5) for number in range(14)]
@@ -252,7 +254,53 @@ def test_model_of_dialogues_gets_earlier_windows_and_texts_alone(calls):
     summary = run(recogniser, "calls/manifest.csv", "scores.jsonl")
     assert [call.get("window_seconds") for call in recogniser.calls] == [None, "auto"]
     assert [row["label"] for row in read()] == ["sad", "sad"]
-    assert summary.unread_turns
+    assert summary.has_no_turns
+
+
+def test_turns_of_a_dialogue_are_read_before_an_utterance(calls):
+    lines = [
+        "audio,dialogue_id,turn,speaker,text",
+        *("00.wav,d,3,Ann,third", "01.wav,d,1,Ann,first", "02.wav,d,2,Ben,", "03.wav,e,1,Ben,other"),
+    ]
+    (calls / "manifest.csv").write_text("\n".join(lines) + "\n")
+    (calls / "below").mkdir()
+    (calls / "below" / "manifest.csv").write_text("audio,dialogue\n../00.wav,d\n")
+    recogniser = Recogniser()
+    recogniser.processor.earlier_turns = 2
+    summary = run(recogniser, ["calls/manifest.csv", "calls/below/manifest.csv"], "scores.jsonl", root="calls")
+    assert not summary.has_no_turns
+    contexts = {
+        name: given.get("context", []) for (name, _), given in zip(recogniser.seen, recogniser.inputs, strict=True)
+    }
+    assert [(turn.get("text"), turn["speaker"]) for turn in contexts["00.wav"]] == [("first", "Ann"), (None, "Ben")]
+    assert [len(contexts[name]) for name in ("01.wav", "02.wav", "03.wav")] == [0, 1, 0]
+    assert [(row["dialogue"], row["turn"]) for row in read()] == [("d", 3), ("d", 1), ("d", 2), ("e", 1), ("d", None)]
+
+
+def test_changed_turn_is_read_again_by_those_after_it(calls):
+    (calls / "bad.wav").write_text("")
+    text = "audio,dialogue,text\nbad.wav,f,x\n00.wav,d,a\n01.wav,d,b\n02.wav,e,c\n"
+    for words in ("a", "changed"):
+        (calls / "manifest.csv").write_text(text.replace(",d,a", f",d,{words}"))
+        recogniser = Recogniser()
+        recogniser.processor.earlier_turns = 1
+        run(recogniser, "calls/manifest.csv", "scores.jsonl")
+    assert [name for name, _ in recogniser.seen] == ["bad.wav", "00.wav", "01.wav"]
+
+
+def test_dialogue_changes_nothing_for_a_model_without_context(calls):
+    (calls / "manifest.csv").write_text("audio,conversation,turn\n00.wav,d,1\n01.wav,d,2\n02.wav,d,two\n")
+    recogniser = Recogniser()
+    run(recogniser, "calls/manifest.csv", "scores.jsonl")
+    assert not any("context" in given for given in recogniser.inputs)
+    assert [(row["dialogue"], row["turn"]) for row in read()] == [("d", 1), ("d", 2), ("d", None)]
+    assert read()[2]["error"].endswith("row 3: its turn 'two' is not a whole number.")
+
+
+def test_process_gets_whole_dialogues():
+    recordings = {str(place): Recording("", dialogue=name) for place, name in enumerate([None, "d", "e", "d", None])}
+    shares = [share_dialogues(recordings, process, 2) for process in (0, 1)]
+    assert [[*share] for share in shares] == [["0", "2"], ["1", "3", "4"]]
 
 
 def test_model_is_identified_by_its_files(tmp_path):

@@ -25,7 +25,7 @@ VALUES = [{"label": "valence", "score": 4.5, "scale": [1.0, 5.0]}, {"label": "sc
 
 def test_columns_are_unique_and_ordered():
     assert order_columns(name_columns(BOTH)) == [
-        *("recording", "start", "end", "speaker", "channel", "text", "label", "score"),
+        *("recording", "dialogue", "turn", "start", "end", "speaker", "channel", "text", "label", "score"),
         *("sad", "text_probability", "valence", "score_value", "silent", "error"),
     ]
 
