@@ -13,7 +13,9 @@ def run(argv: list[str]) -> None:
     parser.add_argument("folder", metavar="MODEL", help="folder of a trained model, or its name on the Hub")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
     parser.add_argument("--transcriber", metavar="MODEL", help="speech recogniser on the Hub for missing transcripts")
-    parser.add_argument("--device", help="device of the model, such as cpu or cuda:1; by default a GPU if there is one")
+    parser.add_argument(
+        "--device", help="device of the model, such as cpu or cuda:1; by default a GPU if there is one"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=port, default=8000, help="default: %(default)s")
     batching = parser.add_argument_group("batches")
@@ -31,16 +33,16 @@ def run(argv: list[str]) -> None:
     )
     limits = parser.add_argument_group("limits of a request")
     limits.add_argument("--max-megabytes", type=positive, default=100, help="size (default: %(default)s)")
-    limits.add_argument("--max-seconds", type=positive, default=600, help="length of a recording (default: %(default)s)")
+    limits.add_argument(
+        "--max-seconds", type=positive, default=600, help="length of a recording (default: %(default)s)"
+    )
     limits.add_argument(
         "--request-seconds", type=positive, default=120, help="time until the answer (default: %(default)s)"
     )
     limits.add_argument("--queue", type=positive_int, default=32, help="requests in progress (default: %(default)s)")
     parser.add_argument("--allow-urls", action="store_true", help="download recordings from public addresses")
     arguments = parser.parse_args(argv)
-    from ..inference.serving import LOOPBACK, Server, listen, require_server, run_server
-
-    require_server()
+    from ..inference.serving import LOOPBACK, Server, listen, run_server
     from ..inference.serving_requests import Limits
     from .predict import load_pipeline
 
@@ -56,7 +58,9 @@ def run(argv: list[str]) -> None:
             arguments.allow_urls,
             LOOPBACK if arguments.host in LOOPBACK else None,
         )
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that both signals end the command in the same way
+        signal.signal(
+            signal.SIGTERM, signal.default_int_handler
+        )  # so that both signals end the command in the same way
         name = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         address = f"http://{name}:{listening.getsockname()[1]}"
         print(f"{server.name} is served at {address} ({address}/docs describes it; Ctrl+C ends it).", flush=True)

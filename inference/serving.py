@@ -1,30 +1,42 @@
 """The server of one model: an endpoint for a recording, one for the state of the server, and a page that describes them."""
 
 import asyncio
-import importlib
 import logging
 import math
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from .. import __version__
 from ..configuration.plain_text import reason_of
 from ..evaluation.task import task_of_config
 from ..processing.utterance_reader import Limit
 from .scoring import identify_model
+from .serving_batcher import Batcher
+from .serving_guard import Guard, Refused, as_json
+from .serving_models import Answer, Error, Health
+from .serving_requests import BODIES, Limits, plan_call, read_request, show_error
 
 logger = logging.getLogger(__name__)
 
-LIBRARIES = ("fastapi", "fastapi_offline", "python_multipart", "uvicorn")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 RETRY_AFTER = 2  # seconds after which a client that found the queue full may come again (ours)
 GRACE = 5  # seconds beyond the longest request that a stop may take (ours)
+NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "auto_configure"), False)
 TRANSCRIBER = "The transcriber failed"
 FAILED = "The model failed on this recording; the log of the server has the reason."
 # Sentences for statuses that the library gives without one.
@@ -42,17 +54,7 @@ STATUSES = {
     500: "The model failed.",
     503: "Too many requests are in progress, or the answer takes too long: try again later.",
 }
-ABOUT = "Emotions of a recording, by a model of emofusion. Errors are `{{\"error\": \"one sentence\"}}`. {limits}"
-
-
-def require_server() -> None:
-    """Import the libraries of the server.
-
-    Raises:
-        ModuleNotFoundError: If one is not installed.
-    """
-    for library in LIBRARIES:
-        importlib.import_module(library)
+ABOUT = 'Emotions of a recording, by a model of emofusion. Errors are `{{"error": "one sentence"}}`. {limits}'
 
 
 class Server:
@@ -61,7 +63,7 @@ class Server:
     Args:
         recognise: The pipeline `emotion-recognition`.
         model: Folder of the model, or its name on the Hub.
-        limits: A `Limits`; None for the default ones.
+        limits: The limits; None for the default ones.
         batch_size: See `Batcher`.
         batch_seconds: See `Batcher`.
         max_wait: See `Batcher`.
@@ -72,43 +74,31 @@ class Server:
         app: The ASGI application.
         batcher: The thread that runs the model.
         in_progress: The number of requests that arrive, wait or run.
-
-    Raises:
-        ModuleNotFoundError: If a library of the server is not installed.
     """
 
     def __init__(
         self,
         recognise: Any,
         model: str,
-        limits: Any = None,
+        limits: Limits | None = None,
         batch_size: int = 8,
         batch_seconds: float = 120.0,
         max_wait: float = 0.01,
         allow_urls: bool = False,
         hosts: Collection[str] | None = LOOPBACK,
     ):
-        require_server()
-        from .serving_batcher import Batcher
-        from .serving_requests import Limits
-
         self.recognise, self.limits, self.allow_urls = recognise, limits or Limits(), allow_urls
         self.name = Path(model).resolve().name if Path(model).is_dir() else model
-        self.version = identify_model(model, recognise).rpartition("@")[2]
+        version = identify_model(model, recognise).rpartition("@")[2]
+        self.version = None if version == "None" else version  # a model of a cache may not know its commit
         self.batcher, self.in_progress, self.folder = Batcher(recognise, batch_size, batch_seconds, max_wait), 0, None
         self.app = self._build(hosts)
 
-    def _build(self, hosts: Collection[str] | None) -> Any:
-        from fastapi_offline import FastAPIOffline
-        from starlette.exceptions import HTTPException
-
-        from .. import __version__
-        from .serving_guard import Guard, Refused, as_json
-        from .serving_models import Answer, Error, Health
-
+    def _build(self, hosts: Collection[str] | None) -> FastAPI:
         limits = self.limits
         app = FastAPIOffline(
             redoc_url=None,
+            redirect_slashes=False,
             title=f"emofusion: {self.name}",
             version=__version__,
             description=ABOUT.format(
@@ -116,22 +106,25 @@ class Server:
             ),
             swagger_ui_parameters={"validatorUrl": None},
             lifespan=self._lifespan,
+            telemetry=NO_TELEMETRY,
         )
         app.add_middleware(Guard, megabytes=limits.megabytes, hosts=hosts)
         errors = {status: {"model": Error, "description": text} for status, text in STATUSES.items()}
-        app.post("/recognise", responses={200: {"model": Answer}, **errors}, openapi_extra=_request_body())(self._answer)
-        app.get("/health", response_model=Health)(self._health)
+        responses = {200: {"model": Answer}, **errors}
+        app.post("/recognise", responses=responses, summary="Recognise a recording")(self._answer)
+        app.get("/health", response_model=Health, summary="State of the server")(self._health)
 
-        async def refuse(_: Any, error: HTTPException) -> Any:
+        async def refuse(_: Request, error: HTTPException) -> JSONResponse:
             is_ours = isinstance(error, Refused)
             sentence = error.detail if is_ours else SENTENCES.get(error.status_code, "The request is wrong.")
             return as_json(Refused(error.status_code, sentence, error.headers))
 
-        async def fail(_: Any, error: Exception) -> Any:
+        async def fail(_: Request, error: Exception) -> JSONResponse:
             return as_json(Refused(500, FAILED))
 
         app.add_exception_handler(HTTPException, refuse)
         app.add_exception_handler(Exception, fail)
+        _describe_bodies(app.openapi())
         return app
 
     @asynccontextmanager
@@ -163,13 +156,8 @@ class Server:
             "queue": queue,
         }
 
-    async def _answer(self, request: Any) -> Any:
+    async def _answer(self, request: Request) -> JSONResponse:
         """Emotions of a recording, which is the file `audio` of a form, or at a URL if the server allows it."""
-        from fastapi.responses import JSONResponse
-        from starlette.requests import ClientDisconnect
-
-        from .serving_guard import Refused
-
         if self.in_progress >= self.limits.queue:
             headers = {"Retry-After": str(RETRY_AFTER)}
             raise Refused(503, f"{self.limits.queue} requests are in progress: try again later.", headers)
@@ -183,11 +171,8 @@ class Server:
             self.in_progress -= 1
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _recognise(self, request: Any, folder: Path) -> dict[str, Any]:
+    async def _recognise(self, request: Request, folder: Path) -> dict[str, Any]:
         """Return the answer to a request; raise a `Refused` if there is none."""
-        from .serving_guard import Refused
-        from .serving_requests import plan_call, read_request
-
         limits, clock = self.limits, asyncio.get_running_loop().time
         deadline = clock() + limits.request_seconds
         try:
@@ -208,16 +193,13 @@ class Server:
         return {"model": self.name, "version": self.version, **_as_answer(answer, folder)}
 
 
-async def _await_answer(request: Any, future: Future) -> Any:
+async def _await_answer(request: Request, future: Future) -> Any:
     """Return the answer of the pipeline; drop the recording if the client goes before it runs.
 
     Raises:
         ClientDisconnect: If the client has gone.
         Refused: If the model failed.
     """
-    from starlette.requests import ClientDisconnect
-
-    from .serving_guard import Refused
 
     async def wait_for_end() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -241,9 +223,6 @@ async def _await_answer(request: Any, future: Future) -> Any:
 
 def _as_answer(answer: Any, folder: Path) -> dict[str, Any]:
     """Return what the pipeline answered, in the form of `Answer`."""
-    from .serving_guard import Refused
-    from .serving_requests import show_error
-
     if isinstance(answer, list):
         rows = [row | ({"error": _explain(row["error"], folder)} if "error" in row else {}) for row in answer]
         return {"silent": bool(rows) and all(row.get("silent", False) for row in rows), "windows": rows}
@@ -254,20 +233,19 @@ def _as_answer(answer: Any, folder: Path) -> dict[str, Any]:
 
 def _explain(sentence: str, folder: Path) -> str:
     """Return an error of the pipeline for a client; what the recogniser says is for the log."""
-    from .serving_requests import show_error
-
     if sentence.startswith(TRANSCRIBER):
         logger.error(sentence)
         return FAILED
     return show_error(sentence, folder)
 
 
-def _request_body() -> dict[str, Any]:
-    """Return the bodies of the endpoint for the OpenAPI page."""
-    from .serving_requests import BODIES
-
-    content: Mapping[str, Any] = {kind: {"schema": model.model_json_schema()} for kind, model in BODIES.items()}
-    return {"requestBody": {"required": True, "content": content}}
+def _describe_bodies(document: dict[str, Any]) -> None:
+    """Add the bodies that the endpoint takes to the OpenAPI document, which the framework does not know: we read them."""
+    models = [(model, "validation") for model in BODIES.values()]
+    schemas, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    document["components"]["schemas"] |= definitions["$defs"]
+    content = {kind: {"schema": schemas[model, "validation"]} for kind, model in BODIES.items()}
+    document["paths"]["/recognise"]["post"]["requestBody"] = {"required": True, "content": content}
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -289,16 +267,13 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def run_server(server: Server, listening: socket.socket) -> None:
-    """Serve until the process is interrupted; requests in progress are finished.
+def configure(server: Server) -> uvicorn.Config:
+    """Return the configuration of uvicorn: nothing is logged but warnings, and a stop waits for requests in progress.
 
     Args:
         server: The server.
-        listening: Its socket.
     """
-    import uvicorn
-
-    config = uvicorn.Config(
+    return uvicorn.Config(
         server.app,
         http="h11",  # the strictest parser
         ws="none",
@@ -309,4 +284,13 @@ def run_server(server: Server, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=math.ceil(server.limits.request_seconds) + GRACE,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+
+
+def run_server(server: Server, listening: socket.socket) -> None:
+    """Serve until the process is interrupted; requests in progress are finished.
+
+    Args:
+        server: The server.
+        listening: Its socket.
+    """
+    uvicorn.Server(configure(server)).run(sockets=[listening])

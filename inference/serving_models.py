@@ -3,6 +3,7 @@
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import from_json
 
 from ..configuration.plain_text import reason_of, show_name
@@ -51,8 +52,8 @@ class UrlRequest(Options):
 class FormRequest(Options):
     """A recording as a file of a form."""
 
-    audio: bytes | None = Field(None, description="Recording: wav, mp3, m4a, ...")
-    video: bytes | None = Field(None, description="Video of the speaker, for models with video.")
+    audio: bytes | SkipJsonSchema[None] = Field(None, description="Recording: wav, mp3, m4a, ...")
+    video: bytes | SkipJsonSchema[None] = Field(None, description="Video of the speaker, for models with video.")
 
 
 class Entry(BaseModel):
@@ -81,7 +82,7 @@ class Answer(BaseModel):
     """The answer of the model: `scores` of the whole recording, or `windows`."""
 
     model: str = Field(description="Name of the model.")
-    version: str = Field(description="Hash of its files, or its commit on the Hub.")
+    version: str | None = Field(description="Hash of its files, or its commit on the Hub.")
     silent: bool = Field(description="Whether nothing is heard in the recording.")
     text: str | None = Field(None, description="The transcript that the model used.")
     scores: list[Entry] | None = Field(None, description="Classes, the most probable first; or dimensions.")
@@ -117,7 +118,7 @@ class Health(BaseModel):
 
     ready: bool
     model: str
-    version: str
+    version: str | None
     task: str
     classes: list[str]
     dimensions: list[str]

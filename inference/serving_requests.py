@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import python_multipart  # noqa: F401 (starlette misses it only when a form arrives)
 from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
@@ -186,7 +187,9 @@ def _windows(options: Options, seconds: float, longest: float, limits: Limits) -
     if window > longest:
         raise Refused(422, f"window_seconds is {window:g}, and this model takes {longest:g} s at a time.")
     if windows.hop_seconds is not None and seconds * window / windows.hop_seconds > REPEATS * limits.seconds:
-        raise Refused(422, "The windows of this recording overlap too much for this server: choose a longer hop_seconds.")
+        raise Refused(
+            422, "The windows of this recording overlap too much for this server: choose a longer hop_seconds."
+        )
     return given
 
 
