@@ -1,11 +1,16 @@
 """The server of a model, without a network."""
 
+import ast
 import asyncio
 import json
 import re
+import shlex
+import shutil
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +24,7 @@ from emofusion.inference.serving_models import Answer, Health
 from emofusion.inference.serving_requests import Limits
 from testing_common import CASES
 from testing_dimensions import BOTH, DIMENSIONS
+from testing_pages import ROOT, code_blocks
 from testing_pipeline import build, make_processor
 from testing_serving import Recogniser, call_app, form, make_server, post, talk, wav
 from transformers import pipeline
@@ -335,15 +341,40 @@ def test_description_is_complete_and_its_page_is_local():
     assert {"audio", "video", "text", "window_seconds", "vad"} <= {*schemas["FormRequest"]["properties"]}
 
 
+@contextmanager
+def run_in_thread(server):
+    """Runs a server; yields its address, its socket, and what stops it."""
+    listening, running = listen("127.0.0.1", 0), uvicorn.Server(configure(server))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listening.getsockname()[1]}", listening, running
+    finally:
+        running.should_exit = True
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_clients_of_page_get_answers(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("recording.wav", "call.mp3"):
+        Path(name).write_bytes(wav(10.0 if name == "call.mp3" else 0.5))
+    page = ROOT / "docs" / "serving.md"
+    with run_in_thread(make_server(build(settings={"max_seconds": 8.0}))) as (address, *_):
+        (code,) = code_blocks(page, "python")
+        exec(code.replace("127.0.0.1:8000", address), {})
+        assert {entry["label"] for entry in ast.literal_eval(capsys.readouterr().out)} == {"sad", "happy", "angry"}
+        for line in code_blocks(page, "sh")[0].splitlines() if shutil.which("curl") else ():
+            command = shlex.split(line.replace("127.0.0.1:8000", address))
+            answer = subprocess.run([command[0], "-s", *command[1:]], capture_output=True, check=True).stdout
+            Answer.model_validate_json(answer)
+
+
 def test_stop_finishes_requests_in_progress_and_refuses_others():
     recognise = Recogniser(waits=True)
     server = make_server(recognise, max_wait=0.0)
-    listening = listen("127.0.0.1", 0)
-    address = f"http://127.0.0.1:{listening.getsockname()[1]}/recognise"
-    running = uvicorn.Server(configure(server))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
-    thread.start()
-    with ThreadPoolExecutor(1) as pool:
+    with run_in_thread(server) as (place, listening, running), ThreadPoolExecutor(1) as pool:
+        address = f"http://{place}/recognise"
         first = pool.submit(httpx2.post, address, **form(text="1"), trust_env=False)
         assert recognise.called.wait(20)
         running.should_exit = True
@@ -353,6 +384,4 @@ def test_stop_finishes_requests_in_progress_and_refuses_others():
             httpx2.post(address, **form(text="2"), trust_env=False)
         recognise.go.set()
         assert first.result(20).json()["scores"][0]["score"] == 0.01
-    thread.join(20)
-    assert not thread.is_alive()
     assert recognise.calls == [["1"]]
