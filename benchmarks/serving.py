@@ -25,7 +25,7 @@ from .subprocess_run import run_in_subprocess
 
 CLIENTS = (1, 4, 16)
 SECONDS = 3.0  # of a recording
-BATCH = 16
+BATCH = 8  # the default of `emofusion serve`
 TINY = SMALL | {"conv_dim": [32] * 7}  # a model that takes no longer than the requests around it
 REQUESTS = {True: 64, False: 16}  # of a measurement, by whether the model is small
 BOUNDARY = "emofusion-benchmark"
@@ -70,7 +70,7 @@ def measure_size(small: bool, clients: list[int], requests: int) -> list[dict]:
 
 
 def load(port: int, request: tuple[bytes, str], clients: int, requests: int) -> dict[str, float]:
-    """Return throughput and latencies of requests that so many clients send, each one after another."""
+    """Return throughput and latencies of requests of several clients, each of which sends one after another."""
     numbers = iter(range(max(requests, 2 * clients)))
     lock, times = threading.Lock(), []
 

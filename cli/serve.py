@@ -29,7 +29,7 @@ def run(argv: list[str]) -> None:
         "--max-wait-ms",
         type=not_negative,
         default=10,
-        help="time for which a recording waits for others (default: %(default)s)",
+        help="time for which the model waits for others (default: %(default)s)",
     )
     limits = parser.add_argument_group("limits of a request")
     limits.add_argument("--max-megabytes", type=positive, default=100, help="size (default: %(default)s)")

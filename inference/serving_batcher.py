@@ -20,13 +20,11 @@ class Job:
         inputs: The utterance for the pipeline.
         options: Options of the call, which recordings of one call share.
         future: Its answer; a job that is cancelled before it runs is dropped.
-        arrived: When it arrived.
     """
 
     inputs: Mapping[str, Any]
     options: Mapping[str, Any]
     future: Future = field(default_factory=Future)
-    arrived: float = field(default_factory=time.monotonic)
 
 
 class Batcher:
@@ -36,7 +34,7 @@ class Batcher:
         recognise: The pipeline.
         batch_size: The largest number of recordings in a call, and of utterances or windows in a batch of the model.
         batch_seconds: The largest number of seconds in a batch of the model.
-        max_wait: Seconds for which the first recording of a call waits for others.
+        max_wait: Seconds for which the model waits for others before a call, unless the call before had only one recording.
     """
 
     def __init__(self, recognise: Any, batch_size: int, batch_seconds: float, max_wait: float):
@@ -44,6 +42,7 @@ class Batcher:
         self._call = {"batch_size": batch_size, "batch_seconds": batch_seconds, "on_error": "return"}
         self._jobs: deque[Job] = deque()
         self._changed, self._is_closed, self.running = threading.Condition(), False, 0
+        self._expects_others = True
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
 
     def start(self) -> None:
@@ -102,7 +101,8 @@ class Batcher:
                 self._changed.wait()
             if not self._jobs:
                 return None
-            until = self._jobs[0].arrived + self.max_wait
+            # Nobody waits for others if there are none: a client that sends one request after another loses no time.
+            until = time.monotonic() + (self.max_wait if self._expects_others or len(self._jobs) > 1 else 0.0)
             while len(self._jobs) < self.batch_size and not self._is_closed:
                 if (left := until - time.monotonic()) <= 0:
                     break
@@ -112,12 +112,18 @@ class Batcher:
                 job = self._jobs.popleft()
                 if job.future.set_running_or_notify_cancel():
                     taken.append(job)
+            self._expects_others = len(taken) > 1
             return taken
 
     def _answer(self, jobs: Sequence[Job]) -> None:
         """Give each recording its answer. If the pipeline fails on several, each is tried alone."""
         try:
-            answers = list(self.recognise([job.inputs for job in jobs], **self._call, **jobs[0].options))
+            inputs = [job.inputs for job in jobs]
+            options = self._call | jobs[0].options
+            # One alone needs no threads that read ahead.
+            answers = (
+                list(self.recognise(inputs, **options)) if len(jobs) > 1 else [self.recognise(*inputs, **options)]
+            )
         except Exception as error:
             if len(jobs) == 1:
                 jobs[0].future.set_exception(error)

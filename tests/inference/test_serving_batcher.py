@@ -55,6 +55,18 @@ def test_first_recording_waits_for_others_until_batch_is_full(start):
     assert recognise.calls == [["1", "2"]]
 
 
+def test_recording_after_one_that_came_alone_does_not_wait(start):
+    recognise = Recogniser()
+    batcher = start(recognise, batch_size=1, max_wait=20.0)
+    (first,) = submit(batcher, "1")
+    assert happy(first) == 0.01
+    batcher.batch_size = 2
+    begin = time.monotonic()
+    (second,) = submit(batcher, "2")
+    assert happy(second) == 0.02
+    assert time.monotonic() - begin < 15
+
+
 def test_recordings_with_other_options_have_another_call(start):
     recognise = Recogniser()
     batcher = start(recognise, batch_size=3, max_wait=20.0)
