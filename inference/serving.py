@@ -3,11 +3,10 @@
 import asyncio
 import logging
 import math
-import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Collection
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -111,8 +110,10 @@ class Server:
         app.add_middleware(Guard, megabytes=limits.megabytes, hosts=hosts)
         errors = {status: {"model": Error, "description": text} for status, text in STATUSES.items()}
         responses = {200: {"model": Answer}, **errors}
-        app.post("/recognise", responses=responses, summary="Recognise a recording")(self._answer)
-        app.get("/health", response_model=Health, summary="State of the server")(self._health)
+        app.post("/recognise", responses=responses, operation_id="recognise", summary="Recognise a recording")(
+            self._answer
+        )
+        app.get("/health", response_model=Health, operation_id="health", summary="State of the server")(self._health)
 
         async def refuse(_: Request, error: HTTPException) -> JSONResponse:
             is_ours = isinstance(error, Refused)
@@ -132,13 +133,15 @@ class Server:
         """Keep the folder of recordings and the thread of the model while the server runs."""
         with tempfile.TemporaryDirectory(prefix="emofusion-serve-") as folder:
             self.folder = folder
+            # A thread for each request, so that slow downloads do not keep others from being read.
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(self.limits.queue))
             self.batcher.start()
             try:
                 yield
             finally:
                 await asyncio.to_thread(self.batcher.close)
 
-    def _health(self) -> dict[str, Any]:
+    async def _health(self) -> dict[str, Any]:
         """State of the server, of its model and of its queue."""
         config = self.recognise.model.config
         queue = {"in_progress": self.in_progress, "waiting": self.batcher.waiting, "running": self.batcher.running}
@@ -162,14 +165,13 @@ class Server:
             headers = {"Retry-After": str(RETRY_AFTER)}
             raise Refused(503, f"{self.limits.queue} requests are in progress: try again later.", headers)
         self.in_progress += 1
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self.folder))
         try:
-            return JSONResponse(await self._recognise(request, folder))
+            with tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as folder:
+                return JSONResponse(await self._recognise(request, Path(folder)))
         except ClientDisconnect:  # nobody reads the answer
             return JSONResponse({"error": "The client has gone."}, 499)
         finally:
             self.in_progress -= 1
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _recognise(self, request: Request, folder: Path) -> dict[str, Any]:
         """Return the answer to a request; raise a `Refused` if there is none."""

@@ -24,6 +24,7 @@ from emofusion.inference.serving_models import Answer, Health
 from emofusion.inference.serving_requests import Limits
 from testing_common import CASES
 from testing_dimensions import BOTH, DIMENSIONS
+from testing_meld import write_video
 from testing_pages import ROOT, code_blocks
 from testing_pipeline import build, make_processor
 from testing_serving import Recogniser, call_app, form, make_server, post, talk, wav
@@ -91,6 +92,16 @@ def test_recording_too_long_for_model_is_answered_in_windows():
     assert text.json()["error"].startswith(
         "The recording lasts 2.5 s, and this model takes 1 s at a time: leave the text"
     )
+
+
+def test_model_with_video_gets_both_files(tmp_path):
+    recognise = build("wavfusion")
+    write_video(tmp_path / "video.mp4", 0.5, 300)
+    video = (tmp_path / "video.mp4").read_bytes()
+    files = {"audio": ("a.wav", wav()), "video": ("v.mp4", video)}
+    (response,) = post(make_server(recognise), {"files": files, "data": {"text": "hello"}})
+    alone = recognise({"audio": wav(), "video": video, "text": "hello"})
+    assert {entry["label"]: entry["score"] for entry in response.json()["scores"]} == numbers(alone)
 
 
 def test_silence_is_said():
