@@ -219,6 +219,7 @@ async def _await_answer(request: Request, future: Future) -> Any:
         logger.error("The model failed.", exc_info=error)
         raise Refused(500, FAILED) from error
     finally:
+        future.cancel()
         answer.cancel()
         gone.cancel()
 
