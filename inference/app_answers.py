@@ -1,7 +1,6 @@
 """What the page answers: a recording is checked, recognised, and shown; every failure is one sentence."""
 
 import logging
-import re
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from .answers_html import show_answer, show_error, show_hint, show_picture, show
 from .envelope import measure_envelope
 from .explanation import explain
 from .explanation_picture import draw_explanation
+from .shown_errors import hide_folders
 from .timeline_picture import draw_timeline
 
 logger = logging.getLogger(__name__)
@@ -26,9 +26,6 @@ WINDOW = 10.0  # seconds of a window in a recording that the model does not take
 BATCH = 60.0  # seconds of windows that the model takes at once (ours)
 TRANSCRIBER = "The transcriber failed"  # its RuntimeErrors are sentences, others are not
 GONE = "The recording was removed: choose it, or record it, again."
-# The folders of a path, up to its last name.
-FOLDERS = re.compile(r"(?<![\w/])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\"]+)*[/\\](?=[^\s/\\'\"])")
-
 
 Answer = tuple[str, str]  # HTML of the answer and of a picture
 
@@ -95,15 +92,6 @@ def build_action(
             return show_error("The model failed on this recording; the log of the page has the reason."), ""
 
     return answer
-
-
-def hide_folders(message: str) -> str:
-    """Return a message with paths cut to their last names, so that a visitor learns nothing of the disk.
-
-    Args:
-        message: The message of an error.
-    """
-    return FOLDERS.sub("", message)
 
 
 def recognise_visit(recognise: Any, visit: Visit) -> Answer:
