@@ -149,7 +149,8 @@ class Case:
     def freezings(self) -> list[dict]:
         """Configuration fields that freeze layers: each option at each of its values, and everything frozen.
 
-        Two encoders are frozen one at a time, and together to different depths.
+        Two encoders are frozen one at a time, and together to different depths. Further cases of a fusion have fewer: their
+        encoders are frozen to every depth alone, and their way of fusion in the first case.
         """
         if self.has_members:
             return [{}]  # its members have their own settings
@@ -163,7 +164,11 @@ class Case:
             settings += [{first: 2, other: 1}, {first: -1, other: 2}, {other: -1}]
         if not others:
             settings.append({first: 2})
-        return [*settings, dict.fromkeys((first, *others), -1)]
+        settings.append(dict.fromkeys((first, *others), -1))
+        earlier = [case for case in CASES[: CASES.index(self)] if case.variant == self.variant]
+        if self.variant != "unimodal" and earlier:
+            settings = [settings[number] for number in (0, 1, 3, -1)]
+        return settings
 
 
 ATTENTIVE = {"pooling": "attentive_statistics"}
