@@ -158,7 +158,7 @@ class Case:
         trained = {field: False for name, field in parts.items() if name in self.modalities}
         first, *others = [f"freeze_{name}_layers" for name in self.modalities if MODALITIES[name].has_layers] or [None]
         if first is None:
-            return [{}, trained]
+            return [trained, {}]
         settings = [{}, *([trained] if trained else []), {first: 1}]
         for other in others:
             settings += [{first: 2, other: 1}, {first: -1, other: 2}, {other: -1}]
