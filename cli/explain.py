@@ -46,10 +46,11 @@ def run(argv: list[str]) -> None:
         arguments.batch_size,
         arguments.allow_private_urls,
     )
+    notes = []
     if arguments.out:
-        draw_explanation(Path(arguments.out, PICTURE), explanation)
+        notes = draw_explanation(Path(arguments.out, PICTURE), explanation)
         write_json(Path(arguments.out, TABLE), explanation.to_dict())
-    print("\n".join(format_explanation(explanation)))
+    print("\n".join([*format_explanation(explanation), *notes]))
     if arguments.out:
         print(f"Picture: {Path(arguments.out, PICTURE)}\nAll numbers: {Path(arguments.out, TABLE)}")
 
