@@ -47,7 +47,9 @@ def choose_fonts(texts: Iterable[str]) -> Fonts:
     families = list(matplotlib.rcParams["font.family"])
     wanted = {character for text in texts for character in text if _is_drawn(character)}
     missing = wanted - _characters(font_manager.findfont(font_manager.FontProperties(family=families)))
-    fonts = {} if not missing else {font.name: font.fname for font in font_manager.fontManager.ttflist if _is_plain(font)}
+    fonts = (
+        {} if not missing else {font.name: font.fname for font in font_manager.fontManager.ttflist if _is_plain(font)}
+    )
     covered = {name: missing & _characters(path) for name, path in sorted(fonts.items())}
     while missing and (best := max(covered, key=lambda name: len(covered[name]), default=None)) and covered[best]:
         families.append(best)
@@ -58,7 +60,9 @@ def choose_fonts(texts: Iterable[str]) -> Fonts:
 
 def _is_drawn(character: str) -> bool:
     """Return whether a character has a glyph: spaces, controls and selectors of variants have none."""
-    return unicodedata.category(character)[0] not in "CZ" and not unicodedata.name(character, "").startswith("VARIATION")
+    return unicodedata.category(character)[0] not in "CZ" and not unicodedata.name(character, "").startswith(
+        "VARIATION"
+    )
 
 
 def _is_plain(font: Any) -> bool:

@@ -60,7 +60,9 @@ def draw_explanation(path: str | Path, explanation: Explanation) -> list[str]:
     fonts = choose_fonts(show_name(name) for name in names)
     bands = _bands(explanation)
     has_two = any(band.over_time and band.bars for band in bands)
-    footer = "\n".join(fill(one_line(note), LONGEST_NOTE) for note in (*explanation.notes, *fonts.notes, explanation.limits))
+    footer = "\n".join(
+        fill(one_line(note), LONGEST_NOTE) for note in (*explanation.notes, *fonts.notes, explanation.limits)
+    )
     heights = [band.height for band in bands]
     size = WIDTH, sum(heights) + 0.4 + 0.16 * (footer.count("\n") + 1)
     with picture(path, fonts.families, figsize=size) as figure:

@@ -56,8 +56,9 @@ def export_model(source: str | Path, out: str | Path, int8: bool = False, revisi
         OSError: If a file cannot be read or written.
         ValueError: If the model cannot be exported, its graph differs from it, or `out` is not empty.
     """
-    import onnxruntime
-    import onnxscript  # noqa: F401  # torch needs it: its absence is reported here, before a model is loaded
+    # torch needs them: their absence is reported here, before a model is loaded.
+    import onnxruntime  # noqa: F401
+    import onnxscript  # noqa: F401
 
     out = Path(out)
     is_new = not out.exists()
@@ -206,7 +207,9 @@ def quantise(path: Path) -> None:
         )
         graph = onnx.load(small, load_external_data=False).graph
         if not any(node.op_type in INTEGER for node in graph.node):
-            raise ValueError("The model has no matrix products or embeddings that int8 applies to: export it without --int8.")
+            raise ValueError(
+                "The model has no matrix products or embeddings that int8 applies to: export it without --int8."
+            )
         for file in files:
             file.unlink(missing_ok=True)
         for file in Path(folder).iterdir():
