@@ -46,13 +46,14 @@ def run(argv: list[str]) -> None:
         arguments.batch_size,
         arguments.allow_private_urls,
     )
-    notes = []
     if arguments.out:
         notes = draw_explanation(Path(arguments.out, PICTURE), explanation)
         write_json(Path(arguments.out, TABLE), explanation.to_dict())
-    print("\n".join([*format_explanation(explanation), *notes]))
+    print("\n".join(format_explanation(explanation)))
     if arguments.out:
         print(f"Picture: {Path(arguments.out, PICTURE)}\nAll numbers: {Path(arguments.out, TABLE)}")
+        for note in notes:
+            print(note)
 
 
 def format_explanation(explanation: "Explanation") -> list[str]:
