@@ -39,6 +39,7 @@ fuzz: .venv/.installed
 	OMP_NUM_THREADS=1 PYTHONPATH=tests .venv/bin/python -m fuzz
 
 docs: .venv/.installed
+	rm -rf site
 	.venv/bin/python docs/build_site.py site
 
 linkcheck: .venv/.installed

@@ -61,9 +61,8 @@ python_display_short_literal_types = True
 maximum_signature_line_length = 100
 
 html_theme = "furo"
-html_static_path = [str(Path(__file__).parent / "website" / "static")]
-html_css_files = ["site.css"]
 html_copy_source = False
+html_use_index = False
 html_show_sphinx = False
 html_theme_options = {
     "footer_icons": [{"name": "Repository", "url": REPOSITORY, "html": "Repository", "class": ""}],

@@ -93,4 +93,4 @@ def format_field(field: dataclasses.Field) -> str:
 def show_known_bases(app: Sphinx, name: str, value: Any, options: Any, bases: list[type]) -> None:
     """Replace the bases of a class in place by those that a reader knows."""
     public = {value for value in find_public_names().values() if inspect.isclass(value)}
-    bases[:] = dict.fromkeys(find_bases(value, public)) or [object]
+    bases[:] = dict.fromkeys(find_bases(value, public))

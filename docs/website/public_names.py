@@ -49,6 +49,19 @@ def find_home(path: str, value: Any) -> str:
     raise ValueError(f"{path} has no comment that begins with '#:'.")
 
 
+def find_comment(path: str, value: Any) -> list[str]:
+    """Return the comment on a constant.
+
+    Args:
+        path: Its name, with the package.
+        value: The constant.
+    """
+    from sphinx.pycode import ModuleAnalyzer
+
+    comments = ModuleAnalyzer.for_module(find_home(path, value)).find_attr_docs()
+    return comments["", path.rpartition(".")[2]]
+
+
 def find_members(value: type, public: set[type]) -> list[str]:
     """Return the members of a class that its entry describes: with a docstring, and neither of a library nor of a public base.
 

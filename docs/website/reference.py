@@ -10,7 +10,7 @@ from typing import Any
 from emofusion.cli.commands import COMMANDS
 from emofusion.cli.main import main
 
-from .public_names import PACKAGE, find_home, find_members, find_public_names
+from .public_names import PACKAGE, find_bases, find_comment, find_home, find_members, find_public_names
 
 # Title of the page of a room; another room has its name as title.
 TITLES = {
@@ -59,10 +59,11 @@ def format_entry(path: str, value: Any, classes: set[type]) -> str:
     if inspect.isclass(value):
         members = find_members(value, classes)
         options = [f"   :members: {', '.join(members)}"] if members else []
-        return "\n".join([f".. autoclass:: {path}", "   :show-inheritance:", *options, ""])
+        options += ["   :show-inheritance:"] if any(find_bases(value, classes)) else []
+        return "\n".join([f".. autoclass:: {path}", *options, ""])
     if inspect.isroutine(value):
         return f".. autofunction:: {path}\n"
-    return f".. autodata:: {find_home(path, value)}.{path.rpartition('.')[2]}\n   :no-value:\n"
+    return "\n".join([f".. py:data:: {path}", "", *(f"   {line}" for line in find_comment(path, value)), ""])
 
 
 def format_commands() -> str:
