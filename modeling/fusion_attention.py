@@ -132,7 +132,9 @@ class MultiHeadAttention(nn.Module):
         query = query @ self._by_head(self.k_proj.weight)
         lengths, contexts, sums = list(rows.lengths), [], []
         parts = (states.split(lengths, dim=1) for states in (query, offset))
-        for row, (states, query, offset) in enumerate(zip(key_value_rows.split(key_value_states), *parts, strict=True)):
+        for row, (states, query, offset) in enumerate(
+            zip(key_value_rows.split(key_value_states), *parts, strict=True)
+        ):
             scores = torch.addmm(offset.flatten(0, 1), query.flatten(0, 1), states.t()).unflatten(0, query.shape[:2])
             weights = self._weigh(scores, key_value_rows, row)
             contexts.append((weights.flatten(0, 1) @ states).unflatten(0, query.shape[:2]))
