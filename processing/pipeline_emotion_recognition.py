@@ -170,7 +170,7 @@ class EmotionRecognitionPipeline(Pipeline):
     def _inputs(
         self, rows: list[dict | Failure], transcriber_kwargs: Mapping[str, Any] | None = None
     ) -> tuple[list[dict | Failure], dict[str, torch.Tensor]]:
-        """Transcribe where text is missing, and build the batch; this runs ahead of the model, in a thread.
+        """Transcribe where text is missing, and build the batch; with a model on a GPU this runs ahead, in a thread.
 
         Args:
             rows: Utterances from a reader, or their failures.
@@ -359,8 +359,10 @@ class EmotionRecognitionPipeline(Pipeline):
             return self._inputs(batch.rows, transcriber_kwargs)
 
         results = {}
-        # A stream is read no further than one batch.
-        ahead = ((item, prepare(item)) for item in batches) if is_stream else one_ahead(prepare, batches)
+        # A stream is read no further than one batch. On a CPU the threads of torch take all cores, and a batch that is
+        # prepared in another thread only holds them up.
+        is_ahead = not is_stream and self.device.type != "cpu"
+        ahead = one_ahead(prepare, batches) if is_ahead else ((item, prepare(item)) for item in batches)
         try:
             for batch, prepared in ahead:
                 _checked(batch.window, on_error)
