@@ -35,7 +35,7 @@ def join_dialogues(recordings: Mapping[str, Recording], count: int) -> dict[str,
 
 
 def share_dialogues(recordings: Mapping[str, Recording], process: int, processes: int) -> dict[str, Recording]:
-    """Return the share of a process, in which no dialogue is divided.
+    """Return the share of a process: every n-th recording, and a dialogue counts as one.
 
     Args:
         recordings: The recordings by key.

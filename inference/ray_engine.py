@@ -8,7 +8,8 @@ from typing import Any
 
 from .journal import Part
 from .recording import Recording
-from .scoring import Load, Scorer, ScoringOptions
+from .scoring import Load, Scorer
+from .scoring_options import ScoringOptions
 
 BATCH = 32  # recordings that a worker gets, and that are repeated if it is lost
 

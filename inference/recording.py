@@ -36,6 +36,10 @@ class Recording(NamedTuple):
 
     @classmethod
     def from_json(cls, fields: list[Any]) -> "Recording":
-        """Return the recording that `json` has written as a list."""
+        """Return the recording that `json` has written as a list.
+
+        Args:
+            fields: The list.
+        """
         *own, earlier = fields
         return cls(*own, tuple(map(cls.from_json, earlier)))

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,31 @@ def build_row(
     if entries:
         row["silent"] = bool(answer.get("silent", entries[0].get("silent", False)))
     return {name: value for name, value in row.items() if value is not None}
+
+
+def restore_answer(
+    row: Mapping[str, Any], columns: Mapping[str, Mapping[str, str]], scale: Sequence[float] | None
+) -> dict[str, Any]:
+    """Return the row of the pipeline that a row of a table was built from.
+
+    Args:
+        row: A row, see `build_row`.
+        columns: The columns for the outputs, see `name_columns`.
+        scale: The lowest and highest value of the dimensions.
+    """
+    names = ("start", "end", "speaker", "channel", "text", "silent", "error")
+    answer = {name: row[name] for name in names if row.get(name) is not None}
+    entries = {
+        kind: [{"label": label, "score": row[column]} for label, column in columns[kind].items() if column in row]
+        for kind in columns
+    }
+    dimensions = [{**entry, "scale": list(scale)} for entry in entries["dimensions"]]
+    if entries["classes"]:
+        answer["scores"] = sorted(entries["classes"], key=lambda entry: -entry["score"])
+        answer |= {"dimensions": dimensions} if dimensions else {}
+    elif dimensions:
+        answer["scores"] = dimensions
+    return answer
 
 
 def check_table(path: str | os.PathLike) -> None:

@@ -1,6 +1,6 @@
 """Rows of different lengths one behind the other, so that the layers of a fusion compute no padding (ours)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import torch
@@ -75,6 +75,10 @@ class Rows:
     def split(self, packed: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the rows of a packed tensor, each `(positions, ...)`."""
         return packed.unbind() if self.are_equal else packed[0].split(list(self.lengths))
+
+    def join(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the packed tensor of rows, each `(positions, ...)`; the inverse of `split`."""
+        return torch.stack(list(parts)) if self.are_equal else torch.cat(list(parts))[None]
 
     def without_packing(self) -> "Rows":
         """Return the layout for layers that take padded rows only, under which `pack` and `pad` change nothing."""

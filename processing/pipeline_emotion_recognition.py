@@ -140,9 +140,9 @@ class EmotionRecognitionPipeline(Pipeline):
         if options.get("batch_seconds") is not None and kwargs.get("batch_size", self._batch_size) is None:
             kwargs["batch_size"] = MOST_ROWS
         is_cut = WindowOptions.from_options(options).are_given or has_segments(inputs)
-        is_one = not isinstance(inputs, (list, GeneratorType, Dataset))
-        check_stream_rows(options, is_cut and not is_one)
-        if is_cut and is_one:
+        is_many = isinstance(inputs, (list, GeneratorType, Dataset))
+        check_stream_rows(options, is_cut and is_many)
+        if is_cut and not is_many:
             return super().__call__(OneInput([inputs]), **kwargs)[0]
         return super().__call__(inputs, **kwargs)
 
@@ -174,7 +174,7 @@ class EmotionRecognitionPipeline(Pipeline):
     def _inputs(
         self, rows: list[dict | Failure], transcriber_kwargs: Mapping[str, Any] | None = None
     ) -> tuple[list[dict | Failure], dict[str, torch.Tensor]]:
-        """Transcribe where text is missing, and build the batch; this runs ahead of the model, in a thread.
+        """Transcribe where text is missing, and build the batch; with a model on a GPU this runs ahead, in a thread.
 
         Args:
             rows: Utterances from a reader, or their failures.
@@ -352,8 +352,8 @@ class EmotionRecognitionPipeline(Pipeline):
         with closing(
             self._run(batch_rows(recordings.rows(), is_stream, *sizes), is_stream, forward_params)
         ) as outputs:
-            join = recordings.number_rows if preprocess_params.get("stream_rows") else recordings.join
-            yield from join(outputs, lambda span, output: build_row(span, output, self.model.config, top_k))
+            answer = recordings.number_rows if preprocess_params.get("stream_rows") else recordings.join
+            yield from answer(outputs, lambda span, output: build_row(span, output, self.model.config, top_k))
 
     def _run(self, batches: Iterator[Batch], is_stream: bool, forward_params: dict) -> Iterator[dict | Failure]:
         """Yield the outputs of the model for the rows of batches, in the order of the rows."""
@@ -364,8 +364,10 @@ class EmotionRecognitionPipeline(Pipeline):
             return self._inputs(batch.rows, transcriber_kwargs)
 
         results = {}
-        # A stream is read no further than one batch.
-        ahead = ((item, prepare(item)) for item in batches) if is_stream else one_ahead(prepare, batches)
+        # A stream is read no further than one batch. On a CPU the threads of torch take all cores, and a batch that is
+        # prepared in another thread only holds them up.
+        is_ahead = not is_stream and self.device.type != "cpu"
+        ahead = one_ahead(prepare, batches) if is_ahead else ((item, prepare(item)) for item in batches)
         try:
             for batch, prepared in ahead:
                 _checked(batch.window, on_error)

@@ -21,35 +21,38 @@ class Recogniser:
     def __call__(self, inputs, **options):
         self.calls.append(options)
         for number, row in enumerate(inputs[number] for number in range(len(inputs))):
+            self.inputs.append(row)
             if not options.get("stream_rows"):
-                yield self.answer(row, row["audio"]["start"])
-                continue
-            segments = row.get("segments")
-            answers = self.answer(row, None) if segments is None else segments
-            if isinstance(answers, dict):
-                answers = [answers] if "error" in answers else [{"start": 0.0, "end": 1.0, **answers}]
-            for place, one in enumerate(answers):
-                found = self.answer(row, one["start"]) if segments else {}
-                yield {"input": number, "row": place, "rows": len(answers), **one, **found}
-            if not answers:
-                yield {"input": number, "rows": 0}
+                yield self._answer(row, row["audio"]["start"])
+            elif "segments" in row:
+                spans = row["segments"]
+                for place, span in enumerate(spans):
+                    count = {"input": number, "row": place, "rows": len(spans)}
+                    yield count | span | self._answer(row, span["start"])
+            else:
+                yield from self._rows(number, self._answer(row, None))
 
-    def answer(self, row, start):
-        """Return the answer for a recording, or for the window that begins at a time."""
+    def _rows(self, number, answer):
+        """Yield the rows of a recording that the pipeline cuts."""
+        rows = answer if isinstance(answer, list) else [{"start": 0.0, "end": 1.0, **answer}]
+        if not rows or "error" in answer:
+            yield {"input": number, **(answer or {"rows": 0})}
+            return
+        for place, row in enumerate(rows):
+            yield {"input": number, "row": place, "rows": len(rows), **row}
+
+    def _answer(self, row, start):
         name = os.path.basename(row["audio"]["path"])
         if (name, start) == self.fatal:
             os.kill(os.getpid(), signal.SIGKILL)
         self.seen.append((name, start))
-        self.inputs.append(row)
         if name in self.answers:
             return self.answers[name]
         if name.startswith("bad"):
             return {"error": f"{name} is no recording."}
         happy = (int(name[:2]) + (start or 0)) / 100
-        return {
-            "text": row.get("text"),
-            "scores": [{"label": "happy", "score": happy}, {"label": "sad", "score": 1 - happy}],
-        }
+        scores = [{"label": "happy", "score": happy}, {"label": "sad", "score": 1 - happy}]
+        return {"text": row.get("text"), "scores": scores}
 
 
 def make_recordings(folder, number=4, seconds=1.0):

@@ -14,7 +14,8 @@ from emofusion.inference.dialogues import share_dialogues
 from emofusion.inference.journal import Journal
 from emofusion.inference.recording import Recording
 from emofusion.inference.recordings import find_recordings
-from emofusion.inference.scoring import Scorer, ScoringOptions, identify_model
+from emofusion.inference.scoring import Scorer, identify_model
+from emofusion.inference.scoring_options import ScoringOptions
 from emofusion.processing import media
 from testing_common import CASES
 from testing_dimensions import BOTH, DIMENSIONS

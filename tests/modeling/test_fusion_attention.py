@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from emofusion.modeling import fusion_attention
 from emofusion.modeling.fusion_attention import CrossModalAttention
 from testing_rows import rows_of
 from torch import nn
@@ -76,3 +77,26 @@ def test_dropouts_act_in_training_only(inputs, name, output_attentions):
     assert not torch.equal(*states)
     states = [attend(module.eval(), *inputs, output_attentions)[0] for _ in range(2)]
     assert torch.equal(*states)
+
+
+@pytest.mark.parametrize("lengths", [((30, 41), (2, 3)), ((2, 3), (30, 41)), ((30, 30), (2, 3))])
+def test_folded_projections_give_same_result_and_gradients(attention, lengths, monkeypatch):
+    masks = [torch.arange(max(counts)) < torch.tensor(counts)[:, None] for counts in lengths]
+    queries, keys = (torch.randn(*mask.shape, 16) for mask in masks)
+    found = []
+    for folding in (0, 1e9):
+        monkeypatch.setattr(fusion_attention, "FOLDING", folding)
+        assert (attention._folded(*map(rows_of, masks)) is None) == (folding > 0)
+        attention.zero_grad()
+        states, _ = attend(attention, queries, masks[0], keys, masks[1])
+        states.square().sum().backward()
+        found.append((states, [parameter.grad for parameter in attention.parameters()]))
+    assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
+def test_adapted_projections_are_not_folded(attention, monkeypatch):
+    monkeypatch.setattr(fusion_attention, "FOLDING", 0)
+    rows = [rows_of(torch.arange(count) < torch.tensor([[count], [count - 1]])) for count in (40, 3)]
+    assert attention._folded(*rows) is not None
+    attention.q_proj = nn.Sequential(attention.q_proj)
+    assert attention._folded(*rows) is None
