@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11
 PYTEST = -m pytest --numprocesses 2 --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-all transfer test test-oldest fuzz quality format clean
+.PHONY: help demo demo-all transfer test test-oldest fuzz docs linkcheck quality format clean
 
 help:
 	@echo "make demo         train speech, text and fusion on the spoken demonstration corpus, and compare them"
@@ -12,6 +12,8 @@ help:
 	@echo "make test         run the tests with the newest libraries"
 	@echo "make test-oldest  run the tests with the oldest libraries that setup.cfg allows"
 	@echo "make fuzz         give 1,000 hostile inputs to every entry point (minutes)"
+	@echo "make docs         build the site of the documentation in site/"
+	@echo "make linkcheck    ask every server that a page of the documentation links to"
 	@echo "make quality      check lint rules and formatting"
 	@echo "make format       fix lint and formatting where that is automatic"
 	@echo "make clean        remove everything that the other targets made"
@@ -36,6 +38,13 @@ test-oldest: .venv-oldest/.installed
 fuzz: .venv/.installed
 	OMP_NUM_THREADS=1 PYTHONPATH=tests .venv/bin/python -m fuzz
 
+docs: .venv/.installed
+	rm -rf site
+	.venv/bin/python docs/build_site.py site
+
+linkcheck: .venv/.installed
+	.venv/bin/python docs/build_site.py --linkcheck build/linkcheck
+
 quality: .venv/.installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -45,7 +54,7 @@ format: .venv/.installed
 	.venv/bin/ruff format .
 
 clean:
-	rm -rf .venv .venv-oldest runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest runs build dist site *.egg-info .pytest_cache .ruff_cache
 
 .venv/.installed: setup.cfg pyproject.toml constraints.txt
 	@$(call install,.venv,constraints.txt)

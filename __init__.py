@@ -26,6 +26,7 @@ _EXPORTS = {
     "EmotionTrainingArguments": "training.arguments",
     "Recipe": "training.recipe",
     "explain": "inference.explanation",
+    "export_model": "inference.export",
     "load_corpus": "corpora",
     "train": "training.run",
     "write_bundle": "hub",
@@ -35,6 +36,12 @@ for _variant, _prefix in VARIANTS.items():
     _EXPORTS[f"{_prefix}Config"] = f"configuration.configuration_{_variant}"
     _EXPORTS[f"{_prefix}Model"] = f"modeling.modeling_{_variant}"
     _EXPORTS[f"{_prefix}ForSequenceClassification"] = f"modeling.modeling_{_variant}"
+# What all variants share.
+_EXPORTS["EmoFusionConfig"] = "configuration.configuration_emofusion"
+_EXPORTS["EmoFusionPreTrainedModel"] = "modeling.modeling_pretrained"
+_EXPORTS["EmotionOutput"] = "modeling.modeling_outputs"
+_EXPORTS["EmoFusionModel"] = "modeling.modeling_emofusion"
+_EXPORTS["EmoFusionForSequenceClassification"] = "modeling.modeling_emofusion"
 _EXPORTS["SpeakerResNetForSpeakerRecognition"] = "modeling.modeling_speaker_resnet"
 
 # Library -> its distribution, where the names differ by more than a dash.

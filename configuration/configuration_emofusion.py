@@ -59,8 +59,7 @@ class EmoFusionConfig(PreTrainedConfig):
             Number of transformer layers of the speech encoder to freeze, counted from the input, together with
             everything below them. -1 freezes the whole encoder.
         freeze_text_layers (`int`, *optional*, defaults to 0):
-            The same for the text encoder; its embeddings are frozen with the first layer. -1 freezes the whole
-            encoder.
+            The same for the text encoder; its embeddings are frozen with the first layer.
         freeze_vision_encoder (`bool`, *optional*, defaults to `True`):
             Whether to freeze the vision encoder.
         use_weighted_layer_sum (`bool`, *optional*, defaults to `False`):
@@ -106,6 +105,8 @@ class EmoFusionConfig(PreTrainedConfig):
         auxiliary_labels (`dict[str, list[str]]`, *optional*):
             Names of the classes of auxiliary heads, by name of the head, such as `{"gender": ["female", "male"]}`. The
             part of the loss is `auxiliary_gender`, with a weight in `loss_weights`.
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the normal distribution that initialises linear layers and embeddings.
     """
 
     sub_configs: ClassVar[dict] = {modality.config_field: AutoConfig for modality in MODALITIES.values()}
@@ -385,11 +386,11 @@ class EmoFusionConfig(PreTrainedConfig):
         return self.num_encoder_layers("audio")
 
     def num_encoder_layers(self, modality: str) -> int:
-        """Return the number of layers of the speech or text encoder."""
+        """Return the number of layers of the encoder of a `modality`, "audio" or "text"."""
         return getattr(self, MODALITIES[modality].config_field).num_hidden_layers
 
     def state_size(self, modality: str) -> int:
-        """Return the width of the encoder states of a modality."""
+        """Return the width of the encoder states of a `modality`."""
         config = getattr(self, MODALITIES[modality].config_field)
         return vision_hidden_size(config) if modality == "video" else config.hidden_size
 

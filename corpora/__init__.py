@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .registry import (
         CORPORA,
+        Corpus,
+        Prepared,
         describe_corpus,
         export_folds,
         get_corpus,
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CORPORA",
+    "Corpus",
+    "Prepared",
     "describe_corpus",
     "export_folds",
     "get_corpus",

@@ -18,13 +18,21 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 # To add a corpus, write a subclass of `Corpus` or `DiskCorpus` and list its instance here.
+#: Name -> corpus.
 CORPORA: dict[str, Corpus] = {
     corpus.name: corpus for corpus in (SPOKEN, IEMOCAP, MELD, MSP_PODCAST, CMU_MOSEI, *ACTED_CORPORA, FOLDER)
 }
 
 
 def get_corpus(name: str) -> Corpus:
-    """Return a corpus by its name in `CORPORA`; raise a `ValueError` if there is none of that name."""
+    """Return a corpus.
+
+    Args:
+        name: Its name in `CORPORA`.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
     if name not in CORPORA:
         raise ValueError(f"There is no corpus {name!r}; choose one of {', '.join(CORPORA)}.")
     return CORPORA[name]
@@ -132,6 +140,9 @@ def prepare_corpus(
         decode: Whether all recordings are decoded, see `preparation.inspection.inspect`.
         embed_audio: Whether rows contain their recordings: the folder can then be moved or pushed on its own.
         **options: Options of the corpus; those that select splits are validated and otherwise ignored.
+
+    Returns:
+        The prepared corpus.
 
     Raises:
         FileExistsError: If `out` contains anything but a prepared corpus.

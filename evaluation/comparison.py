@@ -24,6 +24,9 @@ def compare_systems(first: str | Path, second: str | Path) -> Comparison:
         first: Folder of the first system.
         second: Folder of the second system.
 
+    Returns:
+        The differences, with their intervals and tests.
+
     Raises:
         FileNotFoundError: If a folder has no results or predictions.
         ValueError: If the two systems have different tasks, labels, scales or test utterances.

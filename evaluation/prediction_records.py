@@ -51,7 +51,7 @@ class Predictions:
         return self.logits.argmax(axis=1)
 
     def probabilities(self, scaled: bool = False) -> np.ndarray:
-        """Return the probabilities `(utterances, classes)`, after temperature scaling with `scaled`."""
+        """Return the probabilities `(utterances, classes)`, after temperature scaling if `scaled`."""
         return softmax(self.logits / self.temperature[:, None] if scaled else self.logits)
 
     def select(self, rows: np.ndarray) -> Self:

@@ -210,7 +210,7 @@ class Results(Record):
         return results
 
     def write(self, folder: str | Path) -> Path:
-        """Write `results.json` into a folder atomically, and return its path."""
+        """Write `results.json` into a `folder` atomically, and return its path."""
         write_json(path := Path(folder, FILE), self.to_dict())
         return path
 
@@ -368,6 +368,9 @@ RESULTS = {
 
 def parse_results(text: str | bytes) -> RunResults | SpeakerResults:
     """Read the results of any task from the text of `results.json`.
+
+    Args:
+        text: The text.
 
     Raises:
         ValueError: If the text is damaged, or its format or task is unknown.

@@ -128,7 +128,7 @@ class Timeline:
 
 
 def smooth(rows: Iterable[Mapping[str, Any]], seconds: float = SMOOTHING) -> Timeline:
-    """Return the timeline of one recording; this file's first lines have the method.
+    """Return the smoothed timeline of one recording.
 
     Args:
         rows: Rows of the pipeline for one recording, in any order: `start` and `end` in seconds, `scores`, and where they

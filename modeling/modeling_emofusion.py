@@ -288,7 +288,7 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
         return DimensionHead(self.config)
 
     def encode(self, *args, **kwargs) -> Encoded:
-        """Run the first stage; see [`EmoFusionModel.encode`]."""
+        """Return the output of the first stage; see [`EmoFusionModel.encode`]."""
         return self.model.encode(*args, **kwargs)
 
     def forward(

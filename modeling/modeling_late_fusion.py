@@ -83,7 +83,7 @@ class LateFusionModel(LateFusionPreTrainedModel):
         return self
 
     def encode(self, **batch: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        """Run the first stage: `scores` of frozen members, or the inputs of trainable members.
+        """Return the output of the first stage: `scores` of frozen members, or the inputs of trainable members.
 
         Args:
             **batch: The inputs of [`EmoFusionModel.encode`]; keys that begin with `member_<number>_` are for that

@@ -35,7 +35,12 @@ class LossesMixin:
         return {name: weights.get(name, 1.0) * part for name, part in self.loss_parts(output, labels).items()}
 
     def loss_parts(self, output: EmotionOutput, labels: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor]:
-        """Return the parts of the loss, without their weights, whose labels are given; see `losses`."""
+        """Return the parts of the loss whose labels are given, without their weights.
+
+        Args:
+            output: Output of the model.
+            labels: Labels by the name of the argument of `forward`, None where they are unknown.
+        """
         config, parts = self.config, {}
         classes, values = labels["labels"], labels["dimension_labels"]
         if config.is_regression:

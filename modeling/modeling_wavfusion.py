@@ -33,6 +33,9 @@ class WavFusionModel(EmoFusionModel):
     The architecture is from a third party's notes of the paper. Ours: the deep layers keep their pretrained
     normalisations and feed-forward layers; their attention to text is initialised from the replaced self-attention;
     each uses the output of the layer below as query; and the forms without text, without video, and without both.
+
+    Raises:
+        ValueError: If the speech encoder is not one of the wav2vec 2.0 family.
     """
 
     config: WavFusionConfig

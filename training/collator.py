@@ -58,6 +58,9 @@ class EmotionCollator:
 
         Earlier utterances of a `history` follow the rows, and have no labels.
 
+        Args:
+            rows: Rows of a corpus.
+
         Raises:
             ValueError: If a label does not fit the task; the row is named.
         """

@@ -58,11 +58,11 @@ NOT_LEARNED_PREFIXES = ("logging_", "log_", "hub_", "push_", "trackio_")
 class Recipe:
     """All arguments of a run, checked.
 
-    From Python:
-
-        recipe = Recipe.read("recipe.yaml", learning_rate=1e-4)
-        for seed in range(3):
-            emofusion.train(recipe.replace(seed=seed, output_dir=f"runs/seed-{seed}"))
+    ```python
+    recipe = Recipe.read("recipe.yaml", learning_rate=1e-4)
+    for seed in range(3):
+        emofusion.train(recipe.replace(seed=seed, output_dir=f"runs/seed-{seed}"))
+    ```
 
     Args:
         model: The model; None for late fusions and for `pretrain-speaker`.

@@ -50,6 +50,9 @@ def train(recipe: Recipe, show: Callable[[EmotionTrainer], object] | None = None
 
     Returns:
         The results, as in `results.json`.
+
+    Raises:
+        ValueError: If an option does not fit the others, the corpus or the model.
     """
     if recipe.model.variant == TEXT_CLASSIFIER:
         check_options(recipe)

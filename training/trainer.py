@@ -300,6 +300,9 @@ class EmotionTrainer(PushMixin, SplitLossMixin, Trainer):
     def save_bundle(self, folder: Path) -> None:
         """Save weights, configuration, processor and code into a folder, without a card.
 
+        Args:
+            folder: The folder, which exists.
+
         Raises:
             ValueError: If the loss of a step before, or a weight, is not finite.
         """

@@ -71,7 +71,15 @@ class PushMixin:
         private: bool | None = None,
         **kwargs,
     ) -> CommitInfo | None:
-        """Publish `output_dir` as it is, without saving; see [`EmotionTrainer.push_to_hub`]."""
+        """Publish `output_dir` as it is, without saving, and return the commit.
+
+        Args:
+            commit_message: Message of the commit.
+            token: Token of the Hub; by default that of the arguments, or of the login.
+            revision: Branch; by default the main one.
+            private: Whether a new repository is private; None is the default of the account.
+            **kwargs: As in `push_to_hub`.
+        """
         if self.hub_model_id is None:
             self.init_hf_repo(token, private)
         if not self.is_world_process_zero():

@@ -22,16 +22,20 @@ Args:
         with its prediction.
     dimensions: Names of the columns in their order. Without it they are "0", "1", and so on.
 
-Returns: a dict of plain numbers.
-    ccc, pearson, rmse: Mean over the dimensions that have known references. None where the score of one of them is None.
-    dimensions: For each dimension by its name:
-        ccc: Concordance correlation coefficient, from -1 to 1. None with fewer than two known references, and where
-            references and predictions are all the same number.
-        pearson: Pearson's r, from -1 to 1; 0 where the predictions do not vary. None with fewer than two known
-            references, or where the references do not vary.
-        rmse: Root of the mean squared error, in the scale of the references. None without known references.
-        utterances: Number of known references.
-        unknown: Number of unknown references.
+Returns:
+    A dict of plain numbers.
+
+    - `ccc`, `pearson`, `rmse`: Mean over the dimensions that have known references. None where the score of one of them is
+      None.
+    - `dimensions`: For each dimension by its name:
+
+      - `ccc`: Concordance correlation coefficient, from -1 to 1. None with fewer than two known references, and where
+        references and predictions are all the same number.
+      - `pearson`: Pearson's r, from -1 to 1; 0 where the predictions do not vary. None with fewer than two known
+        references, or where the references do not vary.
+      - `rmse`: Root of the mean squared error, in the scale of the references. None without known references.
+      - `utterances`: Number of known references.
+      - `unknown`: Number of unknown references.
 """
 
 CITATION = """

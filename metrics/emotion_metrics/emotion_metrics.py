@@ -22,17 +22,19 @@ Args:
         of `probabilities`, or else the ids up to the greatest that occurs.
     probabilities: `(examples, classes)`; adds `ece` and `nll`.
 
-Returns: a dict of plain numbers and lists.
-    wa: Overall accuracy.
-    ua: Mean recall over the classes that occur in the references.
-    wf1: Mean of the classes' F1, weighted by support.
-    macro_f1: Mean of the classes' F1 over the classes that occur in the references.
-    recall, precision, f1, support: One value per class. Recall is None for a class that the references lack; precision
-        and F1 are 0 where their denominator is.
-    confusion_matrix: Counts; rows are true classes, columns predicted ones.
-    ece: Expected calibration error (Guo et al. 2017, equation 3) of the predicted class's probability, 15 bins of
-        equal width.
-    nll: Mean negative log-likelihood of the true class, in nats.
+Returns:
+    A dict of plain numbers and lists.
+
+    - `wa`: Overall accuracy.
+    - `ua`: Mean recall over the classes that occur in the references.
+    - `wf1`: Mean of the classes' F1, weighted by support.
+    - `macro_f1`: Mean of the classes' F1 over the classes that occur in the references.
+    - `recall`, `precision`, `f1`, `support`: One value per class. Recall is None for a class that the references lack;
+      precision and F1 are 0 where their denominator is.
+    - `confusion_matrix`: Counts; rows are true classes, columns predicted ones.
+    - `ece`: Expected calibration error (Guo et al. 2017, equation 3) of the predicted class's probability, 15 bins of
+      equal width.
+    - `nll`: Mean negative log-likelihood of the true class, in nats.
 """
 
 CITATION = """

@@ -1,11 +1,9 @@
 """Fixtures: the folder of a model, and code in a process that cannot import emofusion."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
+from testing_fresh import run_fresh
 from testing_model_folder import make_model_folder
 
 
@@ -18,19 +16,8 @@ def run_python(tmp_path_factory):
 
     def run(code: str, *arguments, cwd, without_emofusion: bool = True) -> str:
         block = "import sys; sys.modules['emofusion'] = None\n" if without_emofusion else ""
-        environment = os.environ | {
-            "HF_MODULES_CACHE": str(tmp_path_factory.mktemp("modules_cache")),
-            "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "1",
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", block + code, *map(str, arguments)],
-            cwd=cwd,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        cache = str(tmp_path_factory.mktemp("modules_cache"))
+        done = run_fresh(block + code, *arguments, cwd=cwd, HF_MODULES_CACHE=cache, HF_HUB_OFFLINE="1")
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 

@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import emofusion
 import pytest
 from emofusion.hub.metric_page import push_metric
 from huggingface_hub import RepoCard
+from testing_fresh import run_fresh
 
 FOLDER = Path(emofusion.__file__).parent / "metrics" / "emotion_metrics"
 DIMENSIONS = FOLDER.with_name("dimension_metrics")
@@ -61,14 +60,13 @@ def test_a_pushed_metric_is_loaded_by_its_name(hub, tmp_path):
     }
     assert f'evaluate.load("{REPO}")' in repo.find(commit.oid).files["README.md"].decode()
     assert logged[1].endswith(f'evaluate.load("{REPO}", revision="{commit.oid}")')
-    environment = os.environ | {
+    environment = {
         "HF_ENDPOINT": hub.endpoint,
         "HF_HOME": str(tmp_path),
         "HF_UPDATE_DOWNLOAD_COUNTS": "0",
         "HF_HUB_OFFLINE": "0",
     }
-    command = [sys.executable, "-c", LOAD, REPO, commit.oid]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    done = run_fresh(LOAD, REPO, commit.oid, cwd=tmp_path, **environment)
     assert done.returncode == 0, done.stderr[-3000:]
     scores = json.loads(done.stdout)
     assert scores["wa"] == 3 / 4

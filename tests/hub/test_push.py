@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import emofusion
@@ -15,6 +13,7 @@ import torch
 from emofusion.hub.push import address_card, format_size, push_to_hub
 from huggingface_hub import ModelCard, constants
 from safetensors.torch import load_file
+from testing_fresh import run_fresh
 from testing_hub_server import TOKEN, HubServer
 from testing_model_folder import LABELS, make_adapter, make_model_folder
 
@@ -25,6 +24,8 @@ SCRIPT = Path(emofusion.__file__).parent / "scripts" / "push_to_hub.py"
 REPO = "someone/angry"
 # What a push leaves in the folder.
 KEPT = ("predictions.jsonl", "splits.json", "seed-1", "checkpoint-3")
+
+RUN = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 LOAD = """
 import re
@@ -85,31 +86,22 @@ def test_a_pushed_model_loads_by_its_id_where_emofusion_is_not_installed(made, t
     source, model, processor = made
     soundfile.write(tmp_path / "recording.wav", 0.1 * torch.randn(4000).numpy(), 16000, subtype="FLOAT")
     with HubServer() as hub:
-        environment = os.environ | {
+        environment = {name: None for name in os.environ if name.endswith("_CACHE")} | {
             "HF_ENDPOINT": hub.endpoint,
             "HF_HOME": str(tmp_path / "home"),
             "HF_TOKEN": TOKEN,
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_OFFLINE": "0",
-            "OMP_NUM_THREADS": "1",
         }
-        environment = {name: value for name, value in environment.items() if not name.endswith("_CACHE")}
 
-        def run(*command):
-            done = subprocess.run(
-                [sys.executable, *map(str, command)],
-                cwd=tmp_path,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
+        def run(code, *arguments):
+            done = run_fresh(code, *arguments, cwd=tmp_path, **environment)
             assert done.returncode == 0, done.stderr[-3000:]
             return done.stdout
 
-        said = run(SCRIPT, source, REPO)
+        said = run(RUN, SCRIPT, source, REPO)
         initial, commit, pinned = history(hub)
-        printed = run("-c", LOAD, REPO, commit.sha)
+        printed = run(LOAD, REPO, commit.sha)
     assert hub.repos["model", REPO].private
     assert set(commit.files) - {".gitattributes"} == {file.name for file in source.iterdir() if file.name not in KEPT}
     unchanged = commit.files.keys() - initial.files.keys() - {"README.md"}

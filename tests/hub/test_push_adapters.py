@@ -1,8 +1,6 @@
 """Adapters and their base, pushed as two repositories and loaded by the example of the card."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 import soundfile
@@ -14,6 +12,7 @@ from emofusion.training.adapters.lora import find_targets, put_adapters
 from emofusion.training.adapters.lora_settings import Lora
 from packaging.version import Version
 from safetensors.torch import load_file
+from testing_fresh import run_fresh
 from testing_hub_server import TOKEN, HubServer, connect
 from testing_model_folder import LABELS, make_model_folder
 
@@ -67,15 +66,13 @@ def test_the_example_of_adapters_loads_the_pinned_base(tmp_path, monkeypatch):
         hub.repos["model", "someone/base"].commit(
             "main", "remove everything", {}
         )  # the newest commit is never requested
-        environment = {name: value for name, value in os.environ.items() if not name.endswith("_CACHE")} | {
+        environment = {name: None for name in os.environ if name.endswith("_CACHE")} | {
             "HF_ENDPOINT": hub.endpoint,
             "HF_HOME": str(tmp_path / "home"),
             "HF_TOKEN": TOKEN,
             "HF_HUB_OFFLINE": "0",
-            "OMP_NUM_THREADS": "1",
         }
-        command = [sys.executable, "-c", LOAD, str(LOADS_ALL), "someone/lora", commit.oid]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        done = run_fresh(LOAD, LOADS_ALL, "someone/lora", commit.oid, cwd=tmp_path, **environment)
         assert done.returncode == 0, done.stderr[-3000:]
     utterance = {"audio": tmp_path / "recording.wav", "text": "I will be there in a minute."}
     with torch.no_grad():

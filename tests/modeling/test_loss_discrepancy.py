@@ -1,15 +1,11 @@
-"""Discrepancy learning, compared with a loop over triplets, in one process and in two."""
+"""Discrepancy learning, compared with a loop over triplets."""
 
 import itertools
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from emofusion.modeling.distributed import gather_rows
 from emofusion.modeling.loss_discrepancy import HomogeneousEncoder, discrepancy_loss
 from testing_rows import rows_of
-from torch import nn
 from torch.testing import assert_close
 
 LABELS = torch.tensor([0, 1, 0, 2, 1, 1, 0])
@@ -82,39 +78,3 @@ def test_features_are_means_through_shared_layer():
             mean = states[name][row, :length].mean(dim=0)
             mean = encoder.projections[name](mean) if name == "video" else mean
             assert_close(embeddings[name][row], encoder.shared(mean))
-
-
-SPLITS = (3, 6)  # rows of the first of two processes
-
-
-def shared_layer() -> nn.Linear:
-    torch.manual_seed(1)
-    return nn.Linear(5, 4)
-
-
-def average_gradients(rank: int, folder: str) -> None:
-    """Save the loss and the averaged gradient in one of two processes, for even and uneven shares of the rows."""
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    found = []
-    for split in SPLITS:
-        rows = slice(None, split) if rank == 0 else slice(split, None)
-        layer = nn.parallel.DistributedDataParallel(shared_layer())
-        embeddings, labels = gather_rows(layer(batch()[rows])), gather_rows(LABELS[rows])
-        loss = discrepancy_loss(embeddings, labels, MARGIN)
-        loss.backward()
-        found.append((loss.detach(), layer.module.weight.grad, labels))
-    torch.save(found, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
-def test_two_processes_equal_one(tmp_path):
-    layer = shared_layer()
-    expected = discrepancy_loss(layer(batch()), LABELS, MARGIN)
-    expected.backward()
-    mp.spawn(average_gradients, (str(tmp_path),), nprocs=2)
-    found = [results for rank in range(2) for results in torch.load(tmp_path / f"{rank}.pt")]
-    assert len(found) == 2 * len(SPLITS)
-    for loss, gradient, labels in found:
-        assert torch.equal(labels, LABELS)
-        assert_close(loss, expected.detach(), atol=1e-6, rtol=0)
-        assert_close(gradient, layer.weight.grad)

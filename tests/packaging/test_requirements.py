@@ -26,7 +26,7 @@ def test_the_oldest_libraries_are_the_lower_bounds():
     assert set(bounds) - tools == set(pins)
 
 
-@pytest.mark.parametrize("extra", ["train", "search", "tracking", "demo", "faces", "export", "vad", "app"])
+@pytest.mark.parametrize("extra", ["train", "search", "tracking", "demo", "faces", "export", "vad", "app", "docs"])
 def test_the_development_extra_has_every_other_extra(extra):
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")

@@ -1,8 +1,9 @@
-"""The smallest spoken corpus, synthesised once per session."""
+"""The smallest spoken corpus, synthesised once per session, and pictures that are not rendered."""
 
 import pytest
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
+from PIL import Image
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +14,16 @@ def corpus_root(tmp_path_factory):
 @pytest.fixture(scope="session")
 def corpus(corpus_root):
     return load_corpus("spoken", corpus_root, utterances=BLOCK)
+
+
+def save_pixel(figure, file, **_):
+    Image.new("RGB", (1, 1)).save(file)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unrendered_pictures(request):
+    """Make figures but save one pixel of each, which takes a third off a run; not in a module with `RENDERED`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "RENDERED", False):
+            patch.setattr("matplotlib.figure.Figure.savefig", save_pixel)
+        yield

@@ -20,10 +20,11 @@ from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import train
 from emofusion.training.trainer import EmotionTrainer
 from safetensors.torch import save_file
+from testing_fresh import call_fresh
 from testing_training import FUSION, tiny_recipe
 from transformers import TrainerState
 
-STEPS = 12  # in two epochs, measured and saved after every second
+STEPS = 8  # in two epochs, measured and saved after every second
 
 
 def run_recipe(folder, corpus_root, **others):
@@ -31,8 +32,8 @@ def run_recipe(folder, corpus_root, **others):
     path = folder.with_suffix(".yaml")
     settings = {
         "model_config": FUSION | {"modality_dropout": 0.5, "classifier_dropout": 0.3},
-        "max_seconds": 1.0,
-        "per_device_train_batch_size": 12,
+        "max_seconds": 0.5,
+        "per_device_train_batch_size": 18,
         "group_by_length": True,
         "augmentation": {"noise": {"snr_db": [5, 20]}},
         "eval_strategy": "steps",
@@ -63,6 +64,16 @@ def interrupted(folder, corpus_root, step: int, number: int) -> None:
         run_recipe(folder, corpus_root, save_total_limit=1)
 
 
+def run_interrupted(settings: list[tuple]) -> list[int]:
+    """Start the trainings from a process that has imported everything; return their exit codes."""
+    processes = [mp.get_context("fork").Process(target=interrupted, args=arguments) for arguments in settings]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, corpus, corpus_root):
     """A complete run, and the folders of two interrupted ones with step and exit status."""
@@ -71,15 +82,10 @@ def runs(tmp_path_factory, corpus, corpus_root):
     for name, number in (("killed", signal.SIGKILL), ("stopped", signal.SIGTERM)):
         step = random.randrange(3, STEPS)
         arguments = (folder / name, corpus_root, step, number)
-        process = mp.get_context("spawn").Process(target=interrupted, args=arguments)
-        process.start()
-        found[name] = (process, step)
-    found["whole"] = run_recipe(folder / "whole", corpus_root)
-    for name in ("killed", "stopped"):
-        process, step = found[name]
-        process.join()
-        found[name] = (step, process.exitcode)
-    return folder, found
+        found[name] = arguments
+    codes = call_fresh(run_interrupted, list(found.values()))
+    found = {name: (step, code) for (name, (_, _, step, _)), code in zip(found.items(), codes, strict=True)}
+    return folder, found | {"whole": run_recipe(folder / "whole", corpus_root)}
 
 
 @pytest.mark.parametrize("name", ["killed", "stopped"])

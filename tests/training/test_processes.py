@@ -14,6 +14,8 @@ from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 from emofusion.configuration.modalities import host_lengths
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
+from emofusion.modeling.distributed import gather_rows
+from emofusion.modeling.loss_discrepancy import discrepancy_loss
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.checkpoints import find_checkpoint
 from emofusion.training.collator import EmotionCollator
@@ -23,9 +25,11 @@ from emofusion.training.model_building import build_model
 from emofusion.training.processor_building import build_processor
 from emofusion.training.trainer import EmotionTrainer
 from testing_common import CASES, INPUTS, make_batch
+from testing_fresh import call_fresh
 from testing_matrix import sparse_batch
 from testing_processes import fsdp_plugin
 from testing_training import AUDIO, TEXT
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
@@ -34,9 +38,29 @@ from transformers import set_seed
 PROCESSES = 2
 STEPS = 6  # an epoch has four
 STOP = 5
+# Every variant and every way of fusion; gradients of the other cases in one process are in modeling/test_matrix_training.py.
+PARALLEL = (
+    "speech",
+    "text",
+    "cross_attention",
+    "cross_attention-layer-sums",
+    "speaker_resnet",
+    "multi_level",
+    "multi_level-concat",
+    "wavfusion",
+    "wavfusion-video",
+    "wavfusion-concat",
+    "late_fusion",
+    "late_fusion-weighted",
+)
 SHARDED = ("speech-whisper", "cross_attention", "multi_level", "wavfusion", "wavfusion-wavlm", "late_fusion-weighted")
 ROWS = 13  # which two processes cannot share evenly in batches of two
 DROPOUTS = ("hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout", "layerdrop")
+# Rows for discrepancy learning, and how many the first process gets: about half, and nearly all.
+LABELS = torch.tensor([0, 1, 0, 2, 1, 1, 0])
+EMBEDDINGS = torch.randn(len(LABELS), 3, 5, generator=torch.Generator().manual_seed(0))
+SPLITS = (3, 6)
+MARGIN = 0.2
 WAVFUSION = {
     "audio_config": AUDIO | {"num_hidden_layers": 2} | dict.fromkeys(DROPOUTS, 0.0),
     "text_config": TEXT | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
@@ -188,6 +212,24 @@ def shard(case) -> list[float]:
     ]
 
 
+def shared_layer() -> nn.Linear:
+    torch.manual_seed(1)
+    return nn.Linear(5, 4)
+
+
+def discrepancy(rank: int) -> list:
+    """Return the loss of discrepancy learning, the averaged gradient and the labels, for each way to share the rows."""
+    found = []
+    for split in SPLITS:
+        rows = slice(None, split) if rank == 0 else slice(split, None)
+        layer = DistributedDataParallel(shared_layer())
+        embeddings, labels = gather_rows(layer(EMBEDDINGS[rows])), gather_rows(LABELS[rows])
+        loss = discrepancy_loss(embeddings, labels, MARGIN)
+        loss.backward()
+        found.append((loss.item(), layer.module.weight.grad.tolist(), labels.tolist()))
+    return found
+
+
 def process(rank: int, port: int, root: str, folder: str) -> None:
     """Run all measurements in one of the processes."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(PROCESSES)}
@@ -195,17 +237,23 @@ def process(rank: int, port: int, root: str, folder: str) -> None:
     torch.set_num_threads(1)
     found = {way: train_and_predict(root, folder, 8, **arguments) for way, arguments in WAYS.items()}
     found["resumed"] = stop_and_resume(rank, root, folder)
-    found["gradients"] = {case.name: gradients_without_search(case) for case in CASES}
+    found["gradients"] = {case.name: gradients_without_search(case) for case in CASES if case.name in PARALLEL}
     found["missing"] = {
         case.name: step_without_a_modality(case, rank)
         for case in CASES
         if case.name in ("cross_attention", "multi_level", "wavfusion", "late_fusion-weighted")
     }
+    found["discrepancy"] = discrepancy(rank)
     found["shards"] = {case.name: shard(case) for case in CASES if case.name in SHARDED}
     with open(f"{folder}/{rank}.json", "w") as file:
         json.dump(found, file)
     dist.barrier()
     dist.destroy_process_group()
+
+
+def launch(*arguments) -> None:
+    """Start the processes from one that has imported everything."""
+    mp.start_processes(process, arguments, nprocs=PROCESSES, start_method="fork")
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +263,7 @@ def found(corpus, corpus_root, tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    mp.spawn(process, (port, str(corpus_root), str(folder)), nprocs=PROCESSES)
+    call_fresh(launch, port, str(corpus_root), str(folder))
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(PROCESSES)]
 
 
@@ -242,7 +290,7 @@ def test_all_processes_stop_together_and_resume_to_the_same_end(found):
         assert results["resumed"]["weights"] in (None, results["random"]["weights"])
 
 
-@pytest.mark.parametrize("case", [case.name for case in CASES])
+@pytest.mark.parametrize("case", PARALLEL)
 def test_every_parameter_gets_a_gradient_in_every_step(case, found):
     assert found[0]["gradients"][case] == found[1]["gradients"][case] == [True, True]
 
@@ -251,6 +299,18 @@ def test_a_batch_without_a_modality_does_not_block_other_processes(found):
     for results in found:
         assert results["missing"]
         assert all(results["missing"].values())
+
+
+def test_discrepancy_of_two_processes_equals_that_of_one(found):
+    layer = shared_layer()
+    expected = discrepancy_loss(layer(EMBEDDINGS), LABELS, MARGIN)
+    expected.backward()
+    for results in found:
+        assert len(results["discrepancy"]) == len(SPLITS)
+        for loss, gradient, labels in results["discrepancy"]:
+            assert labels == LABELS.tolist()
+            assert loss == pytest.approx(expected.item(), abs=1e-6)
+            torch.testing.assert_close(torch.tensor(gradient), layer.weight.grad)
 
 
 @pytest.mark.parametrize("case", SHARDED)
