@@ -35,6 +35,7 @@ RUN_ON = {
 NOT_RUN = {
     "--engine ray": "Ray is an extra that the tests of inference/ray_engine.py start",
     "runs/spoken/wavfusion_quadrants": "a model of video that is trained for minutes; the other commands of explain run",
+    "--word-times": "a recogniser with times of words, see tests/cli/test_predict_long.py",
     "--base-model": "adapters are pushed in tests/hub/test_push_adapters.py",
 }
 # A part of a block of Python -> the test that runs it.
@@ -71,6 +72,7 @@ def test_blocks_of_page_run(page, workplace, capsys):
         if block.file:
             (workplace / block.file).parent.mkdir(parents=True, exist_ok=True)
             (workplace / block.file).write_text(block.code)
+            read_file(workplace / block.file)
     for block in blocks(page):
         here = f"{page_name(page)}, line {block.line}"
         match block.language:
@@ -82,7 +84,7 @@ def test_blocks_of_page_run(page, workplace, capsys):
                 for command in commands_in(block.code):
                     run_command(command, RUN | RUN_ON.get(page_name(page), set()), workplace, capsys)
             case "text" | "yaml" | "json" | "csv" if block.file:
-                read_file(workplace / block.file)
+                pass  # read above
             case "yaml":
                 read_recipe_part(block, workplace)
             case "text":
@@ -120,7 +122,7 @@ def read_file(path) -> None:
                 write_tone(path.parent / row["file_name"])
         case ".csv", _:
             for row in read_csv(path, ("audio",)):
-                write_tone(path.parent / row["audio"])
+                write_tone(path.parent / row["audio"], seconds=8)  # longer than the spans on a page
             assert list(read_manifest(path))
         case _:
             pytest.fail(f"no reader of {path.name}")

@@ -16,7 +16,7 @@ from testing_media import encode, tone
 from testing_meld import make_raw
 from testing_model_folder import make_model_folder
 from testing_pages import ROOT
-from testing_recognisers import save_ctc
+from testing_recognisers import save_whisper
 from testing_training import AUDIO, TEXT
 from transformers import AutoConfig, AutoModel, BertTokenizer, Wav2Vec2FeatureExtractor
 
@@ -67,7 +67,7 @@ def build_models(folder: Path) -> None:
     processor.save_pretrained(folder / "runs/lora")
     write_bundle(None, folder / "runs/lora", processor)
     shutil.copy(folder / DEMO / "results.json", folder / "runs/lora")
-    save_ctc(folder / "openai/whisper-small.en")
+    save_whisper(folder / "openai/whisper-small.en", languages=())
     speech, text = folder / "facebook/wav2vec2-base", folder / "bert-base-uncased"
     torch.manual_seed(0)
     for place, config in ((speech, AUDIO), (text, TEXT)):
