@@ -35,7 +35,7 @@ RUN_ON = {
 NOT_RUN = {
     "--engine ray": "Ray is an extra that the tests of inference/ray_engine.py start",
     "runs/spoken/wavfusion_quadrants": "a model of video that is trained for minutes; the other commands of explain run",
-    "--word-times": "a recogniser with times of words, see tests/processing/test_long_recordings.py",
+    "--word-times": "a recogniser with times of words, see tests/processing/test_transcriber.py",
     "--multi_gpu": "the same command as above it on the page, whose table is then finished",
     "--base-model": "adapters are pushed in tests/hub/test_push_adapters.py",
 }
