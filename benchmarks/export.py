@@ -1,10 +1,11 @@
-"""Exported graphs against torch: size, time and agreement, in float32 and with int8 weights.
+"""Exported graphs against torch: size, time of the export and of a run, agreement, in float32 and with int8 weights.
 
 Times are of one clip on the same number of threads, in turn. Models have random weights; the agreement is that of random batches.
 """
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from .measuring import conditions, table, time_in_turn
@@ -48,18 +49,19 @@ def measure_system(fields: dict, system: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         calls, rows = {"torch": torch.no_grad()(lambda: model(**batch))}, {}
         for name in ("float32", "int8"):
-            path = Path(folder, name, "model.onnx")
+            path, since = Path(folder, name, "model.onnx"), time.process_time()
             if name == "int8":
                 shutil.copytree(Path(folder, "float32"), path.parent)
                 quantise(path)
             else:
                 path.parent.mkdir()
                 write_graph(exportable, random.traced(), path)
+            seconds = time.process_time() - since
             graph = open_graph(path, torch.get_num_threads())
             calls[f"onnx, {name}"] = lambda graph=graph: graph(arrays)
             report = compare(model, graph, batches)
             size = sum(file.stat().st_size for file in path.parent.iterdir())
-            rows[f"onnx, {name}"] = {"MB": size / 1e6} | {
+            rows[f"onnx, {name}"] = {"MB": size / 1e6, "export CPU s": seconds} | {
                 title: report[entry] * (100 if entry == "equal_classes" else 1) for entry, title in AGREEMENT.items()
             }
         timings = time_in_turn(calls, setting.repeats)

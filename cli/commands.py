@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "Recognise the emotion of a recording, or of many.",
     "explain": "Show what words, times and inputs the answer for a recording depends on.",
     "demo-app": "Open a page on this machine on which a model is tried.",
+    "serve": "Answer requests over HTTP with a trained model.",
     "prepare": "Check a corpus on disk, list its problems, and cache it.",
     "fit-late-fusion": "Combine the scores of models, which are trained first if they are not.",
     "pretrain-speaker": "Pretrain a speaker network.",

@@ -47,11 +47,13 @@ def run(argv: list[str]) -> None:
         arguments.allow_private_urls,
     )
     if arguments.out:
-        draw_explanation(Path(arguments.out, PICTURE), explanation)
+        notes = draw_explanation(Path(arguments.out, PICTURE), explanation)
         write_json(Path(arguments.out, TABLE), explanation.to_dict())
     print("\n".join(format_explanation(explanation)))
     if arguments.out:
         print(f"Picture: {Path(arguments.out, PICTURE)}\nAll numbers: {Path(arguments.out, TABLE)}")
+        for note in notes:
+            print(note)
 
 
 def format_explanation(explanation: "Explanation") -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from ..configuration.plain_text import format_size
 from .commands import Parser
 from .output import announce, conclude
+from .predict import check_model
 
 
 def run(argv: list[str]) -> None:
@@ -28,6 +29,7 @@ def run(argv: list[str]) -> None:
     from ..inference.export_card import HEADINGS, format_value
 
     logging.disable_progress_bar()
+    check_model(arguments.model)
     since = announce(f"Exporting {arguments.model}", out)
     report = export_model(arguments.model, out, arguments.int8, arguments.revision)
     for precision, agreement in report["agreement"].items():

@@ -7,9 +7,15 @@ from typing import Any
 
 from ..configuration.plain_text import format_seconds
 from .commands import IncompleteError, Parser, positive_int
+from .predict_timeline import HOP, WINDOW
 
 # Options for one recording, which a table has as columns of a manifest.
 OF_ONE = ("text", "video", "context", "speaker")
+# Options of `ScoringOptions`.
+OPTIONS = (
+    *("window_seconds", "hop_seconds", "vad", "word_times", "transcriber", "batch_size", "num_workers"),
+    *("channels", "rttm", "skip_overlap"),
+)
 
 
 def add_table_options(parser: Parser) -> None:
@@ -54,11 +60,13 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
             parser.error(f"--{name} is for one recording: with --out, give a manifest with a column for it")
     if not arguments.audio:
         parser.error("--out needs recordings: files, folders, globs or manifests")
-    from ..inference.scoring import ScoringOptions
+    from ..inference.scoring_options import ScoringOptions
     from ..inference.table_run import score_to_table
 
-    names = ("window_seconds", "hop_seconds", "vad", "word_times", "transcriber", "batch_size", "num_workers")
-    options = ScoringOptions(**{name: getattr(arguments, name) for name in names})
+    options = {name: getattr(arguments, name) for name in OPTIONS}
+    if arguments.timeline and not arguments.vad and arguments.window_seconds is None:
+        options |= {"window_seconds": WINDOW, "hop_seconds": arguments.hop_seconds or HOP}
+    options = ScoringOptions(**options)
     began = time.perf_counter()
     summary = score_to_table(
         load,
@@ -69,9 +77,11 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
         root=arguments.root,
         engine=arguments.engine,
         workers=arguments.workers,
+        timelines=arguments.timeline,
+        smoothing=arguments.smooth,
     )
     if summary is not None:
-        print("\n".join(_describe(summary, arguments.out, format_seconds(time.perf_counter() - began))))
+        print("\n".join(_describe(summary, arguments, format_seconds(time.perf_counter() - began))))
         if summary.errors:
             raise IncompleteError(
                 f"{summary.errors} of {summary.rows} rows of {arguments.out} are errors, see its column error; the same command "
@@ -79,10 +89,10 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
             )
 
 
-def _describe(summary: Any, table: str, duration: str) -> list[str]:
+def _describe(summary: Any, arguments: argparse.Namespace, duration: str) -> list[str]:
     """Return what is printed at the end."""
     lines = [
-        f"Scored {_count(summary.scored, 'recording')} in {duration}; {table} has {_count(summary.rows, 'row')}, "
+        f"Scored {_count(summary.scored, 'recording')} in {duration}; {arguments.out} has {_count(summary.rows, 'row')}, "
         f"{summary.seconds / 3600:.2f} hours of audio."
     ]
     if again := summary.recordings - summary.scored:
@@ -96,9 +106,12 @@ def _describe(summary: Any, table: str, duration: str) -> list[str]:
         lines.append(f"Named again, without another row: {_count(summary.duplicates, 'recording')}.")
     if summary.others:
         lines.append(f"Left out, because the name is not that of a recording: {_count(summary.others, 'file')}.")
-    if summary.unread_turns:
+    if summary.pictures:
+        lines.append(f"Drawn in {arguments.timeline}: {_count(summary.pictures, 'timeline')}.")
+    if summary.has_no_turns:
         lines.append(
-            "This model reads earlier turns: it got the earlier windows of a recording, and none of other recordings."
+            "This model reads earlier turns, and no recording has any but its earlier windows: give a manifest with the column "
+            "dialogue."
         )
     return lines
 

@@ -17,13 +17,19 @@ def add_timeline_options(parser: Parser) -> None:
     Args:
         parser: The parser of `emofusion predict`.
     """
-    group = parser.add_argument_group("speakers and time of one recording")
-    group.add_argument("--rttm", metavar="FILE", help="turns of the speakers, in RTTM")
+    group = parser.add_argument_group("speakers and time")
+    group.add_argument(
+        "--rttm", metavar="FILE", help="turns of the speakers, in RTTM; with --out also a folder of such files"
+    )
     group.add_argument(
         "--skip-overlap", action="store_true", help="with --rttm, leave out what several speakers say at once"
     )
     group.add_argument("--channels", action="store_true", help="each channel of the recording is a speaker")
-    group.add_argument("--timeline", metavar="PNG", help="picture to write: emotion over time, under the waveform")
+    group.add_argument(
+        "--timeline",
+        metavar="PNG",
+        help="picture to write: emotion over time, under the waveform; with --out a folder, for a picture of each recording",
+    )
     group.add_argument(
         "--smooth",
         metavar="S",
@@ -33,7 +39,7 @@ def add_timeline_options(parser: Parser) -> None:
 
 
 def wants_timeline(parser: Parser, arguments: argparse.Namespace) -> bool:
-    """Return whether an option of this file is given; end with a sentence if it has no use.
+    """Return whether an option of this file is given for one recording; end with a sentence if it has no use.
 
     Args:
         parser: The parser of `emofusion predict`.
@@ -49,13 +55,16 @@ def wants_timeline(parser: Parser, arguments: argparse.Namespace) -> bool:
         parser.error("--skip-overlap needs the turns of --rttm")
     if arguments.smooth is not None and not arguments.timeline:
         parser.error("--smooth is for the picture of --timeline")
-    if given and arguments.out:
-        parser.error(f"{given[0]} is for one recording, and --out is for a table of many: leave one of them out")
     if given and not arguments.audio:
         parser.error(f"{given[0]} needs a recording: AUDIO")
-    if arguments.timeline and not arguments.timeline.lower().endswith(".png"):
+    is_picture = (arguments.timeline or "").lower().endswith(".png")
+    if arguments.timeline and not arguments.out and not is_picture:
         parser.error(f"--timeline writes a PNG: give it a name that ends in .png, not {arguments.timeline}")
-    return bool(given)
+    if arguments.out and is_picture:
+        parser.error(
+            f"--timeline writes a picture for each recording of --out: give it a folder, not {arguments.timeline}"
+        )
+    return bool(given) and not arguments.out
 
 
 def recognise_over_time(
@@ -73,6 +82,7 @@ def recognise_over_time(
         ValueError: If the recording, the turns or the model cannot be used.
     """
     from ..corpora.atomic_write import check_file
+    from ..inference.recording_pictures import measure_waveforms
     from ..inference.rttm import read_rttm
     from ..inference.speakers import recognise_speakers
     from ..inference.timeline_picture import draw_timeline
@@ -97,19 +107,8 @@ def recognise_over_time(
     else:
         rows = recognise(inputs, **options, **private)
     if arguments.timeline and rows:
-        draw_timeline(arguments.timeline, rows, _measure(inputs["audio"], rows), arguments.smooth, str(name))
+        draw_timeline(arguments.timeline, rows, measure_waveforms(inputs["audio"], rows), arguments.smooth, str(name))
     return rows, dict(options)
-
-
-def _measure(audio: Any, rows: list[dict[str, Any]]) -> Any:
-    """Return the envelope of a recording, or of each of its channels if the rows have them."""
-    from ..inference.envelope import measure_envelope
-    from ..inference.speakers import select_channel
-
-    channels = sorted({row["channel"] for row in rows if "channel" in row})
-    if not channels:
-        return measure_envelope(audio)
-    return {f"channel {number}": measure_envelope(select_channel(audio, number)) for number in channels}
 
 
 def _seconds(text: str) -> float:

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from typing import Any
 
+from ..inference.earlier_turns import read_turn
 from .commands import Parser
 
 
@@ -31,13 +32,5 @@ def read_utterance(arguments: Namespace, audio: str | None) -> dict[str, Any]:
         audio: Path or URL of the recording, None for none.
     """
     utterance = {"audio": audio, "text": arguments.text, "video": arguments.video}
-    turns = [_read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
+    turns = [read_turn(turn, arguments.speaker) for turn in arguments.context or ()]
     return utterance | ({"context": turns, "speaker": arguments.speaker} if turns else {})
-
-
-def _read_turn(turn: str, speaker: str | None) -> dict[str, str]:
-    """Return an earlier turn; a beginning up to a colon names its speaker where that of the recording is given."""
-    name, colon, text = turn.partition(":")
-    if speaker is None or not colon:
-        return {"text": turn}
-    return {"speaker": name.strip(), "text": text.strip()}

@@ -126,9 +126,9 @@ class EmoFusionConfig(PreTrainedConfig):
     # in its abstract or on its page, are noted by a third party who read it, or are ours.
     paper: ClassVar[dict | None] = None
 
-    audio_config: dict | PreTrainedConfig | None = None
-    text_config: dict | PreTrainedConfig | None = None
-    vision_config: dict | PreTrainedConfig | None = None
+    audio_config: PreTrainedConfig | dict | None = None
+    text_config: PreTrainedConfig | dict | None = None
+    vision_config: PreTrainedConfig | dict | None = None
     freeze_feature_encoder: bool = True
     freeze_audio_layers: int = 0
     freeze_text_layers: int = 0

@@ -27,18 +27,20 @@ SETTINGS = {"text.parse_math": False, "text.usetex": False}
 
 
 @contextmanager
-def picture(path: str | Path, **options: Any) -> "Iterator[Figure]":
+def picture(path: str | Path, families: Sequence[str] = (), **options: Any) -> "Iterator[Figure]":
     """Open a new figure, and write it as a PNG at the end of the block.
 
     Args:
         path: PNG to write.
+        families: The families of fonts (see [`choose_fonts`]); by default those of matplotlib.
         **options: Arguments of [`matplotlib.figure.Figure`].
     """
     import matplotlib
     from matplotlib.figure import Figure
 
     path = Path(path)
-    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+    settings = SETTINGS | ({"font.family": list(families)} if families else {})
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
         # A character that the font lacks, as an emoji, is drawn as a box.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")

@@ -11,7 +11,7 @@ _HOMES = {
     "Member": "explanation_records",
     "Part": "explanation_records",
     "Recording": "recording",
-    "ScoringOptions": "scoring",
+    "ScoringOptions": "scoring_options",
     "Stretch": "timeline",
     "Summary": "table_run",
     "Target": "explanation_records",

@@ -8,19 +8,30 @@ import importlib
 import os
 import tempfile
 import threading
-from collections import defaultdict
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import join_words, show_name
 from .answers_html import show_hint
-from .app_answers import MEGABYTE, WINDOW, Limits, build_action, explain_visit, longest_window, recognise_visit
+from .app_answers import (
+    MEGABYTE,
+    WINDOW,
+    Limits,
+    build_action,
+    explain_visit,
+    hears,
+    longest_window,
+    reads_context,
+    recognise_visit,
+)
 
 STYLE = Path(__file__).with_name("app.css")
+CLEANING = 60  # seconds between two searches for files that were kept long enough
 # Read by gradio and by huggingface_hub when they are imported.
 NO_TELEMETRY = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+# Where gradio saves recordings. It is read at each upload: of several pages in a process, only the last one may be used.
+FOLDER = "GRADIO_TEMP_DIR"
 BEFORE = "The answer appears here."
 ABOUT = """**Limits.** The scores say how a recording sounds to this model, not what a person feels. The model knows {classes}, and
 must choose among them whatever it hears. It knows the language, the microphones and the way of speaking of its training corpus,
@@ -42,7 +53,7 @@ def require_gradio() -> None:
 
 
 class Uploads:
-    """The recordings that visitors gave; each visitor has at most one.
+    """The recordings and videos that visitors gave; each visitor has at most one of each.
 
     Args:
         folder: The folder in which gradio saves recordings; files outside it are never removed.
@@ -50,27 +61,30 @@ class Uploads:
 
     def __init__(self, folder: Path):
         self.folder = folder.resolve()
-        self.current: dict[str, str | None] = defaultdict(lambda: None)
+        self.current: dict[tuple[str, str], str] = {}
 
-    def keep(self, visitor: str, path: str | None) -> None:
-        """Keep the recording of a visitor and remove the one before it.
+    def keep(self, visitor: str, path: str | None, kind: str = "recording") -> None:
+        """Keep the recording or the video of a visitor and remove the one before it.
 
         Args:
             visitor: The session of the visitor.
-            path: The recording; None if it was taken back.
+            path: The file; None if it was taken back.
+            kind: "recording" or "video".
         """
-        before, self.current[visitor] = self.current[visitor], path
-        if before not in (None, path, *self.current.values()):
+        before = self.current.pop((visitor, kind), None)
+        if path is not None:
+            self.current[visitor, kind] = path
+        if before is not None and before not in self.current.values():
             self._remove(before)
 
     def forget(self, visitor: str) -> None:
-        """Remove the recording of a visitor who left.
+        """Remove the files of a visitor who left.
 
         Args:
             visitor: The session of the visitor.
         """
-        self.keep(visitor, None)
-        self.current.pop(visitor, None)
+        for kind in [kind for one, kind in self.current if one == visitor]:
+            self.keep(visitor, None, kind)
 
     def _remove(self, path: str) -> None:
         file = Path(path).resolve()
@@ -91,9 +105,10 @@ class Page:
 
     def __init__(self, recognise: Any, name: str, limits: Limits | None = None):
         require_gradio()
-        self.limits = limits or Limits()
+        self.recognise, self.limits = recognise, limits or Limits()
         self.folder = tempfile.TemporaryDirectory(prefix="emofusion-page-")
-        os.environ["GRADIO_TEMP_DIR"] = self.folder.name
+        self.folder_before = os.environ.get(FOLDER)
+        os.environ[FOLDER] = self.folder.name
         self.blocks = _build(recognise, name, self.limits, Uploads(Path(self.folder.name)))
 
     def open(self, host: str | None = None, port: int | None = None) -> str:
@@ -134,24 +149,31 @@ class Page:
         """Close the page and remove all recordings."""
         self.blocks.close(verbose=False)
         self.folder.cleanup()
+        os.environ.pop(FOLDER, None)
+        if self.folder_before is not None:
+            os.environ[FOLDER] = self.folder_before
 
 
 def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
     """Return the page as `gradio.Blocks`."""
     import gradio
 
-    modalities = recognise.model.config.modalities
-    hears = "audio" in modalities or recognise.transcriber is not None
+    modalities, listens = recognise.model.config.modalities, hears(recognise)
 
     def keep(path: str | None, request: gradio.Request) -> tuple[str, str]:
         uploads.keep(request.session_hash, path)
         return show_hint(BEFORE), ""
 
+    def keep_video(path: str | None, request: gradio.Request) -> tuple[str, str]:
+        uploads.keep(request.session_hash, path, "video")
+        return show_hint(BEFORE), ""
+
     def forget(request: gradio.Request) -> None:
         uploads.forget(request.session_hash)
 
-    with gradio.Blocks(title=f"{name}: speech emotion recognition", delete_cache=(60, limits.kept_seconds)) as page:
-        gradio.HTML(_heading(name, hears), padding=False, elem_id="ef-heading")
+    cleaning = min(CLEANING, limits.kept_seconds), limits.kept_seconds
+    with gradio.Blocks(title=f"{name}: speech emotion recognition", delete_cache=cleaning) as page:
+        gradio.HTML(_heading(name, listens), padding=False, elem_id="ef-heading")
         with gradio.Row(equal_height=False):
             with gradio.Column(min_width=300):
                 recording = gradio.Audio(
@@ -160,11 +182,18 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
                     sources=["upload", "microphone"],
                     buttons=[],
                     editable=False,
-                    visible=hears,
+                    visible=listens,
                     elem_id="ef-recording",
                 )
+                video = gradio.Video(
+                    label="Video (optional)" if listens else "Video",
+                    sources=["upload"],
+                    buttons=[],
+                    visible="video" in modalities,
+                    elem_id="ef-video",
+                )
                 text = gradio.Textbox(
-                    label="Transcript (optional)" if hears else "Transcript",
+                    label="Transcript (optional)" if listens else "Transcript",
                     info=_about_text(recognise),
                     lines=2,
                     max_lines=6,
@@ -172,6 +201,7 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
                     visible="text" in modalities,
                     elem_id="ef-transcript",
                 )
+                turns, speaker = _dialogue_boxes(recognise, limits)
                 button = gradio.Button("Recognise the emotion", variant="primary", elem_id="ef-button")
                 why = gradio.Button("Explain the answer", elem_id="ef-explain")
             with gradio.Column(min_width=300):
@@ -186,12 +216,38 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
             "concurrency_limit": 1,
             "concurrency_id": "model",
         }
-        given, shown = [recording, text], [result, picture]
+        given, shown = [recording, text, video, turns, speaker], [result, picture]
         recording.change(keep, recording, shown, **quiet)
+        video.change(keep_video, video, shown, **quiet)
         button.click(build_action(recognise_visit, recognise, limits), given, shown, **shared)
         why.click(build_action(explain_visit, recognise, limits), given, shown, **shared)
         page.unload(forget)
     return page
+
+
+def _dialogue_boxes(recognise: Any, limits: Limits) -> tuple[Any, Any]:
+    """Return the boxes for earlier turns and for the speaker, which only models with context show."""
+    import gradio
+
+    visible = reads_context(recognise)
+    turns = gradio.Textbox(
+        label="Earlier turns (optional)",
+        info='What was said before, a line each, oldest first: "TEXT", or "NAME: TEXT" with the speaker below.',
+        lines=2,
+        max_lines=6,
+        max_length=limits.characters,
+        visible=visible,
+        elem_id="ef-turns",
+    )
+    speaker = gradio.Textbox(
+        label="Speaker of the recording (optional)",
+        info="The name as in the earlier turns.",
+        max_lines=1,
+        max_length=100,
+        visible=visible,
+        elem_id="ef-speaker",
+    )
+    return turns, speaker
 
 
 def _theme() -> Any:
@@ -215,8 +271,10 @@ def _theme() -> Any:
     )
 
 
-def _heading(name: str, hears: bool) -> str:
-    what = "Record or choose a recording, and see how it sounds" if hears else "Write a sentence, and see how it reads"
+def _heading(name: str, listens: bool) -> str:
+    what = (
+        "Record or choose a recording, and see how it sounds" if listens else "Write a sentence, and see how it reads"
+    )
     return f"<h1>Speech emotion recognition</h1><p>{what} to the model <strong>{escape(show_name(name))}</strong>.</p>"
 
 
@@ -232,15 +290,15 @@ def _about_text(recognise: Any) -> str:
 def _about(recognise: Any, limits: Limits) -> str:
     """Return the limits of the model and of the page in words."""
     config, window = recognise.model.config, longest_window(recognise)
+    others = "A video gives its pictures and, without a recording, its sound. " if "video" in config.modalities else ""
     names = [] if config.is_regression else [show_name(label) for label in config.id2label.values()]
     names += map(show_name, config.dimensions or ())
-    unused = [MODALITIES[name].word for name in config.modalities if name not in ("audio", "text")]
     return ABOUT.format(
         classes=join_words(names),
         minutes=_minutes(limits.seconds),
         megabytes=limits.megabytes,
         window=f"Recordings of more than {window:g} s are recognised in windows of {min(WINDOW, window):g} s. ",
-        others=f"The model also takes {join_words(unused)}, for which this page does not ask. " if unused else "",
+        others=others,
         kept=_minutes(limits.kept_seconds),
     )
 

@@ -16,13 +16,15 @@ from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import did_you_mean, join_words, show_value
 from ..processing.pipeline_answers import build_answer
 from ..processing.pipeline_emotion_recognition import EmotionRecognitionPipeline
+from ..processing.utterance_batches import batch_rows
 from ..processing.utterance_reader import Failure
 from .explanation_attention import list_readings, read_attention
 from .explanation_forms import fix_row, list_words, locate_tokens, without_parts, without_words
 from .explanation_members import read_members
 from .explanation_records import AttentionMap, Explanation, Part, Target
+from .explanation_reuse import reuse_rows
 
-BATCH_SIZE = 8
+BATCH_SIZE, BATCH_SECONDS = 8, 120.0  # rows of a batch and seconds of their recordings, at most
 ENVELOPE = 600  # stretches of a recording, at most
 
 Answer = list[dict[str, Any]] | dict[str, list[dict[str, Any]]]
@@ -36,13 +38,16 @@ class ExplainingPipeline(EmotionRecognitionPipeline):
 
         Args:
             rows: Utterances from `preprocess`.
-            batch_size: The number of rows in a batch.
+            batch_size: The largest number of rows in a batch.
 
         Raises:
             ValueError: If scores are not finite.
         """
-        groups = [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
-        outputs = [output for group in groups for output in self._score(group, self._batch(group))]
+        outputs, found = [], {}
+        for batch in batch_rows((row for row in rows), False, batch_size, BATCH_SECONDS):
+            found |= zip(batch.numbers, self._score(batch.rows, self._batch(batch.rows)), strict=True)
+            if len(found) == len(batch.window):
+                outputs += [found.pop(number) for number in range(len(batch.window))]
         if failed := next((output for output in outputs if isinstance(output, Failure)), None):
             raise failed.error
         return [build_answer(output, self.model.config) for output in outputs]
@@ -67,7 +72,8 @@ def explain(
 ) -> Explanation:
     """Explain the answer of a classifier for one utterance.
 
-    The model runs once for each modality and each word, `batch_size` at a time, and once for attention and gates.
+    The model runs once for each modality and each word, `batch_size` at a time, and once for attention and gates. Its
+    encoders run once for each distinct input: the recording is encoded once, whatever the number of words.
 
     Args:
         model: A classifier of emofusion; it is set to evaluation mode.
@@ -75,7 +81,8 @@ def explain(
         utterance: A recording, or a dict with `audio`, `text`, `video`, `alignment`, `context` and `speaker`, as the pipeline
             takes them.
         target: The class or dimension to explain; by default the most probable class and every dimension.
-        batch_size: The number of forms of the utterance in a batch; results do not depend on it.
+        batch_size: The largest number of forms of the utterance in a batch; results do not depend on it. Batches of long
+            recordings are smaller.
         allow_private_urls: Whether URLs may lead to this machine and to private networks.
 
     Returns:
@@ -90,6 +97,15 @@ def explain(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
     pipeline = ExplainingPipeline(model=model, processor=processor)
+    with reuse_rows(pipeline.model):
+        return _explain(pipeline, utterance, target, batch_size, allow_private_urls)
+
+
+def _explain(
+    pipeline: ExplainingPipeline, utterance: Any, target: str | None, batch_size: int, allow_private_urls: bool
+) -> Explanation:
+    """See `explain`."""
+    model, processor = pipeline.model, pipeline.processor
     row = fix_row(pipeline.preprocess(utterance, allow_private_urls=allow_private_urls), processor)
     spans = locate_tokens(processor, row["text"])
     words, text, word_notes = list_words(row, spans)

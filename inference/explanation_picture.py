@@ -10,6 +10,7 @@ import numpy as np
 
 from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import one_line, show_name
+from ..evaluation.picture_fonts import choose_fonts
 from ..evaluation.pictures import picture
 from .explanation_attention import TO_TIMES, TO_WORDS
 from .explanation_records import AttentionMap, Explanation, Gate, Target
@@ -42,7 +43,7 @@ class Band(NamedTuple):
     bars: "Callable[[Axes], None] | None"
 
 
-def draw_explanation(path: str | Path, explanation: Explanation) -> None:
+def draw_explanation(path: str | Path, explanation: Explanation) -> list[str]:
     """Draw an explanation.
 
     Contributions to a dimension are drawn as a share of its scale. Of the maps and gates of several layers, levels or
@@ -51,13 +52,20 @@ def draw_explanation(path: str | Path, explanation: Explanation) -> None:
     Args:
         path: PNG to write.
         explanation: The explanation.
+
+    Returns:
+        Sentences on what the picture cannot show, which are written in it too: characters that no installed font has.
     """
+    names = [word.text for word in explanation.words] + [target.label for target in explanation.targets]
+    fonts = choose_fonts(show_name(name) for name in names)
     bands = _bands(explanation)
     has_two = any(band.over_time and band.bars for band in bands)
-    footer = "\n".join(fill(one_line(note), LONGEST_NOTE) for note in (*explanation.notes, explanation.limits))
+    footer = "\n".join(
+        fill(one_line(note), LONGEST_NOTE) for note in (*explanation.notes, *fonts.notes, explanation.limits)
+    )
     heights = [band.height for band in bands]
     size = WIDTH, sum(heights) + 0.4 + 0.16 * (footer.count("\n") + 1)
-    with picture(path, figsize=size) as figure:
+    with picture(path, fonts.families, figsize=size) as figure:
         _write_heading(figure, explanation.targets)
         figure.supxlabel(footer, fontsize=8, color="#525252", x=0.01, ha="left")
         grid = figure.add_gridspec(len(bands), 2, height_ratios=heights, width_ratios=(2, 1))
@@ -71,6 +79,7 @@ def draw_explanation(path: str | Path, explanation: Explanation) -> None:
             if band.bars:
                 panel = figure.add_subplot(grid[number, 1] if band.over_time else grid[number, :])
                 band.bars(panel)
+    return fonts.notes
 
 
 def _bands(explanation: Explanation) -> list[Band]:

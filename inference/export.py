@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from transformers import AutoModelForAudioClassification, AutoProcessor, PreTrai
 
 from ..configuration.folder_checks import check_folder, find_file
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE, SPAN_INPUTS
-from ..corpora.atomic_write import staged, write_json
+from ..corpora.atomic_write import make_folder, staged, write_json
 from ..modeling.modeling_checkpoint import one_sentence
 from ..processing.processor_checks import check_processor_fits
 from ..processing.utterance_reader import Limit
@@ -29,8 +30,11 @@ GRAPH, REPORT, SCRIPT, PAGE = "model.onnx", "export.json", "predict_onnx.py", "R
 OPSET = 20
 # The largest difference of probabilities, or of dimensions as a share of half their scale, that a graph in float32 may have.
 TOLERANCE = 1e-4
-# Operators whose weights become int8. Convolutions and recurrent layers stay in float32.
+# Operators whose weights become int8, and those that they become. Convolutions and recurrent layers stay in float32.
 QUANTISED = ["MatMul", "Gemm", "Gather"]
+INTEGER = {"MatMulInteger", "DequantizeLinear"}
+# A file of protobuf has at most 2 GiB: above this size, which leaves room for the graph, weights are in a file of their own.
+LARGEST_FILE = 1_800_000_000  # bytes
 
 
 def export_model(source: str | Path, out: str | Path, int8: bool = False, revision: str = "main") -> dict[str, Any]:
@@ -52,18 +56,31 @@ def export_model(source: str | Path, out: str | Path, int8: bool = False, revisi
         OSError: If a file cannot be read or written.
         ValueError: If the model cannot be exported, its graph differs from it, or `out` is not empty.
     """
-    import onnxruntime
-    import onnxscript  # noqa: F401  # torch needs it: its absence is reported here, before a model is loaded
+    # torch needs them: their absence is reported here, before a model is loaded.
+    import onnxruntime  # noqa: F401
+    import onnxscript  # noqa: F401
 
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    is_new = not out.exists()
+    if not is_new and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not an empty folder; give a new one.")
     model, processor = load_classifier(str(source), revision)
-    exportable = build_exportable(model, _own_inputs(processor))
+    make_folder(out)
+    try:
+        return _export(str(source), model, processor, out, int8)
+    finally:
+        if is_new and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _export(source: str, model: PreTrainedModel, processor: ProcessorMixin, out: Path, int8: bool) -> dict[str, Any]:
+    """Write the exported folder, which exists; see `export_model`. After an error it has no file."""
+    import onnxruntime
+
+    exportable = build_exportable(model, _own_inputs(processor), _context_readers(processor))
     replace_recurrences(exportable)
     random = RandomBatches.of(model, processor, exportable.input_names)
     batches = random.compared()
-    out.mkdir(parents=True, exist_ok=True)
     with staged(out) as staging:
         traced = random.traced()
         opset = write_graph(exportable, traced, staging / GRAPH)
@@ -93,7 +110,8 @@ def export_model(source: str | Path, out: str | Path, int8: bool = False, revisi
             "agreement": reports,
         }
         write_page(staging / PAGE, report)
-        report["files"] = {file.name: _fingerprint(file) for file in sorted(staging.iterdir()) if file.is_file()}
+        files = sorted(file for file in staging.rglob("*") if file.is_file())
+        report["files"] = {file.relative_to(staging).as_posix(): _fingerprint(file) for file in files}
         write_json(staging / REPORT, report)
     return report
 
@@ -123,10 +141,10 @@ def load_classifier(source: str, revision: str = "main") -> tuple[PreTrainedMode
             raise ValueError(f"{source} has quantised weights: export the model that was quantised.")
         check_processor_fits(model.config, processor)
     configs = getattr(model.config, "member_configs", None) or [model.config]
-    if processor.earlier_turns or any(getattr(config, "context_layers", 0) for config in configs):
+    if any(getattr(config, "context_layers", 0) for config in configs):
         raise ValueError(
-            f"{source} reads earlier turns of a conversation, which a graph for single utterances has no input for: export a "
-            "model that was trained without context_turns and context_layers."
+            f"{source} reads earlier utterances of a conversation with their recordings (context_layers), which a graph for "
+            "single utterances has no input for: export a model that was trained without, or with context_turns instead."
         )
     return model.eval(), processor
 
@@ -137,8 +155,10 @@ def write_graph(exportable: torch.nn.Module, batch: Arrays, path: Path) -> int:
     Args:
         exportable: The module; see `build_exportable`.
         batch: The inputs to trace it with.
-        path: The file. A graph of more than 2 GB has its weights in a second file.
+        path: The file. A graph of more than `LARGEST_FILE` has its weights in a second file, whose name ends with `.data`.
     """
+    from onnxscript import optimizer
+
     inputs = {name: torch.from_numpy(values) for name, values in batch.items()}
     with torch.no_grad():
         outputs = list(exportable(inputs))
@@ -152,27 +172,54 @@ def write_graph(exportable: torch.nn.Module, batch: Arrays, path: Path) -> int:
             output_names=outputs,
             opset_version=OPSET,
             verbose=False,
+            optimize=False,
         )
+        # In place of all that torch would do: its search for patterns takes a fourth of the export, and the runtime has its own.
+        optimizer.fold_constants(program.model)
+        optimizer.remove_unused_nodes(program.model)
     for part in (
         program.model.graph,
         *program.model.graph.all_nodes(),
     ):  # lines of code, with the paths of this machine
         part.metadata_props.clear()
-    program.save(path)
+    # Not left to torch: its graph and quantised ones are divided by the same rule.
+    weights = sum(weight.const_value.nbytes for weight in program.model.graph.initializers.values())
+    program.save(path, external_data=weights > LARGEST_FILE)
     return OPSET
 
 
 def quantise(path: Path) -> None:
-    """Quantise the weights of a graph to int8, and its activations when it runs (dynamic quantisation of onnxruntime)."""
+    """Quantise the weights of a graph to int8, and its activations when it runs (dynamic quantisation of onnxruntime).
+
+    Args:
+        path: The file, which is replaced, with the file of its weights if it has one.
+
+    Raises:
+        ValueError: If the graph has no weights that can be quantised.
+    """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    small = path.with_name("int8.onnx")
-    with _quiet():
-        # Unsigned weights: signed ones saturate on processors without VNNI.
-        quantize_dynamic(path, small, op_types_to_quantize=QUANTISED, weight_type=QuantType.QUInt8, per_channel=True)
-    for file in path.parent.glob(f"{path.name}*"):
-        file.unlink()
-    small.rename(path)
+    files = [path, path.with_name(f"{path.name}.data")]
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, _quiet():
+        small = Path(folder, path.name)  # a graph names the file of its weights
+        quantize_dynamic(
+            path,
+            small,
+            op_types_to_quantize=QUANTISED,
+            weight_type=QuantType.QUInt8,  # signed weights saturate on processors without VNNI
+            per_channel=True,
+            use_external_data_format=files[1].exists(),
+        )
+        graph = onnx.load(small, load_external_data=False).graph
+        if not any(node.op_type in INTEGER for node in graph.node):
+            raise ValueError(
+                "The model has no matrix products or embeddings that int8 applies to: export it without --int8."
+            )
+        for file in files:
+            file.unlink(missing_ok=True)
+        for file in Path(folder).iterdir():
+            file.rename(path.with_name(file.name))
 
 
 def describe(model: PreTrainedModel, processor: ProcessorMixin, traced: Arrays) -> dict[str, Any]:
@@ -185,7 +232,7 @@ def describe(model: PreTrainedModel, processor: ProcessorMixin, traced: Arrays) 
     """
     config, inputs = model.config, {}
     for name, values in traced.items():
-        shape = [1, 1, *values.shape[2:]]
+        shape = [1, 1, *values.shape[2:]][: values.ndim]
         missing = -1 if split_name(name)[1] in SPAN_INPUTS.values() else 0
         axes = [axes_of(name).get(place, size) for place, size in enumerate(values.shape)]
         inputs[name] = {"type": str(values.dtype), "axes": axes, "shape": shape, "missing": missing}
@@ -227,6 +274,12 @@ def _own_inputs(processor: ProcessorMixin) -> dict[int, tuple[str, ...]]:
     parts = {modality.processor_part: name for name, modality in MODALITIES.items()}
     members: Mapping[int, ProcessorMixin] = getattr(processor, "members", {})
     return {number: tuple(parts[part] for part in own.get_attributes()) for number, own in members.items()}
+
+
+def _context_readers(processor: ProcessorMixin) -> set[int | None]:
+    """Return the processors that put earlier turns before the text: None for the processor, and numbers of members."""
+    members: Mapping[int, ProcessorMixin] = getattr(processor, "members", {})
+    return {number for number, part in ({None: processor} | dict(members)).items() if part.context_turns}
 
 
 def open_graph(path: Path, threads: int = 0) -> Callable[[Arrays], Arrays]:

@@ -66,6 +66,11 @@ def write_page(path: Path, report: Mapping[str, Any]) -> None:
     notes = ""
     if any(name.endswith("_spans") for name in inputs):
         notes += " Spans are start and end in seconds; without them, the frames are used."
+    if any(name.endswith("context_lengths") for name in inputs):
+        notes += (
+            " `context_lengths` is the number of tokens of earlier turns in a row of `input_ids`, between the first token and "
+            "the utterance; the script gives none."
+        )
     if any("pixel_values" in name for name in inputs):
         notes += " The script gives no video: prepare the frames with the image processor of this folder."
     path.write_text(

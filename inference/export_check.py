@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
-from ..configuration.modalities import MODALITIES, SAMPLING_RATE, SPAN_INPUTS
+from ..configuration.modalities import CONTEXT_INPUT, MODALITIES, SAMPLING_RATE, SPAN_INPUTS
 
 # The second dimension of each input in the graph.
 AXES = {"audio": "samples", "text": "tokens", "video": "frames"} | {
@@ -88,6 +88,9 @@ class RandomBatches:
                 level = next(level for level, spans in SPAN_INPUTS.items() if spans == name)
                 batch[key] = self._spans(counts["audio"], SEGMENTS[level])
                 continue
+            if name == CONTEXT_INPUT:
+                batch[key] = self._context_lengths(counts["text"])
+                continue
             modality = next(
                 modality for modality in MODALITIES.values() if name in (modality.main_input, modality.mask)
             )
@@ -102,6 +105,13 @@ class RandomBatches:
         shape = mask.shape if modality == "audio" else (*mask.shape, *self.image_shape)
         values = self.random.standard_normal(shape, dtype=np.float32)
         return values * mask.reshape(*mask.shape, *(1,) * (len(shape) - 2)).astype(np.float32)
+
+    def _context_lengths(self, tokens: Sequence[int]) -> np.ndarray:
+        """Return numbers of tokens of earlier turns, which leave two for the utterance; none in the last row of several."""
+        most = np.maximum(1, np.array(tokens) - 1)
+        lengths = self.random.integers(0, most)
+        lengths[-1] *= len(tokens) == 1
+        return lengths
 
     def _spans(self, samples: Sequence[int], most: int) -> np.ndarray:
         """Return segments one behind the other; the last row of several has none."""
@@ -122,6 +132,8 @@ def split_name(name: str) -> tuple[str, str]:
 def axes_of(name: str) -> dict[int, str]:
     """Return the names of the dynamic dimensions of an input of the graph."""
     prefix, plain = split_name(name)
+    if plain == CONTEXT_INPUT:
+        return {0: "batch"}
     for modality in MODALITIES.values():
         if plain in (modality.main_input, modality.mask):
             return {0: "batch", 1: prefix + AXES[modality.name]}

@@ -1,7 +1,7 @@
 """Classifiers as modules that torch can export: padded rows with masks in, scores out."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 from transformers import PreTrainedModel
 
 from ..configuration.configuration_late_fusion import member_modalities
-from ..configuration.modalities import MODALITIES, SPAN_INPUTS
+from ..configuration.modalities import CONTEXT_INPUT, MODALITIES, SPAN_INPUTS
 from ..modeling.encoder_packing import PACKED_ATTENTION
 from ..modeling.encoder_wav2vec2 import MODEL_TYPES
 from ..modeling.fusion_late_members import MEMBER_MODELS
@@ -19,12 +19,18 @@ from .export_encoders import encode_padded, encode_waveforms
 Batch = Mapping[str, torch.Tensor]
 
 
-def build_exportable(model: PreTrainedModel, own_inputs: Mapping[int, tuple[str, ...]] | None = None) -> nn.Module:
+def build_exportable(
+    model: PreTrainedModel,
+    own_inputs: Mapping[int, tuple[str, ...]] | None = None,
+    context_readers: Collection[int | None] = (),
+) -> nn.Module:
     """Return a copy of a classifier whose `forward(batch)` can be exported.
 
     Args:
         model: A classifier of emofusion.
         own_inputs: For members of a late fusion, by number, the modalities whose inputs have the member's prefix.
+        context_readers: Where the text of an utterance may begin with earlier turns: None for the model, and the numbers of
+            members with a tokenizer of their own.
 
     Raises:
         ValueError: If the model has a member that cannot be exported.
@@ -37,8 +43,8 @@ def build_exportable(model: PreTrainedModel, own_inputs: Mapping[int, tuple[str,
         if isinstance(module, PreTrainedModel) and module.config._attn_implementation == PACKED_ATTENTION:
             module.set_attn_implementation("sdpa")
     if hasattr(model.config, "member_configs"):
-        return ExportableFusion(model, own_inputs or {})
-    return ExportableModel(model)
+        return ExportableFusion(model, own_inputs or {}, context_readers)
+    return ExportableModel(model, None in context_readers)
 
 
 def _plain_convolution(conv: nn.Conv1d) -> nn.Conv1d:
@@ -58,9 +64,10 @@ class ExportableModel(nn.Module):
 
     Args:
         model: The classifier, which is changed.
+        reads_context: Whether `context_lengths` is an input.
     """
 
-    def __init__(self, model: PreTrainedModel):
+    def __init__(self, model: PreTrainedModel, reads_context: bool = False):
         super().__init__()
         self.model = model
         self.input_names = [
@@ -68,6 +75,7 @@ class ExportableModel(nn.Module):
             for modality in model.config.modalities
             for name in (MODALITIES[modality].main_input, MODALITIES[modality].mask)
         ] + [SPAN_INPUTS[level] for level in model.config.span_levels]
+        self.input_names += [CONTEXT_INPUT] if reads_context and "text" in model.config.modalities else []
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Return `logits` `(batch, classes)` or `(batch, dimensions)`; and `dimensions`, if the model has both.
@@ -81,10 +89,22 @@ class ExportableModel(nn.Module):
             states[name], masks[name] = encode_padded(
                 base, name, batch[modality.main_input], batch[modality.mask].bool()
             )
+        if CONTEXT_INPUT in self.input_names:
+            states["text"], masks["text"] = _drop_context(states["text"], masks["text"], batch[CONTEXT_INPUT])
         spans = {level: batch[SPAN_INPUTS[level]] for level in self.model.config.span_levels}
         embedding = base.fuse(states, masks, {}, spans, False).embedding
         outputs = self.model.apply_heads(embedding)
         return {name: value for name, value in outputs.items() if value is not None}
+
+
+def _drop_context(
+    states: torch.Tensor, mask: torch.Tensor, context: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the states of rows without those of earlier turns, and their mask; see `drop_context` in `modeling_lengths`."""
+    places = torch.arange(states.shape[1])
+    sources = (places + context[:, None] * (places > 0)).clamp(max=states.shape[1] - 1)
+    states = states.gather(1, sources[..., None].expand(-1, -1, states.shape[2]))
+    return states, places < (mask.sum(dim=1) - context)[:, None]
 
 
 class ExportableFusion(nn.Module):
@@ -93,13 +113,21 @@ class ExportableFusion(nn.Module):
     Args:
         model: The classifier, which is changed.
         own_inputs: See `build_exportable`.
+        context_readers: See `build_exportable`.
     """
 
-    def __init__(self, model: PreTrainedModel, own_inputs: Mapping[int, tuple[str, ...]]):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        own_inputs: Mapping[int, tuple[str, ...]],
+        context_readers: Collection[int | None] = (),
+    ):
         super().__init__()
         self.model, self.own_inputs = model, own_inputs
         self.members = nn.ModuleList(
-            ExportableModel(member) if member.config.model_type in MEMBER_MODELS else StockMember(member, number)
+            ExportableModel(member, (number if "text" in own_inputs.get(number, ()) else None) in context_readers)
+            if member.config.model_type in MEMBER_MODELS
+            else StockMember(member, number)
             for number, member in enumerate(model.model.members)
         )
         inputs = (name for number in range(len(self.members)) for name in self._inputs(number).values())

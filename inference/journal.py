@@ -18,7 +18,7 @@ from ..configuration.folder_checks import check_plain, read_object
 from ..configuration.plain_text import join_words
 from ..corpora.atomic_write import make_folder, write_json
 
-FORMAT = 1
+FORMAT = 2
 HEADER, LOCK, SHARD, SHARDS = "journal.json", ".lock", "rows-{:05d}.jsonl", "rows-*.jsonl"
 
 

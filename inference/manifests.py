@@ -11,13 +11,14 @@ from ..corpora.folder.tables import as_text, read_cells
 from .recording import Recording
 
 MANIFESTS = (".csv", ".jsonl", ".parquet")
-COLUMNS = ("audio", "text", "video", "speaker", "start", "end")
+COLUMNS = ("audio", "text", "video", "speaker", "start", "end", "dialogue", "turn")
 # Other names of these columns; those of the metadata of a corpus are among them.
 ALIASES = {
     **dict.fromkeys(("path", "file", "file_name", "recording"), "audio"),
     **dict.fromkeys(("transcript", "transcription", "sentence"), "text"),
     "video_file_name": "video",
     "speaker_id": "speaker",
+    **dict.fromkeys(("dialogue_id", "conversation"), "dialogue"),
 }
 INPUTS = COLUMNS[:3]
 
@@ -43,7 +44,7 @@ def read_manifest(path: Path, root: str | os.PathLike | None = None) -> Iterator
         row = dict.fromkeys(COLUMNS) | {
             meanings[column]: as_text(value) for column, value in cells.items() if meanings[column] in COLUMNS
         }
-        yield _read_row(row, f"{path}, row {number}", folder)
+        yield _read_row(row, os.fspath(path), number, folder)
 
 
 def _meaning(column: str) -> str:
@@ -65,9 +66,11 @@ def _read_header(path: Path, columns: list[str]) -> dict[str, str]:
     return meanings
 
 
-def _read_row(row: Mapping[str, str | None], place: str, folder: str) -> Recording:
+def _read_row(row: Mapping[str, str | None], manifest: str, number: int, folder: str) -> Recording:
     """Return the recording of a row; its name is the path of its file, and that of the row where it has no file."""
-    fields: dict[str, Any] = {"text": row["text"], "speaker": row["speaker"]}
+    place = f"{manifest}, row {number}"
+    fields: dict[str, Any] = {name: row[name] for name in ("text", "speaker", "dialogue")}
+    fields["manifest"] = manifest if row["dialogue"] is not None else None
     name = place
     try:
         for column in ("video", "audio"):
@@ -77,10 +80,11 @@ def _read_row(row: Mapping[str, str | None], place: str, folder: str) -> Recordi
                 fields[column] = os.path.abspath(path)
         for column in ("start", "end"):
             fields[column] = _read_seconds(row[column], column)
+        fields["turn"] = _read_turn(row["turn"], row["dialogue"])
         if not any(fields.get(column) for column in INPUTS):
             raise ValueError(f"it names no {', '.join(INPUTS[:-1])} or {INPUTS[-1]}")
     except ValueError as error:
-        return Recording(name, speaker=row["speaker"], error=f"{place}: {error}.")
+        return Recording(name, speaker=row["speaker"], error=f"{place}: {error}.", dialogue=row["dialogue"])
     return Recording(name, **fields)
 
 
@@ -111,3 +115,14 @@ def _read_seconds(cell: str | None, column: str) -> float | None:
     if not 0 <= seconds < math.inf:
         raise ValueError(f"its {column} {cell!r} is not a number of seconds from 0")
     return seconds
+
+
+def _read_turn(cell: str | None, dialogue: str | None) -> int | None:
+    if cell is None:
+        return None
+    if dialogue is None:
+        raise ValueError(f"it has the turn {cell!r} and no dialogue")
+    try:
+        return int(cell)
+    except ValueError as error:
+        raise ValueError(f"its turn {cell!r} is not a whole number") from error

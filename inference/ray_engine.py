@@ -8,7 +8,8 @@ from typing import Any
 
 from .journal import Part
 from .recording import Recording
-from .scoring import Load, Scorer, ScoringOptions
+from .scoring import Load, Scorer
+from .scoring_options import ScoringOptions
 
 BATCH = 32  # recordings that a worker gets, and that are repeated if it is lost
 
@@ -31,7 +32,7 @@ class RayScorer:
             batch: Recordings, with their finished parts, as lines of JSON: names of files need not be text for Ray.
         """
         items = [json.loads(line) for line in batch["item"]]
-        recordings = {key: Recording(*fields) for key, fields, _ in items}
+        recordings = {key: Recording.from_json(fields) for key, fields, _ in items}
         finished = {key: parts for key, _, parts in items}
         return {"part": [json.dumps(part._asdict()) for part in self.score(recordings, finished)]}
 

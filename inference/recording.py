@@ -1,6 +1,6 @@
 """One recording to score."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Recording(NamedTuple):
@@ -15,6 +15,10 @@ class Recording(NamedTuple):
         start: The start of the span in seconds; None means that of the recording.
         end: The end of the span in seconds; None means that of the recording.
         error: A sentence if it cannot be scored.
+        dialogue: The dialogue that it is a turn of.
+        turn: The number of the turn in it.
+        manifest: The path of the manifest that names the dialogue, since others may have one of the same name.
+        earlier: The turns before it that the model reads, oldest first.
     """
 
     name: str
@@ -25,3 +29,13 @@ class Recording(NamedTuple):
     start: float | None = None
     end: float | None = None
     error: str | None = None
+    dialogue: str | None = None
+    turn: int | None = None
+    manifest: str | None = None
+    earlier: tuple["Recording", ...] = ()
+
+    @classmethod
+    def from_json(cls, fields: list[Any]) -> "Recording":
+        """Return the recording that `json` has written as a list."""
+        *own, earlier = fields
+        return cls(*own, tuple(map(cls.from_json, earlier)))

@@ -84,6 +84,49 @@ def read_rttm(path: str | Path, recording: str | None = None) -> list[Turn]:
     return sorted(turns, key=lambda turn: (turn.recording, turn.start, turn.end, turn.speaker))
 
 
+def group_turns(path: str | Path) -> dict[str, list[Turn]]:
+    """Return the turns of many recordings by their ids, each sorted by time.
+
+    Args:
+        path: An RTTM file, or a folder of files that end in `.rttm`.
+
+    Raises:
+        OSError: If a file cannot be read.
+        ValueError: If a file is damaged, see `read_rttm`, there are no turns, or two files have turns of one recording.
+    """
+    found, places = {}, {}
+    for file in list_rttm(path):
+        for turn in read_rttm(file):
+            if places.setdefault(turn.recording, file) != file:
+                raise ValueError(
+                    f"{places[turn.recording]} and {file} have turns of the recording {turn.recording}: remove one of them."
+                )
+            found.setdefault(turn.recording, []).append(turn)
+    if not found:
+        raise ValueError(f"{path} has no turns.")
+    return found
+
+
+def list_rttm(path: str | Path) -> list[Path]:
+    """Return a file, or the files of a folder that end in `.rttm`, sorted by name.
+
+    Args:
+        path: The file or the folder.
+    """
+    path = Path(path)
+    return sorted(path.glob("*.rttm")) if path.is_dir() else [path]
+
+
+def name_ids(recording: str) -> tuple[str, str, str]:
+    """Return the ids that the turns of a recording may have, the preferred one first.
+
+    Args:
+        recording: Its path or name.
+    """
+    name = Path(recording).name
+    return str(recording), name, Path(name).stem
+
+
 def write_rttm(path: str | Path, turns: Iterable[Turn]) -> None:
     """Write turns as an RTTM file, with times to the millisecond. The file is complete or absent.
 
@@ -150,7 +193,7 @@ def _read_seconds(text: str, place: str) -> float:
 def _select(turns: list[Turn], path: str | Path, recording: str) -> list[Turn]:
     """Return the turns of one recording."""
     name, ids = Path(recording).name, {turn.recording for turn in turns}
-    for known in (str(recording), name, Path(name).stem):
+    for known in name_ids(recording):
         if known in ids:
             return [turn for turn in turns if turn.recording == known]
     if len(ids) > 1:

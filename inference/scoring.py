@@ -1,11 +1,9 @@
 """Scores of many recordings: the function that one batch of them goes through, in this process or in others."""
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch.utils.data import Dataset
 from transformers import Pipeline
@@ -13,97 +11,19 @@ from transformers import Pipeline
 from ..configuration.folder_checks import READ
 from ..configuration.plain_text import one_line
 from ..processing.input_errors import EXPECTED
-from ..processing.media import audio_seconds
 from ..processing.utterance_reader import MARGIN, Limit
-from ..processing.video import video_seconds
-from ..processing.window_options import AUTO, WindowOptions
-from ..processing.windows import Span, plan_windows
+from ..processing.window_options import AUTO
+from ..processing.windows import Span
 from .journal import Part
 from .recording import Recording
+from .rttm import group_turns
+from .scoring_options import ScoringOptions, hash_files
+from .scoring_plan import Piece, Planner, measure_if_possible
 from .tables import build_row, name_columns
 
 # Files in the folder of a model that change no score.
 OF_RUNS = ("results.json", "splits.json")
 Load = Callable[[str | None], Pipeline]
-
-
-@dataclass(frozen=True)
-class ScoringOptions:
-    """How recordings are scored.
-
-    Args:
-        window_seconds: The length of windows; None means the longest that the model takes, for recordings that are longer
-            and have no text.
-        hop_seconds: The distance between the starts of windows; None means `window_seconds`.
-        vad: Whether recordings are cut into segments with speech, of at most `window_seconds`.
-        word_times: Whether the transcriber gives the times of words, and its text is divided over the windows.
-        transcriber: The name of the transcriber of the pipeline, which changes scores.
-        batch_size: The largest number of utterances in a batch of the model.
-        num_workers: The number of processes that decode; 0 means threads.
-
-    Raises:
-        ValueError: If the windows are impossible.
-    """
-
-    window_seconds: float | None = None
-    hop_seconds: float | None = None
-    vad: bool = False
-    word_times: bool = False
-    transcriber: str | None = None
-    batch_size: int = 8
-    num_workers: int = 0
-
-    def __post_init__(self):
-        WindowOptions.from_options(self.of_pipeline())
-
-    def of_pipeline(self) -> dict[str, Any]:
-        """Return the options with which the pipeline cuts recordings itself."""
-        windows = {"window_seconds": self.window_seconds, "hop_seconds": self.hop_seconds, "vad": self.vad or None}
-        words = {"transcriber_kwargs": {"return_timestamps": "word"}} if self.word_times else {}
-        return {name: value for name, value in windows.items() if value is not None} | words
-
-    def describe(self) -> dict[str, Any]:
-        """Return the options on which scores depend, as JSON."""
-        names = ("window_seconds", "hop_seconds", "vad", "word_times", "transcriber")
-        return {name: getattr(self, name) for name in names}
-
-
-class Utterance(NamedTuple):
-    """A part of a recording that the pipeline gets at a time.
-
-    Attributes:
-        key: The key of the recording.
-        recording: The recording.
-        part: The number of the part.
-        parts: The number of parts of the recording.
-        span: The window; None for the whole of the recording.
-    """
-
-    key: str
-    recording: Recording
-    part: int
-    parts: int
-    span: Span | None
-
-    @property
-    def times(self) -> tuple[float | None, float | None]:
-        """Its start and its end in seconds; None where they are those of the file."""
-        return self.span[:2] if self.span else (self.recording.start, self.recording.end)
-
-    def inputs(self, modalities: Collection[str]) -> dict[str, Any]:
-        """Return the input of the pipeline.
-
-        Args:
-            modalities: The modalities of the model.
-        """
-        start, end = self.times
-        inputs = {"text": self.recording.text, "speaker": self.recording.speaker}
-        for name in ("audio", "video"):
-            if (path := getattr(self.recording, name)) is not None:
-                inputs[name] = {"path": path, "start": start, "end": end}
-        if "video" not in modalities and self.recording.video == self.recording.audio:
-            inputs.pop("video", None)  # the user named a file for its sound
-        return {name: value for name, value in inputs.items() if value is not None}
 
 
 class Utterances(Dataset):
@@ -132,10 +52,12 @@ class Scorer:
         device: The device.
 
     Raises:
-        ValueError: If the windows are longer than the model takes.
+        OSError: If the RTTM file cannot be read.
+        ValueError: If it is damaged, or the windows are longer than the model takes.
     """
 
     def __init__(self, load: Load, options: ScoringOptions, device: str | None = None):
+        turns = None if options.rttm is None else group_turns(options.rttm)
         self.recognise, self.options = load(device), options
         config, processor = self.recognise.model.config, self.recognise.processor
         self.columns, self.limit = name_columns(config), Limit.from_processor(processor).seconds
@@ -144,9 +66,9 @@ class Scorer:
                 f"Windows of {options.window_seconds:g} s are longer than the {self.limit:g} s that this model takes: give "
                 "shorter ones."
             )
-        self.reads_turns = bool(processor.earlier_turns or config.history)
-        self._modalities = config.modalities
-        self._hears = bool({"audio", "video"} & set(config.modalities)) or options.transcriber is not None
+        # An earlier utterance that a model reads may itself read words of those before it.
+        self.earlier_turns = processor.earlier_turns + config.history
+        self._planner = Planner(options, config.modalities, self.limit, self.earlier_turns > 0, turns)
         self._call = {"batch_size": options.batch_size, "return_text": True, "on_error": "return"}
         self._cutting = {"window_seconds": AUTO} | options.of_pipeline()
 
@@ -159,82 +81,51 @@ class Scorer:
             recordings: The recordings by key; their inputs are in memory together.
             finished: The parts of recordings that are left out.
         """
-        utterances = []
+        pieces = []
         for key, recording in recordings.items():
             try:
-                spans = self._plan(recording)
+                pieces += self._planner.plan(key, recording, (finished or {}).get(key, ()))
             except EXPECTED as error:
-                yield self._failure(Utterance(key, recording, 0, 1, None), str(error))
-                continue
-            done = (finished or {}).get(key, ())
-            parts = [Utterance(key, recording, part, len(spans), span) for part, span in enumerate(spans)]
-            utterances += [utterance for utterance in parts if utterance.part not in done]
+                yield from self._fail(Piece(key, recording), str(error))
         for is_cut, options in ((False, {"num_workers": self.options.num_workers}), (True, self._cutting)):
-            chosen = [utterance for utterance in utterances if self._leaves_cutting(utterance.recording) == is_cut]
+            chosen = [piece for piece in pieces if piece.is_cut == is_cut]
             if chosen:
-                inputs = Utterances([utterance.inputs(self._modalities) for utterance in chosen])
-                answers = self.recognise(inputs, **self._call, **options)
-                for utterance, answer in zip(chosen, answers, strict=True):
-                    yield self._finish(utterance, answer)
+                answers = self.recognise(Utterances([piece.inputs for piece in chosen]), **self._call, **options)
+                for piece, answer in zip(chosen, answers, strict=True):
+                    yield from self._finish(piece, answer)
 
-    def _sounds(self, recording: Recording) -> bool:
-        """Return whether the model gets the sound or the pictures of a recording."""
-        return self._hears and (recording.audio or recording.video) is not None
+    def _finish(self, piece: Piece, answer: Any) -> Iterator[Part]:
+        """Yield the parts for the answer of the pipeline."""
+        key, recording = piece.key, piece.recording
+        if isinstance(answer, dict) and "error" in answer:
+            yield from self._fail(piece, answer["error"])
+        elif piece.spans:
+            for part, row in zip(piece.parts, answer, strict=True):
+                rows = [build_row(recording, row, self.columns)]
+                yield Part(key, part, piece.total, rows, row["end"] - row["start"])
+        elif isinstance(answer, list):  # rows of windows that the pipeline found; none where nobody speaks
+            named = {} if piece.call is None else piece.call.name_row({})
+            rows = [build_row(recording, {**named, **row}, self.columns) for row in answer or [{}]]
+            seconds = float(sum(row["end"] - row["start"] for row in answer))
+            yield Part(key, piece.parts[0], piece.total, rows, seconds)
+        else:
+            start, end = recording.start or 0.0, recording.end
+            if end is None and self._planner.hears:
+                end = measure_if_possible(recording)
+            is_cut = end is not None and end - start > self.limit + MARGIN
+            end = start + self.limit if is_cut else end
+            times = {} if end is None else {"start": round(start, 6), "end": round(end, 6)}
+            rows = [build_row(recording, {**answer, **times}, self.columns)]
+            yield Part(key, piece.parts[0], piece.total, rows, 0.0 if end is None else end - start, is_cut)
 
-    def _leaves_cutting(self, recording: Recording) -> bool:
-        """Return whether the pipeline cuts a recording: where that needs the whole of it, as earlier windows do.
-
-        Other windows are planned here, so that a run can be continued at any of them.
-        """
-        options = self.options
-        is_needed = options.vad or options.word_times
-        if self.reads_turns:
-            is_needed |= options.window_seconds is not None or recording.text is None
-        return is_needed and self._sounds(recording)
-
-    def _plan(self, recording: Recording) -> list[Span | None]:
-        """Return the windows of a recording; None is the whole of it."""
-        if recording.error is not None:
-            raise ValueError(recording.error)
-        longest = self.options.window_seconds
-        is_whole = self._leaves_cutting(recording) or not self._sounds(recording)
-        if is_whole or (longest is None and recording.text is not None):
-            return [None]
-        start = recording.start or 0.0
-        end = recording.end if recording.end is not None else _measure(recording)
-        if end is None or end <= start or (longest is None and end - start <= self.limit + MARGIN):
-            return [None]  # the pipeline names what is wrong
-        spans = plan_windows(end - start, longest or self.limit, self.options.hop_seconds)
-        if len(spans) > 1 and recording.text is not None:
-            raise ValueError(
-                f"{recording.name} has {len(spans)} windows, and its text has no times: leave the text out, or give one row "
-                "for each utterance with start and end."
-            )
-        return [Span(start + span.start, start + span.end) for span in spans]
-
-    def _finish(self, utterance: Utterance, answer: Any) -> Part:
-        """Return the rows for the answer of the pipeline."""
-        key, recording, part, parts, _ = utterance
-        if isinstance(answer, list):  # rows of windows that the pipeline found; none where nobody speaks
-            rows = [build_row(recording, row, self.columns) for row in answer or [{}]]
-            return Part(key, part, parts, rows, float(sum(row["end"] - row["start"] for row in answer)))
-        if "error" in answer:
-            return self._failure(utterance, answer["error"])
-        start, end = utterance.times
-        start = start or 0.0
-        if end is None and self._hears:
-            end = _measure_if_possible(recording)
-        is_cut = end is not None and end - start > self.limit + MARGIN
-        end = start + self.limit if is_cut else end
-        times = {} if end is None else {"start": round(start, 6), "end": round(end, 6)}
-        row = build_row(recording, {**answer, **times}, self.columns)
-        return Part(key, part, parts, [row], 0.0 if end is None else end - start, is_cut)
-
-    def _failure(self, utterance: Utterance, message: str) -> Part:
-        """Return the row of an error."""
-        start, end = utterance.times
-        row = build_row(utterance.recording, {"start": start, "end": end, "error": one_line(message)}, self.columns)
-        return Part(utterance.key, utterance.part, utterance.parts, [row])
+    def _fail(self, piece: Piece, message: str) -> Iterator[Part]:
+        """Yield a row with an error for each part."""
+        recording = piece.recording
+        spans = piece.spans or [Span(recording.start, recording.end)]
+        named = {} if piece.call is None else piece.call.name_row({})
+        for part, (start, end, *_) in zip(piece.parts, spans, strict=True):
+            row = {**named, "start": start, "end": end, "error": one_line(message)}
+            yield Part(piece.key, part, piece.total, [build_row(recording, row, self.columns)])
 
 
 def identify_model(folder: str, recognise: Pipeline) -> str:
@@ -246,23 +137,9 @@ def identify_model(folder: str, recognise: Pipeline) -> str:
     """
     if not os.path.isdir(folder):
         return f"{folder}@{getattr(recognise.model.config, '_commit_hash', None)}"
-    digest = hashlib.sha256()
-    for file in sorted(Path(folder).iterdir()):
-        if file.name.endswith(READ) and file.suffix != ".py" and file.name not in OF_RUNS and file.is_file():
-            digest.update(file.name.encode() + b"\0")
-            with open(file, "rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _measure(recording: Recording) -> float | None:
-    """Return the length of a recording in seconds; None if it is not stated."""
-    measure = video_seconds if recording.audio is None else audio_seconds
-    return measure(recording.audio or recording.video)
-
-
-def _measure_if_possible(recording: Recording) -> float | None:
-    try:
-        return _measure(recording) if recording.audio or recording.video else None
-    except EXPECTED:  # what is used may be good where the rest is damaged
-        return None
+    files = [
+        file
+        for file in sorted(Path(folder).iterdir())
+        if file.name.endswith(READ) and file.suffix != ".py" and file.name not in OF_RUNS and file.is_file()
+    ]
+    return f"sha256:{hash_files(files)}"

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..processing.media import audio_channels, audio_seconds
 from ..processing.media_files import SPAN_TOLERANCE
@@ -46,33 +46,76 @@ def recognise_speakers(
         ValueError: If a turn begins after the recording, a turn states no channel that the recording has, or the
             recording has one channel, or not as many as names.
     """
-    planned = {
-        "window_seconds": None if window_seconds == AUTO else window_seconds,
-        "hop_seconds": hop_seconds,
-        "skip_overlap": skip_overlap,
-    }
-    if window_seconds is not None:
-        options |= {"window_seconds": window_seconds}
-    if not channels:
-        segments = plan_turns(turns or (), audio_seconds(inputs["audio"]), **planned)
-        return recognise({**inputs, "segments": segments}, **options) if segments else []
-    names = _name_channels(inputs["audio"], channels)
-    calls = {n: {**inputs, "audio": select_channel(inputs["audio"], n)} for n in range(1, len(names) + 1)}
+    windows = {} if window_seconds is None else {"window_seconds": window_seconds}
+    if channels and turns is None and not options.get("vad"):
+        windows = {"window_seconds": window_seconds or AUTO, "hop_seconds": hop_seconds}
+    within_turns = None if window_seconds == AUTO else window_seconds
+    calls = plan_calls(inputs, turns, channels, skip_overlap, within_turns, hop_seconds)
+    answers = recognise([call.inputs for call in calls], **options, **windows) if calls else []
+    rows = [row for call, found in zip(calls, answers, strict=True) for row in map(call.name_row, found)]
+    return sorted(rows, key=lambda row: (row["start"], row.get("channel", 0)))
+
+
+class Call(NamedTuple):
+    """What the pipeline gets of a recording with speakers: one of its channels, or their mean.
+
+    Attributes:
+        inputs: The utterance, with `segments` where turns are known.
+        channel: The number of the channel; None for the mean of all.
+        speaker: The speaker of the channel.
+    """
+
+    inputs: dict[str, Any]
+    channel: int | None = None
+    speaker: str | None = None
+
+    def name_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row of the pipeline with its speaker and channel.
+
+        Args:
+            row: The row.
+        """
+        return dict(row) if self.channel is None else {"speaker": self.speaker, **row, "channel": self.channel}
+
+
+def plan_calls(
+    inputs: Mapping[str, Any],
+    turns: Sequence[Turn] | None = None,
+    channels: bool | Sequence[str] = False,
+    skip_overlap: bool = False,
+    window_seconds: float | None = None,
+    hop_seconds: float | None = None,
+) -> list[Call]:
+    """Return what the pipeline gets of a recording: its channels, or the whole of it; without turns there may be none.
+
+    Args:
+        inputs: See `recognise_speakers`.
+        turns: See `recognise_speakers`.
+        channels: See `recognise_speakers`.
+        skip_overlap: See `plan_turns`.
+        window_seconds: See `plan_turns`.
+        hop_seconds: See `plan_turns`.
+
+    Raises:
+        ValueError: See `recognise_speakers`.
+    """
+    calls = [Call(dict(inputs))]
+    if channels:
+        names = _name_channels(inputs["audio"], channels)
+        calls = [
+            Call({**inputs, "audio": select_channel(inputs["audio"], number)}, number, name)
+            for number, name in enumerate(names, 1)
+        ]
     if turns is None:
-        options |= {} if options.get("vad") else {"window_seconds": window_seconds or AUTO, "hop_seconds": hop_seconds}
-    else:
-        _check_channels(turns, len(names))
-        seconds = audio_seconds(inputs["audio"])
-        for channel, call in calls.items():
-            call["segments"] = plan_turns([turn for turn in turns if turn.channel == channel], seconds, **planned)
-        calls = {channel: call for channel, call in calls.items() if call["segments"]}
-    answers = recognise(list(calls.values()), **options) if calls else []
-    rows = [
-        {"speaker": names[channel - 1], **row, "channel": channel}
-        for channel, found in zip(calls, answers, strict=True)
-        for row in found
-    ]
-    return sorted(_tell_apart(rows), key=lambda row: (row["start"], row["channel"]))
+        return calls if channels else []
+    if channels:
+        _check_channels(turns, len(calls))
+        turns = _tell_apart(turns)
+    seconds, planned = audio_seconds(inputs["audio"]), (window_seconds, hop_seconds, skip_overlap)
+    for call in calls:
+        own = [turn for turn in turns if call.channel in (None, turn.channel)]
+        call.inputs["segments"] = plan_turns(own, seconds, *planned)
+    return [call for call in calls if call.inputs["segments"]]
 
 
 def select_channel(audio: Any, channel: int) -> dict[str, Any]:
@@ -174,14 +217,12 @@ def _check_channels(turns: Iterable[Turn], count: int) -> None:
             )
 
 
-def _tell_apart(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _tell_apart(turns: Sequence[Turn]) -> list[Turn]:
     """Add the channel to names of speakers that several channels have: they are different people."""
-    rows, channels = list(rows), {}
-    for row in rows:
-        channels.setdefault(row["speaker"], set()).add(row["channel"])
+    channels = {}
+    for turn in turns:
+        channels.setdefault(turn.speaker, set()).add(turn.channel)
     return [
-        row
-        if len(channels[row["speaker"]]) == 1
-        else {**row, "speaker": f"{row['speaker']}, channel {row['channel']}"}
-        for row in rows
+        turn if len(channels[turn.speaker]) == 1 else turn._replace(speaker=f"{turn.speaker}, channel {turn.channel}")
+        for turn in turns
     ]

@@ -3,19 +3,24 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from tqdm.auto import tqdm
 
+from ..corpora.atomic_write import make_folder
+from .dialogues import join_dialogues, share_dialogues
 from .journal import Journal, Part, Scored
 from .recording import Recording
+from .recording_pictures import draw_recordings
 from .recordings import Found, find_recordings
-from .scoring import Load, Scorer, ScoringOptions, identify_model
-from .tables import check_table, order_columns, write_table
+from .scoring import Load, Scorer, identify_model
+from .scoring_options import ScoringOptions
+from .tables import check_table, order_columns, restore_answer, write_table
 
 ENGINES = ("local", "ray")
 GROUP = 512  # recordings that the pipeline gets at a time
@@ -37,7 +42,8 @@ class Summary(NamedTuple):
         others: The number of files in folders that are no recordings.
         seconds: The seconds of audio in the table.
         limit: The seconds after which recordings are cut.
-        unread_turns: Whether the model reads earlier turns, which it did not get.
+        has_no_turns: Whether the model reads earlier turns, and no recording has any.
+        pictures: The number of timelines that were drawn.
     """
 
     rows: int
@@ -49,7 +55,8 @@ class Summary(NamedTuple):
     others: int
     seconds: float
     limit: float
-    unread_turns: bool
+    has_no_turns: bool
+    pictures: int = 0
 
 
 def score_to_table(
@@ -62,6 +69,8 @@ def score_to_table(
     root: str | os.PathLike | None = None,
     engine: str = "local",
     workers: int = 2,
+    timelines: str | os.PathLike | None = None,
+    smoothing: float | None = None,
     show: bool = True,
 ) -> Summary | None:
     """Score recordings, and write a table with a row for each utterance or window.
@@ -81,6 +90,8 @@ def score_to_table(
         root: See `find_recordings`.
         engine: `"local"`, or `"ray"` for a job of Ray Data.
         workers: The number of workers of Ray.
+        timelines: The folder of a picture for each recording, see `draw_recordings`; None for no pictures.
+        smoothing: The standard deviation of the smoothing of pictures in seconds; see `draw_timeline`.
         show: Whether to show a progress bar.
 
     Returns:
@@ -101,6 +112,8 @@ def score_to_table(
             raise ValueError("Ray starts its workers itself: leave `accelerate launch` out, or give engine='local'.")
         if processes.is_main:
             check_table(table)
+            if timelines is not None:
+                make_folder(Path(timelines))
             if os.path.exists(table) and not journal.exists:
                 raise FileExistsError(f"{table} exists already: remove it, or give another name.")
             found = find_recordings(paths, root)
@@ -109,10 +122,12 @@ def score_to_table(
         if processes.is_main:
             model = identify_model(folder, scorer.recognise)
             journal.begin({"model": model, **options.describe(), "columns": scorer.columns})
+            if scorer.earlier_turns:
+                found = found._replace(recordings=join_dialogues(found.recordings, scorer.earlier_turns))
             plan = _find_waiting(journal, found.recordings)
         # The main process decides, so that all have the same list, whatever is written meanwhile.
         waiting, finished = processes.share(plan)
-        own = dict(islice(waiting.items(), processes.index, None, processes.number))
+        own = share_dialogues(waiting, processes.index, processes.number)
         if engine == "ray":
             from .ray_engine import score_on_ray
 
@@ -124,7 +139,9 @@ def score_to_table(
                 shard.add(part)
                 progress.add(part)
         processes.wait()
-        return _finish(journal, table, scorer, found, len(waiting)) if processes.is_main else None
+        if not processes.is_main:
+            return None
+        return _finish(journal, table, scorer, found, len(waiting), timelines, smoothing)
 
 
 class _Processes(NamedTuple):
@@ -220,22 +237,41 @@ class _Progress:
         self.bar.update(part.part == part.parts - 1)
 
 
-def _finish(journal: Journal, table: str | os.PathLike, scorer: Scorer, found: Found, scored: int) -> Summary:
-    """Write the table from the journal, and remove the journal if no row is an error."""
+def _finish(
+    journal: Journal,
+    table: str | os.PathLike,
+    scorer: Scorer,
+    found: Found,
+    scored: int,
+    timelines: str | os.PathLike | None,
+    smoothing: float | None,
+) -> Summary:
+    """Draw the pictures and write the table from the journal, and remove the journal if no row is an error."""
     index, counts = journal.read(), Counter()
     if lost := [
         recording.name for key, recording in found.recordings.items() if not index.get(key, EMPTY).is_complete
     ]:
         raise RuntimeError(f"{len(lost)} recordings have no rows, the first is {lost[0]}: run the command again.")
 
+    def load(keys: Iterable[str]) -> Iterator[Part]:
+        return journal.load(index[key].places[number] for key in keys for number in range(index[key].parts))
+
     def rows() -> Iterator[dict[str, Any]]:
-        keys = ((key, part) for key in found.recordings for part in range(index[key].parts))
-        for part in journal.load(index[key].places[number] for key, number in keys):
+        for part in load(found.recordings):
             counts.update(cut=part.is_cut, seconds=part.seconds)
             for row in part.rows:
                 counts.update(rows=1, errors="error" in row)
                 yield row | {"recording": found.recordings[part.key].name}
 
+    pictures = 0
+    if timelines is not None:  # before the table, after which the run is finished
+        scale = scorer.recognise.model.config.dimension_scale
+        pictures = draw_recordings(
+            Path(timelines),
+            found.recordings,
+            lambda keys: [restore_answer(row, scorer.columns, scale) for part in load(keys) for row in part.rows],
+            smoothing,
+        )
     write_table(table, order_columns(scorer.columns), rows())
     if not counts["errors"]:
         journal.remove()
@@ -249,5 +285,6 @@ def _finish(journal: Journal, table: str | os.PathLike, scorer: Scorer, found: F
         others=found.others,
         seconds=counts["seconds"],
         limit=scorer.limit,
-        unread_turns=scorer.reads_turns,
+        has_no_turns=bool(scorer.earlier_turns) and not any(one.earlier for one in found.recordings.values()),
+        pictures=pictures,
     )

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from ..corpora.atomic_write import check_file, staged
 from .recording import Recording
 
 TABLES = (".csv", ".jsonl", ".parquet")
-BEFORE = ("recording", "start", "end", "speaker", "channel", "text", "label", "score")
+BEFORE = ("recording", "dialogue", "turn", "start", "end", "speaker", "channel", "text", "label", "score")
+OF_ANSWERS = ("start", "end", "speaker", "channel", "text", "error")  # columns that an answer may have
 AFTER = ("silent", "error")
 NUMBERS = ("start", "end", "score")
 BLOCK = 10_000  # rows that are in memory at a time
@@ -60,8 +61,10 @@ def build_row(
             Or `error`.
         columns: The columns for the outputs, see `name_columns`.
     """
-    row = {"recording": recording.name, "speaker": recording.speaker, "text": recording.text}
-    row |= {name: answer[name] for name in (*BEFORE[1:6], "error") if answer.get(name) is not None}
+    row = {"recording": recording.name} | {
+        name: getattr(recording, name) for name in ("dialogue", "turn", "speaker", "text")
+    }
+    row |= {name: answer[name] for name in OF_ANSWERS if answer.get(name) is not None}
     entries = [*answer.get("scores", ()), *answer.get("dimensions", ())]
     classes = [entry for entry in entries if "scale" not in entry]
     row |= {columns["classes"][entry["label"]]: entry["score"] for entry in classes}
@@ -72,6 +75,31 @@ def build_row(
     if entries:
         row["silent"] = bool(answer.get("silent", entries[0].get("silent", False)))
     return {name: value for name, value in row.items() if value is not None}
+
+
+def restore_answer(
+    row: Mapping[str, Any], columns: Mapping[str, Mapping[str, str]], scale: Sequence[float] | None
+) -> dict[str, Any]:
+    """Return the row of the pipeline that a row of a table was built from.
+
+    Args:
+        row: A row, see `build_row`.
+        columns: The columns for the outputs, see `name_columns`.
+        scale: The lowest and highest value of the dimensions.
+    """
+    names = ("start", "end", "speaker", "channel", "text", "silent", "error")
+    answer = {name: row[name] for name in names if row.get(name) is not None}
+    entries = {
+        kind: [{"label": label, "score": row[column]} for label, column in columns[kind].items() if column in row]
+        for kind in columns
+    }
+    dimensions = [{**entry, "scale": list(scale)} for entry in entries["dimensions"]]
+    if entries["classes"]:
+        answer["scores"] = sorted(entries["classes"], key=lambda entry: -entry["score"])
+        answer |= {"dimensions": dimensions} if dimensions else {}
+    elif dimensions:
+        answer["scores"] = dimensions
+    return answer
 
 
 def check_table(path: str | os.PathLike) -> None:
@@ -135,7 +163,8 @@ def _write_parquet(path: Path, columns: list[str]) -> Iterator[Callable[[dict], 
     from pyarrow import parquet
 
     text = (*BEFORE, "error")
-    kinds = {name: pyarrow.string() for name in text if name not in NUMBERS} | {"silent": pyarrow.bool_()}
+    kinds = {name: pyarrow.string() for name in text if name not in NUMBERS}
+    kinds |= {"silent": pyarrow.bool_(), "turn": pyarrow.int64()}
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in columns])
     block = []
     with parquet.ParquetWriter(path, schema) as writer:

@@ -40,7 +40,9 @@ def fetch(source: Any, timeout: float = TIMEOUT, allow_private_urls: bool = Fals
     return source
 
 
-def download(url: str, timeout: float = TIMEOUT, allow_private_urls: bool = False) -> bytes:
+def download(
+    url: str, timeout: float = TIMEOUT, allow_private_urls: bool = False, max_bytes: int | None = None
+) -> bytes:
     """Return the content of a URL. Redirects to http and https are followed.
 
     Every name is looked up once, and the connection goes to an address that was checked. Proxies are not used, because
@@ -50,15 +52,16 @@ def download(url: str, timeout: float = TIMEOUT, allow_private_urls: bool = Fals
         url: A URL that begins with `http://` or `https://`.
         timeout: The limit in seconds for everything: look-ups, redirects, headers and content.
         allow_private_urls: Whether this machine, private networks and other addresses that are not public are allowed.
+        max_bytes: The largest size of the file; None means `MAX_BYTES`.
 
     Raises:
         ValueError: If the URL has another scheme, leads to an address that is not allowed or cannot be reached, the
-            server returns an error, or the file exceeds `MAX_BYTES` or the time limit.
+            server returns an error, or the file exceeds `max_bytes` or the time limit.
     """
     if not url.lower().startswith(("http://", "https://")):
         raise ValueError(f"{url} is not an http or https URL: download the file and give its path.")
     try:
-        return _follow(url, Deadline(timeout), allow_private_urls)
+        return _follow(url, Deadline(timeout), allow_private_urls, MAX_BYTES if max_bytes is None else max_bytes)
     except TimeoutError as error:
         raise ValueError(
             f"{url} did not arrive within {timeout:g} s: download the file, or give a longer timeout."
@@ -77,7 +80,7 @@ def download(url: str, timeout: float = TIMEOUT, allow_private_urls: bool = Fals
         ) from error
 
 
-def _follow(url: str, deadline: Deadline, allow_private: bool) -> bytes:
+def _follow(url: str, deadline: Deadline, allow_private: bool, max_bytes: int) -> bytes:
     """Return the content of a URL or of what it redirects to."""
     for _ in range(MAX_REDIRECTS + 1):
         parts = urlsplit(url)
@@ -90,7 +93,7 @@ def _follow(url: str, deadline: Deadline, allow_private: bool) -> bytes:
             connection.request("GET", _target(parts), headers=_headers(parts))
             response = connection.getresponse()
             if response.status not in REDIRECTS:
-                return _read(response)
+                return _read(response, max_bytes)
             url = urljoin(url, response.getheader("Location", ""))
         finally:
             connection.close()
@@ -112,7 +115,7 @@ def _headers(parts: SplitResult) -> dict[str, str]:
     return headers
 
 
-def _read(response: http.client.HTTPResponse) -> bytes:
+def _read(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
     """Return the content of a response.
 
     Raises:
@@ -124,10 +127,10 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     if encoding != "identity":
         raise ValueError(f"the server compresses it ({encoding})")
     content, length = bytearray(), response.length or 0
-    while max(length, len(content)) <= MAX_BYTES and (block := response.read(BLOCK)):
+    while max(length, len(content)) <= max_bytes and (block := response.read(BLOCK)):
         content += block
-    if max(length, len(content)) > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+    if max(length, len(content)) > max_bytes:
+        raise ValueError(f"it is larger than {max_bytes >> 20} MiB")
     if response.length:
         raise ValueError(f"the server ended it {response.length} bytes too early")
     return bytes(content)

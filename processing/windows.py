@@ -112,7 +112,7 @@ def plan_segments(segments: Iterable[Mapping[str, Any]], seconds: float, longest
 
 def split_span(span: Span, longest: float) -> list[Span]:
     """Return a span as the smallest number of equal parts that are no longer than `longest` seconds."""
-    count = max(1, math.ceil((span.end - span.start) / longest - EXACT))
+    count = max(1, math.ceil((span.end - span.start - 2 * EXACT) / longest))  # both ends are rounded
     edges = [span.start + number * (span.end - span.start) / count for number in range(count)] + [span.end]
     return [span._replace(start=round(start, 6), end=round(end, 6)) for start, end in pairwise(edges)]
 

@@ -6,6 +6,7 @@ commands are parsed in `test_readme.py`. A block is a file if the paragraph befo
 colon: it is written there and read as such. A block of YAML without a name is a part of a recipe.
 """
 
+import json
 import os
 import shutil
 
@@ -42,6 +43,7 @@ NOT_RUN = {
 # A part of a block of Python -> the test that runs it.
 RUN_ELSEWHERE = {
     "onnxruntime.InferenceSession": "tests/inference/test_export.py, on an exported model",
+    "http://127.0.0.1:8000": "tests/inference/test_serving.py, on a server",
     "emofusion import Recipe, train": "tests/training/test_recipes.py trains this recipe",
 }
 pytestmark = [
@@ -86,6 +88,8 @@ def test_blocks_of_page_run(page, workplace, capsys):
                     run_command(command, RUN | RUN_ON.get(page_name(page), set()), workplace, capsys)
             case "text" | "yaml" | "json" | "csv" if block.file:
                 pass  # read above
+            case "json":
+                json.loads(block.code)
             case "yaml":
                 read_recipe_part(block, workplace)
             case "text":

@@ -90,6 +90,8 @@ def test_other_commands_exist(page):
                 assert url == setup["metadata"]["url"]
             case ["cd", folder]:
                 assert folder == setup["metadata"]["url"].rpartition("/")[2]
+            case ["curl", *_]:
+                pass  # tests/inference/test_serving.py sends it to a server
             case ["python", "small/predict_onnx.py", *_]:
                 pass  # an export writes it; tests/inference/test_export.py runs it
             case ["python", script, *_]:

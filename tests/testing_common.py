@@ -5,6 +5,7 @@ Add the configuration of a new variant to `CASES`, and the matrix of checks (`mo
 
 import importlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from emofusion.configuration import VARIANTS
@@ -134,7 +135,7 @@ class Case:
                 nn.init.uniform_(module.running_var, 0.5, 1.5)
         return model.eval()
 
-    @property
+    @cached_property
     def modalities(self) -> tuple[str, ...]:
         """The modalities of the case."""
         return self.config().modalities
@@ -144,17 +145,30 @@ class Case:
         """Whether the case is a late fusion of classifiers."""
         return "member_configs" in self.fields
 
-    @property
+    @cached_property
     def freezings(self) -> list[dict]:
-        """Configuration fields that freeze layers: each option at each of its values, and everything frozen."""
+        """Configuration fields that freeze layers: each option at each of its values, and everything frozen.
+
+        Two encoders are frozen one at a time, and together to different depths. Further cases of a fusion have fewer: their
+        encoders are frozen to every depth alone, and their way of fusion in the first case.
+        """
         if self.has_members:
             return [{}]  # its members have their own settings
-        settings = [{}, {"freeze_feature_encoder": False}] if "audio" in self.modalities else [{}]
-        if "video" in self.modalities:
-            settings.append({"freeze_vision_encoder": False})
-        layered = [name for name in self.modalities if MODALITIES[name].has_layers]
-        settings += [{f"freeze_{name}_layers": count} for name in layered for count in (1, 2, -1)]
-        return [*settings, {f"freeze_{name}_layers": -1 for name in layered}]
+        parts = {"audio": "freeze_feature_encoder", "video": "freeze_vision_encoder"}
+        trained = {field: False for name, field in parts.items() if name in self.modalities}
+        first, *others = [f"freeze_{name}_layers" for name in self.modalities if MODALITIES[name].has_layers] or [None]
+        if first is None:
+            return [trained, {}]
+        settings = [{}, *([trained] if trained else []), {first: 1}]
+        for other in others:
+            settings += [{first: 2, other: 1}, {first: -1, other: 2}, {other: -1}]
+        if not others:
+            settings.append({first: 2})
+        settings.append(dict.fromkeys((first, *others), -1))
+        earlier = [case for case in CASES[: CASES.index(self)] if case.variant == self.variant]
+        if self.variant != "unimodal" and earlier:
+            settings = [settings[number] for number in (0, 1, 3, -1)]
+        return settings
 
 
 ATTENTIVE = {"pooling": "attentive_statistics"}

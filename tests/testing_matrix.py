@@ -1,5 +1,6 @@
 """Parametrisations and helpers of the matrix of checks."""
 
+import copy
 from functools import lru_cache
 
 import pytest
@@ -26,6 +27,12 @@ every_encoding_fusion = _every(lambda case: len(case.modalities) > 1 and not cas
 def built(case: Case, **fields) -> PreTrainedModel:
     """Return `case.model(**fields)` in evaluation mode, shared by all tests of the case that leave it as it is."""
     return _built(NAMES.index(case.name), tuple(sorted(fields.items()))).eval()
+
+
+def copied(model: PreTrainedModel) -> PreTrainedModel:
+    """Return a copy with its own weights and the same configurations, whose copies would take longer than those of weights."""
+    configs = [module.config for module in model.modules() if hasattr(module, "config")]
+    return copy.deepcopy(model, {id(config): config for config in configs})
 
 
 @lru_cache(maxsize=12)

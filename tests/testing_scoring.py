@@ -13,7 +13,7 @@ class Recogniser:
     """A pipeline whose answers follow from the names of the files; it may kill its process at one of them."""
 
     def __init__(self, fatal=None):
-        self.fatal, self.seen, self.calls, self.answers = fatal, [], [], {}
+        self.fatal, self.seen, self.inputs, self.calls, self.answers = fatal, [], [], [], {}
         config = {"id2label": {0: "sad", 1: "happy"}, "is_regression": False, "dimensions": None, "history": 0}
         self.model = SimpleNamespace(config=SimpleNamespace(**config, modalities=("audio", "text")))
         self.processor = SimpleNamespace(decoded_seconds=5.0, longest_seconds=None, earlier_turns=0)
@@ -21,20 +21,24 @@ class Recogniser:
     def __call__(self, inputs, **options):
         self.calls.append(options)
         for row in (inputs[number] for number in range(len(inputs))):
-            name = os.path.basename(row["audio"]["path"])
-            start = row["audio"]["start"]
-            if (name, start) == self.fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
-            self.seen.append((name, start))
-            if name in self.answers:
-                yield self.answers[name]
-                continue
-            if name.startswith("bad"):
-                yield {"error": f"{name} is no recording."}
-                continue
-            happy = (int(name[:2]) + (start or 0)) / 100
-            scores = [{"label": "happy", "score": happy}, {"label": "sad", "score": 1 - happy}]
-            yield {"text": row.get("text"), "scores": scores}
+            self.inputs.append(row)
+            if "segments" in row:
+                yield [span | self._answer(row, span["start"]) for span in row["segments"]]
+            else:
+                yield self._answer(row, row["audio"]["start"])
+
+    def _answer(self, row, start):
+        name = os.path.basename(row["audio"]["path"])
+        if (name, start) == self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.seen.append((name, start))
+        if name in self.answers:
+            return self.answers[name]
+        if name.startswith("bad"):
+            return {"error": f"{name} is no recording."}
+        happy = (int(name[:2]) + (start or 0)) / 100
+        scores = [{"label": "happy", "score": happy}, {"label": "sad", "score": 1 - happy}]
+        return {"text": row.get("text"), "scores": scores}
 
 
 def make_recordings(folder, number=4, seconds=1.0):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 from emofusion.inference.explanation_records import LIMITS, Explanation
+from matplotlib.font_manager import fontManager
 from testing_model_folder import LABELS, make_model_folder
 
 
@@ -15,9 +16,11 @@ def folder(tmp_path_factory):
     return place
 
 
-def test_answer_and_contributions_are_printed_and_written(call, folder, tmp_path):
+def test_answer_and_contributions_are_printed_and_written(call, folder, tmp_path, monkeypatch):
+    # Without fonts of this machine.
+    monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if "DejaVu" in font.name])
     out = tmp_path / "new" / "out"
-    printed = call("explain", folder, folder / "a.wav", "--text", "hello there", "--out", out)
+    printed = call("explain", folder, folder / "a.wav", "--text", "hello 你", "--out", out)
     assert all(label in printed for label in LABELS)
     explanation = Explanation.from_dict(json.loads((out / "explanation.json").read_text("utf-8")))
     (target,) = explanation.targets
@@ -27,8 +30,9 @@ def test_answer_and_contributions_are_printed_and_written(call, folder, tmp_path
         for one in (*explanation.parts, *explanation.words)
     ]
     assert LIMITS in printed
+    assert printed.splitlines()[-1].startswith("No installed font has 你 (U+4F60)")
     assert sorted(file.name for file in out.iterdir()) == ["explanation.json", "explanation.png"]
-    assert call("explain", folder, folder / "a.wav", "--text", "hello there", "--target", target.label).startswith(
+    assert call("explain", folder, folder / "a.wav", "--text", "hello 你", "--target", target.label).startswith(
         printed.partition("Picture")[0]
     )
 

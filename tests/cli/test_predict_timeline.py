@@ -1,8 +1,13 @@
 """`emofusion predict` with speakers, channels and a picture over time."""
 
+import json
+
 import numpy as np
 import pytest
 import soundfile
+from emofusion.cli.predict import load_pipeline
+from emofusion.inference.rttm import read_rttm
+from emofusion.inference.speakers import recognise_speakers
 from emofusion.inference.timeline_picture import draw_timeline
 from testing_media import tone
 from testing_model_folder import make_model_folder
@@ -63,6 +68,38 @@ def test_overlap_can_be_left_out(predicted):
     assert "0:01.5  0:02.5" in printed
 
 
+def test_table_has_the_turns_and_channels_of_every_recording_and_their_pictures(folder, call, complaint, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "turns").mkdir()
+    (folder / "turns" / "call.rttm").write_text(TURNS)
+    options = ("--channels", "--rttm", "turns", "--window-seconds", "1", "--hop-seconds", "0.5")
+    arguments = (
+        "predict",
+        "model",
+        "call.wav",
+        "mono.wav",
+        "--out",
+        "scores.jsonl",
+        "--timeline",
+        "pictures",
+        *options,
+    )
+    assert complaint(*arguments, status=3).startswith("1 of 5 rows of scores.jsonl are errors")
+    rows = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+    alone = recognise_speakers(
+        load_pipeline("model"), {"audio": "call.wav"}, read_rttm("call.rttm"), True, False, 1.0, 0.5
+    )
+    assert [(row["speaker"], row["channel"], row["start"], row["end"]) for row in rows[:4]] == [
+        (row["speaker"], row["channel"], row["start"], row["end"]) for row in alone
+    ]
+    for row, expected in zip(rows, alone, strict=False):
+        assert row["score"] == pytest.approx(expected["scores"][0]["score"], abs=1e-5)
+    assert rows[4]["error"] == "turns has no turns of mono.wav."
+    assert [path.name for path in (folder / "pictures").iterdir()] == ["call.png"]
+    (folder / "turns" / "mono.rttm").write_text("SPEAKER mono 1 0 0.5 <NA> <NA> A <NA> <NA>\n")
+    assert "begun with another rttm" in complaint(*arguments)
+
+
 @pytest.mark.parametrize(
     ("options", "status", "reason"),
     [
@@ -71,7 +108,8 @@ def test_overlap_can_be_left_out(predicted):
         (["--smooth", "1"], 2, "for the picture of --timeline"),
         (["--smooth", "nan", "--timeline", "t.png"], 2, "must be a number of seconds from 0"),
         (["--rttm", "call.rttm", "--vad"], 2, "choose one of them"),
-        (["--rttm", "call.rttm", "--out", "t.csv"], 2, "is for one recording"),
+        (["--timeline", "t.png", "--out", "t.csv"], 2, "give it a folder, not t.png"),
+        (["--rttm", "gone.rttm", "--out", "t.csv"], 1, "gone.rttm does not exist"),
         (["--timeline", "gone/t.png"], 1, "gone is not a folder"),
         (["--rttm", "gone.rttm"], 1, "gone.rttm does not exist"),
         (["--rttm", "empty.rttm"], 1, "empty.rttm has no turns"),

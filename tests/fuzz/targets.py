@@ -1,5 +1,7 @@
 """All targets."""
 
+from importlib.util import find_spec
+
 from . import (
     targets_checkpoints,
     targets_commands,
@@ -16,4 +18,8 @@ MODULES = (
     *(targets_media, targets_downloads, targets_checkpoints, targets_corpora),
     *(targets_training, targets_results, targets_scoring, targets_commands, targets_timelines),
 )
+if find_spec("fastapi_offline"):  # the extra `serve`
+    from . import targets_serving
+
+    MODULES = (*MODULES, targets_serving)
 TARGETS = [target for module in MODULES for target in module.TARGETS]

@@ -8,6 +8,7 @@ import soundfile
 from emofusion.inference.answers_html import show_answer, show_windows
 from emofusion.inference.app import Uploads
 from emofusion.inference.app_answers import Limits, build_action, explain_visit, hide_folders, recognise_visit
+from testing_meld import write_video
 from testing_pipeline import RATE, build, noise
 
 LIMITS = Limits(seconds=30, megabytes=1, characters=20)
@@ -64,6 +65,55 @@ def test_explanation_is_picture(recognise, record):
     html, picture = answer_of(recognise, record(1), "hello there", explain_visit)
     assert "most probable" in html
     assert 'src="data:image/png;base64,' in picture
+
+
+@pytest.fixture(scope="module")
+def watch():
+    """The pipeline of a model of speech, text and video that reads two earlier turns."""
+    return build("wavfusion", settings={"context_turns": 2, "max_seconds": 2.0})
+
+
+@pytest.mark.parametrize("with_sound", [True, False])
+def test_video_gives_its_pictures_and_its_sound(watch, tmp_path, with_sound):
+    write_video(tmp_path / "voice.mp4", 1.0, 440, with_sound)
+    file = str(tmp_path / "voice.mp4")
+    html = build_action(recognise_visit, watch, LIMITS)(None, "hello there", file)[0]
+    given = {"text": "hello there", "video": file} | ({"audio": file} if with_sound else {})
+    assert html == show_answer(watch(given, return_text=True))
+    html, picture = build_action(explain_visit, watch, LIMITS)(None, "hello", file)
+    assert "data:image/png" in picture
+
+
+def test_recording_replaces_sound_of_video(watch, record, tmp_path):
+    write_video(tmp_path / "voice.mp4", 1.0, 440)
+    given = {"audio": record(1), "video": str(tmp_path / "voice.mp4")}
+    html = build_action(recognise_visit, watch, LIMITS)(given["audio"], "", given["video"])[0]
+    assert html == show_answer(watch(given, return_text=True))
+
+
+def test_long_video_has_row_for_each_window(watch, tmp_path):
+    write_video(tmp_path / "call.mp4", 5.0, 440, with_sound=False)
+    html, picture = build_action(recognise_visit, watch, LIMITS)(None, "", str(tmp_path / "call.mp4"))
+    assert "3 windows" in words(html)
+    assert "data:image/png" in picture
+
+
+def test_earlier_turns_are_read_with_their_speakers(watch, recognise):
+    given = {
+        "text": "hello there",
+        "speaker": "Ben",
+        "context": [{"speaker": "Ann", "text": "go away"}, {"text": "a"}],
+    }
+    turns = "Ann: go away\n\na\n"
+    html = build_action(recognise_visit, watch, LIMITS)(None, "hello there", None, turns, "Ben ")[0]
+    assert html == show_answer(watch(given, return_text=True))
+    assert html != answer_of(watch, None, "hello there")[0]
+    # A box that was never touched may have no value. A model without context is not given turns.
+    assert build_action(recognise_visit, watch, LIMITS)(None, "go", None, None, None) == answer_of(watch, None, "go")
+    both = [build_action(recognise_visit, recognise, LIMITS)(None, "hello", None, turns) for turns in ("go", "")]
+    assert both[0] == both[1]
+    long = build_action(recognise_visit, watch, LIMITS)(None, "hello", None, "go away " * 5)[0]
+    assert words(long) == "The earlier turns have 39 characters: shorten them to 20."
 
 
 def test_long_recording_is_not_explained(recognise, record):
@@ -155,6 +205,20 @@ def test_visitor_has_one_recording_and_none_after_leaving(tmp_path):
     assert [file.exists() for file in files] == [False, True]
     uploads.forget("visitor")
     assert not files[1].exists()
+    assert uploads.current == {}
+
+
+def test_recording_and_video_of_a_visitor_are_kept_side_by_side(tmp_path):
+    files = [tmp_path / name / "file" for name in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_bytes(b"RIFF")
+    uploads = Uploads(tmp_path)
+    uploads.keep("visitor", str(files[0]))
+    uploads.keep("visitor", str(files[1]), "video")
+    assert all(file.exists() for file in files)
+    uploads.forget("visitor")
+    assert not any(file.exists() for file in files)
     assert uploads.current == {}
 
 

@@ -11,8 +11,9 @@ import soundfile
 from emofusion.cli.predict import load_pipeline
 from emofusion.inference.app import Page
 from emofusion.inference.app_answers import Limits
+from testing_meld import write_video
 from testing_model_folder import make_model_folder
-from testing_pipeline import RATE, noise
+from testing_pipeline import RATE, build, noise
 
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
@@ -34,6 +35,7 @@ def place(tmp_path_factory):
     make_model_folder(place / "secret-folder" / "my-model")
     for name, seconds in (("voice.wav", 1), ("call.wav", 65)):
         soundfile.write(place / name, noise(seconds * RATE), RATE)
+    write_video(place / "clip.mp4", 1.0, 440)
     (place / "letter.wav").write_text("This is a letter.")
     return place
 
@@ -66,23 +68,24 @@ def browser():
 @pytest.fixture
 def visit(browser, address):
     """Opens the page; at the end, checks that it asked no other server."""
-    contexts, asked = [], []
+    contexts, asked, choosers = [], [], []
 
-    def open_page(**options):
+    def open_page(at=address, **options):
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
         page.set_default_timeout(30_000)
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(address)
+        # The browser takes a while until it reports choosers: Enter right after would open one that nobody sees.
+        page.on("filechooser", lambda chooser: choosers.append(chooser))
+        page.goto(at)
         page.wait_for_selector("#ef-recording input[type=file]", state="attached")
-        page.wait_for_timeout(500)  # elements are drawn a little before their keys work
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    servers = {urlsplit(url).netloc for url in asked if not url.startswith(("blob:", "data:"))}
-    assert servers == {urlsplit(address).netloc}
+    servers = {urlsplit(url).hostname for url in asked if not url.startswith(("blob:", "data:"))}
+    assert servers == {"127.0.0.1"}
 
 
 def uploads(served):
@@ -104,17 +107,12 @@ def tab_to(page, name):
     raise AssertionError(f"{name} is not reached with Tab")
 
 
-def open_file_chooser(page):
-    """Open the file chooser with the keyboard. An element is drawn before its keys work, so they are pressed again."""
-    for _ in range(5):
-        tab_to(page, "Drop an audio file here to upload")
-        try:
-            with page.expect_file_chooser(timeout=5_000) as chooser:
-                page.keyboard.press("Enter")
-            return chooser.value
-        except sync_api.TimeoutError:
-            continue
-    raise AssertionError("Enter opens no file chooser")
+def wait_until(is_reached):
+    for _ in range(200):
+        if is_reached():
+            return
+        time.sleep(0.1)
+    raise AssertionError("The state is not reached")
 
 
 def answer_of(page, selector=".ef-answer"):
@@ -138,16 +136,50 @@ def test_recording_is_uploaded_and_recognised_and_removed(visit, served, place):
     assert "secret-folder" not in content
     assert str(place) not in content
     page.close()
-    for _ in range(100):
-        if not uploads(served):
-            break
-        time.sleep(0.1)
-    assert not uploads(served)
+    wait_until(lambda: not uploads(served))
+
+
+def test_video_and_earlier_turns_are_offered_by_models_that_read_them(visit, place):
+    page = visit()
+    for box in ("#ef-video", "#ef-turns", "#ef-speaker"):
+        assert not page.is_visible(box)
+    watching = Page(build("wavfusion", settings={"context_turns": 2}), "my-model")
+    try:
+        page = visit(watching.open("127.0.0.1").rstrip("/"), **PHONE)
+        page.set_input_files("#ef-video input[type=file]", place / "clip.mp4")
+        page.wait_for_selector("#ef-video [aria-label=Clear]")
+        assert not page.is_visible("#ef-video [aria-label='Trim video to selection']")
+        page.get_by_role("textbox", name="Transcript").fill("what a lovely morning")
+        page.get_by_role("textbox", name="Earlier turns (").fill("Ann: go away")
+        page.get_by_role("textbox", name="Speaker of the recording").fill("Ben")
+        page.tap("#ef-explain")
+        assert "lovely" in answer_of(page)
+        page.wait_for_selector("#ef-picture img")
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
+        page.close()
+        wait_until(lambda: not uploads(watching))
+    finally:
+        watching.close()
+
+
+def test_files_are_removed_after_their_time_while_the_visitor_stays(place, served):
+    page = Page(served.recognise, "my-model", Limits(kept_seconds=1))
+    try:
+        address = page.open("127.0.0.1")
+        with (place / "voice.wav").open("rb") as file:
+            httpx.post(f"{address}gradio_api/upload", files={"files": file}, timeout=60).raise_for_status()
+        assert uploads(page)
+        wait_until(lambda: not uploads(page))
+    finally:
+        page.close()
 
 
 def test_page_works_with_keyboard_alone(visit, place):
     page = visit()
-    open_file_chooser(page).set_files(place / "voice.wav")
+    tab_to(page, "Drop an audio file here to upload")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(place / "voice.wav")
     page.wait_for_selector("#ef-recording [aria-label=Clear]")
     tab_to(page, "Transcript")
     page.keyboard.type("hello")

@@ -1,13 +1,16 @@
 """Explanations, compared with direct calls of the pipeline and of the model."""
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 from emofusion import LateFusionProcessor
+from emofusion.inference import explanation as module
 from emofusion.inference.explanation import explain
 from emofusion.inference.explanation_records import LIMITS, Explanation
+from emofusion.inference.explanation_reuse import KnownRows
 from testing_common import CASES
 from testing_dimensions import BOTH, DIMENSIONS
 from testing_pipeline import RATE, WORDS, build, make_processor, noise
@@ -77,6 +80,48 @@ def test_contributions_equal_calls_without_each_part(name, fields):
         check_changes(pipe, utterance, explanation, utterance | {"text": rest}, explanation.words[number].changes)
     assert Explanation.from_dict(json.loads(json.dumps(explanation.to_dict()))) == explanation
     assert explanation.limits == LIMITS
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("speaker_resnet", {}),
+        ("multi_level", {"freeze_audio_layers": 1, "freeze_text_layers": -1}),
+        ("wavfusion", {"freeze_audio_layers": -1}),
+        ("late_fusion", {}),
+        ("late_fusion-weighted", {}),
+    ],
+)
+def test_encoders_that_run_once_change_no_contribution(name, fields, monkeypatch):
+    pipe, utterance = make(name, **fields)
+    given = run(pipe, utterance)
+    assert not {"forward", "_encode_audio", "_finish_audio"} & {
+        key for one in pipe.model.modules() for key in vars(one)
+    }
+    monkeypatch.setattr(module, "reuse_rows", lambda model: nullcontext())
+    expected = run(pipe, utterance, batch_size=1)
+    for one, other in zip((*given.parts, *given.words), (*expected.parts, *expected.words), strict=True):
+        assert np.allclose(one.changes, other.changes, atol=1e-5)
+    for one, other in zip(given.members, expected.members, strict=True):
+        assert np.allclose(one.changes or (), other.changes or (), atol=1e-5)
+
+
+def test_recording_is_encoded_once_for_all_words():
+    pipe, utterance = make("cross_attention")
+    rows, encoder = [], pipe.model.model.audio_encoder.feature_projection
+    encoder.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].shape[:-1].numel()))
+    run(pipe, utterance)
+    # One utterance, one form without speech, and one pass for the maps.
+    one, *_ = rows
+    assert sum(rows) <= 2 * one + 1
+    kept = KnownRows(most_bytes=40)
+    values = torch.arange(12.0).view(3, 4)
+    for number in range(3):
+        states, lengths = kept.run(lambda rows, counts: (2 * rows, counts), values[[number, 0]], (4, 3))
+        assert torch.equal(states[0], 2 * values[number])
+        assert states[1].tolist() == [0, 2, 4, 0]
+        assert lengths == (4, 3)
+        assert sum(len(row) * 4 for row, _ in kept.rows.values()) == kept.bytes <= 40
 
 
 def test_answer_and_dimensions_are_explained_unless_one_is_chosen():
@@ -229,6 +274,7 @@ def test_earlier_utterances_are_one_part():
         "\U0001f600 go \U0001f469\u200d\U0001f467",
         "שלום عليكم",
         "你好 hello",
+        "go away " * 2500,
         "\x00\x07",
     ],
 )

@@ -12,8 +12,11 @@ from emofusion.inference.explanation_records import (
     Word,
 )
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from PIL import Image
 
+# Without fonts of this machine.
+FONTS = [font for font in fontManager.ttflist if "DejaVu" in font.name]
 TIMES = ((0.0, 0.5), (0.5, 1.0))
 WORDS = (Word("Hi", 0, 2, None, (0.1,)), Word("$x^2$", 3, 8, None, (-0.2,)))
 FULL = Explanation(
@@ -94,6 +97,19 @@ def test_dimensions_are_shares_of_their_scale(draw):
     assert [bar.get_width() for bar in panel.patches] == pytest.approx([0.3, 0.5])
     assert panel.get_xlabel() == "probability or share of the scale"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["happy 70.0 %", "arousal 3.00 of 1 to 5"]
+
+
+def test_characters_without_font_are_named_and_others_found(draw, tmp_path, monkeypatch):
+    # STIX comes with matplotlib and has what its default font lacks.
+    has = next(font for font in fontManager.ttflist if font.name == "STIXGeneral" and font.weight == 400)
+    monkeypatch.setattr(fontManager, "ttflist", [*FONTS, has])
+    words = tuple(Word(text, 0, 1, None, (0.1,)) for text in ("caf\u00e9", "\u1d81", "\u4f60\u200d"))
+    figure = draw(Explanation(FULL.targets, [], words=words))
+    (note,) = draw_explanation(tmp_path / "explanation.png", Explanation(FULL.targets, [], words=words))
+    assert note.startswith("No installed font has \u4f60 (U+4F60), which the picture shows as boxes: install")
+    assert "U+4F60" in figure.get_supxlabel()
+    assert figure.axes[0].get_yticklabels()[1].get_fontfamily() == ["sans-serif", "STIXGeneral"]
+    assert draw_explanation(tmp_path / "explanation.png", FULL) == []
 
 
 def test_little_or_nothing_can_be_drawn(draw):

@@ -9,7 +9,7 @@ import pytest
 import testing_scoring
 from emofusion.inference.ray_engine import score_on_ray
 from emofusion.inference.recordings import find_recordings
-from emofusion.inference.scoring import ScoringOptions
+from emofusion.inference.scoring_options import ScoringOptions
 from testing_scoring import Recogniser, make_recordings
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'emofusion[ray]'")

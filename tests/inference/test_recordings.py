@@ -99,7 +99,7 @@ def test_manifests_name_spans_texts_and_speakers(folder, suffix):
         pandas = pytest.importorskip("pandas")
         getattr(pandas.DataFrame(rows), f"to_{suffix[1:]}")(path, index=False)
     one, other = find_recordings([f"calls/manifest{suffix}"]).recordings.values()
-    assert one == ("calls/00.wav", str(folder / "00.wav"), "hello, there", None, "a", 0.25, 0.5, None)
+    assert one[:8] == ("calls/00.wav", str(folder / "00.wav"), "hello, there", None, "a", 0.25, 0.5, None)
     assert (other.name, other.text, other.start, other.end) == ("calls/below/00.wav", None, None, None)
 
 

@@ -10,9 +10,12 @@ import warnings
 
 import pytest
 from accelerate import PartialState
+from emofusion.inference.dialogues import share_dialogues
 from emofusion.inference.journal import Journal
+from emofusion.inference.recording import Recording
 from emofusion.inference.recordings import find_recordings
-from emofusion.inference.scoring import Scorer, ScoringOptions, identify_model
+from emofusion.inference.scoring import Scorer, identify_model
+from emofusion.inference.scoring_options import ScoringOptions
 from testing_common import CASES
 from testing_dimensions import BOTH, DIMENSIONS
 from testing_pipeline import make_processor
@@ -104,7 +107,8 @@ def test_windows_that_the_pipeline_finds_are_rows(calls):
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_killed_run_is_continued_at_its_row(calls, number):
+def test_killed_run_is_continued_at_its_row(calls, number, monkeypatch):
+    monkeypatch.setattr("emofusion.inference.scoring_plan.STRETCH", 0.5)  # a window
     assert in_processes((run, Recogniser(("02.wav", 0.5)), "calls", "scores.jsonl", WINDOWS)) == [-signal.SIGKILL]
     journal = calls.parent / "scores.jsonl.journal" / "rows-00000.jsonl"
     assert len(journal.read_bytes().splitlines()) == 5
@@ -119,6 +123,19 @@ def test_killed_run_is_continued_at_its_row(calls, number):
     run(Recogniser(), "calls", "whole.jsonl", WINDOWS)
     assert read() == read("whole.jsonl")
     assert not journal.exists()
+
+
+def test_windows_near_each_other_are_decoded_together_from_where_the_run_was_ended(calls, monkeypatch):
+    monkeypatch.setattr("emofusion.inference.scoring_plan.STRETCH", 2.0)
+    make_recordings(calls, 1, seconds=7.0)
+    recogniser = Recogniser(("00.wav", 4.5))
+    assert in_processes((run, recogniser, "calls/00.wav", "scores.jsonl", WINDOWS)) == [-signal.SIGKILL]
+    rest = Recogniser()
+    run(rest, "calls/00.wav", "scores.jsonl", WINDOWS)
+    assert [[span["start"] for span in row["segments"]] for row in rest.inputs] == [
+        *([4.0, 4.5, 5.0, 5.5], [6.0, 6.5]),
+    ]
+    assert [(row["start"], row["end"]) for row in read()] == [(number / 2, number / 2 + 0.5) for number in range(14)]
 
 
 def test_bad_file_is_a_row_and_is_tried_again(calls):
@@ -237,7 +254,53 @@ def test_model_of_dialogues_gets_earlier_windows_and_texts_alone(calls):
     summary = run(recogniser, "calls/manifest.csv", "scores.jsonl")
     assert [call.get("window_seconds") for call in recogniser.calls] == [None, "auto"]
     assert [row["label"] for row in read()] == ["sad", "sad"]
-    assert summary.unread_turns
+    assert summary.has_no_turns
+
+
+def test_turns_of_a_dialogue_are_read_before_an_utterance(calls):
+    lines = [
+        "audio,dialogue_id,turn,speaker,text",
+        *("00.wav,d,3,Ann,third", "01.wav,d,1,Ann,first", "02.wav,d,2,Ben,", "03.wav,e,1,Ben,other"),
+    ]
+    (calls / "manifest.csv").write_text("\n".join(lines) + "\n")
+    (calls / "below").mkdir()
+    (calls / "below" / "manifest.csv").write_text("audio,dialogue\n../00.wav,d\n")
+    recogniser = Recogniser()
+    recogniser.processor.earlier_turns = 2
+    summary = run(recogniser, ["calls/manifest.csv", "calls/below/manifest.csv"], "scores.jsonl", root="calls")
+    assert not summary.has_no_turns
+    contexts = {
+        name: given.get("context", []) for (name, _), given in zip(recogniser.seen, recogniser.inputs, strict=True)
+    }
+    assert [(turn.get("text"), turn["speaker"]) for turn in contexts["00.wav"]] == [("first", "Ann"), (None, "Ben")]
+    assert [len(contexts[name]) for name in ("01.wav", "02.wav", "03.wav")] == [0, 1, 0]
+    assert [(row["dialogue"], row["turn"]) for row in read()] == [("d", 3), ("d", 1), ("d", 2), ("e", 1), ("d", None)]
+
+
+def test_changed_turn_is_read_again_by_those_after_it(calls):
+    (calls / "bad.wav").write_text("")
+    text = "audio,dialogue,text\nbad.wav,f,x\n00.wav,d,a\n01.wav,d,b\n02.wav,e,c\n"
+    for words in ("a", "changed"):
+        (calls / "manifest.csv").write_text(text.replace(",d,a", f",d,{words}"))
+        recogniser = Recogniser()
+        recogniser.processor.earlier_turns = 1
+        run(recogniser, "calls/manifest.csv", "scores.jsonl")
+    assert [name for name, _ in recogniser.seen] == ["bad.wav", "00.wav", "01.wav"]
+
+
+def test_dialogue_changes_nothing_for_a_model_without_context(calls):
+    (calls / "manifest.csv").write_text("audio,conversation,turn\n00.wav,d,1\n01.wav,d,2\n02.wav,d,two\n")
+    recogniser = Recogniser()
+    run(recogniser, "calls/manifest.csv", "scores.jsonl")
+    assert not any("context" in given for given in recogniser.inputs)
+    assert [(row["dialogue"], row["turn"]) for row in read()] == [("d", 1), ("d", 2), ("d", None)]
+    assert read()[2]["error"].endswith("row 3: its turn 'two' is not a whole number.")
+
+
+def test_process_gets_whole_dialogues():
+    recordings = {str(place): Recording("", dialogue=name) for place, name in enumerate([None, "d", "e", "d", None])}
+    shares = [share_dialogues(recordings, process, 2) for process in (0, 1)]
+    assert [[*share] for share in shares] == [["0", "2"], ["1", "3", "4"]]
 
 
 def test_model_is_identified_by_its_files(tmp_path):

@@ -7,7 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 from emofusion.inference.recording import Recording
-from emofusion.inference.tables import build_row, check_table, name_columns, order_columns, write_table
+from emofusion.inference.tables import (
+    build_row,
+    check_table,
+    name_columns,
+    order_columns,
+    restore_answer,
+    write_table,
+)
 
 BOTH = SimpleNamespace(
     id2label={0: "sad", 1: "text"}, is_regression=False, dimensions=["valence", "score"], dimension_scale=[1.0, 5.0]
@@ -18,7 +25,7 @@ VALUES = [{"label": "valence", "score": 4.5, "scale": [1.0, 5.0]}, {"label": "sc
 
 def test_columns_are_unique_and_ordered():
     assert order_columns(name_columns(BOTH)) == [
-        *("recording", "start", "end", "speaker", "channel", "text", "label", "score"),
+        *("recording", "dialogue", "turn", "start", "end", "speaker", "channel", "text", "label", "score"),
         *("sad", "text_probability", "valence", "score_value", "silent", "error"),
     ]
 
@@ -45,6 +52,19 @@ def test_row_of_dimensions_has_no_label():
     config = SimpleNamespace(id2label={0: "valence"}, is_regression=True, dimensions=["valence"])
     row = build_row(Recording("a.wav"), {"text": None, "scores": VALUES[:1]}, name_columns(config))
     assert row == {"recording": "a.wav", "valence": 4.5, "silent": False}
+
+
+@pytest.mark.parametrize("outputs", [{"scores": SCORES, "dimensions": VALUES}, {"scores": SCORES}, {"scores": VALUES}])
+def test_answer_of_pipeline_is_restored_from_its_row(outputs):
+    plain = {
+        kind: [{name: entry[name] for name in entry if name != "silent"} for entry in entries]
+        for kind, entries in outputs.items()
+    }
+    answer = {"start": 0.5, "end": 2.0, "speaker": "b", "channel": 2, "text": "hello", "silent": True, **plain}
+    columns = name_columns(BOTH)
+    assert restore_answer(build_row(Recording("a.wav"), answer, columns), columns, (1.0, 5.0)) == answer
+    error = {"start": 0.5, "error": "x"}
+    assert restore_answer(build_row(Recording("a.wav"), error, columns), columns, None) == error
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

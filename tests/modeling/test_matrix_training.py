@@ -1,12 +1,12 @@
 """Checks of training over all variants: gradients, freezing, losses."""
 
-import copy
 from itertools import combinations
 
 import torch
 from testing_common import CLASSES, make_batch
 from testing_matrix import (
     built,
+    copied,
     every_case,
     every_encoding_case,
     every_encoding_fusion,
@@ -40,7 +40,7 @@ def test_loss_falls(case):
 @every_case
 def test_gradients_and_steps_reach_exactly_trainable_parameters(case):
     for freezing in case.freezings:
-        model = copy.deepcopy(built(case, **freezing)).train()
+        model = copied(built(case, **freezing)).train()
         before = {name: parameter.clone() for name, parameter in model.state_dict().items()}
         model(**sparse_batch(case)).loss.backward()
         trainable = set()
@@ -101,7 +101,7 @@ def test_freezing_survives_saving(case, tmp_path):
 def test_gradient_checkpointing_changes_no_gradient(case):
     results = []
     for checkpointing in (False, True):
-        model = copy.deepcopy(built(case)).train()
+        model = copied(built(case)).train()
         if checkpointing:
             enable = "activation_checkpointing_enable"  # its name since transformers 5.23
             getattr(model, enable, model.gradient_checkpointing_enable)()

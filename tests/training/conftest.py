@@ -1,7 +1,9 @@
-"""The smallest spoken corpus, synthesised once per session, and pictures that are not rendered."""
+"""The smallest spoken corpus, synthesised once per session and read once per module, and pictures that are not rendered."""
 
 import pytest
+from datasets import DatasetDict
 from emofusion.corpora import load_corpus
+from emofusion.corpora.demo import spoken_folder
 from emofusion.corpora.demo.spoken import BLOCK
 from PIL import Image
 
@@ -26,4 +28,20 @@ def unrendered_pictures(request):
     with pytest.MonkeyPatch.context() as patch:
         if not getattr(request.module, "RENDERED", False):
             patch.setattr("matplotlib.figure.Figure.savefig", save_pixel)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spoken_read_once():
+    """Read each folder of the spoken corpus once for all runs of a module, which change no row."""
+    read, found = spoken_folder.read_spoken, {}
+
+    def read_once(folder, labels):
+        key = folder, tuple(labels)
+        if key not in found:
+            found[key] = read(*key)
+        return DatasetDict(found[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spoken_folder, "read_spoken", read_once)
         yield

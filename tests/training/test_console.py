@@ -1,10 +1,7 @@
 """Console output of a run, and trackers."""
 
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 
 import pytest
@@ -14,6 +11,7 @@ from emofusion.training.lifecycle import load_rows
 from emofusion.training.progress import MOST_LINES, Bar, Log, format_log
 from emofusion.training.recipe import parse_recipe
 from emofusion.training.run import build_trainer, train
+from testing_fresh import run_fresh
 from testing_training import tiny_recipe
 from tqdm import tqdm
 from transformers import TrainerState
@@ -148,17 +146,12 @@ def test_tensorboard_writes_into_the_folder_of_the_run(arguments, tmp_path):
 def test_trackio_tracks_locally_in_one_run(arguments, tmp_path):
     pytest.importorskip("trackio")
     arguments(report_to="trackio", project="tiny", num_train_epochs=1)
-    environment = os.environ | {
-        "TRACKIO_DIR": str(tmp_path / "tracked"),
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = {"TRACKIO_DIR": str(tmp_path / "tracked"), "HF_HUB_OFFLINE": "1"}
     code = (
         "import sys; from emofusion.training.run import train; from emofusion.training.recipe import parse_recipe;"
         "train(parse_recipe(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "recipe.yaml")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = run_fresh(code, tmp_path / "recipe.yaml", cwd=tmp_path, **environment)
     assert done.returncode == 0, done.stderr[-3000:]
     with closing(sqlite3.connect(tmp_path / "tracked" / "tiny.db")) as database:
         assert database.execute("SELECT DISTINCT run_name FROM metrics").fetchall() == [("run",)]

@@ -1,8 +1,6 @@
 """A recipe: bases, types of values, and copies with other settings."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from emofusion.training import command_arguments
 from emofusion.training.arguments import DataArguments, EmotionTrainingArguments, ModelArguments
 from emofusion.training.recipe import CROSS_VALIDATION, SPEAKER, TRAINING, Recipe, parse_recipe
 from emofusion.training.settings import convert, field_types, read_settings
+from testing_fresh import run_fresh
 
 KNOWN = field_types(TRAINING)
 
@@ -240,7 +239,6 @@ def test_combinations_are_those_of_the_model():
     assert set(known) == set(command_arguments.COMBINATIONS)
 
 
-def test_reading_a_recipe_does_not_import_datasets(write):
+def test_reading_a_recipe_does_not_import_datasets(write, tmp_path):
     code = "import sys; from emofusion import Recipe; Recipe.read(sys.argv[1], use_cpu=True); print('datasets' in sys.modules)"
-    command = [sys.executable, "-c", code, str(write("recipe.yaml", "seed: 1\n"))]
-    assert subprocess.run(command, capture_output=True, text=True, timeout=120).stdout == "False\n"
+    assert run_fresh(code, write("recipe.yaml", "seed: 1\n"), cwd=tmp_path).stdout == "False\n"

@@ -1,6 +1,7 @@
 """Every recipe is registered; small ones train for two steps, full-size ones build with the registered size."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import emofusion
@@ -133,8 +134,9 @@ def test_a_small_speaker_network_is_pretrained(path, tmp_path):
     assert results.parameters == ENTRIES[path]["parameters"] + speakers
 
 
+@cache
 def build_on_meta(path: str):
-    """Return the model of a recipe on the meta device; configurations replace its pretrained encoders."""
+    """Return the model of a recipe on the meta device, built once for all late fusions of it; configurations replace its pretrained encoders."""
     recipe = read(path)
     if recipe.late_fusion is not None:
         members = [build_on_meta(find_recipe(member)) for member in recipe.late_fusion.members]

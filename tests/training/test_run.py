@@ -20,6 +20,7 @@ from testing_training import AUDIO, FUSION, TEXT, tiny_recipe
 from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 LABELS = ["low", "high"]
+RENDERED = True  # the pictures of classes
 
 
 def run_recipe(folder, corpus_root, **others):

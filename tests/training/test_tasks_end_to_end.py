@@ -31,6 +31,7 @@ from testing_iemocap import build_iemocap
 from testing_training import TEXT, tiny_recipe
 from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
 
+RENDERED = True  # the pictures of dimensions, and of both
 SILENCE = {"array": np.zeros(4000, np.float32), "sampling_rate": 16000}
 FOLDS = {"utterances": BLOCK, "speaker_folds": 3}
 # A step of a text model without validation and checkpoints.

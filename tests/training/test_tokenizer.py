@@ -1,10 +1,8 @@
-import json
 import os
-import subprocess
-import sys
 
 import pytest
 from emofusion.training.processor_building import SPECIAL_TOKENS, train_tokenizer
+from testing_fresh import call_fresh
 from transformers import AutoTokenizer
 
 TEXTS = ["The lamp looks good.", "The LAMP is ugly, isn't it?", "What a lovely café"]
@@ -54,16 +52,11 @@ def test_a_saved_tokenizer_is_the_same_when_loaded(tokenizer, tmp_path):
     assert loaded(TEXTS).input_ids == tokenizer(TEXTS).input_ids
 
 
+def learn() -> tuple[int, dict[str, int]]:
+    return hash(TEXTS[0]), train_tokenizer(TEXTS, 200, 16).get_vocab()
+
+
 def test_every_process_learns_the_same(tokenizer):
-    code = (
-        "import json, sys; from emofusion.training.processor_building import train_tokenizer; "
-        "print(json.dumps(train_tokenizer(json.loads(sys.argv[1]), 200, 16).get_vocab()))"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(TEXTS)],
-        env=os.environ | {"PYTHONHASHSEED": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert json.loads(printed) == tokenizer.get_vocab()
+    number, vocabulary = call_fresh(learn)
+    assert number != hash(TEXTS[0]) or "PYTHONHASHSEED" in os.environ  # so the order of sets differs
+    assert vocabulary == tokenizer.get_vocab()

@@ -1,0 +1,83 @@
+"""`emofusion serve`: arguments, and a server that answers and ends."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("fastapi_offline", reason="the server is not installed (pip install 'emofusion[serve]')")
+import httpx2
+from testing_model_folder import make_model_folder
+from testing_serving import form
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--port", "65536", "'65536' is not a port from 0 to 65535"),
+        ("--max-wait-ms", "-1", "'-1' is not a positive number"),
+        ("--queue", "0", "'0' is not a positive whole number"),
+    ],
+)
+def test_wrong_option_is_refused(complaint, option, value, sentence):
+    assert sentence in complaint("serve", "runs/none", f"{option}={value}", status=2)
+
+
+def test_missing_library_is_named(complaint, monkeypatch):
+    for module in [name for name in sys.modules if name.startswith("emofusion.inference.serving")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert complaint("serve", "runs/none") == (
+        "uvicorn is not installed; install it with: pip install 'emofusion[serve]'"
+    )
+
+
+def test_port_that_is_taken_and_unknown_device_are_named(complaint, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        message = complaint("serve", tmp_path, "--port", number)
+    assert message.startswith(f"The server cannot listen at 127.0.0.1, port {number}: ")
+    assert complaint("serve", tmp_path, "--port", 0, "--device", "tpu9").startswith("--device tpu9 cannot be used: ")
+    assert "holds no model" in complaint("serve", tmp_path, "--port", 0)
+
+
+@pytest.fixture
+def keep_signals():
+    """Restores the signal handlers that a command replaces."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_served_model_answers_and_ends_at_sigterm(call, keep_signals, tmp_path, monkeypatch):
+    make_model_folder(tmp_path / "my-model")
+    (tmp_path / "uploads").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "uploads"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    answers = []
+
+    def ask():
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
+            for _ in range(600):
+                try:
+                    answers.append(client.post("/recognise", **form(text="hello")).json())
+                    break
+                except httpx2.ConnectError:
+                    time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    printed = call("serve", tmp_path / "my-model", "--port", port, "--device", "cpu")
+    thread.join()
+    assert printed.startswith(f"my-model is served at http://127.0.0.1:{port} (http://127.0.0.1:{port}/docs ")
+    (answer,) = answers
+    assert (answer["model"], answer["text"]) == ("my-model", "hello")
+    assert answer["version"].startswith("sha256:")
+    assert sum(entry["score"] for entry in answer["scores"]) == pytest.approx(1)
+    assert not list((tmp_path / "uploads").iterdir())
