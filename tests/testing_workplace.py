@@ -26,7 +26,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "my", "parcel", "is", "lo
 # Name of a recording -> its seconds.
 RECORDINGS = {
     **dict.fromkeys(("recording.wav", "good.wav", "first.wav", "second.wav", "third.wav", "interview.wav"), 0.5),
-    **dict.fromkeys(("calls/0041.wav", "calls/0042.wav", "recordings/one.wav", "recordings/two.wav"), 0.5),
+    **dict.fromkeys(("recordings/one.wav", "recordings/two.wav"), 0.5),
 }
 CALL_SECONDS = 17  # beyond the turn in the RTTM file of a page
 
@@ -37,6 +37,10 @@ def build_workplace(folder: Path) -> Path:
         write_tone(folder / name, seconds)
     call = tone(CALL_SECONDS)
     soundfile.write(folder / "call.wav", np.stack([call, call[::-1]], axis=1), RATE)
+    (folder / "calls").mkdir()
+    shutil.copy(folder / "call.wav", folder / "calls" / "0041.wav")
+    (folder / "turns").mkdir()
+    (folder / "turns" / "0041.rttm").write_text("SPEAKER 0041 1 1.0 2.5 <NA> <NA> agent <NA> <NA>\n")
     (folder / "call.m4a").write_bytes(encode(call, "ipod", "aac"))
     (folder / "archive").mkdir()
     (folder / "archive" / "old.mp3").write_bytes(encode(tone(0.5), "mp3", "libmp3lame"))
