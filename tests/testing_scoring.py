@@ -23,7 +23,7 @@ class Recogniser:
         for number, row in enumerate(inputs[number] for number in range(len(inputs))):
             self.inputs.append(row)
             if not options.get("stream_rows"):
-                yield self._answer(row, row["audio"]["start"])
+                yield self._answer(row, row.get("audio", {}).get("start"))
             elif "segments" in row:
                 spans = row["segments"]
                 for place, span in enumerate(spans):
@@ -42,7 +42,7 @@ class Recogniser:
             yield {"input": number, "row": place, "rows": len(rows), **row}
 
     def _answer(self, row, start):
-        name = os.path.basename(row["audio"]["path"])
+        name = os.path.basename(row.get("audio", {}).get("path", ""))
         if (name, start) == self.fatal:
             os.kill(os.getpid(), signal.SIGKILL)
         self.seen.append((name, start))
