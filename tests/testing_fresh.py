@@ -79,7 +79,9 @@ def _execute(code: str, arguments: list[str], cwd: str, environment: dict[str, s
     os.environ.update(environment)
     loaded = {"emofusion", "transformers", "huggingface_hub", "datasets"} & set(sys.modules)
     assert not loaded, f"A fresh process has no {loaded}."
-    sys.argv, sys.path = ["-c", *arguments], ["", *sys.path]
+    # A process gets the path of the one that starts it, which may have its own cache of remote code.
+    path = [folder for folder in sys.path if not Path(folder, "transformers_modules").is_dir()]
+    sys.argv, sys.path = ["-c", *arguments], ["", *path]
     try:
         exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
     except Exception:
