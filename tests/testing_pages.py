@@ -4,7 +4,9 @@ import itertools
 import pkgutil
 import re
 import shlex
+import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
 import emofusion
 
@@ -16,14 +18,50 @@ def page_name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+class Block(NamedTuple):
+    """A fenced block of a page.
+
+    Attributes:
+        language: The word after the fence.
+        code: Its lines.
+        line: Number of the first of them in the page.
+        file: The file that it shows: the name in backticks at the end of the paragraph before it, such as "`mine.yaml`:".
+    """
+
+    language: str
+    code: str
+    line: int
+    file: str | None
+
+
+FENCE = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+SHOWN_FILE = re.compile(r"`([\w./-]+\.(?:csv|json|jsonl|rttm|yaml))`:\s*$")
+
+
+def blocks(page: Path) -> list[Block]:
+    """Every fenced block of a page, in order."""
+    text = page.read_text("utf-8")
+    found = []
+    for fence in FENCE.finditer(text):
+        named = SHOWN_FILE.search(text, 0, fence.start())
+        line = text.count("\n", 0, fence.start(3)) + 1
+        found.append(Block(fence[2], textwrap.dedent(fence[3]), line, named[1] if named else None))
+    return found
+
+
 def code_blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [block.code for block in blocks(page) if block.language == language]
+
+
+def commands_in(code: str) -> list[list[str]]:
+    """Words of each command of a `bash` block."""
+    lines = code.replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def commands(page: Path) -> list[list[str]]:
     """Words of each command in the `bash` blocks of a page."""
-    lines = "".join(code_blocks(page, "bash")).replace("\\\n", " ").splitlines()
-    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+    return [command for code in code_blocks(page, "bash") for command in commands_in(code)]
 
 
 def emofusion_arguments(command: list[str]) -> list[str] | None:

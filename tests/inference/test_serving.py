@@ -375,7 +375,7 @@ def test_clients_of_page_get_answers(tmp_path, monkeypatch, capsys):
         (code,) = code_blocks(page, "python")
         exec(code.replace("127.0.0.1:8000", address), {})
         assert {entry["label"] for entry in ast.literal_eval(capsys.readouterr().out)} == {"sad", "happy", "angry"}
-        for line in code_blocks(page, "sh")[0].splitlines() if shutil.which("curl") else ():
+        for line in code_blocks(page, "bash")[1].splitlines() if shutil.which("curl") else ():
             command = shlex.split(line.replace("127.0.0.1:8000", address))
             answer = subprocess.run([command[0], "-s", *command[1:]], capture_output=True, check=True).stdout
             Answer.model_validate_json(answer)
