@@ -1,7 +1,7 @@
 """Scores of many recordings: the function that one batch of them goes through, in this process or in others."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ class Scorer:
         self.earlier_turns = processor.earlier_turns + config.history
         self._planner = Planner(options, config.modalities, self.limit, self.earlier_turns > 0, turns)
         self._call = {"batch_size": options.batch_size, "return_text": True, "on_error": "return"}
-        self._cutting = {"window_seconds": AUTO} | options.of_pipeline()
+        self._cutting = {"window_seconds": AUTO, "stream_rows": True} | options.of_pipeline()
 
     def __call__(
         self, recordings: Mapping[str, Recording], finished: Mapping[str, Collection[int]] | None = None
@@ -91,23 +91,37 @@ class Scorer:
             chosen = [piece for piece in pieces if piece.is_cut == is_cut]
             if chosen:
                 answers = self.recognise(Utterances([piece.inputs for piece in chosen]), **self._call, **options)
-                for piece, answer in zip(chosen, answers, strict=True):
-                    yield from self._finish(piece, answer)
+                if is_cut:
+                    yield from self._finish_rows(chosen, answers)
+                else:
+                    for piece, answer in zip(chosen, answers, strict=True):
+                        yield from self._finish(piece, answer)
+
+    def _finish_rows(self, pieces: Sequence[Piece], answers: Iterable[dict[str, Any]]) -> Iterator[Part]:
+        """Yield the parts for the rows of recordings that the pipeline cuts: windows that were planned one by one."""
+        found = []
+        for answer in answers:
+            piece = pieces[answer["input"]]
+            if "row" not in answer and "error" in answer:
+                yield from self._fail(piece, answer["error"])
+                continue
+            named = {} if piece.call is None else piece.call.name_row({})
+            row = build_row(piece.recording, {**named, **answer}, self.columns)
+            seconds = answer["end"] - answer["start"] if "row" in answer else 0.0  # nobody speaks in it
+            if piece.spans:
+                yield Part(piece.key, piece.parts[answer["row"]], piece.total, [row], seconds)
+                continue
+            found.append((row, seconds))
+            if len(found) >= answer["rows"]:
+                rows, total = [row for row, _ in found], float(sum(seconds for _, seconds in found))
+                yield Part(piece.key, piece.parts[0], piece.total, rows, total)
+                found = []
 
     def _finish(self, piece: Piece, answer: Any) -> Iterator[Part]:
-        """Yield the parts for the answer of the pipeline."""
+        """Yield the part for the answer of the pipeline to a recording that is not cut."""
         key, recording = piece.key, piece.recording
-        if isinstance(answer, dict) and "error" in answer:
+        if "error" in answer:
             yield from self._fail(piece, answer["error"])
-        elif piece.spans:
-            for part, row in zip(piece.parts, answer, strict=True):
-                rows = [build_row(recording, row, self.columns)]
-                yield Part(key, part, piece.total, rows, row["end"] - row["start"])
-        elif isinstance(answer, list):  # rows of windows that the pipeline found; none where nobody speaks
-            named = {} if piece.call is None else piece.call.name_row({})
-            rows = [build_row(recording, {**named, **row}, self.columns) for row in answer or [{}]]
-            seconds = float(sum(row["end"] - row["start"] for row in answer))
-            yield Part(key, piece.parts[0], piece.total, rows, seconds)
         else:
             start, end = recording.start or 0.0, recording.end
             if end is None and self._planner.hears:

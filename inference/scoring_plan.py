@@ -1,11 +1,10 @@
-"""What the pipeline gets of each recording: the whole of it, stretches of windows, the turns of speakers, or channels."""
+"""What the pipeline gets of each recording: the whole of it, its windows, the turns of speakers, or channels."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..processing.earlier_utterances import without_speakers
 from ..processing.input_errors import EXPECTED
-from ..processing.long_recordings import STRETCH
 from ..processing.media import audio_seconds
 from ..processing.utterance_reader import MARGIN
 from ..processing.video import video_seconds
@@ -94,19 +93,10 @@ class Planner:
         elif len(spans := self._plan_windows(recording)) < 2:
             pieces = [Piece(key, recording, inputs)]
         else:
-            waiting = [(number, span) for number, span in enumerate(spans) if number not in finished]
-            return [
-                Piece(
-                    *(
-                        key,
-                        recording,
-                        {**inputs, "segments": [{"start": span.start, "end": span.end} for span in own]},
-                    ),
-                    *(parts, len(spans), own),
-                    is_cut=True,
-                )
-                for parts, own in _stretches(waiting)
-            ]
+            numbers = tuple(number for number in range(len(spans)) if number not in finished)
+            waiting = tuple(spans[number] for number in numbers)
+            inputs["segments"] = [{"start": span.start, "end": span.end} for span in waiting]
+            pieces = [Piece(key, recording, inputs, numbers, len(spans), waiting, is_cut=True)]
         return [piece for piece in pieces if not {*piece.parts} <= {*finished}]
 
     def _inputs(self, recording: Recording) -> dict[str, Any]:
@@ -170,18 +160,6 @@ class Planner:
                 "for each utterance with start and end."
             )
         return [Span(start + span.start, start + span.end) for span in spans]
-
-
-def _stretches(windows: Sequence[tuple[int, Span]]) -> Iterator[tuple[tuple[int, ...], tuple[Span, ...]]]:
-    """Yield numbers and spans of windows that are decoded together, of at most `STRETCH` seconds."""
-    numbers, spans = (), ()
-    for number, span in windows:
-        if spans and span.end - spans[0].start > STRETCH:
-            yield numbers, spans
-            numbers, spans = (), ()
-        numbers, spans = (*numbers, number), (*spans, span)
-    if spans:
-        yield numbers, spans
 
 
 def _measure(recording: Recording) -> float | None:

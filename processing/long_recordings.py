@@ -1,7 +1,7 @@
 """Recordings of any length: they are cut into windows or segments, which are read by span.
 
 Memory does not depend on the length of a recording: windows that are near each other are decoded together, in stretches
-of at most `STRETCH` seconds, so that a format that cannot seek is passed over once for each stretch.
+of at most `STRETCH` seconds. Stretches in the order of time are one pass over the file.
 """
 
 import os
@@ -18,8 +18,9 @@ from transformers.utils import logging
 from .download import fetch
 from .earlier_utterances import without_speakers
 from .input_errors import EXPECTED
-from .media import as_waveform, audio_seconds, load_audio
+from .media import as_waveform, audio_seconds, is_decoder, load_audio
 from .media_files import SPAN_TOLERANCE, check_span, span_outside
+from .sound_stream import SoundStream
 from .utterance_reader import Failure, UtteranceReader, name_source
 from .video import video_seconds
 from .voice_activity import find_speech
@@ -44,6 +45,7 @@ class Recording:
         video: The start and the length of the video in seconds; None without one.
         spans: The spans, with their speakers and, where known, texts.
         place: Prefix of error messages.
+        sound: The stream of the recording; None where it is a waveform, or there is none.
     """
 
     row: dict[str, Any]
@@ -52,6 +54,7 @@ class Recording:
     video: tuple[float, float] | None
     spans: list[Span]
     place: str
+    sound: SoundStream | None = None
 
     def stretches(self) -> Iterator[list[int]]:
         """Yield the positions of spans that are decoded together, in order."""
@@ -148,7 +151,15 @@ class RecordingReader:
             )
         spans = self._add_texts(row, spans, start, end)
         spans = [span if span.speaker is not None else span._replace(speaker=row["speaker"]) for span in spans]
-        return Recording(row, clock, start, video, spans, place)
+        return Recording(row, clock, start, video, spans, place, self._stream(row, clock, spans))
+
+    def _stream(self, row: Mapping[str, Any], clock: str, spans: list[Span]) -> SoundStream | None:
+        """Return the stream of a recording; None if it is a waveform, has no spans, or the video is cut."""
+        source = row["audio"]
+        is_array = isinstance(source, Mapping) and source.get("array") is not None
+        if clock != "audio" or not spans or is_array or is_decoder(source):
+            return None
+        return SoundStream(source, self.reader.sampling_rate, max(span.end for span in spans))
 
     def _used(self, row: Mapping[str, Any]) -> list[str]:
         """Return which of recording and video are given and used; the first one is cut."""
@@ -211,7 +222,11 @@ class RecordingReader:
         if recording.clock == "audio":
             source = recording.row["audio"]
             try:
-                waveform = load_audio(source, rate, first, max(span.end for span in spans))
+                last = max(span.end for span in spans)
+                if recording.sound is None:
+                    waveform = load_audio(source, rate, first, last)
+                else:
+                    waveform = recording.sound.read(first, last, numbers[0], numbers[-1] + 1)
                 part = SpokenPart(waveform, rate, first) if self.reader.transcribes else None
             except EXPECTED:  # the windows that can be read are read by themselves
                 pass

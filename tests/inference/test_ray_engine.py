@@ -19,12 +19,11 @@ def load(place, device):
     """Return a recogniser; the worker that is the first to come to recording 40 is killed there."""
 
     class Fatal(Recogniser):
-        def __call__(self, inputs, **options):
-            for number, given in enumerate(super().__call__(inputs, **options)):
-                if inputs[number]["audio"]["path"].endswith("40.wav") and not os.path.exists(place):
-                    open(place, "x").close()
-                    os.kill(os.getpid(), signal.SIGKILL)
-                yield given
+        def _answer(self, row, start):
+            if row["audio"]["path"].endswith("40.wav") and not os.path.exists(place):
+                open(place, "x").close()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super()._answer(row, start)
 
     return Fatal()
 

@@ -6,7 +6,10 @@ import pytest
 import soundfile
 from emofusion.processing import long_recordings, media, recording_stream
 from emofusion.processing.long_recordings import RecordingReader
+from emofusion.processing.media import audio_seconds, load_audio
+from emofusion.processing.media_packets import Packets
 from emofusion.processing.recording_stream import ReadRecordings
+from emofusion.processing.sound_stream import SoundStream
 from emofusion.processing.utterance_reader import Limit, UtteranceReader
 from emofusion.processing.window_options import WindowOptions
 from testing_common import CASES
@@ -277,17 +280,26 @@ def test_memory_does_not_depend_on_the_length_of_a_recording(tmp_path, monkeypat
     with path.open("wb") as file:
         file.write(head)
         file.truncate(44 + size)  # a sparse file
-    decoded, load = [], long_recordings.load_audio
+    decoded, read, held = [], media.read_blocks, []
 
     def count(*arguments):
-        waveform = load(*arguments)
-        decoded.append(len(waveform) / RATE)
+        for block in read(*arguments):
+            decoded.append(len(block.samples) / block.rate)
+            yield block
+
+    def measure(stream, *arguments):
+        waveform = stream_read(stream, *arguments)
+        held.append(len(stream._held) / RATE)
         return waveform
 
-    monkeypatch.setattr(long_recordings, "load_audio", count)
+    stream_read = SoundStream._read
+    monkeypatch.setattr(media, "read_blocks", count)
+    monkeypatch.setattr(SoundStream, "_read", measure)
     lengths = [len(row["audio"]["array"]) / RATE for row in ReadRecordings(reader(15.0), [{"audio": path}]).rows()]
     assert lengths == [15.0] * (seconds // 15)
-    assert decoded == [long_recordings.STRETCH] * (seconds // 120)  # no second is decoded twice
+    assert sum(decoded) == pytest.approx(seconds)  # none is decoded twice
+    assert max(held) <= 2 * long_recordings.STRETCH
+    monkeypatch.setattr(media, "read_blocks", read)
     blocks = [len(block) for block in media.stream_audio(path, RATE)]
     assert sum(blocks) == seconds * RATE
     assert max(blocks) <= 2**16
@@ -330,3 +342,35 @@ def test_recordings_of_phones_and_call_centres_are_cut(fusion, name):
     if name == "stereo call":  # channels are averaged
         mean = (tone(2.5) + 0.5 * tone(2.5)[::-1]) / 2
         assert same(rows[1]["scores"], fusion({"array": mean[RATE : 2 * RATE], "sampling_rate": RATE}), 1e-3)
+
+
+@pytest.mark.parametrize("name", ["amr of a phone", "8 kHz of a telephone"])
+def test_stretches_of_a_recording_are_one_pass(monkeypatch, name):
+    content, whole = FORMATS[name](), load_audio(FORMATS[name](), RATE)
+    monkeypatch.setattr(long_recordings, "STRETCH", 0.5)
+    packets, read = [], Packets.__iter__
+    monkeypatch.setattr(Packets, "__iter__", lambda self: (packets.append(one) or one for one in read(self)))
+    audio_seconds(content)
+    measured = len(packets)
+    for seconds in (0.5, 0.25):  # twice as many windows
+        packets.clear()
+        rows = list(ReadRecordings(reader(seconds), [{"audio": content}]).rows())
+        assert len(packets) <= 2 * measured  # measured and decoded
+        for number, row in enumerate(rows[:-1]):
+            own = row["audio"]["array"]
+            first = round(number * seconds * RATE)
+            assert np.abs(own - whole[first : first + len(own)]).max() < 1e-4
+
+
+def test_rows_are_answered_one_by_one(fusion, recording):
+    options = {"window_seconds": 1.0, "on_error": "return"}
+    inputs = [recording, "gone.wav", {"path": str(recording), "start": 0.0, "end": 1.0}]
+    rows = fusion(inputs, stream_rows=True, **options)
+    expected = fusion(inputs, **options)
+    assert {row["input"]: row["error"] for row in rows if "error" in row} == {1: expected[1]["error"]}
+    for number in (0, 2):
+        own = [row for row in rows if row["input"] == number]
+        assert [(row["row"], row["rows"]) for row in own] == [(place, len(own)) for place in range(len(own))]
+        assert times(own) == times(expected[number])
+    with pytest.raises(ValueError, match="stream_rows is for a list"):
+        fusion(recording, stream_rows=True, window_seconds=1.0)
