@@ -19,7 +19,16 @@ def place(tmp_path_factory):
 
 def demonstrate(call, place, corpus_root, *more):
     """Run the demonstration in miniature; return what it printed."""
-    options = ("--num_train_epochs", "1", "--disable_tqdm", "true", "--use_cpu", "true")
+    options = (
+        "--num_train_epochs",
+        "1",
+        "--disable_tqdm",
+        "true",
+        "--use_cpu",
+        "true",
+        "--dataloader_num_workers",
+        "0",
+    )
     corpus = ("--corpus_root", corpus_root, "--corpus_options.utterances", BLOCK)
     return call("demo", "--output_dir", place / "made", *options, *corpus, *more)
 
