@@ -1,5 +1,6 @@
 """One pass over a recording: spans in the order of time are decoded once, also in formats that cannot seek."""
 
+import math
 from collections.abc import Iterator
 from threading import Condition
 
@@ -7,9 +8,8 @@ import numpy as np
 
 from .media import AudioSource, stream_audio
 
-LEAP = (
-    30.0  # seconds between two spans from which the file is opened anew at the second, because most formats can seek
-)
+# Seconds between two spans from which the file is opened anew at the second, because most formats can seek.
+LEAP = 30.0
 
 
 class SoundStream:
@@ -60,8 +60,10 @@ class SoundStream:
         first = self._place(start)
         if self._blocks is None or not self._at <= first <= self._at + len(self._held) + LEAP * self.rate:
             self._close()
-            self._blocks, self._origin = stream_audio(self.source, self.rate, start, self.stop), start
-            first = 0
+            # A whole second, and one earlier: the samples are those of a stream from the beginning, resampled or not.
+            self._origin = max(0.0, math.floor(start) - 1.0)
+            self._blocks = stream_audio(self.source, self.rate, self._origin, self.stop)
+            first = self._place(start)
         last = first + max(1, round((end - start) * self.rate))
         behind = self._at + len(self._held)
         at = min(first, behind)

@@ -28,7 +28,7 @@ RUN_ON = {
     "docs/hub.md": {"push"},
     "docs/iemocap.md": {"prepare"},
     "docs/meld.md": {"prepare"},
-    "docs/own_data.md": {"prepare", "train", "push"},
+    "docs/own_data.md": {"prepare", "train", "cross-validate", "compare", "push"},
     "docs/publish.md": {"push"},
     "docs/start.md": {"push"},
 }
@@ -107,6 +107,7 @@ def run_command(command: list[str], run: set[str], workplace, capsys) -> None:
     if arguments[0] in RECIPE_COMMANDS:
         given = {word.removeprefix("--") for word in arguments}
         arguments += [word for name, value in SHORT.items() if name not in given for word in (f"--{name}", value)]
+        arguments += ["--folds", "1"] if arguments[0] == "cross-validate" else []
     status = main(arguments)
     assert status == 0, f"{' '.join(command)}: {capsys.readouterr().err}"
 

@@ -314,9 +314,11 @@ def test_windows_are_decoded_once_also_where_a_run_goes_on(tmp_path, monkeypatch
     seconds.clear()
     rest = list(scorer(recordings, {parts[0].key: [0, 1, 2, 3, 4, 5, 7]}))
     assert [part.part for part in rest] == [6, 8, 9, 10, 11, 12]
-    assert sum(seconds) == pytest.approx(3.0, abs=0.8)  # with packets before the first one that are decoded
+    assert 3.0 < sum(seconds) < 5.0  # with up to two seconds before the first one, and packets before them
     for part in rest:
-        assert part.rows[0]["score"] == pytest.approx(parts[part.part].rows[0]["score"], abs=0.01)
+        assert part.rows[0]["score"] == pytest.approx(
+            parts[part.part].rows[0]["score"], abs=1e-3
+        )  # AMR decodes with a state
 
 
 def test_model_is_identified_by_its_files(tmp_path):
