@@ -28,6 +28,11 @@ LIBRARIES = [
     "soundfile",
     "testing_fresh",
 ]
+CACHES = (
+    "transformers_modules",
+    "evaluate_modules",
+    "datasets_modules",
+)  # of remote code, with their folder on the path
 
 
 def fresh_context() -> multiprocessing.context.BaseContext:
@@ -79,8 +84,8 @@ def _execute(code: str, arguments: list[str], cwd: str, environment: dict[str, s
     os.environ.update(environment)
     loaded = {"emofusion", "transformers", "huggingface_hub", "datasets"} & set(sys.modules)
     assert not loaded, f"A fresh process has no {loaded}."
-    # A process gets the path of the one that starts it, which may have its own cache of remote code.
-    path = [folder for folder in sys.path if not Path(folder, "transformers_modules").is_dir()]
+    # Remote code is found in the first cache of the path, which is that of the tests if these have loaded some.
+    path = [folder for folder in sys.path if not any(Path(folder, name).exists() for name in CACHES)]
     sys.argv, sys.path = ["-c", *arguments], ["", *path]
     try:
         exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
