@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..configuration.plain_text import show_some, show_value
+from ..configuration.value_checks import read_number
 from ..corpora.atomic_write import staged
 
 logger = logging.getLogger(__name__)
@@ -180,11 +181,8 @@ def _read_line(fields: list[str], place: str) -> Turn | None:
 
 
 def _read_seconds(text: str, place: str) -> float:
-    """Return a time; Python's own numbers with underscores are none."""
-    try:
-        seconds = math.nan if "_" in text else float(text)
-    except ValueError:
-        seconds = math.nan
+    """Return a time."""
+    seconds = read_number(text)
     if not math.isfinite(seconds):
         raise ValueError(f"{place} has the time {show_value(text)}: it must be a finite number of seconds.")
     return seconds
