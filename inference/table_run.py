@@ -21,6 +21,7 @@ from .recording_pictures import draw_recordings
 from .recordings import Found, find_recordings
 from .scoring import Load, Scorer, identify_model
 from .scoring_options import ScoringOptions
+from .scoring_plan import refuse_shared_turns
 from .tables import build_row, check_table, order_columns, restore_answer, write_table
 
 ENGINES = ("local", "ray")
@@ -124,6 +125,8 @@ def score_to_table(
         if processes.is_main:
             model = identify_model(folder, scorer.recognise)
             journal.begin({"model": model, **options.describe(), "columns": scorer.columns})
+            if scorer.turns is not None:
+                found = found._replace(recordings=refuse_shared_turns(found.recordings, scorer.turns))
             if scorer.earlier_turns:
                 found = found._replace(recordings=join_dialogues(found.recordings, scorer.earlier_turns))
             plan = _find_waiting(journal, found.recordings)
