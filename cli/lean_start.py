@@ -2,8 +2,9 @@
 
 With everything installed, importing transformers' models takes more than twice the processor time of importing torch: it
 imports torch's compiler and, for the shapes in it, SymPy; distributed tensors; SciPy and Accelerate; and it reads the
-source of all its models twice, for their names. Nothing here is needed for a right answer, and nothing is lost: a module
-that is used all the same is then imported.
+source of all its models twice, for their names. torch itself imports export, nested tensors and shapes of its operators
+without data. Nothing here is needed for a right answer, and nothing is lost: a module that is used all the same is then
+imported, and a load that fails is repeated with everything.
 """
 
 import functools
@@ -19,6 +20,7 @@ from typing import Any
 
 # Optional libraries that transformers imports if it finds them.
 UNUSED = ("accelerate", "jinja2", "peft", "psutil", "scipy", "sklearn")
+_replaced: list[tuple[Any, str, Any]] = []  # owner, name and function of torch
 
 
 @contextmanager
@@ -36,20 +38,55 @@ def lean_start() -> Iterator[None]:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for work must not use the processor
     sys.modules |= {name: None for name in UNUSED if name not in sys.modules}
     sys.meta_path[:0] = [_Prepared(name, prepare) for name, prepare in _PREPARED.items()]
-    import torch
-
-    torch.distributed.is_available = lambda: False
-    torch.norm_except_dim = _without_meta(torch.norm_except_dim, _norms)
-    torch.nn.init.normal_ = _without_meta(torch.nn.init.normal_, lambda tensor, *_, **__: tensor)
-    torch.empty_like = _without_meta(
-        torch.empty_like, lambda tensor, **options: tensor.new_empty(tensor.shape, **options)
-    )
     try:
+        _replace_functions()
         yield
     finally:
         gc.freeze()
         if collects:
             gc.enable()
+
+
+def load_leanly(load: Callable[[], Any]) -> Any:
+    """Return the result of a function that imports transformers and loads a model, called in a lean start.
+
+    Other versions of the libraries may need what is left out: if the function fails, it is called again with everything.
+
+    Args:
+        load: The function.
+    """
+    with lean_start():
+        try:
+            return load()
+        except (AttributeError, ImportError, NotImplementedError, RuntimeError, TypeError):
+            _take_back()
+            return load()
+
+
+def _replace_functions() -> None:
+    import torch
+
+    for owner, name, replace in (
+        (torch.distributed, "is_available", lambda _: lambda: False),
+        (torch, "norm_except_dim", lambda function: _without_meta(function, _norms)),
+        (torch.nn.init, "normal_", lambda function: _without_meta(function, lambda tensor, *_, **__: tensor)),
+        (torch, "empty_like", lambda function: _without_meta(function, _new_like)),
+    ):
+        if (function := getattr(owner, name, None)) is not None:
+            _replaced.append((owner, name, function))
+            setattr(owner, name, replace(function))
+
+
+def _take_back() -> None:
+    """Import the modules that were deferred, and let the others be imported again."""
+    while _replaced:
+        setattr(*_replaced.pop())
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Prepared)]
+    for name in UNUSED:
+        if name in sys.modules and sys.modules[name] is None:
+            del sys.modules[name]
+    for name in _PREPARED:
+        getattr(sys.modules.get(name), "imported", None)  # any name imports a deferred module
 
 
 class _Prepared(MetaPathFinder, Loader):
@@ -125,11 +162,18 @@ def _norms(weight: Any, power: int, dim: int) -> Any:
     return weight.new_empty([size if axis == dim else 1 for axis, size in enumerate(weight.shape)])
 
 
+def _new_like(tensor: Any, **options: Any) -> Any:
+    return tensor.new_empty(tensor.shape, **options)
+
+
 def _as_bool(value: Any, *_: Any) -> bool:
     return bool(value)
 
 
 _PREPARED = {
+    "torch._meta_registrations": _defer(),  # loading needs none of those that are written in Python
+    "torch.export": _defer(),
+    "torch.nested": _defer(),
     "torch._dynamo": _defer(allow_in_graph=_unmarked, assume_constant_result=_unmarked, disable=_unmarked),
     # What it returns for a bool, where no shape is a symbol.
     "torch.fx.experimental.symbolic_shapes": _defer(expect_true=_as_bool),

@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from ..configuration.folder_checks import check_folder, read_object
 from ..configuration.plain_text import one_line, show_name
 from .commands import Parser, positive
-from .lean_start import lean_start
+from .lean_start import load_leanly
 from .predict_table import add_table_options, score_table
 from .predict_timeline import add_timeline_options, recognise_over_time, wants_timeline
 from .utterance_options import add_utterance_options, read_utterance
@@ -156,8 +155,8 @@ def predict(
         ValueError: If the folder does not exist or holds no model, or no input of a modality that it takes is given.
     """
     check_model(folder)
-    with lean_start() if is_plain(folder, transcriber) else nullcontext():
-        classify = load_pipeline(folder, revision, transcriber)
+    load = partial(load_pipeline, folder, revision, transcriber)
+    classify = load_leanly(load) if is_plain(folder, transcriber) else load()
     return classify(inputs, allow_private_urls=allow_private_urls, **options or {})
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import emofusion
 import pytest
+from testing_fresh import run_fresh
 
 ROOT = Path(emofusion.__file__).parent
 
@@ -90,6 +91,7 @@ PAGES = [
 ]
 
 
+@cache
 def path(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
@@ -99,6 +101,7 @@ def parsed(file: Path) -> ast.Module:
     return ast.parse(file.read_text("utf-8"))
 
 
+@cache
 def imports(file: Path, tree: ast.AST | None = None) -> list[tuple[str, str]]:
     """(module, name) of each import in a file, relative ones written out; the name of a plain `import` is empty."""
     package = ("emofusion", *file.relative_to(ROOT).parent.parts)
@@ -333,24 +336,18 @@ def test_importing_package_is_cheap():
     assert done.returncode == 0, done.stderr
 
 
-def test_auto_classes_are_registered_after_any_first_import():
+def test_auto_classes_are_registered_after_any_first_import(tmp_path):
     code = """
-import os, sys, torch  # torch, the slowest import, is imported once
-for first in sys.argv[1:]:
-    if not (child := os.fork()):
-        import emofusion
-        exec(f"from transformers import {first}")
-        from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification
-        for variant, prefix in emofusion.VARIANTS.items():
-            config = getattr(emofusion, f"{prefix}Config")
-            assert config in AutoModel._model_mapping and config in AutoModelForAudioClassification._model_mapping
-        os._exit(0)
-    if os.waitpid(child, 0)[1]:
-        sys.exit(f"not registered after the import of {first}")
+import emofusion, sys
+exec(f"from transformers import {sys.argv[1]}")
+from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification
+for variant, prefix in emofusion.VARIANTS.items():
+    config = getattr(emofusion, f"{prefix}Config")
+    assert config in AutoModel._model_mapping and config in AutoModelForAudioClassification._model_mapping
 """
-    firsts = ("WhisperModel", "PreTrainedModel", "Trainer", "pipeline", "AutoProcessor", "AutoModel")
-    done = subprocess.run([sys.executable, "-c", code, *firsts], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    for first in ("WhisperModel", "PreTrainedModel", "Trainer", "pipeline", "AutoProcessor", "AutoModel"):
+        done = run_fresh(code, first, cwd=tmp_path)
+        assert done.returncode == 0, f"not registered after the import of {first}: {done.stderr}"
 
 
 def test_package_is_imported_once():

@@ -28,6 +28,8 @@ LIBRARIES = [
     "soundfile",
     "testing_fresh",
 ]
+# Folders of remote code, whose parents are on the path.
+CACHES = ("transformers_modules", "evaluate_modules", "datasets_modules")
 
 
 def fresh_context() -> multiprocessing.context.BaseContext:
@@ -79,7 +81,9 @@ def _execute(code: str, arguments: list[str], cwd: str, environment: dict[str, s
     os.environ.update(environment)
     loaded = {"emofusion", "transformers", "huggingface_hub", "datasets"} & set(sys.modules)
     assert not loaded, f"A fresh process has no {loaded}."
-    sys.argv, sys.path = ["-c", *arguments], ["", *sys.path]
+    # Remote code is found in the first cache of the path, which is that of the tests if these have loaded some.
+    path = [folder for folder in sys.path if not any(Path(folder, name).exists() for name in CACHES)]
+    sys.argv, sys.path = ["-c", *arguments], ["", *path]
     try:
         exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
     except Exception:

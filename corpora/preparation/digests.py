@@ -5,6 +5,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 
@@ -32,14 +33,20 @@ def reachable_files(entries: Iterable[Path]) -> list[Path]:
 
 
 def _imported_files(file: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            target = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
-            if target.is_dir():
-                modules = [target / f"{alias.name}.py" for alias in node.names]
-                yield from (module if module.is_file() else target / "__init__.py" for module in modules)
-            else:
-                yield target.with_suffix(".py")
+    for level, module, names in _relative_imports(file.read_bytes()):
+        target = file.parents[level - 1].joinpath(*module.split("."))
+        if target.is_dir():
+            modules = [target / f"{name}.py" for name in names]
+            yield from (module if module.is_file() else target / "__init__.py" for module in modules)
+        else:
+            yield target.with_suffix(".py")
+
+
+@cache
+def _relative_imports(code: bytes) -> list[tuple[int, str, list[str]]]:
+    """Return level, module and names of each relative import; cached, since parsing takes most of the time of a digest."""
+    nodes = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom) and node.level)
+    return [(node.level, node.module or "", [alias.name for alias in node.names]) for node in nodes]
 
 
 def digest_files(sources: Iterable[Path]) -> str:

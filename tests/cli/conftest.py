@@ -4,6 +4,11 @@ import pytest
 from emofusion.cli.main import main
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_runs(unrendered_pictures, spoken_read_once):
+    """Runs read a corpus once per module and do not render their pictures."""
+
+
 @pytest.fixture
 def call(capfd):
     """Runs a command; returns what it and its subprocesses printed."""

@@ -7,6 +7,8 @@ from emofusion.inference.explanation_records import LIMITS, Explanation
 from matplotlib.font_manager import fontManager
 from testing_model_folder import LABELS, make_model_folder
 
+RENDERED = True
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -9,12 +9,12 @@ from emofusion.training.run import train
 from testing_training import TEXT, tiny_recipe
 
 
-def test_members_are_fused_and_the_fusion_predicts(call, tmp_path):
+def test_members_are_fused_and_the_fusion_predicts(call, tmp_path, corpus_root):
     config = {"modality": "text", "text_config": TEXT, "hidden_size": 8}
-    recipe = tiny_recipe(tmp_path / "corpora", tmp_path / "text", variant="unimodal", model_config=config, max_steps=1)
+    recipe = tiny_recipe(corpus_root, tmp_path / "text", variant="unimodal", model_config=config, max_steps=1)
     (tmp_path / "text.yaml").write_text(json.dumps(recipe))  # JSON is YAML
     train(parse_recipe([str(tmp_path / "text.yaml")]))
-    options = ("--corpus_root", tmp_path / "corpora", "--corpus_options.utterances", BLOCK, "--use_cpu", "true")
+    options = ("--corpus_root", corpus_root, "--corpus_options.utterances", BLOCK, "--use_cpu", "true")
     printed = call(
         "fit-late-fusion",
         *("--members", tmp_path / "text", tmp_path / "text", "--combination", "weighted"),
@@ -24,7 +24,7 @@ def test_members_are_fused_and_the_fusion_predicts(call, tmp_path):
     assert [line.split()[0] for line in table[2:]] == ["text-0", "text-1", *COMBINATIONS]
     assert "weighted_probability  text-0 0.500, text-1 0.500" in printed
     assert "The best member on the validation split is text-0." in printed
-    row = load_corpus("spoken", tmp_path / "corpora", utterances=BLOCK)["test"][0]
+    row = load_corpus("spoken", corpus_root, utterances=BLOCK)["test"][0]
     probabilities = call("predict", tmp_path / "fused", "--text", row["text"])
     assert probabilities == call("predict", tmp_path / "text", "--text", row["text"])
 

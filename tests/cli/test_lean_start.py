@@ -11,7 +11,15 @@ from emofusion.cli import lean_start, predict
 from testing_commands import start
 from testing_model_folder import make_model_folder
 
-HEAVY = ("accelerate", "scipy", "sympy", "torch._dynamo.eval_frame", "torch.distributed.tensor", "datasets")
+HEAVY = (
+    "accelerate",
+    "scipy",
+    "sympy",
+    "torch._dynamo.eval_frame",
+    "torch._decomp",
+    "torch.distributed.tensor",
+    "datasets",
+)
 SCRIPT = f"""
 import sys
 from emofusion.cli.main import main
@@ -72,3 +80,29 @@ def test_a_deferred_module_is_imported_when_it_is_used(tmp_path, monkeypatch):
     assert (module.other, module.mark) == (2, 1)
     with pytest.raises(AttributeError):
         module.missing  # noqa: B018
+
+
+def test_a_load_that_fails_is_repeated_with_everything(tmp_path, monkeypatch):
+    import torch
+
+    for name in ("deferred_example", "hidden_example"):
+        (tmp_path / f"{name}.py").write_text("mark = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.delitem(sys.modules, "deferred_example", raising=False)
+    monkeypatch.delitem(sys.modules, "transformers")
+    monkeypatch.setattr(lean_start, "_PREPARED", {"deferred_example": lean_start._defer()})
+    monkeypatch.setattr(lean_start, "UNUSED", ("hidden_example",))
+    functions, finders, tries = (torch.empty_like, torch.norm_except_dim), list(sys.meta_path), []
+
+    def load():
+        module = importlib.import_module("deferred_example")
+        tries.append("mark" in vars(module))
+        if not tries[-1]:
+            assert torch.empty_like is not functions[0]
+            raise NotImplementedError
+        return importlib.import_module("hidden_example").mark
+
+    assert lean_start.load_leanly(load) == 1
+    assert tries == [False, True]
+    assert ((torch.empty_like, torch.norm_except_dim), sys.meta_path) == (functions, finders)

@@ -14,10 +14,10 @@ from transformers import AutoModelForAudioClassification, AutoProcessor
 
 
 @pytest.fixture(scope="module")
-def adapter(tmp_path_factory):
+def adapter(tmp_path_factory, corpus_root):
     """A tiny fusion model, trained with adapters."""
     place = tmp_path_factory.mktemp("merge")
-    recipe = tiny_recipe(place, place / "adapter", lora={"rank": 2, "use_dora": True}, num_train_epochs=1)
+    recipe = tiny_recipe(corpus_root, place / "adapter", lora={"rank": 2, "use_dora": True}, num_train_epochs=1)
     (place / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     train(parse_recipe([str(place / "recipe.yaml")]))
     return place / "adapter"

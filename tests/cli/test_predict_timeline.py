@@ -12,6 +12,7 @@ from emofusion.inference.timeline_picture import draw_timeline
 from testing_media import tone
 from testing_model_folder import make_model_folder
 
+RENDERED = True
 TURNS = """;; two speakers, each on a channel
 SPKR-INFO call 1 <NA> <NA> <NA> unknown agent <NA>
 SPEAKER call 2 1.0 1.5 <NA> <NA> customer <NA> <NA>

@@ -9,6 +9,8 @@ from testing_iemocap import build_iemocap
 from testing_meld import make_raw
 from testing_recognisers import save_ctc
 
+RENDERED = True
+
 few_films = pytest.mark.filterwarnings("ignore:IEMOCAP has .* missing video:UserWarning")
 
 

@@ -8,10 +8,10 @@ from emofusion.evaluation.results import RunResults
 from testing_training import tiny_recipe
 
 
-def test_the_best_recipe_trains_the_same_model(call, tmp_path):
+def test_the_best_recipe_trains_the_same_model(call, tmp_path, corpus_root):
     pytest.importorskip("optuna")
     space = {"learning_rate": [3e-3, 1e-2]}
-    recipe = tiny_recipe(tmp_path / "corpora", tmp_path / "found", search=space, num_train_epochs=1)
+    recipe = tiny_recipe(corpus_root, tmp_path / "found", search=space, num_train_epochs=1)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     printed = call("search", tmp_path / "recipe.yaml", "--trials", "1")
     best = tmp_path / "found" / "best.yaml"

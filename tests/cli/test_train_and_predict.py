@@ -1,6 +1,9 @@
 """Training, and prediction with the trained model."""
 
+import contextlib
+import io
 import json
+import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -14,47 +17,53 @@ from emofusion.cli.predict import predict
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK, LABELS
 from emofusion.evaluation.results import RunResults
-from testing_commands import start
+from testing_commands import run_script
+from testing_fresh import run_fresh
 from testing_training import tiny_recipe
 from transformers import AutoModelForAudioClassification, pipeline
 
 ROOT = Path(emofusion.__file__).parent
 LAUNCH = (
-    *(Path(sys.executable).parent / "accelerate", "launch", "--num_processes", "1", "--num_machines", "1"),
+    *("launch", "--num_processes", "1", "--num_machines", "1"),
     *("--mixed_precision", "no", "--dynamo_backend", "no", "--cpu"),
 )
 OPTIONS = ("--learning_rate", "5e-3", "--model_config.conv_kernel_size", "5")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with a corpus and a recipe."""
+def place(tmp_path_factory, corpus_root):
+    """A folder with a recipe."""
     place = tmp_path_factory.mktemp("commands")
-    recipe = tiny_recipe(place / "corpora", place / "unused", num_train_epochs=1)
+    recipe = tiny_recipe(corpus_root, place / "unused", num_train_epochs=1)
     (place / "recipe.yaml").write_text(json.dumps(recipe))  # JSON is YAML
     return place
 
 
 @pytest.fixture(scope="module")
-def row(place):
-    """A test utterance of that corpus."""
-    return load_corpus("spoken", place / "corpora", utterances=BLOCK)["test"][0]
+def row(corpus_root):
+    """A test utterance of its corpus."""
+    return load_corpus("spoken", corpus_root, utterances=BLOCK)["test"][0]
 
 
 @pytest.fixture(scope="module")
 def trained(place):
-    """The finished process of `scripts/train.py`, and the folder that it made."""
-    command = (sys.executable, ROOT / "scripts" / "train.py", "recipe.yaml", "--output_dir", "plain", *OPTIONS)
-    return start(*command, cwd=place), place / "plain"
+    """What `scripts/train.py` printed, and the folder that it made."""
+    arguments = ["train.py", "recipe.yaml", "--output_dir", "plain", *OPTIONS]
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.chdir(place)
+        patch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "scripts" / "train.py"), run_name="__main__")
+    assert ended.value.code == 0
+    return printed.getvalue(), place / "plain"
 
 
 def test_the_scores_are_printed_and_options_override_the_recipe(trained):
-    done, folder = trained
-    assert done.returncode == 0, done.stderr[-3000:]
-    heading, line = done.stdout.split("\n\n")[-3].strip().splitlines()[-2:]
+    printed, folder = trained
+    heading, line = printed.split("\n\n")[-3].strip().splitlines()[-2:]
     assert heading.split() == ["system", "WA", "UA", "WF1", "parameters", "training"]
     assert line.startswith("cross_attention ")
-    assert "emofusion predict plain" in done.stdout
+    assert "emofusion predict plain" in printed
     results = RunResults.read(folder)
     assert results.training["learning_rate"] == 5e-3
     assert results.recipe["model_config"]["conv_kernel_size"] == 5
@@ -62,8 +71,10 @@ def test_the_scores_are_printed_and_options_override_the_recipe(trained):
 
 
 def test_accelerate_launches_the_module_with_the_same_result(trained, place):
+    code = "from accelerate.commands.accelerate_cli import main; main()"
     command = (*LAUNCH, "-m", "emofusion", "train", "recipe.yaml", "--output_dir", "launched", *OPTIONS)
-    done = start(*command, cwd=place)
+    # The number of threads decides the last digit of a sum.
+    done = run_fresh(code, *command, cwd=place, OMP_NUM_THREADS=str(torch.get_num_threads()), HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr[-3000:]
     assert RunResults.read(place / "launched").metrics == RunResults.read(place / "plain").metrics
 
@@ -141,7 +152,7 @@ def test_a_folder_is_used_without_emofusion(trained, place, row):
     shutil.copytree(folder, place / "visited", ignore=shutil.ignore_patterns("checkpoint-*"))
     script = ROOT / "cli" / "without_emofusion.py"
     arguments = ("visited", row["audio"]["path"], row["text"], LABELS[row["label"]])
-    done = start(sys.executable, script, *arguments, cwd=place)
+    done = run_script(script, *arguments, cwd=place)
     assert done.returncode == 0, done.stderr[-3000:]
     assert row["text"] in done.stdout
     words = done.stdout.splitlines()[-1].split()[1:]

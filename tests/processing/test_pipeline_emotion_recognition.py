@@ -222,7 +222,7 @@ def test_top_k_is_option_of_pipeline_and_of_call(recording):
         ({"batch_size": 0}, "batch_size must be at least 1"),
         (
             {"topk": 1},
-            "no option 'topk'; it has timeout, allow_private_urls, context, batch_seconds, window_seconds, "
+            "no option 'topk'; it has timeout, allow_private_urls, context, batch_seconds, stream_rows, window_seconds, "
             "hop_seconds, segments, vad, transcriber_kwargs, on_error, top_k",
         ),
     ],

@@ -1,8 +1,5 @@
 import json
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import emofusion
@@ -11,6 +8,7 @@ import pytest
 import soundfile
 import torch
 from emofusion.processing import EmoFusionProcessor, load_audio
+from testing_fresh import run_fresh
 from transformers import BertTokenizer, ViTImageProcessor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "so", "glad", "to", "see", "you"]
@@ -233,13 +231,8 @@ else:
 def test_saved_processors_load_without_emofusion(tmp_path):
     for parts in PARTS:
         write_bundle(processor_of(parts, max_seconds=5.0, frames_per_second=3.0), tmp_path / parts)
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD_BUNDLES, *(str(tmp_path / parts) for parts in PARTS)],
-        env=os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    folders = [tmp_path / parts for parts in PARTS]
+    done = run_fresh(LOAD_BUNDLES, *folders, cwd=tmp_path, HF_HOME=str(tmp_path / "home"), HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
 
 
