@@ -67,14 +67,16 @@ command -v chromium > /dev/null || echo "Chromium is not installed, so the tests
 endef
 
 # torch comes first, so that no other package installs another build of it.
+# Without `--no-compile` pip compiles every file of every library, on one core for a minute; the first import of a file
+# compiles it too.
 define install
 command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not installed: install Python 3.11, or choose another Python with 'make PYTHON=...'."; exit 1; }; \
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: choose a newer one with 'make PYTHON=...'."; exit 1; }; \
 echo "Installing into $(1) (takes minutes the first time)"; \
 { test -x $(1)/bin/python || $(PYTHON) -m venv $(1); } \
 && $(1)/bin/python -m pip install --quiet --upgrade pip \
-&& $(1)/bin/python -m pip install --quiet --constraint $(2) torch \
-&& PYTHONWARNINGS=ignore $(1)/bin/python -m pip install --quiet --constraint $(2) --editable '.[dev]' \
+&& $(1)/bin/python -m pip install --quiet --no-compile --constraint $(2) torch \
+&& PYTHONWARNINGS=ignore $(1)/bin/python -m pip install --quiet --no-compile --constraint $(2) --editable '.[dev]' \
 && touch $@ \
 || { echo "The installation into $(1) failed: read the message above, then run make again."; exit 1; }
 endef
