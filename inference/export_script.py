@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 def predict(folder: str, recording: str | None = None, text: str | None = None) -> dict[str, float]:
     """Return the probability of each class, and the value of each dimension, that the model has."""
-    if recording is None and text is None:
+    if not recording and text is None:
         sys.exit("Give a recording, a text or both.")
     folder, about = Path(folder), json.loads(Path(folder, "export.json").read_text("utf-8"))
     inputs = {name: np.full(one["shape"], one["missing"], one["type"]) for name, one in about["inputs"].items()}

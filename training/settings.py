@@ -140,9 +140,10 @@ def override(settings: Mapping, changes: Mapping[str, Any], known: Mapping[str, 
                 raise ValueError(f"{prefix}{option} cannot be set: {name} is not a mapping.")
             if "" in members:
                 raise ValueError(f"{prefix}{option} lacks a name after a dot; write {prefix}{name}.MEMBER VALUE.")
-            settings[name] = _set_member(settings.get(name), members, value, f"{prefix}{option}")
-            if value is None and len(members) != NULL_LEVELS.get(name):
-                settings[name] = _remove_member(settings[name], members)
+            old = settings.get(name)
+            settings[name] = _set_member(old, members, value, f"{prefix}{option}")
+            if value is None:  # as in a recipe
+                settings[name] = _merge(old or {}, _set_member({}, members, None, option), NULL_LEVELS.get(name))
         elif value is None:
             settings.pop(name, None)
         else:
@@ -218,13 +219,6 @@ def _set_member(mapping: Any, path: Sequence[str], value: Any, option: str) -> d
     members = dict(mapping or {})
     members[first] = _set_member(members.get(first), others, value, option) if others else value
     return members
-
-
-def _remove_member(mapping: Mapping, path: Sequence[str]) -> dict:
-    """Return a copy of a mapping without the member at a path of keys."""
-    first, *others = path
-    rest = {first: _remove_member(mapping[first], others)} if others else {}
-    return {name: value for name, value in mapping.items() if name != first} | rest
 
 
 def _alternatives(hint: Any) -> tuple:
