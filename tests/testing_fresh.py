@@ -28,11 +28,8 @@ LIBRARIES = [
     "soundfile",
     "testing_fresh",
 ]
-CACHES = (
-    "transformers_modules",
-    "evaluate_modules",
-    "datasets_modules",
-)  # of remote code, with their folder on the path
+# Folders of remote code, whose parents are on the path.
+CACHES = ("transformers_modules", "evaluate_modules", "datasets_modules")
 
 
 def fresh_context() -> multiprocessing.context.BaseContext:

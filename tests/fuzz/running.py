@@ -1,6 +1,7 @@
 """Run cases in forked processes with limits on memory and time, so that imports are paid once."""
 
 import contextlib
+import faulthandler
 import importlib
 import io
 import json
@@ -169,6 +170,7 @@ def _run_case(fixture: Fixture, number: int, seed: int, folder: Path) -> None:
         os.setsid()
         signal.alarm(int(WALL_SECONDS) + 10)  # if nobody is left who would kill it
         _redirect(folder)
+        faulthandler.dump_traceback_later(0.9 * WALL_SECONDS)  # where a hang waits, for its report
         watch = _enclose(folder)
         target, report = fixture.target, {}
         spoiled = Spoiled("nothing", fixture.valid)
