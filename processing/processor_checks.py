@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedConfig
 
+from ..configuration.configuration_checks import max_tokens
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE
-from ..modeling.encoder_text import max_tokens
 
 # Image encoders that take images of their own size only; the others adapt to any.
 FIXED_SIZE = ("vit", "vit_msn", "deit", "beit", "clip_vision_model", "siglip_vision_model")

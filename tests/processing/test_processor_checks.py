@@ -1,7 +1,7 @@
 """A processor that does not fit its model is refused."""
 
 import pytest
-from emofusion.modeling.encoder_text import max_tokens
+from emofusion.configuration.configuration_checks import max_tokens
 from emofusion.processing.processing_emofusion import EmoFusionProcessor
 from emofusion.processing.processing_late_fusion import LateFusionProcessor
 from emofusion.processing.processor_checks import check_processor_fits
