@@ -7,7 +7,6 @@ from typing import Any
 
 from ..configuration.plain_text import format_seconds
 from .commands import IncompleteError, Parser, positive_int
-from .predict_timeline import HOP, WINDOW
 
 # Options for one recording, which a table has as columns of a manifest.
 OF_ONE = ("text", "video", "context", "speaker")
@@ -64,9 +63,7 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
     from ..inference.table_run import score_to_table
 
     options = {name: getattr(arguments, name) for name in OPTIONS}
-    if arguments.timeline and not arguments.vad and arguments.window_seconds is None:
-        options |= {"window_seconds": WINDOW, "hop_seconds": arguments.hop_seconds or HOP}
-    options = ScoringOptions(**options)
+    options = ScoringOptions(**options, for_pictures=arguments.timeline is not None)
     began = time.perf_counter()
     summary = score_to_table(
         load,

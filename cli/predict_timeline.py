@@ -7,8 +7,6 @@ from typing import Any
 from .commands import Parser
 
 OPTIONS = ("rttm", "channels", "timeline")
-# Seconds of a window and between windows of a picture, if none are given (ours).
-WINDOW, HOP = 4.0, 2.0
 
 
 def add_timeline_options(parser: Parser) -> None:
@@ -85,9 +83,11 @@ def recognise_over_time(
     from ..inference.recording_pictures import measure_waveforms
     from ..inference.rttm import read_rttm
     from ..inference.speakers import recognise_speakers
+    from ..inference.timeline import choose_windows
     from ..inference.timeline_picture import draw_timeline
     from ..processing.download import fetch
     from ..processing.utterance_reader import Limit
+    from ..processing.window_options import AUTO
 
     if arguments.timeline:
         check_file(arguments.timeline)
@@ -98,8 +98,10 @@ def recognise_over_time(
     inputs = {**inputs, "audio": fetch(name, **private)}
     recognise = load()
     if arguments.timeline and not arguments.vad and arguments.window_seconds is None:
-        window = min(WINDOW, Limit.from_processor(recognise.processor).seconds)
-        options = {**options, "window_seconds": window, "hop_seconds": arguments.hop_seconds or window * HOP / WINDOW}
+        window, hop = AUTO, None  # a text is that of the whole recording
+        if inputs["text"] is None:
+            window, hop = choose_windows(Limit.from_processor(recognise.processor).seconds, arguments.hop_seconds)
+        options = {**options, "window_seconds": window, "hop_seconds": hop}
     if arguments.channels or turns is not None:
         rows = recognise_speakers(
             recognise, inputs, turns, arguments.channels, arguments.skip_overlap, **options, **private

@@ -41,6 +41,15 @@ def run(argv: list[str]) -> None:
     )
     limits.add_argument("--queue", type=positive_int, default=32, help="requests in progress (default: %(default)s)")
     parser.add_argument("--allow-urls", action="store_true", help="download recordings from public addresses")
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        type=host,
+        action="append",
+        default=[],
+        help="name by which a proxy or a client calls the server, besides those of this machine; may be repeated. With "
+        "another --host than that of this machine alone, and without this option, any name is accepted",
+    )
     arguments = parser.parse_args(argv)
     from ..inference.serving import LOOPBACK, Server, listen, run_server
     from ..inference.serving_requests import Limits
@@ -56,7 +65,9 @@ def run(argv: list[str]) -> None:
             arguments.batch_seconds,
             arguments.max_wait_ms / 1000,
             arguments.allow_urls,
-            LOOPBACK if arguments.host in LOOPBACK else None,
+            (*LOOPBACK, arguments.host, *arguments.allow_host)
+            if arguments.host in LOOPBACK or arguments.allow_host
+            else None,
         )
         signal.signal(
             signal.SIGTERM, signal.default_int_handler
@@ -95,6 +106,19 @@ def port(text: str) -> int:
     if text.isdecimal() and int(text) < 2**16:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+
+
+def host(text: str) -> str:
+    """Return the name of a host in small letters.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is empty, a URL, or has a port.
+    """
+    name = text.lower()
+    is_address = name.startswith("[") and name.endswith("]")
+    if name and not set(name) & set("/*@ ") and (is_address or ":" not in name):
+        return name
+    raise argparse.ArgumentTypeError(f"{text!r} is not a name such as voice.example.org, without https:// and port")
 
 
 def not_negative(text: str) -> float:

@@ -1,6 +1,7 @@
 """Checks of values against type annotations, in words. This file imports no library, so that `--help` stays fast."""
 
 import dataclasses
+import math
 import re
 import sys
 import types
@@ -72,6 +73,14 @@ def check_languages(tags: Iterable[Any]) -> None:
 def is_number(value: Any) -> bool:
     """Return whether a value is a finite number; a boolean is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def read_number(text: str) -> float:
+    """Return the number that a cell of a table has; not a number without one, or where only Python reads one, such as `1_0`."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan
 
 
 def default_of(field: dataclasses.Field) -> Any:

@@ -61,21 +61,42 @@ class Scored(NamedTuple):
     Attributes:
         places: The places of its parts.
         parts: The number of its parts.
+        unread: The place of the last error of the whole of a recording that has several parts.
     """
 
     places: dict[int, Place]
     parts: int
+    unread: Place | None = None
 
     @property
     def is_complete(self) -> bool:
         """Whether it has all parts, some of them perhaps with errors."""
         return len(self.places) == self.parts
 
+    @property
+    def has_an_end(self) -> bool:
+        """Whether it has all parts, or an error that says why not."""
+        return self.is_complete or self.unread is not None
+
+    @property
+    def rows(self) -> list[Place]:
+        """Return the places of its rows: its parts, and if some are missing the error of the whole."""
+        parts = [self.places[number] for number in sorted(self.places)]
+        return parts if self.is_complete or self.unread is None else [*parts, self.unread]
+
     def with_part(self, part: Part, place: Place) -> "Scored":
-        """Return this with one more part. One without errors is preferred to one with errors, else the last one counts."""
-        all_failed = all(known.failed for known in self.places.values())
-        if part.parts != self.parts:  # it could not be read before, or cannot be read any more
-            return Scored({part.part: place}, part.parts) if all_failed else self
+        """Return this with one more part. One without errors is preferred to one with errors, else the last one counts.
+
+        A recording that cannot be read has one part, whatever it had before: its other parts are kept, in any order in
+        which files of processes are read.
+        """
+        if part.parts != self.parts:
+            if place.failed and part.parts == 1:
+                return self._replace(unread=place)
+            if all(known.failed for known in self.places.values()):
+                unread = self.places[0] if self.parts == 1 else self.unread
+                return Scored({part.part: place}, part.parts, unread)
+            return self
         if not place.failed or part.part not in self.places or self.places[part.part].failed:
             self.places[part.part] = place
         return self

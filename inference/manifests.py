@@ -2,10 +2,13 @@
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..configuration.plain_text import show_value
+from ..configuration.value_checks import read_number
 from ..corpora.corpus_files import inner_path
 from ..corpora.folder.tables import as_text, read_cells
 from .recording import Recording
@@ -21,6 +24,7 @@ ALIASES = {
     **dict.fromkeys(("dialogue_id", "conversation"), "dialogue"),
 }
 INPUTS = COLUMNS[:3]
+TURN, TURNS = re.compile("-?[0-9]{1,19}"), range(-(2**63), 2**63)  # tables hold integers of 64 bits
 
 
 def read_manifest(path: Path, root: str | os.PathLike | None = None) -> Iterator[Recording]:
@@ -108,12 +112,9 @@ def _locate(cell: str, folder: str, column: str) -> str:
 def _read_seconds(cell: str | None, column: str) -> float | None:
     if cell is None:
         return None
-    try:
-        seconds = float(cell)
-    except ValueError:
-        seconds = math.nan
+    seconds = read_number(cell)
     if not 0 <= seconds < math.inf:
-        raise ValueError(f"its {column} {cell!r} is not a number of seconds from 0")
+        raise ValueError(f"its {column} {show_value(cell)} is not a number of seconds from 0")
     return seconds
 
 
@@ -121,8 +122,7 @@ def _read_turn(cell: str | None, dialogue: str | None) -> int | None:
     if cell is None:
         return None
     if dialogue is None:
-        raise ValueError(f"it has the turn {cell!r} and no dialogue")
-    try:
-        return int(cell)
-    except ValueError as error:
-        raise ValueError(f"its turn {cell!r} is not a whole number") from error
+        raise ValueError(f"it has the turn {show_value(cell)} and no dialogue")
+    if not TURN.fullmatch(cell) or int(cell) not in TURNS:
+        raise ValueError(f"its turn {show_value(cell)} is not a whole number of 64 bits")
+    return int(cell)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..configuration.plain_text import UNPRINTABLE
+from .folders import list_files
 from .manifests import MANIFESTS, read_manifest
 from .recording import Recording
 
@@ -106,29 +107,12 @@ def _list_path(path: str, root: str | os.PathLike | None) -> Iterator[Recording 
 
 
 def _list_folder(top: str) -> Iterator[Recording | None]:
-    """Yield the recordings below a folder, sorted, as `_list_path`.
-
-    Links are followed, and no folder is read twice. Hidden files are left out. A folder that cannot be read is a recording
-    with an error.
-    """
-    waiting, seen = [top], set()
-    while waiting:
-        folder = waiting.pop()
-        real = os.path.realpath(folder)
-        if real in seen:
-            continue
-        seen.add(real)
-        try:
-            with os.scandir(folder) as entries:
-                entries = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            yield Recording(printable(folder), error=f"The folder cannot be read: {error.strerror}.")
-            continue
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-        for entry in visible:
-            if not entry.is_dir():
-                yield _from_file(entry.path) if entry.name.lower().endswith((*AUDIO, *VIDEO)) else None
-        waiting += [entry.path for entry in reversed(visible) if entry.is_dir()]
+    """Yield the recordings below a folder, as `_list_path`. A folder that cannot be read is one with an error."""
+    for path, error in list_files(top):
+        if error is not None:
+            yield Recording(printable(path), error=f"The folder cannot be read: {error.strerror}.")
+        else:
+            yield _from_file(path) if path.lower().endswith((*AUDIO, *VIDEO)) else None
 
 
 def _from_file(path: str) -> Recording:

@@ -6,12 +6,15 @@ one line for each turn, `SPEAKER <recording> <channel> <start> <duration> <NA> <
 
 import logging
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from ..configuration.plain_text import show_some, show_value
+from ..configuration.value_checks import read_number
 from ..corpora.atomic_write import staged
+from .folders import list_files
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +55,7 @@ def read_rttm(path: str | Path, recording: str | None = None) -> list[Turn]:
 
     Args:
         path: The file, in UTF-8.
-        recording: The path, name or id of a recording, whose turns alone are returned: those whose id is its file name,
-            with or without the ending. A file about one recording is taken for it under any id, with a warning.
+        recording: The path, name or id of a recording, whose turns alone are returned, see `find_id`. A file about one recording is taken for it under any id, with a warning.
             None returns all turns.
 
     Returns:
@@ -88,14 +90,16 @@ def group_turns(path: str | Path) -> dict[str, list[Turn]]:
     """Return the turns of many recordings by their ids, each sorted by time.
 
     Args:
-        path: An RTTM file, or a folder of files that end in `.rttm`.
+        path: An RTTM file, or a folder of files that end in `.rttm`, also in folders below it.
 
     Raises:
         OSError: If a file cannot be read.
         ValueError: If a file is damaged, see `read_rttm`, there are no turns, or two files have turns of one recording.
     """
-    found, places = {}, {}
-    for file in list_rttm(path):
+    found, places, files = {}, {}, list_rttm(path)
+    if not files:
+        raise ValueError(f"{path} has no file that ends in .rttm.")
+    for file in files:
         for turn in read_rttm(file):
             if places.setdefault(turn.recording, file) != file:
                 raise ValueError(
@@ -108,23 +112,35 @@ def group_turns(path: str | Path) -> dict[str, list[Turn]]:
 
 
 def list_rttm(path: str | Path) -> list[Path]:
-    """Return a file, or the files of a folder that end in `.rttm`, sorted by name.
+    """Return a file, or the files below a folder that end in `.rttm`; see `list_files`.
 
     Args:
         path: The file or the folder.
+
+    Raises:
+        OSError: If a folder cannot be read.
     """
-    path = Path(path)
-    return sorted(path.glob("*.rttm")) if path.is_dir() else [path]
+    if not Path(path).is_dir():
+        return [Path(path)]
+    files = []
+    for file, error in list_files(os.fspath(path)):
+        if error is not None:
+            raise error
+        files += [Path(file)] * file.lower().endswith(".rttm")
+    return files
 
 
-def name_ids(recording: str) -> tuple[str, str, str]:
-    """Return the ids that the turns of a recording may have, the preferred one first.
+def find_id(recording: str, known: Container[str]) -> str | None:
+    """Return the id of a recording: the most of the end of its path that is known, with or without the ending of its name.
 
     Args:
         recording: Its path or name.
+        known: The ids that have turns.
     """
-    name = Path(recording).name
-    return str(recording), name, Path(name).stem
+    path = Path(recording)
+    ends = [Path(*path.parts[first:]) for first in range(len(path.parts))]
+    names = [str(recording), *(str(name) for end in ends for name in (end, end.with_suffix("")))]
+    return next((name for name in names if name in known), None)
 
 
 def write_rttm(path: str | Path, turns: Iterable[Turn]) -> None:
@@ -180,11 +196,8 @@ def _read_line(fields: list[str], place: str) -> Turn | None:
 
 
 def _read_seconds(text: str, place: str) -> float:
-    """Return a time; Python's own numbers with underscores are none."""
-    try:
-        seconds = math.nan if "_" in text else float(text)
-    except ValueError:
-        seconds = math.nan
+    """Return a time."""
+    seconds = read_number(text)
     if not math.isfinite(seconds):
         raise ValueError(f"{place} has the time {show_value(text)}: it must be a finite number of seconds.")
     return seconds
@@ -193,9 +206,8 @@ def _read_seconds(text: str, place: str) -> float:
 def _select(turns: list[Turn], path: str | Path, recording: str) -> list[Turn]:
     """Return the turns of one recording."""
     name, ids = Path(recording).name, {turn.recording for turn in turns}
-    for known in name_ids(recording):
-        if known in ids:
-            return [turn for turn in turns if turn.recording == known]
+    if (known := find_id(recording, ids)) is not None:
+        return [turn for turn in turns if turn.recording == known]
     if len(ids) > 1:
         raise ValueError(
             f"{path} has turns of {len(ids)} recordings ({show_some(ids)}), and none of {Path(name).stem}: name the "

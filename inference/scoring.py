@@ -57,7 +57,7 @@ class Scorer:
     """
 
     def __init__(self, load: Load, options: ScoringOptions, device: str | None = None):
-        turns = None if options.rttm is None else group_turns(options.rttm)
+        self.turns = None if options.rttm is None else group_turns(options.rttm)
         self.recognise, self.options = load(device), options
         config, processor = self.recognise.model.config, self.recognise.processor
         self.columns, self.limit = name_columns(config), Limit.from_processor(processor).seconds
@@ -68,9 +68,8 @@ class Scorer:
             )
         # An earlier utterance that a model reads may itself read words of those before it.
         self.earlier_turns = processor.earlier_turns + config.history
-        self._planner = Planner(options, config.modalities, self.limit, self.earlier_turns > 0, turns)
+        self._planner = Planner(options, config.modalities, self.limit, self.earlier_turns > 0, self.turns)
         self._call = {"batch_size": options.batch_size, "return_text": True, "on_error": "return"}
-        self._cutting = {"window_seconds": AUTO, "stream_rows": True} | options.of_pipeline()
 
     def __call__(
         self, recordings: Mapping[str, Recording], finished: Mapping[str, Collection[int]] | None = None
@@ -87,15 +86,20 @@ class Scorer:
                 pieces += self._planner.plan(key, recording, (finished or {}).get(key, ()))
             except EXPECTED as error:
                 yield from self._fail(Piece(key, recording), str(error))
-        for is_cut, options in ((False, {"num_workers": self.options.num_workers}), (True, self._cutting)):
-            chosen = [piece for piece in pieces if piece.is_cut == is_cut]
-            if chosen:
-                answers = self.recognise(Utterances([piece.inputs for piece in chosen]), **self._call, **options)
-                if is_cut:
-                    yield from self._finish_rows(chosen, answers)
-                else:
-                    for piece, answer in zip(chosen, answers, strict=True):
-                        yield from self._finish(piece, answer)
+        for windows in sorted({piece.windows for piece in pieces}, key=lambda windows: windows is not None):
+            chosen = [piece for piece in pieces if piece.windows == windows]
+            options = {"num_workers": self.options.num_workers} if windows is None else self._cut_into(*windows)
+            answers = self.recognise(Utterances([piece.inputs for piece in chosen]), **self._call, **options)
+            if windows is not None:
+                yield from self._finish_rows(chosen, answers)
+            else:
+                for piece, answer in zip(chosen, answers, strict=True):
+                    yield from self._finish(piece, answer)
+
+    def _cut_into(self, window: float | None, hop: float | None) -> dict[str, Any]:
+        """Return the options with which the pipeline cuts recordings into windows."""
+        windows = {"window_seconds": window or AUTO, "hop_seconds": hop, "stream_rows": True}
+        return self.options.of_pipeline() | {name: value for name, value in windows.items() if value is not None}
 
     def _finish_rows(self, pieces: Sequence[Piece], answers: Iterable[dict[str, Any]]) -> Iterator[Part]:
         """Yield the parts for the rows of recordings that the pipeline cuts: windows that were planned one by one."""

@@ -27,6 +27,8 @@ class ScoringOptions:
         channels: Whether each channel of a recording is scored by itself, as a speaker.
         rttm: The turns of speakers, which are scored by themselves: an RTTM file, or a folder of them.
         skip_overlap: Whether to leave out what several speakers say at once.
+        for_pictures: Whether recordings without a text and a span are cut as `choose_windows` says, if neither
+            `window_seconds` nor `vad` are given.
 
     Raises:
         ValueError: If the windows are impossible, or `vad` and `rttm` are given.
@@ -42,15 +44,22 @@ class ScoringOptions:
     channels: bool = False
     rttm: str | os.PathLike | None = None
     skip_overlap: bool = False
+    for_pictures: bool = False
 
     def __post_init__(self):
         WindowOptions.from_options(self.of_pipeline())
         if self.vad and self.rttm is not None:
             raise ValueError("rttm gives segments and vad finds them: choose one of them.")
 
+    @property
+    def leaves_windows(self) -> bool:
+        """Whether the windows are those of pictures, which depend on the model."""
+        return self.for_pictures and self.window_seconds is None and not self.vad
+
     def of_pipeline(self) -> dict[str, Any]:
         """Return the options with which the pipeline cuts recordings itself."""
-        windows = {"window_seconds": self.window_seconds, "hop_seconds": self.hop_seconds, "vad": self.vad or None}
+        hop = None if self.leaves_windows else self.hop_seconds
+        windows = {"window_seconds": self.window_seconds, "hop_seconds": hop, "vad": self.vad or None}
         words = {"transcriber_kwargs": {"return_timestamps": "word"}} if self.word_times else {}
         return {name: value for name, value in windows.items() if value is not None} | words
 
@@ -58,7 +67,8 @@ class ScoringOptions:
         """Return the options on which scores depend, as JSON."""
         names = ("window_seconds", "hop_seconds", "vad", "word_times", "transcriber", "channels", "skip_overlap")
         turns = None if self.rttm is None else hash_files(list_rttm(self.rttm))
-        return {name: getattr(self, name) for name in names} | {"rttm": turns}
+        pictures = {"timeline": True} if self.leaves_windows else {}  # absent in journals of older versions
+        return {name: getattr(self, name) for name in names} | {"rttm": turns} | pictures
 
 
 def hash_files(files: Iterable[Path]) -> str:
@@ -69,7 +79,7 @@ def hash_files(files: Iterable[Path]) -> str:
     """
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.name.encode() + b"\0")
+        digest.update(os.fsencode(file.name) + b"\0")
         with open(file, "rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()

@@ -28,7 +28,8 @@ from .scoring import identify_model
 from .serving_batcher import Batcher
 from .serving_guard import Guard, Refused, as_json
 from .serving_models import Answer, Error, Health
-from .serving_requests import BODIES, Limits, plan_call, read_request, show_error
+from .serving_requests import BODIES, Limits, name_unused, plan_call, read_request, show_error
+from .shown_errors import SERVED, ServerLog
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class Server:
     @asynccontextmanager
     async def _lifespan(self, _: Any) -> AsyncIterator[None]:
         """Keep the folder of recordings and the thread of the model while the server runs."""
-        with tempfile.TemporaryDirectory(prefix="emofusion-serve-") as folder:
+        with tempfile.TemporaryDirectory(prefix=SERVED) as folder:
             self.folder = folder
             # A thread for each request, so that slow downloads do not keep others from being read.
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(self.limits.queue))
@@ -192,7 +193,9 @@ class Server:
                 f"The answer is not ready after {limits.request_seconds:g} s: try again later.",
                 {"Retry-After": str(RETRY_AFTER)},
             ) from error
-        return {"model": self.name, "version": self.version, **_as_answer(answer, folder)}
+        unused = name_unused(inputs, self.recognise)
+        known = {"model": self.name, "version": self.version} | ({"unused": unused} if unused else {})
+        return known | _as_answer(answer, folder)
 
 
 async def _await_answer(request: Request, future: Future) -> Any:
@@ -278,6 +281,7 @@ def configure(server: Server) -> uvicorn.Config:
     """
     return uvicorn.Config(
         server.app,
+        log_config=None,  # see `run_server`
         http="h11",  # the strictest parser
         ws="none",
         lifespan="on",
@@ -296,4 +300,10 @@ def run_server(server: Server, listening: socket.socket) -> None:
         server: The server.
         listening: Its socket.
     """
-    uvicorn.Server(configure(server)).run(sockets=[listening])
+    log = logging.StreamHandler()
+    log.setFormatter(ServerLog())
+    logging.getLogger().addHandler(log)
+    try:
+        uvicorn.Server(configure(server)).run(sockets=[listening])
+    finally:
+        logging.getLogger().removeHandler(log)

@@ -83,6 +83,7 @@ class Answer(BaseModel):
 
     model: str = Field(description="Name of the model.")
     version: str | None = Field(description="Hash of its files, or its commit on the Hub.")
+    unused: list[str] | None = Field(None, description="Inputs that were sent and that this model does not use.")
     silent: bool = Field(description="Whether nothing is heard in the recording.")
     text: str | None = Field(None, description="The transcript that the model used.")
     scores: list[Entry] | None = Field(None, description="Classes, the most probable first; or dimensions.")

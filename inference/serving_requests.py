@@ -168,6 +168,22 @@ def plan_call(
     return inputs, call if "window_seconds" in call or "vad" in call else call | {"return_text": True}
 
 
+def name_unused(inputs: Mapping[str, Any], recognise: Any) -> list[str]:
+    """Return the names of inputs of an utterance that change no score, in the order of their names.
+
+    Args:
+        inputs: The utterance.
+        recognise: The pipeline.
+    """
+    config = recognise.model.config
+    used = {*config.modalities}
+    if recognise.transcriber is not None and "text" in used and "text" not in inputs:
+        used.add("audio")
+    if recognise.processor.earlier_turns + config.history:
+        used |= {"context", "speaker"}
+    return sorted(name for name, value in inputs.items() if value and name not in used)
+
+
 def _windows(options: Options, seconds: float, longest: float, limits: Limits) -> dict[str, Any]:
     """Return the options of the pipeline that cut a recording; none if it is answered whole."""
     given = options.model_dump(include={"window_seconds", "hop_seconds", "vad"}, exclude_defaults=True)

@@ -43,8 +43,8 @@ def recognise_speakers(
         Rows with `start`, `end`, `scores` and `speaker`, with `channel` if `channels` is given, sorted by start.
 
     Raises:
-        ValueError: If a turn begins after the recording, a turn states no channel that the recording has, or the
-            recording has one channel, or not as many as names.
+        ValueError: If a text is given, a turn begins after the recording, a turn states no channel that the recording
+            has, or the recording has one channel, or not as many as names.
     """
     windows = {} if window_seconds is None else {"window_seconds": window_seconds}
     if channels and turns is None and not options.get("vad"):
@@ -99,6 +99,11 @@ def plan_calls(
     Raises:
         ValueError: See `recognise_speakers`.
     """
+    if inputs.get("text") is not None and (channels or turns is not None):
+        raise ValueError(
+            "The text is that of the whole recording and cannot be divided among speakers: leave it out, or give a "
+            "transcriber instead."
+        )
     calls = [Call(dict(inputs))]
     if channels:
         names = _name_channels(inputs["audio"], channels)

@@ -1,5 +1,6 @@
 """A table of scores of many recordings, resumable and divided among processes."""
 
+import math
 import os
 import time
 from collections import Counter
@@ -20,13 +21,15 @@ from .recording_pictures import draw_recordings
 from .recordings import Found, find_recordings
 from .scoring import Load, Scorer, identify_model
 from .scoring_options import ScoringOptions
-from .tables import check_table, order_columns, restore_answer, write_table
+from .scoring_plan import refuse_shared_turns
+from .tables import build_row, check_table, order_columns, restore_answer, write_table
 
 ENGINES = ("local", "ray")
 GROUP = 512  # recordings that the pipeline gets at a time
 # Processes of `accelerate launch` may end this much earlier than the last one.
 PATIENCE = timedelta(days=30)
 EMPTY = Scored({}, 1)
+LOST = "A part of this recording is missing in the journal: run the command again."
 
 
 class Summary(NamedTuple):
@@ -122,6 +125,8 @@ def score_to_table(
         if processes.is_main:
             model = identify_model(folder, scorer.recognise)
             journal.begin({"model": model, **options.describe(), "columns": scorer.columns})
+            if scorer.turns is not None:
+                found = found._replace(recordings=refuse_shared_turns(found.recordings, scorer.turns))
             if scorer.earlier_turns:
                 found = found._replace(recordings=join_dialogues(found.recordings, scorer.earlier_turns))
             plan = _find_waiting(journal, found.recordings)
@@ -237,6 +242,11 @@ class _Progress:
         self.bar.update(part.part == part.parts - 1)
 
 
+def _by_time(row: Mapping[str, Any]) -> tuple[float, int]:
+    """Return the place of a row in its recording; an error of the whole recording is the last one."""
+    return row.get("start", math.inf), row.get("channel", 0)
+
+
 def _finish(
     journal: Journal,
     table: str | os.PathLike,
@@ -248,20 +258,21 @@ def _finish(
 ) -> Summary:
     """Draw the pictures and write the table from the journal, and remove the journal if no row is an error."""
     index, counts = journal.read(), Counter()
-    if lost := [
-        recording.name for key, recording in found.recordings.items() if not index.get(key, EMPTY).is_complete
-    ]:
-        raise RuntimeError(f"{len(lost)} recordings have no rows, the first is {lost[0]}: run the command again.")
 
     def load(keys: Iterable[str]) -> Iterator[Part]:
-        return journal.load(index[key].places[number] for key in keys for number in range(index[key].parts))
+        return journal.load(place for key in keys for place in index.get(key, EMPTY).rows)
 
     def rows() -> Iterator[dict[str, Any]]:
-        for part in load(found.recordings):
-            counts.update(cut=part.is_cut, seconds=part.seconds)
-            for row in part.rows:
+        for key, recording in found.recordings.items():
+            kept = []
+            for part in load([key]):
+                counts.update(cut=part.is_cut, seconds=part.seconds)
+                kept += part.rows
+            if not index.get(key, EMPTY).has_an_end:
+                kept.append(build_row(recording, {"error": LOST}, scorer.columns))
+            for row in sorted(kept, key=_by_time):
                 counts.update(rows=1, errors="error" in row)
-                yield row | {"recording": found.recordings[part.key].name}
+                yield row | {"recording": recording.name}
 
     pictures = 0
     if timelines is not None:  # before the table, after which the run is finished

@@ -164,7 +164,7 @@ def _write_parquet(path: Path, columns: list[str]) -> Iterator[Callable[[dict], 
 
     text = (*BEFORE, "error")
     kinds = {name: pyarrow.string() for name in text if name not in NUMBERS}
-    kinds |= {"silent": pyarrow.bool_(), "turn": pyarrow.int64()}
+    kinds |= {"silent": pyarrow.bool_(), "turn": pyarrow.int64(), "channel": pyarrow.int64()}
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in columns])
     block = []
     with parquet.ParquetWriter(path, schema) as writer:

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from ..configuration.value_checks import is_number
+from ..processing.windows import check_windows
 
 SMOOTHING = 1.0  # seconds: the default standard deviation of the Gaussian (ours)
 STEP = 0.1  # seconds of a cell; a wide Gaussian has wider ones, a tenth of its deviation
 REACH = 4  # standard deviations after which the Gaussian is cut
+WINDOW, HOP = 4.0, 2.0  # seconds of a window and between windows of a picture, if none are given (ours)
 TOLERANCE = 0.01  # seconds between rows that still follow each other, because times of turns are rounded
 
 Span = tuple[float, float]
@@ -125,6 +127,22 @@ class Timeline:
             for label, score in zip(self.dimensions, values[count:], strict=True)
         ]
         return {"scores": scores or dimensions, **({"dimensions": dimensions} if scores and dimensions else {})}
+
+
+def choose_windows(limit: float, hop_seconds: float | None = None) -> tuple[float, float]:
+    """Return the length and the distance of the windows of a picture, if no length is given.
+
+    Args:
+        limit: The seconds that the model takes.
+        hop_seconds: The distance, if it is given; None means half a window.
+
+    Raises:
+        ValueError: If the distance is more than the length.
+    """
+    window = min(WINDOW, limit)
+    hop = window * HOP / WINDOW if hop_seconds is None else hop_seconds
+    check_windows(window, hop)
+    return window, hop
 
 
 def smooth(rows: Iterable[Mapping[str, Any]], seconds: float = SMOOTHING) -> Timeline:

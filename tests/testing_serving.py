@@ -24,11 +24,17 @@ class Recogniser:
             threading.Event(),
             None,
         )
-        config = {"id2label": {0: "sad", 1: "happy"}, "is_regression": False, "dimensions": None, "problem_type": None}
+        config = {
+            "id2label": {0: "sad", 1: "happy"},
+            "is_regression": False,
+            "dimensions": None,
+            "problem_type": None,
+            "history": 0,
+        }
         self.model = SimpleNamespace(
             config=SimpleNamespace(**config, modalities=("audio", "text"), _commit_hash="c0ffee")
         )
-        self.processor = SimpleNamespace(decoded_seconds=5.0, longest_seconds=None)
+        self.processor = SimpleNamespace(decoded_seconds=5.0, longest_seconds=None, earlier_turns=0)
         if not waits:
             self.go.set()
 

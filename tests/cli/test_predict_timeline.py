@@ -63,6 +63,11 @@ def test_each_channel_has_its_waveform_and_a_picture_its_windows(predicted, fold
     assert (folder / "real.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_picture_of_a_recording_with_a_text_has_one_window(predicted):
+    _, drawn = predicted("--timeline", "t.png", "--text", "hello")
+    assert [(row["start"], row["end"], row["text"]) for row in drawn["rows"]] == [(0, 2.5, "hello")]
+
+
 def test_overlap_can_be_left_out(predicted):
     printed, _ = predicted("--rttm", "call.rttm", "--skip-overlap")
     assert "0:00.0  0:01.0" in printed
@@ -114,13 +119,15 @@ def test_table_has_the_turns_and_channels_of_every_recording_and_their_pictures(
         (["--timeline", "gone/t.png"], 1, "gone is not a folder"),
         (["--rttm", "gone.rttm"], 1, "gone.rttm does not exist"),
         (["--rttm", "empty.rttm"], 1, "empty.rttm has no turns"),
+        (["--channels", "--text", "hello"], 1, "cannot be divided among speakers"),
+        (["--rttm", "call.rttm", "--text", "hello"], 1, "cannot be divided among speakers"),
         (["--channels"], 1, "The recording has one channel"),
     ],
 )
 def test_options_without_use_are_refused_in_one_sentence(folder, complaint, monkeypatch, options, status, reason):
     monkeypatch.chdir(folder)
     (folder / "empty.rttm").touch()
-    # All but the last are refused before the model is loaded.
+    # All but the last three are refused before the model is loaded.
     recording = "mono.wav" if options == ["--channels"] else "call.wav"
     assert reason in complaint("predict", "model", recording, *options, status=status)
 

@@ -20,6 +20,8 @@ from testing_serving import form
     [
         ("--port", "65536", "'65536' is not a port from 0 to 65535"),
         ("--max-wait-ms", "-1", "'-1' is not a positive number"),
+        ("--allow-host", "https://a.org", "'https://a.org' is not a name such as voice.example.org"),
+        ("--allow-host", "a.org:443", "without https:// and port"),
         ("--queue", "0", "'0' is not a positive whole number"),
     ],
 )

@@ -124,6 +124,8 @@ def test_root_is_the_folder_of_the_paths_in_a_manifest(folder):
     [
         ("00.wav,later,1", "its start 'later' is not a number of seconds from 0."),
         ("00.wav,0,nan", "its end 'nan' is not a number of seconds from 0."),
+        ("00.wav,1_0,20", "its start '1_0' is not a number of seconds from 0."),
+        ("00.wav,0,\u0663", "its end '\u0663' is not a number of seconds from 0."),
         (",0,1", "it names no audio, text or video."),
         ("https://a.org/a.wav,0,1", "its audio is a URL: download the file, and name it."),
         ("a\0b.wav,0,1", r"leads out of the folder"),
@@ -134,6 +136,32 @@ def test_bad_row_of_a_manifest_is_a_row_with_an_error(folder, row, message):
     (error,) = errors("calls/manifest.csv")
     assert message in error
     assert len(names("calls/manifest.csv")) == 2
+
+
+@pytest.mark.parametrize("turn", ["99999999999999999999", "1_000", "1.5", "\u0663", "9" * 5000, "1e3", "0x1", "nine"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_turn_that_no_table_holds_is_a_row_with_an_error(folder, turn, suffix):
+    pandas = pytest.importorskip("pandas")
+    manifest = pandas.DataFrame({"audio": ["00.wav", "01.wav"], "dialogue": "d", "turn": [turn, str(-(2**63))]})
+    (manifest.to_csv if suffix == ".csv" else manifest.to_parquet)(folder / f"manifest{suffix}", index=False)
+    wrong, right = find_recordings([f"calls/manifest{suffix}"]).recordings.values()
+    assert "is not a whole number of 64 bits" in wrong.error
+    assert (right.turn, right.error) == (-(2**63), None)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint64", "float32", "float64", "object", "bool"])
+def test_numbers_of_every_type_are_read_or_errors(folder, kind):
+    pandas = pytest.importorskip("pandas")
+    values = {"uint64": 2**64 - 1, "float64": 1e300, "bool": True}
+    table = {"audio": ["00.wav", "01.wav"], "dialogue": "d", "turn": [3, values.get(kind, 4)], "start": [0, 1]}
+    frame = pandas.DataFrame(table).astype({"turn": kind, "start": kind})
+    frame.to_parquet(folder / "manifest.parquet")
+    first, second = find_recordings(["calls/manifest.parquet"]).recordings.values()
+    if kind == "bool":
+        assert "is not a number" in first.error
+    else:
+        assert (first.turn, first.start) == (3, 0.0)
+        assert second.turn == 4 or "is not a whole number" in second.error
 
 
 @pytest.mark.parametrize(

@@ -282,7 +282,7 @@ def test_dialogue_changes_nothing_for_a_model_without_context(calls):
     run(recogniser, "calls/manifest.csv", "scores.jsonl")
     assert not any("context" in given for given in recogniser.inputs)
     assert [(row["dialogue"], row["turn"]) for row in read()] == [("d", 1), ("d", 2), ("d", None)]
-    assert read()[2]["error"].endswith("row 3: its turn 'two' is not a whole number.")
+    assert read()[2]["error"].endswith("row 3: its turn 'two' is not a whole number of 64 bits.")
 
 
 def test_process_gets_whole_dialogues():

@@ -71,7 +71,9 @@ def test_answer_of_pipeline_is_restored_from_its_row(outputs):
 def test_table_is_written(tmp_path, suffix, monkeypatch):
     monkeypatch.setattr("emofusion.inference.tables.BLOCK", 2)
     columns = order_columns({"classes": {"sad": "sad"}, "dimensions": {}})
-    rows = [{"recording": 'a, "b"\n', "start": 0.1, "sad": 0.25, "silent": False}, {"error": "é"}, {"sad": 1 / 3}]
+    names = {"recording": 'a, "b"\n', "dialogue": "d", "turn": 2**63 - 1, "channel": 2, "speaker": "é", "text": "t"}
+    full = {**names, "start": 0.1, "end": 2.0, "label": "sad", "score": 0.25, "sad": 0.25, "silent": False}
+    rows = [full, {"error": "é"}, {"sad": 1 / 3}]
     path = tmp_path / f"scores{suffix}"
     write_table(path, columns, rows)
     if suffix == ".csv":
