@@ -6,6 +6,8 @@ from .output import announce, conclude
 
 def run(argv: list[str]) -> None:
     """Train, and print the test scores."""
+    import datasets  # noqa: F401 (first, because its extra installs all that a training needs)
+
     from ..training.arguments import TEXT_CLASSIFIER
     from ..training.console import describe_folder, format_scores, predict_command, push_command, show_run
     from ..training.recipe import TRAINING

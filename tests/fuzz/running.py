@@ -150,7 +150,7 @@ class Child:
             timed_out = killed == signal.SIGXCPU or seconds > WALL_SECONDS
             verdict = Verdict.HANG if timed_out else Verdict.TRACEBACK
             text = f"killed by {signal.Signals(killed).name}" if killed else f"ended with {self.status}"
-            trace = "".join((self.folder / name).read_text(errors="replace")[-2000:] for name in ("out", "err"))
+            trace = "".join((self.folder / name).read_text(errors="replace")[-10_000:] for name in ("out", "err"))
         grown = self.usage.ru_maxrss * 1024 - self.report.get("resident", 0)
         if grown > RESIDENT and verdict != Verdict.HANG:
             verdict, text = Verdict.MEMORY, f"{grown // MIB:,} MiB; {text}"

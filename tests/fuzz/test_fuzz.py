@@ -78,15 +78,17 @@ def test_faults_are_put_into_their_classes(kind, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wait", [lambda: time.sleep(60), lambda: [0 for _ in iter(int, 1)]], ids=["waits", "computes"]
+    ("wait", "limit"),
+    [(lambda: time.sleep(60), "WALL_SECONDS"), (lambda: [0 for _ in iter(int, 1)], "CPU_SECONDS")],
+    ids=["waits", "computes"],
 )
-def test_hangs_are_ended(wait, tmp_path, monkeypatch):
-    monkeypatch.setattr("fuzz.running.CPU_SECONDS", 1)
-    monkeypatch.setattr("fuzz.running.WALL_SECONDS", 3)
+def test_hangs_are_ended(wait, limit, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"fuzz.running.{limit}", 1)
     target = Target("slow", "tests", lambda _: "", lambda *_: Spoiled("", "x"), lambda value: value and wait())
     fixtures, _ = prepare([target], tmp_path)
     (outcome,) = run([(fixtures[0], 0)], 0, tmp_path)
     assert outcome.verdict == Verdict.HANG
+    assert ("in <lambda>" in outcome.trace) == (limit == "WALL_SECONDS")  # where it waits
 
 
 def test_case_is_the_same_in_every_run(tmp_path):
