@@ -57,7 +57,7 @@ COMMON = (
 SAVED = ("eval_", "save_", "load_best", "metric_for", "greater_is", "resume_from", "push_", "hub_")
 SAVED += ("logging_", "log_", "report_to", "run_name", "disable_tqdm")
 BASES = {"TrainingArguments": ("transformers.training_args", "TrainingArguments")}
-WIDTH = 110
+WIDTH = 84
 ABOUT_RECIPES = (
     "A recipe is a YAML file with any of these options, without the dashes. Options after the recipe override it; a dot "
     "reaches into a mapping, as in --model_config.hidden_size 128. The recipes of emofusion need no copy: "

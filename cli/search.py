@@ -30,7 +30,12 @@ def run(argv: list[str]) -> None:
     print(f"\n{format_search(found)}")
     best = Path(folder, "best.yaml")
     holds = f"{folder} holds search.json, search.png and best.yaml, the recipe of the best trial."
-    conclude(f"Searched {what}", since, holds, [f"emofusion train {best}", f"emofusion cross-validate {best}"])
+    conclude(
+        f"Searched {what}",
+        since,
+        holds,
+        [f"emofusion train {best}", f"emofusion cross-validate {best} --output_dir {Path(folder, 'best_folds')}"],
+    )
 
 
 def print_line(line: str) -> None:

@@ -198,3 +198,13 @@ def check_class_weights(weights: list[float], labels: int) -> None:
         raise ValueError(
             f"class_weights is {show_value(weights)}; give finite numbers of at least 0, not all of them 0."
         )
+
+
+def max_tokens(config: PreTrainedConfig) -> int:
+    """Return the maximum number of tokens; RoBERTa's positions start after the id of the padding token."""
+    return config.max_position_embeddings - first_position(config)
+
+
+def first_position(config: PreTrainedConfig) -> int:
+    """Return the position of the first token."""
+    return config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0

@@ -32,7 +32,8 @@ agreement below, and the SHA-256 of every file.
 {inputs}
 
 Every input is needed. Rows of a batch are padded at their end, and a mask is 1 where a row has values. A row without a modality
-has a mask of zeros; so has a batch without it, with one position.{notes}
+has a mask of zeros; so has a batch without it, with one position. The processor of this folder gives
+some masks in another integer type: cast each of its arrays to the type in the table.{notes}
 
 ## Agreement with the model
 

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 
+from ..configuration.configuration_checks import first_position
 from ..modeling.encoder_audio import apply_layers, layer_arguments, layer_stack
 from ..modeling.encoder_convolutions import wav2vec2_receptive_field
-from ..modeling.encoder_text import first_position
 from ..modeling.encoder_vision import encode_images
 from ..modeling.encoder_wav2vec2 import has_final_layer_norm
 from ..modeling.modeling_emofusion import EmoFusionModel

@@ -13,13 +13,20 @@ from tokenizers import Tokenizer
 
 def predict(folder: str, recording: str | None = None, text: str | None = None) -> dict[str, float]:
     """Return the probability of each class, and the value of each dimension, that the model has."""
+    if not recording and text is None:
+        sys.exit("Give a recording, a text or both.")
     folder, about = Path(folder), json.loads(Path(folder, "export.json").read_text("utf-8"))
     inputs = {name: np.full(one["shape"], one["missing"], one["type"]) for name, one in about["inputs"].items()}
     for part in about["preparation"]:
         prefix = "" if part["member"] is None else f"member_{int(part['member'])}"
         begin = f"{prefix}_" if prefix else ""
         if part["modality"] == "audio" and recording:
-            waveform, rate = soundfile.read(recording, dtype="float32", always_2d=True)
+            try:
+                waveform, rate = soundfile.read(recording, dtype="float32", always_2d=True)
+            except (OSError, soundfile.LibsndfileError) as error:
+                sys.exit(f"{recording} cannot be read: {error}")
+            if not len(waveform) or not np.isfinite(waveform).all():
+                sys.exit(f"{recording} has no samples, or some that are not finite.")
             waveform = soxr.resample(waveform.mean(axis=1), rate, about["sampling_rate"])
             if len(waveform) > part["max_seconds"] * about["sampling_rate"]:
                 sys.exit(f"{recording} is longer than {part['max_seconds']:g} s: cut it into windows.")

@@ -5,6 +5,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from ..configuration.configuration_checks import first_position
 from .encoder_building import build_encoder
 from .encoder_packing import (
     attention_arguments,
@@ -54,16 +55,6 @@ def _check_config(config: PreTrainedConfig) -> None:
             f"text_config has pad_token_id={config.pad_token_id}, which is not among its {config.vocab_size} token ids; "
             "set it to the tokenizer's pad_token_id."
         )
-
-
-def max_tokens(config: PreTrainedConfig) -> int:
-    """Return the maximum number of tokens; RoBERTa's positions start after the id of the padding token."""
-    return config.max_position_embeddings - first_position(config)
-
-
-def first_position(config: PreTrainedConfig) -> int:
-    """Return the position of the first token."""
-    return config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
 
 
 def encode_tokens(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedConfig
 
+from ..configuration.configuration_checks import max_tokens
 from ..configuration.modalities import MODALITIES, SAMPLING_RATE
 
 # Image encoders that take images of their own size only; the others adapt to any.
@@ -12,7 +13,9 @@ FIXED_SIZE = ("vit", "vit_msn", "deit", "beit", "clip_vision_model", "siglip_vis
 
 
 def check_processor_fits(config: PreTrainedConfig, processor: Any) -> None:
-    """Check that a processor prepares the inputs that a model takes.
+    """Check that a processor prepares the inputs that a model takes, and cut texts at the positions of its text encoder.
+
+    A tokenizer without a `model_max_length`, or with a larger one, gets that of the encoder.
 
     Args:
         config: The configuration of the model.
@@ -72,6 +75,8 @@ def _check_tokenizer(config: PreTrainedConfig, tokenizer: Any, who: str) -> None
             f"The tokenizer pads with the token id {tokenizer.pad_token_id}, and {who} with {encoder.pad_token_id}: "
             f"{remedy}"
         )
+    if getattr(encoder or config, "max_position_embeddings", None):
+        tokenizer.model_max_length = min(tokenizer.model_max_length, max_tokens(encoder or config))
 
 
 def _check_image_size(config: PreTrainedConfig, image_processor: Any, who: str) -> None:

@@ -116,6 +116,8 @@ def check_rates(rates: Any) -> None:
     if not isinstance(rates, Mapping):
         raise ValueError(f"learning_rates is {rates!r}; it must be a mapping of components to rates.")
     for component, rate in rates.items():
+        if rate is None:  # the default
+            continue
         check_value(f"learning_rates.{component}", rate, float)
         if rate < 0:
             raise ValueError(f"learning_rates.{component} is {rate:g}; it must not be negative.")

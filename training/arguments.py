@@ -329,7 +329,7 @@ class EmotionTrainingArguments(TrainingArguments):
         if isinstance(self.class_weights, list):
             self.class_weights = json.dumps(self.class_weights)
         check_rates(self.learning_rates or {})
-        self.learning_rates = dict(self.learning_rates or {})
+        self.learning_rates = {name: rate for name, rate in (self.learning_rates or {}).items() if rate is not None}
         self.language = [self.language] if isinstance(self.language, str) else list(self.language or [])
         check_statements(self.language, self.license)
 

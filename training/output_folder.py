@@ -8,14 +8,24 @@ from pathlib import Path
 from datasets import config as datasets_config
 from huggingface_hub import constants
 
+from ..configuration.folder_checks import read_object
 from ..corpora.atomic_write import make_folder
+from ..evaluation.results import FILE as RESULTS
 from .arguments import EmotionTrainingArguments
+from .checkpoints import list_checkpoints
+
+# What a folder can hold: its card and its results describe one of them.
+SINGLE, CROSS_VALIDATION, TABLE, SEARCH = "a single run", "a cross-validation", "a table between corpora", "a search"
+RECORD = "recipe.json"  # recipe and environment of a run of a protocol, written before it begins
+STUDY = "study.db"  # Optuna's storage, in the folder of a search
 
 _held: set[int] = set()  # descriptors of locked folders
 
 
 @contextmanager
-def claimed_folder(training_args: EmotionTrainingArguments, folder: str | Path | None = None) -> Iterator[None]:
+def claimed_folder(
+    training_args: EmotionTrainingArguments, folder: str | Path | None = None, kind: str = SINGLE
+) -> Iterator[None]:
     """Create, check and lock the output folder of a run, and check the other folders that it will write to.
 
     The lock ends with the context or with the process. If the run fails before it has written anything, the folders that
@@ -24,12 +34,14 @@ def claimed_folder(training_args: EmotionTrainingArguments, folder: str | Path |
     Args:
         training_args: The training arguments.
         folder: The output folder, by default that of the arguments.
+        kind: What it will hold.
 
     Raises:
         OSError: If a folder cannot be written to.
-        ValueError: If another run writes into the output folder.
+        ValueError: If another run writes into the output folder, or it holds something else.
     """
     folder = Path(training_args.output_dir if folder is None else folder)
+    check_kind(folder, kind)
     created = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
     try:
         for name, other in _list_folders(training_args, folder).items():
@@ -44,6 +56,31 @@ def claimed_folder(training_args: EmotionTrainingArguments, folder: str | Path |
             with suppress(OSError):  # it is not empty, or gone
                 place.rmdir()
         raise
+
+
+def check_kind(folder: Path, kind: str) -> None:
+    """Check that an output folder holds nothing of another kind, whose weights would lie under a card that is not theirs.
+
+    Args:
+        folder: The folder, which may not exist.
+        kind: What will be written into it: `SINGLE`, `CROSS_VALIDATION`, `TABLE` or `SEARCH`.
+
+    Raises:
+        ValueError: If it does; finished or not.
+    """
+    try:
+        results = read_object(folder / RESULTS)
+    except (OSError, ValueError):  # none, or damaged and replaced by the next run
+        results = {}
+    is_pooled = any(results.get(name) is not None for name in ("cross_validation", "cross_corpus"))
+    found = {
+        SINGLE: (results and not is_pooled) or (folder / "config.json").is_file() or list_checkpoints(folder),
+        CROSS_VALIDATION: results.get("cross_validation") is not None or any(folder.glob(f"fold-*/{RECORD}")),
+        TABLE: results.get("cross_corpus") is not None,
+        SEARCH: (folder / STUDY).is_file(),
+    }
+    if other := next((name for name, is_there in found.items() if is_there and name != kind), None):
+        raise ValueError(f"output_dir {folder} holds {other}: choose another --output_dir for {kind}.")
 
 
 def check_writable(name: str, folder: str | Path) -> None:

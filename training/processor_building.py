@@ -16,7 +16,7 @@ from transformers import (
 # As in `processing_emofusion`: transformers 5.17 exports it at its root only where torchvision is installed.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
-from ..modeling.encoder_text import max_tokens
+from ..configuration.configuration_checks import max_tokens
 from ..processing import EmoFusionProcessor
 from ..processing.processor_checks import modalities_of
 from ..processing.text_context import MARKS, check_context

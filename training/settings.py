@@ -140,7 +140,10 @@ def override(settings: Mapping, changes: Mapping[str, Any], known: Mapping[str, 
                 raise ValueError(f"{prefix}{option} cannot be set: {name} is not a mapping.")
             if "" in members:
                 raise ValueError(f"{prefix}{option} lacks a name after a dot; write {prefix}{name}.MEMBER VALUE.")
-            settings[name] = _set_member(settings.get(name), members, value, f"{prefix}{option}")
+            old = settings.get(name)
+            settings[name] = _set_member(old, members, value, f"{prefix}{option}")
+            if value is None:  # as in a recipe
+                settings[name] = _merge(old or {}, _set_member({}, members, None, option), NULL_LEVELS.get(name))
         elif value is None:
             settings.pop(name, None)
         else:

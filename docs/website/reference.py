@@ -24,7 +24,7 @@ TITLES = {
     "evaluation": "Evaluation",
     "hub": "Hub",
 }
-HELP_WIDTH = "100"
+HELP_WIDTH = "84"
 
 
 def write_reference() -> dict[str, str]:

@@ -30,7 +30,7 @@ from testing_pages import ROOT, code_blocks
 from testing_pipeline import noise
 from torch import nn
 from torch.testing import assert_close
-from transformers import AutoModelForAudioClassification, BertTokenizer, pipeline
+from transformers import AutoModelForAudioClassification, AutoProcessor, BertTokenizer, pipeline
 
 # Tracing takes time for each layer. The frame rate is the usual one.
 SHALLOW = WAV2VEC2_GROUP | {
@@ -212,6 +212,38 @@ def test_script_without_torch_gives_the_probabilities_of_the_pipeline(folders, t
         answer = recognise({"audio": str(tmp_path / "sound.wav"), **({"text": text[0]} if text else {})})
         assert {*given} > {"valence", "arousal"}
         assert given == pytest.approx(entries_of(answer), abs=6e-4)
+
+
+def test_script_refuses_what_gives_no_prediction(folders, tmp_path):
+    broken = noise(9000)
+    broken[7] = np.nan
+    for name, samples in {"empty": broken[:0], "nan": broken}.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16000, subtype="FLOAT")
+    (tmp_path / "text.wav").write_text("no sound")
+    wrong = [[], [""], *([str(tmp_path / f"{name}.wav")] for name in ("missing", "text", "empty", "nan"))]
+    code = "import runpy, sys\nscript = runpy.run_path('predict_onnx.py')\n"
+    code += f"for given in {wrong!r}:\n    try: print(script['predict']('.', *given))\n    except SystemExit as end: print(end)"
+    command = [sys.executable, "-c", code]
+    lines = subprocess.run(command, cwd=folders[1], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    assert lines[:2] == ["Give a recording, a text or both."] * 2
+    assert ["missing.wav cannot be read" in lines[2], "text.wav cannot be read" in lines[3]] == [True, True]
+    assert all(line.endswith("has no samples, or some that are not finite.") for line in lines[4:])
+    assert len(lines) == 6
+
+
+def test_saved_processor_feeds_the_graph_after_a_cast_to_the_stated_types(folders):
+    about = json.loads((folders[1] / "export.json").read_text())
+    batch = AutoProcessor.from_pretrained(folders[1])(
+        audio=[noise(9000), noise(4000)], text=["hello there", "hello"], sampling_rate=16000, return_tensors="np"
+    )
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(folders[1] / "model.onnx", providers=["CPUExecutionProvider"])
+    cast = {name: batch[name].astype(one["type"]) for name, one in about["inputs"].items()}
+    with torch.no_grad():
+        expected = AutoModelForAudioClassification.from_pretrained(folders[0])(
+            **{name: torch.from_numpy(values) for name, values in cast.items()}
+        )["logits"]
+    assert_close(torch.from_numpy(session.run(["logits"], cast)[0]), expected, atol=1e-4, rtol=0)
 
 
 def test_late_fusion_has_inputs_of_each_tokenizer_and_of_context(fusion):

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from emofusion.configuration.configuration_checks import max_tokens
 from emofusion.modeling.encoder_packing import pad_rows
-from emofusion.modeling.encoder_text import build_text_encoder, encode_tokens, freeze_text_layers, max_tokens
+from emofusion.modeling.encoder_text import build_text_encoder, encode_tokens, freeze_text_layers
 from testing_common import BERT, DEBERTA, MODERNBERT, ROBERTA, VOCABULARY
 from torch import nn
 from torch.testing import assert_close

@@ -1,6 +1,7 @@
 """A processor that does not fit its model is refused."""
 
 import pytest
+from emofusion.configuration.configuration_checks import max_tokens
 from emofusion.processing.processing_emofusion import EmoFusionProcessor
 from emofusion.processing.processing_late_fusion import LateFusionProcessor
 from emofusion.processing.processor_checks import check_processor_fits
@@ -65,3 +66,18 @@ def test_pipeline_checks_its_processor():
     model = next(case for case in CASES if case.name == "cross_attention").model()
     with pytest.raises(ValueError, match="has no tokenizer, and the model uses text"):
         pipeline("emotion-recognition", model=model, processor=make_processor(("audio",)))
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES if "text" in case.config().modalities])
+def test_texts_end_at_the_positions_of_the_encoder(name):
+    case = next(case for case in CASES if case.name == name)
+    config, processor = case.config(), make_processor(("audio", "text", "video"))
+    encoders = [config, *(getattr(config, "member_configs", None) or [])]
+    longest = min(max_tokens(one.text_config) for one in encoders if getattr(one, "text_config", None))
+    for encoder in encoders:
+        if getattr(encoder, "text_config", None):
+            processor.tokenizer.pad_token = processor.tokenizer.convert_ids_to_tokens(encoder.text_config.pad_token_id)
+    processor.tokenizer.model_max_length = 10**30
+    check_processor_fits(config, processor)
+    assert processor.tokenizer.model_max_length == longest
+    assert len(processor.tokenizer("hello " * 5000, truncation=True).input_ids) == longest

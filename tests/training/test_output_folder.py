@@ -1,10 +1,11 @@
 """The output folder of a run is checked, locked, and removed if nothing was written into it."""
 
+import json
 import os
 
 import pytest
 from emofusion.training.arguments import EmotionTrainingArguments
-from emofusion.training.output_folder import claimed_folder
+from emofusion.training.output_folder import CROSS_VALIDATION, SEARCH, SINGLE, TABLE, check_kind, claimed_folder
 
 
 def arguments(folder, **others):
@@ -84,3 +85,49 @@ def test_folders_of_the_system_are_refused_at_the_start(folder):
     ):
         pass
     assert not os.path.lexists(folder)
+
+
+def write(file, content=""):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content))
+
+
+KINDS = {
+    "config.json": (SINGLE, {}),
+    "checkpoint-8/trainer_state.json": (SINGLE, {}),
+    "fold-1-seed-0/recipe.json": (CROSS_VALIDATION, {}),
+    "study.db": (SEARCH, {}),
+}
+RESULTS = [
+    (SINGLE, {"metrics": {}}),
+    (SINGLE, {"metrics": {}, "cross_validation": None}),
+    (CROSS_VALIDATION, {"cross_validation": {}}),
+    (TABLE, {"cross_corpus": {}}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "holds", "content"),
+    [(name, *found) for name, found in KINDS.items()] + [("results.json", *found) for found in RESULTS],
+)
+def test_a_folder_holds_one_kind_of_run(name, holds, content, tmp_path):
+    write(tmp_path / name, content)
+    for kind in (SINGLE, CROSS_VALIDATION, TABLE, SEARCH):
+        if kind == holds:
+            check_kind(tmp_path, kind)
+            continue
+        with pytest.raises(ValueError, match=f"holds {holds}: choose another --output_dir for {kind}"):
+            check_kind(tmp_path, kind)
+
+
+def test_a_folder_with_one_fold_and_a_summary_is_refused_both_ways(tmp_path):
+    write(tmp_path / "config.json", {})
+    write(tmp_path / "results.json", {"cross_validation": {}})
+    for kind, other in ((SINGLE, CROSS_VALIDATION), (CROSS_VALIDATION, SINGLE)):
+        with pytest.raises(ValueError, match=f"holds {other}"), claimed_folder(arguments(tmp_path), None, kind):
+            pass
+
+
+def test_damaged_results_do_not_stop_a_new_run(tmp_path):
+    (tmp_path / "results.json").write_text("[1")
+    check_kind(tmp_path, SINGLE)

@@ -49,6 +49,15 @@ def test_null_removes_what_the_base_sets(write):
     assert Recipe.read(path, use_cpu=True).training.seed == 42
 
 
+@pytest.mark.parametrize("start", ["learning_rates: {text_encoder: 1e-5, a: 1}\n", "learning_rates: {a: 1}\n"])
+def test_null_on_the_command_line_restores_the_default_of_a_member(write, start):
+    path = write("start.yaml", f"{start}model_config: {{x: 1}}\n")
+    options = ["--learning_rates.text_encoder", "null", "--model_config.x", "null", "--use_cpu"]
+    recipe = parse_recipe([str(path), *options])
+    assert recipe.training.learning_rates == {"a": 1}
+    assert recipe.model.model_config == {}
+
+
 def test_bases_form_chains_with_paths_relative_to_each_file(write):
     write("shared/first.yaml", "seed: 1\nmax_seconds: 5\n")
     write("shared/second.yaml", "base: first.yaml\nseed: 2\n")

@@ -1,8 +1,10 @@
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 from emofusion.training.processor_building import SPECIAL_TOKENS, train_tokenizer
-from testing_fresh import call_fresh
 from transformers import AutoTokenizer
 
 TEXTS = ["The lamp looks good.", "The LAMP is ugly, isn't it?", "What a lovely café"]
@@ -52,11 +54,18 @@ def test_a_saved_tokenizer_is_the_same_when_loaded(tokenizer, tmp_path):
     assert loaded(TEXTS).input_ids == tokenizer(TEXTS).input_ids
 
 
-def learn() -> tuple[int, dict[str, int]]:
-    return hash(TEXTS[0]), train_tokenizer(TEXTS, 200, 16).get_vocab()
+LEARN = """
+import json, sys
+from emofusion.training.processor_building import train_tokenizer
+texts = json.loads(sys.argv[1])
+print(json.dumps([hash(texts[0]), train_tokenizer(texts, 200, 16).get_vocab()]))
+"""
 
 
 def test_every_process_learns_the_same(tokenizer):
-    number, vocabulary = call_fresh(learn)
-    assert number != hash(TEXTS[0]) or "PYTHONHASHSEED" in os.environ  # so the order of sets differs
+    seed = "0" if os.environ.get("PYTHONHASHSEED") != "0" else "1"  # another seed, so the order of sets differs
+    command, environment = [sys.executable, "-c", LEARN, json.dumps(TEXTS)], os.environ | {"PYTHONHASHSEED": seed}
+    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    number, vocabulary = json.loads(output.stdout.splitlines()[-1])
+    assert number != hash(TEXTS[0])
     assert vocabulary == tokenizer.get_vocab()

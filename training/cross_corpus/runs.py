@@ -14,7 +14,7 @@ from ...evaluation.subsets import subset_of_corpus
 from ...evaluation.task import Task, task_of_results
 from ..cross_validation.summary import shared_fields
 from ..lifecycle import finish_run
-from ..output_folder import claimed_folder
+from ..output_folder import TABLE, claimed_folder
 from ..planned_run import Log, Run, Show, finish_runs
 from ..recipe import Recipe
 from .plan import plan_sets
@@ -35,7 +35,7 @@ def cross_corpus(
     Returns:
         The results, which are in `results.json` in the folder that holds the folders of the runs.
     """
-    with claimed_folder(recipe.training, runs[0].folder.parent):
+    with claimed_folder(recipe.training, runs[0].folder.parent, TABLE):
         finish_runs(runs, states, log, show)
         is_main = recipe.training.process_index == 0
         return broadcast_object_list([write_table(recipe, runs) if is_main else None])[0]

@@ -7,7 +7,7 @@ from accelerate.utils import broadcast_object_list
 from ...evaluation.results import RunResults
 from ..late_fusion.fit import fit_late_fusion
 from ..late_fusion.members import place_of
-from ..output_folder import claimed_folder
+from ..output_folder import CROSS_VALIDATION, claimed_folder
 from ..planned_run import Log, Run, Show, finish_runs
 from .summary import write_summary
 
@@ -34,6 +34,6 @@ def cross_validate(
     def fit(run: Run, show: Show | None) -> RunResults:
         return fit_late_fusion(run.recipe, place_of(run), log, show)
 
-    with claimed_folder(training_args, runs[0].folder.parent):
+    with claimed_folder(training_args, runs[0].folder.parent, CROSS_VALIDATION):
         finish_runs(runs, states, log, show, None if runs[0].recipe.late_fusion is None else fit)
         return broadcast_object_list([write_summary(runs) if training_args.process_index == 0 else None])[0]

@@ -20,7 +20,7 @@ from ..adapters.base import BASE
 from ..arguments import DataArguments, EmotionTrainingArguments
 from ..lifecycle import load_rows
 from ..metadata import describe_environment
-from ..output_folder import check_writable
+from ..output_folder import SEARCH, STUDY, check_kind, check_writable
 from ..progress import Log
 from ..recipe import Recipe
 from ..run import build_trainer
@@ -31,7 +31,6 @@ from .space import check_metric, suggest
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-STUDY = "study.db"  # Optuna's storage, in the folder of the search
 RECIPE = "recipe"  # attribute of the study that describes the recipe and the search space
 # Errors that end one trial and not the search: it diverged, ran out of memory, or its settings are invalid together.
 FAILURES = (ArithmeticError, MemoryError, RuntimeError, ValueError)
@@ -269,8 +268,7 @@ def _check_search(recipe: Recipe) -> None:
         raise ValueError("A trial runs in one process; start the command several times to search in parallel.")
     if training_args.eval_strategy == "no":
         raise ValueError("eval_strategy is 'no', but trials are compared by their scores on the validation split.")
-    if Path(training_args.output_dir, "config.json").exists():
-        raise ValueError(f"output_dir {training_args.output_dir} holds a model; choose a new folder for the search.")
+    check_kind(Path(training_args.output_dir), SEARCH)
     check_space(recipe)
 
 
