@@ -34,7 +34,7 @@ TRAVELLING = ("configuration", "modeling", "processing")
 # transformers and torch bring the others.
 TRAVELLING_LIBRARIES = {"torch", "transformers", "numpy", "huggingface_hub"}
 LIBRARIES = {
-    *("accelerate", "av", "datasets", "evaluate", "filelock", "huggingface_hub", "jinja2", "jiwer", "librosa"),
+    *("accelerate", "av", "datasets", "evaluate", "filelock", "huggingface_hub", "jinja2", "jiwer"),
     *(
         "matplotlib",
         "numpy",

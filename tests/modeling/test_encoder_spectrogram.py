@@ -1,4 +1,4 @@
-"""The log-mel spectrogram, compared with librosa and numpy, and its masks."""
+"""The log-mel spectrogram, compared with numpy, and its masks."""
 
 import numpy as np
 import pytest
@@ -25,26 +25,26 @@ def voice():
     return torch.sin(2 * torch.pi * (200 * time + 3000 * time**2)) + 0.1 * noise
 
 
-def test_energies_equal_those_of_librosa(voice):
-    librosa = pytest.importorskip("librosa")
-    padded = np.pad(voice.numpy(), 56)  # librosa also centres the window of 400 in 512
-    energies = librosa.feature.melspectrogram(
-        y=padded, sr=16000, n_fft=512, win_length=400, hop_length=160, center=False, n_mels=80
-    )
-    logs = np.log(energies + FLOOR)
-    expected = torch.from_numpy((logs - logs.mean(axis=1, keepdims=True)).T)
-    assert expected.std() > 0.5
-    assert_close(spectrogram(voice), expected, atol=1e-4, rtol=0)
+def slaney_filters():
+    """The filter bank `(257, 80)` as the Auditory Toolbox defines it (Slaney 1998), which is librosa's default."""
+    linear, first, logarithmic = 200 / 3, 1000.0, np.log(6.4) / 27  # Hz of a mel below 1 kHz, 1 kHz, and its log above
+    knee = first / linear
+    mels = np.linspace(0, knee + np.log(8000 / first) / logarithmic, 80 + 2)
+    edges = np.where(mels < knee, linear * mels, first * np.exp(logarithmic * (mels - knee)))
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    hertz = np.arange(257)[:, None] * 16000 / 512
+    triangles = np.minimum((hertz - low) / (centre - low), (high - hertz) / (high - centre))
+    return np.maximum(triangles, 0) * 2 / (high - low)
 
 
-def test_frame_is_transform_of_its_window(voice):
-    filters = LogMelSpectrogram(**SETTINGS).filters.double().numpy()
+def test_frame_is_energy_of_its_window_in_bands(voice):
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
     frames = []
     for start in range(0, len(voice) - 400 + 1, 160):
         power = np.abs(np.fft.rfft(voice[start : start + 400].numpy() * window, 512)) ** 2
-        frames.append(np.log(power @ filters + FLOOR))
+        frames.append(np.log(power @ slaney_filters() + FLOOR))
     expected = torch.from_numpy(np.array(frames) - np.mean(frames, axis=0)).float()
+    assert expected.std() > 0.5
     assert_close(spectrogram(voice), expected, atol=1e-4, rtol=0)
 
 
