@@ -16,7 +16,6 @@ from .checkpoints import list_checkpoints
 
 # What a folder can hold: its card and its results describe one of them.
 SINGLE, CROSS_VALIDATION, TABLE, SEARCH = "a single run", "a cross-validation", "a table between corpora", "a search"
-RECORD = "recipe.json"  # recipe and environment of a run of a protocol, written before it begins
 STUDY = "study.db"  # Optuna's storage, in the folder of a search
 
 _held: set[int] = set()  # descriptors of locked folders
@@ -66,7 +65,7 @@ def check_kind(folder: Path, kind: str) -> None:
         kind: What will be written into it: `SINGLE`, `CROSS_VALIDATION`, `TABLE` or `SEARCH`.
 
     Raises:
-        ValueError: If it does; finished or not.
+        ValueError: If it does. Folds alone are no kind: members of a late fusion lie beside them.
     """
     try:
         results = read_object(folder / RESULTS)
@@ -75,7 +74,7 @@ def check_kind(folder: Path, kind: str) -> None:
     is_pooled = any(results.get(name) is not None for name in ("cross_validation", "cross_corpus"))
     found = {
         SINGLE: (results and not is_pooled) or (folder / "config.json").is_file() or list_checkpoints(folder),
-        CROSS_VALIDATION: results.get("cross_validation") is not None or any(folder.glob(f"fold-*/{RECORD}")),
+        CROSS_VALIDATION: results.get("cross_validation") is not None,
         TABLE: results.get("cross_corpus") is not None,
         SEARCH: (folder / STUDY).is_file(),
     }

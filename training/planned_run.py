@@ -13,12 +13,12 @@ from ..evaluation.results import RunResults
 from ..evaluation.task import task_of_results
 from .checkpoints import list_checkpoints
 from .metadata import describe_environment
-from .output_folder import RECORD
 from .recipe import Recipe
 from .run import train
 from .settings import flatten
 from .trainer import EmotionTrainer
 
+RECORD = "recipe.json"  # recipe and environment of a run, written before it begins
 # Entries of the environment that all runs of a protocol must share.
 ENVIRONMENT = ("emofusion", "device", "processes")
 FINISHED, NEW = "finished", "new"  # states of a run; another state is the name of its last checkpoint

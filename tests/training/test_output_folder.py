@@ -95,7 +95,6 @@ def write(file, content=""):
 KINDS = {
     "config.json": (SINGLE, {}),
     "checkpoint-8/trainer_state.json": (SINGLE, {}),
-    "fold-1-seed-0/recipe.json": (CROSS_VALIDATION, {}),
     "study.db": (SEARCH, {}),
 }
 RESULTS = [
