@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..configuration.plain_text import did_you_mean
@@ -117,6 +117,21 @@ def positive_int(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+
+
+def port(lowest: int) -> Callable[[str], int]:
+    """Return the function that reads a port from an option.
+
+    Args:
+        lowest: The lowest port that a user may choose; 0 means a free one.
+    """
+
+    def read(text: str) -> int:
+        if text.isdecimal() and lowest <= int(text) < 2**16:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from {lowest} to 65535")
+
+    return read
 
 
 def positive(text: str) -> float:

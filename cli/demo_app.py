@@ -1,10 +1,9 @@
 """`emofusion demo-app`: open a page on this machine on which a model is tried."""
 
-import argparse
 import signal
 from pathlib import Path
 
-from .commands import Parser
+from .commands import Parser, port
 
 
 def run(argv: list[str]) -> None:
@@ -13,7 +12,7 @@ def run(argv: list[str]) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
     parser.add_argument("--transcriber", metavar="MODEL", help="speech recogniser on the Hub for missing transcripts")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
-    parser.add_argument("--port", type=_port, help="port of the page; by default the first free one from 7860")
+    parser.add_argument("--port", type=port(1), help="port of the page; by default the first free one from 7860")
     arguments = parser.parse_args(argv)
     from ..inference.app import Page, require_gradio
     from .predict import load_pipeline
@@ -27,14 +26,3 @@ def run(argv: list[str]) -> None:
         page.wait()
     finally:
         page.close()
-
-
-def _port(text: str) -> int:
-    """Return a port that a user may choose.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is none.
-    """
-    if text.isdecimal() and 0 < int(text) < 2**16:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import signal
 
-from .commands import Parser, positive, positive_int
+from .commands import Parser, port, positive, positive_int
 
 
 def run(argv: list[str]) -> None:
@@ -17,7 +17,7 @@ def run(argv: list[str]) -> None:
         "--device", help="device of the model, such as cpu or cuda:1; by default a GPU if there is one"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=port, default=8000, help="default: %(default)s")
+    parser.add_argument("--port", type=port(0), default=8000, help="default: %(default)s")
     batching = parser.add_argument_group("batches")
     batching.add_argument(
         "--batch-size", type=positive_int, default=8, help="recordings or windows of a batch (default: %(default)s)"
@@ -55,6 +55,7 @@ def run(argv: list[str]) -> None:
     from ..inference.serving_requests import Limits
     from .predict import load_pipeline
 
+    is_named = arguments.host in LOOPBACK or bool(arguments.allow_host)
     with listen(arguments.host, arguments.port) as listening:
         check_device(arguments.device)
         server = Server(
@@ -65,13 +66,9 @@ def run(argv: list[str]) -> None:
             arguments.batch_seconds,
             arguments.max_wait_ms / 1000,
             arguments.allow_urls,
-            (*LOOPBACK, arguments.host, *arguments.allow_host)
-            if arguments.host in LOOPBACK or arguments.allow_host
-            else None,
+            (*LOOPBACK, arguments.host, *arguments.allow_host) if is_named else None,
         )
-        signal.signal(
-            signal.SIGTERM, signal.default_int_handler
-        )  # so that both signals end the command in the same way
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # both signals end the command in the same way
         name = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         address = f"http://{name}:{listening.getsockname()[1]}"
         print(f"{server.name} is served at {address} ({address}/docs describes it; Ctrl+C ends it).", flush=True)
@@ -95,17 +92,6 @@ def check_device(device: str | None) -> None:
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ValueError(f"--device {device} cannot be used: {reason}.") from error
-
-
-def port(text: str) -> int:
-    """Return a port that a user may choose; 0 means a free one.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is none.
-    """
-    if text.isdecimal() and int(text) < 2**16:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
 
 
 def host(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from ..configuration.lazy_names import import_on_use
+
 if TYPE_CHECKING:
     from .registry import (
         CORPORA,
@@ -27,11 +29,5 @@ __all__ = [
     "prepare_corpus",
 ]
 
-
-def __getattr__(name: str):
-    # Imported on first use: every file of this package imports the package, and the registry imports many of them.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import registry
-
-    return getattr(registry, name)
+# Imported on first use: every file of this package imports the package, and the registry imports many of them.
+__getattr__ = import_on_use(__name__, dict.fromkeys(__all__, "registry"))

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..configuration.plain_text import format_seconds, join_words, one_line
+from ..configuration.plain_text import format_seconds, join_words
+from ..processing.input_errors import TRANSCRIBER_FAILED
 from ..processing.media import audio_seconds
 from ..processing.utterance_reader import Limit
 from ..processing.video import video_seconds
@@ -17,16 +18,14 @@ from .earlier_turns import read_turn
 from .envelope import measure_envelope
 from .explanation import explain
 from .explanation_picture import draw_explanation
-from .shown_errors import hide_folders
+from .shown_errors import show_sentence
 from .timeline_picture import draw_timeline
 
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 2**20  # bytes, as gradio counts
-LONGEST_SENTENCE = 300  # characters
 WINDOW = 10.0  # seconds of a window in a recording that the model does not take whole (ours)
 BATCH = 60.0  # seconds of windows that the model takes at once (ours)
-TRANSCRIBER = "The transcriber failed"  # its RuntimeErrors are sentences, others are not
 GONE = "The recording was removed: choose it, or record it, again."
 
 Answer = tuple[str, str]  # HTML of the answer and of a picture
@@ -92,8 +91,9 @@ def build_action(action: Callable[[Any, Visit], Answer], recognise: Any, limits:
             visit = _check_visit(recognise, limits, path, text, video, turns, speaker)
             return (show_hint(_what_to_give(recognise)), "") if visit is None else action(recognise, visit)
         except Exception as error:
-            if isinstance(error, (OSError, ValueError)) or str(error).startswith(TRANSCRIBER):
-                return show_error(hide_folders(one_line(error, LONGEST_SENTENCE))), ""
+            # RuntimeErrors of the transcriber are sentences, others are not.
+            if isinstance(error, (OSError, ValueError)) or str(error).startswith(TRANSCRIBER_FAILED):
+                return show_error(show_sentence(error)), ""
             logger.exception("The page could not answer.")
             return show_error("The model failed on this recording; the log of the page has the reason."), ""
 

@@ -109,8 +109,7 @@ class Scorer:
             if "row" not in answer and "error" in answer:
                 yield from self._fail(piece, answer["error"])
                 continue
-            named = {} if piece.call is None else piece.call.name_row({})
-            row = build_row(piece.recording, {**named, **answer}, self.columns)
+            row = build_row(piece.recording, {**piece.named, **answer}, self.columns)
             seconds = answer["end"] - answer["start"] if "row" in answer else 0.0  # nobody speaks in it
             if piece.spans:
                 yield Part(piece.key, piece.parts[answer["row"]], piece.total, [row], seconds)
@@ -140,9 +139,8 @@ class Scorer:
         """Yield a row with an error for each part."""
         recording = piece.recording
         spans = piece.spans or [Span(recording.start, recording.end)]
-        named = {} if piece.call is None else piece.call.name_row({})
         for part, (start, end, *_) in zip(piece.parts, spans, strict=True):
-            row = {**named, "start": start, "end": end, "error": one_line(message)}
+            row = {**piece.named, "start": start, "end": end, "error": one_line(message)}
             yield Part(piece.key, part, piece.total, [build_row(recording, row, self.columns)])
 
 

@@ -43,6 +43,11 @@ class Piece(NamedTuple):
     call: Call | None = None
     windows: Windows | None = None
 
+    @property
+    def named(self) -> dict[str, Any]:
+        """Speaker and channel of its rows, where a channel is scored by itself."""
+        return {} if self.call is None else self.call.name_row({})
+
 
 class Planner:
     """Planner of the pieces of recordings.

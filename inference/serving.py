@@ -23,13 +23,14 @@ from starlette.requests import ClientDisconnect
 from .. import __version__
 from ..configuration.plain_text import reason_of
 from ..evaluation.task import task_of_config
+from ..processing.input_errors import TRANSCRIBER_FAILED
 from ..processing.utterance_reader import Limit
 from .scoring import identify_model
 from .serving_batcher import Batcher
 from .serving_guard import Guard, Refused, as_json
 from .serving_models import Answer, Error, Health
-from .serving_requests import BODIES, Limits, name_unused, plan_call, read_request, show_error
-from .shown_errors import SERVED, ServerLog
+from .serving_requests import BODIES, Limits, name_unused, plan_call, read_request
+from .shown_errors import SERVED, ServerLog, show_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,6 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 RETRY_AFTER = 2  # seconds after which a client that found the queue full may come again (ours)
 GRACE = 5  # seconds beyond the longest request that a stop may take (ours)
 NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "auto_configure"), False)
-TRANSCRIBER = "The transcriber failed"
 FAILED = "The model failed on this recording; the log of the server has the reason."
 # Sentences for statuses that the library gives without one.
 SENTENCES = {
@@ -233,16 +233,18 @@ def _as_answer(answer: Any, folder: Path) -> dict[str, Any]:
         rows = [row | ({"error": _explain(row["error"], folder)} if "error" in row else {}) for row in answer]
         return {"silent": bool(rows) and all(row.get("silent", False) for row in rows), "windows": rows}
     if "error" in answer:
-        raise Refused(500 if answer["error"].startswith(TRANSCRIBER) else 422, _explain(answer["error"], folder))
+        raise Refused(
+            500 if answer["error"].startswith(TRANSCRIBER_FAILED) else 422, _explain(answer["error"], folder)
+        )
     return {"silent": answer["scores"][0].get("silent", False), **answer}
 
 
 def _explain(sentence: str, folder: Path) -> str:
     """Return an error of the pipeline for a client; what the recogniser says is for the log."""
-    if sentence.startswith(TRANSCRIBER):
+    if sentence.startswith(TRANSCRIBER_FAILED):
         logger.error(sentence)
         return FAILED
-    return show_error(sentence, folder)
+    return show_sentence(sentence, folder)
 
 
 def _describe_bodies(document: dict[str, Any]) -> None:

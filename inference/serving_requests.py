@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from ..configuration.plain_text import format_seconds, one_line, show_name
+from ..configuration.plain_text import format_seconds, show_name
 from ..processing.download import download
 from ..processing.input_errors import EXPECTED
 from ..processing.media import audio_seconds
@@ -22,12 +22,11 @@ from ..processing.video import video_seconds
 from ..processing.window_options import AUTO, WindowOptions
 from .serving_guard import MEGABYTE, Refused
 from .serving_models import FormRequest, Options, UrlRequest, explain_invalid
-from .shown_errors import hide_folders
+from .shown_errors import show_sentence
 
 MEASURE = {"audio": audio_seconds, "video": video_seconds}  # files of a form, and the functions that measure them
 FIELD = 2**16  # bytes of a field of a form, or of a JSON text
 REPEATS = 10  # times that windows may overlap the longest recording (ours)
-LONGEST_SENTENCE = 300  # characters
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ def _windows(options: Options, seconds: float, longest: float, limits: Limits) -
     try:
         windows = WindowOptions.from_options(given)
     except (TypeError, ValueError) as error:
-        raise Refused(422, one_line(error, LONGEST_SENTENCE)) from error
+        raise Refused(422, show_sentence(error)) from error
     window = windows.window_seconds or 0.0
     if window > longest:
         raise Refused(422, f"window_seconds is {window:g}, and this model takes {longest:g} s at a time.")
@@ -214,7 +213,7 @@ def _measure(name: str, path: Path, limits: Limits) -> float:
     try:
         seconds = MEASURE[name](path)
     except EXPECTED as error:
-        raise Refused(422, show_error(error, path.parent)) from error
+        raise Refused(422, show_sentence(error, path.parent)) from error
     if seconds is None:
         raise Refused(422, f"The file {name} does not say how long it is: save it as WAV, FLAC or MP4.")
     if seconds > limits.seconds:
@@ -223,16 +222,6 @@ def _measure(name: str, path: Path, limits: Limits) -> float:
             f"The file {name} lasts {format_seconds(seconds)}: send at most {format_seconds(limits.seconds)}.",
         )
     return seconds
-
-
-def show_error(error: object, folder: Path) -> str:
-    """Return an error as a sentence without the names of folders of this machine.
-
-    Args:
-        error: The error, or its sentence.
-        folder: The folder of the files of the request.
-    """
-    return hide_folders(one_line(str(error).replace(f"{folder}/", ""), LONGEST_SENTENCE))
 
 
 # The bodies that the endpoint takes, by content type.

@@ -2,11 +2,13 @@
 
 import logging
 import re
+from pathlib import Path
+
+from ..configuration.plain_text import one_line
 
 # The folders of a path, up to its last name.
 FOLDERS = re.compile(r"(?<![\w/])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\"]+)*[/\\](?=[^\s/\\'\"])")
-
-
+LONGEST = 300  # characters of a sentence
 # The prefix of the folder of recordings of a server, and a file of a request in it.
 SERVED = "emofusion-serve-"
 OF_REQUEST = re.compile(rf"[^\s'\"]*[/\\]{SERVED}[^\s/\\]+[/\\][^\s/\\'\"]+[/\\]")
@@ -31,3 +33,14 @@ def hide_folders(message: str) -> str:
         message: The message of an error.
     """
     return FOLDERS.sub("", message)
+
+
+def show_sentence(error: object, folder: Path | None = None) -> str:
+    """Return an error as one short sentence without the names of folders of this machine.
+
+    Args:
+        error: The error, or its sentence.
+        folder: The folder of the files of a request, whose names stay as they are.
+    """
+    message = str(error) if folder is None else str(error).replace(f"{folder}/", "")
+    return hide_folders(one_line(message, LONGEST))

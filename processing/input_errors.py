@@ -4,6 +4,8 @@ from ..configuration.plain_text import one_line
 
 # Each before its more general kinds.
 EXPECTED = (FileNotFoundError, OSError, ImportError, MemoryError, TypeError, ValueError, RuntimeError)
+# How the RuntimeErrors of the transcriber begin.
+TRANSCRIBER_FAILED = "The transcriber failed"
 
 
 def with_prefix(error: Exception, prefix: str) -> Exception:

@@ -9,6 +9,7 @@ from transformers import Pipeline, pipeline
 
 from ..configuration.folder_checks import check_folder
 from ..configuration.plain_text import first_line
+from .input_errors import TRANSCRIBER_FAILED
 from .media import load_audio
 from .word_times import Word, words_of_answer
 
@@ -84,7 +85,7 @@ class Transcriber:
                 options = {"return_timestamps": True, **options}
             return read(self.source({"raw": waveform, "sampling_rate": extractor.sampling_rate}, **options))
         except Exception as error:
-            raise RuntimeError(f"The transcriber failed: {first_line(error)}") from error
+            raise RuntimeError(f"{TRANSCRIBER_FAILED}: {first_line(error)}") from error
 
 
 def _load(model: str, device: torch.device) -> Pipeline:

@@ -7,7 +7,8 @@ import pytest
 import soundfile
 from emofusion.inference.answers_html import show_answer, show_windows
 from emofusion.inference.app import Uploads
-from emofusion.inference.app_answers import Limits, build_action, explain_visit, hide_folders, recognise_visit
+from emofusion.inference.app_answers import Limits, build_action, explain_visit, recognise_visit
+from emofusion.inference.shown_errors import hide_folders
 from testing_meld import write_video
 from testing_pipeline import RATE, build, noise
 
