@@ -99,7 +99,7 @@ def build_encoder(name: str, small: bool, device: str = "cpu"):
     fields = fields | (SMALL.get(name, NARROW) if small else {})
     config = UnimodalConfig(modality=modality, num_labels=4, **{MODALITIES[modality].config_field: fields})
     with torch.device(device):
-        return UnimodalForSequenceClassification(config).eval()
+        return UnimodalForSequenceClassification(config).to(device).eval()
 
 
 def check(name: str, model, setting: Setting) -> dict:

@@ -46,7 +46,7 @@ def build(system: str, small: bool = False, device: str = "cpu"):
     import torch
 
     with torch.device(device):
-        return _build(system, small)
+        return _build(system, small).to(device)  # transformers draws some weights on the CPU, whatever the device
 
 
 def _build(system: str, small: bool):

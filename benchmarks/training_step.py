@@ -122,7 +122,7 @@ def build_models(system: str, setting: Setting) -> dict:
 
     model = build(system, setting.small, setting.device)
     with torch.device(setting.device):
-        stock = StockEncoders(model, head=True)
+        stock = StockEncoders(model, head=True).to(setting.device)
     return {"stock": stock.train(), "ours": model.train()}
 
 
