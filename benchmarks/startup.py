@@ -89,9 +89,7 @@ def time_commands(commands: dict[str, list[str]], repeats: int) -> list[dict]:
         for name, arguments in commands.items():
             begin, before = time.perf_counter(), _processor_time()
             # Without -P, Python would first look for libraries in the working folder.
-            subprocess.run(
-                [sys.executable, "-P", *arguments], env=environment, stdout=subprocess.DEVNULL, check=True
-            )
+            subprocess.run([sys.executable, "-P", *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
             times[name].append((time.perf_counter() - begin, _processor_time() - before))
     return [_row(name, timed[1:] or timed) for name, timed in times.items()]
 
