@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -161,6 +162,8 @@ def read_recipe(argv: Sequence[str], groups: Mapping[str, type]) -> "Recipe":
         raise UsageError("No recipe is given; write RECIPE.yaml [--option value ...], or see --help.")
     from ..training.recipe import parse_recipe
 
+    if not gc.get_freeze_count():
+        gc.freeze()  # the libraries: every training looks for garbage, which they are not
     try:
         return parse_recipe(argv, groups)
     except ValueError as error:

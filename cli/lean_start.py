@@ -10,12 +10,13 @@ imported, and a load that fails is repeated with everything.
 import functools
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 # Optional libraries that transformers imports if it finds them.
@@ -138,6 +139,29 @@ def _scan_once(module: ModuleType, loader: Loader) -> None:
         module.fetch__all__ = lambda text: list_names(text[max(0, text.rfind("\n__all__")) :].lstrip("\n"))
 
 
+def _compile_late(module: ModuleType, loader: Loader) -> None:
+    """Let a module compile a regular expression when it is first used."""
+    loader.exec_module(module)
+    if getattr(module, "re", None) is re:
+        module.re = SimpleNamespace(**vars(re) | {"compile": _LatePattern})
+
+
+class _LatePattern:
+    """A regular expression that is compiled when it is first used.
+
+    Args:
+        *arguments: As of `re.compile`.
+    """
+
+    def __init__(self, *arguments: Any):
+        self._arguments = arguments
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(re.compile(*self._arguments), name)
+
+
 def _unmarked(function: Callable | None = None, *args: Any, **kwargs: Any) -> Callable:
     """Return a function as it is, or such a decorator: the marks of torch's compiler mean nothing without it."""
     return _unmarked if function is None else function
@@ -177,5 +201,6 @@ _PREPARED = {
     "torch._dynamo": _defer(allow_in_graph=_unmarked, assume_constant_result=_unmarked, disable=_unmarked),
     # What it returns for a bool, where no shape is a symbol.
     "torch.fx.experimental.symbolic_shapes": _defer(expect_true=_as_bool),
+    "transformers.core_model_loading": _compile_late,  # a thousand former names of weights, of all models
     "transformers.utils.import_utils": _scan_once,
 }

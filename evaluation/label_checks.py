@@ -37,7 +37,7 @@ def check_class_labels(
         raise ValueError(f"The corpus has the label {', '.join(labels)} only; a classifier needs two or more.")
     for split, rows in splits.items():
         _check_size(split, rows)
-        numbers = Counter(rows["label"])
+        numbers = Counter(rows["label"][:])
         votes = soft and "soft_label" in rows.column_names
         if optional and not votes and numbers[None] == len(rows):
             raise ValueError(f"No utterance of the {split} split has a label; label some, or learn dimensions alone.")

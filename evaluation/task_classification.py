@@ -128,7 +128,7 @@ class ClassificationTask(Task):
         """Return the number of rows of each class as `classes`; empty if the rows have no column "label"."""
         if "label" not in rows.column_names:
             return {}
-        numbers = Counter(rows["label"])
+        numbers = Counter(rows["label"][:])
         return {"classes": {name: numbers[number] for number, name in enumerate(self.labels)}}
 
     def compute_metrics(self, prediction: "EvalPrediction") -> dict[str, float]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import platform
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
@@ -236,15 +237,16 @@ def count_rows(rows: Dataset, task: Task, levels: Sequence[str]) -> SplitCounts:
     if "id" in columns:
         counts.digest = digest_ids(rows["id"][:])
     if "speaker" in columns:
-        counts.speakers = count_known(rows["speaker"])
+        counts.speakers = count_known(rows["speaker"][:])
     if {"start", "end"} <= columns:
-        spans = list(zip(rows["start"], rows["end"], strict=True))
+        spans = list(zip(rows["start"][:], rows["end"][:], strict=True))
         if all(None not in span for span in spans):
             counts.seconds = round(sum(end - start for start, end in spans), 1)
-    if "alignment" in columns:
-        counts.unaligned = {
-            level: sum(not _has_segments(alignment, level) for alignment in rows["alignment"]) for level in levels
-        }
+    if "alignment" in columns and levels:
+        lacking = Counter(
+            level for alignment in rows["alignment"] for level in levels if not _has_segments(alignment, level)
+        )
+        counts.unaligned = {level: lacking[level] for level in levels}
     return counts
 
 

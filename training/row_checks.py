@@ -120,7 +120,7 @@ def find_present(rows: Dataset, modality: str) -> np.ndarray:
     tables = rows.select_columns([modality]).with_format("arrow").iter(ROWS_AT_A_TIME)
     found = [_is_present(chunk) for table in tables for chunk in table.column(modality).iterchunks()]
     present = np.concatenate([np.zeros(0, dtype=bool), *found])
-    if modality == "text" and not any((text or "").strip() for text in rows[modality]):
+    if modality == "text" and not any((text or "").strip() for text in rows[modality][:]):
         return np.zeros(len(rows), dtype=bool)
     return present
 

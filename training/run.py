@@ -100,7 +100,7 @@ def build_trainer(
     else:
         find_sampler(training_args, corpus["train"], bool(task.classes))  # refuses what it cannot balance
     model = build_model(model_args, task, config)
-    processor = build_processor(model_args, data_args, model, corpus["train"]["text"])
+    processor = build_processor(model_args, data_args, model, corpus["train"]["text"][:])
     check_processor_fits(model.config, processor)
     processor.longest_seconds = find_longest(corpus.values(), processor)
     if model_args.lora:

@@ -119,7 +119,7 @@ def leave_out_unlabelled(corpus: DatasetDict, task: Task) -> DatasetDict:
     for split, rows in corpus.items():
         usable = np.isfinite(read_dimensions(rows, task.dimension_names)).any(axis=1)
         if task.classes:
-            usable |= np.array([label is not None for label in rows["label"]], dtype=bool)
+            usable |= np.array([label is not None for label in rows["label"][:]], dtype=bool)
         kept[split] = rows if usable.all() else rows.select(np.flatnonzero(usable))
         if missing := len(rows) - len(kept[split]):
             what = join_words([*(["class"] if task.classes else []), *task.dimension_names], "or")

@@ -209,7 +209,7 @@ def lengths_of(rows: Dataset, processor: ProcessorMixin, in_seconds: bool = Fals
         return seconds_of(rows, "video", processor.max_seconds)
     if in_seconds:
         raise ValueError("max_batch_seconds is given, but the model takes only text; use group_by_length.")
-    return np.array([len((text or "").split()) for text in rows["text"]], dtype=float)
+    return np.array([len((text or "").split()) for text in rows["text"][:]], dtype=float)
 
 
 def seconds_of(rows: Dataset, kind: str = "audio", max_seconds: float | None = None) -> np.ndarray:

@@ -142,7 +142,7 @@ def _count_labels(rows: Any) -> Counter:
         ValueError: If the split is missing, or has no column `label`.
     """
     try:
-        return Counter(label for label in rows["label"] if label is not None)
+        return Counter(label for label in rows["label"][:] if label is not None)
     except (KeyError, TypeError) as error:
         raise ValueError(
             "class_weights is 'balanced', but train_dataset is not a Dataset with the column 'label'; give a list of "

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import datasets
+import pyarrow
 from tqdm.auto import tqdm
 
 from ...configuration.modalities import SAMPLING_RATE
@@ -67,7 +68,8 @@ def read_spoken(folder: Path, labels: Iterable[str]) -> "datasets.DatasetDict":
         folder: The folder that `make_spoken` wrote.
         labels: Names of the emotions in the order of their class numbers.
     """
-    schema = features(list(labels))
+    names = list(labels)
+    schema = features(names)
     rows = {split: [] for split in SPLITS}
     with open(folder / "metadata.jsonl", encoding="utf-8") as lines:
         for row in map(json.loads, lines):
@@ -78,9 +80,10 @@ def read_spoken(folder: Path, labels: Iterable[str]) -> "datasets.DatasetDict":
             if "video" in media:
                 start = max(0.0, (row["end"] - row["start"] - SECONDS_SEEN) / 2)
                 media["video"] |= {"start": start, "end": start + SECONDS_SEEN}
-            row["gender"] = GENDER_OF[row["speaker"]]
-            rows[row.pop("split")].append({**dict.fromkeys(schema), **row, **media})
-    return datasets.DatasetDict({split: datasets.Dataset.from_list(rows[split], features=schema) for split in SPLITS})
+            row |= {"gender": GENDER_OF[row["speaker"]], "label": names.index(row["label"])}
+            rows[row.pop("split")].append(row | media)
+    tables = {split: pyarrow.Table.from_pylist(rows[split], schema=schema.arrow_schema) for split in SPLITS}
+    return datasets.DatasetDict({split: datasets.Dataset(table) for split, table in tables.items()})
 
 
 def make_spoken(folder: Path, version: int, utterances: int, seed: int, video: bool = False) -> None:

@@ -1,5 +1,6 @@
 """A lean start of `emofusion predict`: what is not imported, and that the answer is the same."""
 
+import copy
 import importlib
 import json
 import sys
@@ -80,6 +81,20 @@ def test_a_deferred_module_is_imported_when_it_is_used(tmp_path, monkeypatch):
     assert (module.other, module.mark) == (2, 1)
     with pytest.raises(AttributeError):
         module.missing  # noqa: B018
+
+
+def test_a_regular_expression_is_compiled_when_it_is_used(tmp_path, monkeypatch):
+    (tmp_path / "late_example.py").write_text(
+        "import re\nfrom re import sub\ndef build(): return re.compile('(a+)', re.I)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    finder = lean_start._Prepared("late_example", lean_start._compile_late)
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    module = importlib.import_module("late_example")
+    pattern, copied = module.build(), copy.deepcopy(module.build())
+    assert "pattern" not in vars(pattern)
+    assert pattern.search("bAa")[1] == copied.search("bAa")[1] == "Aa"
+    assert pattern.groups == 1
 
 
 def test_a_load_that_fails_is_repeated_with_everything(tmp_path, monkeypatch):

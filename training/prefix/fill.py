@@ -121,7 +121,7 @@ def _scan(
 
 
 def _scan_texts(processor: ProcessorMixin, rows: Dataset) -> Iterator[tuple[bytes, int, int]]:
-    present = [row for row, text in enumerate(rows["text"]) if text is not None]
+    present = [row for row, text in enumerate(rows["text"][:]) if text is not None]
     columns = rows.select_columns(["text", *context_columns(processor, rows.column_names)])
     for start in range(0, len(present), TEXTS):
         chunk = present[start : start + TEXTS]
