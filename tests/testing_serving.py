@@ -43,7 +43,7 @@ class Recogniser:
         self.calls.append(texts)
         self.options.append(options)
         self.called.set()
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         if "raise" in texts:
             raise RuntimeError("/secret/place is no place.")
         answers = [self.answer(text) for text in texts]

@@ -252,7 +252,7 @@ def test_a_closed_pipe_ends_the_command_silently(arguments):
     read_end, write_end = os.pipe()
     os.close(read_end)
     command = [sys.executable, "-m", "emofusion", *arguments]
-    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, timeout=250)
     os.close(write_end)
     assert (done.returncode, done.stderr) == (1, b"")
 

@@ -111,7 +111,7 @@ def tab_to(page, name):
 
 
 def wait_until(is_reached):
-    for _ in range(200):
+    for _ in range(600):
         if is_reached():
             return
         time.sleep(0.1)
@@ -187,8 +187,8 @@ def test_files_are_removed_after_their_time_while_the_visitor_stays(place, serve
     try:
         address = page.open("127.0.0.1")
         with (place / "voice.wav").open("rb") as file:
-            httpx.post(f"{address}gradio_api/upload", files={"files": file}, timeout=60).raise_for_status()
-        assert uploads(page)
+            (saved,) = httpx.post(f"{address}gradio_api/upload", files={"files": file}, timeout=60).json()
+        assert saved.startswith(f"{page.folder}/")
         wait_until(lambda: not uploads(page))
     finally:
         page.close()

@@ -226,7 +226,7 @@ def test_full_queue_is_refused_until_there_is_place():
 
     async def send(client):
         first = [asyncio.ensure_future(client.post("/recognise", **form(text=text))) for text in ("1", "2")]
-        await asyncio.to_thread(recognise.called.wait, 20)
+        await asyncio.to_thread(recognise.called.wait, 60)
         full = await client.post("/recognise", **form(text="3"))
         recognise.go.set()
         await asyncio.gather(*first)
@@ -270,7 +270,7 @@ def test_client_that_goes_is_dropped_from_queue():
 
     async def send(client):
         first = asyncio.ensure_future(client.post("/recognise", **form(text="1")))
-        await asyncio.to_thread(recognise.called.wait, 20)
+        await asyncio.to_thread(recognise.called.wait, 60)
         messages = [{"type": "http.request", "body": body, "more_body": False}, {"type": "http.disconnect"}]
 
         async def receive():
@@ -290,9 +290,17 @@ def test_client_that_goes_is_dropped_from_queue():
     assert recognise.calls == [["1"]]
 
 
-def test_slow_upload_and_slow_model_are_ended():
+def test_slow_upload_and_slow_model_are_ended(monkeypatch):
     recognise = Recogniser(waits=True)
-    server = make_server(recognise, limits=Limits(request_seconds=0.3), max_wait=0.0)
+    server = make_server(recognise, limits=Limits(request_seconds=30), max_wait=0.0)
+    # The first recording arrives in time and is not answered in time; the second does not arrive.
+    late, timeout_at, deadlines = iter((False, True, True)), asyncio.timeout_at, []
+
+    def end(deadline):
+        deadlines.append(deadline - asyncio.get_running_loop().time())
+        return timeout_at(0 if next(late) else None)
+
+    monkeypatch.setattr(asyncio, "timeout_at", end)
 
     async def hang():
         await asyncio.Event().wait()
@@ -304,9 +312,11 @@ def test_slow_upload_and_slow_model_are_ended():
 
     slow, (start, body) = talk(server, send)
     assert (slow.status_code, start["status"]) == (503, 408)
-    assert slow.json()["error"] == "The answer is not ready after 0.3 s: try again later."
-    assert json.loads(body)["error"] == "The recording did not arrive within 0.3 s."
+    assert slow.json()["error"] == "The answer is not ready after 30 s: try again later."
+    assert json.loads(body)["error"] == "The recording did not arrive within 30 s."
     assert server.in_progress == 0
+    assert len(deadlines) == 3
+    assert deadlines[1] <= deadlines[0] <= 30  # one deadline for both
 
 
 def test_allowed_urls_are_downloaded_from_public_addresses_only(monkeypatch):
@@ -362,7 +372,7 @@ def run_in_thread(server):
         yield f"127.0.0.1:{listening.getsockname()[1]}", listening, running
     finally:
         running.should_exit = True
-        thread.join(20)
+        thread.join(60)
     assert not thread.is_alive()
 
 
@@ -386,13 +396,13 @@ def test_stop_finishes_requests_in_progress_and_refuses_others():
     server = make_server(recognise, max_wait=0.0)
     with run_in_thread(server) as (place, listening, running), ThreadPoolExecutor(1) as pool:
         address = f"http://{place}/recognise"
-        first = pool.submit(httpx2.post, address, **form(text="1"), trust_env=False)
-        assert recognise.called.wait(20)
+        first = pool.submit(httpx2.post, address, **form(text="1"), trust_env=False, timeout=60)
+        assert recognise.called.wait(60)
         running.should_exit = True
         while listening.fileno() >= 0:
             time.sleep(0.01)
         with pytest.raises(httpx2.TransportError):
             httpx2.post(address, **form(text="2"), trust_env=False)
         recognise.go.set()
-        assert first.result(20).json()["scores"][0]["score"] == 0.01
+        assert first.result(60).json()["scores"][0]["score"] == 0.01
     assert recognise.calls == [["1"]]
