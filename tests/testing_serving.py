@@ -11,6 +11,8 @@ import soundfile
 from emofusion.inference.serving import Server
 
 ADDRESS = "http://127.0.0.1:8000"
+BOUNDARY = (b"content-type", b"multipart/form-data; boundary=x")
+PART = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
 
 
 class Recogniser:
