@@ -177,6 +177,11 @@ def test_video_and_earlier_turns_are_offered_by_models_that_read_them(visit, pla
         page.wait_for_selector("#ef-picture img")
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
         page.close()
+        page = visit()  # the page that was opened first
+        give(page, place / "voice.wav")
+        page.click("#ef-button")
+        assert "most probable" in answer_of(page)
+        page.close()
         wait_until(lambda: not uploads(watching))
     finally:
         watching.close()
