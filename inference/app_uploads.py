@@ -9,10 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from starlette.formparsers import MultiPartException
-from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 # Where gradio saves recordings. It is read at each upload, so the pages of a process share a folder.
 FOLDER = "GRADIO_TEMP_DIR"
 CLEANING = 60  # seconds between two searches for files that were kept long enough
@@ -123,17 +119,21 @@ class Uploads:
                     file.parent.rmdir()  # gradio makes a folder for each file
 
 
-def refuse_cut_uploads() -> Middleware:
+def refuse_cut_uploads() -> Any:
     """Return a middleware that makes an upload an invalid one when its visitor leaves: gradio then removes the part."""
+    from starlette.middleware import Middleware
+
     return Middleware(_RefuseCutUploads)
 
 
 class _RefuseCutUploads:
-    def __init__(self, app: ASGIApp):
+    def __init__(self, app: Any):
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def receive_upload() -> Message:
+    async def __call__(self, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        from starlette.formparsers import MultiPartException  # comes with gradio
+
+        async def receive_upload() -> dict[str, Any]:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise MultiPartException("The visitor has gone.")
