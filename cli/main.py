@@ -60,8 +60,14 @@ def describe(argv: Sequence[str]) -> str:
 
 def format_overview() -> str:
     """Return what `emofusion --help` prints."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {command:<{width}}  {purpose}" for command, purpose in COMMANDS.items()]
+    import shutil
+    import textwrap
+
+    width, columns = max(map(len, COMMANDS)), shutil.get_terminal_size().columns
+    lines = [
+        textwrap.fill(purpose, columns, initial_indent=f"  {command:<{width}}  ", subsequent_indent=" " * (width + 4))
+        for command, purpose in COMMANDS.items()
+    ]
     return "\n".join(
         [
             "usage: emofusion COMMAND [ARGUMENT ...]",
@@ -71,6 +77,7 @@ def format_overview() -> str:
             "commands:",
             *lines,
             "",
-            "emofusion COMMAND --help lists the arguments of a command; --traceback shows where a failure comes from.",
+            "emofusion COMMAND --help lists the arguments of a command.",
+            "--traceback shows where a failure comes from.",
         ]
     )

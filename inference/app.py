@@ -6,7 +6,6 @@ It needs nothing from outside: no fonts, no scripts, no telemetry, no link to sh
 import contextlib
 import importlib
 import os
-import tempfile
 import threading
 from html import escape
 from pathlib import Path
@@ -25,14 +24,12 @@ from .app_answers import (
     reads_context,
     recognise_visit,
 )
+from .app_events import BEFORE, answer_current, follow_files
+from .app_uploads import Uploads, open_folder, refuse_cut_uploads
 
 STYLE = Path(__file__).with_name("app.css")
-CLEANING = 60  # seconds between two searches for files that were kept long enough
 # Read by gradio and by huggingface_hub when they are imported.
 NO_TELEMETRY = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
-# Where gradio saves recordings. It is read at each upload: of several pages in a process, only the last one may be used.
-FOLDER = "GRADIO_TEMP_DIR"
-BEFORE = "The answer appears here."
 ABOUT = """**Limits.** The scores say how a recording sounds to this model, not what a person feels. The model knows {classes}, and
 must choose among them whatever it hears. It knows the language, the microphones and the way of speaking of its training corpus,
 and is worse on others; the card of the model has its scores. Do not use it to judge people.
@@ -52,48 +49,6 @@ def require_gradio() -> None:
     importlib.import_module("gradio")
 
 
-class Uploads:
-    """The recordings and videos that visitors gave; each visitor has at most one of each.
-
-    Args:
-        folder: The folder in which gradio saves recordings; files outside it are never removed.
-    """
-
-    def __init__(self, folder: Path):
-        self.folder = folder.resolve()
-        self.current: dict[tuple[str, str], str] = {}
-
-    def keep(self, visitor: str, path: str | None, kind: str = "recording") -> None:
-        """Keep the recording or the video of a visitor and remove the one before it.
-
-        Args:
-            visitor: The session of the visitor.
-            path: The file; None if it was taken back.
-            kind: "recording" or "video".
-        """
-        before = self.current.pop((visitor, kind), None)
-        if path is not None:
-            self.current[visitor, kind] = path
-        if before is not None and before not in self.current.values():
-            self._remove(before)
-
-    def forget(self, visitor: str) -> None:
-        """Remove the files of a visitor who left.
-
-        Args:
-            visitor: The session of the visitor.
-        """
-        for kind in [kind for one, kind in self.current if one == visitor]:
-            self.keep(visitor, None, kind)
-
-    def _remove(self, path: str) -> None:
-        file = Path(path).resolve()
-        if file.is_relative_to(self.folder):
-            with contextlib.suppress(OSError):
-                file.unlink()
-                file.parent.rmdir()  # gradio makes a folder for each file
-
-
 class Page:
     """The page of one model, as a server on this machine.
 
@@ -106,10 +61,10 @@ class Page:
     def __init__(self, recognise: Any, name: str, limits: Limits | None = None):
         require_gradio()
         self.recognise, self.limits = recognise, limits or Limits()
-        self.folder = tempfile.TemporaryDirectory(prefix="emofusion-page-")
-        self.folder_before = os.environ.get(FOLDER)
-        os.environ[FOLDER] = self.folder.name
-        self.blocks = _build(recognise, name, self.limits, Uploads(Path(self.folder.name)))
+        self._resources = contextlib.ExitStack()
+        self.folder = self._resources.enter_context(open_folder())
+        self.uploads = Uploads(self.folder)
+        self.blocks = _build(recognise, name, self.limits, self.uploads)
 
     def open(self, host: str | None = None, port: int | None = None) -> str:
         """Start the server, and return the address of the page.
@@ -137,6 +92,10 @@ class Page:
             footer_links=[],
             theme=_theme(),
             css_paths=STYLE,
+            app_kwargs={
+                "middleware": [refuse_cut_uploads()],
+                "lifespan": self.uploads.remove_old_files(self.limits.kept_seconds),
+            },
         )
         return address
 
@@ -148,10 +107,8 @@ class Page:
     def close(self) -> None:
         """Close the page and remove all recordings."""
         self.blocks.close(verbose=False)
-        self.folder.cleanup()
-        os.environ.pop(FOLDER, None)
-        if self.folder_before is not None:
-            os.environ[FOLDER] = self.folder_before
+        self.uploads.forget_all()
+        self._resources.close()
 
 
 def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
@@ -160,19 +117,7 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
 
     modalities, listens = recognise.model.config.modalities, hears(recognise)
 
-    def keep(path: str | None, request: gradio.Request) -> tuple[str, str]:
-        uploads.keep(request.session_hash, path)
-        return show_hint(BEFORE), ""
-
-    def keep_video(path: str | None, request: gradio.Request) -> tuple[str, str]:
-        uploads.keep(request.session_hash, path, "video")
-        return show_hint(BEFORE), ""
-
-    def forget(request: gradio.Request) -> None:
-        uploads.forget(request.session_hash)
-
-    cleaning = min(CLEANING, limits.kept_seconds), limits.kept_seconds
-    with gradio.Blocks(title=f"{name}: speech emotion recognition", delete_cache=cleaning) as page:
+    with gradio.Blocks(title=f"{name}: speech emotion recognition") as page:
         gradio.HTML(_heading(name, listens), padding=False, elem_id="ef-heading")
         with gradio.Row(equal_height=False):
             with gradio.Column(min_width=300):
@@ -208,20 +153,18 @@ def _build(recognise: Any, name: str, limits: Limits, uploads: Uploads) -> Any:
                 result = gradio.HTML(show_hint(BEFORE), padding=False, elem_id="ef-result")
         picture = gradio.HTML("", padding=False, elem_id="ef-picture")
         gradio.Markdown(_about(recognise, limits), elem_id="ef-about")
-        quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-        # One at a time: the model and the machine are shared by all visitors.
+        given, shown = [recording, text, video, turns, speaker], [result, picture]
+        follow_files(page, recording, video, [*shown, button, why], uploads)
+        # One at a time: the model and the machine are shared by all visitors. A click during an answer comes after it.
         shared = {
             "api_visibility": "private",
             "scroll_to_output": True,
             "concurrency_limit": 1,
             "concurrency_id": "model",
+            "trigger_mode": "always_last",
         }
-        given, shown = [recording, text, video, turns, speaker], [result, picture]
-        recording.change(keep, recording, shown, **quiet)
-        video.change(keep_video, video, shown, **quiet)
-        button.click(build_action(recognise_visit, recognise, limits), given, shown, **shared)
-        why.click(build_action(explain_visit, recognise, limits), given, shown, **shared)
-        page.unload(forget)
+        for pressed, action in ((button, recognise_visit), (why, explain_visit)):
+            pressed.click(answer_current(build_action(action, recognise, limits), uploads), given, shown, **shared)
     return page
 
 

@@ -1,9 +1,27 @@
-"""A local web server for downloads."""
+"""A local web server for downloads, and ports for others."""
 
+import itertools
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+# Below the ports that the system gives to whoever asks for any, so that nobody gets one of these in the meantime.
+_ports = itertools.count(20_000 + os.getpid() % 1000 * 10)
+
+
+def free_port() -> int:
+    """Return a port at which a server that takes no socket can listen."""
+    for port in _ports:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("No port is free.")
 
 
 @contextmanager

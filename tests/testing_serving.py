@@ -11,6 +11,8 @@ import soundfile
 from emofusion.inference.serving import Server
 
 ADDRESS = "http://127.0.0.1:8000"
+BOUNDARY = (b"content-type", b"multipart/form-data; boundary=x")
+PART = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
 
 
 class Recogniser:
@@ -43,7 +45,7 @@ class Recogniser:
         self.calls.append(texts)
         self.options.append(options)
         self.called.set()
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         if "raise" in texts:
             raise RuntimeError("/secret/place is no place.")
         answers = [self.answer(text) for text in texts]

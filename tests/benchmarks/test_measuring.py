@@ -1,8 +1,7 @@
-import time
 from pathlib import Path
 
 import pytest
-from emofusion.benchmarks import corpora
+from emofusion.benchmarks import corpora, measuring
 from emofusion.benchmarks.measuring import compare, format_table, table
 from emofusion.benchmarks.subprocess_run import run_in_subprocess
 
@@ -14,12 +13,13 @@ def test_calls_are_timed_in_turn_after_a_warm_up():
     assert [row["what"] for row in rows] == ["a", "b"]
 
 
-def test_a_ratio_is_to_the_first_call():
-    first, second = compare({"short": lambda: time.sleep(0.02), "long": lambda: time.sleep(0.1)}, repeats=3)
+def test_a_ratio_is_to_the_first_call(monkeypatch):
+    now = iter((0, 0.02, 1, 1.1, 2, 2.04, 3, 3.1, 4, 4.06, 5, 5.2))  # the begin and the end of each call
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: next(now))
+    first, second = compare({"short": lambda: None, "long": lambda: None}, repeats=3)
     assert first["ratio"] == 1
-    assert second["ratio"] == second["median ms"] / first["median ms"] > 1
-    assert first["least"] <= first["median ms"] <= first["most"]
-    assert second["least"] >= 100
+    assert [first[name] for name in ("least", "median ms", "most")] == pytest.approx([20, 40, 60])
+    assert [second[name] for name in ("least", "median ms", "most", "ratio")] == pytest.approx([100, 100, 200, 2.5])
 
 
 def test_a_table_is_aligned_and_missing_values_stay_empty():

@@ -1,11 +1,12 @@
 """`emofusion serve`: arguments, and a server that answers and ends."""
 
+import importlib
 import os
+import re
 import signal
 import socket
 import sys
 import threading
-import time
 
 import pytest
 
@@ -59,24 +60,26 @@ def test_served_model_answers_and_ends_at_sigterm(call, keep_signals, tmp_path, 
     make_model_folder(tmp_path / "my-model")
     (tmp_path / "uploads").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "uploads"))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    answers = []
+    serving, sockets, answers = importlib.import_module("emofusion.inference.serving"), [], []
+
+    def listen(*address):
+        sockets.append(make_socket(*address))
+        thread.start()
+        return sockets[0]
 
     def ask():
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            for _ in range(600):
-                try:
-                    answers.append(client.post("/recognise", **form(text="hello")).json())
-                    break
-                except httpx2.ConnectError:
-                    time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGTERM)
+        # The socket listens: the request waits for the server.
+        url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}/recognise"
+        try:
+            answers.append(httpx2.post(url, **form(text="hello"), trust_env=False, timeout=120).json())
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    printed = call("serve", tmp_path / "my-model", "--port", port, "--device", "cpu")
+    thread, make_socket = threading.Thread(target=ask), serving.listen
+    monkeypatch.setattr(serving, "listen", listen)
+    printed = call("serve", tmp_path / "my-model", "--port", 0, "--device", "cpu")
     thread.join()
+    port = re.search(r"127.0.0.1:(\d+)", printed)[1]
     assert printed.startswith(f"my-model is served at http://127.0.0.1:{port} (http://127.0.0.1:{port}/docs ")
     (answer,) = answers
     assert (answer["model"], answer["text"]) == ("my-model", "hello")

@@ -83,9 +83,13 @@ def test_faults_are_put_into_their_classes(kind, tmp_path, monkeypatch):
     ids=["waits", "computes"],
 )
 def test_hangs_are_ended(wait, limit, tmp_path, monkeypatch):
-    monkeypatch.setattr(f"fuzz.running.{limit}", 1)
     target = Target("slow", "tests", lambda _: "", lambda *_: Spoiled("", "x"), lambda value: value and wait())
+    begin = time.monotonic()
     fixtures, _ = prepare([target], tmp_path)
+    # A process has many times the time that it took to come as far as the call.
+    monkeypatch.setattr(
+        f"fuzz.running.{limit}", 0.5 + 5 * (time.monotonic() - begin) if limit == "WALL_SECONDS" else 1
+    )
     (outcome,) = run([(fixtures[0], 0)], 0, tmp_path)
     assert outcome.verdict == Verdict.HANG
     assert ("in <lambda>" in outcome.trace) == (limit == "WALL_SECONDS")  # where it waits

@@ -1,13 +1,16 @@
 """What the page answers, without gradio and a browser."""
 
+import os
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 from emofusion.inference.answers_html import show_answer, show_windows
-from emofusion.inference.app import Uploads
 from emofusion.inference.app_answers import Limits, build_action, explain_visit, recognise_visit
+from emofusion.inference.app_uploads import FOLDER, Uploads, open_folder
 from emofusion.inference.shown_errors import hide_folders
 from testing_meld import write_video
 from testing_pipeline import RATE, build, noise
@@ -230,3 +233,44 @@ def test_files_outside_uploads_are_never_removed(tmp_path):
     uploads.keep("visitor", str(tmp_path / "uploads" / ".." / "mine.npy"))
     uploads.forget("visitor")
     assert (tmp_path / "mine.npy").exists()
+
+
+@pytest.mark.parametrize("kind", ["recording", "video"])
+def test_answer_to_replaced_file_is_not_shown(tmp_path, kind):
+    gradio = pytest.importorskip("gradio", reason="gradio is not installed (pip install 'emofusion[app]')")
+    from emofusion.inference.app_events import answer_current
+
+    uploads = Uploads(tmp_path)
+    files = [tmp_path / name for name in ("a.wav", "b.wav", "c.wav")]
+    for file in files:
+        file.write_bytes(b"RIFF")
+
+    def press(file, new=None):
+        """What is shown after a press, if the visitor gives another file before the answer is ready."""
+
+        def answer(*_):
+            if new is not None:
+                uploads.keep("visitor", str(new), kind)
+            return "answer", ""
+
+        given = (str(file), "", None) if kind == "recording" else (None, "", str(file))
+        return answer_current(answer, uploads)(*given, "", "", SimpleNamespace(session_hash="visitor"))
+
+    assert press(files[0]) == ("answer", "")  # the event that the file has come may be later than the press
+    uploads.keep("visitor", str(files[0]), kind)
+    assert press(files[0], new=files[1]) == (gradio.skip(), gradio.skip())
+    assert press(files[2]) == ("answer", "")
+    files[1].unlink()  # by age: the answer says so
+    assert press(files[1]) == ("answer", "")
+
+
+def test_pages_of_a_process_share_a_folder_until_the_last_one_closes(monkeypatch):
+    monkeypatch.setenv(FOLDER, "before")
+    first, second = open_folder(), open_folder()
+    folder = first.__enter__()
+    assert second.__enter__() == folder == Path(os.environ[FOLDER])
+    first.__exit__(None, None, None)
+    assert folder.exists()
+    second.__exit__(None, None, None)
+    assert not folder.exists()
+    assert os.environ[FOLDER] == "before"

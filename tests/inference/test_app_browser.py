@@ -1,8 +1,9 @@
 """The page in a real browser: one server, one Chromium. Skipped where Chromium, gradio or playwright is not installed."""
 
+import re
 import shutil
+import socket
 import time
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -11,6 +12,7 @@ import soundfile
 from emofusion.cli.predict import load_pipeline
 from emofusion.inference.app import Page
 from emofusion.inference.app_answers import Limits
+from emofusion.inference.app_events import BEFORE, RECORDING
 from testing_meld import write_video
 from testing_model_folder import make_model_folder
 from testing_pipeline import RATE, build, noise
@@ -25,6 +27,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 # The sandbox needs rights that containers lack; the microphone is a beep.
 OPTIONS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+UPLOAD = re.compile(r"/upload($|\?)")
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
@@ -48,7 +51,7 @@ def served(place):
     )
     yield served
     served.close()
-    assert not Path(served.folder.name).exists()
+    assert not served.folder.exists()
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,7 @@ def visit(browser, address):
 
 
 def uploads(served):
-    return [file for file in Path(served.folder.name).rglob("*") if file.is_file()]
+    return [file for file in served.folder.rglob("*") if file.is_file()]
 
 
 def give(page, file):
@@ -108,7 +111,7 @@ def tab_to(page, name):
 
 
 def wait_until(is_reached):
-    for _ in range(200):
+    for _ in range(600):
         if is_reached():
             return
         time.sleep(0.1)
@@ -116,8 +119,24 @@ def wait_until(is_reached):
 
 
 def answer_of(page, selector=".ef-answer"):
-    page.wait_for_selector(f"#ef-result {selector}")
-    return page.inner_text("#ef-result")
+    """What the page says instead of the hint that it had at first; it must match the selector."""
+    page.wait_for_selector(f"#ef-result :is(.ef-answer, [role=alert], .ef-hint:not(:text-is('{BEFORE}')))")
+    shown = page.inner_text("#ef-result")
+    assert page.query_selector(f"#ef-result {selector}"), shown
+    return shown
+
+
+def hold_uploads(page):
+    """Hold the uploads of a page; returns what lets them go on, once one has begun."""
+    held = []
+    page.route(UPLOAD, lambda route: held.append(route))
+
+    def release():
+        while not held:
+            page.wait_for_timeout(20)
+        held.pop().continue_()
+
+    return release
 
 
 def test_recording_is_uploaded_and_recognised_and_removed(visit, served, place):
@@ -146,16 +165,22 @@ def test_video_and_earlier_turns_are_offered_by_models_that_read_them(visit, pla
     watching = Page(build("wavfusion", settings={"context_turns": 2}), "my-model")
     try:
         page = visit(watching.open("127.0.0.1").rstrip("/"), **PHONE)
+        release = hold_uploads(page)
         page.set_input_files("#ef-video input[type=file]", place / "clip.mp4")
-        page.wait_for_selector("#ef-video [aria-label=Clear]")
-        assert not page.is_visible("#ef-video [aria-label='Trim video to selection']")
         page.get_by_role("textbox", name="Transcript").fill("what a lovely morning")
         page.get_by_role("textbox", name="Earlier turns (").fill("Ann: go away")
         page.get_by_role("textbox", name="Speaker of the recording").fill("Ben")
-        page.tap("#ef-explain")
+        page.tap("#ef-explain")  # it waits for the video
+        release()
         assert "lovely" in answer_of(page)
+        assert not page.is_visible("#ef-video [aria-label='Trim video to selection']")
         page.wait_for_selector("#ef-picture img")
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
+        page.close()
+        page = visit()  # the page that was opened first
+        give(page, place / "voice.wav")
+        page.click("#ef-button")
+        assert "most probable" in answer_of(page)
         page.close()
         wait_until(lambda: not uploads(watching))
     finally:
@@ -167,8 +192,8 @@ def test_files_are_removed_after_their_time_while_the_visitor_stays(place, serve
     try:
         address = page.open("127.0.0.1")
         with (place / "voice.wav").open("rb") as file:
-            httpx.post(f"{address}gradio_api/upload", files={"files": file}, timeout=60).raise_for_status()
-        assert uploads(page)
+            (saved,) = httpx.post(f"{address}gradio_api/upload", files={"files": file}, timeout=60).json()
+        assert saved.startswith(f"{page.folder}/")
         wait_until(lambda: not uploads(page))
     finally:
         page.close()
@@ -202,15 +227,45 @@ def test_long_recording_and_error_fit_phone(visit, place):
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["viewport"]["width"]
 
 
-def test_microphone_is_recorded(visit):
-    page = visit()
+def record(page):
     page.get_by_role("button", name="Record audio").click()
     page.get_by_role("button", name="Record", exact=True).click()
-    page.wait_for_timeout(700)
+    page.wait_for_selector("#ef-recording time.duration:text('0:01')")
     page.get_by_role("button", name="Stop", exact=True).click()
-    page.wait_for_selector("#ef-recording [aria-label=Clear]")
-    page.get_by_role("button", name="Recognise the emotion").click()
+
+
+def test_microphone_is_recorded_and_buttons_wait_for_the_recording(visit):
+    page = visit()
+    release = hold_uploads(page)
+    record(page)
+    assert page.inner_text("#ef-result") == RECORDING
+    assert page.is_disabled("#ef-button")
+    assert page.is_disabled("#ef-explain")
+    release()
+    page.click("#ef-button")
     assert "most probable" in answer_of(page)
+
+
+def test_recording_that_does_not_arrive_can_be_replaced(visit, place):
+    page = visit()
+    page.route(UPLOAD, lambda route: route.abort())
+    with page.expect_event("requestfailed"):
+        record(page)
+    page.unroute(UPLOAD)
+    page.get_by_role("button", name="Upload file").click()
+    give(page, place / "voice.wav")
+    page.click("#ef-button")
+    assert "most probable" in answer_of(page)
+
+
+def test_part_of_a_recording_is_removed_when_its_visitor_leaves(address, served):
+    there = urlsplit(address)
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    part = '--x\r\nContent-Disposition: form-data; name="files"; filename="voice.wav"\r\n\r\nRIFF'
+    with socket.create_connection((there.hostname, there.port)) as visitor:
+        visitor.sendall(f"{head}Content-Length: 9999\r\n\r\n{part}".encode())
+        wait_until(lambda: uploads(served))
+    wait_until(lambda: not uploads(served))
 
 
 def test_only_page_is_served(visit, address, served, place):
@@ -219,4 +274,4 @@ def test_only_page_is_served(visit, address, served, place):
         assert request.get(f"{address}/gradio_api/file={path}").status in (403, 404)
     large = {"files": ("large.wav", bytes(4 * 2**20), "audio/wav")}
     assert httpx.post(f"{address}/gradio_api/upload", files=large, timeout=60).status_code == 413
-    assert not uploads(served)
+    wait_until(lambda: not uploads(served))

@@ -1,7 +1,6 @@
 """The server of a model, without a network."""
 
 import ast
-import asyncio
 import json
 import re
 import shlex
@@ -27,12 +26,10 @@ from testing_dimensions import BOTH, DIMENSIONS
 from testing_meld import write_video
 from testing_pages import ROOT, code_blocks
 from testing_pipeline import build, make_processor
-from testing_serving import Recogniser, call_app, form, make_server, post, talk, wav
+from testing_serving import BOUNDARY, PART, Recogniser, call_app, form, make_server, post, talk, wav
 from transformers import pipeline
 
 TASKS = {"classification": {}, "dimensions": DIMENSIONS, "multi_task": BOTH}
-BOUNDARY = (b"content-type", b"multipart/form-data; boundary=x")
-PART = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
 
 
 def recogniser(task="classification", **options):
@@ -49,7 +46,7 @@ def numbers(entries):
 def test_answers_are_those_of_pipeline_alone_and_state_model(task):
     recognise = recogniser(task)
     contents = [wav(seconds, seed=number) for number, seconds in enumerate((0.5, 1.0, 0.3))]
-    server = make_server(recognise, batch_size=3, max_wait=20.0)
+    server = make_server(recognise, batch_size=3, max_wait=3600.0)
     responses = post(server, *(form(content, text="hello there") for content in contents))
     for content, response in zip(contents, responses, strict=True):
         answer = response.json()
@@ -128,7 +125,7 @@ def test_model_of_conversations_reads_turns():
 def test_requests_that_arrive_together_share_calls_and_bad_one_fails_alone():
     recognise = Recogniser()
     texts = [str(number) for number in range(1, 9)] + ["bad"]
-    server = make_server(recognise, batch_size=9, max_wait=20.0)
+    server = make_server(recognise, batch_size=9, max_wait=3600.0)
     *good, bad = post(server, *(form(text=text) for text in texts))
     assert len(recognise.calls) == 1
     assert [response.json()["scores"][0]["score"] for response in good] == [n / 100 for n in range(1, 9)]
@@ -220,24 +217,6 @@ def test_every_bad_request_is_answered_by_one_sentence_and_leaves_no_file():
         assert server.folder not in error
 
 
-def test_full_queue_is_refused_until_there_is_place():
-    recognise = Recogniser(waits=True)
-    server = make_server(recognise, limits=Limits(queue=2), max_wait=0.0)
-
-    async def send(client):
-        first = [asyncio.ensure_future(client.post("/recognise", **form(text=text))) for text in ("1", "2")]
-        await asyncio.to_thread(recognise.called.wait, 20)
-        full = await client.post("/recognise", **form(text="3"))
-        recognise.go.set()
-        await asyncio.gather(*first)
-        return full, await client.post("/recognise", **form(text="4"))
-
-    full, later = talk(server, send)
-    assert (full.status_code, full.headers["retry-after"]) == (503, "2")
-    assert full.json() == {"error": "2 requests are in progress: try again later."}
-    assert later.status_code == 200
-
-
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "streamed"])
 def test_too_large_body_is_refused_before_it_is_read_to_the_end(announced):
     server = make_server(limits=Limits(megabytes=1))
@@ -261,52 +240,6 @@ def test_too_large_body_is_refused_before_it_is_read_to_the_end(announced):
     assert json.loads(body) == {"error": "The recording is too large: send at most 1 MB."}
     assert (b"connection", b"close") in start["headers"]
     assert pieces == 0 if announced else pieces < 30
-
-
-def test_client_that_goes_is_dropped_from_queue():
-    recognise = Recogniser(waits=True)
-    server = make_server(recognise, max_wait=0.0)
-    body = PART + wav() + b"\r\n--x--\r\n"
-
-    async def send(client):
-        first = asyncio.ensure_future(client.post("/recognise", **form(text="1")))
-        await asyncio.to_thread(recognise.called.wait, 20)
-        messages = [{"type": "http.request", "body": body, "more_body": False}, {"type": "http.disconnect"}]
-
-        async def receive():
-            if len(messages) == 1:
-                while not server.batcher.waiting:
-                    await asyncio.sleep(0.01)
-            return messages.pop(0)
-
-        await call_app(server.app, receive, [BOUNDARY, (b"content-length", str(len(body)).encode())])
-        state = server.batcher.waiting, server.in_progress
-        recognise.go.set()
-        return state, await first
-
-    state, first = talk(server, send)
-    assert state == (0, 1)
-    assert first.status_code == 200
-    assert recognise.calls == [["1"]]
-
-
-def test_slow_upload_and_slow_model_are_ended():
-    recognise = Recogniser(waits=True)
-    server = make_server(recognise, limits=Limits(request_seconds=0.3), max_wait=0.0)
-
-    async def hang():
-        await asyncio.Event().wait()
-
-    async def send(client):
-        slow = await client.post("/recognise", **form(text="1"))
-        recognise.go.set()
-        return slow, await call_app(server.app, hang, [BOUNDARY, (b"transfer-encoding", b"chunked")])
-
-    slow, (start, body) = talk(server, send)
-    assert (slow.status_code, start["status"]) == (503, 408)
-    assert slow.json()["error"] == "The answer is not ready after 0.3 s: try again later."
-    assert json.loads(body)["error"] == "The recording did not arrive within 0.3 s."
-    assert server.in_progress == 0
 
 
 def test_allowed_urls_are_downloaded_from_public_addresses_only(monkeypatch):
@@ -362,7 +295,7 @@ def run_in_thread(server):
         yield f"127.0.0.1:{listening.getsockname()[1]}", listening, running
     finally:
         running.should_exit = True
-        thread.join(20)
+        thread.join(60)
     assert not thread.is_alive()
 
 
@@ -386,13 +319,13 @@ def test_stop_finishes_requests_in_progress_and_refuses_others():
     server = make_server(recognise, max_wait=0.0)
     with run_in_thread(server) as (place, listening, running), ThreadPoolExecutor(1) as pool:
         address = f"http://{place}/recognise"
-        first = pool.submit(httpx2.post, address, **form(text="1"), trust_env=False)
-        assert recognise.called.wait(20)
+        first = pool.submit(httpx2.post, address, **form(text="1"), trust_env=False, timeout=60)
+        assert recognise.called.wait(60)
         running.should_exit = True
         while listening.fileno() >= 0:
             time.sleep(0.01)
         with pytest.raises(httpx2.TransportError):
             httpx2.post(address, **form(text="2"), trust_env=False)
         recognise.go.set()
-        assert first.result(20).json()["scores"][0]["score"] == 0.01
+        assert first.result(60).json()["scores"][0]["score"] == 0.01
     assert recognise.calls == [["1"]]

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import socket
 import warnings
 
 import pytest
@@ -22,6 +21,7 @@ from testing_dimensions import BOTH, DIMENSIONS
 from testing_media import encode, tone
 from testing_pipeline import make_processor
 from testing_scoring import Recogniser, make_recordings, run
+from testing_server import free_port
 from transformers import pipeline
 
 WINDOWS = ScoringOptions(window_seconds=0.5)
@@ -205,9 +205,7 @@ def score_as_one_of_two(rank, port):
 def test_processes_share_the_recordings_and_write_one_table(calls):
     assert in_processes((run, Recogniser(("01.wav", 0.5)), "calls", "scores.jsonl", WINDOWS)) == [-signal.SIGKILL]
     shutil.copy(calls / "00.wav", calls / "bad.wav")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     assert in_processes(*((score_as_one_of_two, rank, port) for rank in (0, 1))) == [0, 0]
     journal = calls.parent / "scores.jsonl.journal"
     lines = [file.read_bytes().splitlines() for file in sorted(journal.glob("rows-*.jsonl"))]

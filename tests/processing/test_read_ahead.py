@@ -50,7 +50,7 @@ def test_the_next_result_is_computed_while_one_is_used():
 
     pairs = one_ahead(compute, iter(range(4)))
     assert next(pairs) == (0, 0)
-    assert both.wait(5)
+    assert both.wait(60)
     assert computed == [0, 1]
     assert list(pairs) == [(1, -1), (2, -2), (3, -3)]
     assert list(one_ahead(compute, [])) == []

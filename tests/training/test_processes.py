@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +27,7 @@ from testing_common import CASES, INPUTS, make_batch
 from testing_fresh import call_fresh
 from testing_matrix import sparse_batch
 from testing_processes import fsdp_plugin
+from testing_server import free_port
 from testing_training import AUDIO, TEXT
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -260,10 +260,7 @@ def launch(*arguments) -> None:
 def found(corpus, corpus_root, tmp_path_factory):
     """The measurements of each of two processes."""
     folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    call_fresh(launch, port, str(corpus_root), str(folder))
+    call_fresh(launch, free_port(), str(corpus_root), str(folder))
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(PROCESSES)]
 
 
