@@ -31,6 +31,7 @@ SHARED = {
     "encoder_building.py",
     "encoder_convolutions.py",
     "encoder_packing.py",
+    "encoder_positions.py",
     "encoder_spec_augment.py",
     "encoder_stages.py",
     "encoder_text.py",
@@ -57,6 +58,7 @@ SHARED = {
     "modeling_losses.py",
     "modeling_outputs.py",
     "modeling_pretrained.py",
+    "modeling_row_attention.py",
     "plain_text.py",
     "value_checks.py",
 }
