@@ -1,6 +1,9 @@
 # Needs Python 3.11, git and make; everything else is installed into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 PYTEST = -m pytest --numprocesses 2 --dist loadfile --quiet
+# The tests start many processes. Without bytecode files each of them compiles all libraries again, which takes longer
+# than the tests.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-all transfer test test-oldest fuzz docs linkcheck quality format clean

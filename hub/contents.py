@@ -1,6 +1,5 @@
 """Contents of a checkpoint folder that are published, checked for completeness and for private data."""
 
-import ast
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from huggingface_hub.utils import validate_repo_id
 from ..configuration.folder_checks import check_folder
 from ..configuration.plain_text import one_line, reason_of
 from ..modeling.modeling_checkpoint import check_files
-from .file_kinds import kind_of, reason_to_keep, reason_to_refuse
+from .file_kinds import kind_of, read_imports, reason_to_keep, reason_to_refuse
 from .loadable import check_loadable
 from .markdown import destination
 
@@ -41,8 +40,12 @@ class Contents:
 
     def read(self, name: str) -> str:
         """Return the text of a file as it is uploaded."""
+        return self.read_bytes(name).decode("utf-8")
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return a file as it is uploaded."""
         source = self.files[name]
-        return (source if isinstance(source, bytes) else source.read_bytes()).decode("utf-8")
+        return source if isinstance(source, bytes) else source.read_bytes()
 
     def size(self, name: str) -> int:
         """Return the size of a file as it is uploaded, in bytes."""
@@ -140,11 +143,7 @@ def _reachable(folder: Path, contents: Contents) -> set[str]:
         if name not in contents.files:
             raise FileNotFoundError(f"{folder / name} is missing: emofusion.hub.write_bundle adds the code.")
         reached.add(name)
-        for node in ast.walk(ast.parse(contents.read(name))):
-            if isinstance(node, ast.ImportFrom) and node.level == 1:
-                waiting += [
-                    f"{module}.py" for module in ([node.module] if node.module else [a.name for a in node.names])
-                ]
+        waiting += read_imports(contents.read_bytes(name))
     return reached
 
 

@@ -3,6 +3,7 @@
 import ast
 import fnmatch
 import json
+from functools import lru_cache
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -99,8 +100,24 @@ def _is_tokenizer(path: Path) -> bool:
 
 
 def _is_code(path: Path) -> bool:
-    ast.parse(path.read_bytes())
+    read_imports(path.read_bytes())
     return True
+
+
+@lru_cache(maxsize=256)  # folders of one process have the same code
+def read_imports(code: bytes) -> tuple[str, ...]:
+    """Return the names of the files beside a code file that it imports.
+
+    Args:
+        code: The content of the file.
+
+    Raises:
+        SyntaxError: If it is no Python code.
+        ValueError: If it has a null byte.
+    """
+    nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom) and node.level == 1]
+    modules = (module for node in nodes for module in ([node.module] if node.module else [a.name for a in node.names]))
+    return tuple(f"{module}.py" for module in modules)
 
 
 def _is_text(path: Path) -> bool:

@@ -33,11 +33,17 @@ def corpus_root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unrendered_pictures(request):
-    """Make figures but save one pixel of each, which takes a third off a run; not in a module with `RENDERED`."""
+    """Make figures but save one pixel of each, which takes a third off a run; not in a module with `RENDERED`.
+
+    Its value saves a whole figure, for the one run of a module whose pictures are looked at.
+    """
+    from matplotlib.figure import Figure
+
+    whole = Figure.savefig
     with pytest.MonkeyPatch.context() as patch:
         if not getattr(request.module, "RENDERED", False):
-            patch.setattr("matplotlib.figure.Figure.savefig", save_pixel)
-        yield
+            patch.setattr(Figure, "savefig", save_pixel)
+        yield whole
 
 
 def save_pixel(figure, file, **_):

@@ -1,13 +1,11 @@
 """The site of the documentation: it builds without a warning, its links work, and it needs no other server."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 from emofusion.cli.commands import COMMANDS
+from testing_fresh import run_fresh
 from testing_pages import ROOT
 from website.checks import find_problems
 from website.navigation import HOME, REPOSITORY, arrange, find_pages
@@ -24,9 +22,9 @@ def site(tmp_path_factory):
     for library in ("sphinx", "myst_parser", "furo"):
         pytest.importorskip(library, reason=f"{library} is not installed (pip install 'emofusion[docs]')")
     folder = tmp_path_factory.mktemp("site")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, ROOT / "docs" / "build_site.py", folder]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    script = ROOT / "docs" / "build_site.py"
+    code = "import runpy, sys; sys.path[0] = sys.argv[2]; sys.argv = [sys.argv[1], sys.argv[3]]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    run = run_fresh(code, script, script.parent, folder, cwd=folder.parent, limit=280, HF_HUB_OFFLINE="1")
     assert run.returncode == 0, run.stderr
     assert f"Open {(folder / 'index.html').as_uri()}" in run.stdout
     return folder

@@ -31,6 +31,7 @@ SHARED = {
     "encoder_building.py",
     "encoder_convolutions.py",
     "encoder_packing.py",
+    "encoder_positions.py",
     "encoder_spec_augment.py",
     "encoder_stages.py",
     "encoder_text.py",
@@ -57,6 +58,7 @@ SHARED = {
     "modeling_losses.py",
     "modeling_outputs.py",
     "modeling_pretrained.py",
+    "modeling_row_attention.py",
     "plain_text.py",
     "value_checks.py",
 }
@@ -108,17 +110,17 @@ from transformers import (
 
 remote = {"trust_remote_code": True}
 for folder in sys.argv[1:]:
-    config = AutoConfig.from_pretrained(folder, **remote)
-    processor = AutoProcessor.from_pretrained(folder, **remote)
-    given = {name: value.numpy() for name, value in load_file("given.safetensors").items()} | {"text": "hello there"}
+    os.chdir(folder)  # as the card says
+    config = AutoConfig.from_pretrained(".", **remote)
+    processor = AutoProcessor.from_pretrained(".", **remote)
+    given = {name: value.numpy() for name, value in load_file("../given.safetensors").items()} | {"text": "hello there"}
     batch = processor(**{name: given[name] for name in config.modalities}, sampling_rate=16000)
     results = {}
     with torch.no_grad():
         for auto in (AutoModelForAudioClassification, AutoModelForSequenceClassification):
-            results[auto.__name__] = auto.from_pretrained(folder, **remote)(**batch).logits
-        results["AutoModel"] = AutoModel.from_pretrained(folder, **remote)(**batch).embedding
-    save_file(results, f"{folder}.safetensors")
-    os.chdir(folder)  # as the card says
+            results[auto.__name__] = auto.from_pretrained(".", **remote)(**batch).logits
+        results["AutoModel"] = AutoModel.from_pretrained(".", **remote)(**batch).embedding
+    save_file(results, f"../{folder}.safetensors")
     for example in re.findall("```python(.*?)```", open("README.md").read(), re.DOTALL):
         exec(example.replace('"recording.', '"../recording.'))
     os.chdir("..")

@@ -4,6 +4,7 @@ import re
 import shutil
 import socket
 import time
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,7 +21,8 @@ from testing_pipeline import RATE, build, noise
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
     pytest.skip("Chromium is not installed (Debian: apt-get install chromium)", allow_module_level=True)
-pytest.importorskip("gradio", reason="gradio is not installed (pip install 'emofusion[app]')")
+if find_spec("gradio") is None:  # its import takes seconds, in every process that collects the tests
+    pytest.skip("gradio is not installed (pip install 'emofusion[app]')", allow_module_level=True)
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 # Of libraries of gradio.

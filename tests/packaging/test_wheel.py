@@ -19,7 +19,6 @@ from testing_fresh import run_fresh
 from testing_training import tiny_recipe
 
 ROOT = Path(emofusion.__file__).parent
-LIBRARIES = Path(np.__file__).parents[1]
 NOT_COPIED = (".*", "tests", "docs", "runs", "build", "dist", "*.egg-info", "__pycache__")
 
 # A command of an installed wheel, in a process that has the libraries: the finder of an editable installation stays out.
@@ -48,39 +47,22 @@ def wheel(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def install(wheel, tmp_path_factory):
-    """Installs the wheel into an empty environment that sees a folder of libraries; returns its folder of programs."""
-
-    def run(name, libraries):
-        place = tmp_path_factory.mktemp(name)
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
-        pip = (sys.executable, "-m", "pip", "--python", place / "bin" / "python")
-        options = ("--no-deps", "--no-index", "--no-compile", "--disable-pip-version-check", "--quiet")
-        subprocess.run([*pip, "install", *options, wheel], check=True)
-        (packages,) = place.glob("lib/python*/site-packages")
-        # A path, not an import: the finder of an editable installation stays out.
-        (packages / "libraries.pth").write_text(f"{libraries}\n")
-        return place / "bin"
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def full(install):
-    """Programs of an environment with all libraries."""
-    return install("full", LIBRARIES)
-
-
-@pytest.fixture(scope="module")
-def base(wheel, install, tmp_path_factory):
-    """Programs of an environment with the libraries of the base installation alone."""
-    libraries = tmp_path_factory.mktemp("libraries")
+def base(wheel, tmp_path_factory):
+    """Programs of an environment with the wheel and the libraries of the base installation alone."""
+    place, libraries = tmp_path_factory.mktemp("base"), tmp_path_factory.mktemp("libraries")
     for name in base_distributions(wheel):
         for file in metadata.files(name):
             top = Path(file).parts[0]
             if top not in ("..", "__pycache__") and not (libraries / top).exists():
                 (libraries / top).symlink_to(metadata.distribution(name).locate_file(top))
-    return install("base", libraries)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    pip = (sys.executable, "-m", "pip", "--python", place / "bin" / "python")
+    options = ("--no-deps", "--no-index", "--no-compile", "--disable-pip-version-check", "--quiet")
+    subprocess.run([*pip, "install", *options, wheel], check=True)
+    (packages,) = place.glob("lib/python*/site-packages")
+    # A path, not an import: the finder of an editable installation stays out.
+    (packages / "libraries.pth").write_text(f"{libraries}\n")
+    return place / "bin"
 
 
 def read_metadata(wheel):
@@ -148,14 +130,14 @@ def test_the_metadata_names_the_repository_and_the_authors(wheel):
         assert f"\n{line}" in text
 
 
-def test_help_is_printed(full, place):
-    done = start(full / "emofusion", "--help", cwd=place)
+def test_help_is_printed(base, place):
+    done = start(base / "emofusion", "--help", cwd=place)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: emofusion COMMAND")
 
 
-def test_a_model_is_trained_and_predicts_with_the_base_libraries(full, base, place):
-    (packages,) = full.parent.glob("lib/python*/site-packages")
+def test_a_model_is_trained_and_predicts_with_the_base_libraries(base, place):
+    (packages,) = base.parent.glob("lib/python*/site-packages")
     done = run_fresh(TRAIN, packages, "train", "recipe.yaml", cwd=place, HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads((place / "trained" / "results.json").read_text())["labels"] == ["sad", "glad"]

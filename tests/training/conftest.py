@@ -1,5 +1,7 @@
 """The smallest spoken corpus, and runs that read it once per module and do not render their pictures."""
 
+import gc
+
 import pytest
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK
@@ -12,4 +14,6 @@ def corpus(corpus_root):
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_runs(unrendered_pictures, spoken_read_once):
-    """All runs are quick."""
+    """All runs are quick: every one collects garbage several times, among what was imported or made since the freezing."""
+    gc.collect()
+    gc.freeze()

@@ -101,9 +101,14 @@ def test_a_member_without_scores_counts_as_uniform(member_outputs):
     assert_close(dict(first.state_dict()), dict(second.state_dict()))
 
 
-def test_the_penalty_has_the_highest_held_out_likelihood(member_outputs):
+@pytest.fixture(scope="module")
+def fitted(member_outputs):
+    return fit_combinations(PredictionOutput(*member_outputs, {}), MEMBERS, CLASSES)
+
+
+def test_the_penalty_has_the_highest_held_out_likelihood(member_outputs, fitted):
     scores, labels = member_outputs
-    _, chosen = fit_combinations(PredictionOutput(scores, labels, {}), MEMBERS, CLASSES)
+    _, chosen = fitted
     folds = np.arange(ROWS) % 5
     splits = [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in range(5)]
     search = GridSearchCV(
@@ -112,10 +117,9 @@ def test_the_penalty_has_the_highest_held_out_likelihood(member_outputs):
     assert chosen == search.fit(scores, labels).best_params_["C"]
 
 
-def test_fitting_is_deterministic(member_outputs):
-    validation = PredictionOutput(*member_outputs, {})
-    first, second = (fit_combinations(validation, MEMBERS, CLASSES)[0] for _ in range(2))
-    for kind, combination in first.items():
+def test_fitting_is_deterministic(member_outputs, fitted):
+    second, _ = fit_combinations(PredictionOutput(*member_outputs, {}), MEMBERS, CLASSES)
+    for kind, combination in fitted[0].items():
         for name, value in combination.state_dict().items():
             assert torch.equal(value, second[kind].state_dict()[name]), kind
 

@@ -76,8 +76,7 @@ WAVFUSION = {
 }
 WAYS = {
     "random": {},
-    "weighted": {"class_weights": "[5, 1, 0.5, 0.1]", "gradient_accumulation_steps": 2},
-    "grouped": {"group_by_length": True, "class_weights": "[5, 1, 0.5, 0.1]"},
+    "grouped": {"group_by_length": True, "class_weights": "[5, 1, 0.5, 0.1]", "gradient_accumulation_steps": 2},
 }
 
 

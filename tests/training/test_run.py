@@ -20,7 +20,6 @@ from testing_training import AUDIO, FUSION, TEXT, tiny_recipe
 from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 LABELS = ["low", "high"]
-RENDERED = True  # the pictures of classes
 
 
 def run_recipe(folder, corpus_root, **others):
@@ -30,7 +29,7 @@ def run_recipe(folder, corpus_root, **others):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, corpus_root, corpus):
+def finished(tmp_path_factory, corpus_root, corpus, unrendered_pictures):
     """A run: its folder, its results, and the ids of the rows in reading order."""
     folder, read = tmp_path_factory.mktemp("runs") / "first", []
 
@@ -41,6 +40,7 @@ def finished(tmp_path_factory, corpus_root, corpus):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "EmotionCollator", RecordingCollator)
+        patch.setattr("matplotlib.figure.Figure.savefig", unrendered_pictures)
         results = run_recipe(folder, corpus_root, save_total_limit=2)
     return folder, results, read
 
@@ -106,6 +106,7 @@ def test_the_folder_is_a_hub_folder_with_pictures_and_a_card(finished):
     for picture in results.pictures:
         with Image.open(folder / picture) as image:
             assert image.format == "PNG"
+            assert image.width > 300
     page = (folder / "README.md").read_text()
     assert f"{100 * results.metrics['test'].wa:.1f} %" in page
     assert all(picture in page for picture in results.pictures)

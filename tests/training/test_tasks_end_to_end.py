@@ -31,7 +31,6 @@ from testing_iemocap import build_iemocap
 from testing_training import TEXT, tiny_recipe
 from transformers import AutoModelForAudioClassification, AutoProcessor, pipeline
 
-RENDERED = True  # the pictures of dimensions, and of both
 SILENCE = {"array": np.zeros(4000, np.float32), "sampling_rate": 16000}
 FOLDS = {"utterances": BLOCK, "speaker_folds": 3}
 # A step of a text model without validation and checkpoints.
@@ -142,7 +141,7 @@ def test_a_fusion_that_does_not_fit_its_task_is_refused(fused, settings, message
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory, corpus_root):
+def both(tmp_path_factory, corpus_root, unrendered_pictures):
     """A run of classes and dimensions on rows that partly lack one of them: its folder, its results, and the splits."""
     load, seen = registry.load_corpus, {}
 
@@ -164,6 +163,7 @@ def both(tmp_path_factory, corpus_root):
     recipe = tiny_recipe(corpus_root, folder, task="multi_task", num_train_epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "load_corpus", incomplete)
+        patch.setattr("matplotlib.figure.Figure.savefig", unrendered_pictures)  # pictures of classes and dimensions
         with pytest.warns(UserWarning, match="18 of 72 utterances of the train split"):
             results = train(Recipe.read(None, TRAINING, **recipe))
     return folder, results, seen
