@@ -64,7 +64,7 @@ def run(argv: list[str]) -> None:
         parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
     inputs = read_utterance(arguments, next(iter(arguments.audio), None))
     if over_time:
-        _print_windows(inputs["audio"], *recognise_over_time(arguments, inputs, load, options))
+        _print_windows(inputs["audio"], *recognise_over_time(arguments, inputs, load, options), arguments.timeline)
         return
     answer = predict(
         *(arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls, options)
@@ -95,10 +95,11 @@ def _window_options(parser: Parser, arguments: Namespace) -> dict[str, Any]:
     return options | words | ({"batch_size": BATCH_SIZE} if options else {})
 
 
-def _print_windows(name: str, rows: list[dict[str, Any]], options: dict[str, Any]) -> None:
+def _print_windows(name: str, rows: list[dict[str, Any]], options: dict[str, Any], picture: str | None = None) -> None:
     """Print how a recording was cut, its rows, and their mean for each speaker."""
     if not rows:
-        print(f"No speech is found in {one_line(name)}.")
+        without = f": {one_line(picture)} is not written" if picture else ""
+        print(f"No speech is found in {one_line(name)}{without}.")
         return
     print(f"{describe_windows(name, rows, options)}\n")
     print("\n".join(format_rows(rows)))
