@@ -164,8 +164,8 @@ def take_row(batch: Mapping, row: int) -> dict:
     """Return one row of a batch, unpadded."""
     lengths = {name: (counts[row],) for name, counts in batch["lengths"].items()}
     taken = {"labels": batch["labels"][row : row + 1], "lengths": lengths}
-    for name, (count,) in lengths.items():
-        modality = MODALITIES[name]
+    for name in MODALITIES.keys() & lengths.keys():
+        modality, (count,) = MODALITIES[name], lengths[name]
         taken |= {key: batch[key][row : row + 1, :count] for key in (modality.main_input, modality.mask)}
     for key in SPAN_INPUTS.values():
         if key in batch:

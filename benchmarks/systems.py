@@ -78,6 +78,8 @@ def make_batch(config, seconds: Sequence[float], device: str = "cpu") -> dict:
     """
     import torch
 
+    from ..configuration.modalities import count_segments
+
     random, batch = torch.Generator().manual_seed(0), {"labels": torch.arange(len(seconds)) % len(LABELS)}
     counts = {
         "audio": [round(SAMPLING_RATE * length) for length in seconds],
@@ -103,6 +105,7 @@ def make_batch(config, seconds: Sequence[float], device: str = "cpu") -> dict:
         batch |= {"pixel_values_videos": pixels, "video_attention_mask": mask}
     for level in config.span_levels:
         batch[f"{level}_spans"] = make_spans(seconds, SEGMENTS[level])
+        lengths[level] = count_segments(batch[f"{level}_spans"])
     return {name: value.to(device) for name, value in batch.items()} | {"lengths": lengths}
 
 

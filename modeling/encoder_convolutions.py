@@ -1,8 +1,8 @@
 """The convolutions of the wav2vec 2.0 family as matrix products, with frames before channels (ours).
 
-Nothing is padded or transposed. Rows are cut into pieces, and the waveforms of pieces lie one behind the other, each from
-a multiple of the hop on: then the frames of a piece are those that it has alone, at every layer, and frames that reach
-into the next piece are dropped at the end.
+Nothing is padded or transposed. Rows, or on a CPU pieces of them, lie one behind the other, each from a multiple of the hop
+on: then the frames of a row are those that it has alone, at every layer, and frames that reach into the next row are
+dropped at the end.
 """
 
 import math
@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from .encoder_packing import is_uniform
-from .modeling_lengths import Lengths
+from .encoder_packing import is_uniform, row_numbers, row_places
+from .modeling_lengths import Lengths, lengths_mask, works_by_row
 
 # Frames that are computed at once on a CPU (8 s): tensors of more than 32 MB are mapped anew for each layer, which costs as
-# much as a layer. A GPU computes all at once, in few calls.
+# much as a layer. A GPU computes all at once, because each of its calls costs a launch.
 FRAMES_AT_ONCE = 400
 
 
@@ -36,6 +36,21 @@ def wav2vec2_receptive_field(config: PreTrainedConfig) -> int:
     for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
         field = (field - 1) * stride + kernel
     return field
+
+
+class FrontEnd(NamedTuple):
+    """The convolutional front end of an encoder: its layers, its receptive field and hop in samples, the dtype of products."""
+
+    layers: nn.ModuleList
+    field: int
+    hop: int
+    dtype: torch.dtype
+
+
+def product_dtype(weight: torch.Tensor) -> torch.dtype:
+    """Return the dtype in which products with a weight are computed: that of autocast, if it is on."""
+    device = weight.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
 
 def convolve_waveform(
@@ -56,16 +71,25 @@ def convolve_waveform(
     field, hop = wav2vec2_receptive_field(config), math.prod(config.conv_stride)
     frames = tuple((max(length, field) - field) // hop + 1 for length in lengths)
     weight = layers[0].conv.weight
-    device = weight.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    front_end = FrontEnd(layers, field, hop, product_dtype(weight))
+    convolve = _convolve_in_pieces if works_by_row(weight.device) else _convolve_at_once
+    features = convolve(front_end, input_values.to(weight.dtype), lengths, frames)
+    return features.unflatten(0, (len(frames), -1)) if is_uniform(frames) else features[None], frames
+
+
+def _convolve_in_pieces(
+    front_end: FrontEnd, input_values: torch.Tensor, lengths: Lengths, frames: Lengths
+) -> torch.Tensor:
+    """Return the features of all rows, `(frames of all rows, channels)`, computed in pieces of the rows."""
+    (first_layer, *layers), field, hop, dtype = front_end
     waveforms = [
-        F.pad(row[:length], (0, max(field - length, 0))).to(weight.dtype)
+        F.pad(row[:length], (0, max(field - length, 0)))
         for row, length in zip(input_values.unbind(), lengths, strict=True)
     ]
-    first = [_first_layer(layers[0], waveform, dtype) for waveform in waveforms]
-    others = [(layer, _flat_weight(layer.conv, dtype)) for layer in layers[1:]]
+    first = [_first_layer(first_layer, waveform, dtype) for waveform in waveforms]
+    others = [(layer, _flat_weight(layer.conv, dtype)) for layer in layers]
     features = []
-    for pieces in _group_pieces(frames, FRAMES_AT_ONCE if device == "cpu" else sum(frames)):
+    for pieces in _group_pieces(frames, FRAMES_AT_ONCE):
         spans = [(piece.frames - 1) * hop + field for piece in pieces]
         slots = [math.ceil(span / hop) for span in spans]
         segments = [
@@ -74,13 +98,66 @@ def convolve_waveform(
         ]
         # The last windows of all layers end in this silence; a frame of a lower layer is never missing.
         joined = F.pad(torch.cat(segments), (0, math.ceil(field / hop) * hop))
-        hidden_states = _apply_first([first[piece.row] for piece in pieces], layers[0].conv, joined, slots, hop)
+        hidden_states = _apply_first([first[piece.row] for piece in pieces], first_layer.conv, joined, slots, hop)
         for layer, flat_weight in others:
             hidden_states = _activate(layer, _convolve(hidden_states, layer.conv, flat_weight))
         places = hidden_states[: sum(slots)].split(slots)
         features += [place[: piece.frames] for place, piece in zip(places, pieces, strict=True)]
-    joined = torch.cat(features)
-    return joined.unflatten(0, (len(frames), -1)) if is_uniform(frames) else joined[None], frames
+    return torch.cat(features)
+
+
+def _convolve_at_once(
+    front_end: FrontEnd, input_values: torch.Tensor, lengths: Lengths, frames: Lengths
+) -> torch.Tensor:
+    """Return the same as `_convolve_in_pieces`, computed in few calls for any number of rows, as a GPU wants it.
+
+    The windows of the first layer are cut from the padded rows, in groups of one hop. Rows one behind the other are groups
+    picked from them, and the last group is repeated, so that the last windows of all layers exist.
+    """
+    (first_layer, *layers), field, hop, dtype = front_end
+    device, tail = input_values.device, math.ceil(field / hop)
+    slots = tuple(count - 1 + tail for count in frames)
+    width = max(slots) + 1
+    (kernel,), (stride,) = first_layer.conv.kernel_size, first_layer.conv.stride
+    valid = lengths_mask(lengths, device, input_values.shape[1])
+    silent = torch.where(valid, input_values, 0)
+    silent = F.pad(silent, (0, width * hop + kernel - silent.shape[1]))
+    windows = silent.unfold(1, kernel, stride)[:, : width * hop // stride].unflatten(1, (width, -1))
+    picked = row_places(slots, device, width)
+    picked = torch.cat([picked, picked[-1:].expand(tail)])
+    hidden_states = _first_layer_at_once(front_end, windows, lengths, picked)
+    for layer in layers:
+        hidden_states = _activate(layer, _convolve(hidden_states, layer.conv, _flat_weight(layer.conv, dtype)))
+    places = torch.arange(sum(frames), device=device) + (tail - 1) * row_numbers(frames, device)
+    return hidden_states.index_select(0, places)
+
+
+def _first_layer_at_once(
+    front_end: FrontEnd, windows: torch.Tensor, lengths: Lengths, picked: torch.Tensor
+) -> torch.Tensor:
+    """Apply the first layer to groups of windows.
+
+    Args:
+        front_end: The front end.
+        windows: `(batch, groups, windows, kernel)` of padded rows.
+        lengths: The samples of each row.
+        picked: The groups to compute, as places in `(batch * groups,)`.
+
+    Returns:
+        `(windows of these groups, channels)`.
+    """
+    layer, dtype = front_end.layers[0], front_end.dtype
+    conv, norm = layer.conv, getattr(layer, "layer_norm", None)
+    weight, groups = conv.weight.squeeze(1), windows.flatten(0, 1).index_select(0, picked)
+    if not isinstance(norm, nn.GroupNorm):
+        bias = None if conv.bias is None else conv.bias.to(dtype)
+        return _activate(layer, F.linear(groups.flatten(0, 1).to(dtype), weight.to(dtype), bias))
+    rows, counts = picked // windows.shape[1], [max(length, front_end.field) for length in lengths]
+    counts = tuple((count - windows.shape[3]) // conv.stride[0] + 1 for count in counts)
+    valid = lengths_mask(counts, windows.device, windows.shape[1] * windows.shape[2])
+    mean, scaled, shift = fold_group_norm(windows, weight, conv.bias, norm, dtype, valid.view(*windows.shape[:3], 1))
+    centred = (groups - mean.index_select(0, rows)).to(dtype)
+    return layer.activation(torch.baddbmm(shift, centred, scaled.index_select(0, rows)).flatten(0, 1))
 
 
 def _group_pieces(frames: Lengths, most: int) -> Iterator[list[Piece]]:
@@ -132,47 +209,54 @@ def _first_layer(
     conv, norm = layer.conv, getattr(layer, "layer_norm", None)
     weight = conv.weight.squeeze(1)
     if isinstance(norm, nn.GroupNorm):
-        convolve = fold_group_norm(
-            waveform.unfold(0, conv.kernel_size[0], conv.stride[0]), weight, conv.bias, norm, dtype
-        )
-        return lambda windows: layer.activation(convolve(windows))
+        windows = waveform.unfold(0, conv.kernel_size[0], conv.stride[0])
+        mean, scaled, shift = fold_group_norm(windows[None], weight, conv.bias, norm, dtype)
+        return lambda windows: layer.activation(torch.addmm(shift, (windows - mean[0]).to(dtype), scaled))
     weight, bias = weight.to(dtype), None if conv.bias is None else conv.bias.to(dtype)
     return lambda windows: _activate(layer, F.linear(windows.to(dtype), weight, bias))
 
 
 def fold_group_norm(
-    windows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, norm: nn.GroupNorm, dtype: torch.dtype
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a convolution and the group normalisation after it, with one channel per group, as one product (ours).
+    windows: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    norm: nn.GroupNorm,
+    dtype: torch.dtype,
+    valid: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the factors of a convolution and the group normalisation after it, with one channel per group (ours).
 
     A channel of the convolution is w . x, for its weight w and a window x of the waveform. Over frames its mean is w . m
     and its variance w C w', with the mean m and the covariance C of the windows. So the normalised channel is a product
-    of x - m with w times a scale, and no frame is computed to normalise it. Statistics are computed in float64: in w C w'
-    large numbers cancel where low frequencies, as hum, are loudest.
+    of x - m with w times a scale, plus a shift, and no frame is computed to normalise it. Statistics are computed in float64:
+    in w C w' large numbers cancel where low frequencies, as hum, are loudest.
 
     Args:
-        windows: The windows of all frames of a row, for the statistics, `(frames, kernel)`.
+        windows: The windows of all frames of a row, in groups, `(..., groups, windows, kernel)`.
         weight: Weights w of all channels, `(channels, kernel)`.
         bias: Bias of the convolution, `(channels,)`, which the normalisation removes again; or None.
         norm: The module with weight, bias and epsilon; `num_groups` equals the channels, as in wav2vec 2.0.
         dtype: The dtype of the product.
+        valid: Which windows are those of frames, `(..., groups, windows, 1)`, bool; None if all are.
 
     Returns:
-        A function of windows `(windows, kernel)` to `(windows, channels)`.
+        The mean m `(..., 1, kernel)`, at least in float32; the scaled weights `(..., kernel, channels)`; and the shift
+        `(channels,)`.
     """
     with torch.autocast(weight.device.type, enabled=False):
         wide = torch.promote_types(weight.dtype, torch.float32)
         exact = wide if weight.device.type == "mps" else torch.float64  # which that device lacks
         windows, channels = windows.to(exact), weight.to(exact)
-        mean = windows.mean(dim=0)
-        centred = windows - mean
-        variance = ((channels @ (centred.T @ centred / len(centred))) * channels).sum(dim=-1)
+        count = windows.shape[-3] * windows.shape[-2] if valid is None else valid.sum(dim=(-3, -2))[..., None]
+        mean = (windows if valid is None else windows * valid).sum(dim=(-3, -2))[..., None, :] / count
+        centred = windows - mean.unsqueeze(-3)
+        centred = centred if valid is None else centred * valid
+        covariance = (centred.transpose(-1, -2) @ centred).sum(dim=-3) / count
+        variance = ((channels @ covariance) * channels).sum(dim=-1)
         scale = norm.weight * torch.rsqrt(variance + norm.eps)
-        mean = mean.to(wide)
-        scaled = (scale[:, None] * channels).to(dtype).T
+        scaled = (scale.unsqueeze(-1) * channels).to(dtype).transpose(-1, -2)
         shift = norm.bias if bias is None else norm.bias + (bias - bias)  # a gradient of zero, as in transformers
-        shift = shift.to(dtype)
-    return lambda windows: torch.addmm(shift, (windows.to(wide) - mean).to(dtype), scaled)
+        return mean.to(wide), scaled, shift.to(dtype)
 
 
 def _flat_weight(conv: nn.Conv1d, dtype: torch.dtype) -> torch.Tensor:

@@ -15,13 +15,12 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from .modeling_lengths import Lengths, lengths_mask
+from .modeling_lengths import Lengths, lengths_mask, works_by_row
+from .modeling_row_attention import attend_inside_rows, has_kernel, offsets_of_rows
 
 # The name of `packed_attention` among the attention functions of transformers.
 # Remote code of the Hub, which may be of another version, registers its own.
 PACKED_ATTENTION = f"packed_sdpa_{__name__.replace('.', '_')}"
-# The dtypes for which a GPU has kernels for nested tensors.
-NESTED_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 # A bucket ends where a row is shorter than this share of the bucket's longest row.
 BUCKET_SHARE = 0.75
 
@@ -35,14 +34,38 @@ def pack_rows(padded: torch.Tensor, lengths: Lengths) -> torch.Tensor:
     """Pack the valid positions of `(batch, positions, ...)`, which come first in each row."""
     if is_uniform(lengths):
         return padded[:, : lengths[0]]
-    return join_rows([row[:length] for row, length in zip(padded.unbind(), lengths, strict=True)])
+    if works_by_row(padded.device):
+        return join_rows([row[:length] for row, length in zip(padded.unbind(), lengths, strict=True)])
+    return padded.flatten(0, 1).index_select(0, row_places(lengths, padded.device, padded.shape[1]))[None]
 
 
 def pad_rows(packed: torch.Tensor, lengths: Lengths) -> torch.Tensor:
     """Return `(batch, longest row, ...)`, zero where padded; the inverse of `pack_rows`."""
     if is_uniform(lengths):
         return packed
-    return stack_rows(split_rows(packed, lengths))
+    if works_by_row(packed.device):
+        return stack_rows(split_rows(packed, lengths))
+    longest, sizes = max(lengths), packed.shape[2:]
+    places = row_places(lengths, packed.device, longest)
+    padded = packed.new_zeros(len(lengths) * longest, *sizes).index_copy_(0, places, packed[0])
+    return padded.unflatten(0, (len(lengths), longest))
+
+
+def row_numbers(lengths: Lengths, device: torch.device) -> torch.Tensor:
+    """Return the number of the row of each packed position, `(positions of all rows,)`."""
+    counts = torch.tensor(lengths).to(device, non_blocking=True)
+    return torch.repeat_interleave(counts, output_size=sum(lengths))
+
+
+def row_places(lengths: Lengths, device: torch.device, width: int) -> torch.Tensor:
+    """Return the place of each packed position in flattened rows of `width` positions, `(positions of all rows,)`.
+
+    Args:
+        lengths: The length of every row.
+        device: Device of the places.
+        width: The positions of a padded row.
+    """
+    return lengths_mask(lengths, device, width).flatten().nonzero_static(size=sum(lengths))[:, 0]
 
 
 def split_rows(packed: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, ...]:
@@ -121,10 +144,7 @@ def attention_arguments(lengths: Lengths, device: torch.device) -> dict[str, Any
     """Return the arguments of layers with packed rows as input, which pass them on to `packed_attention`."""
     if is_uniform(lengths):
         return {}
-    offsets = None
-    if device.type == "cuda":
-        offsets = torch.tensor([0, *lengths]).cumsum(0).to(device, non_blocking=True)
-    return {"row_lengths": tuple(lengths), "row_offsets": offsets}
+    return {"row_lengths": tuple(lengths), "row_offsets": offsets_of_rows(lengths, device)}
 
 
 def packed_attention(
@@ -150,7 +170,7 @@ def packed_attention(
         dropout: Dropout on the attention weights.
         scaling: The factor of the scores.
         row_lengths: The lengths of packed rows; None if the rows are not packed.
-        row_offsets: On a GPU, the first position of each row and the end of the last, `(rows + 1,)`.
+        row_offsets: See `offsets_of_rows` in `modeling_row_attention`.
         **kwargs: Other arguments of attention functions.
 
     Returns:
@@ -160,8 +180,10 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    if row_offsets is not None and attention_mask is None and query.dtype in NESTED_DTYPES:
-        return _attend_nested(query, key, value, dropout, scaling, row_lengths, row_offsets), None
+    if attention_mask is None and has_kernel(query, row_offsets):
+        states, longest = tuple(state[0].transpose(0, 1) for state in (query, key, value)), max(row_lengths)
+        context = attend_inside_rows(states, (row_offsets,) * 2, (longest,) * 2, dropout, scaling)
+        return context[None], None
     contexts, start = [], 0
     for rows in zip(*(states.split(list(row_lengths), dim=2) for states in (query, key, value)), strict=True):
         places = slice(start, start + rows[0].shape[2])
@@ -169,18 +191,6 @@ def packed_attention(
         mask = None if attention_mask is None else attention_mask[..., places, places]
         contexts.append(F.scaled_dot_product_attention(*rows, attn_mask=mask, dropout_p=dropout, scale=scaling))
     return torch.cat([context.transpose(1, 2) for context in contexts], dim=1), None
-
-
-def _attend_nested(query, key, value, dropout, scaling, lengths, offsets) -> torch.Tensor:
-    """Compute the attention of all rows in one kernel, with the nested tensors of torch."""
-    nested = [
-        torch.nested.nested_tensor_from_jagged(
-            states[0].transpose(0, 1).contiguous(), offsets, min_seqlen=min(lengths), max_seqlen=max(lengths)
-        ).transpose(1, 2)
-        for states in (query, key, value)
-    ]
-    context = F.scaled_dot_product_attention(*nested, dropout_p=dropout, scale=scaling)
-    return context.transpose(1, 2).values()[None]
 
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)

@@ -5,14 +5,10 @@ receptive field fail, and training clips shorter than a SpecAugment span fail. R
 three.
 """
 
-from collections.abc import Sequence
-
 import torch
-import torch.nn.functional as F
-from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from .encoder_packing import is_uniform, join_rows, split_rows
+from .encoder_positions import embed_positions
 from .encoder_spec_augment import spec_augment
 from .modeling_lengths import Lengths
 
@@ -42,23 +38,7 @@ def embed_wav2vec2_features(encoder: PreTrainedModel, features: torch.Tensor, le
         mask_embedding = getattr(encoder, "masked_spec_embed", None)
         hidden_states = spec_augment(encoder.config, hidden_states, lengths, mask_embedding)
     trunk = encoder.encoder
-    if is_uniform(lengths):
-        positions = trunk.pos_conv_embed(hidden_states)
-    else:
-        positions = join_rows(_embed_positions(trunk.pos_conv_embed, split_rows(hidden_states, lengths)))
-    hidden_states = hidden_states + positions
+    hidden_states = hidden_states + embed_positions(trunk.pos_conv_embed, hidden_states, lengths)
     if not has_final_layer_norm(encoder.config):
         hidden_states = trunk.layer_norm(hidden_states)
     return trunk.dropout(hidden_states)
-
-
-def _embed_positions(embed: nn.Module, rows: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Return the positional convolution of each row, `(frames, hidden)`."""
-    if not hasattr(embed, "conv"):  # data2vec-audio stacks several
-        return [embed(row[None])[0] for row in rows]
-    conv, weight = embed.conv, embed.conv.weight  # which its parametrization computes: once for all rows
-    positions = []
-    for row in rows:
-        states = F.conv1d(row.T[None], weight, conv.bias, padding=conv.padding, groups=conv.groups)
-        positions.append(embed.activation(embed.padding(states))[0].T)
-    return positions

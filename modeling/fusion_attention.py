@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from .fusion_rows import Rows
+from .modeling_lengths import works_by_row
+from .modeling_row_attention import attend_inside_rows, has_kernel
 
 # Cost of the narrow products of single heads that fold one projection, in operations of a product of all heads (ours; in
 # bfloat16 on a CPU with AMX they run at a quarter of its rate).
@@ -55,12 +57,14 @@ class MultiHeadAttention(nn.Module):
             The same shape as `hidden_states`, and the weights `(batch, heads, queries, keys)` or `None`.
         """
         is_padded = not (rows.are_equal and key_value_rows.are_equal)
-        is_by_row = is_padded and not output_attentions and hidden_states.device.type == "cpu"
+        is_by_row = is_padded and not output_attentions and works_by_row(hidden_states.device)
         if is_by_row and (attend := self._folded(rows, key_value_rows)):
             return attend(hidden_states, rows, key_value_states, key_value_rows), None
         query, key, value = self.q_proj(hidden_states), self.k_proj(key_value_states), self.v_proj(key_value_states)
         if is_by_row:
             return self.out_proj(self._attend_by_row(query, rows, key, value, key_value_rows)), None
+        if is_padded and not output_attentions and self._has_kernel(query, rows, key_value_rows):
+            return self.out_proj(self._attend_at_once(query, rows, key, value, key_value_rows)), None
         query = self._split_heads(rows.pad(query))
         key, value = (self._split_heads(key_value_rows.pad(states)) for states in (key, value))
         mask = None if key_value_rows.key_mask is None else key_value_rows.key_mask[:, None, None, :]
@@ -74,6 +78,16 @@ class MultiHeadAttention(nn.Module):
         else:
             context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=self._dropout)
         return self.out_proj(rows.pack(context.transpose(1, 2).flatten(2))), weights
+
+    def _has_kernel(self, query: torch.Tensor, rows: Rows, key_value_rows: Rows) -> bool:
+        heads = query.unflatten(-1, (self.num_attention_heads, self.head_dim))
+        return key_value_rows.valid is None and has_kernel(heads, rows.offsets, key_value_rows.offsets)
+
+    def _attend_at_once(self, query, rows: Rows, key, value, key_value_rows: Rows) -> torch.Tensor:
+        sizes = (self.num_attention_heads, self.head_dim)
+        states = tuple(states.flatten(0, 1).unflatten(-1, sizes) for states in (query, key, value))
+        offsets, longest = (rows.offsets, key_value_rows.offsets), (rows.longest, key_value_rows.longest)
+        return attend_inside_rows(states, offsets, longest, self._dropout).flatten(1).view_as(query)
 
     def _attend_by_row(self, query, rows: Rows, key, value, key_value_rows: Rows) -> torch.Tensor:
         """Compute no padding; where a call costs little, as on a CPU, this is faster than one call for all rows."""

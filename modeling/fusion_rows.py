@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 
 from .modeling_lengths import Lengths
+from .modeling_row_attention import offsets_of_rows
 
 
 def lay_out(
@@ -53,6 +54,11 @@ class Rows:
     def index(self) -> torch.Tensor:
         """The places of all positions in the flattened padded rows, `(positions of all rows,)`."""
         return self.mask.flatten().nonzero_static(size=sum(self.lengths))[:, 0]
+
+    @cached_property
+    def offsets(self) -> torch.Tensor | None:
+        """The places of the rows for a GPU's attention kernels; see `offsets_of_rows`."""
+        return offsets_of_rows(self.lengths, self.mask.device)
 
     @cached_property
     def counts(self) -> torch.Tensor:

@@ -36,6 +36,11 @@ def complete_lengths(
     return completed
 
 
+def works_by_row(device: torch.device) -> bool:
+    """Return whether a call for each row is fast on a device, as on a CPU; on a GPU a batch would wait for the launches."""
+    return device.type == "cpu"
+
+
 def lengths_mask(lengths: Lengths, device: torch.device, positions: int | None = None) -> torch.Tensor:
     """Return the mask of rows, `(batch, positions)`, bool; by default as wide as the longest row."""
     counts = torch.tensor(lengths).to(device, non_blocking=True)

@@ -9,7 +9,6 @@ from emofusion import LateFusionForSequenceClassification
 from emofusion.configuration.modalities import host_lengths
 from emofusion.modeling.encoder_packing import (
     PACKED_ATTENTION,
-    _attend_nested,
     attention_arguments,
     length_buckets,
     pack_rows,
@@ -69,16 +68,12 @@ def test_layers_in_buckets_see_no_more_padding_than_their_mask_says(lengths):
         assert_close(states, row - row.mean(dim=0))
 
 
-@pytest.mark.parametrize("nested", [False, True])
-def test_attention_stays_inside_rows(nested):
+def test_attention_stays_inside_rows():
     torch.manual_seed(0)
     lengths, scaling = (10, 15, 17), 0.3
     states = [torch.randn(1, 42, 4, 8, requires_grad=True) for _ in range(3)]
     heads = [state.transpose(1, 2) for state in states]
-    if nested:  # as on a GPU
-        context = _attend_nested(*heads, 0.0, scaling, lengths, torch.tensor([0, 10, 25, 42]))
-    else:
-        context, _ = packed_attention(None, *heads, None, scaling=scaling, **attention_arguments(lengths, CPU))
+    context, _ = packed_attention(None, *heads, None, scaling=scaling, **attention_arguments(lengths, CPU))
     assert context.shape == (1, 42, 4, 8)
     expected = []
     for query, key, value in zip(*(state[0].split(lengths) for state in states), strict=True):

@@ -165,13 +165,13 @@ def test_auxiliary_heads_and_mixup_never_wait_for_device():
 
 @pytest.mark.parametrize("layer", [BidirectionalLSTM, BidirectionalGRU])
 @pytest.mark.parametrize("lengths", [(3, 7, 1, 7), (4, 4)])
-def test_packed_and_directed_recurrences_equal_torch(layer, lengths):
+def test_recurrences_in_one_call_and_by_direction_equal_torch(layer, lengths):
     torch.manual_seed(0)
     module = layer(6, 5)
     rows = rows_of(torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
     padded = torch.randn(len(lengths), max(lengths), 6, requires_grad=True)
     gradients = []
-    for run in (module, module._run_packed, module._run_directions):
+    for run in (module, module._run_at_once, module._run_directions):
         outputs = run(padded, rows)
         for row, length in enumerate(lengths):
             assert_close(outputs[row, :length], layer.__bases__[1].forward(module, padded[row, :length])[0])
