@@ -75,7 +75,7 @@ def measure_correctness(setting: Setting, systems=SYSTEMS, encoders=tuple(ENCODE
 
     torch.manual_seed(0)
     tables = [
-        table(title, [check(name, make(name, setting.small), setting) for name in names])
+        table(title, [check(name, make(name, setting.small, setting.device), setting) for name in names])
         for title, names, make in (
             (f"Correctness of the systems: {describe_clips(setting.lengths)}", systems, build),
             ("Correctness of the encoders, each in the model of one modality", encoders, build_encoder),
@@ -88,15 +88,18 @@ def measure_correctness(setting: Setting, systems=SYSTEMS, encoders=tuple(ENCODE
     return tables
 
 
-def build_encoder(name: str, small: bool):
+def build_encoder(name: str, small: bool, device: str = "cpu"):
     """Return the classifier of one modality with an encoder of `ENCODERS`, in evaluation mode."""
+    import torch
+
     from ..configuration.configuration_unimodal import UnimodalConfig
     from ..modeling.modeling_unimodal import UnimodalForSequenceClassification
 
     modality, fields = ENCODERS[name]
     fields = fields | (SMALL.get(name, NARROW) if small else {})
     config = UnimodalConfig(modality=modality, num_labels=4, **{MODALITIES[modality].config_field: fields})
-    return UnimodalForSequenceClassification(config).eval()
+    with torch.device(device):
+        return UnimodalForSequenceClassification(config).eval()
 
 
 def check(name: str, model, setting: Setting) -> dict:
@@ -105,7 +108,7 @@ def check(name: str, model, setting: Setting) -> dict:
 
     device = setting.device
     with torch.no_grad(), exact_products():
-        batch = make_batch(model.config, setting.lengths)
+        model, batch = model.cpu(), make_batch(model.config, setting.lengths)
         scale_heads(model, batch)
         on_cpu = scores(model, batch)
         model, batch = model.to(device), to_device(batch, device)

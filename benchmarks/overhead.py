@@ -51,7 +51,7 @@ def measure_system(system: str, fields: dict) -> dict[str, list[dict]]:
     torch.manual_seed(0)
     setting = as_setting(fields)
     device, rows = setting.device, {name: [] for name in PASSES}
-    model, encoders = build(system, setting.small).to(device), build_encoders(system, setting.small).to(device)
+    model, encoders = build(system, setting.small, device), build_encoders(system, setting.small, device)
     batch = make_batch(model.config, setting.lengths, device)
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     for dtype in DTYPES:
@@ -103,11 +103,11 @@ def step_of(model, loss: Callable, dtype: str, device: str) -> Callable:
     return step
 
 
-def build_encoders(system: str, small: bool):
+def build_encoders(system: str, small: bool, device: str = "cpu"):
     """Return a classifier whose `fuse` is only a mean, so that its base model is its encoders."""
-    model = build(system, small)
+    model = build(system, small, device)
     if system == "wavfusion":
-        model = plain_twin(model)
+        model = plain_twin(model).to(device)
     from ..modeling.modeling_emofusion import EmoFusionModel
 
     for part in model.modules():

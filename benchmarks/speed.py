@@ -63,7 +63,7 @@ def measure_system(system: str, fields: dict) -> dict[str, list[dict]]:
     logging.disable_progress_bar()
     torch.manual_seed(0)
     setting = as_setting(fields)
-    model = build(system, setting.small)
+    model = build(system, setting.small, setting.device)
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         models = build_forms(model, folder, setting.device)
         return {title: measure_batch(system, models, lengths, setting) for title, lengths in setting.batches.items()}
@@ -73,7 +73,7 @@ def build_forms(model, folder: str, device: str) -> dict:
     """Return the models that are compared: stock and ours in float32 and bfloat16, and on the CPU ours as `"auto"` loads it.
 
     Args:
-        model: A classifier in float32; it is moved to the device.
+        model: A classifier in float32, on the device.
         folder: An empty folder for a checkpoint.
         device: Device of the models.
     """
@@ -81,7 +81,8 @@ def build_forms(model, folder: str, device: str) -> dict:
 
     from .stock import StockEncoders
 
-    stock = StockEncoders(model).eval()
+    with torch.device(device):
+        stock = StockEncoders(model).eval()
     models = {"stock float32": stock, "ours float32": model}
     if device == "cpu":
         model.save_pretrained(folder)
@@ -98,6 +99,7 @@ def measure_batch(system: str, models: dict, lengths: Sequence[float], setting: 
 
     device = setting.device
     batch = make_batch(models["ours float32"].config, lengths, device)
+    del batch["labels"]
     calls = {name: functools.partial(form, **batch) for name, form in models.items()}
     references = {
         f"product {name}": make_product(getattr(torch, name), device) for name in ("float32", "bfloat16")

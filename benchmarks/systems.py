@@ -35,19 +35,27 @@ SEGMENTS = {"word": 2.5, "syllable": 4.0, "phone": 10.0}  # per second
 LABELS = ("angry", "happy", "neutral", "sad")
 
 
-def build(system: str, small: bool = False):
+def build(system: str, small: bool = False, device: str = "cpu"):
     """Return a classifier with random weights, in evaluation mode.
 
     Args:
         system: One of `SYSTEMS`. The members of the late fusion are trainable.
         small: Whether to build the model of the spoken corpus.
+        device: Device of its weights, which a GPU draws in a fraction of the time.
     """
+    import torch
+
+    with torch.device(device):
+        return _build(system, small)
+
+
+def _build(system: str, small: bool):
     if system != LATE_FUSION:
         return build_recipe((SMALL_RECIPES if small else RECIPES)[system])
     from ..configuration.configuration_late_fusion import LateFusionConfig
     from ..modeling.modeling_late_fusion import LateFusionForSequenceClassification
 
-    members = [build(name, small) for name in MEMBERS]
+    members = [_build(name, small) for name in MEMBERS]
     config = LateFusionConfig(member_configs=[member.config for member in members], freeze_members=False)
     return LateFusionForSequenceClassification(config, members=members).eval()
 

@@ -13,7 +13,7 @@ from .measuring import conditions, finisher, peak_memory, ratios, table, time_in
 from .setting import Setting, as_setting, describe_clips, run, setting_of
 from .systems import QUICK, WITH_STOCK, build, make_batch
 
-REPEATS = 3  # at most
+REPEATS = 3  # at most, on a CPU
 DTYPES = ("float32", "bfloat16")
 LEARNING_RATE = 1e-6
 
@@ -71,7 +71,8 @@ def measure_times(system: str, fields: dict) -> list[dict]:
             for name, model in models.items()
         }
         product = {"product": make_product(getattr(torch, dtype), device)}
-        timings = time_in_turn(steps | product, min(setting.repeats, REPEATS), finisher(device))
+        repeats = min(setting.repeats, REPEATS) if device == "cpu" else setting.repeats
+        timings = time_in_turn(steps | product, repeats, finisher(device))
         operations = count_operations(steps["ours"])
         rate = operations / timings["ours"].least / 1e6
         rows.append(
@@ -115,11 +116,14 @@ def measure_peak(system: str, which: str, dtype: str, fields: dict) -> float:
 
 def build_models(system: str, setting: Setting) -> dict:
     """Return stock with a head, and ours, in training mode."""
+    import torch
+
     from .stock import StockEncoders
 
-    model = build(system, setting.small)
-    forms = {"stock": StockEncoders(model, head=True), "ours": model}
-    return {name: form.to(setting.device).train() for name, form in forms.items()}
+    model = build(system, setting.small, setting.device)
+    with torch.device(setting.device):
+        stock = StockEncoders(model, head=True)
+    return {"stock": stock.train(), "ours": model.train()}
 
 
 def make_optimizer(model):
