@@ -18,6 +18,7 @@ SECTIONS = {
     "padding": "share of padding in random batches and in batches of similar length",
     "prefix_cache": "an epoch with and without the cache of frozen layers",
     "scoring": "many recordings: the pipeline, a naive loop, the model alone, and the pipeline of transformers",
+    "batch_scoring": "a table of scores of many recordings (`predict --out`) against a naive loop and the model alone",
     "serving": "a server under load of 1, 4 and 16 clients, against a naive one: throughput and latency",
     "export": "exported ONNX graphs against torch: size, time and agreement, in float32 and int8",
     "startup": "time until `import emofusion`, the help of every command, and the answer of `emofusion predict`",

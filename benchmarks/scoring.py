@@ -7,8 +7,9 @@ as in IEMOCAP. They are scored in parts, each by all ways in turn, in batches of
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ CLIPS, PARTS = 120, 3  # of each set, and the parts that it is scored in
 FIXED = 8.0  # seconds
 MEDIAN, SPREAD, TAIL = 3.0, 0.8, 30.0  # seconds, of the logarithm, seconds
 SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+# Ways to score recordings: a function that prepares what is not measured, and one that is measured.
+Ways = dict[str, tuple[Callable, Callable]]
 
 
 def measure(quick: bool) -> list[dict]:
@@ -51,20 +54,24 @@ def measure_set(seconds: list[float], parts: int, small: bool) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         paths = write_recordings(Path(folder), seconds)
         ways, dtype = build_ways(Path(folder), small)
-        warm_up = paths[:2]
-        spent = {name: [] for name in ways}
-        for prepare, score in ways.values():
-            score(prepare(warm_up))
-        size = -(-len(paths) // parts)
-        for part in (paths[first : first + size] for first in range(0, len(paths), size)):
-            for name, (prepare, score) in ways.items():
-                ready = prepare(part)
-                wall, processor = time.perf_counter(), time.process_time()
-                score(ready)
-                spent[name].append((time.perf_counter() - wall, time.process_time() - processor, len(part)))
-    rows = [describe(name, times) for name, times in spent.items()]
+        rows = time_ways(ways, paths, parts)
     naive, own = (next(row for row in rows if row["what"] == name)["per s"] for name in ("naive loop", "model alone"))
     return [row | {"to loop": row["per s"] / naive, "to model": row["per s"] / own, "dtype": dtype} for row in rows]
+
+
+def time_ways(ways: Ways, paths: list[str], parts: int) -> list[dict]:
+    """Return a row for each way, with its rates; each part of the recordings is scored by all ways in turn."""
+    spent = {name: [] for name in ways}
+    for prepare, score in ways.values():
+        score(prepare(paths[:2]))  # to load modules and fill caches
+    size = -(-len(paths) // parts)
+    for part in (paths[first : first + size] for first in range(0, len(paths), size)):
+        for name, (prepare, score) in ways.items():
+            ready = prepare(part)
+            wall, processor = time.perf_counter(), time.process_time()
+            score(ready)
+            spent[name].append((time.perf_counter() - wall, time.process_time() - processor, len(part)))
+    return [describe(name, times) for name, times in spent.items()]
 
 
 def describe(name: str, times: list[tuple[float, float, int]]) -> dict:
@@ -92,25 +99,53 @@ def write_recordings(folder: Path, seconds: list[float]) -> list[str]:
     return paths
 
 
-def build_ways(folder: Path, small: bool) -> tuple[dict[str, tuple[Callable, Callable]], str]:
-    """Return the ways, each a function that prepares what is not measured and one that is, and the dtype of our model."""
-    import torch
-    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification, pipeline
+def build_ways(folder: Path, small: bool) -> tuple[Ways, str]:
+    """Return the ways, and the dtype of our model."""
+    from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification, pipeline
 
-    from .. import EmoFusionProcessor, UnimodalConfig, UnimodalForSequenceClassification
+    from .. import EmoFusionProcessor, UnimodalForSequenceClassification
     from ..processing import load_audio
+
+    encoder = save_model(folder / "model", small)
+    model = UnimodalForSequenceClassification.from_pretrained(folder / "model", dtype="auto").eval()
+    extractor = Wav2Vec2FeatureExtractor()
+    recognise = pipeline("emotion-recognition", model=model, processor=EmoFusionProcessor(extractor))
+    stock_model = Wav2Vec2ForSequenceClassification(encoder).eval()
+    stock = pipeline("audio-classification", model=stock_model, feature_extractor=extractor)
+
+    def score_with_stock(paths: list[str]) -> None:
+        rows = ({"raw": load_audio(path, SAMPLING_RATE), "sampling_rate": SAMPLING_RATE} for path in paths)
+        list(stock(rows, batch_size=BATCH))
+
+    ways = loop_over(model, extractor) | {
+        "our pipeline": (list, lambda paths: recognise(paths, batch_size=BATCH)),
+        "transformers": (list, score_with_stock),
+    }
+    return ways, str(model.dtype).removeprefix("torch.")
+
+
+def save_model(folder: Path, small: bool) -> Any:
+    """Save a model of speech with random weights in float32, and return the configuration of its encoder."""
+    import torch
+    from transformers import Wav2Vec2Config
+
+    from .. import UnimodalConfig, UnimodalForSequenceClassification
 
     torch.manual_seed(0)
     encoder = Wav2Vec2Config(**SMALL if small else {}, num_labels=4)
-    extractor = Wav2Vec2FeatureExtractor()
-    UnimodalForSequenceClassification(
-        UnimodalConfig(modality="audio", audio_config=encoder.to_dict(), num_labels=4)
-    ).save_pretrained(folder / "model")
-    model = UnimodalForSequenceClassification.from_pretrained(folder / "model", dtype="auto").eval()
+    config = UnimodalConfig(modality="audio", audio_config=encoder.to_dict(), num_labels=4)
+    UnimodalForSequenceClassification(config).save_pretrained(folder)
+    return encoder
+
+
+def loop_over(model: Any, extractor: Any, suffix: str = "") -> Ways:
+    """Return a naive loop over a model, in batches in order of arrival, and the model alone on ready batches of the loop."""
+    import torch
+
+    from .. import EmoFusionProcessor
+    from ..processing import load_audio
+
     processor = EmoFusionProcessor(extractor)
-    recognise = pipeline("emotion-recognition", model=model, processor=processor)
-    stock_model = Wav2Vec2ForSequenceClassification(encoder).eval()
-    stock = pipeline("audio-classification", model=stock_model, feature_extractor=extractor)
 
     def batch(paths: list[str]) -> dict:
         waveforms = [load_audio(path, SAMPLING_RATE) for path in paths]
@@ -121,18 +156,11 @@ def build_ways(folder: Path, small: bool) -> tuple[dict[str, tuple[Callable, Cal
         return [paths[first : first + BATCH] for first in range(0, len(paths), BATCH)]
 
     @torch.inference_mode()
-    def run(batches: list[dict]) -> None:
+    def run(batches: Iterable[dict]) -> None:
         for ready in batches:
             model(**ready).logits.softmax(-1).tolist()
 
-    def score_with_stock(paths: list[str]) -> None:
-        rows = ({"raw": load_audio(path, SAMPLING_RATE), "sampling_rate": SAMPLING_RATE} for path in paths)
-        list(stock(rows, batch_size=BATCH))
-
-    ways = {
-        "naive loop": (list, lambda paths: run(map(batch, split(paths)))),
-        "our pipeline": (list, lambda paths: recognise(paths, batch_size=BATCH)),
-        "model alone": (lambda paths: list(map(batch, split(paths))), run),
-        "transformers": (list, score_with_stock),
+    return {
+        f"naive loop{suffix}": (list, lambda paths: run(map(batch, split(paths)))),
+        f"model alone{suffix}": (lambda paths: list(map(batch, split(paths))), run),
     }
-    return ways, str(model.dtype).removeprefix("torch.")

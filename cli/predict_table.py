@@ -99,6 +99,11 @@ def _describe(summary: Any, arguments: argparse.Namespace, duration: str) -> lis
             f"Longer than the {summary.limit:g} s that this model takes: {_count(summary.cut, 'recording')} with a text, "
             f"scored by the first {summary.limit:g} s. Give rows for parts of it, with start and end, or leave the text out."
         )
+    if summary.speechless:
+        lines.append(
+            f"Without speech: {_count(summary.speechless, 'recording')}{' or channels' if arguments.channels else ''}, in the table without "
+            "scores."
+        )
     if summary.duplicates:
         lines.append(f"Named again, without another row: {_count(summary.duplicates, 'recording')}.")
     if summary.others:

@@ -17,12 +17,15 @@ def describe_windows(name: str, rows: Sequence[Mapping[str, Any]], options: Mapp
         rows: Rows of the pipeline.
         options: The options of the pipeline that it was cut with.
     """
-    if speakers := {row["speaker"] for row in rows if row.get("speaker")}:
-        return f"{one_line(name)} is cut into {len(rows)} part{'s' * (len(rows) != 1)}, of {len(speakers)} speaker{'s' * (len(speakers) != 1)}."
+    speakers, of_speakers = {row["speaker"] for row in rows if row.get("speaker")}, ""
+    if speakers:
+        of_speakers = f", of {len(speakers)} speaker{'s' * (len(speakers) != 1)}"
     if options.get("vad"):
         seconds = sum(row["end"] - row["start"] for row in rows)
-        parts = f"{len(rows)} segment{'s' * (len(rows) != 1)} with speech, {seconds:.1f} s in all"
+        parts = f"{len(rows)} segment{'s' * (len(rows) != 1)} with speech{of_speakers}, {seconds:.1f} s in all"
         return f"{one_line(name)} is cut into {parts}; the pauses between them are not recognised."
+    if speakers:
+        return f"{one_line(name)} is cut into {len(rows)} part{'s' * (len(rows) != 1)}{of_speakers}."
     length = rows[0]["end"] - rows[0]["start"]
     parts = f"{len(rows)} window{'s' * (len(rows) != 1)} of {length:g} s"
     if len(rows) > 2:

@@ -47,6 +47,7 @@ class Summary(NamedTuple):
         limit: The seconds after which recordings are cut.
         has_no_turns: Whether the model reads earlier turns, and no recording has any.
         pictures: The number of timelines that were drawn.
+        speechless: The number of recordings, or of their channels, in which no speech was found.
     """
 
     rows: int
@@ -60,6 +61,7 @@ class Summary(NamedTuple):
     limit: float
     has_no_turns: bool
     pictures: int = 0
+    speechless: int = 0
 
 
 def score_to_table(
@@ -271,7 +273,7 @@ def _finish(
             if not index.get(key, EMPTY).has_an_end:
                 kept.append(build_row(recording, {"error": LOST}, scorer.columns))
             for row in sorted(kept, key=_by_time):
-                counts.update(rows=1, errors="error" in row)
+                counts.update(rows=1, errors="error" in row, speechless=not {"error", "silent"} & row.keys())
                 yield row | {"recording": recording.name}
 
     pictures = 0
@@ -298,4 +300,5 @@ def _finish(
         limit=scorer.limit,
         has_no_turns=bool(scorer.earlier_turns) and not any(one.earlier for one in found.recordings.values()),
         pictures=pictures,
+        speechless=counts["speechless"],
     )

@@ -21,7 +21,7 @@ from .input_errors import EXPECTED
 from .media import as_waveform, audio_seconds, is_decoder, load_audio
 from .media_files import SPAN_TOLERANCE, check_span, span_outside
 from .sound_stream import SoundStream
-from .utterance_reader import Failure, UtteranceReader, name_source
+from .utterance_reader import Failure, UtteranceReader, name_channel, name_source, place_warning
 from .video import video_seconds
 from .voice_activity import find_speech
 from .window_options import WindowOptions
@@ -94,11 +94,13 @@ class RecordingReader:
         reader: The reader of its windows.
         windows: How recordings are cut.
         options: Options of `UtteranceReader.read`.
+        warns: Whether a recording without speech is a warning.
     """
 
     reader: UtteranceReader
     windows: WindowOptions
     options: dict[str, Any]
+    warns: bool = True
 
     def plan(self, inputs: Any, place: str = "") -> Recording | Failure:
         """Return a recording with its spans, or its failure; of the recording no more is read than that needs.
@@ -136,19 +138,19 @@ class RecordingReader:
             if clock != "audio":
                 raise ValueError("vad needs a recording, and the utterance has none: give audio, or window_seconds.")
             spans = find_speech(row["audio"], start, end, longest)
-            if not spans:
-                logger.warning(
-                    f"{place}No speech is found in {name_source(row['audio'], 'the recording')}: it has no rows."
-                )
+            if not spans and self.warns:
+                sentence = f"No speech is found in {name_channel(row['audio'], 'the recording')}: it has no rows."
+                logger.warning(place_warning(place, row["audio"], sentence))
         else:
             windows = plan_windows(end - start, longest, self.windows.hop_seconds)
             spans = [span._replace(start=span.start + start, end=span.end + start) for span in windows]
         video = self._measure(row["video"], "video") if used == ["audio", "video"] else None
         if video and video[1] - video[0] < end - start - 1.0:
-            logger.warning(
-                f"{place}{name_source(row['video'], 'The video')} lasts {video[1] - video[0]:.1f} s, and the recording "
+            sentence = (
+                f"{name_source(row['video'], 'The video')} lasts {video[1] - video[0]:.1f} s, and the recording "
                 f"{end - start:.1f} s: later windows have no video."
             )
+            logger.warning(place_warning(place, row["video"], sentence))
         spans = self._add_texts(row, spans, start, end)
         spans = [span if span.speaker is not None else span._replace(speaker=row["speaker"]) for span in spans]
         return Recording(row, clock, start, video, spans, place, self._stream(row, clock, spans))

@@ -346,12 +346,12 @@ class EmotionRecognitionPipeline(Pipeline):
             return
         if num_workers:
             logger.warning_once("Windows are read in threads: num_workers is ignored.")
-        source = ReadRecordings(
-            RecordingReader(reader, windows, options), inputs, forward_params.get("on_error", "raise")
-        )
+        by_rows = preprocess_params.get("stream_rows", False)  # which say themselves that a recording has none
+        recordings = RecordingReader(reader, windows, options, warns=not by_rows)
+        source = ReadRecordings(recordings, inputs, forward_params.get("on_error", "raise"))
         top_k = postprocess_params.get("top_k")
         with closing(self._run(batch_rows(source.rows(), is_stream, *sizes), is_stream, forward_params)) as outputs:
-            answer = source.number_rows if preprocess_params.get("stream_rows") else source.join
+            answer = source.number_rows if by_rows else source.join
             yield from answer(outputs, lambda span, output: build_row(span, output, self.model.config, top_k))
 
     def _run(self, batches: Iterator[Batch], is_stream: bool, forward_params: dict) -> Iterator[dict | Failure]:

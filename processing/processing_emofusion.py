@@ -18,6 +18,7 @@ from .input_errors import EXPECTED, with_prefix
 from .media import AudioSource, as_waveform, load_audio
 from .processor_loading import load_parts
 from .text_context import add_context, check_context, mark_turns, read_turns
+from .text_tokens import tokenize
 from .video import VideoSource, count_frames, load_video
 from .waveform_features import is_plain, pad_waveforms
 
@@ -171,7 +172,7 @@ class EmoFusionProcessor(ProcessorMixin):
             audio: One item or a list of items. An item is a waveform `(samples,)`; a path, the bytes of a file, a dict
                 or a decoder (see `load_audio`); or None for a row without a recording.
             text: One transcript or a list of them; None for a row without a transcript. Transcripts longer than the
-                tokenizer's `model_max_length` are cut.
+                tokenizer's `model_max_length` are cut, with a warning once.
             video: One item or a list of items. An item is an array of frames `(frames, height, width, 3)`, RGB, uint8,
                 at `frames_per_second`; a path, the bytes of a file or a dict (see `load_video`), which are sampled at
                 that rate; or None for a row without video.
@@ -277,15 +278,7 @@ class EmoFusionProcessor(ProcessorMixin):
         for row in rows:
             if not isinstance(text[row], str):
                 raise TypeError(f"text[{row}] must be a string or None, not {type(text[row]).__name__}.")
-        tokens = self.tokenizer(
-            [text[row] for row in rows],
-            padding=padding,
-            truncation=True,
-            padding_side="right",  # as the models need it, whatever the tokenizer pads by default
-            return_token_type_ids=False,
-            return_attention_mask=True,
-            return_tensors="np",
-        )
+        tokens = tokenize([text[row] for row in rows], self.tokenizer, padding)
         if context is not None:
             marked = [self._mark_context(context[row], row, speaker) for row in rows]
             tokens = add_context(tokens, marked, self.tokenizer, self.context_tokens)

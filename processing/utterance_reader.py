@@ -13,6 +13,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ..configuration.modalities import MODALITIES
+from ..configuration.plain_text import one_line
 from .download import TIMEOUT, fetch
 from .earlier_utterances import list_earlier
 from .input_errors import EXPECTED, with_prefix
@@ -317,7 +318,30 @@ def name_source(source: Any, default: str) -> str:
         default: What it is called otherwise.
     """
     path = source.get("path") if isinstance(source, Mapping) else source
-    return os.fspath(path) if isinstance(path, (str, os.PathLike)) else default
+    return one_line(os.fspath(path)) if isinstance(path, (str, os.PathLike)) else default
+
+
+def name_channel(source: Any, default: str) -> str:
+    """Return the path or URL of a recording as `name_source` does, with the channel if one is given.
+
+    Args:
+        source: See the pipeline.
+        default: What it is called otherwise.
+    """
+    channel = source.get("channel") if isinstance(source, Mapping) else None
+    name = name_source(source, default)
+    return name if channel is None else f"channel {channel} of {name}"
+
+
+def place_warning(place: str, source: Any, sentence: str) -> str:
+    """Return a warning about a recording with its position among the inputs, which only one without a path needs.
+
+    Args:
+        place: Prefix of error messages.
+        source: The recording or video.
+        sentence: The warning.
+    """
+    return sentence if name_source(source, "") else f"{place}{sentence}"
 
 
 def _span_seconds(source: Any, measure: Callable[[Any], float | None]) -> float | None:

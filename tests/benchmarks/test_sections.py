@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from emofusion.benchmarks import batch_scoring, decode, padding, resample, scoring, startup
 from emofusion.benchmarks import corpora as corpora_section
-from emofusion.benchmarks import decode, padding, resample, scoring, startup
 from emofusion.benchmarks.iemocap_tree import build_tree
 from emofusion.corpora.iemocap.corpus import IEMOCAP
 from emofusion.corpora.preparation.inspection import measure
@@ -94,7 +94,17 @@ def test_startup_has_a_row_for_each_process(monkeypatch):
 
 def test_every_way_of_scoring_has_its_ratios():
     rows = scoring.measure_set([0.3, 0.2, 0.1], parts=2, small=True)
-    assert [row["what"] for row in rows] == ["naive loop", "our pipeline", "model alone", "transformers"]
-    assert rows[0]["to loop"] == rows[2]["to model"] == 1
+    assert [row["what"] for row in rows] == ["naive loop", "model alone", "our pipeline", "transformers"]
+    assert rows[0]["to loop"] == rows[1]["to model"] == 1
     assert all(0 < row["least"] <= row["median"] <= row["most"] for row in rows)
     assert 2.5 < np.median(scoring.draw_lengths(1000)) < 3.5
+
+
+def test_a_table_is_measured_against_a_loop_in_both_dtypes(monkeypatch):
+    monkeypatch.setattr(batch_scoring, "run_in_subprocess", run_here)
+    ((*loops, ours),) = [table["rows"] for table in batch_scoring.measure(quick=True)]
+    assert [row["what"] for row in loops] == ["naive loop, float32", "model alone, float32"]
+    assert ours["what"] == "predict --out"
+    assert loops[0]["to float32 loop"] == loops[0]["to loop"] == loops[1]["to model"] == 1
+    seconds = [min(length, 1.0) for length in scoring.draw_lengths(16)]
+    assert ours["h/h"] == pytest.approx(ours["per s"] * np.mean(seconds))

@@ -9,6 +9,7 @@ from emofusion.cli.predict import load_pipeline
 from emofusion.inference.rttm import read_rttm
 from emofusion.inference.speakers import recognise_speakers
 from emofusion.inference.timeline_picture import draw_timeline
+from emofusion.processing import voice_activity
 from testing_media import tone
 from testing_model_folder import make_model_folder
 
@@ -53,6 +54,18 @@ def test_turns_of_rttm_are_printed_and_drawn(predicted, monkeypatch):
     assert times == [(0, 1, "agent"), (0.5, 1.5, "agent"), (1, 2, "customer"), (1.5, 2.5, "customer")]
     assert (drawn["path"], drawn["title"], drawn["seconds"]) == ("t.png", "call.wav", None)
     assert drawn["waveform"].seconds == 2.5
+
+
+def test_speech_is_found_in_each_channel_by_itself(predicted, monkeypatch, caplog):
+    monkeypatch.setattr(voice_activity, "_load_detector", lambda: lambda frame: next(shares))
+    shares = iter([0.9] * 79 + [0.1] * 79)  # 32 ms each, of channel 1 and of channel 2
+    printed, drawn = predicted("--channels", "--vad", "--timeline", "t.png")
+    assert "call.wav is cut into 1 segment with speech, of 1 speaker, 2.5 s in all; the pauses" in printed
+    assert {row["channel"] for row in drawn.pop("rows")} == {1}
+    assert "No speech is found in channel 2 of call.wav: it has no rows." in caplog.messages
+    shares = iter([0.1] * 158)
+    printed, drawn = predicted("--channels", "--vad", "--timeline", "t.png")
+    assert printed == "No speech is found in call.wav: t.png is not written.\n"
 
 
 def test_each_channel_has_its_waveform_and_a_picture_its_windows(predicted, folder):

@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="show where errors come from")
     parser.add_argument("--output", type=Path, help="file for all outcomes, as lines of JSON")
     arguments = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # an input may have half of a surrogate pair
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, open(arguments.output or os.devnull, "w") as output:
         set_environment(Path(folder))

@@ -12,11 +12,12 @@ from . import (
     targets_scoring,
     targets_timelines,
     targets_training,
+    targets_windows,
 )
 
 MODULES = (
     *(targets_media, targets_downloads, targets_checkpoints, targets_corpora),
-    *(targets_training, targets_results, targets_scoring, targets_commands, targets_timelines),
+    *(targets_training, targets_results, targets_scoring, targets_commands, targets_timelines, targets_windows),
 )
 if find_spec("fastapi_offline"):  # the extra `serve`
     from . import targets_serving

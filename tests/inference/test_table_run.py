@@ -105,7 +105,7 @@ def test_windows_that_the_pipeline_finds_are_rows(calls):
         *(("calls/00.wav", 0.5, "sad", None), ("calls/00.wav", 1.0, None, "x")),
         ("calls/01.wav", None, None, None),
     ]
-    assert (summary.rows, summary.errors) == (3, 1)
+    assert (summary.rows, summary.errors, summary.speechless) == (3, 1, 1)
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from emofusion.processing import EmoFusionProcessor, load_audio
+from emofusion.processing import EmoFusionProcessor, load_audio, text_tokens
 from testing_fresh import run_fresh
 from transformers import BertTokenizer, ViTImageProcessor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
@@ -321,3 +321,15 @@ def test_unsuitable_sub_processors_are_refused():
         EmoFusionProcessor(image_processor=image_processor(), frames_per_second=0)
     with pytest.raises(TypeError, match="image_processor"):
         EmoFusionProcessor(image_processor=tokenizer())
+
+
+def test_text_that_is_cut_is_said_once(processor, caplog):
+    text_tokens.logger.warning_once.cache_clear()
+    whole, longer = "i am so glad to see", "i am so glad to see you"  # with two special tokens, 8 and 9
+    assert processor(text=[whole, "am"])["input_ids"].shape == (2, 8)
+    assert not caplog.messages
+    for _ in range(2):
+        assert processor(text=[longer, whole])["input_ids"].shape == (2, 8)
+    assert caplog.messages == [
+        "A text is longer than the 8 tokens that this model takes: its end is not used. Divide long texts, with their recordings."
+    ]
