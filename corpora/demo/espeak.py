@@ -141,16 +141,16 @@ class _Synthesiser:
     def __init__(self):
         import espeakng_loader
 
-        self.library = ctypes.CDLL(espeakng_loader.get_library_path())
+        self.binding = ctypes.CDLL(espeakng_loader.get_library_path())
         options = _PHONEME_EVENTS_IN_IPA | _DO_NOT_EXIT
-        rate = self.library.espeak_Initialize(
+        rate = self.binding.espeak_Initialize(
             _SYNCHRONOUS_OUTPUT, 0, espeakng_loader.get_data_path().encode(), options
         )
         if rate != ESPEAK_RATE:
             raise RuntimeError(f"espeak-ng speaks at {rate} Hz; {ESPEAK_RATE} Hz was expected.")
-        self.library.espeak_ng_SetRandSeed(0)  # seeds the noise of breathy voices, otherwise seeded by the clock
+        self.binding.espeak_ng_SetRandSeed(0)  # seeds the noise of breathy voices, otherwise seeded by the clock
         self.callback = _CALLBACK(self._collect)  # keeps a reference: the library only holds a pointer
-        self.library.espeak_SetSynthCallback(self.callback)
+        self.binding.espeak_SetSynthCallback(self.callback)
 
     def _collect(self, samples, count, events) -> int:
         if samples and count > 0:
@@ -164,12 +164,12 @@ class _Synthesiser:
 
     def say(self, text: str, voice: str, rate: int, pitch: int, pitch_range: int, volume: int):
         self.samples, self.phones = bytearray(), []
-        if self.library.espeak_SetVoiceByName(voice.encode()):
+        if self.binding.espeak_SetVoiceByName(voice.encode()):
             raise ValueError(f"espeak-ng has no voice {voice!r}.")
         for parameter, value in ((_RATE, rate), (_VOLUME, volume), (_PITCH, pitch), (_RANGE, pitch_range)):
-            self.library.espeak_SetParameter(parameter, value, 0)
+            self.binding.espeak_SetParameter(parameter, value, 0)
         encoded = text.encode("ascii")
-        self.library.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTER_POSITION, 0, _ASCII_IS_UTF8, None, None)
+        self.binding.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTER_POSITION, 0, _ASCII_IS_UTF8, None, None)
         ends = [sample for _, sample, _ in self.phones[1:]] + [len(self.samples) // 2]
         phones = [
             (begin, round(start / ESPEAK_RATE, 4), round(end / ESPEAK_RATE, 4), symbol)
