@@ -47,7 +47,7 @@ def pad_rows(packed: torch.Tensor, lengths: Lengths) -> torch.Tensor:
         return stack_rows(split_rows(packed, lengths))
     longest, sizes = max(lengths), packed.shape[2:]
     places = row_places(lengths, packed.device, longest)
-    padded = packed.new_zeros(len(lengths) * longest, *sizes).index_copy_(0, places, packed[0])
+    padded = packed.new_zeros(len(lengths) * longest, *sizes).index_copy_(0, places, packed.squeeze(0))
     return padded.unflatten(0, (len(lengths), longest))
 
 
@@ -70,7 +70,7 @@ def row_places(lengths: Lengths, device: torch.device, width: int) -> torch.Tens
 
 def split_rows(packed: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, ...]:
     """Return the rows of a packed tensor, each `(positions, ...)`."""
-    return packed.unbind() if is_uniform(lengths) else packed[0].split(list(lengths))
+    return packed.unbind() if is_uniform(lengths) else packed.squeeze(0).split(list(lengths))
 
 
 def join_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -181,7 +181,7 @@ def packed_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     if attention_mask is None and has_kernel(query, row_offsets):
-        states, longest = tuple(state[0].transpose(0, 1) for state in (query, key, value)), max(row_lengths)
+        states, longest = tuple(state.squeeze(0).transpose(0, 1) for state in (query, key, value)), max(row_lengths)
         context = attend_inside_rows(states, (row_offsets,) * 2, (longest,) * 2, dropout, scaling)
         return context[None], None
     contexts, start = [], 0

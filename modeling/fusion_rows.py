@@ -75,12 +75,12 @@ class Rows:
         if self.are_equal:
             return packed
         rows, sizes = len(self.lengths), packed.shape[2:]
-        padded = packed.new_zeros(rows * self.longest, *sizes).index_copy_(0, self.index, packed[0])
+        padded = packed.new_zeros(rows * self.longest, *sizes).index_copy_(0, self.index, packed.squeeze(0))
         return padded.view(rows, self.longest, *sizes)
 
     def split(self, packed: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the rows of a packed tensor, each `(positions, ...)`."""
-        return packed.unbind() if self.are_equal else packed[0].split(list(self.lengths))
+        return packed.unbind() if self.are_equal else packed.squeeze(0).split(list(self.lengths))
 
     def join(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the packed tensor of rows, each `(positions, ...)`; the inverse of `split`."""
