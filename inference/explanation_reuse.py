@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ..configuration.modalities import MODALITIES
 from ..modeling.modeling_emofusion import EmoFusionModel
 from ..modeling.modeling_lengths import Lengths
+from ..modeling.modeling_rows import Rows
 
 KEPT_BYTES = 256 * 2**20  # results of one stage of one encoder
 
@@ -92,7 +93,12 @@ def _known_finish(stage: Stage) -> Stage:
     def run(values: torch.Tensor, lengths: Lengths, output_hidden_states: bool, output_attentions: bool) -> tuple:
         if output_hidden_states or output_attentions:
             return stage(values, lengths, output_hidden_states, output_attentions)
-        return *known.run(lambda *rows: stage(*rows, False, False)[:2], values, lengths), (), ()
+        states, counts = known.run(run_stage, values, lengths)
+        return states, Rows(counts, states.device), (), ()
+
+    def run_stage(values: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, Lengths]:
+        states, rows, *_ = stage(values, lengths, False, False)
+        return states, rows.lengths
 
     return run
 

@@ -13,7 +13,9 @@ from ..configuration.modalities import CONTEXT_INPUT, MODALITIES, SPAN_INPUTS
 from ..modeling.encoder_packing import PACKED_ATTENTION
 from ..modeling.encoder_wav2vec2 import MODEL_TYPES
 from ..modeling.fusion_late_members import MEMBER_MODELS
+from ..modeling.fusion_segments import Segments
 from ..modeling.modeling_late_fusion import labels_of, put_in_order
+from ..modeling.modeling_rows import PaddedRows
 from .export_encoders import encode_padded, encode_waveforms
 
 Batch = Mapping[str, torch.Tensor]
@@ -91,8 +93,9 @@ class ExportableModel(nn.Module):
             )
         if CONTEXT_INPUT in self.input_names:
             states["text"], masks["text"] = _drop_context(states["text"], masks["text"], batch[CONTEXT_INPUT])
-        spans = {level: batch[SPAN_INPUTS[level]] for level in self.model.config.span_levels}
-        embedding = base.fuse(states, masks, {}, spans, False).embedding
+        segments = {level: Segments(batch[SPAN_INPUTS[level]]) for level in self.model.config.span_levels}
+        rows = {name: PaddedRows(mask) for name, mask in masks.items()}
+        embedding = base.fuse(states, rows, segments, False).embedding
         outputs = self.model.apply_heads(embedding)
         return {name: value for name, value in outputs.items() if value is not None}
 
@@ -100,7 +103,7 @@ class ExportableModel(nn.Module):
 def _drop_context(
     states: torch.Tensor, mask: torch.Tensor, context: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the states of rows without those of earlier turns, and their mask; see `drop_context` in `modeling_lengths`."""
+    """Return the states of rows without those of earlier turns, and their mask; see `drop_context` in `modeling_rows`."""
     places = torch.arange(states.shape[1])
     sources = (places + context[:, None] * (places > 0)).clamp(max=states.shape[1] - 1)
     states = states.gather(1, sources[..., None].expand(-1, -1, states.shape[2]))

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ..modeling.fusion_recurrence import BidirectionalGRU, BidirectionalLSTM
-from ..modeling.fusion_rows import Rows
+from ..modeling.modeling_rows import Rows
 
 # The order of the gates in ONNX, by their places in torch: torch has i f g o, ONNX i o f g; torch has r z n, ONNX z r n.
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}

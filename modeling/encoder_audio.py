@@ -16,14 +16,8 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from .encoder_building import build_encoder
 from .encoder_convolutions import convolve_waveform, wav2vec2_receptive_field
-from .encoder_packing import (
-    attention_arguments,
-    pack_rows,
-    pad_rows,
-    run_in_buckets,
-    takes_packed_rows,
-    use_packed_attention,
-)
+from .encoder_layers import read_layers, run_functions
+from .encoder_packing import attention_arguments, run_in_buckets, takes_packed_rows, use_packed_attention
 from .encoder_spec_augment import masks_frames
 from .encoder_wav2vec2 import (
     MODEL_TYPES,
@@ -31,7 +25,8 @@ from .encoder_wav2vec2 import (
     has_final_layer_norm,
 )
 from .encoder_whisper import FRAME_HOP, RECEPTIVE_FIELD, convolve_spectrogram, embed_whisper_features
-from .modeling_lengths import Lengths, lengths_mask
+from .modeling_lengths import Lengths
+from .modeling_rows import Rows
 
 SUPPORTED_MODEL_TYPES = (*MODEL_TYPES, "whisper")
 # Options that change the frame rate or mix the rows of a batch, and their effect.
@@ -113,9 +108,7 @@ def self_attention(layer: nn.Module) -> nn.Module:
     return layer.self_attn if hasattr(layer, "self_attn") else layer.attention
 
 
-def conv_features(
-    encoder: PreTrainedModel, input_values: torch.Tensor, lengths: Lengths
-) -> tuple[torch.Tensor, Lengths]:
+def conv_features(encoder: PreTrainedModel, input_values: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, Rows]:
     """Run the convolutional front end; Whisper's starts with a log-mel spectrogram.
 
     Args:
@@ -124,7 +117,7 @@ def conv_features(
         lengths: The samples of each row. A row shorter than the receptive field, or empty, gives one frame.
 
     Returns:
-        Features, packed as described in `encoder_packing`, and the number of frames of each row.
+        Features, packed, and the layout of their frames.
 
     Raises:
         ValueError: If a recording is longer than the encoder's maximum.
@@ -133,25 +126,25 @@ def conv_features(
     return convolve(encoder, input_values, lengths)
 
 
-def embed_frames(encoder: PreTrainedModel, features: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+def embed_frames(encoder: PreTrainedModel, features: torch.Tensor, rows: Rows) -> torch.Tensor:
     """Compute the input of the first layer: projection, SpecAugment in training, positions.
 
     Args:
         encoder: A speech encoder of a supported type.
         features: Packed features.
-        lengths: The frames of each row.
+        rows: The layout.
 
     Returns:
         The same shape, with `hidden` channels.
     """
     embed = embed_whisper_features if _is_whisper(encoder.config) else embed_wav2vec2_features
-    return embed(encoder, features, lengths)
+    return embed(encoder, features, rows)
 
 
 def run_layers(
     encoder: PreTrainedModel,
     hidden_states: torch.Tensor,
-    lengths: Lengths,
+    rows: Rows,
     start: int,
     stop: int,
     output_attentions: bool = False,
@@ -163,7 +156,7 @@ def run_layers(
     Args:
         encoder: A speech encoder of a supported type.
         hidden_states: Packed, the input of layer `start`.
-        lengths: The frames of each row.
+        rows: The layout.
         start: The first layer.
         stop: The layer before which to stop.
         output_attentions: Whether to record attention maps; only the eager implementation has them.
@@ -177,21 +170,39 @@ def run_layers(
     trunk, attentions = layer_stack(encoder), ()
     layers = trunk.layers[start:stop]
     if takes_packed_rows(encoder):
-        arguments = {"attention_mask": None} | attention_arguments(lengths, hidden_states.device)
-        states, attentions = apply_layers(layers, hidden_states, arguments, output_attentions)
+        states, attentions = run_packed_layers(encoder, layers, hidden_states, rows), ()
     elif output_attentions:
-        padded, mask = pad_rows(hidden_states, lengths), lengths_mask(lengths, hidden_states.device)
-        states, attentions = apply_layers(layers, padded, layer_arguments(encoder, padded, mask), output_attentions)
-        states = tuple(pack_rows(layer, lengths) for layer in states)
+        padded = rows.pad(hidden_states)
+        states, attentions = apply_layers(layers, padded, layer_arguments(encoder, padded, rows.mask), True)
+        states = tuple(map(rows.pack, states))
     else:
         states = run_in_buckets(
             lambda padded, mask: apply_layers(layers, padded, layer_arguments(encoder, padded, mask))[0],
             hidden_states,
-            lengths,
+            rows,
         )
     if stop == len(trunk.layers) and _has_final_layer_norm(encoder.config):
         states = (*states[:-1], trunk.layer_norm(states[-1]))
     return states[-1], states, attentions
+
+
+def run_packed_layers(
+    encoder: PreTrainedModel, layers: nn.ModuleList, hidden_states: torch.Tensor, rows: Rows
+) -> tuple[torch.Tensor, ...]:
+    """Run transformer layers whose attention takes packed rows, in sequence.
+
+    Args:
+        encoder: The encoder of the layers.
+        layers: The layers.
+        hidden_states: Packed, the input of the first layer.
+        rows: The layout.
+
+    Returns:
+        The input of every layer and the output of the last one, packed.
+    """
+    if (read := read_layers(encoder.config, layers)) is not None:
+        return run_functions(read, hidden_states, rows)
+    return apply_layers(layers, hidden_states, {"attention_mask": None} | attention_arguments(rows))[0]
 
 
 def apply_layers(

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from .encoder_packing import is_uniform, row_numbers, row_places
 from .modeling_lengths import Lengths, lengths_mask, works_by_row
+from .modeling_rows import Rows
 
 # Frames that are computed at once on a CPU (8 s): tensors of more than 32 MB are mapped anew for each layer, which costs as
 # much as a layer. A GPU computes all at once, because each of its calls costs a launch.
@@ -55,7 +55,7 @@ def product_dtype(weight: torch.Tensor) -> torch.dtype:
 
 def convolve_waveform(
     encoder: PreTrainedModel, input_values: torch.Tensor, lengths: Lengths
-) -> tuple[torch.Tensor, Lengths]:
+) -> tuple[torch.Tensor, Rows]:
     """Run the convolutional front end; rows shorter than the receptive field are padded with silence to that length.
 
     Args:
@@ -64,22 +64,19 @@ def convolve_waveform(
         lengths: The samples of each row.
 
     Returns:
-        Features `(1, frames of all rows, channels)`, or `(batch, frames, channels)` for rows of equal length; and the
-        number of frames of each row.
+        Features, packed, and the layout of their frames.
     """
     config, layers = encoder.config, encoder.feature_extractor.conv_layers
     field, hop = wav2vec2_receptive_field(config), math.prod(config.conv_stride)
-    frames = tuple((max(length, field) - field) // hop + 1 for length in lengths)
+    rows = Rows([(max(length, field) - field) // hop + 1 for length in lengths], input_values.device)
     weight = layers[0].conv.weight
     front_end = FrontEnd(layers, field, hop, product_dtype(weight))
     convolve = _convolve_in_pieces if works_by_row(weight.device) else _convolve_at_once
-    features = convolve(front_end, input_values.to(weight.dtype), lengths, frames)
-    return features.unflatten(0, (len(frames), -1)) if is_uniform(frames) else features[None], frames
+    features = convolve(front_end, input_values.to(weight.dtype), lengths, rows)
+    return features.unflatten(0, (len(lengths), -1)) if rows.are_equal else features[None], rows
 
 
-def _convolve_in_pieces(
-    front_end: FrontEnd, input_values: torch.Tensor, lengths: Lengths, frames: Lengths
-) -> torch.Tensor:
+def _convolve_in_pieces(front_end: FrontEnd, input_values: torch.Tensor, lengths: Lengths, rows: Rows) -> torch.Tensor:
     """Return the features of all rows, `(frames of all rows, channels)`, computed in pieces of the rows."""
     (first_layer, *layers), field, hop, dtype = front_end
     waveforms = [
@@ -89,7 +86,7 @@ def _convolve_in_pieces(
     first = [_first_layer(first_layer, waveform, dtype) for waveform in waveforms]
     others = [(layer, _flat_weight(layer.conv, dtype)) for layer in layers]
     features = []
-    for pieces in _group_pieces(frames, FRAMES_AT_ONCE):
+    for pieces in _group_pieces(rows.lengths, FRAMES_AT_ONCE):
         spans = [(piece.frames - 1) * hop + field for piece in pieces]
         slots = [math.ceil(span / hop) for span in spans]
         segments = [
@@ -106,9 +103,7 @@ def _convolve_in_pieces(
     return torch.cat(features)
 
 
-def _convolve_at_once(
-    front_end: FrontEnd, input_values: torch.Tensor, lengths: Lengths, frames: Lengths
-) -> torch.Tensor:
+def _convolve_at_once(front_end: FrontEnd, input_values: torch.Tensor, lengths: Lengths, rows: Rows) -> torch.Tensor:
     """Return the same as `_convolve_in_pieces`, computed in few calls for any number of rows, as a GPU wants it.
 
     The windows of the first layer are cut from the padded rows, in groups of one hop. Rows one behind the other are groups
@@ -116,19 +111,19 @@ def _convolve_at_once(
     """
     (first_layer, *layers), field, hop, dtype = front_end
     device, tail = input_values.device, math.ceil(field / hop)
-    slots = tuple(count - 1 + tail for count in frames)
-    width = max(slots) + 1
+    slots = Rows([count - 1 + tail for count in rows.lengths], device)
+    width = slots.longest
     (kernel,), (stride,) = first_layer.conv.kernel_size, first_layer.conv.stride
     valid = lengths_mask(lengths, device, input_values.shape[1])
     silent = torch.where(valid, input_values, 0)
     silent = F.pad(silent, (0, width * hop + kernel - silent.shape[1]))
     windows = silent.unfold(1, kernel, stride)[:, : width * hop // stride].unflatten(1, (width, -1))
-    picked = row_places(slots, device, width)
+    picked = slots.index
     picked = torch.cat([picked, picked[-1:].expand(tail)])
     hidden_states = _first_layer_at_once(front_end, windows, lengths, picked)
     for layer in layers:
         hidden_states = _activate(layer, _convolve(hidden_states, layer.conv, _flat_weight(layer.conv, dtype)))
-    places = torch.arange(sum(frames), device=device) + (tail - 1) * row_numbers(frames, device)
+    places = torch.arange(rows.total, device=device) + (tail - 1) * rows.numbers
     return hidden_states.index_select(0, places)
 
 

@@ -1,8 +1,4 @@
-"""Rows of different lengths one behind the other, so that encoders compute no padding (ours).
-
-A packed tensor is `(1, positions of all rows, ...)`. Rows of equal length need no packing and stay `(batch, positions,
-...)`; layers that treat every position alike accept both. Lengths are Python numbers: nothing waits for the device.
-"""
+"""Encoders on rows without padding: attention inside packed rows, and buckets for layers that cannot take those (ours)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,75 +11,15 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from .modeling_lengths import Lengths, lengths_mask, works_by_row
-from .modeling_row_attention import attend_inside_rows, has_kernel, offsets_of_rows
+from .modeling_lengths import Lengths
+from .modeling_row_attention import attend_inside_rows, has_kernel
+from .modeling_rows import Rows, stack_rows
 
 # The name of `packed_attention` among the attention functions of transformers.
 # Remote code of the Hub, which may be of another version, registers its own.
 PACKED_ATTENTION = f"packed_sdpa_{__name__.replace('.', '_')}"
 # A bucket ends where a row is shorter than this share of the bucket's longest row.
 BUCKET_SHARE = 0.75
-
-
-def is_uniform(lengths: Lengths) -> bool:
-    """Return whether all rows have the same length."""
-    return min(lengths) == max(lengths)
-
-
-def pack_rows(padded: torch.Tensor, lengths: Lengths) -> torch.Tensor:
-    """Pack the valid positions of `(batch, positions, ...)`, which come first in each row."""
-    if is_uniform(lengths):
-        return padded[:, : lengths[0]]
-    if works_by_row(padded.device):
-        return join_rows([row[:length] for row, length in zip(padded.unbind(), lengths, strict=True)])
-    return padded.flatten(0, 1).index_select(0, row_places(lengths, padded.device, padded.shape[1]))[None]
-
-
-def pad_rows(packed: torch.Tensor, lengths: Lengths) -> torch.Tensor:
-    """Return `(batch, longest row, ...)`, zero where padded; the inverse of `pack_rows`."""
-    if is_uniform(lengths):
-        return packed
-    if works_by_row(packed.device):
-        return stack_rows(split_rows(packed, lengths))
-    longest, sizes = max(lengths), packed.shape[2:]
-    places = row_places(lengths, packed.device, longest)
-    padded = packed.new_zeros(len(lengths) * longest, *sizes).index_copy_(0, places, packed.squeeze(0))
-    return padded.unflatten(0, (len(lengths), longest))
-
-
-def row_numbers(lengths: Lengths, device: torch.device) -> torch.Tensor:
-    """Return the number of the row of each packed position, `(positions of all rows,)`."""
-    counts = torch.tensor(lengths).to(device, non_blocking=True)
-    return torch.repeat_interleave(counts, output_size=sum(lengths))
-
-
-def row_places(lengths: Lengths, device: torch.device, width: int) -> torch.Tensor:
-    """Return the place of each packed position in flattened rows of `width` positions, `(positions of all rows,)`.
-
-    Args:
-        lengths: The length of every row.
-        device: Device of the places.
-        width: The positions of a padded row.
-    """
-    return lengths_mask(lengths, device, width).flatten().nonzero_static(size=sum(lengths))[:, 0]
-
-
-def split_rows(packed: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, ...]:
-    """Return the rows of a packed tensor, each `(positions, ...)`."""
-    return packed.unbind() if is_uniform(lengths) else packed.squeeze(0).split(list(lengths))
-
-
-def join_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the packed tensor of rows; the inverse of `split_rows`."""
-    if is_uniform([len(row) for row in rows]):
-        return torch.stack(list(rows))
-    return torch.cat(list(rows))[None]
-
-
-def stack_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return `(rows, longest row, ...)`, zero where padded."""
-    longest = max(map(len, rows))
-    return torch.stack([F.pad(row, (0, 0) * (row.ndim - 1) + (0, longest - len(row))) for row in rows])
 
 
 def length_buckets(lengths: Lengths) -> list[list[int]]:
@@ -102,9 +38,7 @@ def length_buckets(lengths: Lengths) -> list[list[int]]:
 
 
 def run_in_buckets(
-    run: Callable[[torch.Tensor, torch.Tensor | None], Sequence[torch.Tensor]],
-    packed: torch.Tensor,
-    lengths: Lengths,
+    run: Callable[[torch.Tensor, torch.Tensor | None], Sequence[torch.Tensor]], packed: torch.Tensor, rows: Rows
 ) -> tuple[torch.Tensor, ...]:
     """Run layers that cannot take packed rows, on padded rows of similar length.
 
@@ -112,21 +46,20 @@ def run_in_buckets(
         run: A function of `(rows, positions, ...)` and its mask `(rows, positions)`, bool, or None if all rows are as
             long; it returns any number of tensors `(rows, positions, ...)`.
         packed: Its packed input.
-        lengths: The length of every row.
+        rows: The layout.
 
     Returns:
         The tensors that `run` returned, packed.
     """
-    rows = split_rows(packed, lengths)
+    parts = rows.split(packed)
     results: dict[int, tuple[torch.Tensor, ...]] = {}
-    for bucket in length_buckets(lengths):
-        counts = [lengths[row] for row in bucket]
-        mask = None if is_uniform(counts) else lengths_mask(counts, packed.device)
-        outputs = run(stack_rows([rows[row] for row in bucket]), mask)
+    for bucket in length_buckets(rows.lengths):
+        layout = Rows([rows.lengths[row] for row in bucket], packed.device)
+        outputs = run(stack_rows([parts[row] for row in bucket]), layout.key_mask)
         unpadded = zip(*(output.unbind() for output in outputs), strict=True)
         for row, states in zip(bucket, unpadded, strict=True):
-            results[row] = tuple(state[: lengths[row]] for state in states)
-    return tuple(map(join_rows, zip(*(results[row] for row in range(len(lengths))), strict=True)))
+            results[row] = tuple(state[: rows.lengths[row]] for state in states)
+    return tuple(map(rows.join, zip(*(results[row] for row in range(len(parts))), strict=True)))
 
 
 def use_packed_attention(encoder: PreTrainedModel) -> None:
@@ -140,11 +73,9 @@ def takes_packed_rows(encoder: PreTrainedModel) -> bool:
     return encoder.config._attn_implementation == PACKED_ATTENTION
 
 
-def attention_arguments(lengths: Lengths, device: torch.device) -> dict[str, Any]:
+def attention_arguments(rows: Rows) -> dict[str, Any]:
     """Return the arguments of layers with packed rows as input, which pass them on to `packed_attention`."""
-    if is_uniform(lengths):
-        return {}
-    return {"row_lengths": tuple(lengths), "row_offsets": offsets_of_rows(lengths, device)}
+    return {} if rows.are_equal else {"row_layout": rows}
 
 
 def packed_attention(
@@ -155,8 +86,7 @@ def packed_attention(
     attention_mask: torch.Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    row_lengths: tuple[int, ...] | None = None,
-    row_offsets: torch.Tensor | None = None,
+    row_layout: Rows | None = None,
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
     """Compute scaled dot-product attention inside each row; an attention function of transformers.
@@ -169,28 +99,58 @@ def packed_attention(
         attention_mask: None, or a mask that broadcasts to `(batch, heads, positions, positions)`.
         dropout: Dropout on the attention weights.
         scaling: The factor of the scores.
-        row_lengths: The lengths of packed rows; None if the rows are not packed.
-        row_offsets: See `offsets_of_rows` in `modeling_row_attention`.
+        row_layout: The layout of packed rows; None if the rows are not packed.
         **kwargs: Other arguments of attention functions.
 
     Returns:
         `(batch, positions, heads, head size)`, and None for the weights.
     """
-    if row_lengths is None:
+    if row_layout is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    if attention_mask is None and has_kernel(query, row_offsets):
-        states, longest = tuple(state.squeeze(0).transpose(0, 1) for state in (query, key, value)), max(row_lengths)
-        context = attend_inside_rows(states, (row_offsets,) * 2, (longest,) * 2, dropout, scaling)
-        return context[None], None
+    states = tuple(state.transpose(1, 2) for state in (query, key, value))
+    return attend_to_own_row(*states, row_layout, dropout, scaling, attention_mask), None
+
+
+def attend_to_own_row(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    rows: Rows,
+    dropout: float,
+    scaling: float | None = None,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Compute scaled dot-product attention inside each row.
+
+    Args:
+        query: Packed, with `(heads, head size)` for each position.
+        key: As `query`.
+        value: As `query`.
+        rows: The layout.
+        dropout: Dropout on the attention weights.
+        scaling: The factor of the scores; by default `head size ** -0.5`.
+        mask: None, or for packed rows a mask that broadcasts to `(1, heads, positions, positions)`.
+
+    Returns:
+        The same shape as `query`.
+    """
+    if mask is None and not rows.are_equal and has_kernel(query, rows.offsets):
+        states = tuple(state.squeeze(0) for state in (query, key, value))
+        offsets, longest = (rows.offsets,) * 2, (rows.longest,) * 2
+        return attend_inside_rows(states, offsets, longest, dropout, scaling)[None]
+    options = {"dropout_p": dropout, "scale": scaling}
+    heads = tuple(state.transpose(1, 2) for state in (query, key, value))
+    if rows.are_equal:
+        return F.scaled_dot_product_attention(*heads, attn_mask=mask, **options).transpose(1, 2)
     contexts, start = [], 0
-    for rows in zip(*(states.split(list(row_lengths), dim=2) for states in (query, key, value)), strict=True):
-        places = slice(start, start + rows[0].shape[2])
+    for row in zip(*(state.split(list(rows.lengths), dim=2) for state in heads), strict=True):
+        places = slice(start, start + row[0].shape[2])
         start = places.stop
-        mask = None if attention_mask is None else attention_mask[..., places, places]
-        contexts.append(F.scaled_dot_product_attention(*rows, attn_mask=mask, dropout_p=dropout, scale=scaling))
-    return torch.cat([context.transpose(1, 2) for context in contexts], dim=1), None
+        part = None if mask is None else mask[..., places, places]
+        contexts.append(F.scaled_dot_product_attention(*row, attn_mask=part, **options).transpose(1, 2))
+    return torch.cat(contexts, dim=1)
 
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)

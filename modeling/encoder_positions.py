@@ -5,49 +5,48 @@ import torch.nn.functional as F
 from torch import nn
 
 from .encoder_convolutions import product_dtype
-from .encoder_packing import is_uniform, join_rows, row_numbers, split_rows
-from .modeling_lengths import Lengths, works_by_row
+from .modeling_lengths import works_by_row
+from .modeling_rows import Rows
 
 # Frames of a block: more make the weights of a block larger, fewer the windows. Measured on an H200 with 128 taps.
 BLOCK = 8
 
 
-def embed_positions(embed: nn.Module, hidden_states: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+def embed_positions(embed: nn.Module, hidden_states: torch.Tensor, rows: Rows) -> torch.Tensor:
     """Return the positions of packed states.
 
     Args:
         embed: The positional convolution of an encoder, or the stack of several of data2vec-audio.
         hidden_states: Packed `(1, frames of all rows, hidden)`, or `(batch, frames, hidden)`.
-        lengths: The frames of each row.
+        rows: The layout.
 
     Returns:
         The same shape.
     """
     if not works_by_row(hidden_states.device):
-        return _embed_in_blocks(embed, hidden_states, lengths)
-    if is_uniform(lengths):
+        return _embed_in_blocks(embed, hidden_states, rows)
+    if rows.are_equal:
         return embed(hidden_states)
-    rows = split_rows(hidden_states, lengths)
     if not hasattr(embed, "conv"):
-        return join_rows([embed(row[None])[0] for row in rows])
+        return rows.join([embed(row[None])[0] for row in rows.split(hidden_states)])
     conv, weight = embed.conv, embed.conv.weight  # which its parametrization computes: once for all rows
     positions = []
-    for row in rows:
+    for row in rows.split(hidden_states):
         states = F.conv1d(row.T[None], weight, conv.bias, padding=conv.padding, groups=conv.groups)
         positions.append(embed.activation(embed.padding(states))[0].T)
-    return join_rows(positions)
+    return rows.join(positions)
 
 
-def _embed_in_blocks(embed: nn.Module, hidden_states: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+def _embed_in_blocks(embed: nn.Module, hidden_states: torch.Tensor, rows: Rows) -> torch.Tensor:
     for layer in getattr(embed, "layers", (embed,)):
-        hidden_states = convolve_in_blocks(layer.conv, hidden_states, lengths)
+        hidden_states = convolve_in_blocks(layer.conv, hidden_states, rows)
         if hasattr(layer, "layer_norm"):
             hidden_states = layer.layer_norm(hidden_states)
         hidden_states = layer.activation(hidden_states)
     return hidden_states
 
 
-def convolve_in_blocks(conv: nn.Conv1d, hidden_states: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+def convolve_in_blocks(conv: nn.Conv1d, hidden_states: torch.Tensor, rows: Rows) -> torch.Tensor:
     """Apply a grouped convolution to each row, as one product for each group.
 
     The output frames of a block are a product of its window, the frames that any of them reads, with the weights shifted by
@@ -57,7 +56,7 @@ def convolve_in_blocks(conv: nn.Conv1d, hidden_states: torch.Tensor, lengths: Le
     Args:
         conv: The convolution; frames that it adds behind a row are left out.
         hidden_states: Packed `(1, frames of all rows, channels)`, or `(batch, frames, channels)`.
-        lengths: The frames of each row.
+        rows: The layout.
 
     Returns:
         The same shape.
@@ -66,8 +65,8 @@ def convolve_in_blocks(conv: nn.Conv1d, hidden_states: torch.Tensor, lengths: Le
     device, dtype = hidden_states.device, product_dtype(weight)
     groups, (taps,), (border,) = conv.groups, conv.kernel_size, conv.padding
     # Zeros before, between and behind the rows, so that no window holds frames of two.
-    places = torch.arange(sum(lengths), device=device) + border * row_numbers(lengths, device)
-    blocks = -(-(sum(lengths) + border * (len(lengths) - 1)) // BLOCK)
+    places = torch.arange(rows.total, device=device) + border * rows.numbers
+    blocks = -(-(rows.total + border * (len(rows.lengths) - 1)) // BLOCK)
     spaced = torch.zeros(blocks * BLOCK + taps, conv.in_channels, dtype=dtype, device=device)
     spaced = spaced.index_copy_(0, places + border, hidden_states.flatten(0, 1).to(dtype))
     by_group = spaced.unflatten(1, (groups, -1)).transpose(0, 1).contiguous()

@@ -3,8 +3,7 @@
 import torch
 from transformers import PreTrainedConfig
 
-from .encoder_packing import join_rows, pack_rows
-from .modeling_lengths import Lengths
+from .modeling_rows import Rows
 
 
 def masks_frames(config: PreTrainedConfig) -> bool:
@@ -15,7 +14,7 @@ def masks_frames(config: PreTrainedConfig) -> bool:
 def spec_augment(
     config: PreTrainedConfig,
     hidden_states: torch.Tensor,
-    lengths: Lengths,
+    rows: Rows,
     mask_embedding: torch.Tensor | None,
 ) -> torch.Tensor:
     """Apply SpecAugment with the encoder's own settings, on the device and for clips of any length.
@@ -26,7 +25,7 @@ def spec_augment(
     Args:
         config: The configuration of the encoder.
         hidden_states: Packed `(1, frames of all rows, hidden)`, or `(batch, frames, hidden)`.
-        lengths: The frames of each row.
+        rows: The layout.
         mask_embedding: `(hidden,)`, the value of masked frames; None for zeros.
 
     Returns:
@@ -34,23 +33,22 @@ def spec_augment(
     """
     if masks_frames(config):
         spans = random_spans(
-            torch.tensor(lengths).to(hidden_states.device, non_blocking=True),
-            max(lengths),
+            rows.counts,
+            rows.longest,
             config.mask_time_prob,
             config.mask_time_length,
             config.mask_time_min_masks,
         )
-        spans = pack_rows(spans, lengths)
+        spans = rows.pack(spans)
         value = torch.zeros_like(hidden_states[0, 0]) if mask_embedding is None else mask_embedding
         hidden_states = torch.where(spans.unsqueeze(-1), value.to(hidden_states.dtype), hidden_states)
     if _is_on(config) and config.mask_feature_prob > 0:
         size = hidden_states.shape[-1]
-        sizes = torch.full((len(lengths),), size, device=hidden_states.device)
+        sizes = torch.full((len(rows.lengths),), size, device=hidden_states.device)
         spans = random_spans(
             sizes, size, config.mask_feature_prob, config.mask_feature_length, config.mask_feature_min_masks
         )
-        spans = join_rows([row.expand(length, -1) for row, length in zip(spans, lengths, strict=True)])
-        hidden_states = hidden_states.masked_fill(spans, 0.0)
+        hidden_states = hidden_states.masked_fill(rows.spread(spans), 0.0)
     return hidden_states
 
 

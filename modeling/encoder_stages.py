@@ -4,10 +4,10 @@ import torch
 from torch import nn
 
 from .encoder_audio import conv_features, embed_frames, run_layers
-from .encoder_packing import pack_rows, pad_rows
 from .encoder_text import encode_tokens
 from .encoder_vision import encode_video
 from .modeling_lengths import Lengths, at_least_one, keep_missing
+from .modeling_rows import Rows
 
 
 class LayerSum(nn.Module):
@@ -31,7 +31,7 @@ class EncodingStages:
 
     `_encode_<modality>(values, lengths)` runs the frozen layers on padded rows and returns their output and the lengths
     of its rows. `_finish_<modality>(states, lengths, output_hidden_states, output_attentions)` runs the remaining layers
-    and returns the states for the fusion, their lengths, the states of the encoder's layers, all padded, and its
+    and returns the states for the fusion, their layout, the states of the encoder's layers, all padded, and its
     attention maps. A row of length 0 lacks the modality: one position of it is computed, and replaced later.
 
     Inputs and stored states may have another dtype than the weights (`bf16_full_eval` casts the model only); they are
@@ -47,72 +47,68 @@ class EncodingStages:
         frozen = self._frozen_audio_layers
         if not frozen and not self.config.freeze_feature_encoder:
             return values, lengths
-        values, frames = conv_features(self.audio_encoder, values, lengths)
+        values, rows = conv_features(self.audio_encoder, values, lengths)
         if frozen:
-            values = embed_frames(self.audio_encoder, values, frames)
-            values, states, _ = run_layers(self.audio_encoder, values, frames, 0, frozen)
+            values = embed_frames(self.audio_encoder, values, rows)
+            values, states, _ = run_layers(self.audio_encoder, values, rows, 0, frozen)
             values = self._pack_layers(values, states)
-        return pad_rows(values, frames), keep_missing(frames, lengths)
+        return rows.pad(values), keep_missing(rows.lengths, lengths)
 
     def _finish_audio(self, states, lengths: Lengths, output_hidden_states: bool, output_attentions: bool):
         frozen, encoder = self._frozen_audio_layers, self.audio_encoder
         if frozen or self.config.freeze_feature_encoder:
-            frames = at_least_one(lengths)
-            states = pack_rows(states, frames).to(encoder.dtype)
+            rows = Rows(at_least_one(lengths), states.device)
+            states = rows.pack(states).to(encoder.dtype)
         else:
-            states, frames = conv_features(encoder, states, lengths)
+            states, rows = conv_features(encoder, states, lengths)
         below = ()
         if frozen:
             states, below = self._unpack_layers(states)
         else:
-            states = embed_frames(encoder, states, frames)
+            states = embed_frames(encoder, states, rows)
         states, hidden_states, attentions = run_layers(
-            encoder, states, frames, frozen, self.config.num_audio_layers, output_attentions
+            encoder, states, rows, frozen, self.config.num_audio_layers, output_attentions
         )
         hidden_states = (*below, *hidden_states)
-        states = pad_rows(self._sum_layers("audio", states, hidden_states), frames)
-        return (
-            states,
-            keep_missing(frames, lengths),
-            _pad_layers(hidden_states, frames, output_hidden_states),
-            attentions,
-        )
+        states = rows.pad(self._sum_layers("audio", states, hidden_states))
+        return states, rows, tuple(map(rows.pad, hidden_states)) if output_hidden_states else (), attentions
 
     def _encode_text(self, input_ids: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, Lengths]:
         if self.config.freeze_text_layers != -1:
             return input_ids, lengths
-        tokens = at_least_one(lengths)
+        rows = Rows(at_least_one(lengths), input_ids.device)
         states, hidden_states, _ = encode_tokens(
-            self.text_encoder, input_ids, tokens, self.config.use_weighted_layer_sum
+            self.text_encoder, input_ids, rows, self.config.use_weighted_layer_sum
         )
-        return pad_rows(self._pack_layers(states, hidden_states), tokens), lengths
+        return rows.pad(self._pack_layers(states, hidden_states)), lengths
 
     def _finish_text(self, states, lengths: Lengths, output_hidden_states: bool, output_attentions: bool):
-        tokens = at_least_one(lengths)
+        rows = Rows(at_least_one(lengths), states.device)
         if self.config.freeze_text_layers == -1:
-            states, below = self._unpack_layers(pack_rows(states, tokens).to(self.text_encoder.dtype))
+            states, below = self._unpack_layers(rows.pack(states).to(self.text_encoder.dtype))
             hidden_states, attentions = (*below, states), ()
         else:
             states, hidden_states, attentions = encode_tokens(
                 self.text_encoder,
                 states,
-                tokens,
+                rows,
                 output_hidden_states or self.config.use_weighted_layer_sum,
                 output_attentions,
             )
-        states = pad_rows(self._sum_layers("text", states, hidden_states), tokens)
-        return states, lengths, _pad_layers(hidden_states, tokens, output_hidden_states), attentions
+        states = rows.pad(self._sum_layers("text", states, hidden_states))
+        return states, rows, tuple(map(rows.pad, hidden_states)) if output_hidden_states else (), attentions
 
     def _encode_video(self, values: torch.Tensor, lengths: Lengths) -> tuple[torch.Tensor, Lengths]:
         if not self.config.freeze_vision_encoder:
             return values, lengths
-        return encode_video(self.vision_encoder, values, lengths), lengths
+        return encode_video(self.vision_encoder, values, Rows(lengths, values.device)), lengths
 
     def _finish_video(self, states, lengths: Lengths, output_hidden_states: bool, output_attentions: bool):
         if not self.config.freeze_vision_encoder:
-            states = encode_video(self.vision_encoder, states, lengths)
-        states = states[:, : max(1, *lengths)].to(self.vision_encoder.dtype)
-        return states, lengths, (states,), ()
+            states = encode_video(self.vision_encoder, states, Rows(lengths, states.device))
+        rows = Rows(at_least_one(lengths), states.device)
+        states = states[:, : rows.longest].to(self.vision_encoder.dtype)
+        return states, rows, (states,), ()
 
     def _pack_layers(self, states: torch.Tensor, hidden_states: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Return the output of frozen layers: the last states, or for a weighted sum all of them in one tensor."""
@@ -127,7 +123,3 @@ class EncodingStages:
 
     def _sum_layers(self, modality: str, states, hidden_states: tuple[torch.Tensor, ...]) -> torch.Tensor:
         return self.layer_sums[modality](hidden_states) if self.config.use_weighted_layer_sum else states
-
-
-def _pad_layers(hidden_states: tuple[torch.Tensor, ...], lengths: Lengths, wanted: bool) -> tuple[torch.Tensor, ...]:
-    return tuple(pad_rows(layer, lengths) for layer in hidden_states) if wanted else ()

@@ -7,16 +7,9 @@ from transformers.utils import ModelOutput
 
 from ..configuration.configuration_checks import first_position
 from .encoder_building import build_encoder
-from .encoder_packing import (
-    attention_arguments,
-    join_rows,
-    pack_rows,
-    pad_rows,
-    run_in_buckets,
-    takes_packed_rows,
-    use_packed_attention,
-)
-from .modeling_lengths import Lengths, lengths_mask
+from .encoder_layers import is_unchanged, read_layers, run_functions
+from .encoder_packing import attention_arguments, run_in_buckets, takes_packed_rows, use_packed_attention
+from .modeling_rows import Rows
 
 # MiniLM is a BERT.
 SUPPORTED_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert")
@@ -60,7 +53,7 @@ def _check_config(config: PreTrainedConfig) -> None:
 def encode_tokens(
     encoder: PreTrainedModel,
     input_ids: torch.Tensor,
-    lengths: Lengths,
+    rows: Rows,
     output_hidden_states: bool = False,
     output_attentions: bool = False,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
@@ -69,7 +62,7 @@ def encode_tokens(
     Args:
         encoder: A text encoder of a supported type.
         input_ids: `(batch, tokens)`.
-        lengths: The tokens of each row, at least one.
+        rows: The layout; at least one token in each row.
         output_hidden_states: Whether to return the states of every layer.
         output_attentions: Whether to return attention maps; only the eager implementation has them.
 
@@ -78,17 +71,13 @@ def encode_tokens(
         of every layer in the same shape; and the maps `(batch, heads, tokens, tokens)`.
     """
     flags = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
-    packed = pack_rows(input_ids, lengths)
+    packed = rows.pack(input_ids)
     if takes_packed_rows(encoder):
-        return _read_outputs(
-            encoder(
-                input_ids=packed,
-                position_ids=_positions(encoder.config, lengths, packed.device),
-                return_dict=True,
-                **attention_arguments(lengths, packed.device),
-                **flags,
-            )
-        )
+        inputs = {"input_ids": packed, "position_ids": _positions(encoder.config, rows)}
+        if not output_attentions and (layers := _read_all_layers(encoder)) is not None:
+            states = run_functions(layers, encoder.embeddings(**inputs), rows)
+            return states[-1], states if output_hidden_states else (), ()
+        return _read_outputs(encoder(**inputs, return_dict=True, **attention_arguments(rows), **flags))
 
     def run(ids: torch.Tensor, mask: torch.Tensor | None):
         mask = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask
@@ -97,14 +86,14 @@ def encode_tokens(
         return _read_outputs(encoder(input_ids=ids, attention_mask=mask.long(), return_dict=True, **flags))
 
     if output_attentions:
-        states, hidden_states, attentions = run(pad_rows(packed, lengths), lengths_mask(lengths, packed.device))
-        return pack_rows(states, lengths), tuple(pack_rows(layer, lengths) for layer in hidden_states), attentions
+        states, hidden_states, attentions = run(rows.pad(packed), rows.mask)
+        return rows.pack(states), tuple(map(rows.pack, hidden_states)), attentions
 
     def run_bucket(ids: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         states, hidden_states, _ = run(ids, mask)
         return states, *hidden_states
 
-    states, *hidden_states = run_in_buckets(run_bucket, packed, lengths)
+    states, *hidden_states = run_in_buckets(run_bucket, packed, rows)
     return states, tuple(hidden_states), ()
 
 
@@ -112,11 +101,20 @@ def _read_outputs(outputs: ModelOutput):
     return outputs.last_hidden_state, outputs.hidden_states or (), outputs.attentions or ()
 
 
-def _positions(config: PreTrainedConfig, lengths: Lengths, device: torch.device) -> torch.Tensor:
+def _read_all_layers(encoder: PreTrainedModel) -> list | None:
+    """Return the layers as functions; None if the encoder must be called as a module."""
+    trunk = getattr(encoder, "encoder", None)
+    if trunk is None or not (is_unchanged(encoder) and is_unchanged(trunk)):
+        return None
+    return read_layers(encoder.config, trunk.layer)
+
+
+def _positions(config: PreTrainedConfig, rows: Rows) -> torch.Tensor:
     """Return the position of each token in its row; packed, as the tokens."""
     first = first_position(config)
-    positions = torch.arange(first, first + max(lengths), device=device)
-    return join_rows([positions[:length] for length in lengths])
+    if rows.are_equal:
+        return torch.arange(first, first + rows.longest, device=rows.device).expand(len(rows.lengths), -1)
+    return (rows.index % rows.longest + first)[None]
 
 
 def freeze_text_layers(encoder: PreTrainedModel, num_layers: int) -> None:

@@ -5,8 +5,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..configuration.encoder_fields import VISION_SIZE_FIELDS, vision_hidden_size
 from .encoder_building import build_encoder
-from .encoder_packing import stack_rows
-from .modeling_lengths import Lengths
+from .modeling_rows import Rows
 
 # Fields of configurations whose encoders do not give one vector per image, and the reason.
 UNSUITABLE_FIELDS = {"num_frames": "takes whole videos", "mask_ratio": "hides a random part of every image"}
@@ -41,7 +40,7 @@ def prepare_vision_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
     return encoder
 
 
-def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, rows: Rows) -> torch.Tensor:
     """Compute one vector per frame: the encoder's pooled output, or the mean of its last states if it has none.
 
     Only valid frames are computed. The encoder treats each frame as one image, so padding and other rows do not change
@@ -50,7 +49,7 @@ def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, le
     Args:
         encoder: An encoder of single images.
         pixel_values_videos: `(batch, frames, channels, height, width)`.
-        lengths: The frames of each row.
+        rows: The layout of the frames; a row may have none.
 
     Returns:
         `(batch, longest row, hidden)`, zero where padded.
@@ -58,12 +57,11 @@ def encode_video(encoder: PreTrainedModel, pixel_values_videos: torch.Tensor, le
     Raises:
         ValueError: If the width of the vectors differs from the configuration.
     """
-    if not any(lengths):
+    if not rows.total:
         width = vision_hidden_size(encoder.config)
-        return pixel_values_videos.new_zeros(len(lengths), 1, width, dtype=encoder.dtype)
-    frames = [row[:length] for row, length in zip(pixel_values_videos.unbind(), lengths, strict=True)]
-    vectors = encode_images(encoder, torch.cat(frames).to(encoder.dtype))
-    return stack_rows(vectors.split(list(lengths)))
+        return pixel_values_videos.new_zeros(len(rows.lengths), 1, width, dtype=encoder.dtype)
+    frames = rows.pack(pixel_values_videos).to(encoder.dtype)
+    return rows.pad(encode_images(encoder, frames.flatten(0, 1)).unflatten(0, frames.shape[:2]))
 
 
 def encode_images(encoder: PreTrainedModel, pixel_values: torch.Tensor) -> torch.Tensor:

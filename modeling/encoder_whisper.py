@@ -14,9 +14,9 @@ from transformers import PreTrainedModel
 from transformers.audio_utils import mel_filter_bank
 
 from ..configuration.modalities import SAMPLING_RATE
-from .encoder_packing import join_rows
 from .encoder_spec_augment import spec_augment
 from .modeling_lengths import Lengths
+from .modeling_rows import Rows
 
 # The spectrogram of all Whisper checkpoints: window and hop in samples, at 16 kHz.
 WINDOW = 400
@@ -50,7 +50,7 @@ def log_mel_spectrogram(input_values: torch.Tensor, num_mel_bins: int) -> torch.
 
 def convolve_spectrogram(
     encoder: PreTrainedModel, input_values: torch.Tensor, lengths: Lengths
-) -> tuple[torch.Tensor, Lengths]:
+) -> tuple[torch.Tensor, Rows]:
     """Compute the log-mel spectrogram and apply the two convolutions.
 
     Args:
@@ -71,14 +71,15 @@ def convolve_spectrogram(
             f"A recording lasts {longest / SAMPLING_RATE:g} s, and the Whisper encoder has positions for "
             f"{limit / SAMPLING_RATE:g} s only; cut recordings with max_seconds={limit / SAMPLING_RATE:g}."
         )
+    rows = Rows([-(-max(length, 1) // FRAME_HOP) for length in lengths], input_values.device)
     if min(lengths) == longest > 0:
         features = _convolve_rows(encoder, input_values[:, :longest])
     else:
-        rows = [
+        parts = [
             F.pad(row[:length], (0, length == 0)) for row, length in zip(input_values.unbind(), lengths, strict=True)
         ]
-        features = join_rows([_convolve_rows(encoder, row[None])[0] for row in rows])
-    return features, tuple(-(-max(length, 1) // FRAME_HOP) for length in lengths)
+        features = rows.join([_convolve_rows(encoder, part[None])[0] for part in parts])
+    return features, rows
 
 
 def _convolve_rows(encoder: PreTrainedModel, input_values: torch.Tensor) -> torch.Tensor:
@@ -88,7 +89,7 @@ def _convolve_rows(encoder: PreTrainedModel, input_values: torch.Tensor) -> torc
     return F.gelu(encoder.conv2(hidden_states)).transpose(1, 2)
 
 
-def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, lengths: Lengths) -> torch.Tensor:
+def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, rows: Rows) -> torch.Tensor:
     """Apply SpecAugment in training (off by default), and add sinusoidal positions.
 
     transformers masks the spectrogram. Here (ours) the output of the convolutions is masked, as for the other
@@ -97,15 +98,15 @@ def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, len
     Args:
         encoder: A Whisper encoder.
         features: Packed `(1, frames of all rows, hidden)`, or `(batch, frames, hidden)`.
-        lengths: The frames of each row.
+        rows: The layout.
 
     Returns:
         The same shape.
     """
     training = encoder.embed_positions.training
     if training:
-        features = spec_augment(encoder.config, features, lengths, None)
-    positions = join_rows([encoder.embed_positions.weight[:length] for length in lengths])
+        features = spec_augment(encoder.config, features, rows, None)
+    positions = rows.join([encoder.embed_positions.weight[:length] for length in rows.lengths])
     return F.dropout(features + positions, p=encoder.config.dropout, training=training)
 
 

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .fusion_rows import Rows
 from .modeling_lengths import works_by_row
+from .modeling_linear import project
 from .modeling_row_attention import attend_inside_rows, has_kernel
+from .modeling_rows import Rows
 
 # Cost of the narrow products of single heads that fold one projection, in operations of a product of all heads (ours; in
 # bfloat16 on a CPU with AMX they run at a quarter of its rate).
@@ -60,7 +61,7 @@ class MultiHeadAttention(nn.Module):
         is_by_row = is_padded and not output_attentions and works_by_row(hidden_states.device)
         if is_by_row and (attend := self._folded(rows, key_value_rows)):
             return attend(hidden_states, rows, key_value_states, key_value_rows), None
-        query, key, value = self.q_proj(hidden_states), self.k_proj(key_value_states), self.v_proj(key_value_states)
+        query, key, value = self._project(hidden_states, key_value_states)
         if is_by_row:
             return self.out_proj(self._attend_by_row(query, rows, key, value, key_value_rows)), None
         if is_padded and not output_attentions and self._has_kernel(query, rows, key_value_rows):
@@ -79,9 +80,17 @@ class MultiHeadAttention(nn.Module):
             context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=self._dropout)
         return self.out_proj(rows.pack(context.transpose(1, 2).flatten(2))), weights
 
+    def _project(self, hidden_states: torch.Tensor, key_value_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        layers = (self.q_proj, self.k_proj, self.v_proj)
+        if any(type(layer) is not nn.Linear for layer in layers):
+            return self.q_proj(hidden_states), self.k_proj(key_value_states), self.v_proj(key_value_states)
+        if hidden_states is key_value_states:
+            return project(layers, hidden_states)
+        return *project(layers[:1], hidden_states), *project(layers[1:], key_value_states)
+
     def _has_kernel(self, query: torch.Tensor, rows: Rows, key_value_rows: Rows) -> bool:
         heads = query.unflatten(-1, (self.num_attention_heads, self.head_dim))
-        return key_value_rows.valid is None and has_kernel(heads, rows.offsets, key_value_rows.offsets)
+        return has_kernel(heads, rows.offsets, key_value_rows.offsets)
 
     def _attend_at_once(self, query, rows: Rows, key, value, key_value_rows: Rows) -> torch.Tensor:
         sizes = (self.num_attention_heads, self.head_dim)
@@ -93,11 +102,9 @@ class MultiHeadAttention(nn.Module):
         """Compute no padding; where a call costs little, as on a CPU, this is faster than one call for all rows."""
         contexts = []
         parts = zip(rows.split(query), key_value_rows.split(key), key_value_rows.split(value), strict=True)
-        for row, part in enumerate(parts):
+        for part in parts:
             heads = [self._split_heads(states[None]) for states in part]
-            valid = key_value_rows.valid
-            mask = None if valid is None else valid[row, None, None, None, : len(part[1])]
-            context = F.scaled_dot_product_attention(*heads, attn_mask=mask, dropout_p=self._dropout)
+            context = F.scaled_dot_product_attention(*heads, dropout_p=self._dropout)
             contexts.append(context.transpose(1, 2).flatten(2))
         return rows.join([context[0] for context in contexts])
 
@@ -130,9 +137,9 @@ class MultiHeadAttention(nn.Module):
         value = value @ self._by_head(self.out_proj.weight.t())
         lengths, contexts = list(key_value_rows.lengths), []
         parts = (states.split(lengths, dim=1) for states in (key, offset, value))
-        for row, (query, key, offset, value) in enumerate(zip(rows.split(hidden_states), *parts, strict=True)):
+        for query, key, offset, value in zip(rows.split(hidden_states), *parts, strict=True):
             scores = torch.addmm(offset.flatten(), query, key.flatten(0, 1).t()).unflatten(1, key.shape[:2])
-            weights = self._weigh(scores, key_value_rows, row)
+            weights = self._weigh(scores)
             contexts.append(torch.addmm(self.out_proj.bias, weights.flatten(1), value.flatten(0, 1)))
         return rows.join(contexts)
 
@@ -146,21 +153,16 @@ class MultiHeadAttention(nn.Module):
         query = query @ self._by_head(self.k_proj.weight)
         lengths, contexts, sums = list(rows.lengths), [], []
         parts = (states.split(lengths, dim=1) for states in (query, offset))
-        for row, (states, query, offset) in enumerate(
-            zip(key_value_rows.split(key_value_states), *parts, strict=True)
-        ):
+        for states, query, offset in zip(key_value_rows.split(key_value_states), *parts, strict=True):
             scores = torch.addmm(offset.flatten(0, 1), query.flatten(0, 1), states.t()).unflatten(0, query.shape[:2])
-            weights = self._weigh(scores, key_value_rows, row)
+            weights = self._weigh(scores)
             contexts.append((weights.flatten(0, 1) @ states).unflatten(0, query.shape[:2]))
             sums.append(weights.sum(dim=-1, keepdim=True))  # dropout changes it
         context = torch.cat(contexts, dim=1) @ self._by_head(self.v_proj.weight).transpose(1, 2)
         context = context + torch.cat(sums, dim=1) * self._by_head(self.v_proj.bias).unsqueeze(1)
         return self.out_proj(rows.join(context.transpose(0, 1).flatten(1).split(lengths)))
 
-    def _weigh(self, scores: torch.Tensor, key_value_rows: Rows, row: int) -> torch.Tensor:
-        if key_value_rows.valid is not None:
-            valid = key_value_rows.valid[row, : scores.shape[-1]]
-            scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
+    def _weigh(self, scores: torch.Tensor) -> torch.Tensor:
         return F.dropout(scores.softmax(dim=-1).to(scores.dtype), self._dropout)
 
     def _heads_first(self, states: torch.Tensor) -> torch.Tensor:

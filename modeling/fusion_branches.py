@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .fusion_recurrence import BidirectionalLSTM
-from .fusion_rows import Rows
+from .modeling_rows import Rows
 
 
 class ConvByRow(nn.Conv1d):

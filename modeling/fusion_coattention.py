@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from .fusion_attention import CrossModalAttention
-from .fusion_rows import Rows
+from .modeling_rows import Rows
 
 
 class FeedForward(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from .fusion_attention import MultiHeadAttention
-from .fusion_rows import Rows
+from .modeling_rows import Rows
 
 
 class GatedCrossModalAttention(nn.Module):

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from .modeling_rows import Rows
+
+Owned = dict[str, tuple[bool, ...]]
+
 
 class MissingModalityEmbeddings(nn.Module):
     """One learned frame per modality, used where an utterance lacks that modality.
@@ -22,49 +26,53 @@ class MissingModalityEmbeddings(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.zeros(size)))
 
     def forward(
-        self, states: dict[str, torch.Tensor], lengths: dict[str, tuple[int, ...]], dropout: float
-    ) -> tuple[dict[str, torch.Tensor], dict[str, tuple[int, ...]], dict[str, tuple[bool, ...]]]:
+        self, states: dict[str, torch.Tensor], rows: dict[str, Rows], owned: Owned, dropout: float
+    ) -> tuple[dict[str, torch.Tensor], dict[str, Rows], Owned]:
         """See [`fill_missing_modalities`]."""
-        return fill_missing_modalities(states, lengths, dict(self.named_parameters()), dropout)
+        return fill_missing_modalities(states, rows, owned, dict(self.named_parameters()), dropout)
 
 
 def fill_missing_modalities(
     states: dict[str, torch.Tensor],
-    lengths: dict[str, tuple[int, ...]],
+    rows: dict[str, Rows],
+    owned: Owned,
     embeddings: Mapping[str, torch.Tensor],
     dropout: float,
-) -> tuple[dict[str, torch.Tensor], dict[str, tuple[int, ...]], dict[str, tuple[bool, ...]]]:
+) -> tuple[dict[str, torch.Tensor], dict[str, Rows], Owned]:
     """Insert the learned frame where a row, or the whole batch, lacks a modality.
 
     Args:
         states: For each modality of the batch, `(batch, frames or tokens, hidden of its encoder)`.
-        lengths: For each modality of the batch, the valid positions of every row; 0 where a row lacks it.
+        rows: For each modality of the batch, the layout of its rows, with at least one position in each.
+        owned: For each modality of the batch and each row, whether the row has it.
         embeddings: For each modality of the model, the learned frame `(hidden of its encoder,)`.
         dropout: The probability that a row loses some of its modalities.
 
     Returns:
-        States and lengths of every modality in `embeddings`, with at least one valid position in every row; and for
-        each modality and row, whether the states are the row's own.
+        States and layouts of every modality in `embeddings`; and for each modality and row, whether the states are the
+        row's own.
     """
     some = next(iter(states.values()))
-    owned = {name: tuple(map(bool, lengths.get(name, (0,) * len(some)))) for name in embeddings}
+    owned = {name: owned.get(name, (False,) * len(some)) for name in embeddings}
     if dropout > 0:
         owned = drop_modalities(owned, dropout)
-    filled, filled_lengths = {}, {}
-    for name, rows in owned.items():
+    filled, layouts = {}, {}
+    for name, is_own in owned.items():
         embedding = embeddings[name].to(some.dtype)
         if name not in states:
-            filled[name] = embedding.expand(len(some), 1, -1)
-        elif all(rows) and not (embedding.requires_grad and torch.is_grad_enabled()):
+            filled[name], layouts[name] = embedding.expand(len(some), 1, -1), Rows((1,) * len(some), some.device)
+            continue
+        if all(is_own) and not (embedding.requires_grad and torch.is_grad_enabled()):
             filled[name] = states[name]  # in training the embedding gets a gradient of zero, which DDP waits for
         else:
-            is_own = torch.tensor(rows).to(some.device, non_blocking=True)
-            filled[name] = torch.where(is_own[:, None, None], states[name], embedding)
-        filled_lengths[name] = tuple(lengths[name][row] if own else 1 for row, own in enumerate(rows))
-    return filled, filled_lengths, owned
+            keeps = torch.tensor(is_own).to(some.device, non_blocking=True)
+            filled[name] = torch.where(keeps[:, None, None], states[name], embedding)
+        lengths = tuple(length if own else 1 for length, own in zip(rows[name].lengths, is_own, strict=True))
+        layouts[name] = rows[name] if lengths == rows[name].lengths else Rows(lengths, some.device)
+    return filled, layouts, owned
 
 
-def drop_modalities(owned: dict[str, tuple[bool, ...]], probability: float) -> dict[str, tuple[bool, ...]]:
+def drop_modalities(owned: Owned, probability: float) -> Owned:
     """Mark modalities of random rows as missing; at least one modality of a row remains.
 
     For a row that loses modalities, the number that remains is drawn uniformly from 1 to one less than it has; then a

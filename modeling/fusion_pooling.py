@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from .fusion_rows import Rows
+from .modeling_rows import Rows
 
 ATTENTION_SIZE = 128  # as in SpeechBrain's ECAPA-TDNN
 
@@ -113,6 +113,4 @@ def _mean(padded: torch.Tensor, rows: Rows, dtype: torch.dtype) -> torch.Tensor:
     """Return the mean of each row of `(batch, longest row, hidden)`, zero where padded."""
     if rows.key_mask is None:
         return padded.mean(dim=1, dtype=dtype)
-    if rows.valid is None:
-        return padded.sum(dim=1, dtype=dtype) / rows.counts[:, None]
-    return (padded * rows.valid.unsqueeze(-1)).sum(dim=1, dtype=dtype) / rows.valid.sum(dim=1, keepdim=True)
+    return padded.sum(dim=1, dtype=dtype) / rows.counts[:, None]

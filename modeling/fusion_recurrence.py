@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .fusion_rows import Rows
+from .modeling_rows import Rows
 
 FEATURES = 8  # of padding: one that counts, and zeros, because fast kernels want widths that 8 divides
 SATURATED = 1e4  # the input of a gate that is closed or open to the last bit

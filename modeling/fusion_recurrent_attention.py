@@ -5,7 +5,7 @@ from torch import nn
 
 from .fusion_attention import CrossModalAttention
 from .fusion_recurrence import BidirectionalGRU
-from .fusion_rows import Rows
+from .modeling_rows import Rows
 
 
 class RecurrentAttention(nn.Module):

@@ -1,93 +1,126 @@
 """Segments of speech (phones, syllables, words) as means of their frames."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 
 from ..configuration.modalities import count_segments
-from .fusion_rows import PaddedRows, Rows
-from .modeling_lengths import Lengths, lengths_mask
+from .modeling_lengths import Lengths
+from .modeling_rows import PaddedRows, Rows
 
 # Times within this distance of a frame boundary count as on it, in frames (20 us at a hop of 20 ms): in floating point
 # 0.06 / 0.02 is not exactly 3. The time steps of aligners are hundreds of times longer.
 TOLERANCE = 1e-3
 
 
-def segment_stream(
-    padded: torch.Tensor, rows: Rows, spans: torch.Tensor, counts: Lengths | None, hop: float
-) -> tuple[torch.Tensor, Rows, torch.Tensor]:
-    """Return the segments of every row as means of their frames, or the frames of a row without segments (ours).
-
-    All segments are computed as one product with a matrix of zeros and ones, which is exact up to float32 rounding.
-    Differences of a cumulative sum are not: over 30 s they keep four digits in float32, and float64 takes ten times
-    longer on a CPU.
+class Segments(NamedTuple):
+    """The segments of a batch at one level.
 
     Args:
-        padded: `(batch, longest row, hidden)`, frames.
-        rows: Their layout.
         spans: `(batch, segments, 2)`, start and end in seconds, negative where padded, after the segments.
         counts: The number of segments of each row; None, or another number of rows,
             derives it from `spans`, which waits for the device.
-        hop: The seconds from one frame to the next.
-
-    Returns:
-        The stream, packed; its layout, in which a segment without a valid frame is not valid; and for each row
-        `(batch,)`, bool, whether it fell back to frames. A row with a single frame, such as the embedding of missing
-        speech, has no segments. A row whose segments are all after its last frame has one, the mean of all frames.
     """
-    if isinstance(rows, PaddedRows):
-        return _padded_stream(padded, rows, spans, hop)
-    if counts is None or len(counts) != len(spans):
-        counts = count_segments(spans)
-    falls_back = [not count or length == 1 for count, length in zip(counts, rows.lengths, strict=True)]
-    fallback = torch.tensor(falls_back).to(padded.device, non_blocking=True)
-    if all(falls_back):
-        return rows.pack(padded), rows, fallback
-    members = frames_of_segments(rows.mask, spans[:, : max(counts)], hop)
-    without = ~members.any(dim=(1, 2))
-    members = torch.cat([members[:, :1] | (without[:, None] & rows.mask)[:, None], members[:, 1:]], dim=1)
-    lengths = tuple(
-        length if falls else count for falls, count, length in zip(falls_back, counts, rows.lengths, strict=True)
-    )
-    if any(falls_back):
-        members = F.pad(members, (0, 0, 0, max(0, max(lengths) - members.shape[1])))
-        every_frame = torch.eye(*members.shape[1:], dtype=torch.bool, device=members.device) & rows.mask[:, None]
-        members = torch.where(fallback[:, None, None], every_frame, members)
-    sizes = members.sum(dim=-1, keepdim=True)
-    with torch.autocast(padded.device.type, enabled=False):
-        stream = members.float() @ padded.float() / sizes.clamp_min(1)
-    layout = Rows(lengths_mask(lengths, padded.device), lengths, valid=sizes.squeeze(-1) > 0)
-    return layout.pack(stream.to(padded.dtype)), layout, fallback | without
+
+    spans: torch.Tensor
+    counts: Lengths | None = None
 
 
-def _padded_stream(
-    padded: torch.Tensor, rows: PaddedRows, spans: torch.Tensor, hop: float
-) -> tuple[torch.Tensor, Rows, torch.Tensor]:
-    """Return what `segment_stream` does, without lengths on the host: segments, and frames behind them."""
-    mask = rows.mask
-    has_segments = (spans[..., 0] >= 0).any(dim=1) & (mask.sum(dim=1) > 1)
-    members = frames_of_segments(mask, spans, hop)
-    without = ~members.flatten(1).any(dim=1)
-    is_first = torch.arange(spans.shape[1], device=spans.device) == 0
-    members = members | (without[:, None] & is_first)[..., None] & mask[:, None]
-    sizes = members.sum(dim=-1, keepdim=True)
-    stream = members.float() @ padded.float() / sizes.clamp_min(1)
-    valid = torch.cat([(sizes.squeeze(-1) > 0) & has_segments[:, None], mask & ~has_segments[:, None]], dim=1)
-    return torch.cat([stream.to(padded.dtype), padded], dim=1), PaddedRows(valid), ~has_segments | without
-
-
-def frames_of_segments(mask: torch.Tensor, spans: torch.Tensor, hop: float) -> torch.Tensor:
-    """Return the frames of each segment: `floor(start / hop)` to `ceil(end / hop)` (excluded), at least one (ours).
+class Stream(NamedTuple):
+    """The speech of a batch at one level.
 
     Args:
-        mask: `(batch, frames)`, bool; only valid frames count.
-        spans: `(batch, segments, 2)`, start and end in seconds, negative where padded. Segments may overlap.
+        states: Means of segments, packed.
+        rows: Their layout.
+        fallback: `(batch,)`, bool: which rows have their frames instead of segments.
+    """
+
+    states: torch.Tensor
+    rows: Rows
+    fallback: torch.Tensor
+
+
+def segment_streams(
+    packed: torch.Tensor, rows: Rows, segments: Mapping[str, Segments], hop: float
+) -> dict[str, Stream]:
+    """Return the segments of every row, at each level, as means of their frames; see `frames_of_segments`.
+
+    A row without segments has its frames instead (ours); so has a row of one frame, as the embedding of missing speech.
+
+    The segments of all levels are computed as one product with a matrix of zeros and ones, which is exact up to float32
+    rounding. Differences of a cumulative sum are not: over 30 s they keep four digits in float32, and float64 takes ten
+    times longer on a CPU.
+
+    Args:
+        packed: Frames, packed.
+        rows: Their layout.
+        segments: For each level, its segments.
+        hop: The seconds from one frame to the next.
+    """
+    if isinstance(rows, PaddedRows):
+        return {level: _padded_stream(packed, rows, spans, hop) for level, (spans, _) in segments.items()}
+    streams, layouts, bounds = {}, {}, {}
+    for level, (spans, counts) in segments.items():
+        if counts is None or len(counts) != len(spans):
+            counts = count_segments(spans)
+        falls_back = [not count or length == 1 for count, length in zip(counts, rows.lengths, strict=True)]
+        fallback = torch.tensor(falls_back).to(packed.device, non_blocking=True)
+        if all(falls_back):
+            streams[level] = Stream(packed, rows, fallback)
+            continue
+        lengths = [
+            frames if falls else count for count, frames, falls in zip(counts, rows.lengths, falls_back, strict=True)
+        ]
+        layouts[level] = Rows(lengths, packed.device), fallback
+        spans = F.pad(spans, (0, 0, 0, max(lengths) - spans.shape[1]), value=-1.0)
+        bounds[level] = frames_of_segments(spans, rows.counts, hop)
+        if any(falls_back):  # each frame is a segment
+            frames = torch.arange(max(lengths), device=packed.device, dtype=bounds[level].dtype)
+            frames = torch.stack([frames, frames + 1], dim=-1)
+            bounds[level] = torch.where(fallback[:, None, None], frames, bounds[level])
+    if layouts:
+        means = _mean_frames(rows.pad(packed), torch.cat(list(bounds.values()), dim=1))
+        parts = means.split([layout.longest for layout, _ in layouts.values()], dim=1)
+        for (level, (layout, fallback)), states in zip(layouts.items(), parts, strict=True):
+            streams[level] = Stream(layout.pack(states), layout, fallback)
+    return streams
+
+
+def _padded_stream(padded: torch.Tensor, rows: PaddedRows, spans: torch.Tensor, hop: float) -> Stream:
+    """Return what `segment_streams` does, without lengths on the host: segments, and frames behind them."""
+    has_segments = (spans[..., 0] >= 0).any(dim=1) & (rows.counts > 1)
+    means = _mean_frames(padded, frames_of_segments(spans, rows.counts, hop))
+    valid = torch.cat([(spans[..., 0] >= 0) & has_segments[:, None], rows.mask & ~has_segments[:, None]], dim=1)
+    return Stream(torch.cat([means, padded], dim=1), PaddedRows(valid), ~has_segments)
+
+
+def frames_of_segments(spans: torch.Tensor, counts: torch.Tensor, hop: float) -> torch.Tensor:
+    """Return the frames of each segment, from `floor(start / hop)` to `ceil(end / hop)` (excluded), at least one.
+
+    A segment that begins after the last frame has the last frame (ours): the end of a recording, less than a hop, has no frame
+    of its own.
+
+    Args:
+        spans: `(batch, segments, 2)`, start and end in seconds. Segments may overlap.
+        counts: The number of frames of each row, `(batch,)`.
         hop: The seconds from one frame to the next.
 
     Returns:
-        `(batch, segments, frames)`, bool.
+        `(batch, segments, 2)`, the first frame and the one after the last, float32.
     """
-    start, end = (spans.float() / hop).unsqueeze(-1).unbind(dim=-2)
-    first = torch.floor(start + TOLERANCE)
-    last = torch.ceil(end - TOLERANCE).maximum(first + 1)
-    frames = torch.arange(mask.shape[1], device=mask.device)
-    return (start >= 0) & (frames >= first) & (frames < last) & mask[:, None]
+    start, end = (spans.float() / hop).unbind(dim=-1)
+    counts = counts[:, None]
+    first = torch.floor(start + TOLERANCE).minimum(counts - 1)
+    last = torch.ceil(end - TOLERANCE).maximum(first + 1).minimum(counts)
+    return torch.stack([first, last], dim=-1)
+
+
+def _mean_frames(padded: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
+    """Return the means `(batch, segments, hidden)` of frames `(batch, frames, hidden)` between bounds."""
+    first, last = bounds.unsqueeze(2).unbind(dim=-1)
+    frames = torch.arange(padded.shape[1], device=padded.device)
+    members = ((frames >= first) & (frames < last)).float()
+    with torch.autocast(padded.device.type, enabled=False):
+        return (members @ padded.float() / (last - first)).to(padded.dtype)

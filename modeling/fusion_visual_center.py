@@ -5,7 +5,7 @@ from torch import nn
 
 from .fusion_pooling import masked_mean
 from .fusion_recurrent_attention import RecurrentAttention
-from .fusion_rows import Rows
+from .modeling_rows import Rows
 
 
 class LearnableVisualCenter(nn.Module):

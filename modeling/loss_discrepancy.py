@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .fusion_pooling import masked_mean
-from .fusion_rows import Rows
+from .modeling_rows import Rows
 
 
 class HomogeneousEncoder(nn.Module):

@@ -6,10 +6,10 @@ from ..configuration.configuration_cross_attention import CrossAttentionFusionCo
 from .fusion_attention import CrossModalAttention
 from .fusion_branches import ConvBranch, RecurrentBranch
 from .fusion_pooling import build_pooling
-from .fusion_rows import lay_out
+from .fusion_segments import Segments
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
-from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
+from .modeling_rows import Rows
 
 
 class CrossAttentionFusionModel(EmoFusionModel):
@@ -46,13 +46,11 @@ class CrossAttentionFusionModel(EmoFusionModel):
     def fuse(
         self,
         states: dict[str, torch.Tensor],
-        masks: dict[str, torch.Tensor],
-        lengths: dict[str, Lengths],
-        spans: dict[str, torch.Tensor],
+        rows: dict[str, Rows],
+        segments: dict[str, Segments],
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
-        states, rows = lay_out(states, masks, lengths)
         audio_rows, text_rows = rows["audio"], rows["text"]
         audio = audio_rows.pack(self.audio_branch(states["audio"], audio_rows))
         text = text_rows.pack(self.text_branch(states["text"], text_rows))

@@ -20,13 +20,15 @@ from .encoder_vision import build_vision_encoder, prepare_vision_encoder
 from .fusion_dialogue import DialogueContext, Dialogues, keep_asked
 from .fusion_missing_modality import MissingModalityEmbeddings
 from .fusion_mixup import mix_rows
+from .fusion_segments import Segments
 from .head_auxiliary import AuxiliaryHeads
 from .head_classification import build_classification_head
 from .head_dimensions import DimensionHead
-from .modeling_lengths import Lengths, complete_lengths, drop_context, lengths_mask, zero_rows
+from .modeling_lengths import complete_lengths, lengths_mask, zero_rows
 from .modeling_losses import OTHER_LABELS, LossesMixin
 from .modeling_outputs import EmotionOutput, Encoded
 from .modeling_pretrained import EmoFusionPreTrainedModel
+from .modeling_rows import Rows, drop_context
 
 # For each modality, the functions that build an encoder from its configuration and that adapt a pretrained one.
 ENCODER_BUILDERS = {
@@ -71,20 +73,16 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
     def fuse(
         self,
         states: dict[str, torch.Tensor],
-        masks: dict[str, torch.Tensor],
-        lengths: dict[str, Lengths],
-        spans: dict[str, torch.Tensor],
+        rows: dict[str, Rows],
+        segments: dict[str, Segments],
         output_attentions: bool,
     ) -> EmotionOutput:
         """Fuse the encoder states to one embedding per utterance. Each variant defines it.
 
         Args:
-            states: For each modality, `(batch, positions, hidden of its encoder)`.
-            masks: For each modality, `(batch, positions)`, bool; every row has at least one valid position.
-            lengths: For each modality, the number of valid positions of every row, on the host; and that of segments
-                for each level of `spans`, if the batch came with them.
-            spans: For each level that the variant reads and the batch has, `(batch, segments, 2)` in seconds, -1 where
-                padded.
+            states: For each modality, packed states with the channels of its encoder.
+            rows: For each modality, their layout; every row has at least one position.
+            segments: For each level that the variant reads and the batch has, the segments of speech.
             output_attentions: Whether to return attention maps and gates.
 
         Returns:
@@ -227,25 +225,29 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         }
         known = encoded.get("lengths") or {}
         lengths = complete_lengths(given, known)
-        states, hidden_states, attentions = {}, {}, {}
+        states, rows, hidden_states, attentions = {}, {}, {}, {}
         for name, (values, _) in given.items():
-            states[name], lengths[name], hidden_states[name], attentions[name] = finishers[name](
+            states[name], rows[name], hidden_states[name], attentions[name] = finishers[name](
                 values, lengths[name], output_hidden_states, output_attentions
             )
         if "text" in states and CONTEXT in known:  # the encoder has read earlier turns; the fusion reads the utterance
-            states["text"], lengths["text"] = drop_context(states["text"], lengths["text"], known[CONTEXT])
+            states["text"], rows["text"] = drop_context(states["text"], rows["text"], known[CONTEXT])
         if not states:
             inputs = " or ".join(MODALITIES[name].main_input for name in config.modalities)
             raise ValueError(f"The batch has no input for {type(self).__name__}; give {inputs}.")
         dropout = config.modality_dropout if self.training else 0.0
-        states, lengths, is_own = self.missing_modality_embeddings(states, lengths, dropout)
-        masks = {name: lengths_mask(lengths[name], value.device, value.shape[1]) for name, value in states.items()}
-        spans = {level: encoded[name] for level, name in self._span_inputs.items() if encoded.get(name) is not None}
-        lengths |= {level: known[level] for level in spans if level in known}
-        output = self.fuse(states, masks, lengths, spans, output_attentions)
+        owned = {name: tuple(map(bool, lengths[name])) for name in states}
+        states, rows, owned = self.missing_modality_embeddings(states, rows, owned, dropout)
+        segments = {
+            level: Segments(encoded[name], known.get(level))
+            for level, name in self._span_inputs.items()
+            if encoded.get(name) is not None
+        }
+        states = {name: rows[name].pack(value) for name, value in states.items()}
+        output = self.fuse(states, rows, segments, output_attentions)
         if output.modality_embeddings is not None:
             output["modality_embeddings"] = {
-                name: zero_rows(vectors, is_own[name]) for name, vectors in output.modality_embeddings.items()
+                name: zero_rows(vectors, owned[name]) for name, vectors in output.modality_embeddings.items()
             }
         if output_hidden_states:
             output["hidden_states"] = hidden_states

@@ -47,23 +47,6 @@ def lengths_mask(lengths: Lengths, device: torch.device, positions: int | None =
     return torch.arange(max(lengths) if positions is None else positions, device=device) < counts[:, None]
 
 
-def drop_context(states: torch.Tensor, lengths: Lengths, context: Lengths) -> tuple[torch.Tensor, Lengths]:
-    """Return the states of rows without those of the positions from 1 that hold earlier turns, and the new lengths.
-
-    Args:
-        states: `(batch, positions, hidden)`.
-        lengths: The valid positions of every row.
-        context: The number of positions to leave out in every row.
-    """
-    if not any(context):
-        return states, lengths
-    lengths = tuple(length - skipped for length, skipped in zip(lengths, context, strict=True))
-    skipped = torch.tensor(context).to(states.device, non_blocking=True)[:, None]
-    places = torch.arange(max(1, *lengths), device=states.device)
-    places = (places + skipped * (places > 0)).clamp(max=states.shape[1] - 1)
-    return states.gather(1, places[..., None].expand(-1, -1, states.shape[2])), lengths
-
-
 def at_least_one(lengths: Lengths) -> Lengths:
     """Return the lengths with 1 instead of 0: one position of a row without the modality is computed and replaced."""
     return tuple(max(length, 1) for length in lengths)

@@ -8,11 +8,10 @@ from ..configuration.modalities import SAMPLING_RATE
 from .encoder_audio import frame_hop
 from .fusion_coattention import CoattentionBlock
 from .fusion_pooling import build_pooling
-from .fusion_rows import lay_out
-from .fusion_segments import segment_stream
+from .fusion_segments import Segments, segment_streams
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
-from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
+from .modeling_rows import Rows
 
 
 class MultiLevelFusionModel(EmoFusionModel):
@@ -47,27 +46,23 @@ class MultiLevelFusionModel(EmoFusionModel):
     def fuse(
         self,
         states: dict[str, torch.Tensor],
-        masks: dict[str, torch.Tensor],
-        lengths: dict[str, Lengths],
-        spans: dict[str, torch.Tensor],
+        rows: dict[str, Rows],
+        segments: dict[str, Segments],
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]. The attention maps are those of the last block of each granularity: in
         `"word_audio_text"`, `(batch, heads, words, tokens)`, words attend to text.
         """
-        states, rows = lay_out(states, masks, lengths)
         frames, tokens = self.audio_projection(states["audio"]), self.text_projection(states["text"])
-        padded = rows["audio"].pad(frames) if spans else None
         hop = frame_hop(self.config.audio_config) / SAMPLING_RATE
+        streams = segment_streams(frames, rows["audio"], segments, hop)
         pooled, fallbacks, cross_attentions = [], {}, {}
         for granularity, blocks in self.coattention.items():
             audio, audio_rows, text, text_rows, maps = frames, rows["audio"], tokens, rows["text"], {}
-            if granularity in spans:
-                audio, audio_rows, fallbacks[granularity] = segment_stream(
-                    padded, audio_rows, spans[granularity], lengths.get(granularity), hop
-                )
+            if granularity in streams:
+                audio, audio_rows, fallbacks[granularity] = streams[granularity]
             elif granularity != "frame":
-                fallbacks[granularity] = torch.ones_like(audio_rows.mask[:, 0])
+                fallbacks[granularity] = torch.ones(len(frames), dtype=torch.bool, device=frames.device)
             for block in blocks:
                 audio, text, maps = block(audio, audio_rows, text, text_rows, output_attentions)
             pool_audio, pool_text = self.poolings[granularity]

@@ -9,11 +9,12 @@ from ..configuration.configuration_speaker_resnet import SpeakerResNetConfig
 from .encoder_resnet import ResNet
 from .encoder_spectrogram import LogMelSpectrogram, mask_spectrogram
 from .fusion_pooling import build_pooling
-from .fusion_rows import lay_out
+from .fusion_segments import Segments
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
-from .modeling_lengths import Lengths, lengths_mask
+from .modeling_lengths import Lengths, at_least_one, lengths_mask
 from .modeling_outputs import EmotionOutput
 from .modeling_pretrained import EmoFusionPreTrainedModel
+from .modeling_rows import Rows
 
 
 class SpeakerResNetModel(EmoFusionModel):
@@ -85,18 +86,17 @@ class SpeakerResNetModel(EmoFusionModel):
             states = self.audio_encoder.run_stem(states, mask)
         stages = len(config.depths)
         states, _, hidden_states = self.audio_encoder.run_stages(states, mask, frozen, stages)
-        return states, self.audio_encoder.count_frames(lengths, frozen, stages), hidden_states, ()
+        rows = Rows(at_least_one(self.audio_encoder.count_frames(lengths, frozen, stages)), states.device)
+        return states, rows, hidden_states, ()
 
     def fuse(
         self,
         states: dict[str, torch.Tensor],
-        masks: dict[str, torch.Tensor],
-        lengths: dict[str, Lengths],
-        spans: dict[str, torch.Tensor],
+        rows: dict[str, Rows],
+        segments: dict[str, Segments],
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
-        states, rows = lay_out(states, masks, lengths)
         pooled = self.pooling(states["audio"], rows["audio"])
         return EmotionOutput(embedding=self.embedding_projection(pooled))
 

@@ -5,10 +5,10 @@ import torch
 from ..configuration.configuration_unimodal import UnimodalConfig
 from .fusion_branches import ConvBranch, RecurrentBranch
 from .fusion_pooling import build_pooling
-from .fusion_rows import lay_out
+from .fusion_segments import Segments
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
-from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
+from .modeling_rows import Rows
 
 BRANCHES = {"audio": RecurrentBranch, "text": ConvBranch, "video": RecurrentBranch}
 
@@ -29,13 +29,11 @@ class UnimodalModel(EmoFusionModel):
     def fuse(
         self,
         states: dict[str, torch.Tensor],
-        masks: dict[str, torch.Tensor],
-        lengths: dict[str, Lengths],
-        spans: dict[str, torch.Tensor],
+        rows: dict[str, Rows],
+        segments: dict[str, Segments],
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]."""
-        states, rows = lay_out(states, masks, lengths)
         (rows,) = rows.values()
         hidden_states = self.branch(states[self.config.modality], rows)
         return EmotionOutput(embedding=self.pooling(rows.pack(hidden_states), rows))

@@ -7,19 +7,19 @@ from torch import nn
 from transformers import initialization as init
 
 from ..configuration.configuration_wavfusion import WavFusionConfig
-from .encoder_audio import apply_layers, layer_arguments
+from .encoder_audio import apply_layers, layer_arguments, run_packed_layers
 from .encoder_packing import attention_arguments, takes_packed_rows
 from .encoder_wav2vec2 import MODEL_TYPES, has_final_layer_norm
 from .fusion_gated_attention import GatedCrossModalAttention
 from .fusion_pooling import build_pooling
 from .fusion_recurrent_attention import RecurrentAttention
-from .fusion_rows import Rows, lay_out
+from .fusion_segments import Segments
 from .fusion_visual_center import LearnableVisualCenter, VisualBranch
 from .loss_classification import known_classes
 from .loss_discrepancy import HomogeneousEncoder, discrepancy_loss
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
-from .modeling_lengths import Lengths
 from .modeling_outputs import EmotionOutput
+from .modeling_rows import Rows
 
 
 class WavFusionModel(EmoFusionModel):
@@ -93,16 +93,14 @@ class WavFusionModel(EmoFusionModel):
     def fuse(
         self,
         states: dict[str, torch.Tensor],
-        masks: dict[str, torch.Tensor],
-        lengths: dict[str, Lengths],
-        spans: dict[str, torch.Tensor],
+        rows: dict[str, Rows],
+        segments: dict[str, Segments],
         output_attentions: bool,
     ) -> EmotionOutput:
         """See [`EmoFusionModel.fuse`]. Maps and gates are named by the layer of the speech encoder, counted from 1:
         `"layer_10_audio_text"`, `(batch, heads, frames, tokens)`, and `"layer_10"`, `(batch, frames, hidden)`, the
         gate's weight of text, or of the only auxiliary modality.
         """
-        states, rows = lay_out(states, masks, lengths)
         streams = {name: branch(states[name], rows[name]) for name, branch in self.branches.items()}
         deep_states, records = self._run_deep_layers(states["audio"], streams, rows, output_attentions)
         fused = {"audio": self.deep_layer_norm(deep_states)} | streams
@@ -123,13 +121,15 @@ class WavFusionModel(EmoFusionModel):
         """Return the packed states of the last deep layer, and the records of all if `output_attentions` is set."""
         layout = rows["audio"]
         packs = takes_packed_rows(self.audio_encoder)
+        is_gated = self.config.fusion == "gated" and bool(streams)
+        if packs and not is_gated:
+            return run_packed_layers(self.audio_encoder, self.deep_layers, audio, layout)[-1], ()
         if packs:
-            arguments = {"attention_mask": None} | attention_arguments(layout.lengths, audio.device)
+            arguments = {"attention_mask": None} | attention_arguments(layout)
         else:
             audio = layout.pad(audio)
             arguments = layer_arguments(self.audio_encoder, audio, layout.key_mask)
             rows = rows | {"audio": layout.without_packing()}
-        is_gated = self.config.fusion == "gated" and bool(streams)
         if is_gated:
             arguments |= {"streams": streams, "rows": rows, "output_attentions": output_attentions}
         states, records = apply_layers(self.deep_layers, audio, arguments, output_attentions and is_gated)

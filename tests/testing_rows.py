@@ -1,12 +1,12 @@
 """Layouts of rows for tests of fusion layers."""
 
 import torch
-from emofusion.modeling.fusion_rows import Rows
+from emofusion.modeling.modeling_rows import Rows
 
 
 def rows_of(mask: torch.Tensor) -> Rows:
     """Return the layout of a mask `(batch, positions)`, ones first."""
-    return Rows(mask, tuple(mask.sum(dim=1).tolist()))
+    return Rows(mask.sum(dim=1).tolist(), mask.device)
 
 
 def on_padded(module, states: torch.Tensor, mask: torch.Tensor, *others) -> torch.Tensor:

@@ -42,7 +42,7 @@ SHARED = {
     "fusion_missing_modality.py",
     "fusion_mixup.py",
     "fusion_pooling.py",
-    "fusion_rows.py",
+    "modeling_rows.py",
     "head_classification.py",
     "head_auxiliary.py",
     "head_dimensions.py",

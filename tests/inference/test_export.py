@@ -22,7 +22,7 @@ from emofusion.inference import export
 from emofusion.inference.export_check import RandomBatches, compare
 from emofusion.inference.export_model import build_exportable
 from emofusion.modeling.fusion_recurrence import BidirectionalGRU, BidirectionalLSTM
-from emofusion.modeling.fusion_rows import PaddedRows
+from emofusion.modeling.modeling_rows import PaddedRows
 from testing_common import BERT, CASES, IMAGE, TEXT_MEMBER, VOCABULARY, WAV2VEC2_GROUP, make_batch
 from testing_dimensions import BOTH, DIMENSIONS
 from testing_model_folder import make_adapter, make_model_folder

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from emofusion.modeling import encoder_packing, fusion_rows
+from emofusion.modeling import encoder_packing, modeling_rows
 from emofusion.modeling.encoder_positions import convolve_in_blocks
 from testing_common import CASES, make_batch
 from torch import nn
@@ -84,7 +84,7 @@ def kernels(monkeypatch):
     for name in ("_efficient_attention_forward", "_flash_attention_forward"):
         monkeypatch.setattr(torch.ops.aten, name, stand_in(name))
     offsets = lambda lengths, device: torch.tensor([0, *lengths]).cumsum(0).int()  # noqa: E731
-    for module in (encoder_packing, fusion_rows):
+    for module in (encoder_packing, modeling_rows):
         monkeypatch.setattr(module, "offsets_of_rows", offsets)
     return calls
 
@@ -99,7 +99,7 @@ def test_attention_of_packed_rows_runs_in_the_kernels_of_a_gpu(name, dtype, monk
         logits = model(**batch).logits
         assert set(kernels) == {f"_{'efficient' if dtype == torch.float32 else 'flash'}_attention_forward"}
         count = len(kernels)
-        for module in (encoder_packing, fusion_rows):
+        for module in (encoder_packing, modeling_rows):
             monkeypatch.setattr(module, "offsets_of_rows", lambda lengths, device: None)
         expected = model(**batch).logits
     assert len(kernels) == count

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from emofusion.modeling.fusion_pooling import AttentiveStatisticsPooling, masked_mean, statistics_pooling
-from emofusion.modeling.fusion_rows import Rows
+from emofusion.modeling.modeling_rows import Rows
 from testing_rows import rows_of
 from torch.testing import assert_close
 
