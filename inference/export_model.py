@@ -13,9 +13,8 @@ from ..configuration.modalities import CONTEXT_INPUT, MODALITIES, SPAN_INPUTS
 from ..modeling.encoder_packing import PACKED_ATTENTION
 from ..modeling.encoder_wav2vec2 import MODEL_TYPES
 from ..modeling.fusion_late_members import MEMBER_MODELS
-from ..modeling.fusion_segments import Segments
 from ..modeling.modeling_late_fusion import labels_of, put_in_order
-from ..modeling.modeling_rows import PaddedRows
+from ..modeling.modeling_rows import PaddedRows, Segments
 from .export_encoders import encode_padded, encode_waveforms
 
 Batch = Mapping[str, torch.Tensor]

@@ -7,25 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from ..configuration.modalities import count_segments
-from .modeling_lengths import Lengths
-from .modeling_rows import PaddedRows, Rows
+from .modeling_rows import PaddedRows, Rows, Segments
 
 # Times within this distance of a frame boundary count as on it, in frames (20 us at a hop of 20 ms): in floating point
 # 0.06 / 0.02 is not exactly 3. The time steps of aligners are hundreds of times longer.
 TOLERANCE = 1e-3
-
-
-class Segments(NamedTuple):
-    """The segments of a batch at one level.
-
-    Args:
-        spans: `(batch, segments, 2)`, start and end in seconds, negative where padded, after the segments.
-        counts: The number of segments of each row; None, or another number of rows,
-            derives it from `spans`, which waits for the device.
-    """
-
-    spans: torch.Tensor
-    counts: Lengths | None = None
 
 
 class Stream(NamedTuple):

@@ -6,10 +6,9 @@ from ..configuration.configuration_cross_attention import CrossAttentionFusionCo
 from .fusion_attention import CrossModalAttention
 from .fusion_branches import ConvBranch, RecurrentBranch
 from .fusion_pooling import build_pooling
-from .fusion_segments import Segments
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_outputs import EmotionOutput
-from .modeling_rows import Rows
+from .modeling_rows import Rows, Segments
 
 
 class CrossAttentionFusionModel(EmoFusionModel):

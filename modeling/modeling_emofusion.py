@@ -20,7 +20,6 @@ from .encoder_vision import build_vision_encoder, prepare_vision_encoder
 from .fusion_dialogue import DialogueContext, Dialogues, keep_asked
 from .fusion_missing_modality import MissingModalityEmbeddings
 from .fusion_mixup import mix_rows
-from .fusion_segments import Segments
 from .head_auxiliary import AuxiliaryHeads
 from .head_classification import build_classification_head
 from .head_dimensions import DimensionHead
@@ -28,7 +27,7 @@ from .modeling_lengths import complete_lengths, lengths_mask, zero_rows
 from .modeling_losses import OTHER_LABELS, LossesMixin
 from .modeling_outputs import EmotionOutput, Encoded
 from .modeling_pretrained import EmoFusionPreTrainedModel
-from .modeling_rows import Rows, drop_context
+from .modeling_rows import Rows, Segments, drop_context
 
 # For each modality, the functions that build an encoder from its configuration and that adapt a pretrained one.
 ENCODER_BUILDERS = {

@@ -8,10 +8,10 @@ from ..configuration.modalities import SAMPLING_RATE
 from .encoder_audio import frame_hop
 from .fusion_coattention import CoattentionBlock
 from .fusion_pooling import build_pooling
-from .fusion_segments import Segments, segment_streams
+from .fusion_segments import segment_streams
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_outputs import EmotionOutput
-from .modeling_rows import Rows
+from .modeling_rows import Rows, Segments
 
 
 class MultiLevelFusionModel(EmoFusionModel):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -122,6 +123,19 @@ class PaddedRows(Rows):
     def without_packing(self) -> "Rows":
         """Return the same layout."""
         return self
+
+
+class Segments(NamedTuple):
+    """The segments of a batch at one level.
+
+    Args:
+        spans: `(batch, segments, 2)`, start and end in seconds, negative where padded, after the segments.
+        counts: The number of segments of each row; None, or another number of rows,
+            derives it from `spans`, which waits for the device.
+    """
+
+    spans: torch.Tensor
+    counts: Lengths | None = None
 
 
 def stack_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -9,12 +9,11 @@ from ..configuration.configuration_speaker_resnet import SpeakerResNetConfig
 from .encoder_resnet import ResNet
 from .encoder_spectrogram import LogMelSpectrogram, mask_spectrogram
 from .fusion_pooling import build_pooling
-from .fusion_segments import Segments
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_lengths import Lengths, at_least_one, lengths_mask
 from .modeling_outputs import EmotionOutput
 from .modeling_pretrained import EmoFusionPreTrainedModel
-from .modeling_rows import Rows
+from .modeling_rows import Rows, Segments
 
 
 class SpeakerResNetModel(EmoFusionModel):

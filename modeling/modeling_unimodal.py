@@ -5,10 +5,9 @@ import torch
 from ..configuration.configuration_unimodal import UnimodalConfig
 from .fusion_branches import ConvBranch, RecurrentBranch
 from .fusion_pooling import build_pooling
-from .fusion_segments import Segments
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_outputs import EmotionOutput
-from .modeling_rows import Rows
+from .modeling_rows import Rows, Segments
 
 BRANCHES = {"audio": RecurrentBranch, "text": ConvBranch, "video": RecurrentBranch}
 

@@ -13,13 +13,12 @@ from .encoder_wav2vec2 import MODEL_TYPES, has_final_layer_norm
 from .fusion_gated_attention import GatedCrossModalAttention
 from .fusion_pooling import build_pooling
 from .fusion_recurrent_attention import RecurrentAttention
-from .fusion_segments import Segments
 from .fusion_visual_center import LearnableVisualCenter, VisualBranch
 from .loss_classification import known_classes
 from .loss_discrepancy import HomogeneousEncoder, discrepancy_loss
 from .modeling_emofusion import EmoFusionForSequenceClassification, EmoFusionModel
 from .modeling_outputs import EmotionOutput
-from .modeling_rows import Rows
+from .modeling_rows import Rows, Segments
 
 
 class WavFusionModel(EmoFusionModel):

@@ -15,7 +15,7 @@ from emofusion.modeling.encoder_audio import (
     run_layers,
 )
 from emofusion.modeling.encoder_convolutions import fold_group_norm
-from emofusion.modeling.encoder_packing import pad_rows, split_rows
+from emofusion.modeling.modeling_rows import Rows
 from testing_common import DATA2VEC, HUBERT, WAV2VEC2_GROUP, WAV2VEC2_LAYER, WAVLM, WHISPER
 from torch import nn
 from torch.testing import assert_close
@@ -48,10 +48,10 @@ def build(fields: dict, **overrides):
 
 def run(encoder, values, lengths=None, stop=None, output_attentions=False):
     lengths = (values.shape[1],) * len(values) if lengths is None else lengths
-    features, frames = conv_features(encoder, values, lengths)
+    features, rows = conv_features(encoder, values, lengths)
     stop = encoder.config.num_hidden_layers if stop is None else stop
-    states = run_layers(encoder, embed_frames(encoder, features, frames), frames, 0, stop, output_attentions)
-    return pad_rows(states[0], frames), *states[1:]
+    states = run_layers(encoder, embed_frames(encoder, features, rows), rows, 0, stop, output_attentions)
+    return rows.pad(states[0]), *states[1:]
 
 
 @every_wav2vec2
@@ -82,13 +82,13 @@ def test_row_does_not_depend_on_batch_or_padding(fields):
 @every_encoder
 def test_layers_run_in_two_parts_equal_one_run(fields):
     encoder = build(fields)
-    frames, inputs = (12, 5), torch.randn(1, 17, 16)
-    whole, states, _ = run_layers(encoder, inputs, frames, 0, 2)
-    middle, first, _ = run_layers(encoder, inputs, frames, 0, 1)
-    end, second, _ = run_layers(encoder, middle, frames, 1, 2)
+    rows, inputs = Rows((12, 5), torch.device("cpu")), torch.randn(1, 17, 16)
+    whole, states, _ = run_layers(encoder, inputs, rows, 0, 2)
+    middle, first, _ = run_layers(encoder, inputs, rows, 0, 1)
+    end, second, _ = run_layers(encoder, middle, rows, 1, 2)
     assert torch.equal(end, whole)
     assert_close((*first, *second[1:]), states, atol=0, rtol=0)
-    nothing, only, _ = run_layers(encoder, whole, frames, 2, 2)
+    nothing, only, _ = run_layers(encoder, whole, rows, 2, 2)
     assert nothing is whole
     assert only == (whole,)
 
@@ -166,8 +166,8 @@ def test_every_shape_of_convolutions_gives_frames_of_transformers(seed, at_once,
         encoder = build(WAV2VEC2_GROUP, feat_extract_norm=norm, conv_bias=norm == "layer", **shapes)
         lengths = [receptive_field(encoder.config) + extra for extra in (0, 1, 40, 333)]
         values = torch.randn(4, max(lengths))
-        features, frames = conv_features(encoder, values, lengths)
-        for row, length, states in zip(values, lengths, split_rows(features, frames), strict=True):
+        features, rows = conv_features(encoder, values, lengths)
+        for row, length, states in zip(values, lengths, rows.split(features), strict=True):
             if norm == "layer" or length > lengths[1]:  # transformers refuses one frame
                 assert_close(states, encoder.feature_extractor(row[None, :length])[0].T, atol=2e-5, rtol=0)
 
@@ -195,8 +195,8 @@ def test_frame_depends_on_its_receptive_field(fields):
 def test_number_of_frames_equals_transformers(fields):
     encoder = build(fields)
     lengths = (1, 300, 399, 400, 719, 720, 3280)
-    features, frames = conv_features(encoder, torch.randn(7, 3280), lengths)
-    assert frames == (1, 1, 1, 1, 1, 2, 10)
+    features, rows = conv_features(encoder, torch.randn(7, 3280), lengths)
+    assert rows.lengths == (1, 1, 1, 1, 1, 2, 10)
     assert features.shape == (1, 17, 8)
     assert features.isfinite().all()
     assert encoder.feature_extractor(torch.randn(1, 3280)).shape[-1] == 10
@@ -205,10 +205,10 @@ def test_number_of_frames_equals_transformers(fields):
 def test_short_clip_is_padded_with_silence():
     encoder = build(WAV2VEC2_GROUP)
     clip = torch.randn(1, 300)
-    short, frames = conv_features(encoder, clip, (300,))
+    short, rows = conv_features(encoder, clip, (300,))
     silent = nn.functional.pad(clip, (0, 100))
     expected, _ = conv_features(encoder, silent, (400,))
-    assert frames == (1,)
+    assert rows.lengths == (1,)
     assert torch.equal(short, expected)
 
 

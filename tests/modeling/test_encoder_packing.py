@@ -11,13 +11,11 @@ from emofusion.modeling.encoder_packing import (
     PACKED_ATTENTION,
     attention_arguments,
     length_buckets,
-    pack_rows,
     packed_attention,
-    pad_rows,
     run_in_buckets,
-    split_rows,
 )
-from emofusion.modeling.modeling_lengths import complete_lengths, lengths_mask
+from emofusion.modeling.modeling_lengths import complete_lengths
+from emofusion.modeling.modeling_rows import Rows
 from testing_common import CASES, make_batch
 from torch.testing import assert_close
 
@@ -29,11 +27,12 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("shape", [(), (2,), (2, 3)])
 def test_padding_undoes_packing(lengths, shape):
     padded = torch.randn(len(lengths), max(lengths) + 2, *shape, dtype=torch.float64, requires_grad=True)
-    packed = pack_rows(padded, lengths)
+    rows = Rows(lengths, CPU)
+    packed = rows.pack(padded)
     assert packed.shape[:2] == ((len(lengths), lengths[0]) if len(set(lengths)) == 1 else (1, sum(lengths)))
-    assert [len(row) for row in split_rows(packed, lengths)] == list(lengths)
-    mask = lengths_mask(lengths, CPU).view(len(lengths), max(lengths), *(1 for _ in shape))
-    back = pad_rows(packed, lengths)
+    assert [len(row) for row in rows.split(packed)] == list(lengths)
+    mask = rows.mask.view(len(lengths), max(lengths), *(1 for _ in shape))
+    back = rows.pad(packed)
     assert torch.equal(back, padded[:, : max(lengths)] * mask)
     back.square().sum().backward()
     assert torch.equal(padded.grad[:, : max(lengths)], 2 * padded[:, : max(lengths)] * mask)
@@ -55,16 +54,17 @@ def test_processes_of_a_distributed_run_call_layers_equally_often(monkeypatch):
 
 @pytest.mark.parametrize("lengths", [(10, 3, 9), (6, 6)])
 def test_layers_in_buckets_see_no_more_padding_than_their_mask_says(lengths):
-    packed = pack_rows(torch.randn(len(lengths), max(lengths), 4), lengths)
+    rows = Rows(lengths, CPU)
+    packed = rows.pack(torch.randn(len(lengths), max(lengths), 4))
 
     def run(padded, mask):
         mask = torch.ones(padded.shape[:2], dtype=torch.bool) if mask is None else mask
         means = (padded * mask[..., None]).sum(dim=1, keepdim=True) / mask.sum(dim=1)[:, None, None]
         return padded, padded - means
 
-    same, centred = run_in_buckets(run, packed, lengths)
+    same, centred = run_in_buckets(run, packed, rows)
     assert torch.equal(same, packed)
-    for row, states in zip(split_rows(packed, lengths), split_rows(centred, lengths), strict=True):
+    for row, states in zip(rows.split(packed), rows.split(centred), strict=True):
         assert_close(states, row - row.mean(dim=0))
 
 
@@ -73,7 +73,7 @@ def test_attention_stays_inside_rows():
     lengths, scaling = (10, 15, 17), 0.3
     states = [torch.randn(1, 42, 4, 8, requires_grad=True) for _ in range(3)]
     heads = [state.transpose(1, 2) for state in states]
-    context, _ = packed_attention(None, *heads, None, scaling=scaling, **attention_arguments(lengths, CPU))
+    context, _ = packed_attention(None, *heads, None, scaling=scaling, **attention_arguments(Rows(lengths, CPU)))
     assert context.shape == (1, 42, 4, 8)
     expected = []
     for query, key, value in zip(*(state[0].split(lengths) for state in states), strict=True):
@@ -87,7 +87,7 @@ def test_attention_stays_inside_rows():
 def test_mask_of_packed_positions_is_cut_into_those_of_rows():
     query, key, value = torch.randn(3, 1, 2, 9, 4)
     near = (torch.arange(9)[:, None] - torch.arange(9)).abs() <= 1
-    context, _ = packed_attention(None, query, key, value, near[None, None], row_lengths=(4, 5))
+    context, _ = packed_attention(None, query, key, value, near[None, None], row_layout=Rows((4, 5), CPU))
     row = torch.arange(9) < 4
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, near & (row[:, None] == row))
     assert_close(context, expected.transpose(1, 2))

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from emofusion.modeling.encoder_packing import pad_rows
 from emofusion.modeling.encoder_spec_augment import masks_frames, random_spans, spec_augment
+from emofusion.modeling.modeling_rows import Rows
 from testing_common import DATA2VEC, WAV2VEC2_GROUP
 from torch.testing import assert_close
 from transformers import AutoConfig
@@ -38,10 +38,10 @@ def test_spec_augment_replaces_frames_and_clears_features(mask_embedding):
     config = AutoConfig.for_model(
         **WAV2VEC2_GROUP, mask_time_prob=0.5, mask_feature_prob=0.5, mask_feature_length=4, mask_feature_min_masks=1
     )
-    lengths = (40, 5)
+    rows = Rows((40, 5), torch.device("cpu"))
     states = torch.ones(1, 45, 16)
     torch.manual_seed(0)
-    augmented = pad_rows(spec_augment(config, states, lengths, mask_embedding), lengths)
+    augmented = rows.pad(spec_augment(config, states, rows, mask_embedding))
     augmented[1, 5:] = augmented[1, 0]
     cleared = (augmented == 0).all(dim=1)
     assert cleared.any(dim=1).all()
@@ -68,4 +68,4 @@ def test_encoders_configuration_decides(fields, on):
     config = AutoConfig.for_model(**fields)
     states = torch.ones(1, 40, 16)
     assert masks_frames(config) is on
-    assert torch.equal(spec_augment(config, states, (40,), None), states) is not on
+    assert torch.equal(spec_augment(config, states, Rows((40,), states.device), None), states) is not on

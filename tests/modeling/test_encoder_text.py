@@ -3,8 +3,8 @@
 import pytest
 import torch
 from emofusion.configuration.configuration_checks import max_tokens
-from emofusion.modeling.encoder_packing import pad_rows
 from emofusion.modeling.encoder_text import build_text_encoder, encode_tokens, freeze_text_layers
+from emofusion.modeling.modeling_rows import Rows
 from testing_common import BERT, DEBERTA, MODERNBERT, ROBERTA, VOCABULARY
 from torch import nn
 from torch.testing import assert_close
@@ -34,16 +34,16 @@ def build(fields: dict, **overrides):
 
 def tokens(*lengths, width):
     ids = torch.randint(2, VOCABULARY, (len(lengths), width), generator=torch.Generator().manual_seed(0))
-    return ids, lengths
+    return ids, Rows(lengths, ids.device)
 
 
 @every_encoder
 def test_states_equal_transformers_in_every_batch(fields):
     encoder, lengths = build(fields), (4, 9, 1, 25)
     for padding in (7, encoder.config.pad_token_id):
-        ids, _ = tokens(*lengths, width=32)
+        ids, rows = tokens(*lengths, width=32)
         ids = ids.masked_fill(torch.arange(32) >= torch.tensor(lengths)[:, None], padding)
-        states = pad_rows(encode_tokens(encoder, ids, lengths)[0], lengths)
+        states = rows.pad(encode_tokens(encoder, ids, rows)[0])
         assert states.isfinite().all()
         for row, length in enumerate(lengths):
             alone = encoder(input_ids=ids[row : row + 1, :length]).last_hidden_state[0]
@@ -52,22 +52,22 @@ def test_states_equal_transformers_in_every_batch(fields):
 
 @every_encoder
 def test_states_and_maps_are_returned_on_request(fields):
-    encoder, (ids, lengths) = build(fields), tokens(4, 9, width=9)
+    encoder, (ids, rows) = build(fields), tokens(4, 9, width=9)
     encoder.set_attn_implementation("eager")
-    states, hidden_states, attentions = encode_tokens(encoder, ids, lengths, True, True)
+    states, hidden_states, attentions = encode_tokens(encoder, ids, rows, True, True)
     assert len(hidden_states) == 3
     assert torch.equal(hidden_states[-1], states)
     assert [maps.shape for maps in attentions] == [(2, 2, 9, 9)] * 2
     assert not any(maps[0, :, :4, 4:].any() for maps in attentions)
-    assert encode_tokens(encoder, ids, lengths)[1:] == ((), ())
+    assert encode_tokens(encoder, ids, rows)[1:] == ((), ())
 
 
 @every_encoder
 def test_all_parameters_below_frozen_layers_are_frozen(fields):
-    ids, lengths = tokens(4, 9, width=9)
+    ids, rows = tokens(4, 9, width=9)
     for count in (0, 1, 2, -1):
         encoder = build(fields)
-        states, hidden_states, _ = encode_tokens(encoder, ids, lengths, output_hidden_states=True)
+        states, hidden_states, _ = encode_tokens(encoder, ids, rows, output_hidden_states=True)
         if count:
             (states if count in (2, -1) else hidden_states[count]).sum().backward()
         read = {name for name, p in encoder.named_parameters() if p.grad is not None}
@@ -76,7 +76,7 @@ def test_all_parameters_below_frozen_layers_are_frozen(fields):
         freeze_text_layers(encoder, count)
         assert {name for name, p in encoder.named_parameters() if not p.requires_grad} == read
         # Dropout is off in frozen layers.
-        states = [encode_tokens(encoder, ids, lengths, output_hidden_states=True)[1][count or -1] for _ in range(2)]
+        states = [encode_tokens(encoder, ids, rows, output_hidden_states=True)[1][count or -1] for _ in range(2)]
         assert torch.equal(*states) == bool(count)
 
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 from emofusion.configuration.encoder_fields import vision_hidden_size
 from emofusion.modeling.encoder_vision import build_vision_encoder, encode_video
+from emofusion.modeling.modeling_rows import Rows
 from testing_common import BERT, WIDE
+from testing_rows import rows_of
 from torch import nn
 from torch.testing import assert_close
 from transformers import AutoConfig, AutoModel
@@ -59,15 +61,11 @@ def videos(name, lengths=(3, 1, 0, 2)):
     return torch.randn(*mask.shape, 3, side, side), mask
 
 
-def lengths(mask):
-    return tuple(mask.sum(dim=1).tolist())
-
-
 @every_encoder
 @torch.no_grad()
 def test_frame_vector_equals_transformers(name):
     encoder, (pixels, mask) = build(name), videos(name)
-    states = encode_video(encoder, pixels, lengths(mask))
+    states = encode_video(encoder, pixels, rows_of(mask))
     assert states.shape == (4, 3, vision_hidden_size(encoder.config))
     assert states.std(dim=-1)[mask].min() > 0
     for row, frame in mask.nonzero():
@@ -85,11 +83,11 @@ def test_frame_vector_equals_transformers(name):
 @torch.no_grad()
 def test_padding_and_other_rows_never_change_frame(name):
     encoder, (pixels, mask) = build(name), videos(name)
-    states = encode_video(encoder, pixels, lengths(mask))
+    states = encode_video(encoder, pixels, rows_of(mask))
     pixels[~mask] = torch.nan
-    assert_close(encode_video(encoder, pixels, lengths(mask)), states, atol=0, rtol=0)
+    assert_close(encode_video(encoder, pixels, rows_of(mask)), states, atol=0, rtol=0)
     for row, length in enumerate(mask.sum(dim=1).tolist()):
-        alone = encode_video(encoder, pixels[row : row + 1, :length], (length,))
+        alone = encode_video(encoder, pixels[row : row + 1, :length], Rows((length,), pixels.device))
         assert_close(alone[0, :length], states[row, :length], atol=1e-5, rtol=1e-5)
 
 
@@ -99,16 +97,16 @@ def test_padding_is_never_computed(monkeypatch):
     encoder.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append(len(kwargs["pixel_values"])), with_kwargs=True
     )
-    encode_video(encoder, pixels, lengths(mask))
+    encode_video(encoder, pixels, rows_of(mask))
     assert seen == [6]
-    assert encode_video(encoder, pixels, (0,) * 4).tolist() == torch.zeros(4, 1, 12).tolist()
+    assert encode_video(encoder, pixels, Rows((0,) * 4, pixels.device)).tolist() == torch.zeros(4, 1, 12).tolist()
     assert seen == [6]
 
 
 @pytest.mark.parametrize("name", ["vit", "resnet"])
 def test_every_weight_of_trainable_encoder_gets_gradient(name):
     encoder, (pixels, mask) = build(name), videos(name)
-    encode_video(encoder, pixels, lengths(mask))[mask].pow(3).sum().backward()
+    encode_video(encoder, pixels, rows_of(mask))[mask].pow(3).sum().backward()
     unused = {key for key, weight in encoder.named_parameters() if weight.grad is None}
     assert not unused - {"embeddings.mask_token"}
 
@@ -143,7 +141,7 @@ def test_unexpected_vector_width_is_refused():
     with pytest.raises(
         ValueError, match=r"'mobilevit', whose vectors have 48 numbers, but its configuration gives 32"
     ):
-        encode_video(encoder, torch.randn(1, 1, 3, 64, 64), (1,))
+        encode_video(encoder, torch.randn(1, 1, 3, 64, 64), Rows((1,), torch.device("cpu")))
 
 
 def test_saved_weights_are_loaded(tmp_path):
@@ -152,17 +150,17 @@ def test_saved_weights_are_loaded(tmp_path):
     loaded = AutoModel.from_pretrained(tmp_path)
     encoder.load_state_dict(loaded.state_dict(), strict=False)
     expected = loaded.eval()(pixel_values=pixels[0]).last_hidden_state.mean(dim=1)
-    assert_close(encode_video(encoder, pixels, lengths(mask))[0], expected)
+    assert_close(encode_video(encoder, pixels, rows_of(mask))[0], expected)
 
 
 @every_encoder
 @pytest.mark.filterwarnings("ignore:TF32 acceleration:UserWarning")
 def test_float32_frames_reach_encoders_in_half_precision(name):
     (pixels, mask), encoder = videos(name), build(name)
-    exact = encode_video(encoder, pixels, lengths(mask))
+    exact = encode_video(encoder, pixels, rows_of(mask))
     for half in (torch.float16, torch.bfloat16):
         # oneDNN's bfloat16 convolution is wrong on some CPUs for few channels per group.
         with torch.backends.mkldnn.flags(enabled=False):
-            states = encode_video(encoder.to(half), pixels, lengths(mask))
-        assert states.dtype == encode_video(encoder, pixels, (0,) * 4).dtype == half
+            states = encode_video(encoder.to(half), pixels, rows_of(mask))
+        assert states.dtype == encode_video(encoder, pixels, Rows((0,) * 4, pixels.device)).dtype == half
         assert_close(states.float(), exact, atol=0.1 * exact.abs().max().item() + 1e-5, rtol=0)

@@ -47,9 +47,9 @@ def test_full_clip_equals_transformers():
     values[:, -200:] = 0
     features = WhisperFeatureExtractor(feature_size=8, chunk_length=1)(values[0].numpy(), sampling_rate=16000)
     expected = encoder(torch.from_numpy(features.input_features)).last_hidden_state
-    states, frames = conv_features(encoder, values, (16000,))
-    assert frames == (50,)
-    states, _, _ = run_layers(encoder, embed_frames(encoder, states, frames), frames, 0, 2)
+    states, rows = conv_features(encoder, values, (16000,))
+    assert rows.lengths == (50,)
+    states, _, _ = run_layers(encoder, embed_frames(encoder, states, rows), rows, 0, 2)
     assert_close(states, expected, atol=1e-5, rtol=0)
 
 
@@ -67,9 +67,9 @@ def test_recording_beyond_positions_is_refused():
     with pytest.raises(ValueError, match=message):
         conv_features(encoder, waveforms(20000, 8000)[0], (20000, 8000))
     values, _ = waveforms(20000, 16000)
-    padded, frames = conv_features(encoder, values[1:], (16000,))  # padding may be longer
+    padded, rows = conv_features(encoder, values[1:], (16000,))  # padding may be longer
     cut, _ = conv_features(encoder, values[1:, :16000], (16000,))
-    assert frames == (50,)
+    assert rows.lengths == (50,)
     assert torch.equal(padded, cut)
 
 

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 import torch
-from emofusion.modeling import encoder_packing, modeling_rows
+from emofusion.modeling import modeling_rows
 from emofusion.modeling.encoder_positions import convolve_in_blocks
+from emofusion.modeling.modeling_rows import Rows
 from testing_common import CASES, make_batch
 from torch import nn
 from torch.testing import assert_close
@@ -45,7 +46,7 @@ def test_convolution_in_blocks_equals_convolution_of_each_row(taps, lengths):
     conv = nn.Conv1d(8, 12, taps, padding=taps // 2, groups=4).double()
     rows = [torch.randn(length, 8, dtype=torch.float64, requires_grad=True) for length in lengths]
     packed = torch.stack(rows) if len(set(lengths)) == 1 else torch.cat(rows)[None]
-    states = convolve_in_blocks(conv, packed, lengths)
+    states = convolve_in_blocks(conv, packed, Rows(lengths, packed.device))
     expected = torch.cat([conv(row.T)[:, : len(row)].T for row in rows])
     assert_close(states.flatten(0, 1), expected)
     leaves = [*rows, *conv.parameters()]
@@ -84,8 +85,7 @@ def kernels(monkeypatch):
     for name in ("_efficient_attention_forward", "_flash_attention_forward"):
         monkeypatch.setattr(torch.ops.aten, name, stand_in(name))
     offsets = lambda lengths, device: torch.tensor([0, *lengths]).cumsum(0).int()  # noqa: E731
-    for module in (encoder_packing, modeling_rows):
-        monkeypatch.setattr(module, "offsets_of_rows", offsets)
+    monkeypatch.setattr(modeling_rows, "offsets_of_rows", offsets)
     return calls
 
 
@@ -99,8 +99,7 @@ def test_attention_of_packed_rows_runs_in_the_kernels_of_a_gpu(name, dtype, monk
         logits = model(**batch).logits
         assert set(kernels) == {f"_{'efficient' if dtype == torch.float32 else 'flash'}_attention_forward"}
         count = len(kernels)
-        for module in (encoder_packing, modeling_rows):
-            monkeypatch.setattr(module, "offsets_of_rows", lambda lengths, device: None)
+        monkeypatch.setattr(modeling_rows, "offsets_of_rows", lambda lengths, device: None)
         expected = model(**batch).logits
     assert len(kernels) == count
     assert_close(logits, expected, atol=1e-5 if dtype == torch.float32 else 0.02, rtol=0)

@@ -7,7 +7,7 @@ import torch
 from emofusion.configuration import VARIANTS
 from emofusion.configuration.configuration_unimodal import UnimodalConfig
 from emofusion.modeling.fusion_dialogue import DialogueContext
-from emofusion.modeling.modeling_lengths import drop_context
+from emofusion.modeling.modeling_rows import Rows, drop_context
 from testing_common import CASES, make_batch, row
 from torch.testing import assert_close
 
@@ -153,8 +153,8 @@ def test_wrong_fields_are_refused(fields, message):
 
 def test_tokens_of_earlier_turns_are_left_out_behind_the_first():
     states = torch.arange(12.0).view(2, 6, 1)
-    kept, lengths = drop_context(states, (6, 3), (3, 0))
-    assert lengths == (3, 3)
+    kept, rows = drop_context(states, Rows((6, 3), states.device), (3, 0))
+    assert rows.lengths == (3, 3)
     assert kept[0, :, 0].tolist() == [0, 4, 5]
     assert kept[1, :3, 0].tolist() == [6, 7, 8]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from emofusion.modeling.fusion_pooling import AttentiveStatisticsPooling, masked_mean, statistics_pooling
-from emofusion.modeling.modeling_rows import Rows
+from emofusion.modeling.modeling_rows import PaddedRows
 from testing_rows import rows_of
 from torch.testing import assert_close
 
@@ -25,10 +25,10 @@ def pool(pooling, states, mask, **options):
 
 
 def test_mean_is_over_marked_positions():
-    states, mask = ragged((4, 4, 4))
+    states, _ = ragged((4, 4, 4))
     valid = torch.tensor([[1, 0, 1, 0], [0, 1, 1, 1], [0, 0, 0, 1]]).bool()
     expected = torch.stack([row[chosen].mean(dim=0) for row, chosen in zip(states, valid, strict=True)])
-    assert_close(masked_mean(states, Rows(mask, (4, 4, 4), valid)), expected)
+    assert_close(masked_mean(states, PaddedRows(valid)), expected)
 
 
 @pytest.mark.parametrize("lengths", [(7, 1, 4), (5, 5)])
@@ -85,9 +85,9 @@ def test_attentive_statistics_equal_loop_over_frames(lengths):
 
 
 def test_attentive_statistics_are_over_marked_positions():
-    states, mask = ragged((4, 4))
+    states, _ = ragged((4, 4))
     valid, pooling = torch.tensor([[1, 0, 1, 0], [0, 0, 0, 1]]).bool(), attentive()
-    for row, chosen, output in zip(states, valid, pooling(states, Rows(mask, (4, 4), valid)), strict=True):
+    for row, chosen, output in zip(states, valid, pooling(states, PaddedRows(valid)), strict=True):
         assert_close(output.double(), loop(pooling, row[chosen]), atol=1e-6, rtol=1e-5)
 
 

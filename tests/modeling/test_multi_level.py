@@ -61,7 +61,8 @@ def test_segments_change_only_their_rows(level):
 def test_fallback_equals_one_segment_per_frame(level):
     model, batch = model_of(level), without_spans(make_batch((16000, 8000), (4, 9)))
     edges = torch.arange(50) * 0.02
-    frames = torch.stack([edges[:-1], edges[1:]], dim=-1).expand(2, -1, -1)
+    frames = torch.stack([edges[:-1], edges[1:]], dim=-1).repeat(2, 1, 1)
+    frames[1, 24:] = -1.0  # the second clip has 24 frames
     aligned = embed(model, batch | {f"{level}_spans": frames})
     assert not aligned.fallbacks[level].any()
     assert_close(aligned.embedding, embed(model, batch).embedding)

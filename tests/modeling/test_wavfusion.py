@@ -89,7 +89,7 @@ def test_deep_layers_keep_order_of_their_normalisations(name):
             expected = layer.final_layer_norm(expected + layer.feed_forward(expected))
     expected = rows["audio"].pad(model.deep_layer_norm(expected))
     assert isinstance(model.deep_layer_norm, torch.nn.LayerNorm) == pre_norm
-    embedding = model.fuse(states, masks, {"audio": (7, 5), "text": (4, 4), "video": (3, 3)}, {}, False).embedding
+    embedding = model.fuse({name: rows[name].pack(state) for name, state in states.items()}, rows, {}, False).embedding
     assert_close(embedding, torch.stack([expected[0].mean(dim=0), expected[1, :5].mean(dim=0)]))
 
 
