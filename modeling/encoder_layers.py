@@ -62,7 +62,7 @@ MODULES = {
     for model_type in model_types
 }
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-PLAIN_TYPES = (nn.Linear, nn.LayerNorm, nn.Dropout)
+STOCK = ("transformers.models.", "transformers.activations", "torch.nn.modules.")
 
 
 class Layer(NamedTuple):
@@ -106,17 +106,19 @@ def read_layers(config: PreTrainedConfig, layers: Iterable[nn.Module]) -> list[L
     read = []
     for layer in layers:
         modules = {name: _module_at(layer, path) for name, path in paths.items()}
-        if not (_is_stock(layer) and all(map(is_unchanged, (layer, *modules.values())))):
+        checkpoints = getattr(layer, "gradient_checkpointing", False) and layer.training
+        adapter = layer._modules.get("adapter_layer")
+        if checkpoints or adapter is not None or not all(map(is_unchanged, (layer, *modules.values()))):
             return None
-        read.append(_parts_of(layer, modules, config))
+        read.append(_parts_of(modules, config))
     return read
 
 
 def is_unchanged(module: nn.Module | None) -> bool:
-    """Return whether a module is what its class says: without hooks, another `forward`, adapters or compilation."""
+    """Return whether a module is what torch or transformers made: without hooks, adapters, another `forward` or compilation."""
     return (
         module is not None
-        and (type(module) in PLAIN_TYPES or type(module).__module__.startswith("transformers."))
+        and type(module).__module__.startswith(STOCK)
         and not any(map(module.__dict__.get, HOOKS))
         and "forward" not in module.__dict__
         and module._compiled_call_impl is None
@@ -143,7 +145,8 @@ def run_functions(layers: Iterable[Layer], states: torch.Tensor, rows: Rows) -> 
 def _run(layer: Layer, states: torch.Tensor, rows: Rows) -> torch.Tensor:
     of_weights, of_attention, of_activations, of_output = layer.dropouts
     given = _normalise(layer.attention_norm, states) if layer.norm_first else states
-    heads = (state.unflatten(-1, (-1, layer.head_size)) for state in project(layer.projections, given))
+    shape = (*states.shape[:-1], -1, layer.head_size)
+    heads = (state.view(shape) for state in project(layer.projections, given))
     context = attend_to_own_row(*heads, rows, of_weights).flatten(2)
     states = states + _drop(_apply(layer.attention_output, context), of_attention)
     if not layer.norm_first:
@@ -173,17 +176,17 @@ def _module_at(layer: nn.Module, path: tuple[str, ...]) -> nn.Module | None:
     return layer
 
 
-def _is_stock(layer: nn.Module) -> bool:
-    checkpoints = getattr(layer, "gradient_checkpointing", False) and layer.training
-    return not checkpoints and layer._modules.get("adapter_layer") is None
-
-
-def _parts_of(layer: nn.Module, modules: dict[str, nn.Module], config: PreTrainedConfig) -> Layer:
-    attention, dropouts = modules["attention"], (0.0,) * 4
-    if layer.training:
-        of_weights = modules["attention_dropout"].p if "attention_dropout" in modules else attention.dropout
-        others = ("attention_output_dropout", "intermediate_dropout", "output_dropout")
-        dropouts = (of_weights, *(modules[name].p if name in modules else 0.0 for name in others))
+def _parts_of(modules: dict[str, nn.Module], config: PreTrainedConfig) -> Layer:
+    attention = modules["attention"]
+    of_weights = getattr(
+        attention.dropout, "p", attention.dropout
+    )  # a module in text encoders, a number in speech encoders
+    names = ("attention_output_dropout", "intermediate_dropout", "output_dropout")
+    others = (modules.get(name) for name in names)
+    dropouts = (
+        of_weights if attention.training else 0.0,
+        *(0.0 if other is None or not other.training else other.p for other in others),
+    )
     return Layer(
         (modules["query"], modules["key"], modules["value"]),
         attention.head_dim if hasattr(attention, "head_dim") else attention.attention_head_size,
