@@ -55,8 +55,11 @@ def fill_missing_modalities(
         embedding = embeddings[name].to(some.dtype)
         if name not in states:
             filled[name] = embedding.expand(len(some), 1, -1)
-        elif all(rows) and not (embedding.requires_grad and torch.is_grad_enabled()):
-            filled[name] = states[name]  # in training the embedding gets a gradient of zero, which DDP waits for
+        elif all(rows):
+            filled[name] = states[name]
+            if embedding.requires_grad and torch.is_grad_enabled():
+                # No frame of it is joined, so that its gradient, which DDP waits for, is zero.
+                filled[name] = torch.cat([states[name], embedding.expand(len(some), 0, -1)], dim=1)
         else:
             is_own = torch.tensor(rows).to(some.device, non_blocking=True)
             filled[name] = torch.where(is_own[:, None, None], states[name], embedding)
