@@ -52,7 +52,7 @@ def fill_missing_modalities(
         owned = drop_modalities(owned, dropout)
     filled, filled_lengths = {}, {}
     for name, rows in owned.items():
-        embedding = embeddings[name].to(some.dtype)
+        embedding = embeddings[name].to(states.get(name, some).dtype)
         if name not in states:
             filled[name] = embedding.expand(len(some), 1, -1)
         elif all(rows):
