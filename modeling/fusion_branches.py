@@ -24,8 +24,9 @@ class ConvByRow(nn.Conv1d):
         """Map packed states with `input_size` channels to `(batch, longest row, output_size)`, padded."""
         (size,), (border,) = self.kernel_size, self.padding
         taps = rows.pad(F.linear(packed, self.weight.permute(2, 0, 1).flatten(0, 1)))
-        taps = F.pad(taps.unflatten(-1, (size, -1)), (0, 0, 0, 0, border, border))
-        return sum(taps[:, tap : tap + rows.longest, tap] for tap in range(size)) + self.bias
+        taps = F.pad(taps, (0, 0, border, border)).chunk(size, dim=-1)
+        first, *others = (states[:, tap : tap + rows.longest] for tap, states in enumerate(taps))
+        return sum(others, start=first) + self.bias
 
 
 class ConvBranch(nn.Module):

@@ -76,6 +76,6 @@ class GatedCrossModalAttention(nn.Module):
         output, gate = contexts[0], None
         if self.gate is not None:
             gate = self.gate(torch.cat(contexts, dim=-1)).sigmoid()
-            output = gate * contexts[0] + (1 - gate) * contexts[1]
+            output = torch.lerp(contexts[1], contexts[0], gate)
         record = (maps, None if gate is None else rows["audio"].pad(gate)) if output_attentions else None
         return (output, record, kwargs["position_bias"]) if "position_bias" in kwargs else (output, record)

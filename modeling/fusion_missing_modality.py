@@ -58,12 +58,15 @@ def fill_missing_modalities(
         owned = drop_modalities(owned, dropout)
     filled, layouts = {}, {}
     for name, is_own in owned.items():
-        embedding = embeddings[name].to(some.dtype)
+        embedding = embeddings[name].to(states.get(name, some).dtype)
         if name not in states:
             filled[name], layouts[name] = embedding.expand(len(some), 1, -1), Rows((1,) * len(some), some.device)
             continue
-        if all(is_own) and not (embedding.requires_grad and torch.is_grad_enabled()):
-            filled[name] = states[name]  # in training the embedding gets a gradient of zero, which DDP waits for
+        if all(is_own):
+            filled[name] = states[name]
+            if embedding.requires_grad and torch.is_grad_enabled():
+                # No frame of it is joined, so that its gradient, which DDP waits for, is zero.
+                filled[name] = torch.cat([states[name], embedding.expand(len(some), 0, -1)], dim=1)
         else:
             keeps = torch.tensor(is_own).to(some.device, non_blocking=True)
             filled[name] = torch.where(keeps[:, None, None], states[name], embedding)

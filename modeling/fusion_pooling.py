@@ -50,12 +50,13 @@ def statistics_pooling(packed: torch.Tensor, rows: Rows, eps: float = 1e-5) -> t
         `(batch, 2 * hidden)`: means, then population standard deviations, computed in float32.
     """
     dtype = torch.promote_types(packed.dtype, torch.float32)
-    states = rows.pad(packed).to(dtype)
+    states = rows.pad(packed)
     if rows.key_mask is None:
-        variance, mean = torch.var_mean(states, dim=1, correction=0)
+        variance, mean = torch.var_mean(states.to(dtype), dim=1, correction=0)
     else:
         mean = _mean(states, rows, dtype)
-        centred = (states - mean.unsqueeze(1)) * rows.key_mask.unsqueeze(-1)
+        # The derivative of the variance by the mean is zero.
+        centred = (states - mean.detach().unsqueeze(1)) * rows.key_mask.unsqueeze(-1)
         variance = _mean(centred.square(), rows, dtype)
     return torch.cat([mean, torch.sqrt(variance + eps)], dim=-1).to(packed.dtype)
 
@@ -100,12 +101,13 @@ class AttentiveStatisticsPooling(nn.Module):
     def forward(self, packed: torch.Tensor, rows: Rows) -> torch.Tensor:
         """Return `(batch, 2 * size)`, means, then standard deviations, computed in float32."""
         dtype = torch.promote_types(packed.dtype, torch.float32)
-        scores = rows.pad(self.weigh(self.projection(packed).tanh()).to(dtype))
+        scores = rows.pad(self.weigh(self.projection(packed).tanh()))
         if rows.key_mask is not None:
             scores = scores.masked_fill(~rows.key_mask.unsqueeze(-1), -torch.inf)
-        weights, states = scores.softmax(dim=1), rows.pad(packed).to(dtype)
+        weights, states = scores.softmax(dim=1, dtype=dtype), rows.pad(packed)
         mean = (weights * states).sum(dim=1)
-        variance = (weights * (states - mean.unsqueeze(1)).square()).sum(dim=1)
+        # The derivative of the variance by the mean is zero.
+        variance = (weights * (states - mean.detach().unsqueeze(1)).square()).sum(dim=1)
         return torch.cat([mean, torch.sqrt(variance + self.eps)], dim=-1).to(packed.dtype)
 
 

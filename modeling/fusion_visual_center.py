@@ -3,7 +3,6 @@
 import torch
 from torch import nn
 
-from .fusion_pooling import masked_mean
 from .fusion_recurrent_attention import RecurrentAttention
 from .modeling_rows import Rows
 
@@ -33,13 +32,11 @@ class LearnableVisualCenter(nn.Module):
 
     def forward(self, packed: torch.Tensor, rows: Rows) -> torch.Tensor:
         """Map packed frames to packed frames of the same width."""
-        shares = self.assign(packed)
-        # mean_i a_ik (x_i - b_k) = mean_i a_ik x_i - (mean_i a_ik) b_k
-        gathered = masked_mean((shares.unsqueeze(-1) * packed.unsqueeze(2)).flatten(2), rows)
-        residuals = gathered.unflatten(-1, self.codewords.shape)
-        residuals = residuals - masked_mean(shares, rows).unsqueeze(-1) * self.codewords
+        # mean_i a_ik (x_i - b_k) = (mean_i a_ik x_i) - (mean_i a_ik) b_k
+        shares = (rows.pad(self.assign(packed)) / rows.counts[:, None, None]).transpose(1, 2)
+        residuals = shares @ rows.pad(packed) - shares.sum(dim=-1, keepdim=True) * self.codewords
         gate = self.gate(self.layer_norm(residuals).relu().mean(dim=1)).sigmoid()
-        return packed * (1 + rows.spread(gate))
+        return packed.addcmul(packed, rows.spread(gate))
 
     def assign(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Return the soft assignment `(..., codewords)` of frames `(..., hidden)` to codewords."""

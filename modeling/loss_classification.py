@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
+
+UNKNOWN = -1  # the class id to which all negative ones are raised
 
 
 def classification_loss(
@@ -41,25 +44,28 @@ def classification_loss(
     Returns:
         `()`, float32.
     """
-    log_probabilities = logits.float().log_softmax(dim=-1)
-    costs = -log_probabilities
+    scores = logits.float().log_softmax(dim=-1)
     if focal_gamma:
         # For gamma < 1 the gradient of the factor is unbounded at 0, which a confident prediction reaches in float32.
-        complements = (1.0 - log_probabilities.exp()).clamp(min=torch.finfo(torch.float32).eps)
-        costs = costs * complements**focal_gamma
-    weights = torch.ones_like(costs[0])
+        complements = (1.0 - scores.exp()).clamp(min=torch.finfo(torch.float32).eps)
+        scores = scores * complements**focal_gamma
+    weights = None
     if class_weights is not None:
-        weights = torch.tensor(class_weights, dtype=costs.dtype).to(costs.device, non_blocking=True)
-        costs = costs * weights
-    known = known_classes(labels)
+        weights = torch.tensor(class_weights, dtype=scores.dtype).to(scores.device, non_blocking=True)
     if labels.is_floating_point():
-        target_costs, totals = (labels.float() * costs).sum(dim=-1), torch.ones_like(costs[:, 0])
+        targets = labels.float() if weights is None else labels.float() * weights
+        cost, total = -(targets * scores).sum(), known_classes(labels).sum()
     else:
-        labels = labels.where(known, 0)
-        target_costs, totals = costs.gather(-1, labels[:, None])[:, 0], weights[labels]
-    rows = (1.0 - label_smoothing) * target_costs + label_smoothing * costs.mean(dim=-1)
-    total = totals.where(known, 0).sum()
-    return rows.where(known, 0).sum() / total.where(total > 0, torch.inf)
+        # The sum of the weights of the true classes is the sum of costs of 1.
+        labels = labels.clamp_min(UNKNOWN)
+        cost, total = (
+            F.nll_loss(values, labels, weights, ignore_index=UNKNOWN, reduction="sum")
+            for values in (scores, torch.full_like(scores, -1.0))
+        )
+    if label_smoothing:
+        means = (scores if weights is None else scores * weights).mean(dim=-1)
+        cost = (1.0 - label_smoothing) * cost - label_smoothing * means.where(known_classes(labels), 0).sum()
+    return cost / total.where(total > 0, torch.inf)
 
 
 def known_classes(labels: torch.Tensor) -> torch.Tensor:

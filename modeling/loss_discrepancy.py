@@ -28,12 +28,9 @@ class HomogeneousEncoder(nn.Module):
 
     def forward(self, states: dict[str, torch.Tensor], rows: dict[str, Rows]) -> dict[str, torch.Tensor]:
         """Map the packed states of each modality, with the layout of its rows, to `(batch, hidden_size)`."""
-        embeddings = {}
-        for name, value in states.items():
-            mean = masked_mean(value, rows[name])
-            mean = self.projections[name](mean) if name in self.projections else mean
-            embeddings[name] = self.shared(mean)
-        return embeddings
+        means = {name: masked_mean(value, rows[name]) for name, value in states.items()}
+        means |= {name: projection(means[name]) for name, projection in self.projections.items()}
+        return dict(zip(means, self.shared(torch.stack(list(means.values()))).unbind(), strict=True))
 
 
 def discrepancy_loss(embeddings: torch.Tensor, labels: torch.Tensor, margin: float) -> torch.Tensor:
@@ -50,22 +47,18 @@ def discrepancy_loss(embeddings: torch.Tensor, labels: torch.Tensor, margin: flo
     Returns:
         `()`, float32; zero, with zero gradient, if the batch has no such triplet.
     """
-    modality_mask = embeddings.any(dim=-1)
-    vectors = F.normalize(embeddings.float(), dim=-1)
+    sizes = embeddings.shape[:2]
+    has_modality, numbers = embeddings.any(dim=-1), torch.arange(sizes[1], device=embeddings.device)
+    vectors = F.normalize(embeddings.float(), dim=-1).flatten(0, 1)
+    with torch.autocast(vectors.device.type, enabled=False):
+        cosines = (vectors @ vectors.T).view(*sizes, *sizes)  # (i, m_i, j, m_j)
     same = labels[:, None] == labels
-    total, count = 0.0, 0
-    for modality in range(vectors.shape[1]):
-        anchors, anchor_mask = vectors[:, modality], modality_mask[:, modality]
-        across = torch.einsum("ih,jmh->ijm", anchors, _without(vectors, modality)).flatten(1)
-        is_positive = (same.unsqueeze(-1) & _without(modality_mask, modality)).flatten(1) & anchor_mask[:, None]
-        within = anchors @ anchors.T
-        is_negative = ~same & anchor_mask
-        triplets = is_positive.unsqueeze(2) & is_negative.unsqueeze(1)  # (i, j, k)
-        hinges = (margin - across.unsqueeze(2) + within.unsqueeze(1)).clamp_min(0)
-        total = total + (hinges * triplets).sum()
-        count = count + triplets.sum()
-    return total / count.clamp_min(1)
-
-
-def _without(values: torch.Tensor, modality: int) -> torch.Tensor:
-    return torch.cat([values[:, :modality], values[:, modality + 1 :]], dim=1)
+    is_positive = same[:, None, :, None] & has_modality[:, :, None, None] & has_modality
+    is_positive = is_positive & (numbers[:, None, None] != numbers)
+    is_negative = ~same[:, None] & has_modality.T  # (i, m_i, k)
+    # Infinities make the hinge of any other triplet zero.
+    across = cosines.masked_fill(~is_positive, torch.inf)
+    within = cosines.diagonal(dim1=1, dim2=3).transpose(1, 2).masked_fill(~is_negative, -torch.inf)
+    hinges = (margin - across[..., None] + within[:, :, None, None]).relu_()
+    count = (is_positive.sum(dim=(2, 3)) * is_negative.sum(dim=2)).sum()
+    return hinges.sum() / count.clamp_min(1)

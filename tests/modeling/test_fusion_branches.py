@@ -45,6 +45,13 @@ def test_conv_branch_ignores_padding(batch, kernel_size):
         assert_close(outputs[row, :length], conv(branch.conv, states[row, :length]))
 
 
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_convolution_may_be_longer_than_every_row(kernel_size):
+    states, branch = torch.randn(2, 1, 6), ConvBranch(6, 8, kernel_size)
+    outputs = run(branch, states, torch.ones(2, 1, dtype=torch.bool))
+    assert_close(outputs, torch.stack([conv(branch.conv, row) for row in states]))
+
+
 def test_recurrent_branch_is_bidirectional_per_row(batch):
     states, mask = batch
     branch = RecurrentBranch(6, 8, 3)

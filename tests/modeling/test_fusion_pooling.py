@@ -34,10 +34,18 @@ def test_mean_is_over_marked_positions():
 @pytest.mark.parametrize("lengths", [(7, 1, 4), (5, 5)])
 def test_statistics_are_means_and_standard_deviations(lengths):
     states, mask = ragged(lengths)
-    pooled = pool(statistics_pooling, states, mask, eps=0.0)
-    for row, valid, output in zip(states, mask, pooled, strict=True):
-        expected = torch.cat([row[valid].mean(dim=0), row[valid].std(dim=0, correction=0)])
-        assert_close(output, expected)
+    pooled = pool(statistics_pooling, states.requires_grad_(), mask, eps=1e-5)
+    expected = [
+        torch.cat([row[valid].mean(dim=0), (row[valid].var(dim=0, correction=0) + 1e-5).sqrt()])
+        for row, valid in zip(states, mask, strict=True)
+    ]
+    assert_close(pooled, torch.stack(expected))
+    assert_close(*gradients(states, (pooled, torch.stack(expected))))
+
+
+def gradients(leaf, outputs):
+    """Return the gradient of a sum in which every output has another weight, for each of several outputs."""
+    return [torch.autograd.grad((output * torch.arange(output.shape[1])).sum(), leaf)[0] for output in outputs]
 
 
 def test_padding_is_ignored():
@@ -80,8 +88,10 @@ def loop(pooling, states):
 def test_attentive_statistics_equal_loop_over_frames(lengths):
     states, mask = ragged(lengths)
     pooling = attentive()
-    for row, valid, output in zip(states, mask, pool(pooling, states, mask), strict=True):
-        assert_close(output.double(), loop(pooling, row[valid]), atol=1e-6, rtol=1e-5)
+    pooled = pool(pooling, states.requires_grad_(), mask)
+    expected = torch.stack([loop(pooling, row[valid]) for row, valid in zip(states, mask, strict=True)])
+    assert_close(pooled.double(), expected, atol=1e-6, rtol=1e-5)
+    assert_close(*gradients(states, (pooled, expected)), atol=1e-5, rtol=1e-5)
 
 
 def test_attentive_statistics_are_over_marked_positions():

@@ -113,12 +113,41 @@ def test_focal_loss_has_gradient_for_wrong_predictions():
     torch.testing.assert_close(logits.grad, torch.tensor([[1.0, -1.0]]))
 
 
-def test_batch_with_zero_weights_has_zero_loss(logits):
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_batch_with_zero_weights_has_zero_loss(logits, gamma):
     logits.requires_grad_()
-    loss = classification_loss(logits, torch.full((ROWS,), 1), [1.0, 0.0, 1.0, 1.0], label_smoothing=0.1)
+    loss = classification_loss(logits, torch.full((ROWS,), 1), [1.0, 0.0, 1.0, 1.0], 0.1, gamma)
     loss.backward()
     assert loss.item() == 0.0
     assert (logits.grad == 0).all()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["even", "weighted"])
+def test_rows_of_unknown_class_are_left_out(logits, hard, soft, weights, smoothing, gamma):
+    unknown = torch.tensor([False, True, False, True, False])
+    for labels, marks in ((hard, (-100, -1)), (soft, (0.0,))):
+        for mark in marks:
+            leaf = logits.clone().requires_grad_()
+            given = torch.where(unknown if labels.ndim == 1 else unknown[:, None], mark, labels)
+            loss = classification_loss(leaf, given, weights, smoothing, gamma)
+            expected = loop_loss(logits[~unknown], labels[~unknown], weights, smoothing, gamma)
+            assert loss.item() == pytest.approx(expected, rel=1e-5)
+            loss.backward()
+            assert leaf.grad[~unknown].all()
+            assert not leaf.grad[unknown].any()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("labels", [torch.full((ROWS,), -100), torch.zeros(ROWS, CLASSES)], ids=["ids", "soft"])
+def test_batch_without_known_class_has_zero_loss(logits, labels, smoothing, gamma):
+    logits.requires_grad_()
+    loss = classification_loss(logits, labels, WEIGHTS, smoothing, gamma)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert not logits.grad.any()
 
 
 @every_variant
