@@ -43,6 +43,7 @@ class MultiHeadAttention(nn.Module):
         key_value_states: torch.Tensor,
         key_value_rows: Rows,
         output_attentions: bool = False,
+        projected: tuple[torch.Tensor, ...] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Compute the attention of queries to keys and values of the same row.
 
@@ -53,6 +54,7 @@ class MultiHeadAttention(nn.Module):
             key_value_rows: Their layout; every row has at least one valid position.
             output_attentions: Whether to return the attention map, which is then computed explicitly. Otherwise torch
                 chooses the fastest kernel.
+            projected: The outputs of `q_proj`, `k_proj` and `v_proj`, if they have been computed elsewhere.
 
         Returns:
             The same shape as `hidden_states`, and the weights `(batch, heads, queries, keys)` or `None`.
@@ -61,7 +63,7 @@ class MultiHeadAttention(nn.Module):
         is_by_row = is_padded and not output_attentions and works_by_row(hidden_states.device)
         if is_by_row and (attend := self._folded(rows, key_value_rows)):
             return attend(hidden_states, rows, key_value_states, key_value_rows), None
-        query, key, value = self._project(hidden_states, key_value_states)
+        query, key, value = projected or self._project(hidden_states, key_value_states)
         if is_by_row:
             return self.out_proj(self._attend_by_row(query, rows, key, value, key_value_rows)), None
         if is_padded and not output_attentions and self._has_kernel(query, rows, key_value_rows):
@@ -81,12 +83,9 @@ class MultiHeadAttention(nn.Module):
         return self.out_proj(rows.pack(context.transpose(1, 2).flatten(2))), weights
 
     def _project(self, hidden_states: torch.Tensor, key_value_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        layers = (self.q_proj, self.k_proj, self.v_proj)
-        if any(type(layer) is not nn.Linear for layer in layers):
-            return self.q_proj(hidden_states), self.k_proj(key_value_states), self.v_proj(key_value_states)
         if hidden_states is key_value_states:
-            return project(layers, hidden_states)
-        return *project(layers[:1], hidden_states), *project(layers[1:], key_value_states)
+            return project((self.q_proj, self.k_proj, self.v_proj), hidden_states)
+        return self.q_proj(hidden_states), *project((self.k_proj, self.v_proj), key_value_states)
 
     def _has_kernel(self, query: torch.Tensor, rows: Rows, key_value_rows: Rows) -> bool:
         heads = query.unflatten(-1, (self.num_attention_heads, self.head_dim))
@@ -213,7 +212,10 @@ class CrossModalAttention(MultiHeadAttention):
         key_value_states: torch.Tensor,
         key_value_rows: Rows,
         output_attentions: bool = False,
+        projected: tuple[torch.Tensor, ...] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Compute the attention, add the residual and normalise; arguments and results as in [`MultiHeadAttention`]."""
-        context, weights = super().forward(hidden_states, rows, key_value_states, key_value_rows, output_attentions)
+        context, weights = super().forward(
+            hidden_states, rows, key_value_states, key_value_rows, output_attentions, projected
+        )
         return self.layer_norm(hidden_states + self.dropout(context)), weights
