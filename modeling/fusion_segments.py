@@ -47,7 +47,7 @@ def segment_streams(
     """
     if isinstance(rows, PaddedRows):
         return {level: _padded_stream(packed, rows, spans, hop) for level, (spans, _) in segments.items()}
-    streams, layouts, bounds = {}, {}, {}
+    streams, layouts, given = {}, {}, []
     for level, (spans, counts) in segments.items():
         if counts is None or len(counts) != len(spans):
             counts = count_segments(spans)
@@ -60,14 +60,15 @@ def segment_streams(
             frames if falls else count for count, frames, falls in zip(counts, rows.lengths, falls_back, strict=True)
         ]
         layouts[level] = Rows(lengths, packed.device), fallback
-        spans = F.pad(spans, (0, 0, 0, max(lengths) - spans.shape[1]), value=-1.0)
-        bounds[level] = frames_of_segments(spans, rows.counts, hop)
-        if any(falls_back):  # each frame is a segment
-            frames = torch.arange(max(lengths), device=packed.device, dtype=bounds[level].dtype)
-            frames = torch.stack([frames, frames + 1], dim=-1)
-            bounds[level] = torch.where(fallback[:, None, None], frames, bounds[level])
+        spans = spans[:, : max(lengths)]
+        if missing := max(lengths) - spans.shape[1]:
+            spans = F.pad(spans, (0, 0, 0, missing), value=-1.0)
+        if any(falls_back):  # the middle of each frame is a segment
+            middles = hop * (torch.arange(max(lengths), device=packed.device) + 0.5)
+            spans = torch.where(fallback[:, None, None], middles.unsqueeze(-1), spans)
+        given.append(spans)
     if layouts:
-        means = _mean_frames(rows.pad(packed), torch.cat(list(bounds.values()), dim=1))
+        means = _mean_frames(rows.pad(packed), frames_of_segments(torch.cat(given, dim=1), rows.counts, hop))
         parts = means.split([layout.longest for layout, _ in layouts.values()], dim=1)
         for (level, (layout, fallback)), states in zip(layouts.items(), parts, strict=True):
             streams[level] = Stream(layout.pack(states), layout, fallback)

@@ -144,23 +144,35 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
         Raises:
             ValueError: If a mask has a zero before a one.
         """
-        given = {
-            "audio": (input_values, audio_attention_mask, self._encode_audio),
-            "text": (input_ids, attention_mask, self._encode_text),
-            "video": (pixel_values_videos, video_attention_mask, self._encode_video),
+        inputs = {
+            "audio": (input_values, audio_attention_mask),
+            "text": (input_ids, attention_mask),
+            "video": (pixel_values_videos, video_attention_mask),
         }
+        encoded = self._run_first_stage(inputs, lengths, kwargs)
+        for name in self.config.modalities:
+            if (states := encoded.get(name)) is not None:
+                encoded[f"{name}_mask"] = lengths_mask(encoded.lengths[name], states.device, states.shape[1])
+        return encoded
+
+    def _run_first_stage(
+        self,
+        given: Mapping[str, tuple[torch.Tensor | None, torch.Tensor | None]],
+        lengths: Mapping[str, Sequence[int]] | None,
+        others: Mapping[str, Any],
+    ) -> Encoded:
+        """Return the result of `encode`, without masks, which a model that knows the lengths does not read."""
+        stages = {"audio": self._encode_audio, "text": self._encode_text, "video": self._encode_video}
         given = {name: given[name] for name in self.config.modalities if given[name][0] is not None}
         segments = {level: lengths[level] for level in self._span_inputs if level in (lengths or ())}
-        if "text" in given and (context := kwargs.get(CONTEXT_INPUT)) is not None:
+        if "text" in given and (context := others.get(CONTEXT_INPUT)) is not None:
             known = (lengths or {}).get(CONTEXT, ())
             segments[CONTEXT] = known if len(known) == len(context) else tuple(context.tolist())
-        lengths = complete_lengths({name: values[:2] for name, values in given.items()}, lengths)
-        encoded = Encoded(**{name: kwargs.get(name) for name in self._span_inputs.values()}, lengths=segments)
+        lengths = complete_lengths(given, lengths)
+        encoded = Encoded(**{name: others.get(name) for name in self._span_inputs.values()}, lengths=segments)
         with torch.no_grad():
-            for name, (values, _, encode) in given.items():
-                encoded[name], encoded.lengths[name] = encode(values, lengths[name])
-                positions = encoded[name].shape[1]
-                encoded[f"{name}_mask"] = lengths_mask(encoded.lengths[name], values.device, positions)
+            for name, (values, _) in given.items():
+                encoded[name], encoded.lengths[name] = stages[name](values, lengths[name])
         return encoded
 
     def forward(
@@ -206,16 +218,12 @@ class EmoFusionModel(EncodingStages, EmoFusionPreTrainedModel):
             config.output_hidden_states if output_hidden_states is None else output_hidden_states
         )
         if encoded is None:
-            encoded = self.encode(
-                input_values,
-                audio_attention_mask,
-                input_ids,
-                attention_mask,
-                pixel_values_videos,
-                video_attention_mask,
-                lengths,
-                **kwargs,
-            )
+            inputs = {
+                "audio": (input_values, audio_attention_mask),
+                "text": (input_ids, attention_mask),
+                "video": (pixel_values_videos, video_attention_mask),
+            }
+            encoded = self._run_first_stage(inputs, lengths, kwargs)
         finishers = {"audio": self._finish_audio, "text": self._finish_text, "video": self._finish_video}
         given = {
             name: (encoded[name], encoded.get(f"{name}_mask"))
