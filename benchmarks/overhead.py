@@ -116,12 +116,12 @@ def build_encoders(system: str, small: bool, device: str = "cpu"):
     return model
 
 
-def take_mean(width: int, states: dict, *others):
+def take_mean(width: int, states: dict, rows: dict, *others):
     """Return an output with an embedding `(batch, width)` of one number: the sum of the means of all states."""
     from ..modeling.modeling_outputs import EmotionOutput
 
-    total, first = sum(state.mean() for state in states.values()), next(iter(states.values()))
-    return EmotionOutput(embedding=total.to(first.dtype).expand(len(first), width))
+    total, (name, first) = sum(state.mean() for state in states.values()), next(iter(states.items()))
+    return EmotionOutput(embedding=total.to(first.dtype).expand(len(rows[name].lengths), width))
 
 
 def plain_twin(model):
