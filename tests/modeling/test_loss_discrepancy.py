@@ -65,6 +65,12 @@ def test_without_triplet_loss_and_gradient_are_zero(embeddings, labels):
     assert (embeddings.grad == 0).all()
 
 
+def test_loss_is_computed_in_float32_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = discrepancy_loss(batch(), LABELS, MARGIN)
+    assert_close(loss, brute_force(batch(), LABELS))
+
+
 def test_features_are_means_through_shared_layer():
     torch.manual_seed(0)
     encoder = HomogeneousEncoder({"audio": 4, "text": 4, "video": 2}, 4)
