@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ..configuration.plain_text import format_size
+from ..inference.loading import check_model
 from .commands import Parser
 from .output import announce, conclude
-from .predict import check_model
 
 
 def run(argv: list[str]) -> None:

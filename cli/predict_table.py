@@ -10,6 +10,8 @@ from .commands import IncompleteError, Parser, positive_int
 
 # Options for one recording, which a table has as columns of a manifest.
 OF_ONE = ("text", "video", "context", "speaker")
+# Options that are for tables alone.
+OF_TABLES = ("root", "num_workers", "engine", "workers")
 # Options of `ScoringOptions`.
 OPTIONS = (
     *("window_seconds", "hop_seconds", "vad", "word_times", "transcriber", "batch_size", "num_workers"),
@@ -33,7 +35,7 @@ def add_table_options(parser: Parser) -> None:
         metavar="N",
         type=positive_int,
         default=8,
-        help="most utterances in a batch of the model (default: 8)",
+        help="most utterances or windows in a batch of the model (default: 8)",
     )
     group.add_argument(
         "--num-workers", metavar="N", type=positive_int, default=0, help="processes that decode (default: threads)"
@@ -42,13 +44,30 @@ def add_table_options(parser: Parser) -> None:
     group.add_argument("--workers", metavar="N", type=positive_int, default=2, help="workers of Ray (default: 2)")
 
 
-def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[str | None], Any]) -> None:
+def check_without_table(parser: Parser, arguments: argparse.Namespace) -> None:
+    """End with a sentence if several recordings, or an option of a table, are given without `--out`.
+
+    Args:
+        parser: The parser of `emofusion predict`.
+        arguments: The arguments.
+
+    Raises:
+        UsageError: If that is so.
+    """
+    if len(arguments.audio) > 1:
+        parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
+    for name in OF_TABLES:
+        if getattr(arguments, name) != parser.get_default(name):
+            parser.error(f"--{name.replace('_', '-')} is for a table of many recordings: give --out too")
+
+
+def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[..., Any]) -> None:
     """Write the table, and print what it has.
 
     Args:
         parser: The parser of `emofusion predict`.
         arguments: The arguments.
-        load: A function that returns the pipeline on a device.
+        load: See `emofusion.inference.scoring.Load`.
 
     Raises:
         IncompleteError: If rows are errors.
@@ -57,6 +76,8 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
     for name in OF_ONE:
         if getattr(arguments, name) is not None:
             parser.error(f"--{name} is for one recording: with --out, give a manifest with a column for it")
+    if arguments.allow_private_urls:
+        parser.error("--allow-private-urls is for one recording: a table takes files, no URLs")
     if not arguments.audio:
         parser.error("--out needs recordings: files, folders, globs or manifests")
     from ..inference.scoring_options import ScoringOptions
@@ -74,6 +95,7 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
         root=arguments.root,
         engine=arguments.engine,
         workers=arguments.workers,
+        device=arguments.device,
         timelines=arguments.timeline,
         smoothing=arguments.smooth,
     )

@@ -4,7 +4,9 @@ import argparse
 import contextlib
 import signal
 
+from ..inference.loading import load_pipeline
 from .commands import Parser, port, positive, positive_int
+from .model_options import add_device_option, add_dtype_option, say
 
 
 def run(argv: list[str]) -> None:
@@ -12,10 +14,13 @@ def run(argv: list[str]) -> None:
     parser = Parser("serve", note="Ctrl+C or SIGTERM finishes the requests in progress, and ends the server.")
     parser.add_argument("folder", metavar="MODEL", help="folder of a trained model, or its name on the Hub")
     parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
-    parser.add_argument("--transcriber", metavar="MODEL", help="speech recogniser on the Hub for missing transcripts")
     parser.add_argument(
-        "--device", help="device of the model, such as cpu or cuda:1; by default a GPU if there is one"
+        "--transcriber",
+        metavar="MODEL",
+        help="speech recogniser that makes missing transcripts: its name on the Hub, or a folder",
     )
+    add_device_option(parser)
+    add_dtype_option(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=port(0), default=8000, help="default: %(default)s")
     batching = parser.add_argument_group("batches")
@@ -53,13 +58,13 @@ def run(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     from ..inference.serving import LOOPBACK, Server, listen, run_server
     from ..inference.serving_requests import Limits
-    from .predict import load_pipeline
 
     is_named = arguments.host in LOOPBACK or bool(arguments.allow_host)
     with listen(arguments.host, arguments.port) as listening:
-        check_device(arguments.device)
         server = Server(
-            load_pipeline(arguments.folder, arguments.revision, arguments.transcriber, arguments.device),
+            load_pipeline(
+                *(arguments.folder, arguments.revision, arguments.transcriber, arguments.device, arguments.dtype, say)
+            ),
             arguments.folder,
             Limits(arguments.max_megabytes, arguments.max_seconds, arguments.request_seconds, arguments.queue),
             arguments.batch_size,
@@ -74,24 +79,6 @@ def run(argv: list[str]) -> None:
         print(f"{server.name} is served at {address} ({address}/docs describes it; Ctrl+C ends it).", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             run_server(server, listening)
-
-
-def check_device(device: str | None) -> None:
-    """Check that a device can be used.
-
-    Args:
-        device: Its name; None means the default one.
-
-    Raises:
-        ValueError: If it cannot.
-    """
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ValueError(f"--device {device} cannot be used: {reason}.") from error
 
 
 def host(text: str) -> str:
