@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..configuration.folder_checks import READ, find_file
+from ..configuration.folder_checks import READ, find_file, read_object
 from .loading import ADAPTER_CONFIG, CONFIG
 from .scoring_options import hash_files
 
@@ -30,18 +30,20 @@ def identify_model(folder: str, recognise: Any) -> str:
         return own
     from ..training.adapters.loading import find_base
 
-    return _name_hash(hashlib.sha256(f"{own} {identify_source(find_base(Path(folder)))}".encode()).hexdigest())
+    base = identify_source(find_base(Path(folder)), read_object(Path(folder, ADAPTER_CONFIG)).get("revision"))
+    return _name_hash(hashlib.sha256(f"{own} {base}".encode()).hexdigest())
 
 
-def identify_source(source: str) -> str:
+def identify_source(source: str, revision: str | None = None) -> str:
     """Return what tells a model that is loaded with another one, such as a speech recogniser, from others.
 
     Args:
         source: Its folder, or its name on the Hub.
+        revision: The branch, tag or commit on the Hub.
     """
     if os.path.isdir(source):
         return _hash_folder(source)
-    file = find_file(source, CONFIG)  # in a folder with the name of the commit
+    file = find_file(source, CONFIG, revision=revision)  # in a folder with the name of the commit
     return source if file is None else f"{source}@{Path(file).parent.name}"
 
 

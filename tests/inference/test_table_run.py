@@ -162,7 +162,9 @@ def test_other_options_do_not_continue_a_run(calls):
     run(Recogniser(), "calls", "scores.jsonl")
     with pytest.raises(ValueError, match=r"with another window_seconds \(none, now 0\.5\): give the same, or another"):
         run(Recogniser(), "calls", "scores.jsonl", WINDOWS)
-    with pytest.raises(ValueError, match=r"another dtype \(float32, now bfloat16\) and window_seconds \(none, now 0\.5\)"):
+    with pytest.raises(
+        ValueError, match=r"another dtype \(float32, now bfloat16\) and window_seconds \(none, now 0\.5\)"
+    ):
         run(Recogniser(dtype="bfloat16"), "calls", "scores.jsonl", WINDOWS)
 
 
