@@ -3,8 +3,8 @@
 import signal
 from pathlib import Path
 
-from ..inference.loading import load_pipeline
 from .commands import Parser, port
+from .loading import load_pipeline
 from .model_options import add_device_option, add_dtype_option, say
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..configuration.plain_text import show_name
-from ..inference.loading import check_model, load_pipeline
 from .commands import Parser, positive_int
+from .loading import check_model, load_pipeline
 from .model_options import add_device_option, say
 from .predict import format_entries
 from .utterance_options import add_utterance_options, read_utterance

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ..configuration.plain_text import format_size
-from ..inference.loading import check_model
 from .commands import Parser
+from .loading import check_model
 from .output import announce, conclude
 
 

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from ..inference.loading import AUTO, DTYPES
 from .commands import Parser
+from .loading import AUTO, DTYPES
 
 
 def add_device_option(parser: Parser) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..configuration.folder_checks import read_object
 from ..configuration.plain_text import one_line, show_name
-from ..inference.loading import ADAPTER_CONFIG, AUTO, CONFIG, check_model, load_pipeline
+from ..inference.model_names import ADAPTER_CONFIG, CONFIG
 from .commands import Parser, positive
 from .lean_start import load_leanly
+from .loading import AUTO, check_model, load_pipeline
 from .model_options import add_device_option, add_dtype_option, say
 from .predict_table import add_table_options, check_without_table, score_table
 from .predict_timeline import add_timeline_options, recognise_over_time, wants_timeline

@@ -4,8 +4,8 @@ import argparse
 import contextlib
 import signal
 
-from ..inference.loading import load_pipeline
 from .commands import Parser, port, positive, positive_int
+from .loading import load_pipeline
 from .model_options import add_device_option, add_dtype_option, say
 
 

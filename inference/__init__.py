@@ -22,7 +22,6 @@ _HOMES = {
     "draw_timeline": "timeline_picture",
     "explain": "explanation",
     "find_recordings": "recordings",
-    "load_pipeline": "loading",
     "measure_envelope": "envelope",
     "open_graph": "export",
     "read_manifest": "manifests",

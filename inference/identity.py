@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..configuration.folder_checks import READ, find_file, read_object
-from .loading import ADAPTER_CONFIG, CONFIG
+from ..configuration.folder_checks import READ, find_file
+from .model_names import ADAPTER_CONFIG, CONFIG
 from .scoring_options import hash_files
 
 # Files in the folder of a model that change no score.
@@ -23,28 +23,31 @@ def identify_model(folder: str, recognise: Any) -> str:
         folder: The folder of the model, or its name on the Hub.
         recognise: Its pipeline.
     """
+    config = recognise.model.config
     if not os.path.isdir(folder):
-        return f"{folder}@{getattr(recognise.model.config, '_commit_hash', None)}"
+        return _name_commit(folder, config)
     own = _hash_folder(folder)
     if not Path(folder, ADAPTER_CONFIG).is_file():
         return own
-    from ..training.adapters.loading import find_base
-
-    base = identify_source(find_base(Path(folder)), read_object(Path(folder, ADAPTER_CONFIG)).get("revision"))
+    base = config.name_or_path
+    base = _hash_folder(base) if os.path.isdir(base) else _name_commit(base, config)
     return _name_hash(hashlib.sha256(f"{own} {base}".encode()).hexdigest())
 
 
-def identify_source(source: str, revision: str | None = None) -> str:
-    """Return what tells a model that is loaded with another one, such as a speech recogniser, from others.
+def identify_transcriber(source: str) -> str:
+    """Return what tells a speech recogniser from others, as `identify_model` does; it may not be loaded yet.
 
     Args:
         source: Its folder, or its name on the Hub.
-        revision: The branch, tag or commit on the Hub.
     """
     if os.path.isdir(source):
         return _hash_folder(source)
-    file = find_file(source, CONFIG, revision=revision)  # in a folder with the name of the commit
+    file = find_file(source, CONFIG)  # in a folder with the name of the commit
     return source if file is None else f"{source}@{Path(file).parent.name}"
+
+
+def _name_commit(name: str, config: Any) -> str:
+    return f"{name}@{getattr(config, '_commit_hash', None)}"
 
 
 def _hash_folder(folder: str) -> str:

@@ -12,7 +12,7 @@ from ..processing.utterance_reader import MARGIN, Limit
 from ..processing.window_options import AUTO
 from ..processing.windows import Span
 from .journal import Part
-from .loading import name_dtype
+from .model_names import name_dtype
 from .recording import Recording
 from .rttm import group_turns
 from .scoring_options import ScoringOptions

@@ -26,7 +26,7 @@ from ..evaluation.task import task_of_config
 from ..processing.input_errors import TRANSCRIBER_FAILED
 from ..processing.utterance_reader import Limit
 from .identity import identify_model
-from .loading import name_dtype, name_model
+from .model_names import name_dtype, name_model
 from .serving_batcher import Batcher
 from .serving_guard import Guard, Refused, as_json
 from .serving_models import Answer, Error, Health

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from ..corpora.atomic_write import make_folder
 from .dialogues import join_dialogues, share_dialogues
-from .identity import identify_model, identify_source
+from .identity import identify_model, identify_transcriber
 from .journal import Journal, Part, Scored
 from .recording import Recording
 from .recording_pictures import draw_recordings
@@ -210,7 +210,7 @@ class _Processes(NamedTuple):
 def _describe(folder: str, scorer: Scorer) -> dict[str, Any]:
     """Return what rows depend on, as JSON."""
     options = scorer.options
-    transcriber = None if options.transcriber is None else identify_source(options.transcriber)
+    transcriber = None if options.transcriber is None else identify_transcriber(options.transcriber)
     return {
         "model": identify_model(folder, scorer.recognise),
         "dtype": scorer.dtype,

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from emofusion.cli.loading import load_pipeline
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK, LABELS
 from emofusion.evaluation.results import RunResults
-from emofusion.inference.loading import load_pipeline
 from testing_commands import run_script
 from testing_fresh import run_fresh
 from testing_training import tiny_recipe

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import soundfile
+from emofusion.cli.loading import load_pipeline
 from emofusion.inference.app import Page
 from emofusion.inference.app_answers import Limits
 from emofusion.inference.app_events import BEFORE, RECORDING
-from emofusion.inference.loading import load_pipeline
 from testing_meld import write_video
 from testing_model_folder import make_model_folder
 from testing_pipeline import RATE, build, noise

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..configuration.folder_checks import check_folder, find_file, read_object
+from ..inference.model_names import ADAPTER_CONFIG, CONFIG, name_dtype, name_model
 
-CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 AUTO = "auto"
 DTYPES = (AUTO, "float32", "bfloat16", "float16")
 
@@ -115,24 +115,6 @@ def check_device(device: str | None) -> None:
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ValueError(f"The device {device} cannot be used: {reason}.") from error
-
-
-def name_model(folder: str) -> str:
-    """Return the name of a model for users: that of its folder, or that on the Hub.
-
-    Args:
-        folder: See `load_pipeline`.
-    """
-    return Path(folder).resolve().name if Path(folder).is_dir() else folder
-
-
-def name_dtype(recognise: Any) -> str:
-    """Return the dtype in which a pipeline runs its model, such as `bfloat16`.
-
-    Args:
-        recognise: The pipeline.
-    """
-    return str(recognise.model.dtype).removeprefix("torch.")
 
 
 def _saved_dtype(folder: str, revision: str) -> str:
