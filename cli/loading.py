@@ -1,4 +1,4 @@
-"""Loading of a model to infer with, and the one rule for its device and dtype (docs/loading.md#device-and-dtype)."""
+"""Loading of a model to infer with, and the one rule for its device and dtype (docs/loading.md, "Device and dtype")."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -133,7 +133,7 @@ def _load_adapters(folder: str, dtype: str | None) -> Any:
     from ..training.adapters.loading import load_adapters
 
     model = load_adapters(folder)
-    if dtype is not None:
+    if dtype not in (None, "float32"):  # which it is
         if getattr(model.config, "quantization_config", None) is not None:
             raise ValueError(
                 f"The base model of {folder} has quantised weights, whose dtype is fixed: leave dtype out."
@@ -146,5 +146,5 @@ def _describe(name: str, recognise: Any, chosen: str | None) -> str:
     """Return a sentence on the device and the dtype of a model."""
     dtype, device = name_dtype(recognise), recognise.device
     place = "the CPU" if device.type == "cpu" else f"the GPU {device}" if device.type == "cuda" else str(device)
-    remedy = "; --dtype float32 is slower and exact" if chosen and dtype != "float32" else ""
+    remedy = "; --dtype float32 is slower and more precise" if chosen and dtype != "float32" else ""
     return f"{name} runs on {place} in {chosen or dtype}{remedy}."

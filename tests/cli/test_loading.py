@@ -54,7 +54,7 @@ def test_model_runs_in_the_saved_dtype_unless_another_is_given(saved, units, nam
 
 
 def test_auto_says_why_and_how_to_change_it(saved, units, monkeypatch, caplog):
-    reason = "bfloat16, for which this CPU has units (AMX); --dtype float32 is slower and exact."
+    reason = "bfloat16, for which this CPU has units (AMX); --dtype float32 is slower and more precise."
     assert load(saved / "full", "auto") == (torch.bfloat16, f"full runs on the CPU in {reason}")
     assert not caplog.records  # the sentence is said once
     monkeypatch.setattr(modeling_dtype, "TOLERANCE", 0.0)
