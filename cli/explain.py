@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..configuration.plain_text import show_name
 from .commands import Parser, positive_int
 from .loading import check_model, load_pipeline
-from .model_options import add_device_option, say
+from .model_options import add_model_options, say
 from .predict import format_entries
 from .utterance_options import add_utterance_options, read_utterance
 
@@ -20,13 +20,18 @@ PICTURE, TABLE = "explanation.png", "explanation.json"
 def run(argv: list[str]) -> None:
     """Print contributions of inputs, members and words; write the picture and the JSON file."""
     parser = Parser("explain")
-    parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
+    add_model_options(parser, dtype=False, transcriber=False)
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
     add_utterance_options(parser)
-    add_device_option(parser)
-    parser.add_argument("--target", metavar="NAME", help="class or dimension to explain; default: the answer")
+    parser.add_argument("--target", metavar="NAME", help="class or dimension to explain (default: the answer)")
     parser.add_argument("--out", metavar="FOLDER", help=f"folder for {PICTURE} and {TABLE}, made if it does not exist")
-    parser.add_argument("--batch-size", type=positive_int, default=8, help="forms of the utterance in a batch")
+    parser.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=positive_int,
+        default=8,
+        help="forms of the utterance in a batch (default: 8)",
+    )
     arguments = parser.parse_args(argv)
     inputs = read_utterance(arguments, arguments.audio)
     check_model(arguments.folder)

@@ -7,22 +7,39 @@ from .commands import Parser
 from .loading import AUTO, DTYPES
 
 
-def add_device_option(parser: Parser) -> None:
-    """Add `--device`."""
-    parser.add_argument(
-        "--device", help="device of the model, such as cpu or cuda:1; by default a GPU if there is one"
-    )
+def add_model_options(
+    parser: Parser, *, device: bool = True, dtype: bool = True, transcriber: bool = True, choice: str = ""
+) -> None:
+    """Add the argument for the model, and a group with `--revision` and other options of its loading.
 
-
-def add_dtype_option(parser: Parser) -> None:
-    """Add `--dtype`."""
-    parser.add_argument(
-        "--dtype",
-        choices=DTYPES,
-        default=AUTO,
-        help="dtype of the model. auto (the default) is the one that was saved, or bfloat16 for a large model on a CPU that "
-        "computes it faster, if a check shows that the scores stay the same",
-    )
+    Args:
+        parser: The parser of the command.
+        device: Whether to add `--device`.
+        dtype: Whether to add `--dtype`.
+        transcriber: Whether to add `--transcriber`.
+        choice: What the help adds on when `auto` chooses.
+    """
+    parser.add_argument("folder", metavar="MODEL", help="folder of a trained model, or its name on the Hub")
+    group = parser.add_argument_group("model")
+    group.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
+    if device:
+        group.add_argument(
+            "--device", help="where it runs, such as cpu or cuda:1; by default on a GPU if there is one"
+        )
+    if dtype:
+        group.add_argument(
+            "--dtype",
+            choices=DTYPES,
+            default=AUTO,
+            help="dtype of its weights. auto (the default): the one that was saved, but bfloat16 for a large model on a CPU that "
+            f"is faster with it, if the scores of a test stay nearly the same{choice}",
+        )
+    if transcriber:
+        group.add_argument(
+            "--transcriber",
+            metavar="RECOGNISER",
+            help="folder of a speech recogniser, or its name on the Hub, for missing transcripts",
+        )
 
 
 def say(sentence: str) -> None:

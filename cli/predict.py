@@ -12,7 +12,7 @@ from ..inference.model_names import ADAPTER_CONFIG, CONFIG
 from .commands import Parser, positive
 from .lean_start import load_leanly
 from .loading import AUTO, check_model, load_pipeline
-from .model_options import add_device_option, add_dtype_option, say
+from .model_options import add_model_options, say
 from .predict_table import add_table_options, check_without_table, score_table
 from .predict_timeline import add_timeline_options, recognise_over_time, wants_timeline
 from .utterance_options import add_utterance_options, read_utterance
@@ -27,7 +27,7 @@ SILENCE = "Nothing is heard in the recording (its amplitude is below -80 dB): th
 def run(argv: list[str]) -> None:
     """Print the answer of a model, and whether nothing is heard in the recording; with `--out` write a table of many."""
     parser = Parser("predict")
-    parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
+    add_model_options(parser, choice=f"; for a single recording only from {PAYS_OFF} s on")
     parser.add_argument(
         "audio",
         metavar="AUDIO",
@@ -36,13 +36,6 @@ def run(argv: list[str]) -> None:
         "files, folders, globs and manifests (csv, jsonl, parquet)",
     )
     add_utterance_options(parser)
-    add_device_option(parser)
-    add_dtype_option(parser)
-    parser.add_argument(
-        "--transcriber",
-        metavar="MODEL",
-        help="speech recogniser that makes missing transcripts: its name on the Hub, or a folder",
-    )
     parser.add_argument(
         "--window-seconds",
         type=positive,
