@@ -3,10 +3,12 @@
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..configuration.plain_text import format_seconds
 from .commands import IncompleteError, Parser, positive_int
+from .model_options import say
 
 # Options for one recording, which a table has as columns of a manifest.
 OF_ONE = ("text", "video", "context", "speaker")
@@ -83,6 +85,8 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[..
     from ..inference.scoring_options import ScoringOptions
     from ..inference.table_run import score_to_table
 
+    if arguments.engine == "ray":
+        load = partial(load, report=_say_for_workers)
     options = {name: getattr(arguments, name) for name in OPTIONS}
     options = ScoringOptions(**options, for_pictures=arguments.timeline is not None)
     began = time.perf_counter()
@@ -106,6 +110,10 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[..
                 f"{summary.errors} of {summary.rows} rows of {arguments.out} are errors, see its column error; the same command "
                 "tries them again."
             )
+
+
+def _say_for_workers(sentence: str) -> None:
+    say(f"{sentence} The workers of Ray run in the same dtype, on a GPU each if the cluster has any.")
 
 
 def _describe(summary: Any, arguments: argparse.Namespace, duration: str) -> list[str]:

@@ -325,3 +325,14 @@ def test_windows_are_decoded_once_also_where_a_run_goes_on(tmp_path, monkeypatch
         assert part.rows[0]["score"] == pytest.approx(
             parts[part.part].rows[0]["score"], abs=1e-3
         )  # AMR decodes with a state
+
+
+def test_workers_of_ray_get_the_dtype_of_the_command(calls, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        "emofusion.inference.ray_engine.score_on_ray", lambda load, *_: given.append(load.keywords) or []
+    )
+    run(Recogniser(dtype="bfloat16"), "calls", "scores.jsonl", engine="ray")
+    assert given == [{"dtype": "bfloat16"}]
+    with pytest.raises(ValueError, match="Several processes have a device each: leave device out"):
+        run(Recogniser(), "calls", "other.jsonl", engine="ray", device="cpu")
