@@ -1,12 +1,15 @@
 """`emofusion predict --out`: a table of the scores of many recordings."""
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from functools import partial
+from glob import has_magic
 from typing import Any
 
-from ..configuration.plain_text import format_seconds
+from ..configuration.plain_text import format_seconds, one_line
+from ..inference.recording import MANIFESTS, URLS
 from .commands import IncompleteError, Parser, positive_int
 from .model_options import say
 
@@ -47,7 +50,7 @@ def add_table_options(parser: Parser) -> None:
 
 
 def check_without_table(parser: Parser, arguments: argparse.Namespace) -> None:
-    """End with a sentence if several recordings, or an option of a table, are given without `--out`.
+    """End with a sentence if more than one recording, or an option of a table, is given without `--out`.
 
     Args:
         parser: The parser of `emofusion predict`.
@@ -58,6 +61,12 @@ def check_without_table(parser: Parser, arguments: argparse.Namespace) -> None:
     """
     if len(arguments.audio) > 1:
         parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
+    for path in arguments.audio:
+        is_one = os.path.isfile(path) or path.lower().startswith(URLS) or not has_magic(path)
+        if os.path.isdir(path) or path.lower().endswith(MANIFESTS) or not is_one:
+            parser.error(
+                f"argument AUDIO: {one_line(path)} is not one recording: name a table for its scores with --out"
+            )
     for name in OF_TABLES:
         if getattr(arguments, name) != parser.get_default(name):
             parser.error(f"--{name.replace('_', '-')} is for a table of many recordings: give --out too")

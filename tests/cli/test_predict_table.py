@@ -54,8 +54,11 @@ def test_table_is_written_and_continued(place, call, complaint, monkeypatch):
         (("a.wav", "--out", "s.csv", "--text", "hello"), "--text is for one recording: with --out, give a manifest"),
         (("a.wav", "--out", "s.csv", "--allow-private-urls"), "--allow-private-urls is for one recording"),
         (("a.wav", "--num-workers", "2"), "--num-workers is for a table of many recordings: give --out too"),
+        (("calls",), "AUDIO: calls is not one recording: name a table for its scores with --out"),
+        (("manifest.csv",), "manifest.csv is not one recording: name a table"),
         (("a.wav", "b.wav"), "2 recordings are given: name a table for the scores with --out"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(place, complaint, arguments, message):
+def test_arguments_that_do_not_fit_are_refused(place, complaint, monkeypatch, arguments, message):
+    monkeypatch.chdir(place)
     assert message in complaint("predict", place / "model", *arguments, status=2)
