@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..configuration.folder_checks import check_folder, find_file, read_object
+from ..configuration.plain_text import one_line
 from ..inference.model_names import ADAPTER_CONFIG, CONFIG, name_dtype, name_model
 
 AUTO = "auto"
@@ -51,7 +52,7 @@ def load_pipeline(
             choose_dtype(recognise.model)  # which logs a message for Python
         return recognise
     chosen = cast_if_faster(recognise.model) if dtype == AUTO else None
-    report(_describe(name_model(folder), recognise, chosen))
+    report(describe_model(name_model(folder), recognise, dtype, chosen))
     return recognise
 
 
@@ -142,9 +143,21 @@ def _load_adapters(folder: str, dtype: str | None) -> Any:
     return model
 
 
-def _describe(name: str, recognise: Any, chosen: str | None) -> str:
-    """Return a sentence on the device and the dtype of a model."""
-    dtype, device = name_dtype(recognise), recognise.device
+def describe_model(name: str, recognise: Any, dtype: str | None = None, chosen: str | None = None) -> str:
+    """Return a sentence on the device and the dtype of a model, and on the option for a better one.
+
+    Args:
+        name: The name of the model.
+        recognise: Its pipeline.
+        dtype: See `load_pipeline`.
+        chosen: What `cast_if_faster` chose.
+    """
+    import torch
+
+    own, device, remedy = name_dtype(recognise), recognise.device, ""
     place = "the CPU" if device.type == "cpu" else f"the GPU {device}" if device.type == "cuda" else str(device)
-    remedy = "; --dtype float32 is slower and more precise" if chosen and dtype != "float32" else ""
-    return f"{name} runs on {place} in {chosen or dtype}{remedy}."
+    if chosen and own != "float32":
+        remedy = "; --dtype float32 is slower and more precise"
+    elif dtype in (AUTO, None) and own == "float32" and device.type == "cuda" and torch.cuda.is_bf16_supported(False):
+        remedy = "; --dtype bfloat16 is faster and less precise"
+    return f"{one_line(name)} runs on {place} in {chosen or own}{remedy}."

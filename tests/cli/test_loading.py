@@ -1,10 +1,11 @@
 """The rule for the device and the dtype of a model that infers."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
-from emofusion.cli.loading import load_pipeline
+from emofusion.cli.loading import describe_model, load_pipeline
 from emofusion.inference.identity import identify_model
 from emofusion.modeling import modeling_dtype
 from emofusion.training.adapters.lora import find_targets, put_adapters
@@ -53,14 +54,30 @@ def test_model_runs_in_the_saved_dtype_unless_another_is_given(saved, units, nam
     assert load(saved / name, dtype) == (getattr(torch, expected), f"{name} runs on the CPU in {expected}.")
 
 
-def test_auto_says_why_and_how_to_change_it(saved, units, monkeypatch, caplog):
+def test_auto_says_why_and_how_to_change_it(saved, units, monkeypatch):
+    logged = []
+    monkeypatch.setattr(modeling_dtype.logger, "warning_once", logged.append)
     reason = "bfloat16, for which this CPU has units (AMX); --dtype float32 is slower and more precise."
     assert load(saved / "full", "auto") == (torch.bfloat16, f"full runs on the CPU in {reason}")
-    assert not caplog.records  # the sentence is said once
     monkeypatch.setattr(modeling_dtype, "TOLERANCE", 0.0)
     dtype, sentence = load(saved / "full", "auto")
     assert dtype == torch.float32
     assert sentence.startswith("full runs on the CPU in float32, since bfloat16 changes the scores of a test by ")
+    assert not logged  # each is said once
+
+
+@pytest.mark.parametrize(
+    ("dtype", "own", "rest"),
+    [
+        ("auto", torch.float32, "float32; --dtype bfloat16 is faster and less precise."),
+        ("float32", torch.float32, "float32."),
+        ("auto", torch.bfloat16, "bfloat16."),
+    ],
+)
+def test_gpu_keeps_the_saved_dtype_and_the_option_is_named(monkeypatch, dtype, own, rest):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda emulated: True)
+    recognise = SimpleNamespace(model=SimpleNamespace(dtype=own), device=torch.device("cuda:1"))
+    assert describe_model("a/b", recognise, dtype) == f"a/b runs on the GPU cuda:1 in {rest}"
 
 
 def test_python_reads_of_an_argument(saved, units, monkeypatch):

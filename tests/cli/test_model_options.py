@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 from emofusion.cli.main import main
+from emofusion.cli.model_options import say
 from testing_model_folder import make_model_folder
 
 
@@ -63,3 +64,10 @@ def test_line_on_device_and_dtype_is_beside_the_answer(place, capfd, command, op
     printed = capfd.readouterr()
     assert printed.err.splitlines()[0] == f"model runs on the CPU in {dtype}."
     assert "runs on" not in printed.out
+
+
+def test_only_the_first_process_says_it(monkeypatch, capfd):
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        say(f"Process {rank}.")
+    assert capfd.readouterr().err == "Process 0.\n"
