@@ -137,7 +137,7 @@ def _load_adapters(folder: str, dtype: str | None) -> Any:
     if dtype not in (None, "float32"):  # which it is
         if getattr(model.config, "quantization_config", None) is not None:
             raise ValueError(
-                f"The base model of {folder} has quantised weights, whose dtype is fixed: leave dtype out."
+                f"The base model of {folder} has quantised weights, whose dtype is fixed: leave out dtype (--dtype)."
             )
         set_dtype(model, getattr(torch, dtype))
     return model

@@ -122,7 +122,7 @@ def score_to_table(
         if engine == "ray" and processes.number > 1:
             raise ValueError("Ray starts its workers itself: leave `accelerate launch` out, or give engine='local'.")
         if device is not None and (engine == "ray" or processes.number > 1):
-            raise ValueError("Several processes have a device each: leave device out.")
+            raise ValueError("Several processes have a device each: leave out device (--device).")
         if processes.is_main:
             check_table(table)
             if timelines is not None:

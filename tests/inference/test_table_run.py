@@ -334,5 +334,5 @@ def test_workers_of_ray_get_the_dtype_of_the_command(calls, monkeypatch):
     )
     run(Recogniser(dtype="bfloat16"), "calls", "scores.jsonl", engine="ray")
     assert given == [{"dtype": "bfloat16"}]
-    with pytest.raises(ValueError, match="Several processes have a device each: leave device out"):
+    with pytest.raises(ValueError, match="Several processes have a device each"):
         run(Recogniser(), "calls", "other.jsonl", engine="ray", device="cpu")
