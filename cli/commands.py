@@ -68,7 +68,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Sequence[str], namespace: argparse.Namespace | None = None) -> argparse.Namespace:
         """Parse the arguments of the command; an unknown option names the closest known one."""
         self.check(args)
-        # Otherwise `predict FOLDER --text TEXT AUDIO` fails: argparse gives up an optional positional at the first option.
+        # Otherwise `predict MODEL --text TEXT AUDIO` fails: argparse gives up an optional positional at the first option.
         parsed, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
             known = [option for action in self._actions for option in action.option_strings]

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..configuration.plain_text import show_name
 from .commands import Parser, positive_int
-from .predict import check_model, format_entries, load_model
+from .loading import check_model, load_pipeline
+from .model_options import add_model_options, say
+from .predict import format_entries
 from .utterance_options import add_utterance_options, read_utterance
 
 if TYPE_CHECKING:
@@ -18,12 +20,18 @@ PICTURE, TABLE = "explanation.png", "explanation.json"
 def run(argv: list[str]) -> None:
     """Print contributions of inputs, members and words; write the picture and the JSON file."""
     parser = Parser("explain")
-    parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
+    add_model_options(parser, dtype=False, transcriber=False)
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="path or URL of a recording: wav, mp3, mp4, ...")
     add_utterance_options(parser)
-    parser.add_argument("--target", metavar="NAME", help="class or dimension to explain; default: the answer")
+    parser.add_argument("--target", metavar="NAME", help="class or dimension to explain (default: the answer)")
     parser.add_argument("--out", metavar="FOLDER", help=f"folder for {PICTURE} and {TABLE}, made if it does not exist")
-    parser.add_argument("--batch-size", type=positive_int, default=8, help="forms of the utterance in a batch")
+    parser.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=positive_int,
+        default=8,
+        help="forms of the utterance in a batch (default: 8)",
+    )
     arguments = parser.parse_args(argv)
     inputs = read_utterance(arguments, arguments.audio)
     check_model(arguments.folder)
@@ -34,13 +42,13 @@ def run(argv: list[str]) -> None:
         Path(arguments.out).mkdir(parents=True, exist_ok=True)
         for name in (PICTURE, TABLE):
             check_file(Path(arguments.out, name))
-    from transformers.utils import logging
-
     from ..inference.explanation import explain
 
-    logging.disable_progress_bar()
+    # Contributions are small differences of scores, which half precision would round.
+    recognise = load_pipeline(arguments.folder, arguments.revision, None, arguments.device, "float32", say)
     explanation = explain(
-        *load_model(arguments.folder, arguments.revision or "main"),
+        recognise.model,
+        recognise.processor,
         inputs,
         arguments.target,
         arguments.batch_size,

@@ -6,24 +6,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..configuration.folder_checks import check_folder, read_object
+from ..configuration.folder_checks import read_object
 from ..configuration.plain_text import one_line, show_name
+from ..inference.model_names import ADAPTER_CONFIG, CONFIG
 from .commands import Parser, positive
 from .lean_start import load_leanly
-from .predict_table import add_table_options, score_table
+from .loading import AUTO, check_model, load_pipeline
+from .model_options import add_model_options, say
+from .predict_table import add_table_options, check_without_table, score_table
 from .predict_timeline import add_timeline_options, recognise_over_time, wants_timeline
 from .utterance_options import add_utterance_options, read_utterance
 from .window_table import describe_windows, format_rows, mean_entries
 
-CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
-BATCH_SIZE = 8  # windows; a CPU gains nothing from more (docs/pipeline.md)
+# Seconds of a recording from which on the choice of a faster dtype saves more time than it takes: about 4 to 11 s for base-size
+# encoders on a CPU with AMX.
+PAYS_OFF = 20
 SILENCE = "Nothing is heard in the recording (its amplitude is below -80 dB): the scores say nothing about a voice"
 
 
 def run(argv: list[str]) -> None:
     """Print the answer of a model, and whether nothing is heard in the recording; with `--out` write a table of many."""
     parser = Parser("predict")
-    parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, or its name on the Hub")
+    add_model_options(parser, choice=f"; for a single recording only from {PAYS_OFF} s on")
     parser.add_argument(
         "audio",
         metavar="AUDIO",
@@ -32,9 +36,6 @@ def run(argv: list[str]) -> None:
         "files, folders, globs and manifests (csv, jsonl, parquet)",
     )
     add_utterance_options(parser)
-    parser.add_argument(
-        "--transcriber", metavar="MODEL", help="speech recogniser on the Hub that makes the transcript"
-    )
     parser.add_argument(
         "--window-seconds",
         type=positive,
@@ -56,19 +57,20 @@ def run(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     over_time = wants_timeline(parser, arguments)
     options = _window_options(parser, arguments)
-    load = partial(load_pipeline, arguments.folder, arguments.revision, arguments.transcriber)
+    load = partial(load_pipeline, arguments.folder, arguments.revision, arguments.transcriber, report=say)
     if arguments.out:
-        score_table(parser, arguments, partial(load, dtype="auto"))
+        score_table(parser, arguments, partial(load, dtype=arguments.dtype))
         return
-    if len(arguments.audio) > 1:
-        parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
+    check_without_table(parser, arguments)
     inputs = read_utterance(arguments, next(iter(arguments.audio), None))
+    dtype = None if arguments.dtype == AUTO and not pays_off(inputs) else arguments.dtype
+    load = partial(load, device=arguments.device, dtype=dtype)
     if over_time:
         _print_windows(inputs["audio"], *recognise_over_time(arguments, inputs, load, options), arguments.timeline)
         return
-    answer = predict(
-        *(arguments.folder, inputs, arguments.revision, arguments.transcriber, arguments.allow_private_urls, options)
-    )
+    check_model(arguments.folder)
+    recognise = load_leanly(load) if is_plain(arguments.folder, arguments.transcriber) else load()
+    answer = recognise(inputs, allow_private_urls=arguments.allow_private_urls, **options)
     if arguments.vad or (options.get("window_seconds") and (len(answer) > 1 or arguments.window_seconds)):
         _print_windows(inputs["audio"] or arguments.video, answer, options)
         return
@@ -92,7 +94,7 @@ def _window_options(parser: Parser, arguments: Namespace) -> dict[str, Any]:
     if arguments.word_times and not arguments.transcriber:
         parser.error("argument --word-times needs --transcriber")
     words = {"transcriber_kwargs": {"return_timestamps": "word"}} if arguments.word_times else {}
-    return options | words | ({"batch_size": BATCH_SIZE} if options else {})
+    return options | words | ({"batch_size": arguments.batch_size} if options else {})
 
 
 def _print_windows(name: str, rows: list[dict[str, Any]], options: dict[str, Any], picture: str | None = None) -> None:
@@ -130,77 +132,20 @@ def format_entries(entries: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def predict(
-    folder: str,
-    inputs: dict[str, str | None],
-    revision: str | None = None,
-    transcriber: str | None = None,
-    allow_private_urls: bool = False,
-    options: Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]] | dict[str, list[dict[str, Any]]]:
-    """Return the answer of the pipeline: an entry with `label` and `score` for each class, highest first, or dimension.
-
-    A model of both gives a dict, with the classes as `scores`, and the `dimensions`.
+def pays_off(inputs: Mapping[str, Any]) -> bool:
+    """Return whether a recording is so long that the choice of a faster dtype saves time.
 
     Args:
-        folder: Folder of a trained model, or its name on the Hub.
-        inputs: Path of a recording (`"audio"`), its transcript (`"text"`), path of a video (`"video"`); None for each
-            that is missing. `context` and `speaker` as in the pipeline. A fusion model needs one of its modalities; modalities that it does not take are ignored.
-        revision: Branch, tag or commit of the Hub repository.
-        transcriber: Hub name or folder of a speech recogniser that makes the transcript if none is given.
-        allow_private_urls: Whether URLs may lead to this machine and to private networks.
-        options: Further options of the call, such as `window_seconds`, with which the answer is a list of rows.
-
-    Raises:
-        RuntimeError: If the model fails.
-        ValueError: If the folder does not exist or holds no model, or no input of a modality that it takes is given.
+        inputs: The utterance; a recording at a URL is taken for a short one.
     """
-    check_model(folder)
-    load = partial(load_pipeline, folder, revision, transcriber)
-    classify = load_leanly(load) if is_plain(folder, transcriber) else load()
-    return classify(inputs, allow_private_urls=allow_private_urls, **options or {})
+    from ..processing.input_errors import EXPECTED
+    from ..processing.media import audio_seconds
 
-
-def load_pipeline(
-    folder: str,
-    revision: str | None = None,
-    transcriber: str | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-) -> Any:
-    """Return the pipeline of a model.
-
-    Args:
-        folder: See `predict`.
-        revision: See `predict`.
-        transcriber: See `predict`.
-        device: The device of the model; None means a GPU if there is one.
-        dtype: See `load_model`.
-
-    Raises:
-        ValueError: See `predict`.
-    """
-    check_model(folder)
-    from transformers import pipeline
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    model, processor = load_model(folder, revision or "main", dtype)
-    return pipeline("emotion-recognition", model=model, processor=processor, transcriber=transcriber, device=device)
-
-
-def check_model(folder: str) -> None:
-    """Check that a folder holds a model; a name on the Hub is not checked.
-
-    Args:
-        folder: See `predict`.
-
-    Raises:
-        ValueError: If it holds none.
-    """
-    if Path(folder).exists() and not any(Path(folder, name).is_file() for name in (CONFIG, ADAPTER_CONFIG)):
-        raise ValueError(f"{folder} holds no model: it has no config.json.")
-    check_folder(folder)
+    try:
+        seconds = audio_seconds(inputs["audio"] or inputs["video"])
+    except EXPECTED:  # the pipeline says what is wrong with it
+        return False
+    return seconds is None or seconds >= PAYS_OFF
 
 
 def is_plain(folder: str, transcriber: str | None) -> bool:
@@ -209,50 +154,10 @@ def is_plain(folder: str, transcriber: str | None) -> bool:
     Adapters, also those in a repository on the Hub, quantised weights and recognisers may need others.
 
     Args:
-        folder: See `predict`.
-        transcriber: See `predict`.
+        folder: See `load_pipeline`.
+        transcriber: See `load_pipeline`.
     """
     config = Path(folder, CONFIG)
     if transcriber or not config.is_file() or Path(folder, ADAPTER_CONFIG).is_file():
         return False
     return "quantization_config" not in read_object(config)
-
-
-def load_model(folder: str, revision: str = "main", dtype: str | None = None) -> tuple[Any, Any]:
-    """Return the model and the processor of a folder, or of a repository on the Hub.
-
-    Args:
-        folder: See `predict`.
-        revision: See `predict`.
-        dtype: The dtype of the weights; `"auto"` chooses the fastest, which pays off from some recordings on. None means that of
-            one recording.
-
-    Raises:
-        ValueError: If one of them cannot be loaded.
-    """
-    from transformers import AutoModelForAudioClassification, AutoProcessor
-
-    try:
-        if Path(folder, ADAPTER_CONFIG).is_file():  # older transformers load only parts of it
-            from ..training.adapters.loading import load_adapters
-
-            model = load_adapters(folder)
-        else:
-            model = AutoModelForAudioClassification.from_pretrained(
-                folder, revision=revision, dtype=dtype or _choose_dtype(folder)
-            )
-    except OSError as error:
-        if Path(folder).exists():
-            raise
-        raise ValueError(f"{folder} is no folder here, and does not load from the Hub: {error}") from error
-    try:
-        return model, AutoProcessor.from_pretrained(folder, revision=revision)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:  # of many kinds, for damaged files
-        reason = str(error) if folder in str(error) else f"{folder}: the processor cannot be loaded: {error}"
-        raise ValueError(reason) from error
-
-
-def _choose_dtype(folder: str) -> str:
-    """Return the dtype that was saved. A faster one takes longer to choose than it saves with one recording."""
-    config = Path(folder, CONFIG)
-    return "float32" if config.is_file() and read_object(config).get("dtype") == "float32" else "auto"

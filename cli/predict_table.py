@@ -1,15 +1,22 @@
 """`emofusion predict --out`: a table of the scores of many recordings."""
 
 import argparse
+import os
 import time
 from collections.abc import Callable
+from functools import partial
+from glob import has_magic
 from typing import Any
 
-from ..configuration.plain_text import format_seconds
+from ..configuration.plain_text import format_seconds, one_line
+from ..inference.recording import MANIFESTS, URLS
 from .commands import IncompleteError, Parser, positive_int
+from .model_options import say
 
 # Options for one recording, which a table has as columns of a manifest.
 OF_ONE = ("text", "video", "context", "speaker")
+# Options that are for tables alone.
+OF_TABLES = ("root", "num_workers", "engine", "workers")
 # Options of `ScoringOptions`.
 OPTIONS = (
     *("window_seconds", "hop_seconds", "vad", "word_times", "transcriber", "batch_size", "num_workers"),
@@ -33,7 +40,7 @@ def add_table_options(parser: Parser) -> None:
         metavar="N",
         type=positive_int,
         default=8,
-        help="most utterances in a batch of the model (default: 8)",
+        help="most utterances or windows in a batch of the model (default: 8)",
     )
     group.add_argument(
         "--num-workers", metavar="N", type=positive_int, default=0, help="processes that decode (default: threads)"
@@ -42,13 +49,36 @@ def add_table_options(parser: Parser) -> None:
     group.add_argument("--workers", metavar="N", type=positive_int, default=2, help="workers of Ray (default: 2)")
 
 
-def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[str | None], Any]) -> None:
+def check_without_table(parser: Parser, arguments: argparse.Namespace) -> None:
+    """End with a sentence if more than one recording, or an option of a table, is given without `--out`.
+
+    Args:
+        parser: The parser of `emofusion predict`.
+        arguments: The arguments.
+
+    Raises:
+        UsageError: If that is so.
+    """
+    if len(arguments.audio) > 1:
+        parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
+    for path in arguments.audio:
+        is_one = os.path.isfile(path) or path.lower().startswith(URLS) or not has_magic(path)
+        if os.path.isdir(path) or path.lower().endswith(MANIFESTS) or not is_one:
+            parser.error(
+                f"argument AUDIO: {one_line(path)} is not one recording: name a table for its scores with --out"
+            )
+    for name in OF_TABLES:
+        if getattr(arguments, name) != parser.get_default(name):
+            parser.error(f"--{name.replace('_', '-')} is for a table of many recordings: give --out too")
+
+
+def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[..., Any]) -> None:
     """Write the table, and print what it has.
 
     Args:
         parser: The parser of `emofusion predict`.
         arguments: The arguments.
-        load: A function that returns the pipeline on a device.
+        load: See `emofusion.inference.scoring.Load`.
 
     Raises:
         IncompleteError: If rows are errors.
@@ -57,11 +87,15 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
     for name in OF_ONE:
         if getattr(arguments, name) is not None:
             parser.error(f"--{name} is for one recording: with --out, give a manifest with a column for it")
+    if arguments.allow_private_urls:
+        parser.error("--allow-private-urls is for one recording: a table takes files, no URLs")
     if not arguments.audio:
         parser.error("--out needs recordings: files, folders, globs or manifests")
     from ..inference.scoring_options import ScoringOptions
     from ..inference.table_run import score_to_table
 
+    if arguments.engine == "ray":
+        load = partial(load, report=_say_for_workers)
     options = {name: getattr(arguments, name) for name in OPTIONS}
     options = ScoringOptions(**options, for_pictures=arguments.timeline is not None)
     began = time.perf_counter()
@@ -74,6 +108,7 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
         root=arguments.root,
         engine=arguments.engine,
         workers=arguments.workers,
+        device=arguments.device,
         timelines=arguments.timeline,
         smoothing=arguments.smooth,
     )
@@ -84,6 +119,10 @@ def score_table(parser: Parser, arguments: argparse.Namespace, load: Callable[[s
                 f"{summary.errors} of {summary.rows} rows of {arguments.out} are errors, see its column error; the same command "
                 "tries them again."
             )
+
+
+def _say_for_workers(sentence: str) -> None:
+    say(f"{sentence} The workers of Ray run in the same dtype, on a GPU each if the cluster has any.")
 
 
 def _describe(summary: Any, arguments: argparse.Namespace, duration: str) -> list[str]:

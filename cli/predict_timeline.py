@@ -30,7 +30,7 @@ def add_timeline_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--smooth",
-        metavar="S",
+        metavar="SECONDS",
         type=_seconds,
         help="standard deviation of the smoothing of --timeline in seconds (default: 1, more from 200 s on)",
     )

@@ -5,41 +5,61 @@ import contextlib
 import signal
 
 from .commands import Parser, port, positive, positive_int
+from .loading import load_pipeline
+from .model_options import add_model_options, say
 
 
 def run(argv: list[str]) -> None:
     """Serve a model until the command is interrupted."""
     parser = Parser("serve", note="Ctrl+C or SIGTERM finishes the requests in progress, and ends the server.")
-    parser.add_argument("folder", metavar="MODEL", help="folder of a trained model, or its name on the Hub")
-    parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
-    parser.add_argument("--transcriber", metavar="MODEL", help="speech recogniser on the Hub for missing transcripts")
-    parser.add_argument(
-        "--device", help="device of the model, such as cpu or cuda:1; by default a GPU if there is one"
-    )
+    add_model_options(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=port(0), default=8000, help="default: %(default)s")
+    parser.add_argument(
+        "--port", type=port(0), default=8000, help="port to listen at, 0 for a free one (default: %(default)s)"
+    )
     batching = parser.add_argument_group("batches")
     batching.add_argument(
-        "--batch-size", type=positive_int, default=8, help="recordings or windows of a batch (default: %(default)s)"
+        "--batch-size",
+        metavar="N",
+        type=positive_int,
+        default=8,
+        help="most recordings or windows in a batch of the model (default: %(default)s)",
     )
     batching.add_argument(
-        "--batch-seconds", type=positive, default=120, help="seconds of audio of a batch (default: %(default)s)"
+        "--batch-seconds",
+        metavar="SECONDS",
+        type=positive,
+        default=120,
+        help="most seconds of audio in a batch (default: %(default)s)",
     )
     batching.add_argument(
         "--max-wait-ms",
+        metavar="MS",
         type=not_negative,
         default=10,
-        help="time for which the model waits for others (default: %(default)s)",
+        help="milliseconds for which the model waits for others (default: %(default)s)",
     )
     limits = parser.add_argument_group("limits of a request")
-    limits.add_argument("--max-megabytes", type=positive, default=100, help="size (default: %(default)s)")
     limits.add_argument(
-        "--max-seconds", type=positive, default=600, help="length of a recording (default: %(default)s)"
+        "--max-megabytes", metavar="MB", type=positive, default=100, help="size in MB (default: %(default)s)"
     )
     limits.add_argument(
-        "--request-seconds", type=positive, default=120, help="time until the answer (default: %(default)s)"
+        "--max-seconds",
+        metavar="SECONDS",
+        type=positive,
+        default=600,
+        help="length of a recording in seconds (default: %(default)s)",
     )
-    limits.add_argument("--queue", type=positive_int, default=32, help="requests in progress (default: %(default)s)")
+    limits.add_argument(
+        "--request-seconds",
+        metavar="SECONDS",
+        type=positive,
+        default=120,
+        help="seconds until the answer (default: %(default)s)",
+    )
+    limits.add_argument(
+        "--queue", metavar="N", type=positive_int, default=32, help="most requests in progress (default: %(default)s)"
+    )
     parser.add_argument("--allow-urls", action="store_true", help="download recordings from public addresses")
     parser.add_argument(
         "--allow-host",
@@ -53,13 +73,13 @@ def run(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     from ..inference.serving import LOOPBACK, Server, listen, run_server
     from ..inference.serving_requests import Limits
-    from .predict import load_pipeline
 
     is_named = arguments.host in LOOPBACK or bool(arguments.allow_host)
     with listen(arguments.host, arguments.port) as listening:
-        check_device(arguments.device)
         server = Server(
-            load_pipeline(arguments.folder, arguments.revision, arguments.transcriber, arguments.device),
+            load_pipeline(
+                *(arguments.folder, arguments.revision, arguments.transcriber, arguments.device, arguments.dtype, say)
+            ),
             arguments.folder,
             Limits(arguments.max_megabytes, arguments.max_seconds, arguments.request_seconds, arguments.queue),
             arguments.batch_size,
@@ -74,24 +94,6 @@ def run(argv: list[str]) -> None:
         print(f"{server.name} is served at {address} ({address}/docs describes it; Ctrl+C ends it).", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             run_server(server, listening)
-
-
-def check_device(device: str | None) -> None:
-    """Check that a device can be used.
-
-    Args:
-        device: Its name; None means the default one.
-
-    Raises:
-        ValueError: If it cannot.
-    """
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ValueError(f"--device {device} cannot be used: {reason}.") from error
 
 
 def host(text: str) -> str:

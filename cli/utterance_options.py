@@ -8,7 +8,7 @@ from .commands import Parser
 
 
 def add_utterance_options(parser: Parser) -> None:
-    """Add `--text`, `--video`, `--context` and `--speaker`, and the options of the source of a model and of URLs."""
+    """Add `--text`, `--video`, `--context` and `--speaker`, and the option of URLs."""
     parser.add_argument("--text", help="transcript of the recording")
     parser.add_argument("--video", help="path or URL of a video of the speaker: mp4, mkv, avi, ...")
     parser.add_argument(
@@ -18,7 +18,6 @@ def add_utterance_options(parser: Parser) -> None:
         help='earlier turns of the dialogue, oldest first, each "TEXT" or, with --speaker, "SPEAKER: TEXT"',
     )
     parser.add_argument("--speaker", help="speaker of the recording, as named in --context")
-    parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
     parser.add_argument(
         "--allow-private-urls", action="store_true", help="let URLs lead to this machine and to private networks"
     )

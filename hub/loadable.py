@@ -70,7 +70,9 @@ def _load_model(folder: Path) -> PreTrainedConfig:
             f"{folder / 'config.json'} names no class of its model (architectures): save the model again."
         )
     with one_sentence(folder):
-        getattr(transformers, auto[0]).from_pretrained(folder, dtype="auto", local_files_only=True)
+        getattr(transformers, auto[0]).from_pretrained(
+            folder, dtype=config.dtype or torch.float32, local_files_only=True
+        )
     return config
 
 

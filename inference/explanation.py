@@ -76,7 +76,7 @@ def explain(
     encoders run once for each distinct input: the recording is encoded once, whatever the number of words.
 
     Args:
-        model: A classifier of emofusion; it is set to evaluation mode.
+        model: A classifier of emofusion; it is set to evaluation mode, and runs where it is.
         processor: Its processor.
         utterance: A recording, or a dict with `audio`, `text`, `video`, `alignment`, `context` and `speaker`, as the pipeline
             takes them.
@@ -96,7 +96,8 @@ def explain(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-    pipeline = ExplainingPipeline(model=model, processor=processor)
+    placed = getattr(model, "hf_device_map", None) is not None  # which no pipeline may move
+    pipeline = ExplainingPipeline(model=model, processor=processor, device=None if placed else model.device)
     with reuse_rows(pipeline.model):
         return _explain(pipeline, utterance, target, batch_size, allow_private_urls)
 
@@ -187,6 +188,11 @@ def _input_notes(row: Mapping[str, Any], model: PreTrainedModel) -> list[str]:
         notes.append(f"This model does not use {join_words(names)}; the input is ignored.")
     if missing:
         notes.append(f"The utterance has no {join_words(missing, 'or')}: the model uses {join_words(given)} alone.")
+    if model.dtype != torch.float32:
+        name = str(model.dtype).removeprefix("torch.")
+        notes.append(
+            f"The model runs in {name}: small contributions are rounding. Explain it in float32 for exact ones."
+        )
     if len(given) == 1:
         notes.append(f"The contribution of {given[0]} cannot be measured: without it the model has no input.")
     return notes

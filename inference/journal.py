@@ -1,11 +1,12 @@
 """The journal of a table in progress: finished rows, in a folder beside the table.
 
-journal.json         what the rows depend on: the model and the options
+journal.json         what the rows depend on: the model, its dtype and the options
 rows-<process>.jsonl a line for each finished part of a recording: `key`, `part` of `parts`, `rows`; only ever appended to
 """
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -19,6 +20,7 @@ from ..configuration.plain_text import join_words
 from ..corpora.atomic_write import make_folder, write_json
 
 FORMAT = 2
+SHORT = r"[\w.]{1,10}"  # values that a sentence shows: numbers and names of dtypes
 HEADER, LOCK, SHARD, SHARDS = "journal.json", ".lock", "rows-{:05d}.jsonl", "rows-*.jsonl"
 
 
@@ -149,9 +151,10 @@ class Journal:
             return
         known = read_object(self.folder / HEADER)
         if different := sorted(name for name in {*known, *header} if known.get(name) != header.get(name)):
+            changes = [_show_change(name, known.get(name), header.get(name)) for name in different]
             raise ValueError(
-                f"{self.folder} was begun with another {join_words(different)}: give the same, or another table, or remove "
-                "that folder to begin again."
+                f"{self.folder} was begun with another {join_words(changes)}: give the same, or another table, or remove that "
+                "folder to begin again."
             )
 
     def shard(self, process: int) -> "Shard":
@@ -229,6 +232,12 @@ class Shard:
         """
         self._file.write(json.dumps(part._asdict()).encode("ascii") + b"\n")
         self._file.flush()
+
+
+def _show_change(name: str, before: Any, now: Any) -> str:
+    """Return the name of a field, with its values if they are short: dtype (bfloat16, now float32)."""
+    shown = ["none" if value is None else str(value).lower() for value in (before, now)]
+    return f"{name} ({shown[0]}, now {shown[1]})" if all(re.fullmatch(SHORT, value) for value in shown) else name
 
 
 def _read_lines(file: Path) -> Iterator[tuple[int, Part]]:

@@ -11,9 +11,8 @@ from ..configuration.plain_text import show_value
 from ..configuration.value_checks import read_number
 from ..corpora.corpus_files import inner_path
 from ..corpora.folder.tables import as_text, read_cells
-from .recording import Recording
+from .recording import URLS, Recording
 
-MANIFESTS = (".csv", ".jsonl", ".parquet")
 COLUMNS = ("audio", "text", "video", "speaker", "start", "end", "dialogue", "turn")
 # Other names of these columns; those of the metadata of a corpus are among them.
 ALIASES = {
@@ -94,7 +93,7 @@ def _read_row(row: Mapping[str, str | None], manifest: str, number: int, folder:
 
 def _locate(cell: str, folder: str, column: str) -> str:
     """Return the path of a file that a manifest names."""
-    if cell.lower().startswith(("http://", "https://")):
+    if cell.lower().startswith(URLS):
         raise ValueError(f"its {column} is a URL: download the file, and name it")
     if os.path.isabs(cell) and "\0" not in cell:
         path = os.path.normpath(cell)

@@ -2,6 +2,9 @@
 
 from typing import Any, NamedTuple
 
+MANIFESTS = (".csv", ".jsonl", ".parquet")
+URLS = ("http://", "https://")
+
 
 class Recording(NamedTuple):
     """A recording, or a span of one, that is scored.

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from ..configuration.plain_text import UNPRINTABLE
 from .folders import list_files
-from .manifests import MANIFESTS, read_manifest
-from .recording import Recording
+from .manifests import read_manifest
+from .recording import MANIFESTS, URLS, Recording
 
 # Files of a folder that are recordings, by the end of their name; whether one can be read is seen when it is read.
 AUDIO = (
@@ -45,7 +45,7 @@ def find_recordings(paths: Iterable[str | os.PathLike], root: str | os.PathLike 
 
     Raises:
         FileNotFoundError: If a path does not exist, or a glob names nothing.
-        ValueError: If a manifest cannot be read, or nothing is found.
+        ValueError: If a path is a URL, a manifest cannot be read, or nothing is found.
     """
     found, duplicates, others = {}, 0, 0
     for path in map(os.fspath, paths):
@@ -95,6 +95,8 @@ def _list_path(path: str, root: str | os.PathLike | None) -> Iterator[Recording 
         yield from _list_folder(path)
     elif os.path.lexists(path):
         yield from read_manifest(Path(path), root) if path.lower().endswith(MANIFESTS) else [_from_file(path)]
+    elif path.lower().startswith(URLS):
+        raise ValueError(f"{printable(path)} is a URL: download the file, and name it.")
     elif glob.has_magic(path):
         matches = sorted(glob.glob(path, recursive=True))
         if not matches:

@@ -1,29 +1,27 @@
 """Scores of many recordings: the function that one batch of them goes through, in this process or in others."""
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch.utils.data import Dataset
 from transformers import Pipeline
 
-from ..configuration.folder_checks import READ
 from ..configuration.plain_text import one_line
 from ..processing.input_errors import EXPECTED
 from ..processing.utterance_reader import MARGIN, Limit
 from ..processing.window_options import AUTO
 from ..processing.windows import Span
 from .journal import Part
+from .model_names import name_dtype
 from .recording import Recording
 from .rttm import group_turns
-from .scoring_options import ScoringOptions, hash_files
+from .scoring_options import ScoringOptions
 from .scoring_plan import Piece, Planner, measure_if_possible
 from .tables import build_row, name_columns
 
-# Files in the folder of a model that change no score.
-OF_RUNS = ("results.json", "splits.json")
-Load = Callable[[str | None], Pipeline]
+# A function that returns the pipeline on a device, None for the default one. Where another process has chosen the dtype, it is
+# given by its name, as `dtype`.
+Load = Callable[..., Pipeline]
 
 
 class Utterances(Dataset):
@@ -47,7 +45,7 @@ class Scorer:
     """Scorer of batches of recordings.
 
     Args:
-        load: A function that returns the pipeline on a device, None for the default one. Other processes get a copy.
+        load: See `Load`.
         options: The options.
         device: The device.
 
@@ -60,6 +58,7 @@ class Scorer:
         self.turns = None if options.rttm is None else group_turns(options.rttm)
         self.recognise, self.options = load(device), options
         config, processor = self.recognise.model.config, self.recognise.processor
+        self.dtype = name_dtype(self.recognise)
         self.columns, self.limit = name_columns(config), Limit.from_processor(processor).seconds
         if options.window_seconds is not None and options.window_seconds > self.limit:
             raise ValueError(
@@ -142,20 +141,3 @@ class Scorer:
         for part, (start, end, *_) in zip(piece.parts, spans, strict=True):
             row = {**piece.named, "start": start, "end": end, "error": one_line(message)}
             yield Part(piece.key, part, piece.total, [build_row(recording, row, self.columns)])
-
-
-def identify_model(folder: str, recognise: Pipeline) -> str:
-    """Return what tells a model from others: a hash of the files of a folder, or name and commit on the Hub.
-
-    Args:
-        folder: The folder of the model, or its name on the Hub.
-        recognise: Its pipeline.
-    """
-    if not os.path.isdir(folder):
-        return f"{folder}@{getattr(recognise.model.config, '_commit_hash', None)}"
-    files = [
-        file
-        for file in sorted(Path(folder).iterdir())
-        if file.name.endswith(READ) and file.suffix != ".py" and file.name not in OF_RUNS and file.is_file()
-    ]
-    return f"sha256:{hash_files(files)}"

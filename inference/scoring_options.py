@@ -64,8 +64,8 @@ class ScoringOptions:
         return {name: value for name, value in windows.items() if value is not None} | words
 
     def describe(self) -> dict[str, Any]:
-        """Return the options on which scores depend, as JSON."""
-        names = ("window_seconds", "hop_seconds", "vad", "word_times", "transcriber", "channels", "skip_overlap")
+        """Return the options on which scores depend, as JSON; the transcriber is left out, which is identified by its files."""
+        names = ("window_seconds", "hop_seconds", "vad", "word_times", "channels", "skip_overlap")
         turns = None if self.rttm is None else hash_files(list_rttm(self.rttm))
         pictures = {"timeline": True} if self.leaves_windows else {}  # absent in journals of older versions
         return {name: getattr(self, name) for name in names} | {"rttm": turns} | pictures

@@ -25,7 +25,8 @@ from ..configuration.plain_text import reason_of
 from ..evaluation.task import task_of_config
 from ..processing.input_errors import TRANSCRIBER_FAILED
 from ..processing.utterance_reader import Limit
-from .scoring import identify_model
+from .identity import identify_model
+from .model_names import name_dtype, name_model
 from .serving_batcher import Batcher
 from .serving_guard import Guard, Refused, as_json
 from .serving_models import Answer, Error, Health
@@ -88,7 +89,7 @@ class Server:
         hosts: Collection[str] | None = LOOPBACK,
     ):
         self.recognise, self.limits, self.allow_urls = recognise, limits or Limits(), allow_urls
-        self.name = Path(model).resolve().name if Path(model).is_dir() else model
+        self.name = name_model(model)
         version = identify_model(model, recognise).rpartition("@")[2]
         self.version = None if version == "None" else version  # a model of a cache may not know its commit
         self.batcher, self.in_progress, self.folder = Batcher(recognise, batch_size, batch_seconds, max_wait), 0, None
@@ -150,6 +151,8 @@ class Server:
             "ready": self.batcher.is_alive,
             "model": self.name,
             "version": self.version,
+            "device": str(self.recognise.device),
+            "dtype": name_dtype(self.recognise),
             "task": task_of_config(config).name,
             "classes": [] if config.is_regression else list(config.id2label.values()),
             "dimensions": list(config.dimensions or ()),

@@ -120,6 +120,8 @@ class Health(BaseModel):
     ready: bool
     model: str
     version: str | None
+    device: str = Field(description="Where the model runs, such as cpu or cuda:0.")
+    dtype: str = Field(description="The dtype in which it runs, such as float32.")
     task: str
     classes: list[str]
     dimensions: list[str]

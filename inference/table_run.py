@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +16,12 @@ from tqdm.auto import tqdm
 
 from ..corpora.atomic_write import make_folder
 from .dialogues import join_dialogues, share_dialogues
+from .identity import identify_model, identify_transcriber
 from .journal import Journal, Part, Scored
 from .recording import Recording
 from .recording_pictures import draw_recordings
 from .recordings import Found, find_recordings
-from .scoring import Load, Scorer, identify_model
+from .scoring import Load, Scorer
 from .scoring_options import ScoringOptions
 from .scoring_plan import refuse_shared_turns
 from .tables import build_row, check_table, order_columns, restore_answer, write_table
@@ -74,6 +76,7 @@ def score_to_table(
     root: str | os.PathLike | None = None,
     engine: str = "local",
     workers: int = 2,
+    device: str | None = None,
     timelines: str | os.PathLike | None = None,
     smoothing: float | None = None,
     show: bool = True,
@@ -83,11 +86,12 @@ def score_to_table(
     Finished rows are appended to a journal beside the table, and a run that was ended in any way is continued by the same
     call. Rows with errors are tried again then, and files that have changed are scored again. The table is written when
     all recordings are finished, and the journal is removed unless rows have errors. Processes of `accelerate launch`
-    share the recordings, and the main one writes the table.
+    share the recordings, and the main one writes the table. All of them, and the workers of Ray, run in the dtype of the main
+    one.
 
     Args:
-        load: A function that returns the pipeline on a device, None for the default one. With `engine="ray"` it is sent
-            to the workers.
+        load: A function that returns the pipeline on a device, None for the default one; and, where it is given by its
+            name, in a `dtype`. With `engine="ray"` it is sent to the workers.
         folder: The folder of the model, or its name on the Hub.
         paths: See `find_recordings`.
         table: The file: CSV, JSON lines or Parquet.
@@ -95,6 +99,7 @@ def score_to_table(
         root: See `find_recordings`.
         engine: `"local"`, or `"ray"` for a job of Ray Data.
         workers: The number of workers of Ray.
+        device: The device of the model; None means a GPU if there is one. Several processes have one each.
         timelines: The folder of a picture for each recording, see `draw_recordings`; None for no pictures.
         smoothing: The standard deviation of the smoothing of pictures in seconds; see `draw_timeline`.
         show: Whether to show a progress bar.
@@ -106,7 +111,8 @@ def score_to_table(
         FileExistsError: If the table exists and no journal says how to continue it.
         FileNotFoundError: If a path does not exist.
         ImportError: If a library of a format or of Ray is not installed.
-        ValueError: If there is nothing to score, or the journal was begun with another model or other options.
+        ValueError: If there is nothing to score, the journal was begun with another model, in another dtype or with other
+            options, or `device` is given and there are several processes.
     """
     options = options or ScoringOptions()
     if engine not in ENGINES:
@@ -115,6 +121,8 @@ def score_to_table(
         processes = _Processes.join()
         if engine == "ray" and processes.number > 1:
             raise ValueError("Ray starts its workers itself: leave `accelerate launch` out, or give engine='local'.")
+        if device is not None and (engine == "ray" or processes.number > 1):
+            raise ValueError("Several processes have a device each: leave out device (--device).")
         if processes.is_main:
             check_table(table)
             if timelines is not None:
@@ -122,11 +130,15 @@ def score_to_table(
             if os.path.exists(table) and not journal.exists:
                 raise FileExistsError(f"{table} exists already: remove it, or give another name.")
             found = find_recordings(paths, root)
-        scorer = Scorer(load, options, "cpu" if engine == "ray" else processes.device)
+        place = "cpu" if engine == "ray" else processes.device or device
+        scorer = Scorer(load, options, place)
+        # Processors of several machines may choose differently, and a table has one dtype.
+        dtype = processes.share(scorer.dtype)
+        if scorer.dtype != dtype:
+            scorer = Scorer(partial(load, dtype=dtype), options, place)
         plan = None
         if processes.is_main:
-            model = identify_model(folder, scorer.recognise)
-            journal.begin({"model": model, **options.describe(), "columns": scorer.columns})
+            journal.begin(_describe(folder, scorer))
             if scorer.turns is not None:
                 found = found._replace(recordings=refuse_shared_turns(found.recordings, scorer.turns))
             if scorer.earlier_turns:
@@ -138,7 +150,7 @@ def score_to_table(
         if engine == "ray":
             from .ray_engine import score_on_ray
 
-            parts = score_on_ray(load, options, own, finished, workers)
+            parts = score_on_ray(partial(load, dtype=dtype), options, own, finished, workers)
         else:
             parts = _score_in_groups(scorer, own, finished)
         with journal.shard(processes.index) as shard, _Progress(own, show and processes.is_main) as progress:
@@ -193,6 +205,19 @@ class _Processes(NamedTuple):
         """Wait for all processes."""
         if self.number > 1:
             self.state.wait_for_everyone()
+
+
+def _describe(folder: str, scorer: Scorer) -> dict[str, Any]:
+    """Return what rows depend on, as JSON."""
+    options = scorer.options
+    transcriber = None if options.transcriber is None else identify_transcriber(options.transcriber)
+    return {
+        "model": identify_model(folder, scorer.recognise),
+        "dtype": scorer.dtype,
+        "transcriber": transcriber,
+        **options.describe(),
+        "columns": scorer.columns,
+    }
 
 
 def _find_waiting(

@@ -53,6 +53,21 @@ def set_dtype(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def choose_dtype(model: PreTrainedModel) -> PreTrainedModel:
+    """Cast a model as `cast_if_faster` does, and log a message for users of Python.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The model.
+    """
+    if chosen := cast_if_faster(model):
+        remedy = "" if model.dtype == torch.float32 else '; pass dtype="float32" for float32'
+        logger.warning_once(f'dtype="auto": {type(model).__name__} runs in {chosen}{remedy}.')
+    return model
+
+
+def cast_if_faster(model: PreTrainedModel) -> str | None:
     """Cast a float32 model to bfloat16 if it is large, its CPU has units for bfloat16, and its results stay the same.
 
     The results of a synthetic batch are compared, because kernels for bfloat16 are wrong on some CPUs for some shapes.
@@ -61,24 +76,17 @@ def choose_dtype(model: PreTrainedModel) -> PreTrainedModel:
         model: The model; it keeps its dtype if that is not float32, or if it is not on a CPU.
 
     Returns:
-        The model. A change is logged.
+        The dtype that was chosen, with the reason; None if there was no choice.
     """
     units = bfloat16_units()
     weights = list(model.parameters())
     suits = all(weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in weights)
     if units is None or not suits or sum(weight.numel() for weight in weights) < LEAST_PARAMETERS:
-        return model
+        return None
     difference = cast_if_equal(model, synthetic_batch(model))
     if difference > TOLERANCE:
-        logger.warning_once(
-            f'dtype="auto": {type(model).__name__} stays in float32, since bfloat16 changes the scores of a test by {difference:.2g}.'
-        )
-    else:
-        logger.warning_once(
-            f'dtype="auto": {type(model).__name__} runs in bfloat16, for which this CPU has units ({units}); pass '
-            'dtype="float32" for float32.'
-        )
-    return model
+        return f"float32, since bfloat16 changes the scores of a test by {difference:.2g}"
+    return f"bfloat16, for which this CPU has units ({units})"
 
 
 def bfloat16_units() -> str | None:

@@ -69,7 +69,7 @@ def download(
     except PrivateAddressError as error:
         raise ValueError(
             f"{url} leads to {error}, which is not a public address: give the path of the file, or "
-            "allow_private_urls=True if you trust the URL."
+            "allow_private_urls=True (--allow-private-urls) if you trust the URL."
         ) from error
     except (http.client.HTTPException, OSError, ValueError) as error:
         reason = reason_of(error)

@@ -71,9 +71,9 @@ def explain_scores(model: PreTrainedModel) -> str:
                 "checkpoint from before its training diverged."
             )
     if model.dtype != torch.float32:
+        name = str(model.dtype).removeprefix("torch.")
         return (
-            f"The scores are not finite, because the input overflows in {model.dtype}: load the model with "
-            "dtype=torch.float32."
+            f"The scores are not finite, because the input overflows in {name}: load the model in the dtype float32."
         )
     return "The scores are not finite, although the weights are: check the input for extreme values."
 

@@ -12,10 +12,10 @@ from emofusion.inference.table_run import score_to_table
 class Recogniser:
     """A pipeline whose answers follow from the names of the files; it may kill its process at one of them."""
 
-    def __init__(self, fatal=None):
+    def __init__(self, fatal=None, dtype="float32"):
         self.fatal, self.seen, self.inputs, self.calls, self.answers = fatal, [], [], [], {}
         config = {"id2label": {0: "sad", 1: "happy"}, "is_regression": False, "dimensions": None, "history": 0}
-        self.model = SimpleNamespace(config=SimpleNamespace(**config, modalities=("audio", "text")))
+        self.model = SimpleNamespace(config=SimpleNamespace(**config, modalities=("audio", "text")), dtype=dtype)
         self.processor = SimpleNamespace(decoded_seconds=5.0, longest_seconds=None, earlier_turns=0)
 
     def __call__(self, inputs, **options):
@@ -66,4 +66,9 @@ def make_recordings(folder, number=4, seconds=1.0):
 def run(recogniser, paths, table, options=None, **others):
     """Score with a recogniser."""
     paths = paths if isinstance(paths, list) else [paths]
-    return score_to_table(lambda device: recogniser, "somebody/name", paths, table, options, show=False, **others)
+
+    def load(device, dtype=None):
+        recogniser.model.dtype = dtype or recogniser.model.dtype
+        return recogniser
+
+    return score_to_table(load, "somebody/name", paths, table, options, show=False, **others)

@@ -34,8 +34,10 @@ class Recogniser:
             "history": 0,
         }
         self.model = SimpleNamespace(
-            config=SimpleNamespace(**config, modalities=("audio", "text"), _commit_hash="c0ffee")
+            config=SimpleNamespace(**config, modalities=("audio", "text"), _commit_hash="c0ffee"),
+            dtype="float32",
         )
+        self.device = "cpu"
         self.processor = SimpleNamespace(decoded_seconds=5.0, longest_seconds=None, earlier_turns=0)
         if not waits:
             self.go.set()

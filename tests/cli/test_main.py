@@ -97,9 +97,11 @@ def test_a_command_without_its_recipe_is_refused(capsys, command):
 
 
 def test_an_argument_may_follow_an_option(monkeypatch, capsys):
-    monkeypatch.setattr(
-        predict, "predict", lambda folder, inputs, *_: [{"label": f"{folder}, {inputs['audio']}", "score": 1.0}]
-    )
+
+    def load(folder, *_, **__):
+        return lambda inputs, **_: [{"label": f"{folder}, {inputs['audio']}", "score": 1.0}]
+
+    monkeypatch.setattr(predict, "load_pipeline", load)
     assert main(["predict", "FOLDER", "--text", "Hello.", "x.wav"]) == 0
     assert capsys.readouterr().out.startswith("FOLDER, x.wav ")
 
@@ -209,11 +211,8 @@ def test_what_a_console_cannot_encode_is_escaped(monkeypatch, encoding):
     streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
-    monkeypatch.setattr(
-        predict,
-        "predict",
-        lambda *_: [{"start": 0.0, "end": 1.0, "scores": [{"label": "\u7206 \udcff", "score": 1.0}]}],
-    )
+    rows = [{"start": 0.0, "end": 1.0, "scores": [{"label": "\u7206 \udcff", "score": 1.0}]}]
+    monkeypatch.setattr(predict, "load_pipeline", lambda *_, **__: lambda *_, **__: rows)
     assert main(["predict", "FOLDER", "x.wav"]) == 0
     assert main(["predict", "FOLDER", "x.wav", "--y\u7206.wav"]) == 2
     assert streams[0].buffer.getvalue().startswith(rb"\u7206 \udcff")

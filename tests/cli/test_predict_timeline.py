@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from emofusion.cli.predict import load_pipeline
+from emofusion.cli.loading import load_pipeline
 from emofusion.inference.rttm import read_rttm
 from emofusion.inference.speakers import recognise_speakers
 from emofusion.inference.timeline_picture import draw_timeline

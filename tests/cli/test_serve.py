@@ -44,7 +44,7 @@ def test_port_that_is_taken_and_unknown_device_are_named(complaint, tmp_path):
         number = taken.getsockname()[1]
         message = complaint("serve", tmp_path, "--port", number)
     assert message.startswith(f"The server cannot listen at 127.0.0.1, port {number}: ")
-    assert complaint("serve", tmp_path, "--port", 0, "--device", "tpu9").startswith("--device tpu9 cannot be used: ")
+    assert complaint("serve", "a/b", "--port", 0, "--device", "tpu9").startswith("The device tpu9 cannot be used: ")
     assert "holds no model" in complaint("serve", tmp_path, "--port", 0)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from emofusion.cli.predict import predict
+from emofusion.cli.loading import load_pipeline
 from emofusion.corpora import load_corpus
 from emofusion.corpora.demo.spoken import BLOCK, LABELS
 from emofusion.evaluation.results import RunResults
@@ -112,7 +112,8 @@ def test_a_model_saved_in_half_precision_is_used_as_in_the_pipeline(trained, tmp
     inputs = {"audio": row["audio"]["path"], "text": row["text"]}
     recognise = pipeline("emotion-recognition", model=str(folder))
     assert recognise.model.dtype == torch.bfloat16
-    assert predict(str(folder), inputs) == recognise(inputs)
+    for dtype in ("auto", None):
+        assert load_pipeline(str(folder), dtype=dtype)(inputs) == recognise(inputs)
 
 
 def test_either_modality_may_be_missing(trained, call, row):

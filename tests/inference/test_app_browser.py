@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import soundfile
-from emofusion.cli.predict import load_pipeline
+from emofusion.cli.loading import load_pipeline
 from emofusion.inference.app import Page
 from emofusion.inference.app_answers import Limits
 from emofusion.inference.app_events import BEFORE, RECORDING

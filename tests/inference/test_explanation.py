@@ -317,6 +317,15 @@ def test_missing_and_silent_inputs_are_stated():
     assert notes[-1] == "This model has no attention between words and time."
 
 
+def test_half_precision_is_noted():
+    pipe, utterance = make("speech")
+    assert not any("rounding" in note for note in run(pipe, utterance).notes)
+    pipe.model.to(torch.bfloat16)
+    assert any(
+        note.startswith("The model runs in bfloat16: small contributions") for note in run(pipe, utterance).notes
+    )
+
+
 def test_tokenizer_without_places_gives_no_attention(monkeypatch):
     pipe, utterance = make("cross_attention")
     monkeypatch.setattr(type(pipe.processor.tokenizer), "is_fast", False)

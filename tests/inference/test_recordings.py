@@ -37,6 +37,11 @@ def test_folders_files_and_globs_name_recordings(folder):
     assert names("calls/**/*.wav") == ["calls/00.wav", "calls/01.wav", "calls/below/00.wav"]
 
 
+def test_url_is_refused_in_one_sentence(folder):
+    with pytest.raises(ValueError, match=r"^https://a\.org/b\.wav\?c=1 is a URL: download the file, and name it\.$"):
+        find_recordings(["calls", "https://a.org/b.wav?c=1"])
+
+
 def test_recordings_named_twice_are_found_once(folder):
     found = find_recordings(["calls", "calls/00.wav", str(folder / "below")])
     assert (len(found.recordings), found.duplicates) == (3, 2)

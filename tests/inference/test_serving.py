@@ -66,6 +66,7 @@ def test_health_states_task_classes_limits_and_queue():
     assert (health["ready"], health["task"], health["dimensions"]) == (True, "multi_task", ["valence", "arousal"])
     assert (health["longest_seconds"], health["limits"]["queue"]) == (2.0, 32)
     assert health["queue"] == {"in_progress": 0, "waiting": 0, "running": 0}
+    assert (health["device"], health["dtype"]) == ("cpu", "float32")
     Health.model_validate(health)
 
 

@@ -13,7 +13,7 @@ from emofusion.inference.dialogues import share_dialogues
 from emofusion.inference.journal import Journal
 from emofusion.inference.recording import Recording
 from emofusion.inference.recordings import find_recordings
-from emofusion.inference.scoring import Scorer, identify_model
+from emofusion.inference.scoring import Scorer
 from emofusion.inference.scoring_options import ScoringOptions
 from emofusion.processing import media
 from testing_common import CASES
@@ -160,8 +160,12 @@ def test_finished_table_is_not_replaced(calls):
 def test_other_options_do_not_continue_a_run(calls):
     shutil.copy(calls / "00.wav", calls / "bad.wav")
     run(Recogniser(), "calls", "scores.jsonl")
-    with pytest.raises(ValueError, match="was begun with another window_seconds: give the same, or another table"):
+    with pytest.raises(ValueError, match=r"with another window_seconds \(none, now 0\.5\): give the same, or another"):
         run(Recogniser(), "calls", "scores.jsonl", WINDOWS)
+    with pytest.raises(
+        ValueError, match=r"another dtype \(float32, now bfloat16\) and window_seconds \(none, now 0\.5\)"
+    ):
+        run(Recogniser(dtype="bfloat16"), "calls", "scores.jsonl", WINDOWS)
 
 
 def test_two_runs_do_not_write_one_table(calls):
@@ -198,8 +202,12 @@ def score_as_one_of_two(rank, port):
     PartialState._shared_state.clear()
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
-    summary = run(Recogniser(), "calls", "scores.jsonl", WINDOWS)
+    recogniser = Recogniser(dtype=("float32", "bfloat16")[rank])
+    summary = run(recogniser, "calls", "scores.jsonl", WINDOWS)
     assert (summary is None) == (rank == 1)
+    assert recogniser.model.dtype == "float32"  # that of the first process
+    with pytest.raises(ValueError, match="Several processes have a device each"):
+        run(recogniser, "calls", "scores.jsonl", WINDOWS, device="cpu")
 
 
 def test_processes_share_the_recordings_and_write_one_table(calls):
@@ -319,11 +327,12 @@ def test_windows_are_decoded_once_also_where_a_run_goes_on(tmp_path, monkeypatch
         )  # AMR decodes with a state
 
 
-def test_model_is_identified_by_its_files(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"weights")
-    before = identify_model(str(tmp_path), None)
-    (tmp_path / "README.md").write_text("")
-    assert identify_model(str(tmp_path), None) == before
-    (tmp_path / "model.safetensors").write_bytes(b"Weights")
-    assert identify_model(str(tmp_path), None) != before
+def test_workers_of_ray_get_the_dtype_of_the_command(calls, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        "emofusion.inference.ray_engine.score_on_ray", lambda load, *_: given.append(load.keywords) or []
+    )
+    run(Recogniser(dtype="bfloat16"), "calls", "scores.jsonl", engine="ray")
+    assert given == [{"dtype": "bfloat16"}]
+    with pytest.raises(ValueError, match="Several processes have a device each"):
+        run(Recogniser(), "calls", "other.jsonl", engine="ray", device="cpu")

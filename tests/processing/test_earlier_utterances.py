@@ -73,9 +73,12 @@ def test_wrong_contexts_are_refused_in_one_sentence(utterance, message):
 
 def test_command_passes_turns_and_speakers(monkeypatch, capsys):
     given = []
-    monkeypatch.setattr(
-        command, "predict", lambda folder, inputs, *_: given.append(inputs) or [{"label": "sad", "score": 1.0}]
-    )
+
+    def recognise(inputs, **_):
+        given.append(inputs)
+        return [{"label": "sad", "score": 1.0}]
+
+    monkeypatch.setattr(command, "load_pipeline", lambda *_, **__: recognise)
     options = ["--context", "Ben: Are you coming?", "Soon.", "--speaker", "Ann"]
     command.run(["folder", "a.wav", "--text", "Hello", *options])
     command.run(["folder", "a.wav", "--text", "Yes", "--context", "12:30 it is."])
