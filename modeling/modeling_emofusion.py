@@ -5,6 +5,7 @@ as `model_class`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -366,7 +367,7 @@ class EmoFusionForSequenceClassification(LossesMixin, EmoFusionPreTrainedModel):
         output = EmotionOutput(**output, **self.apply_heads(embedding, auxiliary=bool(labels["auxiliary_labels"])))
         losses = self.losses(output, labels)
         if losses:
-            output = EmotionOutput(**output, loss=sum(losses.values()), losses=losses)
+            output = EmotionOutput(**output, loss=reduce(torch.add, losses.values()), losses=losses)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
 

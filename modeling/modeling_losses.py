@@ -32,7 +32,8 @@ class LossesMixin:
             labels: The keys of the batch that hold labels; see `forward`.
         """
         weights = self.config.loss_weights or {}
-        return {name: weights.get(name, 1.0) * part for name, part in self.loss_parts(output, labels).items()}
+        parts = self.loss_parts(output, labels)
+        return {name: weights[name] * part if name in weights else part for name, part in parts.items()}
 
     def loss_parts(self, output: EmotionOutput, labels: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor]:
         """Return the parts of the loss whose labels are given, without their weights.
