@@ -40,6 +40,8 @@ for _variant, _prefix in VARIANTS.items():
 _EXPORTS["EmoFusionConfig"] = "configuration.configuration_emofusion"
 _EXPORTS["EmoFusionPreTrainedModel"] = "modeling.modeling_pretrained"
 _EXPORTS["EmotionOutput"] = "modeling.modeling_outputs"
+_EXPORTS["Rows"] = "modeling.modeling_rows"
+_EXPORTS["Segments"] = "modeling.modeling_rows"
 _EXPORTS["EmoFusionModel"] = "modeling.modeling_emofusion"
 _EXPORTS["EmoFusionForSequenceClassification"] = "modeling.modeling_emofusion"
 _EXPORTS["SpeakerResNetForSpeakerRecognition"] = "modeling.modeling_speaker_resnet"

@@ -87,37 +87,6 @@ def floor_ms(operations: float, moved: float, rate: float, width: float) -> floa
     return max(operations / rate, moved / width) / 1e6
 
 
-def count_launches(call: Callable, device: str) -> int:
-    """Return the number of operations that a call gives to a device: views and memory without content are none.
-
-    A GPU's host takes ten microseconds or more for each of them, and small batches wait for that.
-    """
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-
-    class Launches(TorchDispatchMode):
-        count = 0
-
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            outputs = function(*args, **kwargs or {})
-            if not function.is_view and not any(part in function.name() for part in ("empty", "_unsafe_view")):
-                tensors = (output for output in tree_leaves(outputs) if isinstance(output, torch.Tensor))
-                self.count += any(tensor.device.type == device for tensor in tensors)
-            return outputs
-
-    with Launches() as launches:
-        call()
-    return launches.count
-
-
-def launches_of(stock: Callable, ours: Callable, device: str) -> dict[str, int]:
-    """Return the columns with the launches of both calls; on a CPU, where nothing waits for them, none."""
-    if device == "cpu":
-        return {}
-    return {"stock launches": count_launches(stock, device), "our launches": count_launches(ours, device)}
-
-
 def count_waits(call: Callable, device: str) -> int:
     """Return how often a call waits for the device.
 

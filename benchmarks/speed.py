@@ -13,16 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..configuration.modalities import MODALITIES
-from .floors import (
-    bandwidth,
-    count_operations,
-    count_states,
-    floor_ms,
-    launches_of,
-    make_copy,
-    make_product,
-    product_rate,
-)
+from .floors import bandwidth, count_operations, count_states, floor_ms, make_copy, make_product, product_rate
 from .measuring import Timing, conditions, finisher, ratios, table, time_in_turn
 from .setting import Setting, as_setting, describe_clips, run, setting_of
 from .systems import QUICK, WITH_STOCK, build, make_batch
@@ -127,7 +118,6 @@ def measure_batch(system: str, models: dict, lengths: Sequence[float], setting: 
                     "stock ms": timings[stock].least,
                     "ours ms": timings[ours].least,
                     **ratios(timings[stock], timings[ours]),
-                    **launches_of(calls[stock], calls[ours], device),
                     "GFLOP": costs.operations / 1e9,
                     "floor ms": floor,
                     "ours / floor": timings[ours].least / floor,

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import gc
 
-from .floors import count_operations, launches_of, make_product, product_rate
+from .floors import count_operations, make_product, product_rate
 from .measuring import conditions, finisher, peak_memory, ratios, table, time_in_turn
 from .setting import Setting, as_setting, describe_clips, run, setting_of
 from .systems import QUICK, WITH_STOCK, build, make_batch
@@ -82,7 +82,6 @@ def measure_times(system: str, fields: dict) -> list[dict]:
                 "stock ms": timings["stock"].least,
                 "ours ms": timings["ours"].least,
                 **ratios(timings["stock"], timings["ours"]),
-                **launches_of(steps["stock"], steps["ours"], device),
                 "GFLOP": operations / 1e9,
                 "peak %": 100 * rate / product_rate(timings["product"].least, device),
             }

@@ -59,7 +59,11 @@ class Rows:
         return offsets_of_rows(self.lengths, self.device)
 
     def pack(self, padded: torch.Tensor) -> torch.Tensor:
-        """Return the packed positions of `(batch, positions, ...)`, whose rows may be longer."""
+        """Return the packed positions of padded rows.
+
+        Args:
+            padded: `(batch, positions, ...)`; positions behind the longest row are left out.
+        """
         padded = padded[:, : self.longest]
         if self.are_equal:
             return padded
@@ -68,7 +72,11 @@ class Rows:
         return padded.flatten(0, 1).index_select(0, self.index)[None]
 
     def pad(self, packed: torch.Tensor) -> torch.Tensor:
-        """Return `(batch, longest row, ...)`, zero where padded; the inverse of `pack`."""
+        """Return `(batch, longest row, ...)`, zero where padded; the inverse of `pack`.
+
+        Args:
+            packed: A packed tensor.
+        """
         if self.are_equal:
             return packed
         if works_by_row(packed.device):
@@ -78,15 +86,27 @@ class Rows:
         return padded.view(rows, self.longest, *sizes)
 
     def split(self, packed: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the rows of a packed tensor, each `(positions, ...)`."""
+        """Return the rows of a packed tensor, each `(positions, ...)`.
+
+        Args:
+            packed: The tensor.
+        """
         return packed.unbind() if self.are_equal else packed.squeeze(0).split(list(self.lengths))
 
     def join(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the packed tensor of rows, each `(positions, ...)`; the inverse of `split`."""
+        """Return the packed tensor of rows; the inverse of `split`.
+
+        Args:
+            parts: The rows, each `(positions, ...)`.
+        """
         return torch.stack(list(parts)) if self.are_equal else torch.cat(list(parts))[None]
 
     def spread(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return one vector per row, `(batch, hidden)`, at each position of the row, as a factor of packed states."""
+        """Return one vector per row at each position of the row, as a factor of packed states.
+
+        Args:
+            vectors: `(batch, hidden)`.
+        """
         return vectors.unsqueeze(1) if self.are_equal else vectors.index_select(0, self.numbers)[None]
 
     def without_packing(self) -> "Rows":

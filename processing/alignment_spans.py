@@ -1,7 +1,7 @@
 """The segments of alignments as inputs of a model."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,31 +10,27 @@ import numpy as np
 SILENCE = re.compile(r"<s>|</s>|<sil>|SIL|\+.+\+")
 
 
-def pad_spans(alignment: Sequence[Mapping[str, Any] | None], level: str, ends: Sequence[float | None]) -> np.ndarray:
+def pad_spans(alignment: list[Mapping[str, Any] | None], level: str, limit: float | None) -> np.ndarray:
     """Return the spans of all rows, `(batch, segments, 2)`, -1 where padded.
 
     Args:
         alignment: The alignment of each row; see the processor.
         level: The level of the segments.
-        ends: Seconds that the segments of each row are cut at, which leaves out those that begin there or later; None
-            means no limit.
+        limit: Seconds that the segments are cut at; None means no limit.
 
     Raises:
         TypeError: If a row is no mapping.
         ValueError: If a level of it has no lists of valid times.
     """
-    rows = [
-        _spans(row, level, f"alignment[{index}]", end)
-        for index, (row, end) in enumerate(zip(alignment, ends, strict=True))
-    ]
+    rows = [_spans(row, level, f"alignment[{index}]", limit) for index, row in enumerate(alignment)]
     padded = np.full((len(rows), max(1, *map(len, rows)), 2), -1.0, dtype=np.float32)
     for row, spans in zip(padded, rows, strict=True):
         row[: len(spans)] = spans
     return padded
 
 
-def _spans(row: Mapping[str, Any] | None, level: str, name: str, end: float | None) -> np.ndarray:
-    """Return the spans `(segments, 2)` of one row in seconds, without silence, cut at `end`."""
+def _spans(row: Mapping[str, Any] | None, level: str, name: str, limit: float | None) -> np.ndarray:
+    """Return the spans `(segments, 2)` of one row in seconds, without silence, cut at `limit`."""
     if row is not None and not isinstance(row, Mapping):
         raise TypeError(f"{name} must map 'word', 'syllable' or 'phone' to segments, not be {type(row).__name__}.")
     segments = None if row is None else row.get(level)
@@ -53,6 +49,6 @@ def _spans(row: Mapping[str, Any] | None, level: str, name: str, end: float | No
     if not np.isfinite(spans).all() or (spans[:, 0] < 0).any() or (spans[:, 1] < spans[:, 0]).any():
         raise ValueError(f"{name} has a segment that does not satisfy 0 <= start <= end in seconds.")
     spoken = np.array([SILENCE.fullmatch(symbol) is None for symbol in segments["symbol"]], dtype=bool)
-    if end is None:
+    if limit is None:
         return spans[spoken]
-    return spans[spoken & (spans[:, 0] < end)].clip(max=end)
+    return spans[spoken & (spans[:, 0] < limit)].clip(max=limit)

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -221,17 +221,9 @@ class EmoFusionProcessor(ProcessorMixin):
         if not batch:
             raise ValueError(f"There is nothing to process: audio, text and video are None in all {rows} rows.")
         if alignment is not None:
-            ends = self._ends(batch, rows, limit)
             for level, name in SPAN_INPUTS.items():
-                batch[name] = pad_spans(alignment, level, ends)
+                batch[name] = pad_spans(alignment, level, limit)
         return BatchFeature(batch, tensor_type=return_tensors)
-
-    def _ends(self, batch: Mapping[str, Any], rows: int, limit: float | None) -> Sequence[float | None]:
-        """Return where the recording of each row ends, in seconds; the limit, or None, where there is no recording."""
-        if (mask := batch.get("audio_attention_mask")) is None:
-            return [limit] * rows
-        samples = np.asarray(mask).sum(axis=1)
-        return [count / self.feature_extractor.sampling_rate if count else limit for count in samples.tolist()]
 
     def _process_audio_rows(
         self, audio: list[AudioItem], sampling_rate: int | None, padding: bool | str, limit: float | None

@@ -57,7 +57,7 @@ def words_of_alignment(alignment: Mapping[str, Any] | None) -> list[Word] | None
         TypeError: If the alignment is no mapping.
         ValueError: If its words have no lists of valid times.
     """
-    pad_spans([alignment], "word", [None])  # a check
+    pad_spans([alignment], "word", None)  # a check
     segments = None if alignment is None else alignment.get("word")
     if segments is None:
         return None
@@ -81,7 +81,7 @@ def cut_alignment(alignment: Mapping[str, Any] | None, start: float, end: float)
         return None
     cut = {}
     for level, segments in alignment.items():
-        pad_spans([alignment], level, [None])  # a check
+        pad_spans([alignment], level, None)  # a check
         if segments is None:
             continue
         starts, ends = (np.asarray(segments[edge], np.float64) for edge in ("start", "end"))

@@ -179,21 +179,6 @@ def test_waits_for_a_device_are_counted(call, waits):
     assert floors.count_waits(lambda: call(x), "cpu") == waits
 
 
-def test_launches_are_operations_on_the_device_without_views():
-    linear, x = torch.nn.Linear(4, 4, device="meta"), torch.zeros(2, 4, device="meta")
-    calls = {
-        lambda: linear(x).relu(): 2,
-        lambda: x.T.unsqueeze(0)[..., :1].expand(-1, -1, 3): 0,
-        lambda: torch.empty_like(x): 0,
-        lambda: torch.zeros(3) + 1: 0,  # on the host
-        lambda: linear(x).sum().backward(): 5,  # product, sum, the one of the gradient, product, sum for the bias
-    }
-    for call, count in calls.items():
-        assert floors.count_launches(call, "meta") == count
-    assert floors.launches_of(*list(calls)[:2], "meta") == {"stock launches": 2, "our launches": 0}
-    assert floors.launches_of(*list(calls)[:2], "cpu") == {}
-
-
 def test_settings_survive_json():
     assert as_setting({**FIELDS, "lengths": list(QUICK.lengths)}) == QUICK
     assert describe_clips((1.0, 2.5, 2.5)) == "3 clips of 1 / 2.5 s"

@@ -143,15 +143,6 @@ def test_max_seconds_cuts_audio_and_alignment(tmp_path):
     assert EmoFusionProcessor.from_pretrained(tmp_path, max_seconds=3.0).max_seconds == 3.0
 
 
-def test_segments_after_the_end_of_their_recording_are_left_out(processor):
-    batch = processor(
-        audio=[noise(0.4), noise(0.6), None], text=["i am", "so", "i"], sampling_rate=16000, alignment=[ALIGNMENT] * 3
-    )
-    np.testing.assert_allclose(batch["word_spans"][0], [[0.1, 0.3], [-1, -1]], rtol=1e-6)
-    np.testing.assert_allclose(batch["word_spans"][1], [[0.1, 0.3], [0.5, 0.6]], rtol=1e-6)
-    np.testing.assert_allclose(batch["word_spans"][2], [[0.1, 0.3], [0.5, 0.7]], rtol=1e-6)  # no recording
-
-
 def test_padding_to_maximum_gives_fixed_shapes():
     processor = EmoFusionProcessor(extractor(), tokenizer(), max_seconds=1.0)
     batch = processor(noise(0.2), "so", sampling_rate=16000, padding="max_length")
