@@ -6,6 +6,7 @@ checkpointing or compilation, is called as the module that it is.
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 from transformers import PreTrainedConfig
 
 from .encoder_packing import attend_to_own_row
-from .modeling_linear import project
+from .modeling_linear import joins, project_jointly
 from .modeling_rows import Rows
 
 # The places of the modules of a layer, besides the layer itself.
@@ -118,11 +119,16 @@ def is_unchanged(module: nn.Module | None) -> bool:
     """Return whether a module is what torch or transformers made: without hooks, adapters, another `forward` or compilation."""
     return (
         module is not None
-        and type(module).__module__.startswith(STOCK)
+        and _is_stock(type(module))
         and not any(map(module.__dict__.get, HOOKS))
         and "forward" not in module.__dict__
         and module._compiled_call_impl is None
     )
+
+
+@cache
+def _is_stock(module_class: type) -> bool:
+    return module_class.__module__.startswith(STOCK)
 
 
 def run_functions(layers: Iterable[Layer], states: torch.Tensor, rows: Rows) -> tuple[torch.Tensor, ...]:
@@ -146,7 +152,7 @@ def _run(layer: Layer, states: torch.Tensor, rows: Rows) -> torch.Tensor:
     of_weights, of_attention, of_activations, of_output = layer.dropouts
     given = _normalise(layer.attention_norm, states) if layer.norm_first else states
     shape = (*states.shape[:-1], -1, layer.head_size)
-    heads = (state.view(shape) for state in project(layer.projections, given))
+    heads = (state.view(shape) for state in _project(layer.projections, given))
     context = attend_to_own_row(*heads, rows, of_weights).flatten(2)
     states = states + _drop(_apply(layer.attention_output, context), of_attention)
     if not layer.norm_first:
@@ -155,6 +161,10 @@ def _run(layer: Layer, states: torch.Tensor, rows: Rows) -> torch.Tensor:
     inner = _drop(layer.activation(_apply(layer.intermediate, given)), of_activations)
     states = states + _drop(_apply(layer.output, inner), of_output)
     return states if layer.norm_first else _normalise(layer.output_norm, states)
+
+
+def _project(layers: tuple[nn.Linear, ...], states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return project_jointly(layers, states) if joins(layers, states) else tuple(_apply(part, states) for part in layers)
 
 
 def _apply(linear: nn.Linear, states: torch.Tensor) -> torch.Tensor:
@@ -178,9 +188,8 @@ def _module_at(layer: nn.Module, path: tuple[str, ...]) -> nn.Module | None:
 
 def _parts_of(modules: dict[str, nn.Module], config: PreTrainedConfig) -> Layer:
     attention = modules["attention"]
-    of_weights = getattr(
-        attention.dropout, "p", attention.dropout
-    )  # a module in text encoders, a number in speech encoders
+    # A module in text encoders, a number in speech encoders.
+    of_weights = getattr(attention.dropout, "p", attention.dropout)
     names = ("attention_output_dropout", "intermediate_dropout", "output_dropout")
     others = (modules.get(name) for name in names)
     dropouts = (

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .modeling_lengths import works_by_row
-from .modeling_linear import project
+from .modeling_linear import joins, project_jointly
 from .modeling_row_attention import attend_inside_rows, has_kernel
 from .modeling_rows import Rows
 
@@ -83,9 +83,12 @@ class MultiHeadAttention(nn.Module):
         return self.out_proj(rows.pack(context.transpose(1, 2).flatten(2))), weights
 
     def _project(self, hidden_states: torch.Tensor, key_value_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        layers = (self.q_proj, self.k_proj, self.v_proj)
+        if not joins(layers, key_value_states):
+            return self.q_proj(hidden_states), self.k_proj(key_value_states), self.v_proj(key_value_states)
         if hidden_states is key_value_states:
-            return project((self.q_proj, self.k_proj, self.v_proj), hidden_states)
-        return self.q_proj(hidden_states), *project((self.k_proj, self.v_proj), key_value_states)
+            return project_jointly(layers, hidden_states)
+        return self.q_proj(hidden_states), *project_jointly(layers[1:], key_value_states)
 
     def _has_kernel(self, query: torch.Tensor, rows: Rows, key_value_rows: Rows) -> bool:
         heads = query.unflatten(-1, (self.num_attention_heads, self.head_dim))

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from .fusion_attention import CrossModalAttention
-from .modeling_linear import joins, project
+from .modeling_linear import joins, project_jointly
 from .modeling_rows import Rows
 
 
@@ -102,6 +102,6 @@ class CoattentionBlock(nn.Module):
         on_text = (to_audio.q_proj, to_text.k_proj, to_text.v_proj)
         if not joins((*on_audio, *on_text), audio):
             return None, None
-        audio_query, *text_pair = project(on_audio, audio)
-        text_query, *audio_pair = project(on_text, text)
+        audio_query, *text_pair = project_jointly(on_audio, audio)
+        text_query, *audio_pair = project_jointly(on_text, text)
         return (audio_query, *audio_pair), (text_query, *text_pair)
