@@ -6,7 +6,7 @@ from torch import nn
 from transformers import AutoModel
 
 from ..configuration.modalities import MODALITIES
-from .systems import encoder_configs
+from .systems import encoder_configs, keep_scale
 
 
 class StockEncoders(nn.Module):
@@ -29,6 +29,8 @@ class StockEncoders(nn.Module):
             encoder = AutoModel.from_config(config, attn_implementation=None)
             if name == "text":
                 encoder.pooler = None  # the task reads tokens
+            if name == "video":
+                keep_scale(encoder.eval(), config.image_size)
             setattr(self, MODALITIES[name].encoder, encoder)
             width += getattr(config, "hidden_size", 0) or getattr(config, "hidden_dim", 0) or config.hidden_sizes[-1]
         for name, weight in self.named_parameters():

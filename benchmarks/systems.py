@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import recipes
-from ..configuration.modalities import SAMPLING_RATE
+from ..configuration.modalities import MODALITIES, SAMPLING_RATE
 
 # System -> recipe of the full-size model. Late fusion has no recipe without trained members: its members are two others.
 RECIPES = {
@@ -46,7 +46,39 @@ def build(system: str, small: bool = False, device: str = "cpu"):
     import torch
 
     with torch.device(device):
-        return _build(system, small).to(device)  # transformers draws some weights on the CPU, whatever the device
+        model = _build(system, small).to(device)  # transformers draws some weights on the CPU, whatever the device
+    for name, part in model.named_modules():
+        if name.endswith(MODALITIES["video"].encoder):
+            keep_scale(part, encoder_configs(model.config)["video"].image_size)
+    return model
+
+
+def keep_scale(encoder, side: int) -> None:
+    """Initialise an encoder with batch normalisations so that values keep their scale from layer to layer.
+
+    With the weights that transformers draws, they shrink to numbers next to zero, with which a CPU computes ten times
+    longer. Trained encoders have none of these. Convolutions are drawn anew, and the normalisations have the statistics of noise.
+
+    Args:
+        encoder: A vision encoder, in evaluation mode.
+        side: Pixels of the side of an image.
+    """
+    import torch
+
+    norms = [part for part in encoder.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    if not norms or encoder.device.type == "meta":
+        return
+    for part in encoder.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(part.weight)
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_parameters()
+        norm.train().momentum = 1.0
+    with torch.no_grad():
+        encoder(pixel_values=torch.randn(4, 3, side, side, device=encoder.device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.eval().momentum = momentum
 
 
 def _build(system: str, small: bool):
@@ -71,8 +103,6 @@ def encoder_configs(config) -> dict:
     """Return the configurations of the encoders by modality; those of all members for a late fusion."""
     if hasattr(config, "member_configs"):
         return {name: inner for member in config.member_configs for name, inner in encoder_configs(member).items()}
-    from ..configuration.modalities import MODALITIES
-
     return {name: copy.deepcopy(getattr(config, MODALITIES[name].config_field)) for name in config.encoders}
 
 
