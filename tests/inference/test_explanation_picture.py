@@ -1,5 +1,7 @@
 import json
+from pathlib import Path
 
+import matplotlib
 import pytest
 from emofusion.inference.explanation_picture import draw_explanation
 from emofusion.inference.explanation_records import (
@@ -12,7 +14,7 @@ from emofusion.inference.explanation_records import (
     Word,
 )
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import fontManager, get_font, ttfFontProperty
 from PIL import Image
 
 # Without fonts of this machine.
@@ -100,8 +102,8 @@ def test_dimensions_are_shares_of_their_scale(draw):
 
 
 def test_characters_without_font_are_named_and_others_found(draw, tmp_path, monkeypatch):
-    # STIX comes with matplotlib and has what its default font lacks.
-    has = next(font for font in fontManager.ttflist if font.name == "STIXGeneral" and font.weight == 400)
+    # STIX comes with matplotlib and has what its default font lacks. The list of fonts that a machine keeps may be incomplete.
+    has = ttfFontProperty(get_font(Path(matplotlib.get_data_path(), "fonts", "ttf", "STIXGeneral.ttf")))
     monkeypatch.setattr(fontManager, "ttflist", [*FONTS, has])
     words = tuple(Word(text, 0, 1, None, (0.1,)) for text in ("caf\u00e9", "\u1d81", "\u4f60\u200d"))
     figure = draw(Explanation(FULL.targets, [], words=words))
