@@ -129,7 +129,7 @@ def _describe(summary: Any, arguments: argparse.Namespace, duration: str) -> lis
     """Return what is printed at the end."""
     lines = [
         f"Scored {_count(summary.scored, 'recording')} in {duration}; {arguments.out} has {_count(summary.rows, 'row')}, "
-        f"{summary.seconds / 3600:.2f} hours of audio."
+        f"{format_seconds(summary.seconds)} of audio."
     ]
     if again := summary.recordings - summary.scored:
         lines.append(f"Scored before: {_count(again, 'recording')}.")
