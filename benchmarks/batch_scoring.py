@@ -8,6 +8,7 @@ import itertools
 import tempfile
 from pathlib import Path
 
+from ..configuration.plain_text import show_dtype
 from .measuring import table
 from .scoring import BATCH, CLIPS, PARTS, Ways, draw_lengths, loop_over, save_model, time_ways, write_recordings
 from .subprocess_run import run_in_subprocess
@@ -61,7 +62,7 @@ def build_ways(folder: Path, small: bool) -> tuple[Ways, str]:
     save_model(folder / "model", small)
     chosen = UnimodalForSequenceClassification.from_pretrained(model, dtype="auto")
     recognise = pipeline("emotion-recognition", model=chosen, processor=EmoFusionProcessor(extractor))
-    dtype = str(recognise.model.dtype).removeprefix("torch.")
+    dtype = show_dtype(recognise.model.dtype)
 
     def score(paths: list[str]) -> None:
         out = folder / f"{next(numbers)}.csv"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..configuration.modalities import SAMPLING_RATE, host_lengths
+from ..configuration.plain_text import show_dtype
 from .measuring import table
 from .subprocess_run import run_in_subprocess
 
@@ -121,7 +122,7 @@ def build_ways(folder: Path, small: bool) -> tuple[Ways, str]:
         "our pipeline": (list, lambda paths: recognise(paths, batch_size=BATCH)),
         "transformers": (list, score_with_stock),
     }
-    return ways, str(model.dtype).removeprefix("torch.")
+    return ways, show_dtype(model.dtype)
 
 
 def save_model(folder: Path, small: bool) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..configuration.modalities import MODALITIES
+from ..configuration.plain_text import show_dtype
 from .floors import bandwidth, count_operations, count_states, floor_ms, make_copy, make_product, product_rate
 from .measuring import Timing, conditions, finisher, ratios, table, time_in_turn
 from .setting import Setting, as_setting, describe_clips, run, setting_of
@@ -109,7 +110,7 @@ def measure_batch(system: str, models: dict, lengths: Sequence[float], setting: 
     rows = []
     for title, (stock, ours) in COMPARISONS.items():
         if ours in models:
-            dtype = str(models[ours].dtype).removeprefix("torch.")
+            dtype = show_dtype(models[ours].dtype)
             floor = floor_of(costs, dtype, timings, device)
             rows.append(
                 {

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..configuration.folder_checks import check_folder, find_file, read_object
-from ..configuration.plain_text import one_line
-from ..inference.model_names import ADAPTER_CONFIG, CONFIG, name_dtype, name_model
+from ..configuration.plain_text import one_line, show_dtype
+from ..inference.model_names import ADAPTER_CONFIG, CONFIG, name_model
 
 AUTO = "auto"
 DTYPES = (AUTO, "float32", "bfloat16", "float16")
@@ -154,7 +154,7 @@ def describe_model(name: str, recognise: Any, dtype: str | None = None, chosen: 
     """
     import torch
 
-    own, device, remedy = name_dtype(recognise), recognise.device, ""
+    own, device, remedy = show_dtype(recognise.model.dtype), recognise.device, ""
     place = "the CPU" if device.type == "cpu" else f"the GPU {device}" if device.type == "cuda" else str(device)
     if chosen and own != "float32":
         remedy = "; --dtype float32 is slower and more precise"

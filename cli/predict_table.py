@@ -8,8 +8,8 @@ from functools import partial
 from glob import has_magic
 from typing import Any
 
-from ..configuration.plain_text import format_seconds, one_line
-from ..inference.recording import MANIFESTS, URLS
+from ..configuration.plain_text import format_seconds, is_url, one_line
+from ..inference.recording import MANIFESTS
 from .commands import IncompleteError, Parser, positive_int
 from .model_options import say
 
@@ -62,7 +62,7 @@ def check_without_table(parser: Parser, arguments: argparse.Namespace) -> None:
     if len(arguments.audio) > 1:
         parser.error(f"{len(arguments.audio)} recordings are given: name a table for the scores with --out")
     for path in arguments.audio:
-        is_one = os.path.isfile(path) or path.lower().startswith(URLS) or not has_magic(path)
+        is_one = os.path.isfile(path) or is_url(path) or not has_magic(path)
         if os.path.isdir(path) or path.lower().endswith(MANIFESTS) or not is_one:
             parser.error(
                 f"argument AUDIO: {one_line(path)} is not one recording: name a table for its scores with --out"

@@ -20,7 +20,7 @@ from .dimensions import DEFAULT_SCALE, check_dimensions, check_loss_weights, che
 from .encoder_fields import as_encoder_config, vision_hidden_size
 from .folder_checks import check_folder
 from .modalities import MODALITIES
-from .plain_text import reason_of, show_value
+from .plain_text import reason_of, show_dtype, show_value
 
 # Number of the checkpoint format, written into each `config.json`. Raise it when older code would misread a new
 # checkpoint: a weight has another name or shape, a field another meaning or default, or a new field or behaviour of the
@@ -203,7 +203,7 @@ class EmoFusionConfig(PreTrainedConfig):
                 f"output_attentions is {show_value(kwargs['output_attentions'])}; it must be true or false."
             )
         dtype = self.dtype if self.dtype is not None else kwargs.get("torch_dtype")
-        if dtype is not None and str(dtype).removeprefix("torch.") not in DTYPES:
+        if dtype is not None and show_dtype(dtype) not in DTYPES:
             raise ValueError(f"dtype is {show_value(dtype)}; it must be one of {', '.join(DTYPES)}.")
 
     def _match_fields(self) -> None:

@@ -24,6 +24,16 @@ def one_line(text: object, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…"
 
 
+def is_url(text: str) -> bool:
+    """Return whether a text begins as an http or https URL."""
+    return text.lower().startswith(("http://", "https://"))
+
+
+def show_dtype(dtype: object) -> str:
+    """Return the name of a dtype of torch, such as `bfloat16`."""
+    return str(dtype).removeprefix("torch.")
+
+
 def show_name(name: object, limit: int | None = None) -> str:
     """Return a name on one line, `(empty)` for one of blanks alone; arguments as of `one_line`."""
     return one_line(name, limit) or EMPTY

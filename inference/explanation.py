@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
 from ..configuration.modalities import MODALITIES
-from ..configuration.plain_text import did_you_mean, join_words, show_value
+from ..configuration.plain_text import did_you_mean, join_words, show_dtype, show_value
 from ..processing.pipeline_answers import build_answer
 from ..processing.pipeline_emotion_recognition import EmotionRecognitionPipeline
 from ..processing.utterance_batches import batch_rows
@@ -189,9 +189,8 @@ def _input_notes(row: Mapping[str, Any], model: PreTrainedModel) -> list[str]:
     if missing:
         notes.append(f"The utterance has no {join_words(missing, 'or')}: the model uses {join_words(given)} alone.")
     if model.dtype != torch.float32:
-        name = str(model.dtype).removeprefix("torch.")
         notes.append(
-            f"The model runs in {name}: small contributions are rounding. Explain it in float32 for exact ones."
+            f"The model runs in {show_dtype(model.dtype)}: small contributions are rounding. Explain it in float32 for exact ones."
         )
     if len(given) == 1:
         notes.append(f"The contribution of {given[0]} cannot be measured: without it the model has no input.")

@@ -24,6 +24,7 @@ from .export_card import write_page
 from .export_check import Arrays, RandomBatches, axes_of, compare, split_name
 from .export_model import build_exportable
 from .export_recurrence import replace_recurrences
+from .model_names import ADAPTER_CONFIG
 
 FORMAT = 1
 GRAPH, REPORT, SCRIPT, PAGE = "model.onnx", "export.json", "predict_onnx.py", "README.md"
@@ -128,7 +129,7 @@ def load_classifier(source: str, revision: str = "main") -> tuple[PreTrainedMode
         ValueError: If it holds adapters or quantised weights, or is damaged.
     """
     check_folder(source)
-    if find_file(source, "adapter_config.json", revision=revision):
+    if find_file(source, ADAPTER_CONFIG, revision=revision):
         raise ValueError(
             f"{source} holds adapters: merge them first (emofusion merge-adapter {source} MERGED), and export the merged model."
         )

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..configuration.plain_text import show_value
+from ..configuration.plain_text import is_url, show_value
 from ..configuration.value_checks import read_number
 from ..corpora.corpus_files import inner_path
 from ..corpora.folder.tables import as_text, read_cells
-from .recording import URLS, Recording
+from .recording import Recording
 
 COLUMNS = ("audio", "text", "video", "speaker", "start", "end", "dialogue", "turn")
 # Other names of these columns; those of the metadata of a corpus are among them.
@@ -93,7 +93,7 @@ def _read_row(row: Mapping[str, str | None], manifest: str, number: int, folder:
 
 def _locate(cell: str, folder: str, column: str) -> str:
     """Return the path of a file that a manifest names."""
-    if cell.lower().startswith(URLS):
+    if is_url(cell):
         raise ValueError(f"its {column} is a URL: download the file, and name it")
     if os.path.isabs(cell) and "\0" not in cell:
         path = os.path.normpath(cell)

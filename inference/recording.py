@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 MANIFESTS = (".csv", ".jsonl", ".parquet")
-URLS = ("http://", "https://")
 
 
 class Recording(NamedTuple):

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..configuration.plain_text import UNPRINTABLE
+from ..configuration.plain_text import UNPRINTABLE, is_url
 from .folders import list_files
 from .manifests import read_manifest
-from .recording import MANIFESTS, URLS, Recording
+from .recording import MANIFESTS, Recording
 
 # Files of a folder that are recordings, by the end of their name; whether one can be read is seen when it is read.
 AUDIO = (
@@ -95,7 +95,7 @@ def _list_path(path: str, root: str | os.PathLike | None) -> Iterator[Recording 
         yield from _list_folder(path)
     elif os.path.lexists(path):
         yield from read_manifest(Path(path), root) if path.lower().endswith(MANIFESTS) else [_from_file(path)]
-    elif path.lower().startswith(URLS):
+    elif is_url(path):
         raise ValueError(f"{printable(path)} is a URL: download the file, and name it.")
     elif glob.has_magic(path):
         matches = sorted(glob.glob(path, recursive=True))

@@ -6,13 +6,12 @@ from typing import Any
 from torch.utils.data import Dataset
 from transformers import Pipeline
 
-from ..configuration.plain_text import one_line
+from ..configuration.plain_text import one_line, show_dtype
 from ..processing.input_errors import EXPECTED
 from ..processing.utterance_reader import MARGIN, Limit
 from ..processing.window_options import AUTO
 from ..processing.windows import Span
 from .journal import Part
-from .model_names import name_dtype
 from .recording import Recording
 from .rttm import group_turns
 from .scoring_options import ScoringOptions
@@ -58,7 +57,7 @@ class Scorer:
         self.turns = None if options.rttm is None else group_turns(options.rttm)
         self.recognise, self.options = load(device), options
         config, processor = self.recognise.model.config, self.recognise.processor
-        self.dtype = name_dtype(self.recognise)
+        self.dtype = show_dtype(self.recognise.model.dtype)
         self.columns, self.limit = name_columns(config), Limit.from_processor(processor).seconds
         if options.window_seconds is not None and options.window_seconds > self.limit:
             raise ValueError(

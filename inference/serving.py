@@ -21,12 +21,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from .. import __version__
-from ..configuration.plain_text import reason_of
+from ..configuration.plain_text import reason_of, show_dtype
 from ..evaluation.task import task_of_config
 from ..processing.input_errors import TRANSCRIBER_FAILED
 from ..processing.utterance_reader import Limit
 from .identity import identify_model
-from .model_names import name_dtype, name_model
+from .model_names import name_model
 from .serving_batcher import Batcher
 from .serving_guard import Guard, Refused, as_json
 from .serving_models import Answer, Error, Health
@@ -152,7 +152,7 @@ class Server:
             "model": self.name,
             "version": self.version,
             "device": str(self.recognise.device),
-            "dtype": name_dtype(self.recognise),
+            "dtype": show_dtype(self.recognise.model.dtype),
             "task": task_of_config(config).name,
             "classes": [] if config.is_regression else list(config.id2label.values()),
             "dimensions": list(config.dimensions or ()),

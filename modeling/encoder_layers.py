@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedConfig
 
-from .encoder_packing import attend_to_own_row
 from .modeling_linear import joins, project_jointly
+from .modeling_row_attention import attend_inside_rows
 from .modeling_rows import Rows
 
 # The places of the modules of a layer, besides the layer itself.
@@ -153,7 +153,7 @@ def _run(layer: Layer, states: torch.Tensor, rows: Rows) -> torch.Tensor:
     given = _normalise(layer.attention_norm, states) if layer.norm_first else states
     shape = (*states.shape[:-1], -1, layer.head_size)
     heads = (state.view(shape) for state in _project(layer.projections, given))
-    context = attend_to_own_row(*heads, rows, of_weights).flatten(2)
+    context = attend_inside_rows(*heads, rows, rows, of_weights).flatten(2)
     states = states + _drop(_apply(layer.attention_output, context), of_attention)
     if not layer.norm_first:
         states = _normalise(layer.attention_norm, states)

@@ -5,14 +5,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from .modeling_lengths import Lengths
-from .modeling_row_attention import attend_inside_rows, has_kernel
+from .modeling_row_attention import attend_inside_rows
 from .modeling_rows import Rows, stack_rows
 
 # The name of `packed_attention` among the attention functions of transformers.
@@ -110,47 +109,7 @@ def packed_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     states = tuple(state.transpose(1, 2) for state in (query, key, value))
-    return attend_to_own_row(*states, row_layout, dropout, scaling, attention_mask), None
-
-
-def attend_to_own_row(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    rows: Rows,
-    dropout: float,
-    scaling: float | None = None,
-    mask: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Compute scaled dot-product attention inside each row.
-
-    Args:
-        query: Packed, with `(heads, head size)` for each position.
-        key: As `query`.
-        value: As `query`.
-        rows: The layout.
-        dropout: Dropout on the attention weights.
-        scaling: The factor of the scores; by default `head size ** -0.5`.
-        mask: None, or for packed rows a mask that broadcasts to `(1, heads, positions, positions)`.
-
-    Returns:
-        The same shape as `query`.
-    """
-    if mask is None and not rows.are_equal and has_kernel(query, rows.offsets):
-        states = tuple(state.squeeze(0) for state in (query, key, value))
-        offsets, longest = (rows.offsets,) * 2, (rows.longest,) * 2
-        return attend_inside_rows(states, offsets, longest, dropout, scaling)[None]
-    options = {"dropout_p": dropout, "scale": scaling}
-    heads = tuple(state.transpose(1, 2) for state in (query, key, value))
-    if rows.are_equal:
-        return F.scaled_dot_product_attention(*heads, attn_mask=mask, **options).transpose(1, 2)
-    contexts, start = [], 0
-    for row in zip(*(state.split(list(rows.lengths), dim=2) for state in heads), strict=True):
-        places = slice(start, start + row[0].shape[2])
-        start = places.stop
-        part = None if mask is None else mask[..., places, places]
-        contexts.append(F.scaled_dot_product_attention(*row, attn_mask=part, **options).transpose(1, 2))
-    return torch.cat(contexts, dim=1)
+    return attend_inside_rows(*states, row_layout, row_layout, dropout, scaling, attention_mask), None
 
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)

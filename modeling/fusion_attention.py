@@ -64,12 +64,16 @@ class MultiHeadAttention(nn.Module):
         if is_by_row and (attend := self._folded(rows, key_value_rows)):
             return attend(hidden_states, rows, key_value_states, key_value_rows), None
         query, key, value = projected or self._project(hidden_states, key_value_states)
-        if is_by_row:
-            return self.out_proj(self._attend_by_row(query, rows, key, value, key_value_rows)), None
-        if is_padded and not output_attentions and self._has_kernel(query, rows, key_value_rows):
-            return self.out_proj(self._attend_at_once(query, rows, key, value, key_value_rows)), None
-        query = self._split_heads(rows.pad(query))
-        key, value = (self._split_heads(key_value_rows.pad(states)) for states in (key, value))
+        query, key, value = (
+            states.unflatten(-1, (self.num_attention_heads, self.head_dim)) for states in (query, key, value)
+        )
+        if is_by_row or (is_padded and not output_attentions and has_kernel(query, rows, key_value_rows)):
+            context = attend_inside_rows(query, key, value, rows, key_value_rows, self._dropout)
+            return self.out_proj(context.flatten(2)), None
+        query, key, value = (
+            layout.pad(states).transpose(1, 2)
+            for layout, states in ((rows, query), (key_value_rows, key), (key_value_rows, value))
+        )
         mask = None if key_value_rows.key_mask is None else key_value_rows.key_mask[:, None, None, :]
         weights = None
         if output_attentions:
@@ -89,26 +93,6 @@ class MultiHeadAttention(nn.Module):
         if hidden_states is key_value_states:
             return project_jointly(layers, hidden_states)
         return self.q_proj(hidden_states), *project_jointly(layers[1:], key_value_states)
-
-    def _has_kernel(self, query: torch.Tensor, rows: Rows, key_value_rows: Rows) -> bool:
-        heads = query.unflatten(-1, (self.num_attention_heads, self.head_dim))
-        return has_kernel(heads, rows.offsets, key_value_rows.offsets)
-
-    def _attend_at_once(self, query, rows: Rows, key, value, key_value_rows: Rows) -> torch.Tensor:
-        sizes = (self.num_attention_heads, self.head_dim)
-        states = tuple(states.flatten(0, 1).unflatten(-1, sizes) for states in (query, key, value))
-        offsets, longest = (rows.offsets, key_value_rows.offsets), (rows.longest, key_value_rows.longest)
-        return attend_inside_rows(states, offsets, longest, self._dropout).flatten(1).view_as(query)
-
-    def _attend_by_row(self, query, rows: Rows, key, value, key_value_rows: Rows) -> torch.Tensor:
-        """Compute no padding; where a call costs little, as on a CPU, this is faster than one call for all rows."""
-        contexts = []
-        parts = zip(rows.split(query), key_value_rows.split(key), key_value_rows.split(value), strict=True)
-        for part in parts:
-            heads = [self._split_heads(states[None]) for states in part]
-            context = F.scaled_dot_product_attention(*heads, dropout_p=self._dropout)
-            contexts.append(context.transpose(1, 2).flatten(2))
-        return rows.join([context[0] for context in contexts])
 
     def _folded(self, rows: Rows, key_value_rows: Rows) -> Callable[..., torch.Tensor] | None:
         """Return the cheaper form in which a long sequence is not projected, if one saves operations.
@@ -178,9 +162,6 @@ class MultiHeadAttention(nn.Module):
     @property
     def _dropout(self) -> float:
         return self.attention_dropout if self.training else 0.0
-
-    def _split_heads(self, states: torch.Tensor) -> torch.Tensor:
-        return states.unflatten(-1, (self.num_attention_heads, self.head_dim)).transpose(1, 2)
 
 
 class CrossModalAttention(MultiHeadAttention):

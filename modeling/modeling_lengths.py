@@ -41,10 +41,10 @@ def works_by_row(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-def lengths_mask(lengths: Lengths, device: torch.device, positions: int | None = None) -> torch.Tensor:
-    """Return the mask of rows, `(batch, positions)`, bool; by default as wide as the longest row."""
+def lengths_mask(lengths: Lengths, device: torch.device, positions: int) -> torch.Tensor:
+    """Return the mask of rows, `(batch, positions)`, bool."""
     counts = torch.tensor(lengths).to(device, non_blocking=True)
-    return torch.arange(max(lengths) if positions is None else positions, device=device) < counts[:, None]
+    return torch.arange(positions, device=device) < counts[:, None]
 
 
 def at_least_one(lengths: Lengths) -> Lengths:

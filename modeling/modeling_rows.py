@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from .modeling_lengths import Lengths, works_by_row
-from .modeling_row_attention import offsets_of_rows
+
+CAPABILITY = (8, 0)  # of the GPUs with attention kernels for rows of any length, from Ampere on
 
 
 class Rows:
@@ -156,6 +157,13 @@ class Segments(NamedTuple):
 
     spans: torch.Tensor
     counts: Lengths | None = None
+
+
+def offsets_of_rows(lengths: Lengths, device: torch.device) -> torch.Tensor | None:
+    """Return the first position of each packed row and the end of the last, `(rows + 1,)`, int32; None without kernels."""
+    if device.type != "cuda" or not torch.version.cuda or torch.cuda.get_device_capability(device) < CAPABILITY:
+        return None
+    return torch.tensor([0, *lengths]).cumsum(0).int().to(device, non_blocking=True)
 
 
 def stack_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:

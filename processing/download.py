@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
-from ..configuration.plain_text import reason_of
+from ..configuration.plain_text import is_url, reason_of
 from .checked_connection import CheckedConnection, Deadline, PrivateAddressError
 
 TIMEOUT = 60.0  # seconds
@@ -58,7 +58,7 @@ def download(
         ValueError: If the URL has another scheme, leads to an address that is not allowed or cannot be reached, the
             server returns an error, or the file exceeds `max_bytes` or the time limit.
     """
-    if not url.lower().startswith(("http://", "https://")):
+    if not is_url(url):
         raise ValueError(f"{url} is not an http or https URL: download the file and give its path.")
     try:
         return _follow(url, Deadline(timeout), allow_private_urls, MAX_BYTES if max_bytes is None else max_bytes)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from ..configuration.plain_text import show_dtype
 from .utterance_reader import Failure
 from .windows import Span
 
@@ -71,9 +72,9 @@ def explain_scores(model: PreTrainedModel) -> str:
                 "checkpoint from before its training diverged."
             )
     if model.dtype != torch.float32:
-        name = str(model.dtype).removeprefix("torch.")
         return (
-            f"The scores are not finite, because the input overflows in {name}: load the model in the dtype float32."
+            f"The scores are not finite, because the input overflows in {show_dtype(model.dtype)}: load the model in the dtype "
+            "float32."
         )
     return "The scores are not finite, although the weights are: check the input for extreme values."
 

@@ -121,7 +121,7 @@ def test_every_checkpoint_has_a_card(tree, tmp_path):
 def test_the_card_has_the_scores_and_its_example_runs(finished, tree, monkeypatch, capsys):
     folder, results = finished
     page = ModelCard.load(folder / "README.md")
-    assert page.data.library_name == "transformers"
+    assert page.data.to_dict()["library_name"] == "transformers"
     test = results.metrics["test"]
     assert f"| test |  | {100 * test.eer:.1f} % | {test.min_dcf:.3f} |" in page.text
     assert "Trained on 6 recordings of 2 speakers" in page.text

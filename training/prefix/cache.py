@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback
 
 from ...configuration.modalities import CONTEXT, MODALITIES, SPAN_INPUTS, host_lengths
+from ...configuration.plain_text import show_dtype
 from ...modeling.modeling_emofusion import EmoFusionModel
 from ..arguments import EmotionTrainingArguments
 from ..collator import EmotionCollator, process_rows
@@ -237,4 +238,4 @@ def prefix_modalities(base: EmoFusionModel) -> tuple[str, ...]:
 
 def name_dtype(base: EmoFusionModel, args: EmotionTrainingArguments) -> str:
     """Return the name of the dtype that a run computes in."""
-    return "bfloat16" if args.bf16 else "float16" if args.fp16 else str(base.dtype).removeprefix("torch.")
+    return "bfloat16" if args.bf16 else "float16" if args.fp16 else show_dtype(base.dtype)
