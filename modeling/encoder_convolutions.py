@@ -15,6 +15,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from .modeling_lengths import Lengths, lengths_mask, works_by_row
+from .modeling_modules import are_unchanged
 from .modeling_rows import Rows
 
 # Frames that are computed at once on a CPU (8 s): tensors of more than 32 MB are mapped anew for each layer, which costs as
@@ -70,19 +71,26 @@ def convolve_waveform(
     field, hop = wav2vec2_receptive_field(config), math.prod(config.conv_stride)
     rows = Rows([(max(length, field) - field) // hop + 1 for length in lengths], input_values.device)
     weight = layers[0].conv.weight
+    input_values = input_values.to(weight.dtype)
+    if not are_unchanged(encoder.feature_extractor):
+        waveforms = _waveforms(input_values, lengths, field)
+        return rows.join([encoder.feature_extractor(waveform[None])[0].T for waveform in waveforms]), rows
     front_end = FrontEnd(layers, field, hop, product_dtype(weight))
     convolve = _convolve_in_pieces if works_by_row(weight.device) else _convolve_at_once
-    features = convolve(front_end, input_values.to(weight.dtype), lengths, rows)
+    features = convolve(front_end, input_values, lengths, rows)
     return features.unflatten(0, (len(lengths), -1)) if rows.are_equal else features[None], rows
+
+
+def _waveforms(input_values: torch.Tensor, lengths: Lengths, field: int) -> list[torch.Tensor]:
+    """Return the samples of each row, and silence behind them up to the receptive field."""
+    rows = zip(input_values.unbind(), lengths, strict=True)
+    return [F.pad(row[:length], (0, max(field - length, 0))) for row, length in rows]
 
 
 def _convolve_in_pieces(front_end: FrontEnd, input_values: torch.Tensor, lengths: Lengths, rows: Rows) -> torch.Tensor:
     """Return the features of all rows, `(frames of all rows, channels)`, computed in pieces of the rows."""
     (first_layer, *layers), field, hop, dtype = front_end
-    waveforms = [
-        F.pad(row[:length], (0, max(field - length, 0)))
-        for row, length in zip(input_values.unbind(), lengths, strict=True)
-    ]
+    waveforms = _waveforms(input_values, lengths, field)
     first = [_first_layer(first_layer, waveform, dtype) for waveform in waveforms]
     others = [(layer, _flat_weight(layer.conv, dtype)) for layer in layers]
     features = []

@@ -6,7 +6,6 @@ checkpointing or compilation, is called as the module that it is.
 """
 
 from collections.abc import Iterable
-from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedConfig
 
 from .modeling_linear import joins, project_jointly
+from .modeling_modules import is_unchanged
 from .modeling_row_attention import attend_inside_rows
 from .modeling_rows import Rows
 
@@ -62,8 +62,6 @@ MODULES = {
     )
     for model_type in model_types
 }
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-STOCK = ("transformers.models.", "transformers.activations", "torch.nn.modules.")
 
 
 class Layer(NamedTuple):
@@ -113,22 +111,6 @@ def read_layers(config: PreTrainedConfig, layers: Iterable[nn.Module]) -> list[L
             return None
         read.append(_parts_of(modules, config))
     return read
-
-
-def is_unchanged(module: nn.Module | None) -> bool:
-    """Return whether a module is what torch or transformers made: without hooks, adapters, another `forward` or compilation."""
-    return (
-        module is not None
-        and _is_stock(type(module))
-        and not any(map(module.__dict__.get, HOOKS))
-        and "forward" not in module.__dict__
-        and module._compiled_call_impl is None
-    )
-
-
-@cache
-def _is_stock(module_class: type) -> bool:
-    return module_class.__module__.startswith(STOCK)
 
 
 def run_functions(layers: Iterable[Layer], states: torch.Tensor, rows: Rows) -> tuple[torch.Tensor, ...]:

@@ -6,6 +6,7 @@ from torch import nn
 
 from .encoder_convolutions import product_dtype
 from .modeling_lengths import works_by_row
+from .modeling_modules import are_unchanged
 from .modeling_rows import Rows
 
 # Frames of a block: more make the weights of a block larger, fewer the windows. Measured on an H200 with 128 taps.
@@ -23,11 +24,12 @@ def embed_positions(embed: nn.Module, hidden_states: torch.Tensor, rows: Rows) -
     Returns:
         The same shape.
     """
-    if not works_by_row(hidden_states.device):
+    is_changed = not are_unchanged(embed)
+    if not works_by_row(hidden_states.device) and not is_changed:
         return _embed_in_blocks(embed, hidden_states, rows)
     if rows.are_equal:
         return embed(hidden_states)
-    if not hasattr(embed, "conv"):
+    if is_changed or not hasattr(embed, "conv"):
         return rows.join([embed(row[None])[0] for row in rows.split(hidden_states)])
     conv, weight = embed.conv, embed.conv.weight  # which its parametrization computes: once for all rows
     positions = []

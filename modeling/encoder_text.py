@@ -7,8 +7,9 @@ from transformers.utils import ModelOutput
 
 from ..configuration.configuration_checks import first_position
 from .encoder_building import build_encoder
-from .encoder_layers import is_unchanged, read_layers, run_functions
+from .encoder_layers import read_layers, run_functions
 from .encoder_packing import attention_arguments, run_in_buckets, takes_packed_rows, use_packed_attention
+from .modeling_modules import is_unchanged
 from .modeling_rows import Rows
 
 # MiniLM is a BERT.
@@ -73,7 +74,7 @@ def encode_tokens(
     flags = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
     packed = rows.pack(input_ids)
     if takes_packed_rows(encoder):
-        inputs = {"input_ids": packed, "position_ids": _positions(encoder.config, rows)}
+        inputs = {"input_ids": packed, "position_ids": rows.places + first_position(encoder.config)}
         if not output_attentions and (layers := _read_all_layers(encoder)) is not None:
             states = run_functions(layers, encoder.embeddings(**inputs), rows)
             return states[-1], states if output_hidden_states else (), ()
@@ -107,14 +108,6 @@ def _read_all_layers(encoder: PreTrainedModel) -> list | None:
     if trunk is None or not (is_unchanged(encoder) and is_unchanged(trunk)):
         return None
     return read_layers(encoder.config, trunk.layer)
-
-
-def _positions(config: PreTrainedConfig, rows: Rows) -> torch.Tensor:
-    """Return the position of each token in its row; packed, as the tokens."""
-    first = first_position(config)
-    if rows.are_equal:
-        return torch.arange(first, first + rows.longest, device=rows.device).expand(len(rows.lengths), -1)
-    return (rows.index % rows.longest + first)[None]
 
 
 def freeze_text_layers(encoder: PreTrainedModel, num_layers: int) -> None:

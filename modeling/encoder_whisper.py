@@ -106,8 +106,7 @@ def embed_whisper_features(encoder: PreTrainedModel, features: torch.Tensor, row
     training = encoder.embed_positions.training
     if training:
         features = spec_augment(encoder.config, features, rows, None)
-    positions = rows.join([encoder.embed_positions.weight[:length] for length in rows.lengths])
-    return F.dropout(features + positions, p=encoder.config.dropout, training=training)
+    return F.dropout(features + encoder.embed_positions(rows.places), p=encoder.config.dropout, training=training)
 
 
 @lru_cache

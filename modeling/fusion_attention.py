@@ -8,6 +8,7 @@ from torch import nn
 
 from .modeling_lengths import works_by_row
 from .modeling_linear import joins, project_jointly
+from .modeling_modules import is_plain_linear
 from .modeling_row_attention import attend_inside_rows, has_kernel
 from .modeling_rows import Rows
 
@@ -102,8 +103,8 @@ class MultiHeadAttention(nn.Module):
         """
         size = self.num_attention_heads * self.head_dim
         layers = (self.q_proj, self.k_proj, self.v_proj, self.out_proj)
-        if any(type(layer) is not nn.Linear for layer in layers) or self.k_proj.in_features != size:
-            return None  # an adapter or a quantised layer is more than its weight
+        if not all(map(is_plain_linear, layers)) or self.k_proj.in_features != size:
+            return None
         queries, keys = sum(rows.lengths), sum(key_value_rows.lengths)
         pairs = self.num_attention_heads * sum(
             query * key for query, key in zip(rows.lengths, key_value_rows.lengths, strict=True)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .modeling_lengths import works_by_row
+from .modeling_modules import is_plain_linear
 
 
 def joins(layers: Sequence[nn.Module], states: torch.Tensor) -> bool:
@@ -14,17 +15,13 @@ def joins(layers: Sequence[nn.Module], states: torch.Tensor) -> bool:
 
     A layer by itself takes nine launches of a training step: the casts of autocast and their backward, two products, and the
     sums for the bias and for the gradient of the input. Without a gradient, joining weights would cost as much as it saves;
-    on a CPU, the copies of weights cost more than the calls. An adapter or a quantised layer is more than its weight.
+    on a CPU, the copies of weights cost more than the calls.
 
     Args:
         layers: Layers of the same input.
         states: The input.
     """
-    return (
-        torch.is_grad_enabled()
-        and not works_by_row(states.device)
-        and all(type(layer) is nn.Linear and layer.bias is not None for layer in layers)
-    )
+    return torch.is_grad_enabled() and not works_by_row(states.device) and all(map(is_plain_linear, layers))
 
 
 def project_jointly(layers: Sequence[nn.Linear], states: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -54,6 +54,13 @@ class Rows:
         """The number of the row of each position, `(positions of all rows,)`."""
         return torch.repeat_interleave(self.counts, output_size=self.total)
 
+    @property
+    def places(self) -> torch.Tensor:
+        """The place of each position in its row, packed: `(1, positions of all rows)`, or `(batch, positions)`."""
+        if self.are_equal:
+            return torch.arange(self.longest, device=self.device).expand(len(self.lengths), -1)
+        return (self.index % self.longest)[None]
+
     @cached_property
     def offsets(self) -> torch.Tensor | None:
         """The places of the rows for a GPU's attention kernels; see `offsets_of_rows`."""

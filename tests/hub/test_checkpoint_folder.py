@@ -56,6 +56,7 @@ SHARED = {
     "modeling_lengths.py",
     "modeling_loading.py",
     "modeling_losses.py",
+    "modeling_modules.py",
     "modeling_outputs.py",
     "modeling_pretrained.py",
     "modeling_linear.py",

@@ -4,8 +4,9 @@ import pytest
 import torch
 from emofusion.modeling import modeling_linear
 from emofusion.modeling.encoder_audio import build_audio_encoder, layer_stack
-from emofusion.modeling.encoder_layers import is_unchanged, read_layers, run_functions
+from emofusion.modeling.encoder_layers import read_layers, run_functions
 from emofusion.modeling.encoder_text import build_text_encoder, encode_tokens
+from emofusion.modeling.modeling_modules import is_unchanged
 from emofusion.modeling.modeling_rows import Rows
 from peft import LoraConfig, inject_adapter_in_model
 from testing_common import BERT, DATA2VEC, HUBERT, MODERNBERT, ROBERTA, WAV2VEC2_GROUP, WAV2VEC2_LAYER, WAVLM, WHISPER
@@ -88,11 +89,6 @@ def add_lora(layer):
     inject_adapter_in_model(LoraConfig(target_modules=targets), layer)
 
 
-def reparametrise(layer):
-    linear = next(module for module in layer.modules() if isinstance(module, nn.Linear))
-    nn.utils.parametrizations.weight_norm(linear)
-
-
 def compile_it(layer):
     layer.compile(backend="eager")
 
@@ -102,9 +98,7 @@ def checkpoint(layer):
     layer.train()
 
 
-@pytest.mark.parametrize(
-    "change", [add_hook, add_backward_hook, replace_forward, add_lora, reparametrise, compile_it, checkpoint]
-)
+@pytest.mark.parametrize("change", [add_hook, add_backward_hook, replace_forward, add_lora, compile_it, checkpoint])
 @pytest.mark.parametrize("fields", [WAV2VEC2_GROUP, BERT])
 def test_changed_layers_are_called_as_modules(fields, change):
     encoder, layers = build(fields)

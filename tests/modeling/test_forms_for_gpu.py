@@ -1,6 +1,5 @@
 """The forms of layers that a GPU computes, here on the CPU: equal to those that the CPU computes."""
 
-import sys
 from itertools import pairwise
 
 import pytest
@@ -8,19 +7,13 @@ import torch
 from emofusion.modeling import modeling_rows
 from emofusion.modeling.encoder_positions import convolve_in_blocks
 from emofusion.modeling.modeling_rows import Rows
-from testing_common import CASES, make_batch
+from testing_common import CASES, as_on_gpu, make_batch
 from torch import nn
 from torch.testing import assert_close
 
 # Rows of different lengths, one shorter than the receptive field and some of them missing; rows of equal length.
 BATCHES = (((3000, 0, 1500, 200), (4, 9, 0, 6), (0, 1, 3, 2)), ((2000,) * 2, (5,) * 2, (3,) * 2))
 ENCODERS = [case for case in CASES if not case.has_members]
-
-
-def as_on_gpu(monkeypatch):
-    for name, module in list(sys.modules.items()):
-        if name.startswith("emofusion.modeling.") and hasattr(module, "works_by_row"):
-            monkeypatch.setattr(module, "works_by_row", lambda device: False)
 
 
 @pytest.mark.parametrize("case", ENCODERS, ids=lambda case: case.name)
