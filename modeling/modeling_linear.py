@@ -28,12 +28,13 @@ def join_weights(groups: Sequence[Group], device: torch.device) -> Joined:
             with an adapter, are left out.
         device: The device of the layers.
     """
-    casts = torch.is_autocast_enabled(device.type)
-    if works_by_row(device) or not (casts or torch.is_grad_enabled()):
+    has_autocast = torch.is_autocast_enabled(device.type)
+    if works_by_row(device) or not (has_autocast or torch.is_grad_enabled()):
         return {}
-    groups = [group for group in groups if all(map(is_plain_linear, group)) and (casts or len(group) > 1)]
-    if not casts:
-        return {group: tuple(map(torch.cat, _weights_of(group))) for group in groups}
+    groups = [group for group in groups if all(map(is_plain_linear, group))]
+    if not (has_autocast and all(layer.weight.dtype == torch.float32 for group in groups for layer in group)):
+        together = [group for group in groups if len(group) > 1] if torch.is_grad_enabled() else []
+        return {group: tuple(map(torch.cat, _weights_of(group))) for group in together}
     if not groups:
         return {}
     weights, biases = zip(*map(_weights_of, groups), strict=True)

@@ -77,6 +77,19 @@ def test_weights_are_cast_without_a_gradient_but_joined_only_for_one(layers):
             assert set(join_weights(groups_of(layers), CPU)) == set(groups_of(layers))
 
 
+@pytest.mark.usefixtures("as_gpu")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_weights_that_autocast_does_not_cast_are_only_joined(layers, dtype):
+    for layer in layers:
+        layer.to(dtype)
+    with autocast():
+        joined = join_weights(groups_of(layers), CPU)
+        assert set(joined) == set(groups_of(layers)[:1])
+        assert all(part.dtype == dtype for pair in joined.values() for part in pair)
+        with torch.no_grad():
+            assert join_weights(groups_of(layers), CPU) == {}
+
+
 def test_a_cpu_joins_nothing(layers):
     with autocast():
         assert join_weights(groups_of(layers), CPU) == {}
