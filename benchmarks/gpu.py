@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,13 +32,13 @@ TONES = {"low": 220.0, "high": 880.0}  # Hz, of the two classes of the synthetic
 UTTERANCES = {"train": 96, "validation": 32, "test": 32}
 
 
-def measure(quick: bool) -> list[dict]:
+def measure(quick: bool, systems: Sequence[str] = ()) -> list[dict]:
     """Return the tables, see `benchmarks`."""
     import torch
 
     if not torch.cuda.is_available():
         return [table("GPU", [], "Not measured: no GPU.")]
-    return measure_on(Setting(**asdict(GPU) | {"small": quick}), ORDER)
+    return measure_on(Setting(**asdict(GPU) | {"small": quick}), tuple(systems) or ORDER)
 
 
 def measure_on(setting: Setting, systems: tuple[str, ...]) -> list[dict]:

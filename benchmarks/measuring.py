@@ -6,7 +6,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,13 @@ class Timing:
     def spread(self) -> float:
         """How much longer than the shortest repeat the median is, in percent."""
         return 100 * (statistics.median(self.wall) / min(self.wall) - 1)
+
+
+def with_progress(items: Collection, title: str) -> Iterable:
+    """Return the items, with a bar on a terminal that says how many of them are measured."""
+    from tqdm.auto import tqdm
+
+    return tqdm(items, title, unit=" measurements", disable=None, leave=False)
 
 
 def time_in_turn(

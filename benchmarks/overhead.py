@@ -5,22 +5,24 @@ are called in turn. The encoders of WavFusion are those of a twin whose last lay
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .floors import count_operations, count_waits
-from .measuring import conditions, finisher, ratios, table, time_in_turn
+from .measuring import conditions, finisher, ratios, table, time_in_turn, with_progress
 from .setting import Setting, as_setting, describe_clips, run, setting_of
-from .systems import QUICK, SYSTEMS, build, make_batch
+from .systems import build, choose, make_batch
 from .training_step import autocast, make_optimizer
 
 DTYPES = ("float32", "bfloat16")
 PASSES = {"forward": "Forward", "step": "Forward, backward and AdamW"}
 
 
-def measure(quick: bool) -> list[dict]:
+def measure(quick: bool, systems: Sequence[str] = ()) -> list[dict]:
     """Return the tables, see `benchmarks`."""
     setting = setting_of(quick)
-    found = [run(measure_system, setting, system=system) for system in (QUICK if quick else SYSTEMS)]
+    found = [
+        run(measure_system, setting, system=system) for system in with_progress(choose(systems, quick), "Overhead")
+    ]
     return make_tables(found, setting)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..configuration.modalities import SAMPLING_RATE
-from .measuring import conditions, peak_memory, ratios, table, time_in_turn
+from .measuring import conditions, peak_memory, ratios, table, time_in_turn, with_progress
 from .recordings import make_processor, write_rows
 from .setting import Setting, as_setting, describe_clips, run, setting_of
 from .systems import build
@@ -37,7 +37,7 @@ def measure(quick: bool) -> list[dict]:
         "speech": "Scores of a batch with a speech model",
     }
     batch, tables = (setting.lengths * BATCH)[:BATCH], []
-    for kind, names in work.items():
+    for kind, names in with_progress(work.items(), "Peers"):
         rows = run(measure_times, setting, kind=kind, names=names)
         for row in rows:
             row["peak MB"] = run(measure_peak, setting, kind=kind, name=row["what"])

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..configuration.modalities import SAMPLING_RATE, host_lengths
 from ..configuration.plain_text import show_dtype
-from .measuring import table
+from .measuring import table, with_progress
 from .subprocess_run import run_in_subprocess
 
 BATCH = 8
@@ -33,7 +33,7 @@ def measure(quick: bool) -> list[dict]:
     if quick:
         sets = {"0.5 s": [0.5] * 2 * BATCH}
     tables = []
-    for title, seconds in sets.items():
+    for title, seconds in with_progress(sets.items(), "Scoring"):
         rows, _ = run_in_subprocess(measure_set, seconds=seconds, parts=1 if quick else PARTS, small=quick)
         tables.append(table(f"{len(seconds)} recordings of {title}, batches of {BATCH}", rows))
     tables[-1]["note"] = (

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from ..configuration.modalities import MODALITIES
 from ..configuration.plain_text import show_dtype
 from .floors import bandwidth, count_operations, count_states, floor_ms, make_copy, make_product, product_rate
-from .measuring import Timing, conditions, finisher, ratios, table, time_in_turn
+from .measuring import Timing, conditions, finisher, ratios, table, time_in_turn, with_progress
 from .setting import Setting, as_setting, describe_clips, run, setting_of
-from .systems import QUICK, WITH_STOCK, build, make_batch
+from .systems import WITH_STOCK, build, choose, make_batch
 
 # Column of the dtype -> calls of stock and of ours.
 COMPARISONS = {
@@ -27,10 +27,13 @@ COMPARISONS = {
 }
 
 
-def measure(quick: bool) -> list[dict]:
+def measure(quick: bool, systems: Sequence[str] = ()) -> list[dict]:
     """Return the tables, see `benchmarks`."""
     setting = setting_of(quick)
-    found = [run(measure_system, setting, system=system) for system in (QUICK if quick else WITH_STOCK)]
+    found = [
+        run(measure_system, setting, system=system)
+        for system in with_progress(choose(systems, quick, WITH_STOCK), "Forward")
+    ]
     return make_tables(found, setting)
 
 

@@ -7,25 +7,23 @@ turn; the peak memory of each is that of a process of its own.
 import contextlib
 import functools
 import gc
+from collections.abc import Sequence
 
 from .floors import count_operations, make_product, product_rate
-from .measuring import conditions, finisher, peak_memory, ratios, table, time_in_turn
+from .measuring import conditions, finisher, peak_memory, ratios, table, time_in_turn, with_progress
 from .setting import Setting, as_setting, describe_clips, run, setting_of
-from .systems import QUICK, WITH_STOCK, build, make_batch
+from .systems import WITH_STOCK, build, choose, make_batch
 
 REPEATS = 3  # at most, on a CPU
 DTYPES = ("float32", "bfloat16")
 LEARNING_RATE = 1e-6
 
 
-def measure(quick: bool) -> list[dict]:
+def measure(quick: bool, systems: Sequence[str] = ()) -> list[dict]:
     """Return the tables, see `benchmarks`."""
     setting = setting_of(quick)
-    return [
-        make_table(
-            [row for system in (QUICK if quick else WITH_STOCK) for row in measure_system(system, setting)], setting
-        )
-    ]
+    chosen = with_progress(choose(systems, quick, WITH_STOCK), "Training steps")
+    return [make_table([row for system in chosen for row in measure_system(system, setting)], setting)]
 
 
 def make_table(rows: list[dict], setting: Setting) -> dict:

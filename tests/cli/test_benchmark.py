@@ -36,3 +36,24 @@ def test_an_unknown_section_names_the_closest_one(complaint):
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_has_its_file(section):
     assert Path(benchmarks.__file__).with_name(f"{section}.py").is_file()
+
+
+def test_only_named_systems_are_measured(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("emofusion.benchmarks.subprocess_run.run_in_subprocess", run_here)
+    call("benchmark", "overhead", "--quick", "--system", "text", "--output", "one.json")
+    tables = json.loads((tmp_path / "one.json").read_text())["sections"]["overhead"]
+    assert {row["what"] for table in tables for row in table["rows"]} == {"text"}
+
+
+def test_an_unknown_system_names_the_closest_one(complaint):
+    assert complaint("benchmark", "speed", "--system", "texd", status=2) == (
+        "There is no system 'texd' (did you mean 'text'?)."
+    )
+
+
+def test_systems_are_refused_where_none_are_compared(complaint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert complaint("benchmark", "speed", "decode", "--system", "text", status=2) == (
+        "--system is given, and the section decode compares no systems; leave one of them out."
+    )
