@@ -36,7 +36,7 @@ def make_tables(found: list[dict[str, list[dict]]], setting: Setting) -> list[di
     tables[-1]["note"] = (
         "Times: the least of all repeats. Ratio: whole model over its encoders alone. Fusion %: share of the "
         "floating-point operations outside of the encoders. bfloat16: weights of the forward, autocast of the step. "
-        f"Waits: {waits}. {conditions(setting.device)}"
+        f"Waits of forward and backward pass: {waits}. {conditions(setting.device)}"
     )
     return tables
 
@@ -56,14 +56,18 @@ def measure_system(system: str, fields: dict) -> dict[str, list[dict]]:
     model, encoders = build(system, setting.small, device), build_encoders(system, setting.small, device)
     batch = make_batch(model.config, setting.lengths, device)
     inputs = {name: value for name, value in batch.items() if name != "labels"}
+    losses = {
+        "whole": lambda: model(**batch).loss,
+        "encoders": lambda: encoders.base_model(**inputs).embedding.mean(),
+    }
+    forms = {"whole": model, "encoders": encoders}
     for dtype in DTYPES:
-        calls = {
-            "whole": step_of(model, lambda: model(**batch).loss, dtype, device),
-            "encoders": step_of(encoders, lambda: encoders.base_model(**inputs).embedding.mean(), dtype, device),
-        }
-        rows["step"].append(compare_both(system, dtype, calls, setting))
+        backward = {name: functools.partial(run_backward, loss, dtype, device) for name, loss in losses.items()}
+        calls = {name: step_of(forms[name], call) for name, call in backward.items()}
+        waits = count_waits(backward["whole"], device)
+        rows["step"].append(compare_both(system, dtype, calls, setting) | {"waits": waits})
     for dtype in DTYPES:
-        for form in (model, encoders):
+        for form in forms.values():
             form.eval().zero_grad()
             form.to(getattr(torch, dtype))
         calls = {
@@ -71,7 +75,8 @@ def measure_system(system: str, fields: dict) -> dict[str, list[dict]]:
             "encoders": functools.partial(encoders.base_model, **inputs),
         }
         with torch.no_grad():
-            rows["forward"].append(compare_both(system, dtype, calls, setting))
+            waits = count_waits(calls["whole"], device)
+            rows["forward"].append(compare_both(system, dtype, calls, setting) | {"waits": waits})
     return rows
 
 
@@ -87,19 +92,23 @@ def compare_both(system: str, dtype: str, calls: dict[str, Callable], setting: S
         **ratios(timings["whole"], timings["encoders"]),
         "GFLOP": operations["whole"] / 1e9,
         "fusion %": 100 * (1 - operations["encoders"] / operations["whole"]),
-        "waits": count_waits(calls["whole"], setting.device),
     }
 
 
-def step_of(model, loss: Callable, dtype: str, device: str) -> Callable:
+def run_backward(loss: Callable, dtype: str, device: str) -> None:
+    """Do the forward and backward pass of a step."""
+    with autocast(dtype, device):
+        value = loss()
+    value.backward()
+
+
+def step_of(model, backward: Callable) -> Callable:
     """Return a training step: the optimizer skips weights that the loss does not depend on."""
     optimizer = make_optimizer(model.train())
 
     def step() -> None:
         optimizer.zero_grad()
-        with autocast(dtype, device):
-            value = loss()
-        value.backward()
+        backward()
         optimizer.step()
 
     return step

@@ -1,6 +1,7 @@
 """Time from the start of Python until `import emofusion`, the help of each command, and the answer of `emofusion predict`."""
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def measure(quick: bool) -> list[dict]:
     commands |= {f"{PACKAGE} --help": ["-m", PACKAGE, "--help"]}
     if not quick:
         overview = subprocess.run([sys.executable, "-P", "-m", PACKAGE, "--help"], stdout=subprocess.PIPE, text=True)
-        names = [line.split()[0] for line in overview.stdout.splitlines() if line.startswith("  ")]
+        names = list_commands(overview.stdout)
         commands |= {f"{PACKAGE} {name} --help": ["-m", PACKAGE, name, "--help"] for name in names}
     repeats = 0 if quick else REPEATS
     started = table(
@@ -50,6 +51,11 @@ def measure(quick: bool) -> list[dict]:
         f"cross-attention, random weights in float32; {SECONDS} s of noise."
     )
     return [started, table("One recording, from the start of the process to the answer", rows, note)]
+
+
+def list_commands(overview: str) -> list[str]:
+    """Return the names of the commands in the text of `emofusion --help`; the description of a command may go on below it."""
+    return re.findall(r"^  (\S+)", overview, re.MULTILINE)
 
 
 def write_models(folder: str, sizes: list[str]) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from emofusion import benchmarks
 from emofusion.benchmarks import SECTIONS
+from emofusion.benchmarks.startup import list_commands
+from emofusion.cli.commands import COMMANDS
 from testing_benchmarks import run_here
 
 
@@ -31,6 +33,10 @@ def test_an_unknown_section_names_the_closest_one(complaint):
     message = complaint("benchmark", "resampel", status=2)
     assert message == "There is no section 'resampel' (did you mean 'resample'?)."
     assert complaint("benchmark", "x", status=2).startswith("There is no section 'x'; choose from resample, ")
+
+
+def test_the_start_of_every_command_is_measured(call):
+    assert list_commands(call("--help")) == list(COMMANDS)
 
 
 @pytest.mark.parametrize("section", SECTIONS)
