@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedConfig
 
-from .modeling_linear import Group, Joined, join_weights, project
+from .modeling_linear import joins, project_jointly
 from .modeling_modules import is_unchanged
 from .modeling_row_attention import attend_inside_rows
 from .modeling_rows import Rows
@@ -91,11 +91,6 @@ class Layer(NamedTuple):
     norm_first: bool
     dropouts: tuple[float, float, float, float]
 
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        """The linear layers, those with the same input together."""
-        return self.projections, (self.attention_output,), (self.intermediate,), (self.output,)
-
 
 def read_layers(config: PreTrainedConfig, layers: Iterable[nn.Module]) -> list[Layer] | None:
     """Return the parts of layers, or None if any of them must be called as a module.
@@ -139,26 +134,23 @@ def _run(layer: Layer, states: torch.Tensor, rows: Rows) -> torch.Tensor:
     of_weights, of_attention, of_activations, of_output = layer.dropouts
     given = _normalise(layer.attention_norm, states) if layer.norm_first else states
     shape = (*states.shape[:-1], -1, layer.head_size)
-    joined = join_weights(layer.groups, states.device)
-    heads = (state.view(shape) for state in _project(layer.projections, given, joined))
+    heads = (state.view(shape) for state in _project(layer.projections, given))
     context = attend_inside_rows(*heads, rows, rows, of_weights).flatten(2)
-    states = states + _drop(_apply(layer.attention_output, context, joined), of_attention)
+    states = states + _drop(_apply(layer.attention_output, context), of_attention)
     if not layer.norm_first:
         states = _normalise(layer.attention_norm, states)
     given = _normalise(layer.output_norm, states) if layer.norm_first else states
-    inner = _drop(layer.activation(_apply(layer.intermediate, given, joined)), of_activations)
-    states = states + _drop(_apply(layer.output, inner, joined), of_output)
+    inner = _drop(layer.activation(_apply(layer.intermediate, given)), of_activations)
+    states = states + _drop(_apply(layer.output, inner), of_output)
     return states if layer.norm_first else _normalise(layer.output_norm, states)
 
 
-def _project(layers: Group, states: torch.Tensor, joined: Joined) -> tuple[torch.Tensor, ...]:
-    if layers in joined:
-        return project(layers, states, joined)
-    return tuple(F.linear(states, layer.weight, layer.bias) for layer in layers)
+def _project(layers: tuple[nn.Linear, ...], states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return project_jointly(layers, states) if joins(layers, states) else tuple(_apply(part, states) for part in layers)
 
 
-def _apply(layer: nn.Linear, states: torch.Tensor, joined: Joined) -> torch.Tensor:
-    return _project((layer,), states, joined)[0]
+def _apply(linear: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+    return F.linear(states, linear.weight, linear.bias)
 
 
 def _normalise(norm: nn.LayerNorm, states: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .modeling_lengths import works_by_row
-from .modeling_linear import Joined, join_weights, project
+from .modeling_linear import joins, project_jointly
 from .modeling_modules import is_plain_linear
 from .modeling_row_attention import attend_inside_rows, has_kernel
 from .modeling_rows import Rows
@@ -45,7 +45,6 @@ class MultiHeadAttention(nn.Module):
         key_value_rows: Rows,
         output_attentions: bool = False,
         projected: tuple[torch.Tensor, ...] | None = None,
-        joined: Joined | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Compute the attention of queries to keys and values of the same row.
 
@@ -57,7 +56,6 @@ class MultiHeadAttention(nn.Module):
             output_attentions: Whether to return the attention map, which is then computed explicitly. Otherwise torch
                 chooses the fastest kernel.
             projected: The outputs of `q_proj`, `k_proj` and `v_proj`, if they have been computed elsewhere.
-            joined: Joined weights with those of `out_proj`, if they have been joined elsewhere.
 
         Returns:
             The same shape as `hidden_states`, and the weights `(batch, heads, queries, keys)` or `None`.
@@ -66,15 +64,13 @@ class MultiHeadAttention(nn.Module):
         is_by_row = is_padded and not output_attentions and works_by_row(hidden_states.device)
         if is_by_row and (attend := self._folded(rows, key_value_rows)):
             return attend(hidden_states, rows, key_value_states, key_value_rows), None
-        if joined is None:
-            joined = self._join(hidden_states is key_value_states, hidden_states.device)
-        query, key, value = projected or self._project(hidden_states, key_value_states, joined)
+        query, key, value = projected or self._project(hidden_states, key_value_states)
         query, key, value = (
             states.unflatten(-1, (self.num_attention_heads, self.head_dim)) for states in (query, key, value)
         )
         if is_by_row or (is_padded and not output_attentions and has_kernel(query, rows, key_value_rows)):
             context = attend_inside_rows(query, key, value, rows, key_value_rows, self._dropout)
-            return self._project_context(context.flatten(2), joined), None
+            return self.out_proj(context.flatten(2)), None
         query, key, value = (
             layout.pad(states).transpose(1, 2)
             for layout, states in ((rows, query), (key_value_rows, key), (key_value_rows, value))
@@ -89,22 +85,15 @@ class MultiHeadAttention(nn.Module):
             context = F.dropout(weights, self._dropout) @ value
         else:
             context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=self._dropout)
-        return self._project_context(rows.pack(context.transpose(1, 2).flatten(2)), joined), weights
+        return self.out_proj(rows.pack(context.transpose(1, 2).flatten(2))), weights
 
-    def _join(self, is_own_input: bool, device: torch.device) -> Joined:
-        query, pair, output = (self.q_proj,), (self.k_proj, self.v_proj), (self.out_proj,)
-        return join_weights((query + pair, output) if is_own_input else (query, pair, output), device)
-
-    def _project(
-        self, hidden_states: torch.Tensor, key_value_states: torch.Tensor, joined: Joined
-    ) -> tuple[torch.Tensor, ...]:
-        query, pair = (self.q_proj,), (self.k_proj, self.v_proj)
+    def _project(self, hidden_states: torch.Tensor, key_value_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        layers = (self.q_proj, self.k_proj, self.v_proj)
+        if not joins(layers, key_value_states):
+            return self.q_proj(hidden_states), self.k_proj(key_value_states), self.v_proj(key_value_states)
         if hidden_states is key_value_states:
-            return project(query + pair, hidden_states, joined)
-        return *project(query, hidden_states, joined), *project(pair, key_value_states, joined)
-
-    def _project_context(self, context: torch.Tensor, joined: Joined) -> torch.Tensor:
-        return project((self.out_proj,), context, joined)[0]
+            return project_jointly(layers, hidden_states)
+        return self.q_proj(hidden_states), *project_jointly(layers[1:], key_value_states)
 
     def _folded(self, rows: Rows, key_value_rows: Rows) -> Callable[..., torch.Tensor] | None:
         """Return the cheaper form in which a long sequence is not projected, if one saves operations.
@@ -209,10 +198,9 @@ class CrossModalAttention(MultiHeadAttention):
         key_value_rows: Rows,
         output_attentions: bool = False,
         projected: tuple[torch.Tensor, ...] | None = None,
-        joined: Joined | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Compute the attention, add the residual and normalise; arguments and results as in [`MultiHeadAttention`]."""
         context, weights = super().forward(
-            hidden_states, rows, key_value_states, key_value_rows, output_attentions, projected, joined
+            hidden_states, rows, key_value_states, key_value_rows, output_attentions, projected
         )
         return self.layer_norm(hidden_states + self.dropout(context)), weights

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from .fusion_attention import CrossModalAttention
-from .modeling_linear import Joined, join_weights, project
+from .modeling_linear import joins, project_jointly
 from .modeling_rows import Rows
 
 
@@ -25,10 +25,9 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(hidden_dropout)
         self.layer_norm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
 
-    def forward(self, hidden_states: torch.Tensor, joined: Joined) -> torch.Tensor:
-        """Map `(..., hidden)` to the same shape; `joined` are joined weights, with those of the linear layers or without."""
-        (inner,) = project((self.intermediate,), hidden_states, joined)
-        (output,) = project((self.output,), nn.functional.gelu(inner), joined)
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Map `(..., hidden)` to the same shape."""
+        output = self.output(nn.functional.gelu(self.intermediate(hidden_states)))
         return self.layer_norm(hidden_states + self.dropout(output))
 
 
@@ -86,19 +85,23 @@ class CoattentionBlock(nn.Module):
             Both sequences in the same layouts, and the maps `"audio_text"` `(batch, heads, positions, tokens)` and
             `"text_audio"` `(batch, heads, tokens, positions)`, or None for each.
         """
+        of_audio, of_text = self._project(audio, text)
+        from_text, audio_text = self.audio_text_attention(
+            audio, audio_rows, text, text_rows, output_attentions, of_audio
+        )
+        from_audio, text_audio = self.text_audio_attention(
+            text, text_rows, audio, audio_rows, output_attentions, of_text
+        )
+        maps = {"audio_text": audio_text, "text_audio": text_audio}
+        return self.audio_feed_forward(from_text), self.text_feed_forward(from_audio), maps
+
+    def _project(self, audio: torch.Tensor, text: torch.Tensor) -> tuple[tuple[torch.Tensor, ...] | None, ...]:
+        """Return the projections that both attentions take, computed in one product for each input; None where that is slower."""
         to_text, to_audio = self.audio_text_attention, self.text_audio_attention
         on_audio = (to_text.q_proj, to_audio.k_proj, to_audio.v_proj)
         on_text = (to_audio.q_proj, to_text.k_proj, to_text.v_proj)
-        alone = [to_text.out_proj, to_audio.out_proj]
-        for layer in (self.audio_feed_forward, self.text_feed_forward):
-            alone += [layer.intermediate, layer.output]
-        joined = join_weights((on_audio, on_text, *((layer,) for layer in alone)), audio.device)
-        of_audio = of_text = None
-        if on_audio in joined and on_text in joined:
-            audio_query, *text_pair = project(on_audio, audio, joined)
-            text_query, *audio_pair = project(on_text, text, joined)
-            of_audio, of_text = (audio_query, *audio_pair), (text_query, *text_pair)
-        from_text, audio_text = to_text(audio, audio_rows, text, text_rows, output_attentions, of_audio, joined)
-        from_audio, text_audio = to_audio(text, text_rows, audio, audio_rows, output_attentions, of_text, joined)
-        maps = {"audio_text": audio_text, "text_audio": text_audio}
-        return self.audio_feed_forward(from_text, joined), self.text_feed_forward(from_audio, joined), maps
+        if not joins((*on_audio, *on_text), audio):
+            return None, None
+        audio_query, *text_pair = project_jointly(on_audio, audio)
+        text_query, *audio_pair = project_jointly(on_text, text)
+        return (audio_query, *audio_pair), (text_query, *text_pair)
