@@ -1,6 +1,6 @@
 """Benchmarks of `emofusion benchmark`: one module per section, with `measure(quick) -> list[dict]`, tables of `measuring.table`.
 
-`measure` of a section that compares systems also takes `systems`, the names of those to measure; none are all.
+A section that compares systems names them in `COMPARED`, and its `measure` also takes `systems`, those to measure; none are all.
 
 Compare ratios: they relate measurements of one run. Milliseconds depend on the machine.
 """

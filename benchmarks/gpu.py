@@ -26,7 +26,7 @@ from .setting import GPU, Setting, as_setting
 
 TIME = 280.0  # seconds after which no other system is begun
 # The most important first.
-ORDER = ("cross_attention", "speech", "multi_level", "wavfusion", "multi_level, frames", "text", "late_fusion")
+COMPARED = ("cross_attention", "speech", "multi_level", "wavfusion", "multi_level, frames", "text", "late_fusion")
 ROWS_OF_CORRECTNESS = 4
 TONES = {"low": 220.0, "high": 880.0}  # Hz, of the two classes of the synthetic corpus
 UTTERANCES = {"train": 96, "validation": 32, "test": 32}
@@ -38,7 +38,7 @@ def measure(quick: bool, systems: Sequence[str] = ()) -> list[dict]:
 
     if not torch.cuda.is_available():
         return [table("GPU", [], "Not measured: no GPU.")]
-    return measure_on(Setting(**asdict(GPU) | {"small": quick}), tuple(systems) or ORDER)
+    return measure_on(Setting(**asdict(GPU) | {"small": quick}), tuple(systems) or COMPARED)
 
 
 def measure_on(setting: Setting, systems: tuple[str, ...]) -> list[dict]:

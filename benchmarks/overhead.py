@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from .floors import count_operations, count_waits
 from .measuring import conditions, finisher, ratios, table, time_in_turn, with_progress
 from .setting import Setting, as_setting, describe_clips, run, setting_of
-from .systems import build, choose, make_batch
-from .training_step import autocast, make_optimizer
+from .systems import SYSTEMS, build, choose, make_batch
+from .training_step import make_optimizer, run_backward
 
+COMPARED = SYSTEMS
 DTYPES = ("float32", "bfloat16")
 PASSES = {"forward": "Forward", "step": "Forward, backward and AdamW"}
 
@@ -21,7 +22,8 @@ def measure(quick: bool, systems: Sequence[str] = ()) -> list[dict]:
     """Return the tables, see `benchmarks`."""
     setting = setting_of(quick)
     found = [
-        run(measure_system, setting, system=system) for system in with_progress(choose(systems, quick), "Overhead")
+        run(measure_system, setting, system=system)
+        for system in with_progress(choose(systems, quick, COMPARED), "Overhead")
     ]
     return make_tables(found, setting)
 
@@ -64,8 +66,7 @@ def measure_system(system: str, fields: dict) -> dict[str, list[dict]]:
     for dtype in DTYPES:
         backward = {name: functools.partial(run_backward, loss, dtype, device) for name, loss in losses.items()}
         calls = {name: step_of(forms[name], call) for name, call in backward.items()}
-        waits = count_waits(backward["whole"], device)
-        rows["step"].append(compare_both(system, dtype, calls, setting) | {"waits": waits})
+        rows["step"].append(compare_both(system, dtype, calls, backward["whole"], setting))
     for dtype in DTYPES:
         for form in forms.values():
             form.eval().zero_grad()
@@ -75,13 +76,14 @@ def measure_system(system: str, fields: dict) -> dict[str, list[dict]]:
             "encoders": functools.partial(encoders.base_model, **inputs),
         }
         with torch.no_grad():
-            waits = count_waits(calls["whole"], device)
-            rows["forward"].append(compare_both(system, dtype, calls, setting) | {"waits": waits})
+            rows["forward"].append(compare_both(system, dtype, calls, calls["whole"], setting))
     return rows
 
 
-def compare_both(system: str, dtype: str, calls: dict[str, Callable], setting: Setting) -> dict:
-    """Return the row of a pass of the whole model and of its encoders."""
+def compare_both(
+    system: str, dtype: str, calls: dict[str, Callable], without_optimizer: Callable, setting: Setting
+) -> dict:
+    """Return the row of a pass of the whole model and of its encoders; waits are those of `without_optimizer`."""
     timings = time_in_turn(calls, setting.repeats, finisher(setting.device))
     operations = {which: count_operations(call) for which, call in calls.items()}
     return {
@@ -92,14 +94,8 @@ def compare_both(system: str, dtype: str, calls: dict[str, Callable], setting: S
         **ratios(timings["whole"], timings["encoders"]),
         "GFLOP": operations["whole"] / 1e9,
         "fusion %": 100 * (1 - operations["encoders"] / operations["whole"]),
+        "waits": count_waits(without_optimizer, setting.device),
     }
-
-
-def run_backward(loss: Callable, dtype: str, device: str) -> None:
-    """Do the forward and backward pass of a step."""
-    with autocast(dtype, device):
-        value = loss()
-    value.backward()
 
 
 def step_of(model, backward: Callable) -> Callable:

@@ -19,6 +19,7 @@ from .measuring import Timing, conditions, finisher, ratios, table, time_in_turn
 from .setting import Setting, as_setting, describe_clips, run, setting_of
 from .systems import WITH_STOCK, build, choose, make_batch
 
+COMPARED = WITH_STOCK
 # Column of the dtype -> calls of stock and of ours.
 COMPARISONS = {
     "float32": ("stock float32", "ours float32"),
@@ -32,7 +33,7 @@ def measure(quick: bool, systems: Sequence[str] = ()) -> list[dict]:
     setting = setting_of(quick)
     found = [
         run(measure_system, setting, system=system)
-        for system in with_progress(choose(systems, quick, WITH_STOCK), "Forward")
+        for system in with_progress(choose(systems, quick, COMPARED), "Forward")
     ]
     return make_tables(found, setting)
 

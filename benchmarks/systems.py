@@ -35,9 +35,9 @@ SEGMENTS = {"word": 2.5, "syllable": 4.0, "phone": 10.0}  # per second
 LABELS = ("angry", "happy", "neutral", "sad")
 
 
-def choose(systems: Sequence[str], quick: bool, known: Sequence[str] = SYSTEMS) -> tuple[str, ...]:
-    """Return the systems to measure: those that are named and known, or by default a few or all of them."""
-    return tuple(name for name in systems if name in known) or (QUICK if quick else tuple(known))
+def choose(systems: Sequence[str], quick: bool, compared: Sequence[str]) -> tuple[str, ...]:
+    """Return the systems to measure: those that are named, or by default a few or all that a section compares."""
+    return tuple(systems) or (QUICK if quick else tuple(compared))
 
 
 def build(system: str, small: bool = False, device: str = "cpu"):

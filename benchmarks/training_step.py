@@ -7,13 +7,14 @@ turn; the peak memory of each is that of a process of its own.
 import contextlib
 import functools
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .floors import count_operations, make_product, product_rate
 from .measuring import conditions, finisher, peak_memory, ratios, table, time_in_turn, with_progress
 from .setting import Setting, as_setting, describe_clips, run, setting_of
 from .systems import WITH_STOCK, build, choose, make_batch
 
+COMPARED = WITH_STOCK
 REPEATS = 3  # at most, on a CPU
 DTYPES = ("float32", "bfloat16")
 LEARNING_RATE = 1e-6
@@ -22,7 +23,7 @@ LEARNING_RATE = 1e-6
 def measure(quick: bool, systems: Sequence[str] = ()) -> list[dict]:
     """Return the tables, see `benchmarks`."""
     setting = setting_of(quick)
-    chosen = with_progress(choose(systems, quick, WITH_STOCK), "Training steps")
+    chosen = with_progress(choose(systems, quick, COMPARED), "Training steps")
     return [make_table([row for system in chosen for row in measure_system(system, setting)], setting)]
 
 
@@ -135,10 +136,15 @@ def make_optimizer(model):
 def train_step(model, optimizer, batch: dict, dtype: str, device: str) -> None:
     """Do a step: forward, in autocast if the dtype is not float32, backward, and the optimizer."""
     optimizer.zero_grad()
-    with autocast(dtype, device):
-        loss = model(**batch)["loss"]
-    loss.backward()
+    run_backward(lambda: model(**batch)["loss"], dtype, device)
     optimizer.step()
+
+
+def run_backward(loss: Callable, dtype: str, device: str) -> None:
+    """Do the forward pass, in autocast if the dtype is not float32, and the backward pass."""
+    with autocast(dtype, device):
+        value = loss()
+    value.backward()
 
 
 def autocast(dtype: str, device: str) -> contextlib.AbstractContextManager:

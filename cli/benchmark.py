@@ -1,7 +1,6 @@
 """`emofusion benchmark`: measure speed."""
 
 import importlib
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def measure(sections: list[str], quick: bool, output: Path, systems: Sequence[st
         systems: Systems to measure, in sections that compare systems; none are all.
 
     Raises:
-        UsageError: If systems are given, and a section compares none.
+        UsageError: If systems are given that a section does not compare.
     """
     from .. import benchmarks
     from ..benchmarks.measuring import describe_machine, format_table
@@ -64,12 +63,13 @@ def measure(sections: list[str], quick: bool, output: Path, systems: Sequence[st
         raise ValueError(f"--output {output} is a folder; give a file.")
     make_folder(output.parent)  # a folder that cannot be written to is reported at once
     modules = {name: importlib.import_module(f".{name}", benchmarks.__name__) for name in sections}
-    if systems:
-        for name, section in modules.items():
-            if "systems" not in inspect.signature(section.measure).parameters:
-                raise UsageError(
-                    f"--system is given, and the section {name} compares no systems; leave one of them out."
-                )
+    for name, section in modules.items():
+        compared = getattr(section, "COMPARED", ())
+        if systems and not compared:
+            raise UsageError(f"--system is given, and the section {name} compares no systems; leave one of them out.")
+        for system in systems:
+            if system not in compared:
+                raise UsageError(f"The section {name} does not compare {system!r}; leave one of them out.")
     machine, _ = run_in_subprocess(describe_machine)
     results = {"machine": machine, "quick": quick, "sections": {}}
     print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)

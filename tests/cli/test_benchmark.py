@@ -35,6 +35,12 @@ def test_an_unknown_section_names_the_closest_one(complaint):
     assert complaint("benchmark", "x", status=2).startswith("There is no section 'x'; choose from resample, ")
 
 
+def test_a_system_is_refused_where_it_is_not_compared(complaint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = complaint("benchmark", "overhead", "speed", "--system", "speaker_resnet", status=2)
+    assert message == "The section speed does not compare 'speaker_resnet'; leave one of them out."
+
+
 def test_the_start_of_every_command_is_measured(call):
     assert list_commands(call("--help")) == list(COMMANDS)
 
